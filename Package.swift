@@ -1,0 +1,93 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "kbuild",
+    products: [
+        .executable(name: "kbuild", targets: ["kbuild"]),
+        .library(name: "SyscallTesting", targets: ["SyscallTesting"]),
+    ],
+    dependencies: [
+        // The command line: parsing, help, completions.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // Child processes with typed options, streaming and cancellation.
+        .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
+        // Typed paths and file descriptors.
+        .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+        // SHA-256 for content addresses.
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // kbuild.yaml, with line marks for errors.
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "kbuild",
+            dependencies: [
+                "Orchestration", "Reporting", "Commands", "Diagnostics", "KernelTree", "KTAP",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(
+            name: "Orchestration",
+            dependencies: [
+                "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelTree", "Artifacts",
+                "Commands", "Diagnostics", "KTAP",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+        .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"]),
+        .target(name: "TestSession", dependencies: ["KTAP", "Diagnostics"]),
+        .target(
+            name: "VirtualMachine",
+            dependencies: [
+                "Artifacts", "Commands", "Diagnostics", "CKVM",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(name: "CKVM"),
+        .target(
+            name: "RootFilesystem",
+            dependencies: [
+                "Artifacts", "Commands", "Diagnostics", "CGuestfs",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(
+            name: "KernelTree",
+            dependencies: [
+                "Artifacts", "Commands", "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
+        .target(
+            name: "Artifacts",
+            dependencies: [
+                "Diagnostics",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(
+            name: "Commands",
+            dependencies: [
+                "Diagnostics", "CSupervisor",
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .target(name: "CSupervisor"),
+        .target(name: "Diagnostics"),
+        .target(name: "KTAP"),
+        .target(name: "SyscallTesting", dependencies: ["CSyscall"]),
+        .target(name: "CSyscall"),
+        .systemLibrary(name: "CGuestfs", pkgConfig: "libguestfs", providers: [.apt(["libguestfs-dev"])]),
+
+        .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
+        .testTarget(name: "CommandsTests", dependencies: ["Commands"]),
+        .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
+        .testTarget(name: "KernelTreeTests", dependencies: ["KernelTree"]),
+        .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem"]),
+        .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
+        .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
+        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["Commands", "Orchestration", "Reporting"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,86 @@
+import Crypto
+import Diagnostics
+import SystemPackage
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A SHA-256 digest.
+public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
+    /// The 64 lower-case hexadecimal digits.
+    public let hex: String
+
+    /// Wraps digits that were written earlier; nil when they are not 64 hexadecimal ones.
+    public init?(hex: String) {
+        guard hex.utf8.count == 64, hex.allSatisfy(\.isHexDigit) else { return nil }
+        self.hex = hex.lowercased()
+    }
+
+    private init(_ digest: SHA256.Digest) {
+        let digits = Array("0123456789abcdef".utf8)
+        hex = String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// The digest of some bytes.
+    public static func of(_ bytes: some Sequence<UInt8>) -> Digest {
+        Digest(SHA256.hash(data: Array(bytes)))
+    }
+
+    /// The digest of a text's UTF-8.
+    public static func of(_ text: String) -> Digest {
+        of(Array(text.utf8))
+    }
+
+    /// The digest of a file's contents, read in pieces.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the file cannot be read.
+    public static func ofFile(_ path: FilePath) throws -> Digest {
+        do {
+            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            return try file.closeAfter {
+                var hash = SHA256()
+                let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
+                defer { buffer.deallocate() }
+                while case let count = try file.read(into: buffer), count > 0 {
+                    hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                }
+                return Digest(hash.finalize())
+            }
+        } catch let error as Errno {
+            throw Failure(.infrastructure, "cannot read \(path)", details: "\(error)")
+        }
+    }
+
+    /// The first 16 digits: enough to name a folder, short enough to read.
+    public var short: String { String(hex.prefix(16)) }
+
+    /// The digits.
+    public var description: String { hex }
+}
+
+/// Builds the key of a step: the digest of everything that its result depends on, each part under a name, so that
+/// two steps with the same bytes in different roles differ.
+public struct KeyBuilder: Sendable {
+    private var parts: [String] = []
+
+    /// Starts a key for version `version` of the step `step`. Raise the version when the step's own code changes
+    /// what it produces.
+    public init(step: String, version: Int) {
+        add("step", step)
+        add("version", String(version))
+    }
+
+    /// Adds a value under a name. Lengths are part of the encoding, so no two sequences of parts collide.
+    public mutating func add(_ name: String, _ value: String) {
+        parts.append("\(name.utf8.count):\(name)\(value.utf8.count):\(value)")
+    }
+
+    /// Adds a digest under a name.
+    public mutating func add(_ name: String, _ digest: Digest) {
+        add(name, digest.hex)
+    }
+
+    /// The key.
+    public var key: Digest { .of(parts.joined(separator: "\n")) }
+}

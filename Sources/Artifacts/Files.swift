@@ -1,0 +1,148 @@
+import Diagnostics
+import SystemPackage
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// The text of the last error of a C function.
+public func errnoText() -> String {
+    String(cString: strerror(errno))
+}
+
+/// A file's contents as bytes.
+///
+/// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+public func readBytes(_ path: FilePath) throws -> [UInt8] {
+    do {
+        let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+        return try file.closeAfter {
+            var bytes: [UInt8] = []
+            let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
+            defer { buffer.deallocate() }
+            while case let count = try file.read(into: buffer), count > 0 {
+                bytes.append(contentsOf: buffer[..<count])
+            }
+            return bytes
+        }
+    } catch let error as Errno {
+        throw Failure(.infrastructure, "cannot read \(path)", details: "\(error)")
+    }
+}
+
+/// A file's contents as text, with malformed UTF-8 repaired.
+///
+/// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+public func readText(_ path: FilePath) throws -> String {
+    String(decoding: try readBytes(path), as: UTF8.self)
+}
+
+/// Writes a file so that a reader, or a crash at any point, sees the old contents or the new, never a part.
+///
+/// - Parameter mode: The permissions of the new file.
+/// - Throws: `Failure` (`infrastructure`) when it cannot be written.
+public func writeAtomically(
+    _ bytes: some Sequence<UInt8>, to path: FilePath, mode: FilePermissions = FilePermissions(rawValue: 0o644)
+) throws {
+    let temporary = FilePath("\(path).\(getpid()).\(UInt32.random(in: 0 ... .max)).tmp")
+    do {
+        let file = try FileDescriptor.open(
+            temporary, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec], permissions: mode)
+        try file.closeAfter { _ = try file.writeAll(Array(bytes)) }
+        guard rename(temporary.string, path.string) == 0 else { throw Errno(rawValue: errno) }
+    } catch let error as Errno {
+        unlink(temporary.string)
+        throw Failure(.infrastructure, "cannot write \(path)", details: "\(error)")
+    }
+}
+
+/// Writes a text file atomically, as `writeAtomically(_:to:mode:)` does for bytes.
+public func writeAtomically(_ text: String, to path: FilePath) throws {
+    try writeAtomically(Array(text.utf8), to: path)
+}
+
+/// Creates a folder and those above it; one that is there already is no error.
+///
+/// - Throws: `Failure` (`infrastructure`) when one cannot be created.
+public func createFolder(_ path: FilePath) throws {
+    if mkdir(path.string, 0o755) == 0 { return }
+    if errno == ENOENT, !path.removingLastComponent().isEmpty, path.removingLastComponent() != path {
+        try createFolder(path.removingLastComponent())
+        if mkdir(path.string, 0o755) == 0 { return }
+    }
+    if errno == EEXIST, isFolder(path) { return }
+    throw Failure(.infrastructure, "cannot create the folder \(path)", details: errnoText())
+}
+
+/// Whether `path` names something; a dangling link does.
+public func fileExists(_ path: FilePath) -> Bool {
+    var status = stat()
+    return lstat(path.string, &status) == 0
+}
+
+/// Whether `path` is a folder, or a link to one.
+public func isFolder(_ path: FilePath) -> Bool {
+    var status = stat()
+    return stat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+}
+
+/// What a symbolic link points at.
+///
+/// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+public func symbolicLinkTarget(_ path: FilePath) throws -> String {
+    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = buffer.withUnsafeMutableBytes { bytes in
+        bytes.withMemoryRebound(to: CChar.self) { characters in
+            characters.baseAddress.map { readlink(path.string, $0, characters.count) } ?? -1
+        }
+    }
+    guard count >= 0 else { throw Failure(.infrastructure, "cannot read the link \(path)", details: errnoText()) }
+    return String(decoding: buffer[..<count], as: UTF8.self)
+}
+
+/// The names in a folder, sorted, without `.` and `..`.
+///
+/// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+public func namesInFolder(_ folder: FilePath) throws -> [String] {
+    try listFolder(folder, including: { !$0.contains("/") }).map(\.path)
+}
+
+/// Removes a file or a whole folder without following links; nothing there is no error.
+///
+/// - Throws: `Failure` (`infrastructure`) when something cannot be removed.
+public func removeAll(_ path: FilePath) throws {
+    guard let signature = FileSignature.of(path) else { return }
+    if signature.isDirectory {
+        for name in try namesInFolder(path) { try removeAll(path.appending(name)) }
+        guard rmdir(path.string) == 0 || errno == ENOENT else {
+            throw Failure(.infrastructure, "cannot remove \(path)", details: errnoText())
+        }
+    } else if unlink(path.string) != 0, errno != ENOENT {
+        throw Failure(.infrastructure, "cannot remove \(path)", details: errnoText())
+    }
+}
+
+/// Copies a regular file's contents and permissions.
+///
+/// - Throws: `Failure` (`infrastructure`) when it cannot be copied.
+public func copyFile(_ source: FilePath, to target: FilePath) throws {
+    do {
+        let from = try FileDescriptor.open(source, .readOnly, options: .closeOnExec)
+        try from.closeAfter {
+            var status = stat()
+            guard fstat(from.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+            let to = try FileDescriptor.open(
+                target, .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: FilePermissions(rawValue: status.st_mode & 0o777))
+            try to.closeAfter {
+                let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+                defer { buffer.deallocate() }
+                while case let count = try from.read(into: buffer), count > 0 {
+                    _ = try to.writeAll(buffer[..<count])
+                }
+            }
+        }
+    } catch let error as Errno {
+        throw Failure(.infrastructure, "cannot copy \(source) to \(target)", details: "\(error)")
+    }
+}

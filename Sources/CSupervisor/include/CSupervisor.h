@@ -1,0 +1,11 @@
+#ifndef KBUILD_CSUPERVISOR_H
+#define KBUILD_CSUPERVISOR_H
+
+/// Runs `argv` as a child in the caller's process group and waits for it.
+///
+/// Standard input is a lifeline, not data: when its other end closes, which happens however the process that
+/// holds it dies, the whole process group is killed. The child reads /dev/null. Returns the child's exit code,
+/// 128 + N when signal N ended it, or 127 when it could not be started.
+int kbuild_supervise(char *const argv[]);
+
+#endif

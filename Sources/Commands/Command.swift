@@ -1,0 +1,52 @@
+import SystemPackage
+
+/// A tool and its arguments, as a value: it can be compared, printed and tested without being run.
+public struct Command: Sendable, Hashable {
+    /// The executable: a name to look up on `PATH`, or a path when it holds a slash.
+    public var tool: String
+    /// The arguments, without the executable's own name.
+    public var arguments: [String]
+    /// Variables set on top of the inherited environment; nil removes one.
+    public var environment: [String: String?]
+    /// Where the command runs; nil for kbuild's own working directory.
+    public var workingDirectory: FilePath?
+
+    /// Creates a command.
+    public init(
+        _ tool: String, _ arguments: [String] = [], environment: [String: String?] = [:],
+        workingDirectory: FilePath? = nil
+    ) {
+        self.tool = tool
+        self.arguments = arguments
+        self.environment = environment
+        self.workingDirectory = workingDirectory
+    }
+}
+
+extension Command: CustomStringConvertible {
+    /// The command as it can be pasted into a POSIX shell.
+    public var description: String {
+        var words = environment.sorted { $0.key < $1.key }.compactMap { name, value in
+            value.map { "\(name)=\(Command.quoted($0))" }
+        }
+        let unset = environment.filter { $0.value == nil }.keys.sorted()
+        if !unset.isEmpty { words = ["env"] + unset.map { "-u \($0)" } + words }
+        words += ([tool] + arguments).map(Command.quoted)
+        let line = words.joined(separator: " ")
+        return workingDirectory.map { "(cd \(Command.quoted($0.string)) && \(line))" } ?? line
+    }
+
+    /// `word` quoted for a POSIX shell, where it needs to be.
+    public static func quoted(_ word: String) -> String {
+        let plain = word.utf8.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: "-_./=,:+@%".utf8.contains(byte)
+            }
+        }
+        if plain, !word.isEmpty { return word }
+        return "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
+    }
+}

@@ -1,0 +1,228 @@
+import Diagnostics
+import Subprocess
+import SystemPackage
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// How a process ended.
+public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
+    /// It called exit with this code.
+    case exited(Int32)
+    /// This signal ended it.
+    case signaled(Int32)
+
+    /// Whether the process exited with code 0.
+    public var isSuccess: Bool { self == .exited(0) }
+
+    /// "exit code N" or "signal N".
+    public var description: String {
+        switch self {
+        case .exited(let code): "exit code \(code)"
+        case .signaled(let signal): "signal \(signal)"
+        }
+    }
+}
+
+/// What a finished command left behind.
+public struct CommandResult: Sendable, Equatable {
+    /// How it ended.
+    public var status: ExitStatus
+    /// All of its standard output.
+    public var output: String
+    /// All of its standard error.
+    public var errors: String
+
+    /// Creates a result.
+    public init(status: ExitStatus, output: String, errors: String) {
+        self.status = status
+        self.output = output
+        self.errors = errors
+    }
+}
+
+/// Runs commands: the only place in kbuild that starts processes.
+///
+/// Every child gets a session of its own, so that cancelling the task ends it together with its descendants. With
+/// a supervisor the children also end when kbuild itself is killed without a chance to clean up.
+public struct CommandRunner: Sendable {
+    /// The kbuild executable to run as `kbuild __supervise`; nil runs children directly.
+    public var supervisor: FilePath?
+    /// Told about each command, for `--verbose`.
+    public var progress: Progress
+    /// The search path for tools; nil for the PATH variable.
+    public var searchPath: String?
+
+    /// The first argument by which the kbuild executable knows that it is to supervise a command.
+    public static let superviseArgument = "__supervise"
+
+    /// Creates a runner.
+    public init(supervisor: FilePath? = nil, progress: Progress = .silent, searchPath: String? = nil) {
+        self.supervisor = supervisor
+        self.progress = progress
+        self.searchPath = searchPath
+    }
+
+    /// The path of `tool`, looked up as a shell would.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) that names the Debian package when the tool is not there.
+    public func locate(_ tool: String) throws(Failure) -> FilePath {
+        if tool.contains("/") {
+            if access(tool, X_OK) == 0 { return FilePath(tool) }
+            throw Failure(.infrastructure, "\(tool) is missing or not executable")
+        }
+        let path = searchPath ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+        for directory in path.split(separator: ":") {
+            let candidate = FilePath(String(directory)).appending(tool)
+            if access(candidate.string, X_OK) == 0 { return candidate }
+        }
+        // Debian keeps mke2fs and its like where an ordinary user's PATH does not look.
+        for directory in ["/usr/sbin", "/sbin"] where searchPath == nil {
+            let candidate = FilePath(directory).appending(tool)
+            if access(candidate.string, X_OK) == 0 { return candidate }
+        }
+        let package = debianPackages[tool]
+        throw Failure(
+            .infrastructure, "\(tool) is not on PATH",
+            nextStep: package.map { "apt-get install \($0)" } ?? "install \(tool)")
+    }
+
+    /// Runs a command to its end and collects what it prints.
+    ///
+    /// - Parameter limit: The most bytes collected of each stream.
+    /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
+    ///   is cancelled. A non-zero exit is a result, not an error.
+    public func capture(_ command: Command, limit: Int = 64 << 20) async throws -> CommandResult {
+        let configuration = try configuration(for: command)
+        do {
+            if supervisor == nil {
+                let result = try await run(
+                    configuration, input: .none, output: .string(limit: limit), error: .string(limit: limit))
+                try Task.checkCancellation()
+                return CommandResult(
+                    status: ExitStatus(result.terminationStatus), output: result.standardOutput ?? "",
+                    errors: result.standardError ?? "")
+            }
+            let result = try await run(
+                configuration, input: .inputWriter, output: .sequence, error: .sequence
+            ) { execution in
+                async let errors = Self.collect(execution.standardError, limit: limit, of: command.tool)
+                let output = try await Self.collect(execution.standardOutput, limit: limit, of: command.tool)
+                return (output, try await errors)
+            }
+            try Task.checkCancellation()
+            let (output, errors) = result.closureResult
+            return CommandResult(
+                status: supervised(result.terminationStatus), output: output, errors: errors)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command to its end and hands over each line of its output and errors, merged, as it comes.
+    ///
+    /// - Parameter onLine: Called in order with each line, without its newline and with malformed UTF-8 repaired.
+    /// - Throws: As `capture(_:limit:)`, and what `onLine` throws, after ending the command.
+    @discardableResult
+    public func stream(
+        _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
+    ) async throws -> ExitStatus {
+        let configuration = try configuration(for: command)
+        do {
+            let result = try await run(
+                configuration, input: .inputWriter, output: .sequence, error: .combinedWithOutput
+            ) { execution in
+                if supervisor == nil { try await execution.standardInputWriter.finish() }
+                var pending: [UInt8] = []
+                for try await buffer in execution.standardOutput {
+                    buffer.withUnsafeBytes { pending.append(contentsOf: $0) }
+                    while let newline = pending.firstIndex(of: UInt8(ascii: "\n")) {
+                        try onLine(String(decoding: pending[..<newline], as: UTF8.self))
+                        pending.removeSubrange(...newline)
+                    }
+                }
+                if !pending.isEmpty { try onLine(String(decoding: pending, as: UTF8.self)) }
+            }
+            try Task.checkCancellation()
+            return supervisor == nil ? ExitStatus(result.terminationStatus) : supervised(result.terminationStatus)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command and returns its output without the final newline.
+    ///
+    /// - Throws: As `capture(_:limit:)`, and `Failure` with the code `code` when it does not exit with 0.
+    public func output(of command: Command, failingWith code: ExitCode = .infrastructure) async throws -> String {
+        let result = try await capture(command)
+        guard result.status.isSuccess else {
+            throw Failure(
+                code, "\(command.tool) failed (\(result.status))",
+                details: [command.description, result.errors, result.output].filter { !$0.isEmpty }
+                    .joined(separator: "\n"))
+        }
+        return result.output.hasSuffix("\n") ? String(result.output.dropLast()) : result.output
+    }
+
+    private func configuration(for command: Command) throws -> Configuration {
+        let executable = try locate(command.tool)
+        progress(.command(command.description))
+        var environment: [Environment.Key: String?] = [:]
+        for (name, value) in command.environment {
+            guard let key = Environment.Key(rawValue: name) else { continue }
+            environment[key] = .some(value)
+        }
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
+            .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
+        ]
+        let supervised = supervisor.map { ($0, [Self.superviseArgument, executable.string] + command.arguments) }
+        return Configuration(
+            executable: .path(supervised?.0 ?? executable),
+            arguments: Arguments(supervised?.1 ?? command.arguments),
+            environment: .inherit.updating(environment),
+            workingDirectory: command.workingDirectory,
+            platformOptions: options)
+    }
+
+    private static func collect(
+        _ stream: SubprocessOutputSequence, limit: Int, of tool: String
+    ) async throws -> String {
+        var bytes: [UInt8] = []
+        for try await buffer in stream {
+            buffer.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            if bytes.count > limit {
+                throw Failure(.infrastructure, "\(tool) printed more than \(limit) bytes")
+            }
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The supervisor turns a signal into 128 + N, as shells do.
+    private func supervised(_ status: TerminationStatus) -> ExitStatus {
+        switch ExitStatus(status) {
+        case .exited(let code) where code > 128 && code < 192: .signaled(code - 128)
+        case let other: other
+        }
+    }
+}
+
+extension ExitStatus {
+    init(_ status: TerminationStatus) {
+        switch status {
+        case .exited(let code): self = .exited(Int32(code))
+        case .signaled(let signal): self = .signaled(Int32(signal))
+        }
+    }
+}
+
+/// Which Debian package holds a tool that kbuild runs.
+private let debianPackages: [String: String] = [
+    "bc": "bc", "bison": "bison", "busybox": "busybox-static", "ccache": "ccache", "cpio": "cpio", "flex": "flex",
+    "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
+    "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86", "strip": "binutils", "tar": "tar",
+    "xz": "xz-utils",
+]
