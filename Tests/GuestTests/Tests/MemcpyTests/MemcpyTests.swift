@@ -1,0 +1,90 @@
+import SyscallNumbers
+import SyscallTesting
+import Testing
+
+@Suite("memcpy")
+struct MemcpyTests {
+    /// The longest copy that the call accepts, as documented in kernel/memcpy.
+    static let bound = 1 << 20
+
+    @discardableResult
+    private func copy(
+        _ source: UnsafeRawPointer?, _ destination: UnsafeMutableRawPointer?, _ count: Int
+    ) throws -> Int {
+        try syscall(__NR_memcpy, source, destination, count)
+    }
+
+    @Test("ten integers arrive")
+    func tenIntegers() throws {
+        let source: [Int32] = (0..<10).map { _ in .random(in: .min ... .max) }
+        var target = [Int32](repeating: 0, count: 10)
+        let result = try source.withUnsafeBytes { from in
+            try target.withUnsafeMutableBytes { try copy(from.baseAddress, $0.baseAddress, from.count) }
+        }
+        #expect(result == 0)
+        #expect(target == source)
+    }
+
+    @Test("exactly the bytes asked for are written", arguments: [1, 2, 63, 4095, 4096, 4097, 100_000])
+    func exactLength(count: Int) throws {
+        let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ 7) }
+        var target = [UInt8](repeating: 0xA5, count: count + 16)
+        try source.withUnsafeBytes { from in
+            _ = try target.withUnsafeMutableBytes { try copy(from.baseAddress, $0.baseAddress, count) }
+        }
+        #expect(target == source + [UInt8](repeating: 0xA5, count: 16))
+    }
+
+    @Test("no bytes is a success that touches nothing")
+    func zeroLength() throws {
+        var target: [UInt8] = [0xA5]
+        #expect(try copy([1] as [UInt8], &target, 0) == 0)
+        #expect(target == [0xA5])
+    }
+
+    @Test("overlapping ranges copy as if through a buffer", arguments: [-3, -1, 0, 1, 3])
+    func overlap(shift: Int) throws {
+        var bytes = (0..<64).map { UInt8($0) }
+        let expected = Array(bytes[16..<48])
+        try bytes.withUnsafeMutableBytes { buffer in
+            let base = try #require(buffer.baseAddress)
+            _ = try copy(base + 16, base + 16 + shift, 32)
+        }
+        #expect(Array(bytes[(16 + shift)..<(48 + shift)]) == expected)
+    }
+
+    @Test("a copy may cross pages and end at one")
+    func pageBoundary() throws {
+        let source = try GuardedBuffer(count: 100)
+        let target = try GuardedBuffer(count: 100)
+        for index in 0..<100 { source.bytes[index] = UInt8(index) }
+        #expect(try copy(source.bytes.baseAddress, target.bytes.baseAddress, 100) == 0)
+        #expect(Array(target.bytes) == (0..<100).map { UInt8($0) })
+        #expect(throws: Errno.EFAULT) { try copy(source.bytes.baseAddress, target.bytes.baseAddress, 101) }
+    }
+
+    @Test("a bad source fails with EFAULT", arguments: BadPointer.allCases)
+    func badSource(pointer: BadPointer) throws {
+        var target = [UInt8](repeating: 0xA5, count: 16)
+        #expect(throws: Errno.EFAULT) {
+            try copy(pointer.address.map { UnsafeRawPointer($0) }, &target, 16)
+        }
+        #expect(target == [UInt8](repeating: 0xA5, count: 16))
+    }
+
+    @Test("a bad destination fails with EFAULT", arguments: BadPointer.allCases)
+    func badDestination(pointer: BadPointer) throws {
+        let source = [UInt8](repeating: 1, count: 16)
+        #expect(throws: Errno.EFAULT) { try copy(source, pointer.address, 16) }
+    }
+
+    @Test("the documented bound is accepted; one byte more is E2BIG")
+    func bound() throws {
+        let source = [UInt8](repeating: 7, count: Self.bound + 1)
+        var target = [UInt8](repeating: 0, count: Self.bound + 1)
+        #expect(try copy(source, &target, Self.bound) == 0)
+        #expect(target == [UInt8](repeating: 7, count: Self.bound) + [0])
+        #expect(throws: Errno.E2BIG) { try copy(source, &target, Self.bound + 1) }
+        #expect(throws: Errno.E2BIG) { try copy(source, &target, -1) }
+    }
+}

@@ -1,0 +1,99 @@
+import CInit
+
+/// The results channel to the host: numbered, checksummed lines.
+///
+/// A frame is `RS "kb1" SP sequence SP crc32 SP kind SP payload LF`, where RS is U+001E, the checksum is CRC-32
+/// (IEEE 802.3) over `sequence SP kind SP payload`, in eight hexadecimal digits, and the payload has its
+/// backslashes and control characters escaped. On a virtio port frames are written once. On the serial console
+/// the kernel's own messages may land inside a frame, so each one is repeated until the host has acknowledged it.
+struct Channel {
+    let descriptor: Int32
+    let isAcknowledged: Bool
+    private var sequence = 0
+    private var replies: [UInt8] = []
+
+    init(descriptor: Int32, isAcknowledged: Bool) {
+        self.descriptor = descriptor
+        self.isAcknowledged = isAcknowledged
+    }
+
+    /// How long the host has to answer a frame on the serial console before it is sent again.
+    private static let replyMilliseconds: Int32 = 500
+    /// With no answer to this many sendings there is nobody to talk to.
+    private static let attempts = 120
+
+    @discardableResult
+    mutating func send(_ kind: String, _ payload: [UInt8]) -> Bool {
+        sequence += 1
+        var covered = Array("\(sequence) ".utf8)
+        let kindStart = covered.count
+        covered += Array(kind.utf8)
+        covered.append(UInt8(ascii: " "))
+        escape(payload, into: &covered)
+        // A line feed first ends whatever the kernel was printing.
+        var frame: [UInt8] = isAcknowledged ? [UInt8(ascii: "\n")] : []
+        frame += [0x1E] + Array("kb1 \(sequence) ".utf8)
+        frame += hexadecimal(crc32(covered)) + [UInt8(ascii: " ")]
+        frame += covered[kindStart...]
+        frame.append(UInt8(ascii: "\n"))
+
+        guard isAcknowledged else { return System.write(descriptor, frame) }
+        for _ in 0..<Self.attempts {
+            guard System.write(descriptor, frame) else { return false }
+            if waitForAcknowledgement() { return true }
+        }
+        return false
+    }
+
+    @discardableResult
+    mutating func send(_ kind: String, _ payload: String) -> Bool {
+        send(kind, Array(payload.utf8))
+    }
+
+    /// Waits for `ack SEQUENCE`. Answers to earlier sendings are passed over; a `nak` means: send again now.
+    private mutating func waitForAcknowledgement() -> Bool {
+        let deadline = kbuild_monotonic() + Int64(Self.replyMilliseconds) * 1_000_000
+        while true {
+            while let newline = replies.firstIndex(of: UInt8(ascii: "\n")) {
+                let reply = words(Array(replies[..<newline]))
+                replies.removeSubrange(...newline)
+                guard reply.count == 2, Int(reply[1]) == sequence else { continue }
+                if reply[0] == "ack" { return true }
+                if reply[0] == "nak" { return false }
+            }
+            let left = (deadline - kbuild_monotonic()) / 1_000_000
+            if left <= 0 { return false }
+            var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&waiting, 1, Int32(left)) > 0, let bytes = System.readChunk(descriptor) { replies += bytes }
+        }
+    }
+
+    private func escape(_ bytes: [UInt8], into target: inout [UInt8]) {
+        for byte in bytes {
+            switch byte {
+            case UInt8(ascii: "\\"): target += [byte, byte]
+            case UInt8(ascii: "\n"): target += [UInt8(ascii: "\\"), UInt8(ascii: "n")]
+            case 0..<0x20, 0x7F:
+                target += [UInt8(ascii: "\\"), UInt8(ascii: "x")] + hexadecimal(UInt32(byte)).suffix(2)
+            default: target.append(byte)
+            }
+        }
+    }
+}
+
+private let hexadecimalDigits = Array("0123456789abcdef".utf8)
+
+func hexadecimal(_ value: UInt32) -> [UInt8] {
+    (0..<8).map { hexadecimalDigits[Int((value >> (28 - 4 * UInt32($0))) & 15)] }
+}
+
+private let crcTable: [UInt32] = (0..<256).map { index in
+    var value = UInt32(index)
+    for _ in 0..<8 { value = value & 1 == 1 ? 0xEDB8_8320 ^ (value >> 1) : value >> 1 }
+    return value
+}
+
+/// CRC-32 as in IEEE 802.3 and zlib.
+func crc32(_ bytes: [UInt8]) -> UInt32 {
+    ~bytes.reduce(~UInt32(0)) { crcTable[Int(($0 ^ UInt32($1)) & 0xFF)] ^ ($0 >> 8) }
+}

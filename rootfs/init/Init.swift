@@ -1,0 +1,130 @@
+import CInit
+
+/// PID 1 of the guest: mounts what the programs need, runs them one after another, tells the host what happened,
+/// and ends the machine with a code by which the host knows that it ended on purpose.
+@main
+struct Init {
+    static func main() {
+        mountFileSystems()
+        let options = kernelOptions()
+        guard var channel = openChannel(serial: options["kbuild.results"] == "serial") else {
+            fail("no results channel")
+        }
+        // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
+        klogctl(8, nil, 8)
+        channel.send("hello", description())
+        // The host matches the kernel's time stamps with the clock of the tests by this line.
+        System.write("/dev/kmsg", "<6>kbuild: clock \(kbuild_monotonic())\n")
+
+        guard let bytes = System.read("/kbuild/programs/plan"), let plan = Plan(bytes) else {
+            channel.send("error", "no readable plan on the share of test programs")
+            shutDown(options)
+        }
+        for (index, program) in plan.programs.enumerated() {
+            let ending = RunningProgram.run(program, index: index, channel: &channel)
+            channel.send("stop", "\(index) \(kbuild_monotonic()) \(ending.payload)")
+        }
+        channel.send("end", "\(plan.programs.count)")
+        shutDown(options)
+    }
+
+    private static func mountFileSystems() {
+        _ = System.mount("proc", "/proc", type: "proc")
+        _ = System.mount("sysfs", "/sys", type: "sysfs")
+        _ = System.mount("devtmpfs", "/dev", type: "devtmpfs")
+        mkdir("/dev/pts", 0o755)
+        _ = System.mount("devpts", "/dev/pts", type: "devpts")
+        mkdir("/dev/shm", 0o1777)
+        _ = System.mount("tmpfs", "/dev/shm", type: "tmpfs")
+        _ = System.mount("tmpfs", "/tmp", type: "tmpfs", options: "mode=1777")
+        _ = System.mount("tmpfs", "/run", type: "tmpfs", options: "mode=755")
+        // The kernel opens the console for an initramfs only when that brings the node along.
+        let console = kbuild_open("/dev/console", O_RDWR)
+        if console >= 0 {
+            for descriptor in 0...2 as ClosedRange<Int32> where descriptor != console { dup2(console, descriptor) }
+            if console > 2 { close(console) }
+        }
+        for line in (System.read("/etc/fstab") ?? []).lines() {
+            let fields = words(line)
+            guard fields.count >= 4, fields[2] == "9p" else { continue }
+            let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
+            if !System.mount(
+                fields[0], fields[1], type: fields[2], options: fields[3], flags: isReadOnly ? UInt(MS_RDONLY) : 0)
+            {
+                complain("cannot mount \(fields[0]) on \(fields[1]): \(System.lastError)")
+            }
+        }
+    }
+
+    /// The `NAME=VALUE` words of the kernel's command line.
+    private static func kernelOptions() -> [String: String] {
+        var options: [String: String] = [:]
+        for line in (System.read("/proc/cmdline") ?? []).lines() {
+            for word in words(line) {
+                let bytes = Array(word.utf8)
+                guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
+                options[Array(bytes[..<equals]).text()] = Array(bytes[(equals + 1)...]).text()
+            }
+        }
+        return options
+    }
+
+    private static func openChannel(serial: Bool) -> Channel? {
+        if serial {
+            let descriptor = kbuild_open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC)
+            guard descriptor >= 0 else { return nil }
+            var settings = termios()
+            tcgetattr(descriptor, &settings)
+            cfmakeraw(&settings)
+            tcsetattr(descriptor, TCSANOW, &settings)
+            return Channel(descriptor: descriptor, isAcknowledged: true)
+        }
+        // The node's name depends on the order of the devices; the port's own name does not.
+        let ports = "/sys/class/virtio-ports"
+        for port in System.names(in: ports) {
+            guard let name = System.read("\(ports)/\(port)/name"), name.lines().first?.text() == "kbuild.results"
+            else { continue }
+            let descriptor = kbuild_open("/dev/\(port)", O_RDWR | O_CLOEXEC)
+            return descriptor >= 0 ? Channel(descriptor: descriptor, isAcknowledged: false) : nil
+        }
+        return nil
+    }
+
+    private static func description() -> String {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        return "version=1 release=\(release) cpus=\(get_nprocs()) monotonic=\(kbuild_monotonic())"
+    }
+
+    private static func complain(_ message: String) {
+        System.write(2, Array("kbuild: \(message)\n".utf8))
+    }
+
+    private static func fail(_ message: String) -> Never {
+        complain(message)
+        reboot(Int32(bitPattern: UInt32(RB_POWER_OFF)))
+        exit(1)
+    }
+
+    /// Ends the machine. `kbuild.exit=PORT` names the I/O port of QEMU's isa-debug-exit device; the byte 0x2A written
+    /// there makes QEMU exit with (0x2A << 1) | 1 = 85. Without that port the machine powers off.
+    private static func shutDown(_ options: [String: String]) -> Never {
+        sync()
+        for line in (System.read("/proc/mounts") ?? []).lines() {
+            let fields = words(line)
+            if fields.count > 2, fields[2] == "9p" { umount2(fields[1], Int32(MNT_DETACH)) }
+        }
+        if let text = options["kbuild.exit"], let port = Int(text) {
+            let descriptor = kbuild_open("/dev/port", O_WRONLY | O_CLOEXEC)
+            if descriptor >= 0 {
+                lseek(descriptor, port, SEEK_SET)
+                System.write(descriptor, [0x2A])
+            }
+        }
+        reboot(Int32(bitPattern: UInt32(RB_POWER_OFF)))
+        while true { pause() }
+    }
+}

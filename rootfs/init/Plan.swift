@@ -1,0 +1,43 @@
+/// What PID 1 is to run, read from the file `plan` on the share of test programs.
+///
+/// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `arg TEXT` and `env NAME=VALUE`
+/// lines, and `end`; last `done`. A plan without its `done` was cut short and is refused.
+struct Plan {
+    struct Program {
+        /// Whether the program writes Swift Testing's event stream to the descriptor that it is given.
+        var hasEvents: Bool
+        /// The most seconds that it may run; 0 for no limit.
+        var seconds: Int
+        var arguments: [String] = []
+        var environment: [String] = []
+    }
+
+    var programs: [Program] = []
+
+    /// Reads a plan; nil when it is damaged or of another version.
+    init?(_ bytes: [UInt8]) {
+        let lines = bytes.lines()
+        guard lines.first?.text() == "kbuild-plan 1", lines.last?.text() == "done" else { return nil }
+        var program: Program?
+        for line in lines.dropFirst().dropLast() {
+            let space = line.firstIndex(of: UInt8(ascii: " ")) ?? line.count
+            let keyword = Array(line[..<space]).text()
+            let rest = Array(line[min(space + 1, line.count)...]).text()
+            if keyword == "program" {
+                let fields = words(line)
+                guard program == nil, fields.count == 3, let seconds = Int(fields[2]) else { return nil }
+                program = Program(hasEvents: fields[1] == "swift", seconds: seconds)
+            } else if keyword == "arg", program != nil {
+                program?.arguments.append(rest)
+            } else if keyword == "env", program != nil {
+                program?.environment.append(rest)
+            } else if keyword == "end", let finished = program, !finished.arguments.isEmpty {
+                programs.append(finished)
+                program = nil
+            } else {
+                return nil
+            }
+        }
+        guard program == nil else { return nil }
+    }
+}
