@@ -7,7 +7,7 @@ import Glibc
 #endif
 
 /// How a process ended.
-public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
+public enum ProcessStatus: Sendable, Hashable, CustomStringConvertible {
     /// It called exit with this code.
     case exited(Int32)
     /// This signal ended it.
@@ -28,14 +28,14 @@ public enum ExitStatus: Sendable, Hashable, CustomStringConvertible {
 /// What a finished command left behind.
 public struct CommandResult: Sendable, Equatable {
     /// How it ended.
-    public var status: ExitStatus
+    public var status: ProcessStatus
     /// All of its standard output.
     public var output: String
     /// All of its standard error.
     public var errors: String
 
     /// Creates a result.
-    public init(status: ExitStatus, output: String, errors: String) {
+    public init(status: ProcessStatus, output: String, errors: String) {
         self.status = status
         self.output = output
         self.errors = errors
@@ -101,8 +101,8 @@ public struct CommandRunner: Sendable {
                     configuration, input: .none, output: .string(limit: limit), error: .string(limit: limit))
                 try Task.checkCancellation()
                 return CommandResult(
-                    status: ExitStatus(result.terminationStatus), output: result.standardOutput ?? "",
-                    errors: result.standardError ?? "")
+                    status: ProcessStatus(result.terminationStatus), output: result.standardOutput,
+                    errors: result.standardError)
             }
             let result = try await run(
                 configuration, input: .inputWriter, output: .sequence, error: .sequence
@@ -127,7 +127,7 @@ public struct CommandRunner: Sendable {
     @discardableResult
     public func stream(
         _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
-    ) async throws -> ExitStatus {
+    ) async throws -> ProcessStatus {
         let configuration = try configuration(for: command)
         do {
             let result = try await run(
@@ -145,7 +145,7 @@ public struct CommandRunner: Sendable {
                 if !pending.isEmpty { try onLine(String(decoding: pending, as: UTF8.self)) }
             }
             try Task.checkCancellation()
-            return supervisor == nil ? ExitStatus(result.terminationStatus) : supervised(result.terminationStatus)
+            return supervisor == nil ? ProcessStatus(result.terminationStatus) : supervised(result.terminationStatus)
         } catch let error as SubprocessError {
             throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
         }
@@ -202,15 +202,15 @@ public struct CommandRunner: Sendable {
     }
 
     /// The supervisor turns a signal into 128 + N, as shells do.
-    private func supervised(_ status: TerminationStatus) -> ExitStatus {
-        switch ExitStatus(status) {
+    private func supervised(_ status: TerminationStatus) -> ProcessStatus {
+        switch ProcessStatus(status) {
         case .exited(let code) where code > 128 && code < 192: .signaled(code - 128)
         case let other: other
         }
     }
 }
 
-extension ExitStatus {
+extension ProcessStatus {
     init(_ status: TerminationStatus) {
         switch status {
         case .exited(let code): self = .exited(Int32(code))

@@ -9,7 +9,7 @@ public enum ExitCode: Int32, Sendable, Codable, CaseIterable {
     case usage = 2
     /// A patch does not apply.
     case patch = 3
-    /// The kernel could not be configured or compiled.
+    /// The kernel, or a test program, could not be configured or compiled.
     case build = 4
     /// The guest crashed: a panic, an oops or a sanitizer report.
     case guestCrash = 5

@@ -1,1 +1,10 @@
-print("kbuild")
+import Commands
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+let arguments = CommandLine.arguments
+if arguments.count > 2, arguments[1] == CommandRunner.superviseArgument {
+    exit(supervise(Array(arguments.dropFirst(2))))
+}

@@ -1,0 +1,66 @@
+# The two commands to know: `make run` and `make test`. Both install what is missing and build everything first.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Everything that kbuild runs, in the one place that lists it.
+PACKAGES := \
+    bc bison flex gcc make libc6-dev libelf-dev libssl-dev kmod cpio xz-utils zstd lz4 patch git ccache \
+    linux-source-6.1 linux-source-6.12 \
+    qemu-system-x86 \
+    libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
+    busybox-static e2fsprogs binutils
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+KBUILD := .build/release/kbuild
+ARGS ?=
+
+# Says what it does, does it, and says how long that took: $(call step,WHAT,COMMAND)
+step = @start=$$(date +%s); echo "==> $(1)"; $(2); echo "==> $(1): $$(( $$(date +%s) - start )) s"
+
+.PHONY: help
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install the Debian packages that are missing.
+	@missing=$$(for package in $(PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "==> installing" $$missing; start=$$(date +%s); \
+	    $(SUDO) apt-get update -qq; \
+	    DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	    echo "==> installed: $$(( $$(date +%s) - start )) s"; \
+	fi
+
+.PHONY: build
+build: setup ## Build kbuild in release mode.
+	$(call step,building kbuild,swift build -c release --product kbuild)
+
+.PHONY: run
+run: build ## Patch, build, boot and test: the main job. ARGS="..." adds flags.
+	$(call step,kbuild run,$(KBUILD) run $(ARGS))
+
+.PHONY: test
+test: unit-test integration-test ## Run every test.
+
+.PHONY: unit-test
+unit-test: setup ## Run the tests that need no kernel.
+	$(call step,unit tests,swift test --skip IntegrationTests)
+
+.PHONY: integration-test
+integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
+	$(call step,integration tests,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+
+.PHONY: check
+check: ## Check the format of the sources.
+	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Tests rootfs)
+
+.PHONY: format
+format: ## Format the sources.
+	swift format --in-place --parallel --recursive Package.swift Sources Tests rootfs
+
+.PHONY: clean
+clean: ## Remove what the build made here. `kbuild clean` empties the cache.
+	rm -rf .build

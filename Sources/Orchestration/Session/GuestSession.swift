@@ -1,0 +1,211 @@
+import Commands
+import Diagnostics
+import Synchronization
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// How long a guest may take, in seconds.
+struct SessionLimits: Sendable, Hashable {
+    /// From QEMU's start to the first word of init.
+    var boot: Double
+    /// Without a byte on the console or the results port.
+    var silence: Double
+    /// For one test.
+    var test: Double
+    /// For everything.
+    var run: Double
+}
+
+/// A limit that was reached.
+enum LimitReached: Sendable, Equatable {
+    case boot(Double)
+    case silence(Double)
+    case test(String, Double)
+    case run(Double)
+
+    var message: String {
+        switch self {
+        case .boot(let seconds): "the guest did not boot within \(format(seconds)) (timeouts.boot)"
+        case .silence(let seconds): "the guest said nothing for \(format(seconds)) (timeouts.silence)"
+        case .test(let name, let seconds): "\(name) ran for more than \(format(seconds)) (timeouts.test)"
+        case .run(let seconds): "the guest ran for more than \(format(seconds)) (timeouts.run)"
+        }
+    }
+
+    private func format(_ seconds: Double) -> String {
+        seconds == seconds.rounded() ? "\(Int(seconds)) s" : "\(seconds) s"
+    }
+}
+
+/// What a session came to.
+struct SessionResult: Sendable {
+    var outcome: SessionOutcome
+    var exit: MachineExit?
+    var limit: LimitReached?
+    /// Seconds from QEMU's start to init's first word.
+    var bootSeconds: Double?
+    /// Seconds that QEMU ran.
+    var machineSeconds: Double
+}
+
+/// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
+struct GuestSession: Sendable {
+    let machine: QEMUMachine
+    let plan: SessionPlan
+    let limits: SessionLimits
+    /// Where the console's transcript is written.
+    let consoleLog: FilePath
+
+    private struct State {
+        var console: ResultsDecoder
+        var port = ResultsDecoder.port()
+        var recorder: SessionRecorder
+        var transcript: ConsoleTranscript
+        var lastSign: ContinuousClock.Instant
+        var booted: ContinuousClock.Instant?
+        var testStarted: (name: String, at: ContinuousClock.Instant)?
+        var fatalCrash: ContinuousClock.Instant?
+        var ended: ContinuousClock.Instant?
+    }
+
+    /// How long QEMU may take to exit once the guest has ended or panicked.
+    private static let exitGrace: Duration = .seconds(10)
+
+    /// Runs the session.
+    ///
+    /// - Parameter onEvent: Called in order on the threads that read the guest.
+    /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started; `CancellationError`.
+    func run(onEvent: @escaping @Sendable (SessionEvent) -> Void) async throws -> SessionResult {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let transcript = try ConsoleTranscript(path: consoleLog)
+        let box = SessionBox(
+            State(
+                console: .console(carriesResults: machine.configuration.results == .serial),
+                recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start))
+
+        let handlers = MachineHandlers(
+            console: { bytes in
+                box.state.withLock { state in
+                    state.lastSign = clock.now
+                    Self.handle(state.console.consume(bytes), in: &state, at: clock.now, onEvent)
+                    state.transcript.flush()
+                    return state.console.takeReplies()
+                }
+            },
+            results: { bytes in
+                box.state.withLock { state in
+                    state.lastSign = clock.now
+                    Self.handle(state.port.consume(bytes), in: &state, at: clock.now, onEvent)
+                }
+            })
+
+        var exit: MachineExit?
+        var limit: LimitReached?
+        try await withThrowingTaskGroup(of: Ending.self) { group in
+            group.addTask { .machine(try await machine.run(handlers)) }
+            group.addTask { try await watch(box, from: start, clock) }
+            defer { group.cancelAll() }
+            switch try await group.next() {
+            case .machine(let status): exit = status
+            case .limit(let reached):
+                limit = reached
+                group.cancelAll()
+                // QEMU dies by the cancellation; its last words are still handled before `run` returns.
+                while let result = await group.nextResult() {
+                    if case .failure(let error) = result, !(error is CancellationError) { throw error }
+                }
+            case .stuck, nil: exit = .failed(.signaled(SIGKILL), message: "QEMU did not exit after the guest had ended")
+            }
+        }
+        try Task.checkCancellation()
+
+        return box.state.withLock { state in
+            Self.handle(state.console.finish(), in: &state, at: clock.now, onEvent)
+            if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, onEvent) }
+            state.transcript.flush()
+            let (reason, status) = Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
+            return SessionResult(
+                outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
+                limit: limit, bootSeconds: state.booted.map { Self.seconds($0 - start) },
+                machineSeconds: Self.seconds(clock.now - start))
+        }
+    }
+
+    private enum Ending: Sendable {
+        case machine(MachineExit)
+        case limit(LimitReached)
+        case stuck
+    }
+
+    private final class SessionBox: Sendable {
+        let state: Mutex<State>
+        init(_ state: sending State) { self.state = Mutex(state) }
+    }
+
+    private static func handle(
+        _ items: [ResultsDecoder.Item], in state: inout State, at now: ContinuousClock.Instant,
+        _ onEvent: (SessionEvent) -> Void
+    ) {
+        for item in items {
+            if case .line(let line) = item { state.transcript.append(line) }
+            for event in state.recorder.consume(item) {
+                switch event {
+                case .booted: state.booted = now
+                case .testStarted(let id): state.testStarted = (id, now)
+                case .testEnded: state.testStarted = nil
+                case .crashed(let crash): if crash.isFatal { state.fatalCrash = now }
+                case .ended:
+                    state.ended = now
+                    state.testStarted = nil
+                }
+                onEvent(event)
+            }
+        }
+    }
+
+    /// Waits until a limit is reached. It looks ten times a second, which costs nothing and is exact enough.
+    private func watch(_ box: SessionBox, from start: ContinuousClock.Instant, _ clock: ContinuousClock) async throws
+        -> Ending
+    {
+        while true {
+            try await Task.sleep(for: .milliseconds(100))
+            let now = clock.now
+            let ending: Ending? = box.state.withLock { state in
+                if let over = state.ended ?? state.fatalCrash {
+                    return now - over > Self.exitGrace ? .stuck : nil
+                }
+                if Self.seconds(now - start) > limits.run { return .limit(.run(limits.run)) }
+                if state.booted == nil, Self.seconds(now - start) > limits.boot { return .limit(.boot(limits.boot)) }
+                if let test = state.testStarted, Self.seconds(now - test.at) > limits.test {
+                    return .limit(.test(test.name, limits.test))
+                }
+                if Self.seconds(now - state.lastSign) > limits.silence { return .limit(.silence(limits.silence)) }
+                return nil
+            }
+            if let ending { return ending }
+        }
+    }
+
+    /// Why tests that did not report could not, and what the one that was running is called.
+    private static func explain(
+        exit: MachineExit?, limit: LimitReached?, crashed: Bool
+    ) -> (reason: String?, running: TestOutcome.Status) {
+        if let limit { return (limit.message, .timedOut) }
+        switch exit {
+        case .panicked: return ("the guest's kernel panicked", .crashed)
+        case .reset: return ("the guest reset or switched itself off", .crashed)
+        case .failed(let status, _): return ("QEMU ended with \(status)", .notReported)
+        case .finished, nil: return (crashed ? "the guest's kernel panicked" : nil, crashed ? .crashed : .notReported)
+        }
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+}

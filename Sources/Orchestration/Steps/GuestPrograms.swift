@@ -1,0 +1,215 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import SystemPackage
+
+/// A Swift Testing bundle, built and listed.
+struct GuestBundle: Sendable {
+    /// The executable.
+    var executable: FilePath
+    /// Its tests, as `--list-tests` names them.
+    var tests: [String]
+    /// The key of its artifact.
+    var key: Digest
+    /// Whether it was there already.
+    var isHit: Bool
+}
+
+/// Builds what runs in the guest: Swift Testing bundles, C programs and init.
+struct GuestProgramBuilder: Sendable {
+    let tools: Toolbox
+    /// The folder of the project's own build folders in the cache.
+    let projectCache: FilePath
+
+    /// The files of a package that its build does not read.
+    private static func isSource(_ path: String) -> Bool {
+        let first = path.split(separator: "/").first ?? ""
+        return !first.hasPrefix(".") && first != "Package.resolved"
+    }
+
+    // MARK: Swift Testing
+
+    /// Builds the test bundle of the SwiftPM package in `package`.
+    ///
+    /// - Parameter numbers: The folder of the generated module SyscallNumbers.
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words, or has no test.
+    func bundle(package: FilePath, numbers: FilePath) async throws -> GuestBundle {
+        guard fileExists(package.appending("Package.swift")) else {
+            throw Failure(
+                .usage, "\(package) is not a Swift package: it has no Package.swift",
+                nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
+        }
+        let scratch = projectCache.appending("swift-" + Digest.of(package.string).short)
+        let roots = try await dependencyRoots(of: package, scratch: scratch)
+        var key = KeyBuilder(step: "bundle", version: 1)
+        key.add("swift", try tools.digest(ofTool: "swift-build"))
+        key.add("numbers", try tools.statCache.digest(ofFolder: numbers))
+        key.add("package", try tools.statCache.digest(ofFolder: package, including: Self.isSource))
+        for root in roots {
+            key.add("dependency", try tools.statCache.digest(of: root.appending("Package.swift")))
+            key.add(
+                "sources", try tools.statCache.digest(ofFolder: root.appending("Sources"), including: Self.isSource))
+        }
+        if let artifact = tools.store.lookup(step: "bundle", key: key.key) {
+            return try bundle(artifact, isHit: true)
+        }
+        // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
+        let arguments = [
+            "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
+            "-Xswiftc", "-I\(numbers)", "-Xcc", "-I\(numbers)",
+        ]
+        try createFolder(scratch)
+        try await compile(Command("swift-build", arguments), what: "the tests in \(package)")
+        let bin = try await tools.runner.output(
+            of: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()), failingWith: .infrastructure)
+        let bundles = try namesInFolder(FilePath(bin)).filter { $0.hasSuffix(".xctest") }
+        guard let name = bundles.first else {
+            throw Failure(
+                .infrastructure, "\(package) has no tests: its build made no .xctest bundle",
+                nextStep: "add a test target to its Package.swift")
+        }
+        let executable = FilePath(bin).appending(name)
+        let list = try await tools.runner.output(
+            of: Command(executable.string, ["--testing-library", "swift-testing", "--list-tests"]))
+        let artifact = try await tools.store.publish(step: "bundle", key: key.key) { folder in
+            try copyFile(executable, to: folder.appending("tests.xctest"))
+            try writeAtomically(list, to: folder.appending("tests.list"))
+        }
+        return try bundle(artifact, isHit: false)
+    }
+
+    private func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
+        let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
+        guard !tests.isEmpty else {
+            throw Failure(.infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
+        }
+        return GuestBundle(executable: artifact.path("tests.xctest"), tests: tests, key: artifact.key, isHit: isHit)
+    }
+
+    /// The folders of the packages that `package` depends on by path. Asking SwiftPM takes seconds, so the answer is
+    /// kept; it holds as long as no manifest changes, and the manifests' digests are part of its name.
+    private func dependencyRoots(of package: FilePath, scratch: FilePath) async throws -> [FilePath] {
+        let manifest = try tools.statCache.digest(of: package.appending("Package.swift"))
+        let memo = scratch.appending("local-dependencies-\(manifest.short)")
+        if let text = try? readText(memo) {
+            let roots = text.split(separator: "\n").map { FilePath(String($0)) }
+            if roots.allSatisfy({ fileExists($0.appending("Package.swift")) }) { return roots }
+        }
+        struct Dependency: Decodable {
+            var path: String
+            var dependencies: [Dependency]
+            var all: [String] { dependencies.flatMap { [$0.path] + $0.all } }
+        }
+        try createFolder(scratch)
+        let json = try await tools.runner.output(
+            of: Command(
+                "swift-package",
+                [
+                    "--package-path", package.string, "--scratch-path", scratch.string, "show-dependencies",
+                    "--format", "json",
+                ]))
+        // Notes may precede the JSON.
+        guard let start = json.firstIndex(of: "{"),
+            let tree = try? JSONDecoder().decode(Dependency.self, from: Data(json[start...].utf8))
+        else { throw Failure(.infrastructure, "SwiftPM's list of dependencies cannot be read", details: json) }
+        // Packages that SwiftPM checked out itself do not change under their version.
+        let roots = Set(tree.all).filter { !$0.hasPrefix(scratch.string) }.sorted()
+        try writeAtomically(roots.joined(separator: "\n"), to: memo)
+        return roots.map { FilePath($0) }
+    }
+
+    // MARK: C
+
+    /// Compiles a C file into a static program.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    func program(source: FilePath, numbers: FilePath) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
+        var key = KeyBuilder(step: "program", version: 1)
+        key.add("gcc", try tools.digest(ofTool: "gcc"))
+        key.add("source", try tools.statCache.digest(of: source))
+        // Headers beside the file are part of it.
+        for name in try namesInFolder(source.removingLastComponent()) where name.hasSuffix(".h") {
+            key.add(name, try tools.statCache.digest(of: source.removingLastComponent().appending(name)))
+        }
+        key.add("numbers", try tools.statCache.digest(ofFolder: numbers))
+        if let artifact = tools.store.lookup(step: "program", key: key.key) {
+            return (artifact.path("program"), artifact.key, true)
+        }
+        let artifact = try await tools.store.publish(step: "program", key: key.key) { folder in
+            try await compile(
+                Command(
+                    "gcc",
+                    [
+                        "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread", "-I\(numbers)", "-include",
+                        numbers.appending("kbuild_syscalls.h").string, source.string, "-o",
+                        folder.appending("program").string,
+                    ]), what: source.string)
+        }
+        return (artifact.path("program"), artifact.key, false)
+    }
+
+    // MARK: init
+
+    /// Compiles PID 1: Embedded Swift, linked statically, so that it needs nothing of the root file system.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    func initProgram(sources: FilePath) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
+        guard isFolder(sources) else {
+            throw Failure(.usage, "the init's sources are not at \(sources)")
+        }
+        var key = KeyBuilder(step: "init", version: 1)
+        key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+        key.add("gcc", try tools.digest(ofTool: "gcc"))
+        key.add("sources", try tools.statCache.digest(ofFolder: sources))
+        if let artifact = tools.store.lookup(step: "init", key: key.key) {
+            return (artifact.path("init"), artifact.key, true)
+        }
+        let names = try namesInFolder(sources).filter { $0.hasSuffix(".swift") }
+        let artifact = try await tools.store.publish(step: "init", key: key.key) { folder in
+            let object = folder.appending("init.o")
+            try await compile(
+                Command(
+                    "swiftc",
+                    [
+                        "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
+                        "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
+                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object.string]), what: "init")
+            let tables = try await embeddedRuntime().appending("libswiftUnicodeDataTables.a")
+            let program = folder.appending("init")
+            try await compile(
+                Command(
+                    "gcc", ["-static", "-Wl,--gc-sections", "-s", object.string, tables.string, "-lm", "-o", program.string]
+                ), what: "init")
+            try removeAll(object)
+        }
+        return (artifact.path("init"), artifact.key, false)
+    }
+
+    /// Where the toolchain keeps the libraries of Embedded Swift for this processor.
+    private func embeddedRuntime() async throws -> FilePath {
+        struct TargetInfo: Decodable {
+            struct Paths: Decodable { var runtimeResourcePath: String }
+            struct Target: Decodable { var unversionedTriple: String }
+            var paths: Paths
+            var target: Target
+        }
+        let json = try await tools.runner.output(of: Command("swiftc", ["-print-target-info"]))
+        guard let info = try? JSONDecoder().decode(TargetInfo.self, from: Data(json.utf8)) else {
+            throw Failure(.infrastructure, "swiftc -print-target-info cannot be read", details: json)
+        }
+        return FilePath(info.paths.runtimeResourcePath).appending("embedded").appending(info.target.unversionedTriple)
+    }
+
+    private func compile(_ command: Command, what: String) async throws {
+        let result = try await tools.runner.capture(command)
+        guard result.status.isSuccess else {
+            let words = (result.output + result.errors).split(separator: "\n", omittingEmptySubsequences: false)
+            let first = words.firstIndex { $0.contains("error:") } ?? 0
+            throw Failure(
+                .build, "\(what) did not compile (\(result.status))",
+                details: words[first...].prefix(60).joined(separator: "\n"),
+                nextStep: "mend it, or run the command that `-v` shows")
+        }
+    }
+}

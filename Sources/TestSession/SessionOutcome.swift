@@ -1,0 +1,79 @@
+/// What one test did.
+public struct TestOutcome: Sendable, Equatable {
+    /// How it ended.
+    public enum Status: String, Sendable, CaseIterable {
+        /// It ran and no expectation failed.
+        case passed
+        /// An expectation failed, or it threw.
+        case failed
+        /// It chose not to run.
+        case skipped
+        /// The guest's kernel crashed while it ran.
+        case crashed
+        /// It, or the guest, ran into a limit while it ran.
+        case timedOut
+        /// It was planned and nothing was heard of it.
+        case notReported
+    }
+
+    /// A failed expectation, or an error.
+    public struct Issue: Sendable, Equatable {
+        /// What was expected and what came.
+        public var message: String
+        /// The source file.
+        public var file: String?
+        /// The line in it, counted from 1.
+        public var line: Int?
+        /// Whether the test declares it as known, so that it does not fail.
+        public var isKnown: Bool
+    }
+
+    /// The stable name, as `--list-tests` prints it.
+    public var id: String
+    /// The name for people.
+    public var name: String
+    /// How it ended.
+    public var status: Status
+    /// How long it ran, by the guest's clock.
+    public var seconds: Double?
+    /// Why it was skipped, or did not report.
+    public var reason: String?
+    /// What it recorded.
+    public var issues: [Issue] = []
+    /// What the kernel said while it ran.
+    public var kernelLog: [String] = []
+    /// What it printed, where that is known by test.
+    public var output: [String] = []
+
+    /// The guest's monotonic clock at its start and end, in seconds.
+    var started: Double?
+    var ended: Double?
+}
+
+/// What one program did.
+public struct ProgramOutcome: Sendable, Equatable {
+    /// The program's name.
+    public var name: String
+    /// "swift-testing", "ktap" or "exit-code".
+    public var kind: String
+    /// Its tests, in the order in which they ran.
+    public var tests: [TestOutcome] = []
+    /// What is wrong with the program's account of itself, beyond its tests. Each is a failure.
+    public var problems: [String] = []
+    /// What it printed: the last lines.
+    public var output: [String] = []
+}
+
+/// What happened in a guest, from the first byte of its console to its end.
+public struct SessionOutcome: Sendable, Equatable {
+    /// The programs, in the order of the plan.
+    public var programs: [ProgramOutcome]
+    /// What the kernel reported.
+    public var crashes: [Crash]
+    /// What is wrong with the session as a whole. Each makes the run fail.
+    public var faults: [String]
+    /// The kernel's release, once the guest said hello.
+    public var release: String?
+    /// Whether the guest's end marker came, with the right count of programs.
+    public var isComplete: Bool
+}

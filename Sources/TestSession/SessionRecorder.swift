@@ -1,0 +1,340 @@
+import Foundation
+import KTAP
+
+/// What the recorder tells as it goes.
+public enum SessionEvent: Sendable, Equatable {
+    /// The guest is up and its init talks; the kernel's release.
+    case booted(release: String)
+    /// A test started.
+    case testStarted(id: String)
+    /// A test ended.
+    case testEnded(TestOutcome)
+    /// The kernel reported a crash.
+    case crashed(Crash)
+    /// The guest's end marker came.
+    case ended
+}
+
+/// Builds the account of a session from what the guest sends: a pure state machine, fed bytes in order.
+///
+/// It trusts nothing that is missing. A planned test that did not report failed; a stream that did not end with its
+/// end marker is a fault; so are a record out of order and an exit code at odds with the results.
+public struct SessionRecorder: Sendable {
+    private let plan: SessionPlan
+    private var programs: [ProgramOutcome]
+    private var testIndex: [String: Int] = [:]
+    private var current: Int?
+    private var expectedNext = 0
+    private var runEnded = false
+    private var runningTests: [String] = []
+    private var output: [UInt8] = []
+    private var programStarted: Double?
+    private var detector = CrashDetector()
+    private var faults: [String] = []
+    private var release: String?
+    private var endCount: Int?
+    private var consoleLines: [ConsoleLine] = []
+    /// The guest's monotonic clock less the kernel's time stamps, in seconds.
+    private var clockOffset: Double?
+
+    /// The most bytes kept of what a program prints; KTAP output beyond it is a fault.
+    static let longestOutput = 16 << 20
+    /// The most console lines kept to be matched with tests.
+    static let mostConsoleLines = 100_000
+
+    /// Creates a recorder for a plan.
+    public init(plan: SessionPlan) {
+        self.plan = plan
+        programs = plan.programs.map { program in
+            switch program.resultsProtocol {
+            case .swiftTesting: ProgramOutcome(name: program.name, kind: "swift-testing")
+            case .ktap: ProgramOutcome(name: program.name, kind: "ktap")
+            case .exitCode: ProgramOutcome(name: program.name, kind: "exit-code")
+            }
+        }
+    }
+
+    /// Whether the guest has said hello.
+    public var isBooted: Bool { release != nil }
+
+    /// The test that runs now, or the program when its tests are not known one by one.
+    public var runningTest: String? { runningTests.last ?? current.map { plan.programs[$0].name } }
+
+    /// Takes in what a results port or a console brought.
+    public mutating func consume(_ item: ResultsDecoder.Item) -> [SessionEvent] {
+        switch item {
+        case .frame(let frame): return consume(frame)
+        case .line(let bytes): return consume(ConsoleLine(bytes))
+        case .fault(let text):
+            faults.append(text)
+            return []
+        }
+    }
+
+    private mutating func consume(_ line: ConsoleLine) -> [SessionEvent] {
+        let clockMark = "kbuild: clock "
+        if let seconds = line.kernelSeconds, line.message.hasPrefix(clockMark),
+            let clock = Int64(line.message.dropFirst(clockMark.count))
+        {
+            if clockOffset == nil { clockOffset = Double(clock) / 1e9 - seconds }
+            return []
+        }
+        if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines { consoleLines.append(line) }
+        return detector.consume(line, runningTest: runningTest).map { [.crashed($0)] } ?? []
+    }
+
+    private mutating func consume(_ frame: Frame) -> [SessionEvent] {
+        if endCount != nil {
+            faults.append("the guest went on after its end marker")
+            return []
+        }
+        switch frame.kind {
+        case .hello:
+            let fields = frame.text.split(separator: " ").map { $0.split(separator: "=", maxSplits: 1) }
+            let release = fields.first { $0.first == "release" && $0.count == 2 }.map { String($0[1]) } ?? "unknown"
+            if self.release != nil { faults.append("the guest said hello twice") }
+            self.release = release
+            return [.booted(release: release)]
+        case .start:
+            start(frame)
+            return []
+        case .event:
+            return consumeEvent(frame)
+        case .torn:
+            if let current { programs[current].problems.append("its event stream ends in the middle of a record") }
+            return []
+        case .output:
+            if output.count < Self.longestOutput { output += frame.payload }
+            return []
+        case .stop:
+            return stop(frame)
+        case .end:
+            endCount = Int(frame.text)
+            if current != nil { faults.append("the guest ended in the middle of a program") }
+            return [.ended]
+        case .error:
+            faults.append("the guest's init: \(frame.text)")
+            return []
+        }
+    }
+
+    private mutating func start(_ frame: Frame) {
+        let fields = frame.text.split(separator: " ").compactMap { Int64($0) }
+        guard fields.count == 2, current == nil, fields[0] == expectedNext, expectedNext < programs.count else {
+            faults.append("a program started out of turn")
+            return
+        }
+        current = expectedNext
+        expectedNext += 1
+        programStarted = Double(fields[1]) / 1e9
+        testIndex = [:]
+        runningTests = []
+        runEnded = false
+        output = []
+    }
+
+    private mutating func stop(_ frame: Frame) -> [SessionEvent] {
+        let fields = frame.text.split(separator: " ", maxSplits: 2)
+        guard fields.count == 3, let current, Int(fields[0]) == current, let clock = Int64(fields[1]) else {
+            faults.append("a program ended that was not running")
+            return []
+        }
+        let ending = String(fields[2])
+        let ended = Double(clock) / 1e9
+        var events: [SessionEvent] = []
+        if ending.hasPrefix("failed ") {
+            programs[current].problems.append("it could not be started: \(ending.dropFirst(7))")
+        } else if ending == "timeout" {
+            programs[current].problems.append("it ran into its limit of \(plan.programs[current].seconds) s")
+        }
+        switch plan.programs[current].resultsProtocol {
+        case .swiftTesting: checkSwiftTesting(current, ending: ending)
+        case .exitCode: events = judgeExitCode(current, ending: ending, ended: ended)
+        case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
+        }
+        let lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        programs[current].output = lines.suffix(200).map(String.init)
+        self.current = nil
+        runningTests = []
+        return events
+    }
+
+    /// The bundle's exit code must agree with its events: 0 when all passed, not 0 when not.
+    private mutating func checkSwiftTesting(_ index: Int, ending: String) {
+        if ending == "timeout" {
+            for id in runningTests { finishRunning(id, in: index, as: .timedOut, reason: "the program ran into its limit") }
+            return
+        }
+        let anyFailed = programs[index].tests.contains { $0.status == .failed }
+        if !runEnded {
+            programs[index].problems.append("it ended (\(ending)) before its run had ended")
+            for id in runningTests {
+                finishRunning(id, in: index, as: .failed, reason: "the program ended (\(ending)) while this test ran")
+            }
+        } else if ending == "exit 0", anyFailed {
+            programs[index].problems.append("it exited with 0 although a test failed")
+        } else if ending != "exit 0", !anyFailed {
+            programs[index].problems.append("it ended with \(ending) although no test failed")
+        }
+    }
+
+    private mutating func finishRunning(
+        _ id: String, in index: Int, as status: TestOutcome.Status, reason: String
+    ) {
+        guard let test = testIndex[id] else { return }
+        programs[index].tests[test].status = status
+        programs[index].tests[test].reason = reason
+    }
+
+    private mutating func judgeExitCode(_ index: Int, ending: String, ended: Double) -> [SessionEvent] {
+        let status: TestOutcome.Status
+        switch ending {
+        case "exit 0": status = .passed
+        case "exit 4": status = .skipped
+        case "timeout": status = .timedOut
+        default: status = .failed
+        }
+        let name = plan.programs[index].name
+        var test = TestOutcome(id: name, name: name, status: status)
+        test.started = programStarted
+        test.ended = ended
+        test.seconds = programStarted.map { ended - $0 }
+        if status == .skipped { test.reason = "it exited with 4 (KSFT_SKIP)" }
+        if status == .failed {
+            test.issues = [.init(message: "the program ended with \(ending)", file: nil, line: nil, isKnown: false)]
+        }
+        test.output = String(decoding: output.suffix(1 << 16), as: UTF8.self).split(separator: "\n").map(String.init)
+        programs[index].tests = [test]
+        // A limit is told by the test's own status.
+        if status == .timedOut { programs[index].problems = [] }
+        return [.testEnded(test)]
+    }
+
+    private mutating func consumeEvent(_ frame: Frame) -> [SessionEvent] {
+        guard let current, case .swiftTesting = plan.programs[current].resultsProtocol else {
+            faults.append("an event came while no Swift Testing bundle ran")
+            return []
+        }
+        guard let record = try? JSONDecoder().decode(SwiftTestingRecord.self, from: Data(frame.payload)) else {
+            programs[current].problems.append("a record of its event stream cannot be read")
+            return []
+        }
+        let payload = record.payload
+        if record.kind == "test" {
+            if payload.kind == "function", let id = payload.id {
+                testIndex[id] = programs[current].tests.count
+                let listed = listedName(ofTestID: id)
+                programs[current].tests.append(
+                    TestOutcome(id: listed, name: payload.displayName ?? payload.name ?? listed, status: .notReported))
+            }
+            return []
+        }
+        if payload.kind == "runEnded" {
+            runEnded = true
+            return []
+        }
+        if payload.kind == "issueRecorded" {
+            recordIssue(payload, in: current)
+            return []
+        }
+        guard let id = payload.testID, let index = testIndex[id] else { return [] }
+        switch payload.kind {
+        case "testStarted":
+            programs[current].tests[index].started = payload.instant?.absolute
+            runningTests.append(id)
+            return [.testStarted(id: programs[current].tests[index].id)]
+        case "testSkipped":
+            programs[current].tests[index].status = .skipped
+            programs[current].tests[index].reason = payload.messages?.map(\.text).joined(separator: "; ")
+            return [.testEnded(programs[current].tests[index])]
+        case "testEnded":
+            runningTests.removeAll { $0 == id }
+            var test = programs[current].tests[index]
+            guard test.started != nil else {
+                programs[current].problems.append("\(test.id) ended without having started")
+                return []
+            }
+            test.ended = payload.instant?.absolute
+            if let started = test.started, let ended = test.ended { test.seconds = ended - started }
+            test.status = test.issues.contains { !$0.isKnown } ? .failed : .passed
+            programs[current].tests[index] = test
+            return [.testEnded(test)]
+        default:
+            return []
+        }
+    }
+
+    private mutating func recordIssue(_ payload: SwiftTestingRecord.Payload, in current: Int) {
+        let issue = TestOutcome.Issue(
+            message: (payload.messages ?? []).map(\.text).joined(separator: "\n"),
+            file: payload.issue?.sourceLocation?.filePath ?? payload.issue?.sourceLocation?.fileID,
+            line: payload.issue?.sourceLocation?.line,
+            isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
+        if let id = payload.testID, let index = testIndex[id] {
+            programs[current].tests[index].issues.append(issue)
+        } else if !issue.isKnown {
+            // An issue outside every test function: a suite's, or one from a thread that outlived its test.
+            programs[current].problems.append(issue.message)
+        }
+    }
+
+    /// Closes the account.
+    ///
+    /// - Parameter reason: Why tests that did not report could not, when that is known: a crash, a limit.
+    public mutating func finish(
+        unreportedBecause reason: String? = nil, runningStatus: TestOutcome.Status = .notReported
+    ) -> SessionOutcome {
+        if let current {
+            for id in runningTests { finishRunning(id, in: current, as: runningStatus, reason: reason ?? "") }
+            if runningTests.isEmpty, case .swiftTesting = plan.programs[current].resultsProtocol {
+            } else if testIndex.isEmpty {
+                let name = plan.programs[current].name
+                programs[current].tests = [TestOutcome(id: name, name: name, status: runningStatus, reason: reason)]
+            }
+        }
+        for index in programs.indices { addUnreported(to: index, reason: reason) }
+        attributeKernelLog()
+        let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
+        return SessionOutcome(
+            programs: programs, crashes: detector.crashes, faults: faults, release: release, isComplete: isComplete)
+    }
+
+    private mutating func addUnreported(to index: Int, reason: String?) {
+        switch plan.programs[index].resultsProtocol {
+        case .swiftTesting(let expected):
+            let reported = Set(programs[index].tests.map(\.id))
+            for id in expected where !reported.contains(id) {
+                programs[index].tests.append(TestOutcome(id: id, name: id, status: .notReported, reason: reason))
+            }
+            // A bundle also describes the tests that a filter leaves out.
+            let planned = Set(expected)
+            programs[index].tests.removeAll { $0.status == .notReported && !planned.contains($0.id) }
+            for test in programs[index].tests.indices where programs[index].tests[test].status == .notReported {
+                programs[index].tests[test].reason = programs[index].tests[test].reason ?? reason
+            }
+            for test in programs[index].tests where !planned.contains(test.id) {
+                programs[index].problems.append("\(test.id) ran without being planned")
+            }
+        case .ktap, .exitCode:
+            if programs[index].tests.isEmpty, programs[index].problems.isEmpty {
+                let name = plan.programs[index].name
+                programs[index].tests = [TestOutcome(id: name, name: name, status: .notReported, reason: reason)]
+            }
+        }
+    }
+
+    /// Gives each test the lines that the kernel printed between its start and its end.
+    private mutating func attributeKernelLog() {
+        guard let clockOffset else { return }
+        for program in programs.indices {
+            for index in programs[program].tests.indices {
+                guard let started = programs[program].tests[index].started else { continue }
+                let ended = programs[program].tests[index].ended ?? .infinity
+                programs[program].tests[index].kernelLog = consoleLines.filter { line in
+                    guard let seconds = line.kernelSeconds else { return false }
+                    return (started...max(started, ended)).contains(seconds + clockOffset)
+                }.prefix(500).map(\.raw)
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+import SystemPackage
+
+/// A virtual machine's board.
+public enum MachineType: String, Sendable, Codable, CaseIterable {
+    /// Intel Q35 with PCI Express.
+    case q35
+    /// Intel 440FX with PCI.
+    case pc
+}
+
+/// What executes the guest's instructions.
+public enum Accelerator: String, Sendable, Codable, CaseIterable {
+    /// The processor, through /dev/kvm.
+    case kvm
+    /// QEMU's translator.
+    case tcg
+}
+
+/// A host folder that the guest mounts over 9p.
+public struct Share: Sendable, Hashable {
+    /// How the files' owners and modes are kept (QEMU's `security_model`).
+    public enum SecurityModel: String, Sendable {
+        /// As the host has them. Only for folders that the guest cannot write to.
+        case none
+        /// In extended attributes, so that nothing the guest creates is a real device, link or setuid file.
+        case mappedXattr = "mapped-xattr"
+    }
+
+    /// The tag by which the guest names it.
+    public var tag: String
+    /// The folder on the host.
+    public var path: FilePath
+    /// Whether the guest may only read.
+    public var isReadOnly: Bool
+
+    /// Creates a share.
+    public init(tag: String, path: FilePath, isReadOnly: Bool) {
+        self.tag = tag
+        self.path = path
+        self.isReadOnly = isReadOnly
+    }
+
+    /// The model that is safe for the folder's direction.
+    public var securityModel: SecurityModel { isReadOnly ? .none : .mappedXattr }
+}
+
+/// Where the guest's root file system comes from.
+public enum RootDevice: Sendable, Hashable {
+    /// A raw disk image, attached read-only.
+    case disk(FilePath)
+    /// A cpio archive, unpacked into memory.
+    case initramfs(FilePath)
+}
+
+/// How test results leave the guest.
+public enum ResultsChannel: String, Sendable, Codable, CaseIterable {
+    /// A virtio serial port of their own.
+    case virtio
+    /// Framed on the serial console, among the kernel's messages.
+    case serial
+}
+
+/// Everything that QEMU's command line is made from.
+public struct MachineConfiguration: Sendable, Hashable {
+    /// The board.
+    public var type: MachineType
+    /// The accelerator.
+    public var accelerator: Accelerator
+    /// Guest memory in MiB.
+    public var memoryMegabytes: Int
+    /// Virtual CPUs.
+    public var cpus: Int
+    /// The kernel image.
+    public var kernel: FilePath
+    /// The root file system.
+    public var root: RootDevice
+    /// The 9p shares.
+    public var shares: [Share]
+    /// How results leave the guest.
+    public var results: ResultsChannel
+    /// Words added to the end of the kernel's command line.
+    public var kernelArguments: [String]
+
+    /// Creates a configuration.
+    public init(
+        type: MachineType, accelerator: Accelerator, memoryMegabytes: Int, cpus: Int, kernel: FilePath,
+        root: RootDevice, shares: [Share], results: ResultsChannel, kernelArguments: [String] = []
+    ) {
+        self.type = type
+        self.accelerator = accelerator
+        self.memoryMegabytes = memoryMegabytes
+        self.cpus = cpus
+        self.kernel = kernel
+        self.root = root
+        self.shares = shares
+        self.results = results
+        self.kernelArguments = kernelArguments
+    }
+}

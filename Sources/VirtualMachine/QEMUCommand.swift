@@ -1,0 +1,99 @@
+import Commands
+import SystemPackage
+
+/// The sockets that QEMU connects to as it starts.
+public struct MachineSockets: Sendable, Hashable {
+    /// The serial console.
+    public var console: FilePath
+    /// The results port; used with `ResultsChannel.virtio` only.
+    public var results: FilePath
+
+    /// The sockets' names within a private folder.
+    public init(folder: FilePath) {
+        console = folder.appending("console")
+        results = folder.appending("results")
+    }
+}
+
+extension MachineConfiguration {
+    /// The I/O port of the isa-debug-exit device. 0xF4 is free on both boards.
+    static let exitPort = 0xF4
+    /// What QEMU exits with when the guest's init ends the machine: `(0x2A << 1) | 1`, which no other path gives.
+    public static let exitCodeOfInit: Int32 = 85
+    /// What QEMU exits with when the guest panics (`-action panic=exit-failure`).
+    public static let exitCodeOfPanic: Int32 = 1
+    /// The name of the results port in the guest.
+    static let resultsPortName = "kbuild.results"
+
+    /// The kernel's command line.
+    public var kernelCommandLine: String {
+        var words = ["console=ttyS0"]
+        switch root {
+        case .disk: words += ["root=/dev/vda", "ro", "init=/init"]
+        case .initramfs: words += ["rdinit=/init"]
+        }
+        words += [
+            // Boot messages cost 0.1 ms a byte on an emulated UART; init raises the level again for the tests.
+            "quiet",
+            // A panic ends the machine at once; QEMU's -no-reboot makes that an exit.
+            "panic=-1",
+            // Without the processor's random numbers the first getrandom() waits about a second.
+            "random.trust_cpu=on",
+            "8250.nr_uarts=1",
+            "kbuild.results=\(results.rawValue)",
+            "kbuild.exit=\(Self.exitPort)",
+        ]
+        return (words + kernelArguments).joined(separator: " ")
+    }
+
+    /// QEMU with every option that this machine needs and no default device.
+    public func command(sockets: MachineSockets) -> Command {
+        var arguments = [
+            "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-action", "panic=exit-failure",
+            "-machine", "\(type.rawValue),accel=\(accelerator.rawValue)",
+            // TCG's "max" has RDRAND; 57-bit addresses would only make page-table walks longer.
+            "-cpu", accelerator == .kvm ? "host" : "max,la57=off",
+            "-smp", "\(cpus)", "-m", "\(memoryMegabytes)M",
+            "-kernel", kernel.string, "-append", kernelCommandLine,
+        ]
+        switch root {
+        case .disk(let image):
+            arguments += [
+                "-drive", "if=none,id=root,format=raw,readonly=on,file=\(Self.escaped(image))",
+                "-device", "virtio-blk-pci,drive=root",
+            ]
+        case .initramfs(let archive):
+            arguments += ["-initrd", archive.string]
+        }
+        for (index, share) in shares.enumerated() {
+            let access = share.isReadOnly ? ",readonly=on" : ""
+            arguments += [
+                "-fsdev",
+                "local,id=share\(index),security_model=\(share.securityModel.rawValue)\(access),"
+                    + "multidevs=remap,path=\(Self.escaped(share.path))",
+                "-device", "virtio-9p-pci,fsdev=share\(index),mount_tag=\(share.tag)",
+            ]
+        }
+        arguments += [
+            "-chardev", "socket,id=console,path=\(Self.escaped(sockets.console))", "-serial", "chardev:console",
+        ]
+        if results == .virtio {
+            arguments += [
+                "-device", "virtio-serial-pci",
+                "-chardev", "socket,id=results,path=\(Self.escaped(sockets.results))",
+                "-device", "virtserialport,chardev=results,name=\(Self.resultsPortName)",
+            ]
+        }
+        arguments += [
+            "-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4",
+            "-device", "pvpanic-pci",
+        ]
+        return Command("qemu-system-x86_64", arguments)
+    }
+
+    /// A path within a QEMU option, where a comma ends the value unless it is doubled.
+    private static func escaped(_ path: FilePath) -> String {
+        path.string.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
+    }
+}

@@ -1,0 +1,225 @@
+import Diagnostics
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import Artifacts
+
+/// A folder that is gone when the test is.
+final class ScratchFolder {
+    let path: FilePath
+
+    init() throws {
+        path = FilePath(FileManager.default.temporaryDirectory.path)
+            .appending("kbuild-test-\(UUID().uuidString)")
+        try createFolder(path)
+    }
+
+    deinit {
+        try? removeAll(path)
+    }
+}
+
+/// Waits until a file written now is older than the clock's granularity, so that the stat cache trusts it.
+private func settle() async throws {
+    try await Task.sleep(for: .milliseconds(60))
+}
+
+@Suite("Artifact store")
+struct ArtifactStoreTests {
+    let scratch: ScratchFolder
+    let store: ArtifactStore
+    let key = Digest.of("key")
+
+    init() throws {
+        scratch = try ScratchFolder()
+        store = ArtifactStore(layout: CacheLayout(root: scratch.path), statCache: StatCache())
+    }
+
+    private func publish(_ text: String = "contents") async throws -> Artifact {
+        try await store.publish(step: "step", key: key) { folder in
+            try createFolder(folder.appending("sub"))
+            try writeAtomically(text, to: folder.appending("sub").appending("file"))
+        }
+    }
+
+    @Test("what was published is found, with its files")
+    func hit() async throws {
+        #expect(store.lookup(step: "step", key: key) == nil)
+        let made = try await publish()
+        let found = try #require(store.lookup(step: "step", key: key))
+        #expect(found == made)
+        #expect(try readText(found.path("sub/file")) == "contents")
+        #expect(store.lookup(step: "step", key: .of("other")) == nil)
+        #expect(store.lookup(step: "other", key: key) == nil)
+    }
+
+    @Test("a step that fails publishes nothing and leaves nothing")
+    func failure() async throws {
+        await #expect(throws: Failure.self) {
+            _ = try await store.publish(step: "step", key: key) { folder in
+                try writeAtomically("half", to: folder.appending("file"))
+                throw Failure(.infrastructure, "no")
+            }
+        }
+        #expect(store.lookup(step: "step", key: key) == nil)
+        #expect(try namesInFolder(store.layout.temporary).isEmpty)
+    }
+
+    @Test("an entry whose file changed, shrank or vanished is not used and is made again")
+    func damage() async throws {
+        let damages: [(FilePath) throws -> Void] = [
+            { try Data("Contents".utf8).write(to: URL(fileURLWithPath: $0.string)) },
+            { try Data().write(to: URL(fileURLWithPath: $0.string)) },
+            { try removeAll($0) },
+        ]
+        for damage in damages {
+            let made = try await publish()
+            try await settle()
+            #expect(store.lookup(step: "step", key: key) != nil)
+            try damage(made.path("sub/file"))
+            #expect(store.lookup(step: "step", key: key) == nil)
+            #expect(!fileExists(made.folder))
+        }
+    }
+
+    @Test("publishing twice keeps a whole entry")
+    func twice() async throws {
+        _ = try await publish("first")
+        _ = try await publish("second")
+        let found = try #require(store.lookup(step: "step", key: key))
+        #expect(try readText(found.path("sub/file")) == "first")
+        #expect(try namesInFolder(store.layout.temporary).isEmpty)
+    }
+}
+
+@Suite("Digests")
+struct DigestTests {
+    @Test("SHA-256 agrees with FIPS 180-2's example")
+    func known() {
+        #expect(
+            Digest.of("abc").hex == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
+    }
+
+    @Test("keys keep names, values and their borders apart")
+    func keys() {
+        func key(_ parts: (String, String)...) -> Digest {
+            var builder = KeyBuilder(step: "s", version: 1)
+            for (name, value) in parts { builder.add(name, value) }
+            return builder.key
+        }
+        let keys = [
+            key(), key(("a", "b")), key(("ab", "")), key(("", "ab")), key(("a", "b"), ("c", "d")),
+            key(("a", "b:c"), ("", "d")), key(("c", "d"), ("a", "b")), key(("a", "b\n1:c1:d")),
+        ]
+        #expect(Set(keys).count == keys.count)
+        #expect(KeyBuilder(step: "s", version: 1).key != KeyBuilder(step: "s", version: 2).key)
+        #expect(key(("a", "b")) == key(("a", "b")))
+    }
+
+    @Test("a folder's digest follows names, contents, links and the executable bit, and nothing else")
+    func folders() async throws {
+        let scratch = try ScratchFolder()
+        let file = scratch.path.appending("file")
+        try writeAtomically("one", to: file)
+        let cache = StatCache()
+        let first = try cache.digest(ofFolder: scratch.path)
+        try writeAtomically("one", to: file)
+        #expect(try cache.digest(ofFolder: scratch.path) == first)
+        chmod(file.string, 0o755)
+        let executable = try cache.digest(ofFolder: scratch.path)
+        chmod(file.string, 0o600)
+        #expect(try cache.digest(ofFolder: scratch.path) == first)
+        try writeAtomically("two", to: file)
+        let changed = try cache.digest(ofFolder: scratch.path)
+        symlink("file", scratch.path.appending("link").string)
+        let linked = try cache.digest(ofFolder: scratch.path)
+        try createFolder(scratch.path.appending("empty"))
+        let withFolder = try cache.digest(ofFolder: scratch.path)
+        #expect(Set([first, executable, changed, linked, withFolder]).count == 5)
+        #expect(try cache.digest(ofFolder: scratch.path, including: { $0 == "file" }) == changed)
+    }
+}
+
+@Suite("Stat cache")
+struct StatCacheTests {
+    @Test("a change of contents is seen even when size and mtime are put back")
+    func restoredTime() async throws {
+        let scratch = try ScratchFolder()
+        let file = scratch.path.appending("file")
+        try writeAtomically("aaaa", to: file)
+        try await settle()
+        let cache = StatCache()
+        #expect(try cache.digest(of: file) == .of("aaaa"))
+        var status = stat()
+        stat(file.string, &status)
+        let handle = try FileDescriptor.open(file, .writeOnly)
+        try handle.closeAfter { _ = try handle.writeAll(Array("bbbb".utf8)) }
+        utimensat(AT_FDCWD, file.string, [status.st_atim, status.st_mtim], 0)
+        #expect(try cache.digest(of: file) == .of("bbbb"))
+    }
+
+    @Test("what was learnt is there in the next run, and damage to the file costs nothing but time")
+    func persistence() async throws {
+        let scratch = try ScratchFolder()
+        let file = scratch.path.appending("with space")
+        try writeAtomically("text", to: file)
+        try await settle()
+        let memory = scratch.path.appending("memory")
+        let first = StatCache(file: memory)
+        _ = try first.digest(of: file)
+        first.save()
+        #expect(try readText(memory).contains(Digest.of("text").hex))
+        #expect(try StatCache(file: memory).digest(of: file) == .of("text"))
+        try writeAtomically("garbage\n\t\t\n\(Digest.of("x"))\t1 2 3\t\(file)\n", to: memory)
+        #expect(try StatCache(file: memory).digest(of: file) == .of("text"))
+    }
+
+    @Test("a missing file is an error that names it")
+    func missing() {
+        #expect(throws: Failure.self) { try StatCache().digest(of: "/nonexistent/file") }
+    }
+}
+
+@Suite("Cache layout")
+struct CacheLayoutTests {
+    @Test(
+        "the first of three variables that is set decides",
+        arguments: [
+            (["KBUILD_CACHE": "/k", "XDG_CACHE_HOME": "/x", "HOME": "/h"], "/k"),
+            (["KBUILD_CACHE": "", "XDG_CACHE_HOME": "/x", "HOME": "/h"], "/x/kbuild"),
+            (["HOME": "/h"], "/h/.cache/kbuild"),
+        ])
+    func order(environment: [String: String], root: String) throws {
+        #expect(try CacheLayout(environment: environment).root == FilePath(root))
+    }
+
+    @Test("none set, or a relative one, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
+    func errors(environment: [String: String]) {
+        #expect(throws: Failure.self) { try CacheLayout(environment: environment) }
+    }
+}
+
+@Suite("Locks")
+struct FileLockTests {
+    @Test("a second holder waits for the first")
+    func exclusion() async throws {
+        let scratch = try ScratchFolder()
+        let layout = CacheLayout(root: scratch.path)
+        let counter = scratch.path.appending("counter")
+        try writeAtomically("0", to: counter)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    try await FileLock.withLock("name", in: layout) {
+                        let value = Int(try readText(counter)) ?? 0
+                        try await Task.sleep(for: .milliseconds(2))
+                        try writeAtomically(String(value + 1), to: counter)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try readText(counter) == "8")
+    }
+}

@@ -1,0 +1,295 @@
+import Testing
+
+@testable import TestSession
+
+/// Feeds a recorder as a guest would, with the sequence numbers kept.
+private struct Guest {
+    var recorder: SessionRecorder
+    var events: [SessionEvent] = []
+
+    init(_ programs: PlannedProgram...) {
+        recorder = SessionRecorder(plan: SessionPlan(programs: programs))
+    }
+
+    mutating func send(_ kind: Frame.Kind, _ text: String) {
+        events += recorder.consume(.frame(Frame(sequence: 1, kind: kind, payload: Array(text.utf8))))
+    }
+
+    mutating func console(_ line: String) {
+        events += recorder.consume(.line(Array(line.utf8)))
+    }
+
+    mutating func declare(_ test: String) {
+        send(
+            .event,
+            #"{"kind":"test","payload":{"kind":"function","id":"\#(Self.id(test))","displayName":"\#(test) works"},"version":"6.3.0"}"#
+        )
+    }
+
+    mutating func event(_ kind: String, _ test: String? = nil, at instant: Double = 1, extra: String = "") {
+        let testID = test.map { #","testID":"\#(Self.id($0))""# } ?? ""
+        send(
+            .event,
+            #"{"kind":"event","payload":{"kind":"\#(kind)","instant":{"absolute":\#(instant)}\#(testID)\#(extra)},"version":"6.3.0"}"#
+        )
+    }
+
+    mutating func run(_ test: String) {
+        event("testStarted", test)
+        event("testEnded", test, at: 2)
+    }
+
+    mutating func issue(_ test: String, known: Bool = false) {
+        event(
+            "issueRecorded", test,
+            extra:
+                #","issue":{"isKnown":\#(known),"isFailure":\#(!known),"sourceLocation":{"filePath":"/a/B.swift","line":7}},"messages":[{"symbol":"fail","text":"Expectation failed: x == 1"}]"#
+        )
+    }
+
+    static func id(_ test: String) -> String { "M.S/\(test)()/B.swift:1:2" }
+}
+
+private let bundle = PlannedProgram(
+    name: "bundle", arguments: ["/b"], resultsProtocol: .swiftTesting(expected: ["M.S/one()", "M.S/two()"]))
+
+@Suite("Session recorder")
+struct SessionRecorderTests {
+    /// A session in which both tests pass.
+    private func passing() -> Guest {
+        var guest = Guest(bundle)
+        guest.send(.hello, "version=1 release=6.1.0 cpus=2")
+        guest.send(.start, "0 1000000000")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("runStarted")
+        guest.run("one")
+        guest.run("two")
+        return guest
+    }
+
+    private func finish(_ guest: inout Guest, ending: String = "exit 0") -> SessionOutcome {
+        guest.event("runEnded")
+        guest.send(.stop, "0 2000000000 \(ending)")
+        guest.send(.end, "1")
+        return guest.recorder.finish()
+    }
+
+    @Test("a whole session is complete and says what each test did")
+    func complete() {
+        var guest = passing()
+        let outcome = finish(&guest)
+        #expect(outcome.isComplete)
+        #expect(outcome.release == "6.1.0")
+        #expect(outcome.faults.isEmpty)
+        #expect(outcome.programs[0].problems.isEmpty)
+        #expect(outcome.programs[0].tests.map(\.id) == ["M.S/one()", "M.S/two()"])
+        #expect(outcome.programs[0].tests.map(\.status) == [.passed, .passed])
+        #expect(outcome.programs[0].tests.map(\.seconds) == [1, 1])
+        #expect(guest.events.contains(.testStarted(id: "M.S/one()")))
+    }
+
+    @Test("a failed expectation fails its test, with its text and place; a known issue does not")
+    func issues() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("testStarted", "one")
+        guest.issue("one")
+        guest.event("testEnded", "one")
+        guest.event("testStarted", "two")
+        guest.issue("two", known: true)
+        guest.event("testEnded", "two")
+        let outcome = finish(&guest, ending: "exit 1")
+        #expect(outcome.programs[0].tests.map(\.status) == [.failed, .passed])
+        let issue = outcome.programs[0].tests[0].issues[0]
+        #expect(issue.message == "Expectation failed: x == 1")
+        #expect(issue.file == "/a/B.swift")
+        #expect(issue.line == 7)
+        #expect(outcome.programs[0].problems.isEmpty)
+    }
+
+    @Test("a planned test that is never heard of is named")
+    func notReported() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.run("one")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].tests.map(\.id) == ["M.S/one()", "M.S/two()"])
+        #expect(outcome.programs[0].tests[1].status == .notReported)
+    }
+
+    @Test("a test that calls exit(0) fails, and its program is told off")
+    func callsExit() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("testStarted", "one")
+        guest.send(.stop, "0 2000000000 exit 0")
+        guest.send(.end, "1")
+        let outcome = guest.recorder.finish()
+        #expect(outcome.programs[0].tests.map(\.status) == [.failed, .notReported])
+        #expect(outcome.programs[0].problems.count == 1)
+    }
+
+    @Test(
+        "an exit code at odds with the events is a problem",
+        arguments: ["exit 1", "exit 69", "signal 11", "failed No such file or directory"])
+    func exitCodeDisagrees(ending: String) {
+        var guest = passing()
+        let outcome = finish(&guest, ending: ending)
+        #expect(!outcome.programs[0].problems.isEmpty)
+    }
+
+    @Test("exit code 0 after a failed test is a problem too")
+    func exitZeroAfterFailure() {
+        var guest = Guest(bundle)
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.event("testStarted", "one")
+        guest.issue("one")
+        guest.event("testEnded", "one")
+        #expect(!finish(&guest).programs[0].problems.isEmpty)
+    }
+
+    @Test("without the end marker, or with another count, the session is not complete")
+    func endMarker() {
+        var cut = passing()
+        #expect(!cut.recorder.finish().isComplete)
+        var wrong = passing()
+        wrong.event("runEnded")
+        wrong.send(.stop, "0 2 exit 0")
+        wrong.send(.end, "2")
+        #expect(!wrong.recorder.finish().isComplete)
+        var early = passing()
+        early.send(.end, "1")
+        let outcome = early.recorder.finish()
+        #expect(!outcome.isComplete)
+        #expect(!outcome.faults.isEmpty)
+    }
+
+    @Test("records after the end, out of turn or from the wrong program are faults")
+    func outOfTurn() {
+        var after = passing()
+        _ = finish(&after)
+        after.run("one")
+        #expect(!after.recorder.finish().faults.isEmpty)
+        var before = Guest(bundle)
+        before.run("one")
+        #expect(!before.recorder.finish().faults.isEmpty)
+        var jump = Guest(bundle, bundle)
+        jump.send(.start, "1 0")
+        #expect(!jump.recorder.finish().faults.isEmpty)
+        var twice = Guest(bundle)
+        twice.send(.hello, "release=1")
+        twice.send(.hello, "release=1")
+        #expect(!twice.recorder.finish().faults.isEmpty)
+    }
+
+    @Test("a test that runs without being planned is a problem")
+    func unplanned() {
+        var guest = passing()
+        guest.declare("three")
+        guest.run("three")
+        #expect(!finish(&guest).programs[0].problems.isEmpty)
+    }
+
+    @Test("tests that a filter left out are not listed")
+    func filteredOut() {
+        var guest = passing()
+        guest.declare("three")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].tests.count == 2)
+        #expect(outcome.programs[0].problems.isEmpty)
+    }
+
+    @Test("a crash is put down to the running test, which did not pass")
+    func crash() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("testStarted", "one")
+        guest.console("[    5.000000][    T1] Kernel panic - not syncing: Fatal exception in interrupt")
+        let outcome = guest.recorder.finish(unreportedBecause: "the guest's kernel panicked", runningStatus: .crashed)
+        #expect(outcome.crashes.count == 1)
+        #expect(outcome.crashes[0].isFatal)
+        #expect(outcome.crashes[0].test == Guest.id("one"))
+        #expect(outcome.programs[0].tests.map(\.status) == [.crashed, .notReported])
+        #expect(outcome.programs[0].tests[1].reason == "the guest's kernel panicked")
+        #expect(!outcome.isComplete)
+    }
+
+    @Test("the kernel's lines go to the test that ran when it printed them")
+    func kernelLog() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "release=6.1.0")
+        guest.console("[    1.000000][    T1] kbuild: clock 1500000000")
+        guest.send(.start, "0 0")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("testStarted", "one", at: 10)
+        guest.event("testEnded", "one", at: 11)
+        guest.event("testStarted", "two", at: 12)
+        guest.event("testEnded", "two", at: 13)
+        guest.console("[   10.000000][   T50] during one")
+        guest.console("[   11.000000][   T50] between")
+        guest.console("[   12.000000][   T50] during two")
+        guest.console("no time stamp")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].tests[0].kernelLog == ["[   10.000000][   T50] during one"])
+        #expect(outcome.programs[0].tests[1].kernelLog == ["[   12.000000][   T50] during two"])
+    }
+
+    @Test(
+        "an exit code is a verdict",
+        arguments: [
+            ("exit 0", TestOutcome.Status.passed), ("exit 4", .skipped), ("exit 1", .failed), ("signal 6", .failed),
+            ("timeout", .timedOut),
+        ])
+    func exitCode(ending: String, status: TestOutcome.Status) {
+        var guest = Guest(PlannedProgram(name: "put", arguments: ["/put"], resultsProtocol: .exitCode))
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.send(.output, "said\nthis\n")
+        guest.send(.stop, "0 2500000000 \(ending)")
+        guest.send(.end, "1")
+        let outcome = guest.recorder.finish()
+        #expect(outcome.isComplete)
+        #expect(outcome.programs[0].tests.map(\.status) == [status])
+        #expect(outcome.programs[0].tests[0].output == ["said", "this"])
+        #expect(outcome.programs[0].tests[0].seconds == 2.5)
+    }
+
+    @Test("a plan says what to run, and refuses what its format cannot carry")
+    func plan() throws {
+        let plan = SessionPlan(programs: [
+            PlannedProgram(
+                name: "a", arguments: ["/a", "b c"], environment: ["X=1"], seconds: 9,
+                resultsProtocol: .exitCode), bundle,
+        ])
+        #expect(
+            try plan.encoded() == """
+                kbuild-plan 1
+                program output 9
+                arg /a
+                arg b c
+                env X=1
+                end
+                program swift 0
+                arg /b
+                end
+                done
+
+                """)
+        let broken = PlannedProgram(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode)
+        #expect(throws: (any Error).self) { try SessionPlan(programs: [broken]).encoded() }
+    }
+}

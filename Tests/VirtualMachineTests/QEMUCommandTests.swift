@@ -1,0 +1,95 @@
+import Commands
+import SystemPackage
+import Testing
+
+@testable import VirtualMachine
+
+@Suite("QEMU's command line")
+struct QEMUCommandTests {
+    private func configuration(
+        type: MachineType = .q35, accelerator: Accelerator = .tcg, root: RootDevice = .disk("/image"),
+        results: ResultsChannel = .virtio, shares: [Share] = []
+    ) -> MachineConfiguration {
+        MachineConfiguration(
+            type: type, accelerator: accelerator, memoryMegabytes: 256, cpus: 2, kernel: "/kernel", root: root,
+            shares: shares, results: results, kernelArguments: ["extra=1"])
+    }
+
+    private func arguments(_ configuration: MachineConfiguration) -> [String] {
+        configuration.command(sockets: MachineSockets(folder: "/run")).arguments
+    }
+
+    private func value(_ option: String, in arguments: [String]) -> [String] {
+        zip(arguments, arguments.dropFirst()).filter { $0.0 == option }.map(\.1)
+    }
+
+    @Test("the accelerator and the board are named", arguments: MachineType.allCases, Accelerator.allCases)
+    func machine(type: MachineType, accelerator: Accelerator) {
+        let arguments = arguments(configuration(type: type, accelerator: accelerator))
+        #expect(value("-machine", in: arguments) == ["\(type.rawValue),accel=\(accelerator.rawValue)"])
+        #expect(value("-cpu", in: arguments) == [accelerator == .kvm ? "host" : "max,la57=off"])
+    }
+
+    @Test("a machine never reboots and a panic is an exit")
+    func endings() {
+        let arguments = arguments(configuration())
+        #expect(arguments.contains("-no-reboot"))
+        #expect(value("-action", in: arguments) == ["panic=exit-failure"])
+        #expect(value("-device", in: arguments).contains("pvpanic-pci"))
+        #expect(value("-append", in: arguments)[0].contains("panic=-1"))
+    }
+
+    @Test("a disk is attached read-only and an initramfs is loaded")
+    func root() {
+        let disk = arguments(configuration())
+        #expect(value("-drive", in: disk) == ["if=none,id=root,format=raw,readonly=on,file=/image"])
+        #expect(value("-append", in: disk)[0].contains("root=/dev/vda ro init=/init"))
+        let initramfs = arguments(configuration(root: .initramfs("/archive")))
+        #expect(value("-initrd", in: initramfs) == ["/archive"])
+        #expect(value("-drive", in: initramfs).isEmpty)
+        #expect(value("-append", in: initramfs)[0].contains("rdinit=/init"))
+    }
+
+    @Test("programs are shared read-only; what the guest may write is mapped")
+    func shares() {
+        let arguments = arguments(
+            configuration(shares: [
+                Share(tag: "programs", path: "/p,q", isReadOnly: true),
+                Share(tag: "shared", path: "/s", isReadOnly: false),
+            ]))
+        #expect(
+            value("-fsdev", in: arguments) == [
+                "local,id=share0,security_model=none,readonly=on,multidevs=remap,path=/p,,q",
+                "local,id=share1,security_model=mapped-xattr,multidevs=remap,path=/s",
+            ])
+        #expect(value("-device", in: arguments).contains("virtio-9p-pci,fsdev=share1,mount_tag=shared"))
+    }
+
+    @Test("the results port is there when it is used, and the guest is told")
+    func results() {
+        let virtio = arguments(configuration())
+        #expect(value("-device", in: virtio).contains("virtserialport,chardev=results,name=kbuild.results"))
+        #expect(value("-append", in: virtio)[0].contains("kbuild.results=virtio"))
+        let serial = arguments(configuration(results: .serial))
+        #expect(!value("-device", in: serial).contains { $0.contains("virtserialport") })
+        #expect(value("-append", in: serial)[0].contains("kbuild.results=serial"))
+    }
+
+    @Test("the user's kernel arguments come last, so that they win")
+    func kernelArguments() {
+        #expect(configuration().kernelCommandLine.hasSuffix(" extra=1"))
+    }
+
+    @Test(
+        "QEMU's exit says how the machine ended",
+        arguments: [
+            (ProcessStatus.exited(85), "", MachineExit.finished),
+            (.exited(0), "", .reset),
+            (.exited(1), "", .panicked),
+            (.exited(1), "qemu-system-x86_64: no such device", .failed(.exited(1), message: "qemu-system-x86_64: no such device")),
+            (.signaled(9), "", .failed(.signaled(9), message: "")),
+        ])
+    func exits(status: ProcessStatus, errors: String, expected: MachineExit) {
+        #expect(QEMUMachine.interpret(CommandResult(status: status, output: "", errors: errors)) == expected)
+    }
+}
