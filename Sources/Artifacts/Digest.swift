@@ -1,10 +1,7 @@
 import Crypto
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// A SHA-256 digest.
 public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {

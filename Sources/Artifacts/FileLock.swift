@@ -1,9 +1,6 @@
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// An exclusive lock between processes. The kernel drops it when its holder ends, however that happens.
 public final class FileLock: Sendable {

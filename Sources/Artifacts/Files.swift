@@ -1,9 +1,6 @@
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// The text of the last error of a C function.
 public func errnoText() -> String {

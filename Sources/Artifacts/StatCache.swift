@@ -1,10 +1,7 @@
 import Diagnostics
+import Glibc
 import Synchronization
 import SystemPackage
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// What the file system says of a file, enough to know that its contents are those digested before.
 struct FileSignature: Hashable, Sendable {

@@ -1,10 +1,7 @@
 import Diagnostics
+import Glibc
 import Subprocess
 import SystemPackage
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// How a process ended.
 public enum ProcessStatus: Sendable, Hashable, CustomStringConvertible {

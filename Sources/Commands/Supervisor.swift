@@ -1,8 +1,5 @@
 import CSupervisor
-
-#if canImport(Glibc)
 import Glibc
-#endif
 
 /// What `kbuild __supervise COMMAND...` does: runs the command until it ends, or until standard input closes.
 ///

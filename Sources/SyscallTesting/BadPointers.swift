@@ -1,6 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#endif
 
 /// Addresses that a system call must refuse with EFAULT, each bad in its own way.
 public enum BadPointer: String, CaseIterable, Sendable, CustomStringConvertible {

@@ -81,7 +81,9 @@ public struct CrashDetector: Sendable {
     static func title(of message: String) -> String {
         let words = message.split(separator: " ").map { word -> String in
             var word = String(word)
-            if let offset = word.firstIndex(of: "+"), word[offset...].hasPrefix("+0x") { word = String(word[..<offset]) }
+            if let offset = word.firstIndex(of: "+"), word[offset...].hasPrefix("+0x") {
+                word = String(word[..<offset])
+            }
             if word.hasPrefix("0x") || word.count == 16 && word.allSatisfy(\.isHexDigit) { return "ADDR" }
             return word
         }

@@ -162,7 +162,9 @@ public struct SessionRecorder: Sendable {
     /// The bundle's exit code must agree with its events: 0 when all passed, not 0 when not.
     private mutating func checkSwiftTesting(_ index: Int, ending: String) {
         if ending == "timeout" {
-            for id in runningTests { finishRunning(id, in: index, as: .timedOut, reason: "the program ran into its limit") }
+            for id in runningTests {
+                finishRunning(id, in: index, as: .timedOut, reason: "the program ran into its limit")
+            }
             return
         }
         let anyFailed = programs[index].tests.contains { $0.status == .failed }

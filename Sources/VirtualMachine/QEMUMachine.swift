@@ -1,11 +1,8 @@
 import Artifacts
 import Commands
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// What a running machine says, called on the threads that read its sockets.
 public struct MachineHandlers: Sendable {

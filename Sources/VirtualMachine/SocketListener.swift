@@ -1,10 +1,7 @@
 import Diagnostics
+import Glibc
 import Synchronization
 import SystemPackage
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 import class Foundation.Thread
 

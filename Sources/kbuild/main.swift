@@ -1,8 +1,5 @@
 import Commands
-
-#if canImport(Glibc)
 import Glibc
-#endif
 
 let arguments = CommandLine.arguments
 if arguments.count > 2, arguments[1] == CommandRunner.superviseArgument {

@@ -57,7 +57,8 @@ struct CommandRunnerTests {
     func stream() async throws {
         let lines = Mutex<[String]>([])
         let script = "echo one; echo two >&2; head -c 300000 /dev/zero | tr '\\0' x; echo; printf 'a\\377b\\r\\nlast'"
-        let status = try await runner.stream(Command("sh", ["-c", script])) { line in lines.withLock { $0.append(line) } }
+        let status = try await runner.stream(Command("sh", ["-c", script])) { line in lines.withLock { $0.append(line) }
+        }
         #expect(status.isSuccess)
         let seen = lines.withLock { $0 }
         #expect(seen.count == 5)

@@ -86,7 +86,10 @@ struct QEMUCommandTests {
             (ProcessStatus.exited(85), "", MachineExit.finished),
             (.exited(0), "", .reset),
             (.exited(1), "", .panicked),
-            (.exited(1), "qemu-system-x86_64: no such device", .failed(.exited(1), message: "qemu-system-x86_64: no such device")),
+            (
+                .exited(1), "qemu-system-x86_64: no such device",
+                .failed(.exited(1), message: "qemu-system-x86_64: no such device")
+            ),
             (.signaled(9), "", .failed(.signaled(9), message: "")),
         ])
     func exits(status: ProcessStatus, errors: String, expected: MachineExit) {

@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// The file that keeps all that a guest's console said, each line after the host's time of its arrival.
 final class ConsoleTranscript {

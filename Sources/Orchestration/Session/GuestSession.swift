@@ -1,13 +1,10 @@
 import Commands
 import Diagnostics
+import Glibc
 import Synchronization
 import SystemPackage
 import TestSession
 import VirtualMachine
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// How long a guest may take, in seconds.
 struct SessionLimits: Sendable, Hashable {

@@ -82,7 +82,8 @@ struct GuestProgramBuilder: Sendable {
     private func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
         let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
         guard !tests.isEmpty else {
-            throw Failure(.infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
+            throw Failure(
+                .infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
         }
         return GuestBundle(executable: artifact.path("tests.xctest"), tests: tests, key: artifact.key, isHit: isHit)
     }
@@ -179,7 +180,8 @@ struct GuestProgramBuilder: Sendable {
             let program = folder.appending("init")
             try await compile(
                 Command(
-                    "gcc", ["-static", "-Wl,--gc-sections", "-s", object.string, tables.string, "-lm", "-o", program.string]
+                    "gcc",
+                    ["-static", "-Wl,--gc-sections", "-s", object.string, tables.string, "-lm", "-o", program.string]
                 ), what: "init")
             try removeAll(object)
         }

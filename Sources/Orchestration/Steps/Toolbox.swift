@@ -1,11 +1,8 @@
 import Artifacts
 import Commands
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// What every step needs: the cache, a way to run tools, and somewhere to report.
 struct Toolbox: Sendable {

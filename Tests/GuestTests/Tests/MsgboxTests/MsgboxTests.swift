@@ -122,7 +122,9 @@ struct MsgboxTests {
         #expect(throws: Errno.EFAULT) { try Msgbox.get(buffer.bytes.baseAddress, 4096) }
     }
 
-    @Test("a negative length is a huge one: put fails with ENOMEM, get copies the whole message", arguments: [-1, Int.min])
+    @Test(
+        "a negative length is a huge one: put fails with ENOMEM, get copies the whole message",
+        arguments: [-1, Int.min])
     func negativeLength(length: Int) throws {
         var byte: UInt8 = 7
         #expect(throws: Errno.ENOMEM) { try Msgbox.put(&byte, length) }

@@ -1,0 +1,84 @@
+import Diagnostics
+import Synchronization
+import TestSession
+
+/// How a step came to its result.
+public enum StepOutcome: String, Sendable {
+    /// Its result was there already.
+    case hit
+    /// It did its work.
+    case made
+    /// It failed.
+    case failed
+}
+
+/// What a pipeline tells while it runs.
+public enum PipelineEvent: Sendable {
+    /// A step starts.
+    case stepStarted(String)
+    /// A step ended: how, after how many seconds, and what it came to in a few words.
+    case stepFinished(String, StepOutcome, seconds: Double, detail: String)
+    /// Something within the named step, or outside all steps.
+    case progress(String?, ProgressEvent)
+    /// Something within the guest.
+    case session(SessionEvent)
+}
+
+/// A step that has ended.
+struct FinishedStep: Sendable, Equatable {
+    var name: String
+    var outcome: StepOutcome
+    var seconds: Double
+    var detail: String
+}
+
+/// Times steps, tells of them, and remembers them in the order in which they began.
+final class StepLog: Sendable {
+    private struct State {
+        var order: [String] = []
+        var finished: [String: FinishedStep] = [:]
+    }
+
+    private let state = Mutex(State())
+    private let sink: @Sendable (PipelineEvent) -> Void
+
+    init(_ sink: @escaping @Sendable (PipelineEvent) -> Void) {
+        self.sink = sink
+    }
+
+    /// The steps that have ended.
+    var steps: [FinishedStep] {
+        state.withLock { state in state.order.compactMap { state.finished[$0] } }
+    }
+
+    func callAsFunction(_ event: PipelineEvent) {
+        sink(event)
+    }
+
+    /// Runs a step.
+    ///
+    /// - Parameter body: Returns the result, how it came about, and what it is in a few words.
+    func step<Result: Sendable>(
+        _ name: String, body: (Progress) async throws -> (Result, StepOutcome, String)
+    ) async throws -> Result {
+        let clock = ContinuousClock()
+        let start = clock.now
+        state.withLock { $0.order.append(name) }
+        sink(.stepStarted(name))
+        func finish(_ outcome: StepOutcome, _ detail: String) {
+            let duration = (clock.now - start).components
+            let seconds = Double(duration.seconds) + Double(duration.attoseconds) / 1e18
+            let step = FinishedStep(name: name, outcome: outcome, seconds: seconds, detail: detail)
+            state.withLock { $0.finished[name] = step }
+            sink(.stepFinished(name, outcome, seconds: seconds, detail: detail))
+        }
+        do {
+            let (result, outcome, detail) = try await body(Progress { [sink] event in sink(.progress(name, event)) })
+            finish(outcome, detail)
+            return result
+        } catch {
+            finish(.failed, (error as? Failure)?.message ?? "\(error)")
+            throw error
+        }
+    }
+}

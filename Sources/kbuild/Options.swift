@@ -1,0 +1,96 @@
+import ArgumentParser
+import Diagnostics
+import Orchestration
+
+/// How results are printed on standard output.
+enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json
+}
+
+/// Where the project is and how much to say: every verb has these.
+struct CommonOptions: ParsableArguments {
+    @Option(
+        name: .customLong("project"),
+        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)")
+    var project: String?
+
+    @Option(help: "The profile of kbuild.yaml to use.")
+    var profile: String?
+
+    @Flag(name: .shortAndLong, help: "Show every command, as it could be pasted into a shell.")
+    var verbose = false
+
+    @Flag(name: .shortAndLong, help: "Say nothing but the verdict and errors.")
+    var quiet = false
+
+    @Flag(name: .customLong("no-progress"), help: "Draw no live status line.")
+    var noProgress = false
+
+    func validate() throws {
+        if verbose, quiet { throw ValidationError("--verbose and --quiet exclude each other") }
+    }
+
+    var verbosity: Console.Verbosity { quiet ? .quiet : verbose ? .verbose : .normal }
+
+    func makeConsole() -> Console {
+        Console(verbosity: verbosity, noProgress: noProgress)
+    }
+}
+
+/// What is built.
+struct BuildOptions: ParsableArguments {
+    @Option(help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.")
+    var kernel: String?
+
+    @Option(help: "How many jobs make may run at once. (default: the number of processors)")
+    var jobs: Int?
+
+    var overrides: [ProjectOverride] {
+        [
+            kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },
+            jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
+        ].compactMap { $0 }
+    }
+}
+
+/// Where it runs, and what is made of the results.
+struct RunOptions: ParsableArguments {
+    @Option(help: "The machine: auto, q35 or pc.")
+    var machine: String?
+
+    @Option(help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.")
+    var accel: String?
+
+    @Option(help: "Guest memory, such as 512M or 2G.")
+    var memory: String?
+
+    @Option(help: "Virtual CPUs.")
+    var cpus: Int?
+
+    @Option(help: "The root file system: disk or initramfs.")
+    var rootfs: String?
+
+    @Option(help: "How results leave the guest: auto, virtio (a port of their own) or serial (framed on the console).")
+    var results: String?
+
+    @Option(help: "The most time that the guest may take, such as 90s or 5m.")
+    var timeout: String?
+
+    @Option(help: "Print the report as text or json.")
+    var format: OutputFormat = .text
+
+    @Option(help: "Write the results as JUnit XML to this file.")
+    var junit: String?
+
+    var overrides: [ProjectOverride] {
+        let pairs: [(String?, String, String)] = [
+            (machine, "machine.type", "--machine"), (accel, "machine.accel", "--accel"),
+            (memory, "machine.memory", "--memory"), (cpus.map { String($0) }, "machine.cpus", "--cpus"),
+            (rootfs, "rootfs.type", "--rootfs"), (results, "machine.results", "--results"),
+            (timeout, "timeouts.run", "--timeout"),
+        ]
+        return pairs.compactMap { value, key, flag in
+            value.map { ProjectOverride(key: key, value: $0, flag: flag) }
+        }
+    }
+}
