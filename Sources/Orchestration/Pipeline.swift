@@ -1,0 +1,229 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import KernelTree
+import Reporting
+import RootFilesystem
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// Carries a project from its patches to a report: source > patch > configure > compile > rootfs > boot > test.
+///
+/// Steps that do not need each other's results run at the same time.
+public struct Pipeline: Sendable {
+    /// What is built from.
+    public let project: Project
+    let tools: Toolbox
+    let log: StepLog
+    let projectCache: FilePath
+
+    /// Prepares a pipeline; nothing runs yet.
+    ///
+    /// - Parameters:
+    ///   - supervisor: The kbuild executable, which guards the processes that the pipeline starts.
+    ///   - onEvent: Told what goes on, from any thread.
+    /// - Throws: `Failure` (`usage`) when there is no place for the cache.
+    public init(
+        project: Project, environment: [String: String], supervisor: FilePath?,
+        onEvent: @escaping @Sendable (PipelineEvent) -> Void
+    ) throws {
+        self.project = project
+        let layout = try CacheLayout(environment: environment)
+        try createFolder(layout.root)
+        let statCache = StatCache(file: layout.statCache)
+        let progress = Progress { onEvent(.progress(nil, $0)) }
+        tools = Toolbox(
+            layout: layout, store: ArtifactStore(layout: layout, statCache: statCache),
+            runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
+        log = StepLog(onEvent)
+        projectCache = layout.projects.appending(Digest.of(project.folder.string).short)
+    }
+
+    // MARK: What verbs do
+
+    /// Everything: build, boot, test. Never throws: what goes wrong is in the report.
+    ///
+    /// - Parameter filter: A pattern for the tests to run; nil for all.
+    public func run(filter: String? = nil) async -> RunReport {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var report = RunReport(
+            startedAt: Date().formatted(.iso8601), project: project.folder.string, profile: project.profile,
+            splatsFail: project.splats == .fail)
+        do {
+            try await run(filter: filter, into: &report)
+        } catch let failure as Failure {
+            report.troubles.append(.init(failure))
+        } catch is CancellationError {
+            report.troubles.append(.init(Failure(.interrupted, "interrupted")))
+        } catch {
+            report.troubles.append(.init(Failure(.infrastructure, "\(error)")))
+        }
+        report.steps = log.steps.map {
+            .init(name: $0.name, outcome: $0.outcome.rawValue, seconds: $0.seconds, detail: $0.detail)
+        }
+        let duration = (clock.now - start).components
+        report.seconds = Double(duration.seconds) + Double(duration.attoseconds) / 1e18
+        report.judge()
+        keep(report)
+        tools.statCache.save()
+        return report
+    }
+
+    /// Builds the kernel and returns where it is.
+    ///
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func buildKernel() async throws -> BuiltKernel {
+        defer { tools.statCache.save() }
+        return try await KernelStep(pipeline: self).build()
+    }
+
+    /// Builds the root file system and returns where it is.
+    ///
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func buildRootFilesystem() async throws -> FilePath {
+        defer { tools.statCache.save() }
+        let accelerator = try await decideAccelerator()
+        return try await rootFilesystem(accelerator: accelerator.accelerator).path
+    }
+
+    // MARK: The run
+
+    private func run(filter: String?, into report: inout RunReport) async throws {
+        try checkFiles()
+        // What is surely needed later is looked for before anything is built.
+        _ = try tools.runner.locate("qemu-system-x86_64")
+        let folder = try newRunFolder()
+        report.artifacts = .init(folder: folder.string)
+
+        let accelerator = try await decideAccelerator()
+        let machine = RunReport.Machine(
+            type: machineType.rawValue, accelerator: accelerator.accelerator.rawValue,
+            acceleratorReason: accelerator.reason, memoryMegabytes: project.machine.memoryMegabytes,
+            cpus: project.machine.cpus, rootfs: project.rootfsType.rawValue, results: resultsChannel.rawValue)
+        report.machine = machine
+
+        let kernelStep = KernelStep(pipeline: self)
+        let patched = try await kernelStep.patch()
+        report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
+        report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
+            .map { .init(name: $0.name, number: $0.number) }
+        report.artifacts.buildLog = kernelStep.buildLog.string
+
+        async let programsTask = programs(numbers: try kernelStep.numbers(of: patched), filter: filter)
+        async let rootTask = rootFilesystem(accelerator: accelerator.accelerator)
+        let kernel = try await kernelStep.compile(patched)
+        let root = try await rootTask
+        let programs = try await programsTask
+
+        let plan = SessionPlan(programs: programs.map(\.planned))
+        let share = try layOut(programs, plan: plan, in: folder)
+        let configuration = MachineConfiguration(
+            type: machineType, accelerator: accelerator.accelerator,
+            memoryMegabytes: project.machine.memoryMegabytes, cpus: project.machine.cpus, kernel: kernel.image,
+            root: root.device, shares: [share] + (try userShares()), results: resultsChannel,
+            kernelArguments: project.machine.kernelArguments)
+        let consoleLog = folder.appending("console.log")
+        report.artifacts.console = consoleLog.string
+        let session = GuestSession(
+            machine: QEMUMachine(configuration, runner: tools.runner), plan: plan, limits: limits,
+            consoleLog: consoleLog)
+        let (log, splats) = (log, project.splats)
+        _ = splats
+        let result = try await log.step("test") { _ in
+            let result = try await session.run { log(.session($0)) }
+            let tests = result.outcome.programs.flatMap(\.tests)
+            let passed = tests.count { $0.status == .passed }
+            let boot = result.bootSeconds.map { "booted in \(Self.format($0))" } ?? "did not boot"
+            return (result, .made, "\(boot), \(passed) of \(tests.count) tests passed")
+        }
+        report.kernel?.release = result.outcome.release
+        SessionReport.add(result, to: &report)
+    }
+
+    private static func format(_ seconds: Double) -> String {
+        "\((seconds * 100).rounded() / 100) s"
+    }
+
+    /// Finds files that the project names and that are not there, before any work.
+    func checkFiles() throws {
+        var missing: [String] = []
+        for patch in project.kernel.patches where !fileExists(patch) { missing.append("kernel.patches: \(patch)") }
+        for fragment in project.kernel.config where !fileExists(fragment) { missing.append("kernel.config: \(fragment)") }
+        for test in project.tests {
+            switch test {
+            case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
+            case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
+            }
+        }
+        if !fileExists(project.rootfsDefinition) { missing.append("rootfs.definition: \(project.rootfsDefinition)") }
+        guard missing.isEmpty else {
+            throw Failure(
+                .usage, "\(project.file) names files that are not there", details: missing.joined(separator: "\n"),
+                nextStep: "create them, or correct the paths, which are relative to the project file")
+        }
+    }
+
+    var machineType: MachineType {
+        switch project.machine.type {
+        case .auto, .q35: .q35
+        case .pc: .pc
+        }
+    }
+
+    var resultsChannel: ResultsChannel {
+        project.machine.results == .serial ? .serial : .virtio
+    }
+
+    private var limits: SessionLimits {
+        SessionLimits(
+            boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
+            test: Double(project.timeouts.test), run: Double(project.timeouts.run))
+    }
+
+    /// The user's shared folders, created where they are missing.
+    private func userShares() throws -> [Share] {
+        try project.shares.enumerated().map { index, share in
+            try createFolder(share.path)
+            return Share(tag: Self.shareTag(index), path: share.path, isReadOnly: !share.isWritable)
+        }
+    }
+
+    /// The mount tag of a user's share. A tag has at most 31 bytes, so paths do not serve.
+    static func shareTag(_ index: Int) -> String { "shared\(index)" }
+    /// The mount tag of the test programs.
+    static let programsTag = "programs"
+    /// Where the guest mounts the test programs.
+    static let programsFolder = "/kbuild/programs"
+
+    // MARK: The run's folder
+
+    private static let keptRuns = 20
+
+    /// Makes the folder of this run and removes those of old ones.
+    private func newRunFolder() throws -> FilePath {
+        let runs = projectCache.appending("runs")
+        try createFolder(runs)
+        let names = try namesInFolder(runs).filter { $0 != "latest" }
+        for name in names.dropLast(Self.keptRuns - 1) { try? removeAll(runs.appending(name)) }
+        let time = Date().formatted(
+            .verbatim(
+                "\(year: .defaultDigits)\(month: .twoDigits)\(day: .twoDigits)T\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
+                timeZone: .gmt, calendar: Calendar(identifier: .iso8601)))
+        let folder = runs.appending("\(time)-\(getpid())-\(UInt16.random(in: 0 ... .max))")
+        try createFolder(folder)
+        // The link is a convenience; a race between two runs leaves it at either.
+        let link = runs.appending("latest")
+        unlink(link.string)
+        symlink(folder.lastComponent?.string ?? "", link.string)
+        return folder
+    }
+
+    /// Keeps the report with the run's logs.
+    private func keep(_ report: RunReport) {
+        guard let folder = report.artifacts.folder, let json = try? JSONReport.render(report) else { return }
+        try? writeAtomically(json + "\n", to: FilePath(folder).appending("report.json"))
+    }
+}

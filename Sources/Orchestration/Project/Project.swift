@@ -1,0 +1,176 @@
+import SystemPackage
+import VirtualMachine
+
+/// What a run works from: kbuild.yaml with a profile and the command line's flags on top, checked and complete.
+public struct Project: Sendable, Equatable {
+    /// The kernel.
+    public struct Kernel: Sendable, Equatable {
+        /// The source, as `KernelSource` reads it.
+        public var source: String
+        /// What a tarball's SHA-256 must be.
+        public var sha256: String?
+        /// Folders with patches or specs, or single patch files.
+        public var patches: [FilePath]
+        /// Configuration fragments, applied in order.
+        public var config: [FilePath]
+        /// How many jobs make may run; nil for the number of processors.
+        public var jobs: Int?
+    }
+
+    /// How the root file system is stored.
+    public enum RootFilesystemType: String, Sendable, CaseIterable {
+        /// An ext4 image.
+        case disk
+        /// A cpio archive.
+        case initramfs
+    }
+
+    /// A folder that host and guest share.
+    public struct SharedFolder: Sendable, Equatable {
+        /// On the host.
+        public var path: FilePath
+        /// In the guest.
+        public var target: String
+        /// Whether the guest may write.
+        public var isWritable: Bool
+    }
+
+    /// The board that was asked for.
+    public enum MachineChoice: String, Sendable, CaseIterable {
+        /// kbuild's choice.
+        case auto
+        /// Q35.
+        case q35
+        /// 440FX.
+        case pc
+    }
+
+    /// The channel that was asked for.
+    public enum ResultsChoice: String, Sendable, CaseIterable {
+        /// kbuild's choice.
+        case auto
+        /// A virtio port.
+        case virtio
+        /// Frames on the console.
+        case serial
+    }
+
+    /// The accelerator that was asked for.
+    public enum AcceleratorChoice: String, Sendable, CaseIterable {
+        /// KVM where it really works, else TCG.
+        case auto
+        /// KVM or failure.
+        case kvm
+        /// TCG.
+        case tcg
+    }
+
+    /// The virtual machine.
+    public struct Machine: Sendable, Equatable {
+        /// The board.
+        public var type: MachineChoice
+        /// The accelerator.
+        public var accelerator: AcceleratorChoice
+        /// Memory in MiB.
+        public var memoryMegabytes: Int
+        /// Virtual CPUs.
+        public var cpus: Int
+        /// How results leave the guest.
+        public var results: ResultsChoice
+        /// Words added to the kernel's command line.
+        public var kernelArguments: [String]
+    }
+
+    /// How a program tells its results.
+    public enum ResultsProtocol: String, Sendable, CaseIterable {
+        /// By its exit code.
+        case exit
+        /// KTAP or TAP on standard output.
+        case ktap
+    }
+
+    /// Something to run in the guest.
+    public enum Test: Sendable, Equatable {
+        /// The Swift Testing tests of a package, with filters as `swift test` takes them.
+        case swift(package: FilePath, filter: String?, skip: String?, timeout: Int?)
+        /// A program: a C file to be compiled, or an executable.
+        case program(ProgramTest)
+    }
+
+    /// A program to run in the guest.
+    public struct ProgramTest: Sendable, Equatable {
+        /// The C file or the executable.
+        public var path: FilePath
+        /// Whether it is a C file.
+        public var isSource: Bool
+        /// The name in reports.
+        public var name: String
+        /// Its arguments.
+        public var arguments: [String]
+        /// How it tells its results.
+        public var resultsProtocol: ResultsProtocol
+        /// The most seconds that it may take; nil for the project's `timeouts.test`.
+        public var timeout: Int?
+    }
+
+    /// Limits, in seconds.
+    public struct Timeouts: Sendable, Equatable {
+        /// From QEMU's start to init's first word.
+        public var boot: Int
+        /// Without a sign of life.
+        public var silence: Int
+        /// For one test.
+        public var test: Int
+        /// For everything in the guest.
+        public var run: Int
+    }
+
+    /// What a kernel report that is not fatal does to the run.
+    public enum SplatPolicy: String, Sendable, CaseIterable {
+        /// The run fails.
+        case fail
+        /// The report is shown.
+        case warn
+    }
+
+    /// The project file.
+    public var file: FilePath
+    /// The profile in use.
+    public var profile: String?
+    /// The kernel.
+    public var kernel: Kernel
+    /// How the root file system is stored.
+    public var rootfsType: RootFilesystemType
+    /// What is in it.
+    public var rootfsDefinition: FilePath
+    /// Folders that host and guest share.
+    public var shares: [SharedFolder]
+    /// The virtual machine.
+    public var machine: Machine
+    /// What to run.
+    public var tests: [Test]
+    /// Limits.
+    public var timeouts: Timeouts
+    /// What splats do.
+    public var splats: SplatPolicy
+
+    /// The folder of the project file, to which its paths are relative.
+    public var folder: FilePath { file.removingLastComponent() }
+}
+
+/// A flag of the command line that overrides a key of the project file.
+public struct ProjectOverride: Sendable, Equatable {
+    /// The key, with dots between levels: `machine.accel`.
+    public var key: String
+    /// The value, as it would stand in the file.
+    public var value: String
+    /// The flag, for errors.
+    public var flag: String
+
+    /// Creates an override.
+    public init(key: String, value: String, flag: String) {
+        self.key = key
+        self.value = value
+        self.flag = flag
+    }
+}

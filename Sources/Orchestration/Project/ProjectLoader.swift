@@ -1,0 +1,342 @@
+import Artifacts
+import Diagnostics
+import Foundation
+import SystemPackage
+import Yams
+
+extension Project {
+    /// The project file's name.
+    public static let fileName = "kbuild.yaml"
+
+    /// Finds the project file: `path` itself, in the folder `path`, or in the working directory or the nearest folder
+    /// above it.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    public static func locate(_ path: String?, from workingDirectory: FilePath) throws(Failure) -> FilePath {
+        if let path {
+            let full = workingDirectory.pushing(FilePath(path)).lexicallyNormalized()
+            let file = isFolder(full) ? full.appending(fileName) : full
+            guard fileExists(file) else {
+                throw Failure(.usage, "there is no project file at \(file)", nextStep: hint)
+            }
+            return file
+        }
+        var folder = workingDirectory
+        while true {
+            let file = folder.appending(fileName)
+            if fileExists(file) { return file }
+            let parent = folder.removingLastComponent()
+            guard parent != folder, !folder.components.isEmpty else {
+                throw Failure(
+                    .usage, "there is no \(fileName) in \(workingDirectory) or a folder above it", nextStep: hint)
+            }
+            folder = parent
+        }
+    }
+
+    private static let hint =
+        "go to the project's folder, name it with --project, or write a kbuild.yaml (docs/reference/project-file.md)"
+
+    /// Reads a project file, puts the profile and then the flags on top, and checks everything.
+    ///
+    /// - Throws: `Failure` (`usage`) with every error found, each at its `file:line:column`.
+    public static func load(
+        _ file: FilePath, profile: String? = nil, overrides: [ProjectOverride] = []
+    ) throws -> Project {
+        let text = try Failure.asUsage { try readText(file) }
+        return try load(text: text, file: file, profile: profile, overrides: overrides)
+    }
+
+    static func load(
+        text: String, file: FilePath, profile: String?, overrides: [ProjectOverride]
+    ) throws(Failure) -> Project {
+        let loader = ProjectLoader(file: file)
+        let base = try loader.parse(text)
+        let profiled = try loader.apply(profile: profile, to: base)
+        let values = try loader.apply(overrides: overrides, to: profiled)
+        return try loader.project(from: values, profile: profile)
+    }
+
+    /// The effective configuration as a project file.
+    public func rendered() -> String {
+        var lines: [String] = []
+        if let profile { lines.append("# profile: \(profile)") }
+        func list(_ items: [String]) -> String { "[\(items.map(Self.quoted).joined(separator: ", "))]" }
+        func path(_ path: FilePath) -> String {
+            var path = path
+            return path.removePrefix(folder) ? path.string : path.string
+        }
+        lines += ["kernel:", "  source: \(Self.quoted(kernel.source))"]
+        if let sha256 = kernel.sha256 {
+            lines[lines.count - 1] = "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
+        }
+        lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
+        if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
+        lines += [
+            "rootfs: {type: \(rootfsType.rawValue), definition: \(Self.quoted(path(rootfsDefinition)))}",
+            "shares:" + (shares.isEmpty ? " []" : ""),
+        ]
+        for share in shares {
+            lines.append(
+                "  - {path: \(Self.quoted(path(share.path))), target: \(Self.quoted(share.target)), "
+                    + "writable: \(share.isWritable)}")
+        }
+        lines += [
+            "machine:", "  type: \(machine.type.rawValue)", "  accel: \(machine.accelerator.rawValue)",
+            "  memory: \(machine.memoryMegabytes)M", "  cpus: \(machine.cpus)",
+            "  results: \(machine.results.rawValue)",
+        ]
+        if !machine.kernelArguments.isEmpty {
+            lines.append("  command-line: \(Self.quoted(machine.kernelArguments.joined(separator: " ")))")
+        }
+        lines.append("tests:" + (tests.isEmpty ? " []" : ""))
+        for test in tests {
+            var pairs: [(String, String?)]
+            switch test {
+            case .swift(let package, let filter, let skip, let timeout):
+                pairs = [
+                    ("swift", Self.quoted(path(package))), ("filter", filter.map(Self.quoted)),
+                    ("skip", skip.map(Self.quoted)), ("timeout", timeout.map { String($0) }),
+                ]
+            case .program(let program):
+                pairs = [
+                    (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
+                    ("name", Self.quoted(program.name)), ("arguments", list(program.arguments)),
+                    ("protocol", program.resultsProtocol.rawValue), ("timeout", program.timeout.map { String($0) }),
+                ]
+            }
+            let fields = pairs.compactMap { key, value in value.map { "\(key): \($0)" } }
+            lines.append("  - {\(fields.joined(separator: ", "))}")
+        }
+        lines += [
+            "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
+                + "run: \(timeouts.run)}",
+            "splats: \(splats.rawValue)",
+        ]
+        return lines.joined(separator: "\n")
+    }
+
+    /// A YAML scalar: plain where that is safe, else in double quotes with JSON's escapes, which YAML shares.
+    private static func quoted(_ text: String) -> String {
+        let isPlain =
+            text.utf8.allSatisfy { byte in
+                (byte >= 0x61 && byte <= 0x7A) || (byte >= 0x41 && byte <= 0x5A) || (byte >= 0x30 && byte <= 0x39)
+                    || "/._-".utf8.contains(byte)
+            } && text.utf8.first.map { $0 == UInt8(ascii: "/") || ($0 >= 0x41 && $0 <= 0x7A) } == true
+        let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        if isPlain, !words.contains(text.lowercased()) { return text }
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": escaped += "\\\(scalar)"
+            case "\n": escaped += "\\n"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                let digits = String(scalar.value, radix: 16)
+                escaped += "\\x" + (digits.count == 1 ? "0" : "") + digits
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return "\"\(escaped)\""
+    }
+}
+
+extension Failure {
+    /// Runs `body`; a failure to read what the user named is the user's to mend, so its code becomes `usage`.
+    static func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch var failure as Failure {
+            failure.code = .usage
+            throw failure
+        }
+    }
+}
+
+/// Turns YAML into a project: parse, check against the schema, merge, decode.
+struct ProjectLoader {
+    let file: FilePath
+
+    func parse(_ text: String) throws(Failure) -> Node {
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            throw Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
+        } catch {
+            throw Failure(.usage, "\(file.string) cannot be read", details: "\(error)")
+        }
+        guard let node, case .mapping = node else {
+            throw Failure(.usage, "\(file.string) holds no keys", nextStep: "see docs/reference/project-file.md")
+        }
+        try check(node, against: .map(Schema.file)) { $0.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string }
+        return node
+    }
+
+    private func check(_ node: Node, against schema: Schema, place: (Node) -> String) throws(Failure) {
+        var errors: [String] = []
+        schema.check(node, at: "") { node, message in errors.append("\(place(node)): \(message)") }
+        guard errors.isEmpty else {
+            throw Failure(
+                .usage, errors.count == 1 ? errors[0] : "\(errors.count) errors in \(file)",
+                details: errors.count == 1 ? nil : errors.joined(separator: "\n"),
+                nextStep: "docs/reference/project-file.md lists every key")
+        }
+    }
+
+    /// Puts a profile, and before it those that it extends, on top of the rest of the file.
+    func apply(profile: String?, to node: Node) throws(Failure) -> Node {
+        guard case .mapping(var base) = node else { return node }
+        let profiles = base["profiles"]?.mapping
+        base["profiles"] = nil
+        guard let profile else { return .mapping(base) }
+        var chain: [Node] = []
+        var seen: [String] = []
+        var next: String? = profile
+        while let name = next {
+            let names = profiles?.keys.compactMap(\.string) ?? []
+            guard let found = profiles?[Node(name)], case .mapping(var mapping) = found else {
+                let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+                throw Failure(
+                    .usage, "there is no profile \(name) in \(file)\(guess)",
+                    details: names.isEmpty ? "the file has no profiles" : "profiles: \(names.joined(separator: ", "))")
+            }
+            guard !seen.contains(name) else {
+                throw Failure(
+                    .usage, "the profile \(profile) extends itself: \((seen + [name]).joined(separator: " > "))")
+            }
+            seen.append(name)
+            next = mapping["extends"]?.string
+            mapping["extends"] = nil
+            chain.append(.mapping(mapping))
+        }
+        return chain.reversed().reduce(.mapping(base)) { Self.merge($1, over: $0) }
+    }
+
+    func apply(overrides: [ProjectOverride], to node: Node) throws(Failure) -> Node {
+        var node = node
+        for override in overrides {
+            let value = override.key.split(separator: ".").reversed().reduce(Node(override.value)) { inner, key in
+                Node([(Node(String(key)), inner)])
+            }
+            try check(value, against: .map(Schema.base)) { _ in override.flag }
+            node = Self.merge(value, over: node)
+        }
+        return node
+    }
+
+    /// Maps merge; anything else replaces.
+    static func merge(_ top: Node, over bottom: Node) -> Node {
+        guard case .mapping(let new) = top, case .mapping(var merged) = bottom else { return top }
+        for (key, value) in new {
+            merged[key] = merged[key].map { merge(value, over: $0) } ?? value
+        }
+        return .mapping(merged)
+    }
+
+    /// Reads checked values. What is optional has its default here.
+    func project(from node: Node, profile: String?) throws(Failure) -> Project {
+        let folder = file.removingLastComponent()
+        func path(_ text: String) -> FilePath { folder.pushing(FilePath(text)).lexicallyNormalized() }
+        func paths(_ node: Node?) -> [FilePath] { strings(node).map(path) }
+        func strings(_ node: Node?) -> [String] { node?.sequence?.compactMap(\.scalar?.string) ?? [] }
+        func text(_ node: Node?) -> String? { node?.scalar?.string }
+        func duration(_ node: Node?) -> Int? { text(node).flatMap(seconds(in:)) }
+        func choice<Choice: RawRepresentable<String>>(_ node: Node?, _ fallback: Choice) -> Choice {
+            text(node).flatMap(Choice.init(rawValue:)) ?? fallback
+        }
+
+        let kernel = node["kernel"]
+        let (source, sha256) = try kernelSource(kernel?["source"])
+        let machine = node["machine"]
+        let timeouts = node["timeouts"]
+        var tests: [Project.Test] = []
+        for (index, test) in (node["tests"]?.sequence ?? []).enumerated() {
+            tests.append(try self.test(test, index: index, path: path))
+        }
+        var shares: [Project.SharedFolder] = []
+        for (index, share) in (node["shares"]?.sequence ?? []).enumerated() {
+            guard let source = text(share["path"]), let target = text(share["target"]) else {
+                throw missing("path and target", in: "shares[\(index)]", share)
+            }
+            guard target.hasPrefix("/"), !target.contains(where: \.isWhitespace) else {
+                throw error("shares[\(index)].target must be an absolute path without spaces", at: share["target"])
+            }
+            shares.append(.init(path: path(source), target: target, isWritable: text(share["writable"]) != "false"))
+        }
+        return Project(
+            file: file, profile: profile,
+            kernel: .init(
+                source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
+                jobs: text(kernel?["jobs"]).flatMap { Int($0) }),
+            rootfsType: choice(node["rootfs"]?["type"], .disk),
+            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"), shares: shares,
+            machine: .init(
+                type: choice(machine?["type"], .auto), accelerator: choice(machine?["accel"], .auto),
+                memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
+                cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
+                kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init)),
+            tests: tests,
+            timeouts: .init(
+                boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
+                test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
+            splats: choice(node["splats"], .fail))
+    }
+
+    private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {
+        guard let node else { return ("linux-source-6.1", nil) }
+        if let text = node.scalar?.string { return (text, nil) }
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        let given = ["debian", "directory", "tarball", "git"].filter { text($0) != nil }
+        guard given.count == 1 else {
+            throw error("kernel.source needs exactly one of debian, directory, tarball and git", at: node)
+        }
+        if let sha256 = text("sha256") {
+            guard let tarball = text("tarball") else { throw error("sha256 goes with tarball", at: node) }
+            return (tarball, sha256)
+        }
+        if let repository = text("git") {
+            guard let ref = text("ref") else { throw error("git needs a ref", at: node) }
+            return ("git+\(repository)#\(ref)", nil)
+        }
+        if text("ref") != nil { throw error("ref goes with git", at: node) }
+        return (text(given[0]) ?? "", nil)
+    }
+
+    private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        let place = "tests[\(index)]"
+        let kinds = ["swift", "c", "program"].filter { text($0) != nil }
+        guard kinds.count == 1 else { throw missing("exactly one of swift, c and program", in: place, node) }
+        let timeout = text("timeout").flatMap(seconds(in:))
+        if let package = text("swift") {
+            for key in ["name", "arguments", "protocol"] where node[key] != nil {
+                throw error("\(place).\(key) goes with c or program", at: node[key])
+            }
+            for key in ["filter", "skip"] {
+                if let pattern = text(key), (try? Regex(pattern)) == nil {
+                    throw error("\(place).\(key) is not a regular expression", at: node[key])
+                }
+            }
+            return .swift(package: path(package), filter: text("filter"), skip: text("skip"), timeout: timeout)
+        }
+        for key in ["filter", "skip"] where node[key] != nil {
+            throw error("\(place).\(key) goes with swift", at: node[key])
+        }
+        let file = path(text(kinds[0]) ?? "")
+        return .program(
+            .init(
+                path: file, isSource: kinds[0] == "c", name: text("name") ?? file.stem ?? file.string,
+                arguments: node["arguments"]?.sequence?.compactMap(\.scalar?.string) ?? [],
+                resultsProtocol: text("protocol").flatMap(Project.ResultsProtocol.init(rawValue:)) ?? .exit,
+                timeout: timeout))
+    }
+
+    private func missing(_ what: String, in place: String, _ node: Node) -> Failure {
+        error("\(place) needs \(what)", at: node)
+    }
+
+    private func error(_ message: String, at node: Node?) -> Failure {
+        let place = node?.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
+        return Failure(.usage, "\(place): \(message)", nextStep: "docs/reference/project-file.md lists every key")
+    }
+}

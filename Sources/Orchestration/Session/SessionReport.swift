@@ -1,0 +1,73 @@
+import Diagnostics
+import Reporting
+import TestSession
+import VirtualMachine
+
+/// Turns what happened in a guest into the report's terms.
+enum SessionReport {
+    static func add(_ result: SessionResult, to report: inout RunReport) {
+        let outcome = result.outcome
+        report.suites = outcome.programs.map { program in
+            .init(
+                name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
+                output: program.output)
+        }
+        report.crashes = outcome.crashes.map {
+            .init(title: $0.title, isFatal: $0.isFatal, test: $0.test, lines: $0.lines)
+        }
+        report.troubles += troubles(of: result).map { .init($0) }
+    }
+
+    /// What keeps a session from being trusted: each of these alone makes the run fail.
+    static func troubles(of result: SessionResult) -> [Failure] {
+        var troubles: [Failure] = []
+        let outcome = result.outcome
+        if let limit = result.limit {
+            troubles.append(
+                Failure(
+                    .timeout, limit.message,
+                    nextStep: "read the end of the console log, or raise the limit in kbuild.yaml"))
+        }
+        switch result.exit {
+        case .panicked where !outcome.crashes.contains(where: \.isFatal):
+            troubles.append(Failure(.guestCrash, "the guest's kernel panicked"))
+        case .reset:
+            troubles.append(
+                Failure(
+                    .guestCrash, "the guest reset or switched itself off before its init had ended it",
+                    details: "A triple fault does that, and so does a program that calls reboot."))
+        case .failed(let status, let message):
+            troubles.append(
+                Failure(.infrastructure, "QEMU ended with \(status)", details: message, nextStep: "run with -v"))
+        case .panicked, .finished, nil: break
+        }
+        if !outcome.faults.isEmpty {
+            troubles.append(
+                Failure(
+                    .infrastructure, "the results that came out of the guest cannot be trusted",
+                    details: outcome.faults.prefix(20).joined(separator: "\n")))
+        }
+        if result.exit == .finished, !outcome.isComplete {
+            troubles.append(
+                Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
+        }
+        return troubles
+    }
+
+    private static func test(_ test: TestOutcome) -> RunReport.Test {
+        let status: RunReport.Status =
+            switch test.status {
+            case .passed: .passed
+            case .failed: .failed
+            case .skipped: .skipped
+            case .crashed: .crashed
+            case .timedOut: .timedOut
+            case .notReported: .notReported
+            }
+        return .init(
+            id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,
+            issues: test.issues.map {
+                .init(message: $0.message, file: $0.file, line: $0.line, isKnown: $0.isKnown)
+            }, kernelLog: test.kernelLog, output: test.output)
+    }
+}

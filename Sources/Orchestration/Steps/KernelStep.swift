@@ -1,0 +1,200 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import KernelTree
+import SystemPackage
+
+/// A kernel, ready to boot.
+public struct BuiltKernel: Sendable {
+    /// What is booted.
+    public var image: FilePath
+    /// The ELF file with symbols.
+    public var vmlinux: FilePath
+    /// The configuration.
+    public var config: FilePath
+    /// Its version.
+    public var version: String
+}
+
+/// A source with its patches, and what is known of the kernel that comes of it.
+struct PatchedKernel: Sendable {
+    var pristine: PristineKernel
+    var overlay: TreeOverlay
+    var request: ConfigRequest
+    /// The key of the built kernel.
+    var key: Digest
+    /// The built kernel, when it is in the store.
+    var artifact: Artifact?
+    /// Held from the first change of the tree to the end of the build.
+    var lock: FileLock?
+}
+
+/// The steps from a kernel's source to its image.
+struct KernelStep: Sendable {
+    let pipeline: Pipeline
+
+    private var tools: Toolbox { pipeline.tools }
+    private var project: Project { pipeline.project }
+    private var log: StepLog { pipeline.log }
+
+    /// The folder of this kernel source in the project's part of the cache: a tree and its outputs.
+    func folder(for pristine: PristineKernel) -> FilePath {
+        pipeline.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
+    }
+    private func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
+    private func output(_ pristine: PristineKernel) -> FilePath {
+        folder(for: pristine).appending("build").appending(KernelArchitecture.x86_64.rawValue)
+    }
+    func workTree(_ pristine: PristineKernel) -> WorkTree {
+        WorkTree(tree: tree(pristine), pristine: pristine.folder)
+    }
+
+    /// All that make printed the last time.
+    var buildLog: FilePath { pipeline.projectCache.appending("build.log") }
+
+    private func make(_ pristine: PristineKernel) -> KernelMake {
+        KernelMake(
+            tree: tree(pristine), output: output(pristine), architecture: .x86_64,
+            jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            usesCcache: (try? tools.runner.locate("ccache")) != nil)
+    }
+
+    /// Builds from source to image.
+    func build() async throws -> BuiltKernel {
+        try pipeline.checkFiles()
+        return try await compile(try await patch())
+    }
+
+    /// Prepares the source.
+    func source() async throws -> PristineKernel {
+        try await log.step("source") { progress in
+            let source = try KernelSource(
+                parsing: project.kernel.source, sha256: project.kernel.sha256, relativeTo: project.folder)
+            let cache = SourceCache(
+                layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
+            let clock = ContinuousClock()
+            let start = clock.now
+            let pristine = try await cache.prepare(source)
+            // Unpacking takes seconds; finding what is there takes none.
+            let outcome: StepOutcome = clock.now - start > .seconds(1) ? .made : .hit
+            return (pristine, outcome, "\(source), Linux \(pristine.version)")
+        }
+    }
+
+    /// Loads the patches.
+    func patchSources() throws -> [PatchSource] {
+        try project.kernel.patches.map { try PatchSource.load($0) }
+    }
+
+    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store.
+    func patch() async throws -> PatchedKernel {
+        let pristine = try await source()
+        return try await log.step("patch") { progress in
+            let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
+            let request = ConfigRequest.merge(
+                try project.kernel.config.map { path in
+                    var name = path
+                    _ = name.removePrefix(project.folder)
+                    return try ConfigFragment(contentsOf: path, name: name.string)
+                })
+            let key = try key(pristine, overlay, request)
+            var patched = PatchedKernel(
+                pristine: pristine, overlay: overlay, request: request, key: key,
+                artifact: tools.store.lookup(step: "kernel", key: key))
+            let what = "\(overlay.sources.count) sources, \(overlay.files.count) files"
+            if patched.artifact != nil { return (patched, .hit, what) }
+            for note in overlay.notes { progress(.note(note)) }
+            patched.lock = try await lock(pristine, progress)
+            let change = try await synchronize(pristine, overlay, progress)
+            return (patched, change.isUnchanged ? .hit : .made, what)
+        }
+    }
+
+    func lock(_ pristine: PristineKernel, _ progress: Progress) async throws -> FileLock {
+        try await FileLock.acquire(
+            "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
+    }
+
+    /// Brings the project's tree in line with an overlay. The caller holds the lock.
+    func synchronize(
+        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
+    ) async throws -> WorkTree.Synchronization {
+        let cache = SourceCache(
+            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
+        let change = try await cache.makeWorkTree(of: pristine, at: tree(pristine))
+        // What was built from another tree in this place says nothing about the new one.
+        if change == .created { try removeAll(output(pristine)) }
+        return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
+    }
+
+    private func key(_ pristine: PristineKernel, _ overlay: TreeOverlay, _ request: ConfigRequest) throws -> Digest {
+        var key = KeyBuilder(step: "kernel", version: 1)
+        key.add("source", pristine.identity)
+        key.add("overlay", overlay.digest)
+        key.add("request", request.text)
+        key.add("architecture", KernelArchitecture.x86_64.rawValue)
+        for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
+        return key.key
+    }
+
+    /// Configures and compiles, unless the store has the kernel.
+    func compile(_ patched: PatchedKernel) async throws -> BuiltKernel {
+        let pristine = patched.pristine
+        if let artifact = patched.artifact {
+            try await log.step("configure") { _ in ((), .hit, "") }
+            return try await log.step("compile") { _ in (kernel(artifact, pristine), .hit, artifact.key.short) }
+        }
+        let make = make(pristine)
+        let workTree = workTree(pristine)
+        // A run that starts with `patch` holds the lock already.
+        defer { withExtendedLifetime(patched.lock) {} }
+        try await log.step("configure") { progress in
+            var inputs = KeyBuilder(step: "configure", version: 1)
+            inputs.add("source", pristine.identity)
+            for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
+            where KernelConfigurator.reads(treeFile: path) {
+                if case .file(let file) = entry { inputs.add(path, Digest.of(file.bytes)) } else { inputs.add(path, "") }
+            }
+            for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
+            let configurator = KernelConfigurator(runner: tools.runner, progress: progress)
+            let result = try await configurator.configure(make, request: patched.request, inputs: inputs.key)
+            let options = "\(patched.request.entries.count) options requested, all in place"
+            return ((), result.wasCurrent ? .hit : .made, options)
+        }
+        return try await log.step("compile") { progress in
+            let builder = KernelBuilder(runner: tools.runner, progress: progress)
+            let userFiles = patched.overlay.userFiles.mapValues { path in
+                var name = path
+                _ = name.removePrefix(project.folder)
+                return name.string
+            }
+            let result = try await builder.build(make, log: buildLog, userFiles: userFiles)
+            try workTree.recordBuild(output: make.output)
+            let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
+                try copyFile(result.image, to: folder.appending("image"))
+                try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
+                try copyFile(result.systemMap, to: folder.appending("System.map"))
+                try copyFile(result.config, to: folder.appending("config"))
+            }
+            return (kernel(artifact, pristine), .made, "\(result.compiledObjects) objects")
+        }
+    }
+
+    private func kernel(_ artifact: Artifact, _ pristine: PristineKernel) -> BuiltKernel {
+        BuiltKernel(
+            image: artifact.path("image"), vmlinux: artifact.path("vmlinux"), config: artifact.path("config"),
+            version: pristine.version)
+    }
+
+    /// The folder of the module SyscallNumbers for the calls that the patches add. Its name follows its contents.
+    func numbers(of patched: PatchedKernel) throws -> FilePath {
+        let header = SyscallHeader.text(patched.overlay.syscalls)
+        let folder = tools.layout.root.appending("numbers").appending(Digest.of(header).short)
+        if (try? readText(folder.appending(SyscallHeader.fileName))) == header { return folder }
+        try createFolder(folder)
+        try writeAtomically(SyscallHeader.moduleMap, to: folder.appending("module.modulemap"))
+        try writeAtomically(header, to: folder.appending(SyscallHeader.fileName))
+        return folder
+    }
+}

@@ -1,0 +1,146 @@
+import Artifacts
+import Diagnostics
+import Foundation
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// A program that is built and planned.
+struct ReadyProgram: Sendable {
+    /// What the guest is to run.
+    var planned: PlannedProgram
+    /// The executable on the host.
+    var executable: FilePath
+    /// Its file's name on the share.
+    var fileName: String
+}
+
+extension Pipeline {
+    /// Builds the test programs and works out which tests are expected of each.
+    ///
+    /// - Parameter filter: The command line's pattern.
+    /// - Throws: `Failure`: `usage` for a pattern that is none, `infrastructure` when no test is left to run.
+    func programs(numbers: FilePath, filter: String?) async throws -> [ReadyProgram] {
+        try await log.step("programs") { progress in
+            let selection = try TestSelection(filter: filter)
+            let builder = GuestProgramBuilder(tools: tools, projectCache: projectCache)
+            var ready: [ReadyProgram] = []
+            var made = 0
+            for (index, test) in project.tests.enumerated() {
+                switch test {
+                case .swift(let package, let filter, let skip, let timeout):
+                    let bundle = try await builder.bundle(package: package, numbers: numbers)
+                    if !bundle.isHit { made += 1 }
+                    let selection = try selection.adding(filter: filter, skip: skip)
+                    let expected = bundle.tests.filter(selection.includes)
+                    if expected.isEmpty { continue }
+                    ready.append(
+                        swiftProgram(
+                            package, bundle, expected: expected, index: index, seconds: timeout ?? 0))
+                case .program(let program):
+                    guard selection.includes(program.name) else { continue }
+                    var executable = program.path
+                    if program.isSource {
+                        let result = try await builder.program(source: program.path, numbers: numbers)
+                        executable = result.executable
+                        if !result.isHit { made += 1 }
+                    }
+                    let fileName = "\(index)-\(program.path.stem ?? "program")"
+                    let planned = PlannedProgram(
+                        name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
+                        seconds: program.timeout ?? project.timeouts.test,
+                        resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode)
+                    ready.append(ReadyProgram(planned: planned, executable: executable, fileName: fileName))
+                }
+            }
+            guard !ready.isEmpty else {
+                if let filter {
+                    throw Failure(
+                        .infrastructure, "no test matches \(filter)",
+                        nextStep: "`kbuild test --list` shows the names that a pattern is matched with")
+                }
+                throw Failure(
+                    .infrastructure, "there is no test to run", nextStep: "name tests in \(project.file), key tests")
+            }
+            let names = ready.map(\.planned.name)
+            if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
+                throw Failure(
+                    .usage, "two tests are named \(twice)", nextStep: "give one a name: of its own in \(project.file)")
+            }
+            let tests = ready.reduce(0) { sum, program in
+                if case .swiftTesting(let expected) = program.planned.resultsProtocol { sum + expected.count } else { sum + 1 }
+            }
+            return (ready, made > 0 ? .made : .hit, "\(tests) tests in \(ready.count) programs")
+        }
+    }
+
+    private func swiftProgram(
+        _ package: FilePath, _ bundle: GuestBundle, expected: [String], index: Int, seconds: Int
+    ) -> ReadyProgram {
+        let fileName = "\(index)-tests.xctest"
+        var arguments = [
+            "\(Self.programsFolder)/\(fileName)", "--testing-library", "swift-testing",
+            // One at a time: overlapping tests have no durations of their own, and a crash could be any one's.
+            "--no-parallel", "--event-stream-version", "6.3", "--event-stream-output-path", "/proc/self/fd/3",
+        ]
+        if expected.count < bundle.tests.count {
+            for test in expected { arguments += ["--filter", "^\(TestSelection.escaped(test))(/|$)"] }
+        }
+        var name = package
+        _ = name.removePrefix(project.folder)
+        return ReadyProgram(
+            planned: PlannedProgram(
+                name: name.string, arguments: arguments, seconds: seconds,
+                resultsProtocol: .swiftTesting(expected: expected)), executable: bundle.executable, fileName: fileName)
+    }
+
+    /// Puts the plan and the programs where the guest will mount them.
+    func layOut(_ programs: [ReadyProgram], plan: SessionPlan, in folder: FilePath) throws -> Share {
+        let share = folder.appending("guest")
+        try createFolder(share)
+        for program in programs {
+            let target = share.appending(program.fileName)
+            // A link costs nothing, and the guest has the folder read-only; another file system needs a copy.
+            if link(program.executable.string, target.string) != 0 { try copyFile(program.executable, to: target) }
+        }
+        try writeAtomically(try plan.encoded(), to: share.appending("plan"))
+        return Share(tag: Self.programsTag, path: share, isReadOnly: true)
+    }
+}
+
+/// Which tests are to run: those that match every filter and no skip pattern.
+struct TestSelection {
+    private var filters: [Regex<AnyRegexOutput>] = []
+    private var skips: [Regex<AnyRegexOutput>] = []
+
+    /// - Throws: `Failure` (`usage`) when the pattern is no regular expression.
+    init(filter: String?) throws(Failure) {
+        if let filter { filters.append(try Self.regex(filter)) }
+    }
+
+    func adding(filter: String?, skip: String?) throws(Failure) -> TestSelection {
+        var selection = self
+        if let filter { selection.filters.append(try Self.regex(filter)) }
+        if let skip { selection.skips.append(try Self.regex(skip)) }
+        return selection
+    }
+
+    func includes(_ name: String) -> Bool {
+        filters.allSatisfy { name.contains($0) } && !skips.contains { name.contains($0) }
+    }
+
+    private static func regex(_ pattern: String) throws(Failure) -> Regex<AnyRegexOutput> {
+        do {
+            return try Regex(pattern)
+        } catch {
+            throw Failure(.usage, "\(pattern) is not a regular expression", details: "\(error)")
+        }
+    }
+
+    /// The pattern that matches `text` and nothing else.
+    static func escaped(_ text: String) -> String {
+        text.map { character in
+            character.isLetter || character.isNumber || character == "_" || character == "/" ? "\(character)" : "\\\(character)"
+        }.joined()
+    }
+}

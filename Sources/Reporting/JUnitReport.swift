@@ -1,0 +1,142 @@
+/// The report as JUnit XML, in the form that Jenkins' xunit schema and GitLab read: every test case has a class name
+/// and a name that no other has, and times have three decimals at most.
+public enum JUnitReport {
+    /// Renders a report.
+    public static func render(_ report: RunReport) -> String {
+        var lines = ["<?xml version=\"1.0\" encoding=\"UTF-8\"?>"]
+        var suites = report.suites.map { suite in (suite.name, cases(of: suite), output(of: suite)) }
+        if !report.troubles.isEmpty || !report.crashes.isEmpty {
+            suites.append(("kbuild", runCases(report), nil))
+        }
+        let all = suites.flatMap(\.1)
+        lines.append(
+            "<testsuites name=\"kbuild\" \(counts(all)) time=\"\(time(report.seconds))\">")
+        for (name, cases, output) in suites {
+            let seconds = cases.reduce(0) { $0 + $1.seconds }
+            lines.append(
+                "  <testsuite name=\"\(escaped(name))\" \(counts(cases)) time=\"\(time(seconds))\" "
+                    + "timestamp=\"\(escaped(report.startedAt))\">")
+            for testCase in cases { lines += testCase.lines }
+            if let output { lines.append("    <system-out>\(escaped(output))</system-out>") }
+            lines.append("  </testsuite>")
+        }
+        lines.append("</testsuites>")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    private enum Kind { case passed, failure, error, skipped }
+
+    private struct Case {
+        var kind: Kind
+        var seconds: Double
+        var lines: [String]
+    }
+
+    private static func cases(of suite: RunReport.Suite) -> [Case] {
+        var seen: [String: Int] = [:]
+        var cases = suite.tests.map { test -> Case in
+            // GitLab drops a test case whose class and name another has.
+            seen[test.id, default: 0] += 1
+            let repetition = seen[test.id].map { $0 > 1 ? " #\($0)" : "" } ?? ""
+            let kind: Kind =
+                switch test.status {
+                case .passed: .passed
+                case .failed: .failure
+                case .skipped: .skipped
+                case .crashed, .timedOut, .notReported: .error
+                }
+            let place = test.issues.first { !$0.isKnown && $0.file != nil }
+            var attributes = "classname=\"\(escaped(suite.name))\" name=\"\(escaped(test.id + repetition))\""
+            attributes += " time=\"\(time(test.seconds ?? 0))\""
+            if let file = place?.file { attributes += " file=\"\(escaped(file))\"" }
+            if let line = place?.line { attributes += " line=\"\(line)\"" }
+            let issues = test.issues.filter { !$0.isKnown }.map { issue in
+                (issue.file.map { "\($0)\(issue.line.map { ":\($0)" } ?? ""): " } ?? "") + issue.message
+            }
+            let message = issues.first ?? test.reason ?? test.status.rawValue
+            let text = (issues.isEmpty ? [message] : issues).joined(separator: "\n")
+            return Case(
+                kind: kind, seconds: test.seconds ?? 0,
+                lines: render(
+                    kind, attributes: attributes, type: test.status.rawValue, message: message, text: text,
+                    output: test.kernelLog + test.output))
+        }
+        for (index, problem) in suite.problems.enumerated() {
+            let attributes = "classname=\"\(escaped(suite.name))\" name=\"problem \(index + 1)\" time=\"0.000\""
+            cases.append(
+                Case(
+                    kind: .error, seconds: 0,
+                    lines: render(
+                        .error, attributes: attributes, type: "problem", message: problem, text: problem, output: [])))
+        }
+        return cases
+    }
+
+    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed.
+    private static func runCases(_ report: RunReport) -> [Case] {
+        let crashes = report.crashes.map { (name: $0.title, text: $0.lines.joined(separator: "\n")) }
+        let troubles = report.troubles.map { (name: $0.message, text: $0.failure.description) }
+        return (crashes + troubles).enumerated().map { index, item in
+            let attributes = "classname=\"kbuild\" name=\"\(escaped("run \(index + 1): \(item.name)"))\" time=\"0.000\""
+            return Case(
+                kind: .error, seconds: 0,
+                lines: render(
+                    .error, attributes: attributes, type: "run", message: item.name, text: item.text, output: []))
+        }
+    }
+
+    private static func render(
+        _ kind: Kind, attributes: String, type: String, message: String, text: String, output: [String]
+    ) -> [String] {
+        var children: [String] = []
+        switch kind {
+        case .passed: break
+        case .skipped: children.append("      <skipped message=\"\(escaped(message))\"/>")
+        case .failure, .error:
+            let element = kind == .failure ? "failure" : "error"
+            children.append(
+                "      <\(element) type=\"\(type)\" message=\"\(escaped(message))\">\(escaped(text))</\(element)>")
+        }
+        if !output.isEmpty {
+            children.append("      <system-out>\(escaped(output.joined(separator: "\n")))</system-out>")
+        }
+        if children.isEmpty { return ["    <testcase \(attributes)/>"] }
+        return ["    <testcase \(attributes)>"] + children + ["    </testcase>"]
+    }
+
+    private static func output(of suite: RunReport.Suite) -> String? {
+        suite.output.isEmpty ? nil : suite.output.joined(separator: "\n")
+    }
+
+    private static func counts(_ cases: [Case]) -> String {
+        func count(_ kind: Kind) -> Int { cases.count { $0.kind == kind } }
+        return "tests=\"\(cases.count)\" failures=\"\(count(.failure))\" errors=\"\(count(.error))\" "
+            + "skipped=\"\(count(.skipped))\""
+    }
+
+    private static func time(_ seconds: Double) -> String {
+        let thousandths = Int((max(0, seconds) * 1000).rounded())
+        let fraction = String(thousandths % 1000)
+        return "\(thousandths / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
+    }
+
+    /// Text for XML 1.0: markup escaped, and the characters that it cannot hold replaced (section 2.2, Char).
+    static func escaped(_ text: String) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": result += "&amp;"
+            case "<": result += "&lt;"
+            case ">": result += "&gt;"
+            case "\"": result += "&quot;"
+            case "\n": result += "&#10;"
+            case "\t": result += "&#9;"
+            case "\r": result += "&#13;"
+            case "\u{20}"..."\u{D7FF}", "\u{E000}"..."\u{FFFD}", "\u{10000}"..."\u{10FFFF}":
+                result.unicodeScalars.append(scalar)
+            default: result += "\u{FFFD}"
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,349 @@
+import Diagnostics
+
+/// Everything that a run came to: what was built, where it ran, what each test did. Every output format is a pure
+/// function of it. docs/reference/report-schema.json describes its JSON.
+public struct RunReport: Codable, Sendable, Equatable {
+    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    public static let currentSchemaVersion = 1
+
+    /// How a test ended.
+    public enum Status: String, Codable, Sendable, CaseIterable {
+        /// It ran and nothing failed.
+        case passed
+        /// An expectation failed.
+        case failed
+        /// It chose not to run.
+        case skipped
+        /// The guest's kernel crashed under it.
+        case crashed
+        /// A limit was reached while it ran.
+        case timedOut
+        /// It was planned and never heard of.
+        case notReported
+
+        /// Whether it stands in the way of a pass.
+        public var isFailure: Bool { self != .passed && self != .skipped }
+    }
+
+    /// The kernel under test.
+    public struct Kernel: Codable, Sendable, Equatable {
+        /// Where it came from, as the user named it.
+        public var source: String
+        /// Its version.
+        public var version: String
+        /// What `uname -r` says in the guest.
+        public var release: String?
+
+        /// Creates a kernel.
+        public init(source: String, version: String, release: String? = nil) {
+            self.source = source
+            self.version = version
+            self.release = release
+        }
+    }
+
+    /// The machine that it ran on.
+    public struct Machine: Codable, Sendable, Equatable {
+        /// The board.
+        public var type: String
+        /// kvm or tcg.
+        public var accelerator: String
+        /// Why that accelerator.
+        public var acceleratorReason: String
+        /// Memory in MiB.
+        public var memoryMegabytes: Int
+        /// Virtual CPUs.
+        public var cpus: Int
+        /// disk or initramfs.
+        public var rootfs: String
+        /// virtio or serial.
+        public var results: String
+
+        /// Creates a machine.
+        public init(
+            type: String, accelerator: String, acceleratorReason: String, memoryMegabytes: Int, cpus: Int,
+            rootfs: String, results: String
+        ) {
+            self.type = type
+            self.accelerator = accelerator
+            self.acceleratorReason = acceleratorReason
+            self.memoryMegabytes = memoryMegabytes
+            self.cpus = cpus
+            self.rootfs = rootfs
+            self.results = results
+        }
+    }
+
+    /// A system call that the patches add.
+    public struct Syscall: Codable, Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// Its number in the x86-64 table.
+        public var number: Int
+
+        /// Creates a system call.
+        public init(name: String, number: Int) {
+            self.name = name
+            self.number = number
+        }
+    }
+
+    /// A step of the run.
+    public struct Step: Codable, Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// hit: the result was there already; made: it worked; failed.
+        public var outcome: String
+        /// How long it took. Steps overlap, so their sum may exceed the run's time.
+        public var seconds: Double
+        /// What it came to.
+        public var detail: String
+
+        /// Creates a step.
+        public init(name: String, outcome: String, seconds: Double, detail: String) {
+            self.name = name
+            self.outcome = outcome
+            self.seconds = seconds
+            self.detail = detail
+        }
+    }
+
+    /// A failed expectation, or an error.
+    public struct Issue: Codable, Sendable, Equatable {
+        /// What was expected and what came.
+        public var message: String
+        /// The source file.
+        public var file: String?
+        /// The line, counted from 1.
+        public var line: Int?
+        /// Whether the test declares it as known.
+        public var isKnown: Bool
+
+        /// Creates an issue.
+        public init(message: String, file: String? = nil, line: Int? = nil, isKnown: Bool = false) {
+            self.message = message
+            self.file = file
+            self.line = line
+            self.isKnown = isKnown
+        }
+    }
+
+    /// What a test did.
+    public struct Test: Codable, Sendable, Equatable {
+        /// Its stable name.
+        public var id: String
+        /// Its name for people.
+        public var name: String
+        /// How it ended.
+        public var status: Status
+        /// How long it ran, by the guest's clock.
+        public var seconds: Double?
+        /// Why it was skipped, or did not report.
+        public var reason: String?
+        /// What it recorded.
+        public var issues: [Issue]
+        /// What the kernel said while it ran.
+        public var kernelLog: [String]
+        /// What it printed, where that is known by test.
+        public var output: [String]
+
+        /// Creates a test.
+        public init(
+            id: String, name: String, status: Status, seconds: Double? = nil, reason: String? = nil,
+            issues: [Issue] = [], kernelLog: [String] = [], output: [String] = []
+        ) {
+            self.id = id
+            self.name = name
+            self.status = status
+            self.seconds = seconds
+            self.reason = reason
+            self.issues = issues
+            self.kernelLog = kernelLog
+            self.output = output
+        }
+    }
+
+    /// What a program with tests did.
+    public struct Suite: Codable, Sendable, Equatable {
+        /// The program's name.
+        public var name: String
+        /// swift-testing, ktap or exit-code.
+        public var kind: String
+        /// Its tests in the order in which they ran.
+        public var tests: [Test]
+        /// What is wrong with its account of itself. Each is a failure.
+        public var problems: [String]
+        /// The last lines that it printed.
+        public var output: [String]
+
+        /// Creates a suite.
+        public init(name: String, kind: String, tests: [Test], problems: [String] = [], output: [String] = []) {
+            self.name = name
+            self.kind = kind
+            self.tests = tests
+            self.problems = problems
+            self.output = output
+        }
+    }
+
+    /// A crash report of the guest's kernel.
+    public struct Crash: Codable, Sendable, Equatable {
+        /// A title that is the same for the same fault.
+        public var title: String
+        /// Whether the kernel could not go on.
+        public var isFatal: Bool
+        /// The test that was running.
+        public var test: String?
+        /// The report, line by line.
+        public var lines: [String]
+
+        /// Creates a crash.
+        public init(title: String, isFatal: Bool, test: String? = nil, lines: [String]) {
+            self.title = title
+            self.isFatal = isFatal
+            self.test = test
+            self.lines = lines
+        }
+    }
+
+    /// Why a run could not be carried out, or not to its end.
+    public struct Trouble: Codable, Sendable, Equatable {
+        /// The exit code that it stands for.
+        public var code: Int32
+        /// What went wrong.
+        public var message: String
+        /// The evidence.
+        public var details: String?
+        /// What to do about it.
+        public var nextStep: String?
+
+        /// Takes over a failure.
+        public init(_ failure: Failure) {
+            code = failure.code.rawValue
+            message = failure.message
+            details = failure.details
+            nextStep = failure.nextStep
+        }
+
+        /// The failure again.
+        public var failure: Failure {
+            Failure(
+                ExitCode(rawValue: code) ?? .infrastructure, message, details: details, nextStep: nextStep)
+        }
+    }
+
+    /// Files that the run left behind.
+    public struct Artifacts: Codable, Sendable, Equatable {
+        /// The run's folder.
+        public var folder: String?
+        /// The console's transcript.
+        public var console: String?
+        /// The full log of make.
+        public var buildLog: String?
+
+        /// Creates the list.
+        public init(folder: String? = nil, console: String? = nil, buildLog: String? = nil) {
+            self.folder = folder
+            self.console = console
+            self.buildLog = buildLog
+        }
+    }
+
+    /// The version of this form.
+    public var schemaVersion = RunReport.currentSchemaVersion
+    /// kbuild's exit code for the run.
+    public var exitCode: Int32 = 0
+    /// The verdict in a word: passed, failed, crashed, timed-out, or the kind of trouble.
+    public var verdict = ""
+    /// When it started, in ISO 8601.
+    public var startedAt: String
+    /// How long it took.
+    public var seconds: Double
+    /// The project's folder.
+    public var project: String
+    /// The profile.
+    public var profile: String?
+    /// The kernel.
+    public var kernel: Kernel?
+    /// The machine.
+    public var machine: Machine?
+    /// The system calls that the patches add.
+    public var syscalls: [Syscall]
+    /// The steps.
+    public var steps: [Step]
+    /// What the tests did.
+    public var suites: [Suite]
+    /// What the kernel reported.
+    public var crashes: [Crash]
+    /// Whether a crash that is not fatal fails the run.
+    public var splatsFail: Bool
+    /// What went wrong with the run itself, the most telling first.
+    public var troubles: [Trouble]
+    /// Files that it left.
+    public var artifacts: Artifacts
+
+    /// Creates a report; `judge()` then gives its verdict.
+    public init(
+        startedAt: String, seconds: Double = 0, project: String, profile: String? = nil, kernel: Kernel? = nil,
+        machine: Machine? = nil, syscalls: [Syscall] = [], steps: [Step] = [], suites: [Suite] = [],
+        crashes: [Crash] = [], splatsFail: Bool = true, troubles: [Trouble] = [], artifacts: Artifacts = Artifacts()
+    ) {
+        self.startedAt = startedAt
+        self.seconds = seconds
+        self.project = project
+        self.profile = profile
+        self.kernel = kernel
+        self.machine = machine
+        self.syscalls = syscalls
+        self.steps = steps
+        self.suites = suites
+        self.crashes = crashes
+        self.splatsFail = splatsFail
+        self.troubles = troubles
+        self.artifacts = artifacts
+    }
+}
+
+extension RunReport {
+    /// Every test of every suite.
+    public var tests: [Test] { suites.flatMap(\.tests) }
+
+    /// How many tests ended in a way.
+    public func count(_ status: Status) -> Int { tests.count { $0.status == status } }
+
+    /// Works out the exit code and the verdict from the rest of the report.
+    ///
+    /// The first that applies decides: a crash of the guest, a limit, trouble with the run itself, a failed test, and
+    /// last whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
+    public mutating func judge() {
+        let code = judgement
+        exitCode = code.rawValue
+        verdict =
+            switch code {
+            case .success: "passed"
+            case .testFailure: "failed"
+            case .usage: "usage-error"
+            case .patch: "patch-failed"
+            case .build: "build-failed"
+            case .guestCrash: "crashed"
+            case .timeout: "timed-out"
+            case .infrastructure: "infrastructure-failed"
+            case .interrupted: "interrupted"
+            }
+    }
+
+    private var judgement: ExitCode {
+        let codes = troubles.map { ExitCode(rawValue: $0.code) ?? .infrastructure }
+        if codes.contains(.interrupted) { return .interrupted }
+        if crashes.contains(where: { $0.isFatal || splatsFail }) { return .guestCrash }
+        if codes.contains(.guestCrash) { return .guestCrash }
+        if codes.contains(.timeout) { return .timeout }
+        if let code = codes.first(where: { $0 != .success }) { return code }
+        if tests.contains(where: { $0.status == .crashed }) { return .guestCrash }
+        if tests.contains(where: { $0.status == .timedOut }) { return .timeout }
+        if tests.contains(where: \.status.isFailure) || suites.contains(where: { !$0.problems.isEmpty }) {
+            return .testFailure
+        }
+        return count(.passed) > 0 ? .success : .infrastructure
+    }
+}

@@ -1,0 +1,132 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import SystemPackage
+import Testing
+
+/// A copy of this repository's own project at a path that stays the same, so that one kernel tree and its build serve
+/// all the tests; each test begins with the project as it is in the repository.
+struct Fixture {
+    /// The project's folder.
+    let project: FilePath
+    private let runner = CommandRunner()
+
+    /// The repository, found from this file.
+    static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+
+    /// kbuild in release mode: `make integration-test` builds it and names it here.
+    static func executable() throws -> String {
+        try #require(
+            ProcessInfo.processInfo.environment["KBUILD_EXECUTABLE"],
+            "KBUILD_EXECUTABLE is not set: run `make integration-test`")
+    }
+
+    init() throws {
+        let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
+        project = layout.root.appending("integration").appending("project")
+        try createFolder(project)
+        for name in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml"] { try restore(name) }
+        // The suites depend on SyscallTesting by a relative path; the copies leave that place alone.
+        for name in ["Package.swift", "Sources/SyscallTesting", "Sources/CSyscall", "Tests/GuestTests", "Tests/programs"] {
+            try restore(name)
+        }
+    }
+
+    /// Puts a file or folder back to what the repository has, touching only what differs.
+    private func restore(_ name: String) throws {
+        let source = Self.repository.pushing(FilePath(name))
+        let target = project.pushing(FilePath(name))
+        guard isFolder(source) else {
+            let bytes = try readBytes(source)
+            if (try? readBytes(target)) != bytes {
+                try createFolder(target.removingLastComponent())
+                try removeAll(target)
+                try copyFile(source, to: target)
+            }
+            return
+        }
+        try createFolder(target)
+        let names = try namesInFolder(source).filter { !$0.hasPrefix(".") && $0 != "Package.resolved" }
+        for extra in try namesInFolder(target) where !names.contains(extra) {
+            try removeAll(target.appending(extra))
+        }
+        for child in names { try restore(name + "/" + child) }
+    }
+
+    /// Writes a file of the project.
+    func write(_ name: String, _ text: String) throws {
+        let path = project.pushing(FilePath(name))
+        try createFolder(path.removingLastComponent())
+        try writeAtomically(text, to: path)
+    }
+
+    /// Replaces text in a file of the project; the text must be there.
+    func edit(_ name: String, replacing old: String, with new: String) throws {
+        let text = try readText(project.pushing(FilePath(name)))
+        try #require(text.contains(old), "\(name) no longer contains \(old)")
+        try write(name, text.replacingOccurrences(of: old, with: new))
+    }
+
+    /// Runs kbuild in the project.
+    func kbuild(_ arguments: String..., environment: [String: String?] = [:]) async throws -> CommandResult {
+        let command = Command(
+            try Self.executable(), arguments, environment: environment, workingDirectory: project)
+        let result = try await runner.capture(command)
+        // Shown by the test runner when an expectation fails, and otherwise in the log.
+        print("$ \(command)\n\(result.errors)\(result.output)=> \(result.status)")
+        return result
+    }
+
+    /// Runs kbuild and reads the report that it prints with `--format json`.
+    func report(_ arguments: String..., environment: [String: String?] = [:]) async throws -> Run {
+        let command = Command(
+            try Self.executable(), arguments + ["--format", "json"], environment: environment,
+            workingDirectory: project)
+        let result = try await runner.capture(command)
+        print("$ \(command)\n\(result.errors)=> \(result.status)")
+        let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
+        return Run(result: result, json: try #require(object as? [String: Any]))
+    }
+
+    /// The processes of this machine whose command line holds `text`.
+    static func processes(containing text: String) throws -> [String] {
+        try namesInFolder("/proc").filter { Int32($0) != nil }.compactMap { pid in
+            guard let bytes = try? readBytes(FilePath("/proc/\(pid)/cmdline")) else { return nil }
+            let line = String(decoding: bytes.map { $0 == 0 ? 0x20 : $0 }, as: UTF8.self)
+            return line.contains(text) ? "\(pid) \(line)" : nil
+        }
+    }
+}
+
+/// A run with its report.
+struct Run {
+    let result: CommandResult
+    let json: [String: Any]
+
+    var exitCode: Int32? { if case .exited(let code) = result.status { code } else { nil } }
+
+    var suites: [[String: Any]] { json["suites"] as? [[String: Any]] ?? [] }
+    var steps: [String: String] {
+        let steps = json["steps"] as? [[String: Any]] ?? []
+        return Dictionary(
+            steps.compactMap { step in
+                (step["name"] as? String).flatMap { name in (step["outcome"] as? String).map { (name, $0) } }
+            }, uniquingKeysWith: { $1 })
+    }
+
+    /// Every test's status by its ID.
+    var tests: [String: String] {
+        var statuses: [String: String] = [:]
+        for test in testObjects {
+            if let id = test["id"] as? String { statuses[id] = test["status"] as? String }
+        }
+        return statuses
+    }
+
+    var testObjects: [[String: Any]] { suites.flatMap { $0["tests"] as? [[String: Any]] ?? [] } }
+
+    func test(_ id: String) throws -> [String: Any] {
+        try #require(testObjects.first { $0["id"] as? String == id }, "no test \(id)")
+    }
+}
