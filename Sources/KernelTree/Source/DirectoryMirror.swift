@@ -3,7 +3,7 @@ import Diagnostics
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension SourceCache {
@@ -89,7 +89,9 @@ extension SourceCache {
             if !isKnown || manifest.items[entry.path]?.content == nil { suspects.append(entry) }
         }
         let found = try await TreeManifest.items(of: suspects, in: directory)
-        var changed = suspects.map(\.path).filter { manifest.items[$0]?.content == nil || manifest.items[$0] != found[$0] }
+        var changed = suspects.map(\.path).filter {
+            manifest.items[$0]?.content == nil || manifest.items[$0] != found[$0]
+        }
         changed += manifest.items.keys.filter { !files.contains($0) }
         changed.sort()
 

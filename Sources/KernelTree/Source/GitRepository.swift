@@ -112,7 +112,8 @@ struct GitRepository: Sendable {
         // A bare repository has no work tree to leave; --work-tree gives git one to write below.
         try await run(
             Self.command(
-                ["--work-tree=\(folder)", "checkout-index", "--all", "--force", "--quiet"], in: repository, index: index))
+                ["--work-tree=\(folder)", "checkout-index", "--all", "--force", "--quiet"], in: repository, index: index
+            ))
     }
 
     private func run(_ command: Command) async throws {

@@ -4,7 +4,7 @@ import Diagnostics
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Kernel sources, unpacked once and shared by all projects, and the trees that projects work on.

@@ -3,7 +3,7 @@ import Diagnostics
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// Changes to the files of a tree that other trees share by hard links: always a new file under the old name, never

@@ -3,7 +3,7 @@ import Diagnostics
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What `stat` says of everything below a folder, as one run of bytes: two scans of an unchanged tree are equal, so
@@ -82,7 +82,8 @@ struct TreeScan: Sendable, Equatable {
                     inode: raw.loadUnaligned(fromByteOffset: offset + 32, as: UInt64.self))
                 offset += Self.headerSize
                 guard offset + length <= raw.count else { return }
-                let path = String(decoding: UnsafeRawBufferPointer(rebasing: raw[offset..<offset + length]), as: UTF8.self)
+                let path = String(
+                    decoding: UnsafeRawBufferPointer(rebasing: raw[offset..<offset + length]), as: UTF8.self)
                 offset += length
                 let kind: Entry.Kind =
                     switch signature.mode & UInt32(S_IFMT) {
