@@ -1,0 +1,172 @@
+import Diagnostics
+
+/// Compares a configuration with what was asked of it, and explains what is missing.
+struct ConfigCheck {
+    let tree: KconfigTree
+    let config: ConfigFile
+
+    /// The entries that do not have their value.
+    static func dropped(_ request: ConfigRequest, in config: ConfigFile) -> [ConfigEntry] {
+        request.entries.filter { !config[$0.name].agrees(with: $0.value) }
+    }
+
+    /// The failure for the entries that kconfig dropped.
+    func failure(for dropped: [ConfigEntry]) -> Failure {
+        let places = dropped.count == 1 ? "a requested option" : "\(dropped.count) requested options"
+        let listed = dropped.prefix(20).map { entry in
+            ([headline(entry)] + explain(entry).map { "  \($0)" }).joined(separator: "\n")
+        }
+        let rest = dropped.count > 20 ? "\n... and \(dropped.count - 20) more" : ""
+        return Failure(
+            .build, "kconfig did not accept \(places)", details: listed.joined(separator: "\n") + rest,
+            nextStep: nextStep(dropped))
+    }
+
+    private func headline(_ entry: ConfigEntry) -> String {
+        "\(entry.place): CONFIG_\(entry.name)=\(entry.value) is asked for; .config has \(config[entry.name])"
+    }
+
+    private func nextStep(_ dropped: [ConfigEntry]) -> String {
+        var missing: [String] = []
+        for entry in dropped where entry.value != .no {
+            for unmet in bestUnmet(entry)?.unmet ?? [] {
+                // Only what a user can set is worth advising, and only where it need be on.
+                if case .symbol(let name) = unmet, tree.definitions[name]?.contains(where: \.hasPrompt) == true,
+                    !missing.contains(name), !dropped.contains(where: { $0.name == name })
+                {
+                    missing.append(name)
+                }
+            }
+        }
+        guard let first = dropped.first, !missing.isEmpty else { return "correct the lines, or remove them" }
+        let lines = missing.map { "CONFIG_\($0)=y" }.joined(separator: ", ")
+        return "add \(lines) to \(first.file), or remove the lines"
+    }
+
+    /// Why an entry does not have its value, one reason a line.
+    func explain(_ entry: ConfigEntry) -> [String] {
+        guard let definitions = tree.definitions[entry.name], !definitions.isEmpty else {
+            let similar = tree.similarNames(to: entry.name).map { "CONFIG_\($0)" }
+            let suggestion = similar.isEmpty ? "" : "; similar: \(similar.joined(separator: ", "))"
+            return ["this kernel has no such option\(suggestion)"]
+        }
+        if let reason = typeMismatch(entry, definitions) { return [reason] }
+        // A value above what is asked for is forced by another option; one below lacks something.
+        if let wanted = rank(entry.value), let has = rank(config[entry.name]), has > wanted {
+            return explainForced(entry.name)
+        }
+        if !definitions.contains(where: \.hasPrompt) {
+            return ["it cannot be set, only selected by another option", selectors(of: entry.name)]
+        }
+        if let best = bestUnmet(entry), !best.unmet.isEmpty {
+            return best.unmet.map { "needs " + describe($0) } + ["(\(best.place))"]
+        }
+        if let member = otherMember(entry.name, definitions) {
+            return ["it is one of a choice, and CONFIG_\(member) is the one that is chosen"]
+        }
+        if entry.value == .module, config["MODULES"] != .yes { return ["m needs MODULES, which is n"] }
+        return ["its dependencies are met; a range, or another option, limits its value (\(definitions[0].place))"]
+    }
+
+    private func rank(_ value: ConfigValue) -> Int? {
+        switch value {
+        case .no: 0
+        case .module: 1
+        case .yes: 2
+        default: nil
+        }
+    }
+
+    private func typeMismatch(_ entry: ConfigEntry, _ definitions: [KconfigTree.Definition]) -> String? {
+        guard let type = definitions.lazy.compactMap(\.type).first else { return nil }
+        let form: String
+        switch (type, entry.value) {
+        case ("bool", .yes), ("bool", .no), ("tristate", .yes), ("tristate", .no), ("tristate", .module),
+            ("string", .string), ("int", .number), ("hex", .number), ("string", .no), ("int", .no), ("hex", .no):
+            return nil
+        case ("bool", _): form = "y or n"
+        case ("tristate", _): form = "y, m or n"
+        case ("string", _): form = "a text in double quotes"
+        case ("hex", _): form = "a number such as 0x1f"
+        default: form = "a number"
+        }
+        return "the option is of type \(type): its value is \(form)"
+    }
+
+    private func explainForced(_ name: String) -> [String] {
+        let active = (tree.selections[name] ?? []).filter { selection in
+            (rank(config[selection.by]) ?? 0) > 0 && selection.condition?.value(in: config) != .no
+        }
+        if !active.isEmpty {
+            let names = Set(active.map { "CONFIG_\($0.by)" }).sorted().joined(separator: ", ")
+            return ["it is selected by \(names)"]
+        }
+        let definitions = tree.definitions[name] ?? []
+        if !definitions.contains(where: \.hasPrompt) { return ["it cannot be set: the kernel derives it from others"] }
+        if let choice = definitions.compactMap(\.choice).first {
+            let others = tree.choices[choice, default: []].filter { $0 != name }.map { "CONFIG_\($0)" }
+            return ["it is the default of a choice: set another of its members (\(others.joined(separator: ", ")))"]
+        }
+        if !definitions.contains(where: { isAsked($0) }) {
+            return [
+                "the user cannot change it here: it is only asked for when "
+                    + definitions.flatMap(\.promptConditions).map(\.description).joined(separator: " && ")
+            ]
+        }
+        return ["its default is y, and another option keeps it (\(definitions.first?.place ?? ""))"]
+    }
+
+    private func isAsked(_ definition: KconfigTree.Definition) -> Bool {
+        definition.hasPrompt && definition.promptConditions.allSatisfy { $0.value(in: config) != .no }
+    }
+
+    private func selectors(of name: String) -> String {
+        let names = Set((tree.selections[name] ?? []).map { "CONFIG_\($0.by)" }).sorted()
+        if names.isEmpty { return "no option selects it" }
+        return "it is selected by \(names.prefix(6).joined(separator: ", "))" + (names.count > 6 ? ", ..." : "")
+    }
+
+    private func otherMember(_ name: String, _ definitions: [KconfigTree.Definition]) -> String? {
+        guard let choice = definitions.compactMap(\.choice).first else { return nil }
+        return tree.choices[choice]?.first { $0 != name && config[$0] == .yes }
+    }
+
+    /// The unmet conditions of the definition that lacks the fewest.
+    private func bestUnmet(_ entry: ConfigEntry) -> (unmet: [KconfigExpression], place: String)? {
+        // A tristate can be m where its conditions are m; all else needs y or m alike.
+        let isTristate = tree.definitions[entry.name]?.contains { $0.type == "tristate" } == true
+        let needed: KconfigExpression.Tristate = isTristate && entry.value == .yes ? .yes : .module
+        let candidates = (tree.definitions[entry.name] ?? []).filter(\.hasPrompt).map { definition in
+            var unmet: [KconfigExpression] = []
+            for condition in (definition.dependencies + definition.promptConditions).flatMap(\.conjuncts)
+            where (condition.value(in: config) ?? .no) < needed && !unmet.contains(condition) {
+                unmet.append(condition)
+            }
+            return (unmet: unmet, place: definition.place)
+        }
+        return candidates.min { $0.unmet.count < $1.unmet.count }
+    }
+
+    /// A condition that does not hold, with the values that make it so.
+    func describe(_ condition: KconfigExpression) -> String {
+        switch condition {
+        case .symbol(let name): return "\(name), which is \(config[name])" + remark(on: name)
+        case .macro: return "\(condition), which only the kernel's own tools can tell (the compiler, mostly)"
+        default:
+            let symbols = condition.symbols.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+            if symbols.isEmpty { return "\(condition), which does not hold" }
+            let values = symbols.map { "\($0) is \(config[$0])" + remark(on: $0) }.joined(separator: ", ")
+            return "\(condition), but \(values)"
+        }
+    }
+
+    /// What to know about an option that stands in the way and cannot simply be turned on.
+    private func remark(on name: String) -> String {
+        guard config[name] == .no else { return "" }
+        guard let definitions = tree.definitions[name] else { return " (this kernel has no such option)" }
+        if definitions.contains(where: \.hasPrompt) { return "" }
+        let selectors = Set((tree.selections[name] ?? []).map(\.by)).sorted()
+        if selectors.isEmpty { return " (the kernel sets it, not the user)" }
+        return " (selected by \(selectors.prefix(4).joined(separator: ", "))\(selectors.count > 4 ? ", ..." : ""))"
+    }
+}

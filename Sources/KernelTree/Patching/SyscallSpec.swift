@@ -1,0 +1,177 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+/// What `syscall.yaml` declares: the C files of some system calls and how they are to be registered.
+struct SyscallSpec: Sendable, Equatable {
+    static let fileName = "syscall.yaml"
+
+    struct File: Sendable, Equatable {
+        enum Kind: Sendable { case source, header, makefile }
+
+        var name: String
+        var kind: Kind
+        var bytes: [UInt8]
+    }
+
+    struct Argument: Sendable, Equatable {
+        /// As in C, such as "const char __user *".
+        var type: String
+        var name: String
+
+        var declaration: String { type.hasSuffix("*") ? type + name : "\(type) \(name)" }
+    }
+
+    enum Number: Sendable, Equatable {
+        /// The next one that is free.
+        case free
+        /// The same on every kernel.
+        case pinned(Int)
+        /// By kernel "VERSION.PATCHLEVEL"; the next free one on others.
+        case bySeries([String: Int])
+
+        func pin(on version: KernelVersion) -> Int? {
+            switch self {
+            case .free: nil
+            case .pinned(let number): number
+            case .bySeries(let numbers): numbers[version.series]
+            }
+        }
+    }
+
+    /// The entry for 32-bit programs on x86.
+    struct IA32: Sendable, Equatable {
+        var number: Number
+        /// The arguments of the COMPAT_SYSCALL_DEFINE entry; nil when 32-bit programs use the 64-bit entry.
+        var compatArguments: [Argument]?
+    }
+
+    struct Syscall: Sendable, Equatable {
+        var name: String
+        var arguments: [Argument]
+        var number: Number
+        var abi: RegisteredSyscall.ABI
+        var ia32: IA32?
+        /// The spec's line that it begins on, from 1.
+        var line: Int
+    }
+
+    /// The spec's path, for messages.
+    var path: String
+    /// The folder of the tree that the files go to.
+    var folder: String
+    var files: [File]
+    var syscalls: [Syscall]
+
+    /// Where a file comes to lie in the tree.
+    func treePath(of file: String) -> String { folder == "." ? file : "\(folder)/\(file)" }
+
+    var digest: Digest {
+        var key = KeyBuilder(step: "syscall-spec", version: 1)
+        key.add("spec", "\(folder) \(syscalls)")
+        for file in files { key.add("\(file.kind) \(file.name)", Digest.of(file.bytes)) }
+        return key.key
+    }
+
+    /// Reads the spec of a folder and the C files that it names.
+    ///
+    /// - Throws: `Failure` (`usage`) with file and line for an unknown key, a wrong type or a missing file.
+    static func load(folder location: FilePath) throws -> SyscallSpec {
+        let file = location.appending(fileName)
+        let root = try YAMLMapping(
+            text: try readText(file), file: file.string, keys: ["folder", "sources", "headers", "syscalls"])
+        let folder = try root.string("folder") ?? "kernel"
+        if let reason = TreePath.unsafeReason(folder), folder != "." {
+            throw root.failure("the folder \(folder) \(reason)", at: "folder")
+        }
+        var files: [File] = []
+        for (key, kind) in [("sources", File.Kind.source), ("headers", .header)] {
+            for name in try root.strings(key) ?? [] {
+                let suffix = kind == .source ? ".c" : ".h"
+                guard name.hasSuffix(suffix), !name.contains("/"), !name.hasPrefix(".") else {
+                    throw root.failure("\(name) is not the name of a \(suffix) file beside the spec", at: key)
+                }
+                guard let status = FileStatus(location.appending(name)), status.isRegular else {
+                    throw root.failure("there is no file \(name) beside the spec", at: key)
+                }
+                guard !files.contains(where: { $0.name == name }) else {
+                    throw root.failure("\(name) is listed twice", at: key)
+                }
+                files.append(File(name: name, kind: kind, bytes: try readBytes(location.appending(name))))
+            }
+        }
+        guard files.contains(where: { $0.kind == .source }) else {
+            throw root.failure("no C file is listed under `sources`", at: "sources")
+        }
+        if FileStatus(location.appending("Makefile"))?.isRegular == true {
+            files.append(File(name: "Makefile", kind: .makefile, bytes: try readBytes(location.appending("Makefile"))))
+        }
+        var syscalls: [Syscall] = []
+        for entry in try root.mappings("syscalls", keys: ["name", "arguments", "number", "abi", "i386"]) ?? [] {
+            let syscall = try Syscall(entry)
+            if syscalls.contains(where: { $0.name == syscall.name }) {
+                throw entry.failure("\(syscall.name) is declared twice", at: "name")
+            }
+            syscalls.append(syscall)
+        }
+        guard !syscalls.isEmpty else { throw root.failure("no call is listed under `syscalls`", at: "syscalls") }
+        return SyscallSpec(path: file.string, folder: folder, files: files, syscalls: syscalls)
+    }
+}
+
+extension SyscallSpec.Syscall {
+    init(_ entry: YAMLMapping) throws {
+        guard let name = try entry.string("name") else { throw entry.failure("a call needs a `name`") }
+        guard SyscallSpec.isIdentifier(name) else { throw entry.failure("\(name) is not a C identifier", at: "name") }
+        self.name = name
+        arguments = try SyscallSpec.arguments(try entry.strings("arguments") ?? [], of: entry, key: "arguments")
+        number = try SyscallSpec.number(entry)
+        switch try entry.string("abi") ?? "common" {
+        case "common": abi = .common
+        case "64": abi = .x64
+        case let other: throw entry.failure("\(other) is no ABI of the x86-64 table (common, 64)", at: "abi")
+        }
+        line = entry.line
+        if entry.isBoolean("i386") {
+            ia32 = try entry.boolean("i386") == true ? .init(number: .free, compatArguments: nil) : nil
+        } else if let nested = try entry.mapping("i386", keys: ["number", "compat"]) {
+            let compat = try nested.strings("compat").map { try SyscallSpec.arguments($0, of: nested, key: "compat") }
+            ia32 = .init(number: try SyscallSpec.number(nested), compatArguments: compat)
+        }
+    }
+}
+
+extension SyscallSpec {
+    static func isIdentifier(_ text: String) -> Bool {
+        guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else { return false }
+        return text.utf8.allSatisfy(isIdentifierByte)
+    }
+
+    static func isIdentifierByte(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "_")
+            || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte & 0xDF) && byte < 128
+    }
+
+    /// Splits each "type name" at the last word.
+    fileprivate static func arguments(_ texts: [String], of entry: YAMLMapping, key: String) throws -> [Argument] {
+        // Registers pass at most six arguments: man 2 syscall.
+        guard texts.count <= 6 else {
+            throw entry.failure("a system call has at most 6 arguments, this one \(texts.count)", at: key)
+        }
+        return try texts.map { text in
+            let name = String(decoding: text.trimmed.utf8.reversed().prefix(while: isIdentifierByte).reversed(), as: UTF8.self)
+            let type = String(text.trimmed.dropLast(name.count)).trimmed
+            let isPlain = type.utf8.allSatisfy { isIdentifierByte($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "*") }
+            guard isIdentifier(name), !type.isEmpty, isPlain else {
+                throw entry.failure("\"\(text)\" is not a C type and a name, such as \"char __user *buf\"", at: key)
+            }
+            return Argument(type: type, name: name)
+        }
+    }
+
+    fileprivate static func number(_ entry: YAMLMapping) throws -> Number {
+        guard entry.has("number") else { return .free }
+        if let number = try entry.integer("number", orMapping: true) { return .pinned(number) }
+        return .bySeries(try entry.integersByKey("number"))
+    }
+}

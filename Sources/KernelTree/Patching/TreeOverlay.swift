@@ -1,0 +1,122 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+/// What differs between a pristine kernel tree and the one to build: a pure function of the tree and the patch
+/// sources, computed in memory. An empty overlay is the pristine tree.
+public struct TreeOverlay: Sendable, Equatable {
+    /// What becomes of one file.
+    public enum Entry: Sendable, Equatable {
+        /// It has these contents.
+        case file(File)
+        /// It is not there.
+        case deleted
+
+        /// A regular file.
+        public struct File: Sendable, Equatable {
+            /// All of its bytes.
+            public var bytes: [UInt8]
+            /// Whether its owner may execute it.
+            public var isExecutable: Bool
+
+            /// Creates a file.
+            public init(bytes: [UInt8], isExecutable: Bool) {
+                self.bytes = bytes
+                self.isExecutable = isExecutable
+            }
+        }
+    }
+
+    /// A patch source that went into an overlay.
+    public struct AppliedSource: Sendable, Equatable, Codable {
+        /// Its name.
+        public var name: String
+        /// The digest of its files.
+        public var digest: Digest
+        /// The files of the tree that it changes, sorted.
+        public var paths: [String]
+    }
+
+    /// Every file that differs from the pristine tree, by path relative to it.
+    public let files: [String: Entry]
+    /// The digest of `files`: with the pristine tree's it identifies the patched tree.
+    public let digest: Digest
+    /// The sources, in the order in which they were applied.
+    public let sources: [AppliedSource]
+    /// The system calls that the overlay adds to the tables of the pristine tree.
+    public let syscalls: [RegisteredSyscall]
+    /// Where a file of the tree was copied from, for those that come whole from a spec's folder: a compiler's
+    /// message about `kernel/msgbox.c` is about the user's own file.
+    public let userFiles: [String: FilePath]
+    /// Remarks: hunks that applied at another line than they say, doubtful registrations.
+    public let notes: [String]
+
+    /// The overlay of an unpatched tree.
+    public static let empty = TreeOverlay(files: [:], sources: [], syscalls: [], userFiles: [:], notes: [])
+
+    init(
+        files: [String: Entry], sources: [AppliedSource], syscalls: [RegisteredSyscall],
+        userFiles: [String: FilePath], notes: [String]
+    ) {
+        self.files = files
+        self.sources = sources
+        self.syscalls = syscalls
+        self.userFiles = userFiles
+        self.notes = notes
+        var key = KeyBuilder(step: "overlay", version: 1)
+        for (path, entry) in files.sorted(by: { $0.key < $1.key }) {
+            switch entry {
+            case .file(let file): key.add((file.isExecutable ? "program " : "file ") + path, Digest.of(file.bytes))
+            case .deleted: key.add("deleted", path)
+            }
+        }
+        digest = key.key
+    }
+
+    /// Computes the overlay of `sources` over the tree `pristine`, which is only read.
+    ///
+    /// All series are applied first, in their order, since their context is the pristine tree's. The specs follow in
+    /// their order and take the system-call numbers that are left.
+    ///
+    /// - Throws: `Failure`: `patch` when a patch does not apply or a system call cannot be registered.
+    public static func compute(pristine: FilePath, sources: [PatchSource]) throws -> TreeOverlay {
+        let version = try KernelVersion(tree: pristine)
+        var names: Set<String> = []
+        for source in sources where !names.insert(source.name).inserted {
+            throw Failure(.usage, "two patch sources are named \(source.name)", nextStep: "rename one of the folders")
+        }
+        var editor = TreeEditor(pristine: pristine)
+        var notes: [String] = []
+        var paths: [String: Set<String>] = [:]
+        var userFiles: [String: FilePath] = [:]
+        var specs: [(source: PatchSource, spec: SyscallSpec)] = []
+
+        for source in sources {
+            switch source.content {
+            case .series(let set):
+                for patch in try set.patches(for: version, source: source.name) {
+                    let result = try editor.apply(patch)
+                    notes += result.notes
+                    paths[source.name, default: []].formUnion(result.paths)
+                }
+            case .spec(let spec): specs.append((source, spec))
+            }
+        }
+        var numbers = try SyscallNumbering(editor: editor, version: version, specs: specs.map(\.spec))
+        for (source, spec) in specs {
+            var registration = SyscallRegistration(editor: editor, spec: spec)
+            try registration.register(numbers: &numbers, version: version)
+            editor = registration.editor
+            notes += registration.notes
+            paths[source.name] = registration.paths
+            for file in spec.files { userFiles[spec.treePath(of: file.name)] = source.location.appending(file.name) }
+        }
+
+        let files = try editor.effectiveChanges()
+        let syscalls = try SyscallCheck(editor: editor, changedPaths: Set(files.keys)).run(notes: &notes)
+        return TreeOverlay(
+            files: files,
+            sources: sources.map { .init(name: $0.name, digest: $0.digest, paths: (paths[$0.name] ?? []).sorted()) },
+            syscalls: syscalls, userFiles: userFiles, notes: notes)
+    }
+}

@@ -1,0 +1,152 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// Rules for the paths of files in a kernel tree.
+enum TreePath {
+    /// Why a patch may not touch `path`, which is relative to the tree; nil when it may.
+    static func unsafeReason(_ path: String) -> String? {
+        let components = path.split(separator: "/", omittingEmptySubsequences: false)
+        if path.isEmpty || path.hasPrefix("/") { return "is not relative to the tree" }
+        if components.contains("..") { return "leaves the tree" }
+        if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
+        if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
+        if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
+        if let generated = generatedReason(components.map(String.init)) { return generated }
+        return nil
+    }
+
+    private static func generatedReason(_ components: [String]) -> String? {
+        let isGenerated =
+            components.starts(with: ["include", "generated"]) || components.starts(with: ["include", "config"])
+            || (components.first == "arch" && components.dropFirst(2).starts(with: ["include", "generated"]))
+        if isGenerated { return "is a generated file, which the next build throws away" }
+        if components == [".config"] { return "is the kernel's configuration, which is made of fragments" }
+        return nil
+    }
+
+    /// Makes sure that `path` does not lead through or to a symbolic link, or through a file.
+    ///
+    /// - Throws: `Failure` (`patch`).
+    static func check(_ path: String, in tree: FilePath) throws {
+        if let reason = unsafeReason(path) { throw Failure(.patch, "the path \(path) \(reason)") }
+        let components = path.split(separator: "/")
+        var partial = tree
+        for (index, component) in components.enumerated() {
+            partial.append(String(component))
+            guard let status = FileStatus(partial) else { return }
+            if status.isLink {
+                throw Failure(
+                    .patch, "the path \(path) leads through \(components[...index].joined(separator: "/")), a symbolic link",
+                    nextStep: "let the patch change the file that the link leads to")
+            }
+            let isLast = index == components.count - 1
+            if !isLast, !status.isFolder {
+                throw Failure(
+                    .patch, "\(components[...index].joined(separator: "/")) is a file, so \(path) cannot be below it")
+            }
+            if isLast, !status.isRegular {
+                throw Failure(.patch, "\(path) is not a regular file")
+            }
+        }
+    }
+
+    /// Files of the tree whose names are like that of `path`: those with the same name elsewhere, then those of the
+    /// same folder that differ in a few letters.
+    static func similar(to path: String, in tree: FilePath, limit: Int = 5) -> [String] {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let folder = path.split(separator: "/").dropLast().joined(separator: "/")
+        var sameName: [String] = []
+        forEachFile(in: tree) { file in
+            if file == name || file.hasSuffix("/" + name) { sameName.append(file) }
+        }
+        let neighbours = ((try? namesInFolder(folder.isEmpty ? tree : tree.pushing(FilePath(folder)))) ?? [])
+            .map { ($0, editDistance($0, name)) }
+            .filter { $0.1 > 0 && $0.1 <= max(2, name.count / 4) }
+            .sorted { $0.1 < $1.1 }
+            .map { folder.isEmpty ? $0.0 : folder + "/" + $0.0 }
+        return Array((sameName.sorted { ($0.count, $0) < ($1.count, $1) } + neighbours).prefix(limit))
+    }
+
+    /// Calls `body` with every file and link below `tree`, by its relative path.
+    static func forEachFile(in tree: FilePath, _ body: (String) -> Void) {
+        func visit(_ relative: String) {
+            let folder = relative.isEmpty ? tree : tree.pushing(FilePath(relative))
+            guard let stream = opendir(folder.string) else { return }
+            defer { closedir(stream) }
+            while let entry = readdir(stream) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name == "." || name == ".." { continue }
+                let child = relative.isEmpty ? name : relative + "/" + name
+                var isFolder = Int32(entry.pointee.d_type) == Int32(DT_DIR)
+                if Int32(entry.pointee.d_type) == Int32(DT_UNKNOWN) {
+                    isFolder = FileStatus(tree.pushing(FilePath(child)))?.isFolder ?? false
+                }
+                if isFolder { visit(child) } else { body(child) }
+            }
+        }
+        visit("")
+    }
+
+    /// How many letters must be added, removed or replaced to get from one text to the other.
+    static func editDistance(_ left: String, _ right: String) -> Int {
+        let (left, right) = (Array(left.utf8), Array(right.utf8))
+        var row = Array(0...right.count)
+        for (i, a) in left.enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, b) in right.enumerated() {
+                let replaced = diagonal + (a == b ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[right.count]
+    }
+}
+
+/// What the file system says of a file, links not followed.
+struct FileStatus: Equatable {
+    private let status: Fields
+
+    private struct Fields: Equatable {
+        var device: UInt64
+        var inode: UInt64
+        var mode: UInt32
+        var links: UInt64
+        var size: Int64
+        var modified: Int64
+        var changed: Int64
+    }
+
+    /// Nil when there is nothing at `path`.
+    init?(_ path: FilePath) {
+        var status = stat()
+        guard lstat(path.string, &status) == 0 else { return nil }
+        self.status = Fields(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: UInt32(status.st_mode),
+            links: UInt64(status.st_nlink), size: Int64(status.st_size),
+            modified: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
+            changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec))
+    }
+
+    var device: UInt64 { status.device }
+    var inode: UInt64 { status.inode }
+    var links: UInt64 { status.links }
+    var size: Int64 { status.size }
+    /// Nanoseconds since the epoch.
+    var modified: Int64 { status.modified }
+    var changed: Int64 { status.changed }
+    var isRegular: Bool { status.mode & UInt32(S_IFMT) == UInt32(S_IFREG) }
+    var isFolder: Bool { status.mode & UInt32(S_IFMT) == UInt32(S_IFDIR) }
+    var isLink: Bool { status.mode & UInt32(S_IFMT) == UInt32(S_IFLNK) }
+    var isExecutable: Bool { status.mode & 0o100 != 0 }
+
+    func isSameInode(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+}

@@ -1,0 +1,148 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+extension SourceCache {
+    /// The user's file times as they were when the mirror was made: beside the mirror, not the mirror's own.
+    private static let userScanName = "user-scan"
+    /// Twice the longest tick of the kernel's coarse clock, which stamps files (10 ms at HZ=100): a file younger than
+    /// that may change again and keep its times.
+    private static let clockGranularity: Int64 = 20_000_000
+
+    /// The lock that holds while the mirror of a directory is changed, or copied from.
+    func mirrorLock(_ home: FilePath) -> String { "source-\(home.lastComponent?.string ?? "directory")" }
+
+    /// The cache's copy of a directory of the user's, brought in line with it.
+    func mirror(_ directory: FilePath, of source: KernelSource) async throws -> PristineKernel {
+        guard isFolder(directory) else {
+            throw Failure(
+                .infrastructure, "there is no kernel source directory \(directory)",
+                nextStep: "give \(KernelSource.forms)")
+        }
+        _ = try PristineKernel.version(ofTree: directory, source: source)
+        let home = layout.sources.appending("directory-\(Digest.of(directory.string).short)")
+        return try await FileLock.withLock(mirrorLock(home), in: layout, progress: progress) {
+            let scan = try TreeScan(
+                of: directory, filter: .sources, settledBefore: presentTime() - Self.clockGranularity)
+            let manifestFile = home.appending(PristineKernel.manifestName)
+            let scanFile = home.appending(Self.userScanName)
+            if let identity = TreeManifest.identity(inFile: manifestFile), let bytes = try? readBytes(scanFile),
+                bytes == scan.bytes, let kernel = try published(identity, at: home, source: source)
+            {
+                return kernel
+            }
+            if let manifest = TreeManifest(file: manifestFile), let bytes = try? readBytes(scanFile) {
+                try await update(home, manifest: manifest, from: directory, was: TreeScan(bytes: bytes), is: scan)
+            } else {
+                progress(.note("copying \(directory) into the cache; later runs copy only what changed"))
+                try await create(home, from: directory, scan: scan)
+            }
+            guard let identity = TreeManifest.identity(inFile: manifestFile),
+                let kernel = try published(identity, at: home, source: source)
+            else { throw Failure(.infrastructure, "the copy of \(directory) in \(home) cannot be read back") }
+            return kernel
+        }
+    }
+
+    private func presentTime() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return nanoseconds(now)
+    }
+
+    private func create(_ home: FilePath, from directory: FilePath, scan: TreeScan) async throws {
+        let temporary = layout.temporary.appending("directory-\(UInt32.random(in: 0 ... .max))")
+        let tree = temporary.appending(PristineKernel.treeName)
+        try createFolder(tree)
+        defer { try? removeAll(temporary) }
+        for entry in scan.entries {
+            try Task.checkCancellation()
+            let target = tree.pushing(FilePath(entry.path))
+            if entry.kind == .folder {
+                try createFolder(target)
+            } else {
+                try copyIfPresent(directory.pushing(FilePath(entry.path)), to: target, time: .preserved)
+            }
+        }
+        try await seal(temporary, scanOfUser: scan)
+        try createFolder(layout.sources)
+        try removeAll(home)
+        try move(temporary, to: home)
+    }
+
+    /// Copies what differs. A file whose times changed and whose contents did not keeps the copy that it has.
+    private func update(
+        _ home: FilePath, manifest: TreeManifest, from directory: FilePath, was: TreeScan, is scan: TreeScan
+    ) async throws {
+        let tree = home.appending(PristineKernel.treeName)
+        let before = Dictionary(was.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        var files: Set<String> = []
+        var suspects: [TreeScan.Entry] = []
+        for entry in scan.entries where entry.kind != .folder {
+            files.insert(entry.path)
+            // An inode of 0 stands for a file that was too young to be remembered.
+            let isKnown = before[entry.path] == entry && entry.signature.inode != 0
+            if !isKnown || manifest.items[entry.path]?.content == nil { suspects.append(entry) }
+        }
+        let found = try await TreeManifest.items(of: suspects, in: directory)
+        var changed = suspects.map(\.path).filter {
+            manifest.items[$0]?.content == nil || manifest.items[$0] != found[$0]
+        }
+        changed += manifest.items.keys.filter { !files.contains($0) }
+        changed.sort()
+
+        if changed.isEmpty {
+            try writeAtomically(scan.bytes, to: home.appending(Self.userScanName))
+            // A run that was killed after its last copy left the manifest without its identity.
+            if manifest.identity == nil { try await seal(home, scanOfUser: scan) }
+            return
+        }
+        // From here to the end the mirror is neither the old tree nor the new one, and its manifest says so.
+        var updated = manifest.marking(changed)
+        let manifestFile = home.appending(PristineKernel.manifestName)
+        try updated.write(to: manifestFile)
+        // A file that the user removed since the scan is one to remove.
+        let isCopied: (String) -> Bool = { files.contains($0) && fileExists(directory.pushing(FilePath($0))) }
+        try TreeEditing.update(
+            tree, from: directory, copying: changed.filter(isCopied), removing: changed.filter { !isCopied($0) })
+        progress(.detail("copied \(changed.count) changed files of \(directory) into the cache"))
+
+        // What was copied counts, in case the user changed a file in between: the next scan finds that.
+        let mirrored = try TreeScan(of: tree, ignoringChangeTime: true)
+        let changedPaths = Set(changed)
+        let copies = try await TreeManifest.items(
+            of: mirrored.entries.filter { changedPaths.contains($0.path) }, in: tree)
+        for path in changed { updated.items[path] = copies[path] }
+        updated.identity = updated.contentDigest
+        try writeAtomically(mirrored.bytes, to: home.appending(PristineKernel.scanName))
+        try writeAtomically(scan.bytes, to: home.appending(Self.userScanName))
+        try updated.write(to: manifestFile)
+    }
+
+    /// Writes the scans and the manifest of a mirror, reading all of its files.
+    private func seal(_ home: FilePath, scanOfUser scan: TreeScan) async throws {
+        let tree = home.appending(PristineKernel.treeName)
+        let mirrored = try TreeScan(of: tree, ignoringChangeTime: true)
+        var manifest = TreeManifest(
+            identity: nil, items: try await TreeManifest.items(of: mirrored.entries, in: tree))
+        manifest.identity = manifest.contentDigest
+        try writeAtomically(mirrored.bytes, to: home.appending(PristineKernel.scanName))
+        try writeAtomically(scan.bytes, to: home.appending(Self.userScanName))
+        try manifest.write(to: home.appending(PristineKernel.manifestName))
+    }
+
+    /// A file that the user removed since the scan is left out; the next scan finds it missing.
+    private func copyIfPresent(
+        _ source: FilePath, to target: FilePath, time: TreeEditing.ModificationTime
+    ) throws {
+        do {
+            try TreeEditing.copy(source, to: target, time: time)
+        } catch {
+            if fileExists(source) { throw error }
+        }
+    }
+}

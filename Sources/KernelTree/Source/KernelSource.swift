@@ -1,0 +1,173 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+/// Where a kernel's source comes from.
+public enum KernelSource: Sendable, Hashable {
+    /// A Debian package that installs `/usr/src/NAME.tar.xz`, such as `linux-source-6.1`.
+    case debianPackage(String)
+    /// A kernel tree of the user's, which is never written to.
+    case directory(FilePath)
+    /// A tar file, plain or compressed with xz, gzip or zstd, and the digest that it must have, if one was given.
+    case tarball(FilePath, sha256: Digest?)
+    /// A git repository, a path or a URL, and the branch, tag or commit in it.
+    case git(repository: String, ref: String)
+
+    /// The forms that `init(parsing:)` understands, for messages and help.
+    public static let forms =
+        "linux-source-6.1 (a Debian package), a directory, FILE.tar[.xz|.gz|.zst][#sha256=DIGEST], or git+REPOSITORY#REF"
+
+    /// Reads a source as it is written on the command line and in the project file.
+    ///
+    /// A word that begins with `linux-source-` is a package; `git+` begins a repository. All else is a path, and must hold
+    /// a slash, begin with a dot, or end as tar files do.
+    ///
+    /// - Parameters:
+    ///   - text: The source.
+    ///   - sha256: The digest that a tar file must have, in hexadecimal, where it is given apart from the path.
+    ///   - base: What relative paths are relative to.
+    /// - Throws: `Failure` (`usage`) when the text is none of `forms`.
+    public init(parsing text: String, sha256: String? = nil, relativeTo base: FilePath) throws(Failure) {
+        func malformed(_ why: String) -> Failure {
+            Failure(.usage, "the kernel source '\(text)' \(why)", nextStep: "give \(Self.forms)")
+        }
+        guard !text.isEmpty else { throw Failure(.usage, "no kernel source is given", nextStep: "give \(Self.forms)") }
+
+        if text.hasPrefix("git+") {
+            guard sha256 == nil else { throw malformed("is a git repository: name a commit instead of a sha256") }
+            let parts = text.dropFirst(4).split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
+                throw malformed("lacks a repository or a ref")
+            }
+            // git would take such a word for an option.
+            guard !parts[0].hasPrefix("-"), !parts[1].hasPrefix("-") else { throw malformed("begins with a dash") }
+            let repository = String(parts[0])
+            // "https://..." and "user@host:path" are URLs to git; the rest is a path.
+            let isURL = repository.contains("://") || repository.prefix { $0 != "/" }.contains(":")
+            self = .git(
+                repository: isURL ? repository : base.pushing(FilePath(repository)).lexicallyNormalized().string,
+                ref: String(parts[1]))
+            return
+        }
+        if text.hasPrefix("linux-source-"), !text.contains("/"), !Self.isTarball(text) {
+            // Debian policy 5.6.1: lower-case letters, digits, plus, minus and dot.
+            guard text.utf8.allSatisfy({ byte in Self.packageNameBytes.contains(byte) }) else {
+                throw malformed("is not a package name")
+            }
+            guard sha256 == nil else {
+                throw malformed("is a Debian package, which apt has verified: a sha256 goes with a tar file")
+            }
+            self = .debianPackage(text)
+            return
+        }
+        let parts = text.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+        var path = text
+        var digest = sha256
+        if parts.count == 2, Self.isTarball(String(parts[0])) {
+            guard parts[1].hasPrefix("sha256=") else { throw malformed("has '#\(parts[1])' after the file name") }
+            path = String(parts[0])
+            digest = String(parts[1].dropFirst("sha256=".count))
+        }
+        let file = base.pushing(FilePath(path)).lexicallyNormalized()
+        if Self.isTarball(path) {
+            guard let digest else {
+                self = .tarball(file, sha256: nil)
+                return
+            }
+            guard let parsed = Digest(hex: digest) else {
+                throw malformed("has a sha256 that is not 64 hexadecimal digits: '\(digest)'")
+            }
+            self = .tarball(file, sha256: parsed)
+            return
+        }
+        guard path.contains("/") || path.hasPrefix(".") else { throw malformed("is no package, path or repository") }
+        guard digest == nil else { throw malformed("is a directory: a sha256 goes with a tar file") }
+        self = .directory(file)
+    }
+
+    private static let packageNameBytes = Set("abcdefghijklmnopqrstuvwxyz0123456789+-.".utf8)
+
+    static func isTarball(_ path: String) -> Bool {
+        [".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.zst"].contains { path.hasSuffix($0) }
+    }
+}
+
+extension KernelSource: CustomStringConvertible {
+    /// The source as `init(parsing:)` reads it.
+    public var description: String {
+        switch self {
+        case .debianPackage(let name): name
+        case .directory(let path): path.string
+        case .tarball(let path, nil): path.string
+        case .tarball(let path, .some(let digest)): "\(path)#sha256=\(digest)"
+        case .git(let repository, let ref): "git+\(repository)#\(ref)"
+        }
+    }
+}
+
+/// An unpacked kernel source in the cache, never written to.
+public struct PristineKernel: Sendable, Equatable {
+    /// The digest of what the tree was made from: a tar file's contents, a commit, the contents of a directory.
+    public let identity: Digest
+    /// The tree's top folder.
+    public let folder: FilePath
+    /// The version as `make kernelversion` prints it, such as "6.1.192".
+    public let version: String
+    /// The source that the tree comes from.
+    public let source: KernelSource
+
+    /// The cache's folder for this source: the tree, its manifest and its scan.
+    var home: FilePath { folder.removingLastComponent() }
+    var manifestFile: FilePath { home.appending(Self.manifestName) }
+    var scanFile: FilePath { home.appending(Self.scanName) }
+
+    static let treeName = "tree"
+    static let manifestName = "manifest"
+    static let scanName = "scan"
+
+    /// Checks that nobody changed the tree in the cache: a work tree shares its files by hard links, so that an editor
+    /// which writes into a file instead of replacing it changes the source of every project.
+    ///
+    /// Takes some 0.2 s; worth it before a build, not before a cache hit.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) naming the files that changed.
+    public func verify() throws {
+        let recorded = TreeScan(bytes: try readBytes(scanFile))
+        let found = try TreeScan(of: folder, ignoringChangeTime: true)
+        guard found != recorded else { return }
+        // The order within a folder is the file system's, so only the entries themselves tell.
+        let before = Dictionary(recorded.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        let after = Dictionary(found.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
+        let changed = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
+        guard !changed.isEmpty else { return }
+        throw Failure(
+            .infrastructure, "the kernel source in the cache was changed: \(folder)",
+            details: changed.prefix(10).joined(separator: "\n") + (changed.count > 10 ? "\n..." : ""),
+            nextStep: "remove \(home), and edit copies in the project instead of files of a work tree")
+    }
+
+    /// The version that the top Makefile begins with, without a local suffix.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when `folder` is not a kernel tree.
+    static func version(ofTree folder: FilePath, source: KernelSource) throws -> String {
+        let notKernel = Failure(
+            .infrastructure, "\(source) is not a Linux kernel tree",
+            details: "its top folder lacks a Kconfig, or a Makefile with VERSION, PATCHLEVEL and SUBLEVEL",
+            nextStep: "give \(KernelSource.forms)")
+        guard fileExists(folder.appending("Kconfig")), let bytes = try? readBytes(folder.appending("Makefile")) else {
+            throw notKernel
+        }
+        var values: [Substring: String] = [:]
+        // The assignments are the first lines of the file.
+        for line in String(decoding: bytes.prefix(1000), as: UTF8.self).split(separator: "\n") {
+            let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2 else { continue }
+            values[parts[0].prefix { $0 != " " && $0 != "\t" }] = parts[1].filter { $0 != " " && $0 != "\t" }
+        }
+        guard let version = values["VERSION"], let patchLevel = values["PATCHLEVEL"], Int(version) != nil,
+            Int(patchLevel) != nil
+        else { throw notKernel }
+        let sublevel = values["SUBLEVEL"].flatMap { $0.isEmpty ? nil : ".\($0)" } ?? ""
+        return "\(version).\(patchLevel)\(sublevel)\(values["EXTRAVERSION"] ?? "")"
+    }
+}

@@ -1,0 +1,159 @@
+import Artifacts
+import Commands
+import Diagnostics
+import SystemPackage
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Kernel sources, unpacked once and shared by all projects, and the trees that projects work on.
+public struct SourceCache: Sendable {
+    let layout: CacheLayout
+    let statCache: StatCache
+    let runner: CommandRunner
+    let progress: Progress
+    /// Where Debian's linux-source packages put their tar files.
+    let debianFolder: FilePath
+
+    /// Opens the cache.
+    ///
+    /// - Parameter debianFolder: Where Debian's linux-source packages put their tar files.
+    public init(
+        layout: CacheLayout, statCache: StatCache, runner: CommandRunner, progress: Progress = .silent,
+        debianFolder: FilePath = "/usr/src"
+    ) {
+        self.layout = layout
+        self.statCache = statCache
+        self.runner = runner
+        self.progress = progress
+        self.debianFolder = debianFolder
+    }
+
+    /// The unpacked tree of `source`, made if it is not there yet. What is there costs a few `stat` calls; a
+    /// directory costs one for each of its files.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the source is missing, damaged, or not a kernel tree;
+    ///   `CancellationError`. Nothing half made is left in either case.
+    public func prepare(_ source: KernelSource) async throws -> PristineKernel {
+        switch source {
+        case .debianPackage(let name):
+            let tarball = debianFolder.appending("\(name).tar.xz")
+            guard fileExists(tarball) else {
+                throw Failure(
+                    .infrastructure, "the package \(name) is not installed: there is no \(tarball)",
+                    nextStep: "apt-get install \(name)")
+            }
+            return try await unpack(tarball, of: source)
+        case .tarball(let path, let expected):
+            guard fileExists(path) else { throw Failure(.infrastructure, "there is no kernel source \(path)") }
+            let found = try statCache.digest(of: path)
+            if let expected, expected != found {
+                throw Failure(
+                    .infrastructure, "the sha256 of \(path) is not the one that is asked for",
+                    details: "expected \(expected)\nfound    \(found)",
+                    nextStep: "fetch the file again, or correct the sha256")
+            }
+            return try await unpack(path, of: source)
+        case .directory(let path): return try await mirror(path, of: source)
+        case .git(let repository, let ref):
+            return try await checkOut(ref, of: GitRepository(repository, runner: runner), source: source)
+        }
+    }
+
+    /// The cache's folder for a source whose contents never change.
+    func home(_ identity: Digest) -> FilePath {
+        layout.sources.appending(String(identity.hex.prefix(32)))
+    }
+
+    /// What is in the cache under `home`, if it is complete and of this identity.
+    func published(_ identity: Digest, at home: FilePath, source: KernelSource) throws -> PristineKernel? {
+        guard TreeManifest.identity(inFile: home.appending(PristineKernel.manifestName)) == identity else { return nil }
+        let folder = home.appending(PristineKernel.treeName)
+        return PristineKernel(
+            identity: identity, folder: folder, version: try PristineKernel.version(ofTree: folder, source: source),
+            source: source)
+    }
+
+    /// Makes a source whose contents never change: `fill` puts the tree into an empty folder and returns its top.
+    func publish(
+        _ identity: Digest, source: KernelSource, fill: (FilePath) async throws -> FilePath
+    ) async throws -> PristineKernel {
+        let home = home(identity)
+        if let kernel = try published(identity, at: home, source: source) { return kernel }
+        return try await FileLock.withLock("source-\(identity.short)", in: layout, progress: progress) {
+            if let kernel = try published(identity, at: home, source: source) { return kernel }
+            let temporary = layout.temporary.appending("source-\(identity.short)-\(UInt32.random(in: 0 ... .max))")
+            let unpacked = temporary.appending("unpacked")
+            let finished = temporary.appending("finished")
+            try createFolder(unpacked)
+            try createFolder(finished)
+            defer { try? removeAll(temporary) }
+            let top = try await fill(unpacked)
+            _ = try PristineKernel.version(ofTree: top, source: source)
+            try move(top, to: finished.appending(PristineKernel.treeName))
+            try await seal(finished, identity: identity)
+            try createFolder(layout.sources)
+            // Damaged, or by a version with another format: nobody trusts it.
+            try removeAll(home)
+            try move(finished, to: home)
+            guard let kernel = try published(identity, at: home, source: source) else {
+                throw Failure(.infrastructure, "the kernel source in \(home) cannot be read back")
+            }
+            return kernel
+        }
+    }
+
+    /// Writes the manifest and the scan of the tree in `home`.
+    func seal(_ home: FilePath, identity: Digest) async throws {
+        let tree = home.appending(PristineKernel.treeName)
+        let scan = try TreeScan(of: tree, ignoringChangeTime: true)
+        let items = try await TreeManifest.items(of: scan.entries, in: tree)
+        try writeAtomically(scan.bytes, to: home.appending(PristineKernel.scanName))
+        try TreeManifest(identity: identity, items: items).write(to: home.appending(PristineKernel.manifestName))
+    }
+
+    private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> PristineKernel {
+        var key = KeyBuilder(step: "kernel-tarball", version: 1)
+        key.add("contents", try statCache.digest(of: tarball))
+        return try await publish(key.key, source: source) { folder in
+            progress(.note("unpacking \(source) into the cache; this is done once"))
+            let result = try await runner.capture(Self.unpackCommand(tarball, into: folder))
+            guard result.status.isSuccess else {
+                throw Failure(
+                    .infrastructure, "\(tarball) cannot be unpacked (tar: \(result.status))", details: result.errors,
+                    nextStep: "fetch the file again; a kernel tree takes 1.5 GB of disk")
+            }
+            return try Self.top(of: folder)
+        }
+    }
+
+    /// The command that unpacks `tarball` into `folder`. GNU tar strips a leading slash from member names and refuses
+    /// those with `..`, so nothing is written elsewhere.
+    static func unpackCommand(_ tarball: FilePath, into folder: FilePath) -> Command {
+        var arguments = ["--extract", "--file=\(tarball)", "--directory=\(folder)", "--no-same-owner"]
+        if tarball.string.hasSuffix(".xz") {
+            // xz uses as many threads as there are cores where the file has several blocks, as Debian's have.
+            arguments.append("--use-compress-program=xz -T0")
+        } else if tarball.string.hasSuffix("gz") {
+            arguments.append("--gzip")
+        } else if tarball.string.hasSuffix(".zst") {
+            arguments.append("--zstd")
+        }
+        // Options in the user's TAR_OPTIONS, and a GZIP that is not a program, would change what is unpacked.
+        return Command("tar", arguments, environment: ["LC_ALL": "C", "TAR_OPTIONS": nil])
+    }
+
+    /// The folder that holds the tree: the only one in `folder`, or `folder` itself.
+    static func top(of folder: FilePath) throws -> FilePath {
+        let names = try namesInFolder(folder)
+        if names.count == 1, isFolder(folder.appending(names[0])) { return folder.appending(names[0]) }
+        return folder
+    }
+
+    func move(_ source: FilePath, to target: FilePath) throws {
+        guard rename(source.string, target.string) == 0 else {
+            throw Failure(.infrastructure, "cannot move \(source) to \(target)", details: errnoText())
+        }
+    }
+}
