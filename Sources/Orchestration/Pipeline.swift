@@ -112,7 +112,7 @@ public struct Pipeline: Sendable {
             .map { .init(name: $0.name, number: $0.number) }
         report.artifacts.buildLog = kernelStep.buildLog.string
 
-        async let programsTask = programs(numbers: try kernelStep.numbers(of: patched), filter: filter)
+        async let programsTask = programs(numbers: try kernelStep.numbers(of: patched.overlay), filter: filter)
         async let rootTask = rootFilesystem(accelerator: accelerator.accelerator)
         let kernel = try await kernelStep.compile(patched)
         let root = try await rootTask
@@ -130,8 +130,7 @@ public struct Pipeline: Sendable {
         let session = GuestSession(
             machine: QEMUMachine(configuration, runner: tools.runner), plan: plan, limits: limits,
             consoleLog: consoleLog)
-        let (log, splats) = (log, project.splats)
-        _ = splats
+        let log = log
         let result = try await log.step("test") { _ in
             let result = try await session.run { log(.session($0)) }
             let tests = result.outcome.programs.flatMap(\.tests)

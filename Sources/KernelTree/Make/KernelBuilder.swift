@@ -77,7 +77,7 @@ public struct KernelBuilder: Sendable {
         let recorder = try Recorder(log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total, progress)
         let clock = ContinuousClock()
         let start = clock.now
-        let status: ExitStatus
+        let status: ProcessStatus
         do {
             status = try await runner.stream(command(make, targets: targets)) { try recorder.record($0) }
         } catch {
@@ -113,7 +113,7 @@ public struct KernelBuilder: Sendable {
     }
 
     private func failure(
-        _ status: ExitStatus, _ lines: [String], make: KernelMake, log: FilePath, userFiles: [String: String]
+        _ status: ProcessStatus, _ lines: [String], make: KernelMake, log: FilePath, userFiles: [String: String]
     ) -> Failure {
         let report = BuildLog.report(lines, make: make, userFiles: userFiles)
         return Failure(

@@ -1,9 +1,10 @@
 import Artifacts
 import Commands
 import Diagnostics
-import Foundation
 import KernelTree
 import SystemPackage
+
+import class Foundation.ProcessInfo
 
 /// A kernel, ready to boot.
 public struct BuiltKernel: Sendable {
@@ -138,18 +139,14 @@ struct KernelStep: Sendable {
         return key.key
     }
 
-    /// Configures and compiles, unless the store has the kernel.
-    func compile(_ patched: PatchedKernel) async throws -> BuiltKernel {
-        let pristine = patched.pristine
+    /// Configures, unless the kernel is in the store; returns the path of the `.config`.
+    func configure(_ patched: PatchedKernel) async throws -> FilePath {
         if let artifact = patched.artifact {
-            try await log.step("configure") { _ in ((), .hit, "") }
-            return try await log.step("compile") { _ in (kernel(artifact, pristine), .hit, artifact.key.short) }
+            return try await log.step("configure") { _ in (artifact.path("config"), .hit, "") }
         }
+        let pristine = patched.pristine
         let make = make(pristine)
-        let workTree = workTree(pristine)
-        // A run that starts with `patch` holds the lock already.
-        defer { withExtendedLifetime(patched.lock) {} }
-        try await log.step("configure") { progress in
+        return try await log.step("configure") { progress in
             var inputs = KeyBuilder(step: "configure", version: 1)
             inputs.add("source", pristine.identity)
             for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
@@ -160,8 +157,22 @@ struct KernelStep: Sendable {
             let configurator = KernelConfigurator(runner: tools.runner, progress: progress)
             let result = try await configurator.configure(make, request: patched.request, inputs: inputs.key)
             let options = "\(patched.request.entries.count) options requested, all in place"
-            return ((), result.wasCurrent ? .hit : .made, options)
+            return (result.file, result.wasCurrent ? .hit : .made, options)
         }
+    }
+
+    /// Configures and compiles, unless the store has the kernel.
+    func compile(_ patched: PatchedKernel) async throws -> BuiltKernel {
+        let pristine = patched.pristine
+        if let artifact = patched.artifact {
+            _ = try await configure(patched)
+            return try await log.step("compile") { _ in (kernel(artifact, pristine), .hit, artifact.key.short) }
+        }
+        let make = make(pristine)
+        let workTree = workTree(pristine)
+        // Held since `patch`.
+        defer { withExtendedLifetime(patched.lock) {} }
+        _ = try await configure(patched)
         return try await log.step("compile") { progress in
             let builder = KernelBuilder(runner: tools.runner, progress: progress)
             let userFiles = patched.overlay.userFiles.mapValues { path in
@@ -188,8 +199,8 @@ struct KernelStep: Sendable {
     }
 
     /// The folder of the module SyscallNumbers for the calls that the patches add. Its name follows its contents.
-    func numbers(of patched: PatchedKernel) throws -> FilePath {
-        let header = SyscallHeader.text(patched.overlay.syscalls)
+    func numbers(of overlay: TreeOverlay) throws -> FilePath {
+        let header = SyscallHeader.text(overlay.syscalls)
         let folder = tools.layout.root.appending("numbers").appending(Digest.of(header).short)
         if (try? readText(folder.appending(SyscallHeader.fileName))) == header { return folder }
         try createFolder(folder)

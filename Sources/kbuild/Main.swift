@@ -1,0 +1,126 @@
+import ArgumentParser
+import Commands
+import Diagnostics
+import Dispatch
+import Glibc
+import Orchestration
+import Synchronization
+import SystemPackage
+
+/// The command line.
+struct Kbuild: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kbuild",
+        abstract: "Takes a system-call patch to a tested Linux kernel.",
+        discussion: """
+            kbuild applies the patches that kbuild.yaml names, builds the kernel, boots it in QEMU and runs the test \
+            programs in it, one command from a patch to a verdict:
+
+              kbuild run                        everything, with the project file here or above
+              kbuild run --profile serial       with a profile of the project file
+              kbuild run --kernel linux-source-6.12
+              kbuild test 'msgbox|order'        only the tests that match
+
+            Exit codes: 0 all passed, 1 a test failed, 2 usage or project file, 3 a patch does not apply, 4 configure \
+            or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
+            interrupted.
+            """,
+        version: "0.1.0",
+        subcommands: [
+            RunVerb.self, TestVerb.self, BuildVerb.self, PatchVerb.self, ConfigVerb.self, RootfsVerb.self,
+            CleanVerb.self,
+        ])
+}
+
+@main
+enum Main {
+    static func main() async {
+        let arguments = CommandLine.arguments
+        if arguments.count > 2, arguments[1] == CommandRunner.superviseArgument {
+            exit(supervise(Array(arguments.dropFirst(2))))
+        }
+        if arguments.count > 1, let code = helperProcess(arguments[1], Array(arguments.dropFirst(2))) { exit(code) }
+        // A reader that leaves early must not end a run in the middle.
+        signal(SIGPIPE, SIG_IGN)
+        exit(await run(Array(arguments.dropFirst())))
+    }
+
+    /// Parses and carries out a command line; returns the exit code.
+    private static func run(_ arguments: [String]) async -> Int32 {
+        do {
+            var command = try Kbuild.parseAsRoot(arguments)
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+            return Diagnostics.ExitCode.success.rawValue
+        } catch let outcome as Verdict {
+            return outcome.code
+        } catch let failure as Failure {
+            printError(failure.description)
+            return failure.code.rawValue
+        } catch is CancellationError {
+            return Diagnostics.ExitCode.interrupted.rawValue
+        } catch {
+            let isRequest = Kbuild.exitCode(for: error) == .success
+            let text = Kbuild.fullMessage(for: error)
+            if isRequest {
+                print(text)
+                return Diagnostics.ExitCode.success.rawValue
+            }
+            printError(text)
+            return Diagnostics.ExitCode.usage.rawValue
+        }
+    }
+
+    private static func printError(_ text: String) {
+        var bytes = Array((text + "\n").utf8)[...]
+        while !bytes.isEmpty {
+            let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+            guard count > 0 else { return }
+            bytes = bytes.dropFirst(count)
+        }
+    }
+}
+
+/// Ends the process with a code when everything that there is to say has been said.
+struct Verdict: Error {
+    var code: Int32
+}
+
+/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns. A second signal
+/// ends kbuild at once, which its children's supervisors notice.
+///
+/// - Throws: What `body` throws; after a signal a `Verdict` of 128 + its number, as shells report it.
+func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
+    let received = Mutex<Int32?>(nil)
+    let task = Task { try await body() }
+    let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler {
+            let isSecond = received.withLock { first in
+                defer { first = first ?? number }
+                return first != nil
+            }
+            if isSecond { _exit(128 + number) }
+            task.cancel()
+        }
+        source.activate()
+        return source
+    }
+    defer { sources.forEach { $0.cancel() } }
+    do {
+        let result = try await task.value
+        if let number = received.withLock({ $0 }) { throw Verdict(code: 128 + number) }
+        return result
+    } catch {
+        if let number = received.withLock({ $0 }) { throw Verdict(code: 128 + number) }
+        throw error
+    }
+}
+
+/// The running executable, which guards the processes that it starts.
+func ownExecutable() -> FilePath? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    guard count > 0 else { return nil }
+    return FilePath(String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+}

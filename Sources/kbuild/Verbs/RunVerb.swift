@@ -1,0 +1,197 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import Reporting
+import SystemPackage
+
+/// Loads the project that the options name.
+func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
+    let here = FilePath(FileManager.default.currentDirectoryPath)
+    let file = try Project.locate(common.project, from: here)
+    return try Project.load(file, profile: common.profile, overrides: overrides)
+}
+
+/// Makes the pipeline for a project, with the console as its audience.
+func makePipeline(_ project: Project, _ console: Console) throws -> Pipeline {
+    try Pipeline(
+        project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
+        onEvent: { console.show($0) })
+}
+
+/// Runs everything and prints the report.
+func runAndReport(
+    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, filter: String?
+) async throws {
+    let project = try loadProject(common, build.overrides + options.overrides)
+    let console = common.makeConsole()
+    let pipeline = try makePipeline(project, console)
+    var report: RunReport
+    var verdict: Verdict?
+    do {
+        report = try await interruptible { await pipeline.run(filter: filter) }
+    } catch let interruption as Verdict {
+        console.finish()
+        console.log("interrupted")
+        throw interruption
+    }
+    console.finish()
+    if let path = options.junit {
+        do {
+            try JUnitReport.render(report).write(toFile: path, atomically: true, encoding: .utf8)
+        } catch {
+            report.troubles.append(
+                .init(Failure(.infrastructure, "cannot write the JUnit file \(path)", details: "\(error)")))
+            report.judge()
+        }
+    }
+    switch options.format {
+    case .json:
+        console.output(try JSONReport.render(report))
+        for trouble in report.troubles { console.log(trouble.failure.description) }
+    case .text:
+        let text = TextReport(usesColor: console.usesColor).render(report)
+        // Errors belong to standard error; the verdict is the result.
+        for trouble in report.troubles { console.log(trouble.failure.description) }
+        report.troubles = []
+        console.output(
+            console.verbosity == .quiet
+                ? text.split(separator: "\n").last.map(String.init) ?? ""
+                : TextReport(usesColor: console.usesColor).render(report))
+    }
+    if report.exitCode != 0 { verdict = Verdict(code: report.exitCode) }
+    if let verdict { throw verdict }
+}
+
+struct RunVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Patch, build, boot and test; then report.",
+        discussion: """
+            Steps whose inputs have not changed are not done again. Examples:
+
+              kbuild run --accel tcg --memory 1G
+              kbuild run --format json --junit results.xml
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    func run() async throws {
+        try await runAndReport(common, build, options, filter: nil)
+    }
+}
+
+struct TestVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test", abstract: "As run, for the tests that match a pattern.",
+        discussion: """
+            The pattern is a regular expression. It is matched with the names that --list prints. Examples:
+
+              kbuild test 'MsgboxTests/'
+              kbuild test --list
+            """)
+
+    @Argument(help: "A pattern for the tests to run. (default: all)")
+    var filter: String?
+
+    @Flag(help: "Print the tests' names instead of running them.")
+    var list = false
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    func run() async throws {
+        guard list else { return try await runAndReport(common, build, options, filter: filter) }
+        let project = try loadProject(common, build.overrides + options.overrides)
+        let console = common.makeConsole()
+        let pipeline = try makePipeline(project, console)
+        let filter = filter
+        let names = try await interruptible { try await pipeline.listTests(filter: filter) }
+        console.finish()
+        console.output(names.joined(separator: "\n"))
+    }
+}
+
+struct BuildVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.")
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+
+    func run() async throws {
+        let project = try loadProject(common, build.overrides)
+        let console = common.makeConsole()
+        let pipeline = try makePipeline(project, console)
+        defer { console.finish() }
+        let kernel = try await interruptible { try await pipeline.buildKernel() }
+        console.output(kernel.image.string)
+    }
+}
+
+struct RootfsVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rootfs", abstract: "Build the root file system; print where it is.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: "disk or initramfs.")
+    var type: String?
+
+    func run() async throws {
+        let overrides = [type.map { ProjectOverride(key: "rootfs.type", value: $0, flag: "--type") }].compactMap { $0 }
+        let project = try loadProject(common, overrides)
+        let console = common.makeConsole()
+        let pipeline = try makePipeline(project, console)
+        defer { console.finish() }
+        let path = try await interruptible { try await pipeline.buildRootFilesystem() }
+        console.output(path.string)
+    }
+}
+
+struct ConfigVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Show what kbuild works from.",
+        discussion: """
+            --show prints the project as it is after the profile and the flags, in the project file's own form. \
+            Without it the kernel is configured and the path of its .config printed.
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    @Flag(help: "Print the effective project file.")
+    var show = false
+
+    func run() async throws {
+        let project = try loadProject(common, build.overrides + options.overrides)
+        let console = common.makeConsole()
+        if show { return console.output(project.rendered()) }
+        let pipeline = try makePipeline(project, console)
+        defer { console.finish() }
+        let path = try await interruptible { try await pipeline.configureKernel() }
+        console.output(path.string)
+    }
+}
+
+struct CleanVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clean", abstract: "Remove what kbuild keeps for this project, or its whole cache.")
+
+    @OptionGroup var common: CommonOptions
+
+    @Flag(help: "Remove the whole cache, of all projects.")
+    var all = false
+
+    func run() async throws {
+        let project = try loadProject(common, [])
+        let console = common.makeConsole()
+        let pipeline = try makePipeline(project, console)
+        let all = all
+        let removed = try await interruptible { try await pipeline.clean(all: all) }
+        console.output("removed \(removed)")
+    }
+}
