@@ -36,13 +36,8 @@ int kbuild_supervise(char *const argv[]) {
         _exit(127);
     }
 
-    // Only the child's output keeps these pipes open, so that a reader sees the end when the child ends.
-    int null = open("/dev/null", O_RDWR);
-    if (null >= 0) {
-        dup2(null, STDOUT_FILENO);
-        dup2(null, STDERR_FILENO);
-        if (null > STDERR_FILENO) close(null);
-    }
+    // The supervisor keeps its copies of standard output and error open until it ends: whoever reads them to their
+    // end, and lets go of the lifeline then, cannot do so while the child is still on its way out.
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     struct pollfd watched[2] = {
         {.fd = STDIN_FILENO, .events = POLLIN},

@@ -28,6 +28,7 @@ public struct SessionRecorder: Sendable {
     private var runEnded = false
     private var runningTests: [String] = []
     private var output: [UInt8] = []
+    private(set) var outputWasCut = false
     private var programStarted: Double?
     private var detector = CrashDetector()
     private var faults: [String] = []
@@ -104,7 +105,7 @@ public struct SessionRecorder: Sendable {
             if let current { programs[current].problems.append("its event stream ends in the middle of a record") }
             return []
         case .output:
-            if output.count < Self.longestOutput { output += frame.payload }
+            if output.count < Self.longestOutput { output += frame.payload } else { outputWasCut = true }
             return []
         case .stop:
             return stop(frame)
@@ -131,6 +132,27 @@ public struct SessionRecorder: Sendable {
         runningTests = []
         runEnded = false
         output = []
+        outputWasCut = false
+    }
+
+    /// What the program has printed so far.
+    var programOutput: [UInt8] { output }
+
+    func plannedName(_ index: Int) -> String { plan.programs[index].name }
+
+    /// Takes over the tests of a program that tells them all at its end.
+    mutating func finishProgram(
+        _ index: Int, tests: [TestOutcome], problems: [String], ended: Double
+    ) -> [SessionEvent] {
+        // Which of them the kernel spoke during is not known, so all have the program's time.
+        programs[index].tests = tests.map { test in
+            var test = test
+            test.started = programStarted
+            test.ended = ended
+            return test
+        }
+        programs[index].problems += problems
+        return programs[index].tests.map { .testEnded($0) }
     }
 
     private mutating func stop(_ frame: Frame) -> [SessionEvent] {

@@ -1,0 +1,70 @@
+import KTAP
+
+/// The tests of a program that prints KTAP or TAP.
+enum KTAPSuite {
+    /// Reads all of a program's output.
+    ///
+    /// - Returns: Its tests, one for each result without nested ones, named by their path; and what is wrong.
+    static func tests(in output: [UInt8], program: String) -> (tests: [TestOutcome], problems: [String]) {
+        var parser = KTAPParser()
+        parser.consume(output)
+        let report = parser.finish()
+        var tests: [TestOutcome] = []
+        for (index, result) in report.results.enumerated() {
+            add(result, path: program, position: index + 1, to: &tests)
+        }
+        // Two results may have one description; a report needs names that tell them apart.
+        var seen: [String: Int] = [:]
+        for index in tests.indices {
+            let count = seen[tests[index].id, default: 0] + 1
+            seen[tests[index].id] = count
+            if count > 1 { tests[index].id += " #\(count)" }
+        }
+        return (tests, report.problems)
+    }
+
+    private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestOutcome]) {
+        let name = result.description.isEmpty ? "\(result.number ?? position)" : result.description
+        let path = "\(path)/\(name)"
+        let childFails = result.children.contains { $0.status == .failed || $0.status == .timedOut }
+        for (index, child) in result.children.enumerated() { add(child, path: path, position: index + 1, to: &tests) }
+        // A parent is a test of its own only when it fails for a reason that no child shows.
+        guard result.children.isEmpty || result.status == .timedOut || (result.status == .failed && !childFails) else {
+            return
+        }
+        let status: TestOutcome.Status =
+            switch result.status {
+            case .passed: .passed
+            case .failed: .failed
+            case .skipped: .skipped
+            case .timedOut: .timedOut
+            }
+        var test = TestOutcome(id: path, name: name, status: status)
+        test.reason = result.reason.isEmpty ? nil : result.reason
+        test.output = result.diagnostics
+        if status == .failed {
+            let text = ([result.isOK ? "ok" : "not ok"] + [result.reason].filter { !$0.isEmpty } + result.diagnostics)
+            test.issues = [.init(message: text.joined(separator: "\n"), file: nil, line: nil, isKnown: false)]
+        }
+        tests.append(test)
+    }
+}
+
+extension SessionRecorder {
+    /// Judges a program by its KTAP. Its exit code must agree: what ended otherwise did not print all.
+    mutating func judgeKTAP(_ index: Int, ending: String, ended: Double) -> [SessionEvent] {
+        var (tests, problems) = KTAPSuite.tests(in: programOutput, program: plannedName(index))
+        if outputWasCut { problems.append("it printed more than \(Self.longestOutput) bytes; the rest is lost") }
+        if ending == "timeout" {
+            let name = plannedName(index)
+            tests.append(TestOutcome(id: name, name: name, status: .timedOut, reason: "it ran into its limit"))
+        }
+        let anyFailed = tests.contains { $0.status == .failed || $0.status == .timedOut }
+        // kselftest programs exit with 1 when a test failed, and with 4 when they skipped all.
+        let isSkip = ending == "exit 4" && !tests.isEmpty && tests.allSatisfy { $0.status == .skipped }
+        if ending != "exit 0", ending != "timeout", !anyFailed, !isSkip, !ending.hasPrefix("failed ") {
+            problems.append("it ended with \(ending) although no result says that it failed")
+        }
+        return finishProgram(index, tests: tests, problems: problems, ended: ended)
+    }
+}

@@ -1,0 +1,200 @@
+import Diagnostics
+import Foundation
+import Testing
+
+@testable import Reporting
+
+private func sample() -> RunReport {
+    var report = RunReport(
+        startedAt: "2026-01-02T03:04:05Z", seconds: 12.3456, project: "/p", profile: "fast",
+        kernel: .init(source: "linux-source-6.1", version: "6.1.192", release: "6.1.192"),
+        machine: .init(
+            type: "q35", accelerator: "tcg", acceleratorReason: "no /dev/kvm", memoryMegabytes: 512, cpus: 2,
+            rootfs: "disk", results: "virtio"),
+        syscalls: [.init(name: "call", number: 451)],
+        steps: [
+            .init(name: "compile", outcome: "hit", seconds: 0.001, detail: ""),
+            .init(name: "test", outcome: "made", seconds: 3.5, detail: "2 of 4"),
+        ],
+        suites: [
+            .init(
+                name: "suite", kind: "swift-testing",
+                tests: [
+                    .init(id: "M.S/good()", name: "good works", status: .passed, seconds: 0.0004),
+                    .init(
+                        id: "M.S/bad()", name: "bad works", status: .failed, seconds: 1.5,
+                        issues: [.init(message: "Expectation failed: a == b", file: "/p/T.swift", line: 12)],
+                        kernelLog: ["[    1.0] the kernel's word"]),
+                    .init(id: "M.S/gone()", name: "gone", status: .notReported, reason: "the guest panicked"),
+                    .init(id: "M.S/later()", name: "later", status: .skipped, reason: "not today"),
+                ], output: ["printed"])
+        ],
+        crashes: [
+            .init(title: "WARNING in f", isFatal: false, test: "M.S/bad()", lines: ["[ 1.0] WARNING", "[ 1.1] trace"])
+        ], artifacts: .init(folder: "/r", console: "/r/console.log"))
+    report.judge()
+    return report
+}
+
+@Suite("Text report")
+struct TextReportTests {
+    @Test("a failure shows its expectation, its place and the kernel's words; the summary counts")
+    func failure() {
+        let text = TextReport().render(sample())
+        for part in [
+            "FAIL M.S/bad() \"bad works\"", "/p/T.swift:12", "Expectation failed: a == b",
+            "| [    1.0] the kernel's word", "NO RESULT M.S/gone()", "the guest panicked", "CRASH WARNING in f",
+            "while M.S/bad() ran", "call = 451", "compile hit", "test 3.50 s",
+            "CRASHED: 1 passed, 1 failed, 1 without result, 1 skipped in 12.35 s", "/r/console.log",
+        ] { #expect(text.contains(part), "\(part)") }
+        #expect(!text.contains("good works"))
+        #expect(!text.contains("\u{1B}"))
+        #expect(TextReport(usesColor: true).render(sample()).contains("\u{1B}[31m"))
+    }
+
+    @Test("a pass is short")
+    func pass() {
+        var report = sample()
+        report.suites[0].tests.removeSubrange(1...)
+        report.crashes = []
+        report.judge()
+        let lines = TextReport().render(report).split(separator: "\n")
+        #expect(lines.last == "PASSED: 1 passed, 0 failed in 12.35 s")
+        #expect(lines.count == 3)
+    }
+}
+
+@Suite("JSON report")
+struct JSONReportTests {
+    @Test("it reads back as it was")
+    func roundTrip() throws {
+        #expect(try JSONReport.parse(JSONReport.render(sample())) == sample())
+    }
+
+    @Test("a later version is refused")
+    func laterVersion() throws {
+        var report = sample()
+        report.schemaVersion += 1
+        let text = try JSONReport.render(report)
+        #expect(throws: DecodingError.self) { try JSONReport.parse(text) }
+    }
+
+    /// Checks a value against the part of JSON Schema that the file uses: type, properties, required, items, enum, $ref.
+    private func check(_ value: Any, _ schema: [String: Any], _ root: [String: Any], at path: String) {
+        if let reference = schema["$ref"] as? String {
+            let name = reference.split(separator: "/").last.map(String.init) ?? ""
+            let definitions = root["$defs"] as? [String: [String: Any]] ?? [:]
+            guard let definition = definitions[name] else {
+                Issue.record("\(path): no definition \(name)")
+                return
+            }
+            return check(value, definition, root, at: path)
+        }
+        if let choices = schema["enum"] as? [String] { #expect(choices.contains(value as? String ?? ""), "\(path)") }
+        switch schema["type"] as? String {
+        case "object":
+            guard let object = value as? [String: Any], let properties = schema["properties"] as? [String: [String: Any]]
+            else {
+                Issue.record("\(path) is no object")
+                return
+            }
+            for key in schema["required"] as? [String] ?? [] { #expect(object[key] != nil, "\(path).\(key) is missing") }
+            for (key, child) in object {
+                guard let childSchema = properties[key] else {
+                    Issue.record("\(path).\(key) is not documented")
+                    continue
+                }
+                check(child, childSchema, root, at: "\(path).\(key)")
+            }
+        case "array":
+            guard let array = value as? [Any], let items = schema["items"] as? [String: Any] else {
+                Issue.record("\(path) is no array")
+                return
+            }
+            for (index, child) in array.enumerated() { check(child, items, root, at: "\(path)[\(index)]") }
+        case "string": #expect(value is String, "\(path)")
+        case "integer", "number": #expect(value is NSNumber, "\(path)")
+        case "boolean": #expect(value is Bool, "\(path)")
+        default: Issue.record("\(path): the schema names no type")
+        }
+    }
+
+    @Test("it is as docs/reference/report-schema.json says")
+    func schema() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("docs/reference/report-schema.json")
+        let object = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
+        let schema = try #require(object as? [String: Any])
+        var report = sample()
+        report.troubles = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
+        report.artifacts.buildLog = "/log"
+        let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
+        check(value, schema, schema, at: "report")
+    }
+}
+
+@Suite("JUnit report")
+struct JUnitReportTests {
+    private final class Reader: NSObject, XMLParserDelegate {
+        var elements: [(name: String, attributes: [String: String])] = []
+        func parser(
+            _ parser: XMLParser, didStartElement elementName: String, namespaceURI: String?,
+            qualifiedName qName: String?, attributes attributeDict: [String: String] = [:]
+        ) {
+            elements.append((elementName, attributeDict))
+        }
+    }
+
+    private func parse(_ xml: String) throws -> [(name: String, attributes: [String: String])] {
+        let parser = XMLParser(data: Data(xml.utf8))
+        let reader = Reader()
+        parser.delegate = reader
+        try #require(parser.parse(), "\(String(describing: parser.parserError))\n\(xml)")
+        return reader.elements
+    }
+
+    @Test("every test is a case with a class and a name; counts agree")
+    func cases() throws {
+        let elements = try parse(JUnitReport.render(sample()))
+        let cases = elements.filter { $0.name == "testcase" }
+        #expect(cases.map { $0.attributes["name"] ?? "" }.prefix(4) == ["M.S/good()", "M.S/bad()", "M.S/gone()", "M.S/later()"])
+        #expect(cases.allSatisfy { $0.attributes["classname"]?.isEmpty == false })
+        #expect(cases[1].attributes["file"] == "/p/T.swift")
+        #expect(cases[1].attributes["line"] == "12")
+        #expect(cases[1].attributes["time"] == "1.500")
+        let suite = try #require(elements.first { $0.name == "testsuite" })
+        #expect(suite.attributes["tests"] == "4")
+        #expect(suite.attributes["failures"] == "1")
+        #expect(suite.attributes["errors"] == "1")
+        #expect(suite.attributes["skipped"] == "1")
+        // The crash is an error of the run itself.
+        let run = try #require(elements.last { $0.name == "testsuite" })
+        #expect(run.attributes["errors"] == "1")
+    }
+
+    @Test("names that two tests share are told apart")
+    func unique() throws {
+        var report = sample()
+        report.suites[0].tests = [
+            .init(id: "a", name: "a", status: .passed), .init(id: "a", name: "a", status: .passed),
+        ]
+        let names = try parse(JUnitReport.render(report)).filter { $0.name == "testcase" }.map { $0.attributes["name"] }
+        #expect(Set(names).count == names.count)
+    }
+
+    @Test("any text gives well-formed XML", arguments: ["<&>\"']]>", "\u{0}\u{8}\u{FFFE}\u{1B}[31m", "über 漢字 🐧", "a\nb\tc\r"])
+    func anyText(text: String) throws {
+        var report = sample()
+        report.suites[0].name = text
+        report.suites[0].tests[1].id = text
+        report.suites[0].tests[1].issues[0].message = text
+        report.suites[0].tests[1].kernelLog = [text]
+        report.suites[0].problems = [text]
+        report.suites[0].output = [text]
+        report.crashes[0].title = text
+        report.crashes[0].lines = [text]
+        report.troubles = [.init(Failure(.build, text, details: text))]
+        let elements = try parse(JUnitReport.render(report))
+        #expect(elements.filter { $0.name == "testcase" }.count == 7)
+    }
+}
