@@ -1,0 +1,155 @@
+import Diagnostics
+import Testing
+
+@testable import KernelTree
+
+@Suite struct PatchParserTests {
+    private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+
+    @Test func readsAGitPatchWithMailHeadersAndSignature() throws {
+        let patches = try parse(
+            """
+            From 0123456789abcdef0123456789abcdef01234567 Mon Sep 17 00:00:00 2001
+            From: A <a@example.org>
+            Subject: [PATCH 1/2] Do
+             this
+
+            Why.
+            ---
+             x.c | 2 +-
+
+            diff --git a/x.c b/x.c
+            index 1..2 100644
+            --- a/x.c
+            +++ b/x.c
+            \(hunk)--\u{20}
+            2.39.5
+
+            """)
+        #expect(patches.count == 1)
+        #expect(patches[0].subject == "[PATCH 1/2] Do this")
+        #expect(patches[0].files.map(\.newPath) == ["x.c"])
+        #expect(patches[0].files[0].lineNumber == 10)
+        #expect(patches[0].files[0].hunks[0].lineNumber == 14)
+        #expect(patches[0].files[0].hunks[0].entries.map(\.kind) == [.context, .removed, .added])
+    }
+
+    @Test func readsEveryMessageOfAMailboxAndSkipsTheCoverLetter() throws {
+        func message(_ subject: String, _ body: String) -> String {
+            "From a@b Mon Sep 17 00:00:00 2001\nSubject: \(subject)\n\n\(body)\n"
+        }
+        let diff = "--- a/x.c\n+++ b/x.c\n\(hunk)"
+        let text = message("[PATCH v2 0/2] Intro", "Words.") + message("[PATCH v2 1/2] A", diff) + message("[PATCH v2 2/2] B", diff)
+        #expect(try parse(text).map(\.subject) == ["[PATCH v2 1/2] A", "[PATCH v2 2/2] B"])
+        let empty = message("[PATCH 1/2] A", diff) + message("[PATCH 2/2] B", "Nothing here.")
+        #expect(failure { _ = try parse(empty) }?.message.contains("[PATCH 2/2] B\" holds no diff") == true)
+    }
+
+    @Test func readsRenamesModesAndQuotedNames() throws {
+        let files = try parse(
+            """
+            diff --git a/old name.c b/new name.c
+            similarity index 100%
+            rename from old name.c
+            rename to new name.c
+            diff --git a/run.sh b/run.sh
+            old mode 100644
+            new mode 100755
+            diff --git "a/f\\303\\266.c" "b/f\\303\\266.c"
+            new file mode 100644
+            index 0..1
+            --- /dev/null
+            +++ "b/f\\303\\266.c"
+            @@ -0,0 +1 @@
+            +x
+            \\ No newline at end of file
+
+            """)[0].files
+        #expect(files.map(\.operation) == [.rename, .modify, .create])
+        #expect(files[0].oldPath == "old name.c")
+        #expect(files[0].newPath == "new name.c")
+        #expect(files[1].newMode == 0o100755)
+        #expect(files[2].newPath == "fö.c")
+        #expect(files[2].hunks[0].postimage == [ArraySlice("x".utf8)])
+    }
+
+    @Test func plainDiffMarksNewAndDeletedFilesByTheEpoch() throws {
+        let files = try parse(
+            """
+            diff -Naur a/n.c b/n.c
+            --- a/n.c\t1970-01-01 01:00:00.000000000 +0100
+            +++ b/n.c\t2024-05-05 10:00:00.000000000 +0100
+            @@ -0,0 +1 @@
+            +x
+            --- a/d.c\t2024-05-05 10:00:00.000000000 +0100
+            +++ b/d.c\t1970-01-01 01:00:00.000000000 +0100
+            @@ -1 +0,0 @@
+            -x
+
+            """)[0].files
+        #expect(files.map(\.operation) == [.create, .delete])
+    }
+
+    @Test func undoesMailEncodingsAndCarriageReturns() throws {
+        let crlf = "--- a/x.c\n+++ b/x.c\n\(hunk)".split(separator: "\n").map { $0 + "\r\n" }.joined()
+        #expect(try parse(crlf)[0].files[0].hunks[0].postimage.map(\.display) == ["a", "c"])
+
+        // A patch to a file that itself has CR LF keeps them.
+        let inner = "--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-b\r\n+c\r\n"
+        #expect(try parse(inner)[0].files[0].hunks[0].postimage.map(\.display) == ["c\\r"])
+
+        let quoted = """
+            From a@b Mon Sep 17 00:00:00 2001
+            Subject: x
+            Content-Transfer-Encoding: quoted-printable
+
+            --- a/x.c
+            +++ b/x.c
+            @@ -1 +1 @@
+            -a =3D 1;
+            +a =3D =
+            2;
+
+            """
+        #expect(try parse(quoted)[0].files[0].hunks[0].postimage.map(\.display) == ["a = 2;"])
+    }
+
+    @Test(arguments: [
+        ("--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n a\n-b\n+c\n", "ends here"),
+        ("--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n+d\n", "more lines than its header counts"),
+        ("--- a/x.c\n+++ b/x.c\n@@ -1,1 +1,1 @@\n a\n", "changes nothing"),
+        ("diff --git a/x.bin b/x.bin\nindex 1..2\nGIT binary patch\nliteral 3\n", "binary patch"),
+        ("Binary files a/x and b/x differ\n", "binary patch"),
+        ("Only in b/kernel: new.c\n--- a/x.c\n+++ b/x.c\n@@ -1 +1 @@\n-b\n+c\n", "leaves out a file"),
+        ("diff --git a/l b/l\nnew file mode 120000\n--- /dev/null\n+++ b/l\n@@ -0,0 +1 @@\n+x\n", "symbolic link"),
+        ("hello\n", "holds no diff"),
+        ("@@ -1 +1 @@\n-b\n+c\n", "without the --- and +++ lines"),
+        ("diff --cc x.c\n", "combined diff"),
+        ("diff --git a/x.c b/x.c\nindex 1..2 100644\n", "hunks are missing"),
+    ])
+    func refusesWhatItWouldHaveToGuess(text: String, reason: String) throws {
+        let failed = failure { _ = try parse(text) }
+        #expect(failed?.code == .patch)
+        #expect(failed?.message.contains(reason) == true, "\(failed?.message ?? "no failure")")
+    }
+
+    @Test(arguments: [
+        "a/../../etc/passwd", "/etc/passwd", "a/.git/hooks/post-checkout", "a/sub/.GIT/config", "a/kernel/../../x",
+        "a/include/generated/asm/unistd_64.h", "a/arch/x86/include/generated/uapi/asm/unistd_64.h", "a/.config",
+        "a/./x.c",
+    ])
+    func refusesPathsThatLeaveTheSources(path: String) throws {
+        let traditional = "--- \(path)\n+++ \(path)\n@@ -1 +1 @@\n-b\n+c\n"
+        let failed = failure { _ = try parse(traditional) }
+        #expect(failed?.code == .patch)
+        #expect(failed?.message.contains("path") == true)
+        let rename = "diff --git a/x.c b/y.c\nrename from x.c\nrename to \(path.hasPrefix("/") ? path : "a/../../x")\n"
+        #expect(throws: Failure.self) { _ = try parse(rename) }
+    }
+
+    @Test func stripsAsManyFoldersAsAsked() throws {
+        #expect(try parse("--- kernel/x.c\n+++ kernel/x.c\n\(hunk)", strip: 0)[0].files[0].newPath == "kernel/x.c")
+        #expect(try parse("--- l/a/kernel/x.c\n+++ l/b/kernel/x.c\n\(hunk)", strip: 2)[0].files[0].newPath == "kernel/x.c")
+        #expect(throws: Failure.self) { _ = try parse("--- x.c\n+++ x.c\n\(hunk)", strip: 1) }
+    }
+}

@@ -1,0 +1,107 @@
+import Diagnostics
+import SystemPackage
+import Testing
+
+@testable import KernelTree
+
+@Suite struct SyscallSpecTests {
+    private let scratch: PatchScratch
+
+    init() throws {
+        scratch = try PatchScratch()
+        try scratch.write("", to: "x.c")
+    }
+
+    private func load(_ yaml: String) throws -> SyscallSpec {
+        try scratch.write(yaml, to: SyscallSpec.fileName)
+        return try SyscallSpec.load(folder: scratch.path)
+    }
+
+    @Test func readsAllKeys() throws {
+        try scratch.write("", to: "x.h")
+        let spec = try load(
+            """
+            folder: drivers/misc
+            sources: [x.c]
+            headers: [x.h]
+            syscalls:
+              - name: one
+                arguments: ["const struct a __user *const *p", unsigned long flags]
+                number: { "6.1": 451 }
+                abi: "64"
+                i386: { number: 470, compat: [compat_uptr_t p] }
+              - name: two
+
+            """)
+        #expect(spec.folder == "drivers/misc")
+        #expect(spec.files.map(\.kind) == [.source, .header])
+        #expect(spec.syscalls[0].arguments.map(\.declaration) == ["const struct a __user *const *p", "unsigned long flags"])
+        #expect(spec.syscalls[0].number.pin(on: KernelVersion(6, 1, 9)) == 451)
+        #expect(spec.syscalls[0].number.pin(on: KernelVersion(6, 12)) == nil)
+        #expect(spec.syscalls[0].abi == .x64)
+        #expect(spec.syscalls[0].ia32?.number.pin(on: KernelVersion(6, 1)) == 470)
+        #expect(spec.syscalls[0].ia32?.compatArguments?.map(\.name) == ["p"])
+        #expect(spec.syscalls[1].ia32 == nil)
+        #expect(spec.syscalls[1].arguments.isEmpty)
+        #expect(spec.syscalls[1].line == 10)
+    }
+
+    @Test(arguments: [
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    argument: []\n", 4, "unknown key argument"),
+        ("sources: [x.c]\nsyscals: []\n", 2, "unknown key syscals"),
+        ("sources: x.c\nsyscalls: [{ name: a }]\n", 1, "sources must be a list of texts"),
+        ("sources: [y.c]\nsyscalls: [{ name: a }]\n", 1, "there is no file y.c"),
+        ("sources: [../x.c]\nsyscalls: [{ name: a }]\n", 1, "is not the name of a .c file"),
+        ("folder: ../x\nsources: [x.c]\nsyscalls: [{ name: a }]\n", 1, "leaves the tree"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a-b\n", 3, "is not a C identifier"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    number: four\n", 4, "number must be a number, or a mapping"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    number: { new: 4 }\n", 4, "VERSION.PATCHLEVEL"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    abi: x32\n", 4, "is no ABI"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int]\n", 4, "is not a C type and a name"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int a, int b, int c, int d, int e, int f, int g]\n", 4, "at most 6"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n  - name: a\n", 4, "declared twice"),
+        ("sources: [x.c]\n", 1, "no call is listed"),
+        ("syscalls: [{ name: a }]\n", 1, "no C file is listed"),
+        ("- a\n", 1, "a mapping with the keys"),
+    ])
+    func namesTheLineOfAMistake(yaml: String, line: Int, reason: String) throws {
+        let failed = failure { _ = try load(yaml) }
+        #expect(failed?.code == .usage)
+        #expect(failed?.message.contains("\(SyscallSpec.fileName):\(line): ") == true, "\(failed?.message ?? "none")")
+        #expect(failed?.message.contains(reason) == true, "\(failed?.message ?? "none")")
+    }
+
+    @Test func unknownKeysListTheAllowedOnes() {
+        let failed = failure { _ = try load("source: [x.c]\n") }
+        #expect(failed?.details == "allowed: folder, sources, headers, syscalls")
+        #expect(failure { _ = try load("sources: [x.c\n") }?.code == .usage)
+    }
+
+    @Test func scansDefinitionsOutsideOfCommentsStringsAndMacros() {
+        let text = """
+            /* SYSCALL_DEFINE0(a) */
+            // SYSCALL_DEFINE0(b)
+            #define WRAP(x) \\
+            \tSYSCALL_DEFINE0(c)
+            static const char *s = "SYSCALL_DEFINE0(d) \\" \\
+            ";
+            COMPAT_SYSCALL_DEFINE2(e, compat_uptr_t,
+            \tp, void (*)(int), f)
+            SYSCALL_DEFINE0(g)
+            """
+        let found = SyscallDefinition.scan(Array(text.utf8))
+        #expect(found.map(\.name) == ["e", "g"])
+        #expect(found[0].isCompat)
+        #expect(found[0].line == 7)
+        #expect(found[0].parameters == ["compat_uptr_t", "p", "void (*)(int)", "f"])
+        #expect(found[1].line == 9)
+    }
+
+    @Test func readsTheKernelsVersion() {
+        let makefile = "# x\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION = -rc1\n"
+        #expect(KernelVersion(makefile: makefile) == KernelVersion(6, 12, 117))
+        #expect(KernelVersion(makefile: makefile)?.series == "6.12")
+        #expect(KernelVersion(makefile: "VERSION = 6\n") == nil)
+        #expect(KernelVersion(6, 1, 192) < KernelVersion(6, 12, 0))
+    }
+}
