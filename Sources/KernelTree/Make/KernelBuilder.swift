@@ -29,7 +29,7 @@ public struct BuildResult: Sendable, Equatable {
 public struct KernelBuilder: Sendable {
     let runner: CommandRunner
     let progress: Progress
-    let inherited: [String]
+    let environment: [String: String]
 
     /// Creates a builder.
     ///
@@ -40,12 +40,12 @@ public struct KernelBuilder: Sendable {
     ) {
         self.runner = runner
         self.progress = progress
-        inherited = environment.keys.sorted()
+        self.environment = environment
     }
 
     /// The make command that `build` runs, for a dry run.
     public func command(_ make: KernelMake, targets: [String]? = nil) -> Command {
-        make.command(targets ?? make.architecture.defaultTargets, inherited: inherited)
+        make.command(targets ?? make.architecture.defaultTargets, environment: environment)
     }
 
     /// Builds a configured kernel, as far as it is not up to date.
@@ -67,9 +67,10 @@ public struct KernelBuilder: Sendable {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         var state = BuildState(output: make.output)
         if state.isRunning {
-            let removed = try UnfinishedTargets.remove(in: make.output)
+            let removed = try StaleTargets.removeUnfinished(in: make.output)
             progress(.detail("the last build of \(make.output) did not end; \(removed) last targets are made again"))
         }
+        try StaleTargets.removeOrphans(in: make)
         let total = state.isComplete ? nil : state.expectedSteps ?? Self.estimatedSteps(make.output)
         state.isRunning = true
         try state.write()
