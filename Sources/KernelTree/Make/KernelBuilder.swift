@@ -83,7 +83,7 @@ public struct KernelBuilder: Sendable {
             status = try await runner.stream(command(make, targets: targets)) { try recorder.record($0) }
         } catch {
             // make may have been killed amid a recipe: `isRunning` stays for the next build to see.
-            state.steps = recorder.stepsSoFar
+            if !state.isComplete { state.steps = recorder.stepsSoFar }
             try? state.write()
             throw error
         }
@@ -94,8 +94,8 @@ public struct KernelBuilder: Sendable {
             try state.write()
             throw failure(status, recorder.lines, make: make, log: log, userFiles: userFiles)
         }
+        if !state.isComplete { state.expectedSteps = state.steps }
         state.isComplete = true
-        state.expectedSteps = state.steps
         try state.write()
 
         let image = make.output.pushing(FilePath(make.architecture.imagePath))

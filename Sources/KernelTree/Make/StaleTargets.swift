@@ -53,9 +53,11 @@ enum StaleTargets {
             let record = commandRecord(of: path)
             // One linked of several objects, or made of a source with another name: the record tells. tools/ has records
             // of its own kind, relative to folders that they do not name.
-            guard !isPlain, paths.contains(record), let source = source(in: make.output.pushing(FilePath(record))),
-                FilePath(source).starts(with: make.tree), !fileExists(FilePath(source))
+            guard !isPlain, paths.contains(record), let source = source(in: make.output.pushing(FilePath(record)))
             else { continue }
+            // With a compiler cache the source's path is relative.
+            let file = make.output.pushing(FilePath(source)).lexicallyNormalized()
+            guard file.starts(with: make.tree), !fileExists(file) else { continue }
             try removeAll(make.output.pushing(FilePath(path)))
         }
     }
