@@ -38,9 +38,11 @@ struct ConfigCheck {
                 }
             }
         }
-        guard let first = dropped.first, !missing.isEmpty else { return "correct the lines, or remove them" }
+        guard !missing.isEmpty else { return "correct the lines, or remove them" }
         let lines = missing.map { "CONFIG_\($0)=y" }.joined(separator: ", ")
-        return "add \(lines) to \(first.file), or remove the lines"
+        let files = Set(dropped.map(\.file))
+        let place = files.count == 1 ? files.joined() : "the fragments"
+        return "add \(lines) to \(place), or remove the lines"
     }
 
     /// Why an entry does not have its value, one reason a line.
@@ -51,6 +53,7 @@ struct ConfigCheck {
             return ["this kernel has no such option\(suggestion)"]
         }
         if let reason = typeMismatch(entry, definitions) { return [reason] }
+        if entry.value == .module, config["MODULES"] != .yes { return ["m needs MODULES, which is n"] }
         // A value above what is asked for is forced by another option; one below lacks something.
         if let wanted = rank(entry.value), let has = rank(config[entry.name]), has > wanted {
             return explainForced(entry.name)
@@ -64,8 +67,21 @@ struct ConfigCheck {
         if let member = otherMember(entry.name, definitions) {
             return ["it is one of a choice, and CONFIG_\(member) is the one that is chosen"]
         }
-        if entry.value == .module, config["MODULES"] != .yes { return ["m needs MODULES, which is n"] }
+        if case .number = entry.value, let range = range(of: entry.name) { return ["its range is \(range)"] }
         return ["its dependencies are met; a range, or another option, limits its value (\(definitions[0].place))"]
+    }
+
+    /// The first range whose condition holds, as "LOW to HIGH".
+    private func range(of name: String) -> String? {
+        for range in (tree.definitions[name] ?? []).flatMap(\.ranges) {
+            if let condition = range.condition, condition.value(in: config) == .no { continue }
+            let bounds = [range.low, range.high].map { bound in
+                let value = bound.operandText(in: config) ?? "?"
+                return value == bound.description ? value : "\(value) (\(bound))"
+            }
+            return bounds.joined(separator: " to ")
+        }
+        return nil
     }
 
     private func rank(_ value: ConfigValue) -> Int? {

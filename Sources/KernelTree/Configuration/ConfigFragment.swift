@@ -242,4 +242,11 @@ extension StringProtocol {
         }
         return self[start...end]
     }
+
+    /// Without the newlines at its end.
+    var trimmingNewlines: String {
+        var text = String(self)
+        while text.hasSuffix("\n") { text.removeLast() }
+        return text
+    }
 }

@@ -69,7 +69,7 @@ indirect enum KconfigExpression: Sendable, Hashable {
     }
 
     /// What a comparison sees of an operand; nil for a macro.
-    private func operandText(in config: ConfigFile) -> String? {
+    func operandText(in config: ConfigFile) -> String? {
         switch self {
         case .text(let text): return text
         case .symbol(let name):

@@ -19,8 +19,17 @@ struct KconfigTree: Sendable {
         var dependencies: [KconfigExpression] = []
         /// What must hold for the user to be asked.
         var promptConditions: [KconfigExpression] = []
+        /// The numbers that it may have, by condition.
+        var ranges: [Range] = []
         /// The choice that it is a member of.
         var choice: Int?
+    }
+
+    /// The least and the greatest value of a number.
+    struct Range: Sendable {
+        var low: KconfigExpression
+        var high: KconfigExpression
+        var condition: KconfigExpression?
     }
 
     /// An option that sets another, and under what condition.
@@ -170,6 +179,12 @@ struct KconfigTree: Sendable {
             amendBlock { $0.dependencies += expressions }
         case "visible":
             amendBlock { $0.promptConditions += Self.list(condition) }
+        case "range":
+            if before.count == 2, let low = KconfigParser.expression(before.prefix(1)),
+                let high = KconfigParser.expression(before.suffix(1))
+            {
+                amend { $0.ranges.append(Range(low: low, high: high, condition: condition)) }
+            }
         case "select", "imply":
             // What is implied can still be turned off, so it explains no value.
             if keyword == "select", case .option(let by) = subject, case .word(let name) = before.first {

@@ -23,7 +23,7 @@ public struct KernelConfiguration: Sendable, Equatable {
 public struct KernelConfigurator: Sendable {
     let runner: CommandRunner
     let progress: Progress
-    let inherited: [String]
+    let environment: [String: String]
 
     /// Creates a configurator.
     ///
@@ -34,7 +34,7 @@ public struct KernelConfigurator: Sendable {
     ) {
         self.runner = runner
         self.progress = progress
-        inherited = environment.keys.sorted()
+        self.environment = environment
     }
 
     /// The stamp beside `.config`: the key of its inputs, and the digest of what came of them.
@@ -71,7 +71,7 @@ public struct KernelConfigurator: Sendable {
         key.add("inputs", inputs)
         key.add("base", base)
         key.add("request", request.text)
-        key.add("command", make.command([], inherited: []).description)
+        key.add("command", make.command([], environment: [:]).description)
         if let text = try? readText(stamp), let digest = try? Digest.ofFile(file), text == "\(key.key) \(digest)\n" {
             return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
         }
@@ -93,16 +93,20 @@ public struct KernelConfigurator: Sendable {
             let tree = KconfigTree(tree: make.tree, architecture: make.architecture)
             throw ConfigCheck(tree: tree, config: config).failure(for: dropped)
         }
+        // Now, because the build would run it, and write the file again without the header. It looks at the file's time
+        // only, so that the header may come after it.
+        try await run(make, target: "syncconfig")
         let finished = Array((Self.header(base, request) + text).utf8)
+        let time = finished == earlier ? earlierTime : modificationTime(file)
         try writeAtomically(finished, to: file)
-        if finished == earlier, let earlierTime { setModificationTime(file, earlierTime) }
+        if let time { setModificationTime(file, time) }
         let digest = Digest.of(finished)
         try writeAtomically("\(key.key) \(digest)\n", to: stamp)
         return KernelConfiguration(file: file, digest: digest, wasCurrent: false)
     }
 
     private func run(_ make: KernelMake, target: String) async throws {
-        let result = try await runner.capture(make.command([target], inherited: inherited))
+        let result = try await runner.capture(make.command([target], environment: environment))
         guard result.status.isSuccess else {
             let report = BuildLog.report(
                 (result.errors + result.output).split(separator: "\n").map(String.init), make: make, userFiles: [:])

@@ -116,7 +116,8 @@ enum BuildLog {
 
     private static func makeErrors(in lines: [String]) -> [String] {
         lines.filter { line in
-            (line.hasPrefix("make") && line.contains("***") && !line.hasSuffix("Error 2"))
+            (line.hasPrefix("make") && line.contains("***") && !line.hasSuffix("Error 2")
+                && !line.contains("unfinished jobs"))
                 || line.hasPrefix("***") || line.contains(": not found") || line.contains("command not found")
                 || line.hasPrefix("error:") || line.hasPrefix("Error:")
         }

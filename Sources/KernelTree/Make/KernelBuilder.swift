@@ -29,7 +29,7 @@ public struct BuildResult: Sendable, Equatable {
 public struct KernelBuilder: Sendable {
     let runner: CommandRunner
     let progress: Progress
-    let inherited: [String]
+    let environment: [String: String]
 
     /// Creates a builder.
     ///
@@ -40,12 +40,12 @@ public struct KernelBuilder: Sendable {
     ) {
         self.runner = runner
         self.progress = progress
-        inherited = environment.keys.sorted()
+        self.environment = environment
     }
 
     /// The make command that `build` runs, for a dry run.
     public func command(_ make: KernelMake, targets: [String]? = nil) -> Command {
-        make.command(targets ?? make.architecture.defaultTargets, inherited: inherited)
+        make.command(targets ?? make.architecture.defaultTargets, environment: environment)
     }
 
     /// Builds a configured kernel, as far as it is not up to date.
@@ -67,9 +67,10 @@ public struct KernelBuilder: Sendable {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         var state = BuildState(output: make.output)
         if state.isRunning {
-            let removed = try UnfinishedTargets.remove(in: make.output)
+            let removed = try StaleTargets.removeUnfinished(in: make.output)
             progress(.detail("the last build of \(make.output) did not end; \(removed) last targets are made again"))
         }
+        try StaleTargets.removeOrphans(in: make)
         let total = state.isComplete ? nil : state.expectedSteps ?? Self.estimatedSteps(make.output)
         state.isRunning = true
         try state.write()
@@ -82,7 +83,7 @@ public struct KernelBuilder: Sendable {
             status = try await runner.stream(command(make, targets: targets)) { try recorder.record($0) }
         } catch {
             // make may have been killed amid a recipe: `isRunning` stays for the next build to see.
-            state.steps = recorder.stepsSoFar
+            if !state.isComplete { state.steps = recorder.stepsSoFar }
             try? state.write()
             throw error
         }
@@ -93,8 +94,8 @@ public struct KernelBuilder: Sendable {
             try state.write()
             throw failure(status, recorder.lines, make: make, log: log, userFiles: userFiles)
         }
+        if !state.isComplete { state.expectedSteps = state.steps }
         state.isComplete = true
-        state.expectedSteps = state.steps
         try state.write()
 
         let image = make.output.pushing(FilePath(make.architecture.imagePath))

@@ -30,20 +30,19 @@ public struct KernelMake: Sendable, Hashable {
         self.compiler = compiler
     }
 
-    /// The make command for some targets.
+    /// The make command for some targets, in an environment of its own.
     ///
-    /// - Parameter inherited: The names of the variables in kbuild's own environment.
-    public func command(_ targets: [String], inherited: some Sequence<String>) -> Command {
+    /// - Parameter environment: kbuild's own environment, of which little is let through.
+    public func command(_ targets: [String], environment: [String: String]) -> Command {
         let compiler = usesCcache ? "ccache \(self.compiler)" : self.compiler
-        let arguments =
-            [
-                "--directory=\(tree)", "--no-print-directory", "--jobs=\(jobs)",
-                // One compiler's messages stay together.
-                "--output-sync=target",
-                "O=\(output)",
-            ] + architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility
-            + targets
-        return Command("make", arguments, environment: environment(inherited: inherited))
+        let variables = self.environment(from: environment).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let make = [
+            "make", "--directory=\(tree)", "--no-print-directory", "--jobs=\(jobs)",
+            // One compiler's messages stay together.
+            "--output-sync=target", "O=\(output)",
+        ]
+        let settings = architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility
+        return Command("env", ["-i"] + variables + make + settings + targets)
     }
 
     /// What the kernel would take from the clock and the machine, fixed: equal inputs give equal kernels, and utsversion.h
@@ -60,10 +59,9 @@ public struct KernelMake: Sendable, Hashable {
         "XDG_RUNTIME_DIR",
     ]
 
-    private func environment(inherited: some Sequence<String>) -> [String: String?] {
-        var environment: [String: String?] = [:]
-        for name in inherited where !Self.passed.contains(name) && !(usesCcache && name.hasPrefix("CCACHE_")) {
-            environment.updateValue(nil, forKey: name)
+    private func environment(from inherited: [String: String]) -> [String: String] {
+        var environment = inherited.filter { name, _ in
+            Self.passed.contains(name) || (usesCcache && name.hasPrefix("CCACHE_"))
         }
         // The compiler's messages are read by kbuild, and the order of `ls` must not depend on the user.
         environment["LC_ALL"] = "C"

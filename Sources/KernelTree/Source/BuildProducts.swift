@@ -49,7 +49,11 @@ struct BuildProducts {
             if name.hasSuffix(".o") || name.hasSuffix(".ko") || name.hasSuffix(".so") { return true }
         case UInt8(ascii: "a"): if name.hasSuffix(".a") { return true }
         case UInt8(ascii: "d"): if name.hasSuffix(".mod") { return true }
-        case UInt8(ascii: "c"): if name.hasSuffix(".mod.c") { return true }
+        case UInt8(ascii: "c"):
+            if name.hasSuffix(".mod.c") || name.hasSuffix(".lex.c") || name.hasSuffix(".tab.c") { return true }
+        case UInt8(ascii: "h"):
+            // The one header outside of the generated folders that is made without a record.
+            if name.hasSuffix(".tab.h") || name.elementsEqual("devicetable-offsets.h".utf8) { return true }
         case UInt8(ascii: "~"): return true
         default: break
         }

@@ -55,7 +55,7 @@ extension SourceCache {
     }
 
     private func create(_ home: FilePath, from directory: FilePath, scan: TreeScan) async throws {
-        let temporary = layout.temporary.appending("directory-\(UInt32.random(in: 0 ... .max))")
+        let temporary = try freshTemporary(home.lastComponent?.string ?? "directory")
         let tree = temporary.appending(PristineKernel.treeName)
         try createFolder(tree)
         defer { try? removeAll(temporary) }

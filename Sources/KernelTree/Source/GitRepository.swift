@@ -46,7 +46,7 @@ struct GitRepository: Sendable {
             // With --quiet a missing ref says nothing; a folder that is no repository does.
             throw result.errors.isEmpty
                 ? refMissing(ref)
-                : Failure(.infrastructure, "git cannot read \(location)", details: result.errors)
+                : Failure(.infrastructure, "git cannot read \(location)", details: result.errors.trimmingNewlines)
         }
         return commit
     }
@@ -58,7 +58,7 @@ struct GitRepository: Sendable {
             Command("git", ["ls-remote", "--", location, ref, "\(ref)^{}"], environment: Self.environment))
         guard result.status.isSuccess else {
             throw Failure(
-                .infrastructure, "git cannot reach \(location)", details: result.errors,
+                .infrastructure, "git cannot reach \(location)", details: result.errors.trimmingNewlines,
                 nextStep: "check the URL and the network, or give a directory or a tar file")
         }
         guard let commit = Self.commit(named: ref, inListing: result.output) else { throw refMissing(ref) }
@@ -121,7 +121,7 @@ struct GitRepository: Sendable {
         guard result.status.isSuccess else {
             throw Failure(
                 .infrastructure, "git failed on \(location) (\(result.status))",
-                details: command.description + "\n" + result.errors)
+                details: command.description + "\n" + result.errors.trimmingNewlines)
         }
     }
 }

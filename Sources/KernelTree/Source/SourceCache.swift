@@ -83,7 +83,7 @@ public struct SourceCache: Sendable {
         if let kernel = try published(identity, at: home, source: source) { return kernel }
         return try await FileLock.withLock("source-\(identity.short)", in: layout, progress: progress) {
             if let kernel = try published(identity, at: home, source: source) { return kernel }
-            let temporary = layout.temporary.appending("source-\(identity.short)-\(UInt32.random(in: 0 ... .max))")
+            let temporary = try freshTemporary("source-\(identity.short)")
             let unpacked = temporary.appending("unpacked")
             let finished = temporary.appending("finished")
             try createFolder(unpacked)
@@ -104,6 +104,13 @@ public struct SourceCache: Sendable {
         }
     }
 
+    /// A path for a temporary folder, with what a killed run left under its name removed: the caller holds the lock.
+    func freshTemporary(_ name: String) throws -> FilePath {
+        let path = layout.temporary.appending(name)
+        try removeAll(path)
+        return path
+    }
+
     /// Writes the manifest and the scan of the tree in `home`.
     func seal(_ home: FilePath, identity: Digest) async throws {
         let tree = home.appending(PristineKernel.treeName)
@@ -121,7 +128,8 @@ public struct SourceCache: Sendable {
             let result = try await runner.capture(Self.unpackCommand(tarball, into: folder))
             guard result.status.isSuccess else {
                 throw Failure(
-                    .infrastructure, "\(tarball) cannot be unpacked (tar: \(result.status))", details: result.errors,
+                    .infrastructure, "\(tarball) cannot be unpacked (tar: \(result.status))",
+                    details: result.errors.trimmingNewlines,
                     nextStep: "fetch the file again; a kernel tree takes 1.5 GB of disk")
             }
             return try Self.top(of: folder)
