@@ -1,6 +1,7 @@
 import Artifacts
 import Commands
 import Foundation
+import FoundationXML
 import SystemPackage
 import Testing
 
@@ -408,10 +409,9 @@ struct RunTests {
     func patching() async throws {
         let applied = try await fixture.kbuild("patch", "apply")
         #expect(applied.status == .exited(0))
-        let tree = FilePath(
-            try #require(
-                try await fixture.kbuild("patch", "status", "--format", "json").output
-                    .firstMatch(of: /"tree" *: *"([^"]*)"/)?.1.replacing("\\/", with: "/") ))
+        let status = try await fixture.kbuild("patch", "status", "--format", "json")
+        let object = try JSONSerialization.jsonObject(with: Data(status.output.utf8)) as? [String: Any]
+        let tree = FilePath(try #require(object?["tree"] as? String))
         func times() throws -> [String: Int] {
             var times: [String: Int] = [:]
             for name in ["Makefile", "kernel/sys.c", "kernel/Makefile", "arch/x86/entry/syscalls/syscall_64.tbl"] {
