@@ -80,10 +80,10 @@ enum BuildLog {
                     continue
                 }
                 isInError = severity != "warning"
-                if isInError {
-                    let name = paths.treePath(String(file))
-                    found.append(Diagnostic(file: name, lines: context + [paths.shortened(line)]))
-                }
+                // A warning leaves the context to the first error of the same function.
+                guard isInError else { continue }
+                let name = paths.treePath(String(file))
+                found.append(Diagnostic(file: name, lines: context + [paths.shortened(line)]))
                 context = []
             } else if isExcerpt(line) {
                 if isInError { found[found.count - 1].lines.append(line) }
