@@ -23,7 +23,7 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "Orchestration", "Reporting", "Commands", "Diagnostics", "KernelTree", "KTAP",
+                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Commands", "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),

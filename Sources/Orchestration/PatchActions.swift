@@ -42,7 +42,7 @@ extension Pipeline {
 
     private func change(_ overlay: (PristineKernel) throws -> TreeOverlay) async throws -> [String] {
         let step = KernelStep(pipeline: self)
-        try checkFiles()
+        try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
         let overlay = try overlay(pristine)
@@ -61,7 +61,7 @@ extension Pipeline {
     /// - Throws: `Failure` (`patch`) when a patch does not apply.
     public func checkPatches() async throws -> [String] {
         let step = KernelStep(pipeline: self)
-        try checkFiles()
+        try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try step.patchSources())
@@ -75,7 +75,7 @@ extension Pipeline {
     /// - Throws: `Failure` (`infrastructure`) when the tree cannot be read.
     public func patchStatus() async throws -> PatchStatus {
         let step = KernelStep(pipeline: self)
-        try checkFiles()
+        try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
         let tree = step.workTree(pristine)
@@ -103,7 +103,7 @@ extension Pipeline {
     /// - Returns: The path of its `.config`.
     /// - Throws: `Failure` with the code of what went wrong.
     public func configureKernel() async throws -> FilePath {
-        try checkFiles()
+        try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let step = KernelStep(pipeline: self)
         return try await step.configure(try await step.patch())

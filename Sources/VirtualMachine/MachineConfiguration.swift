@@ -8,14 +8,6 @@ public enum MachineType: String, Sendable, Codable, CaseIterable {
     case pc
 }
 
-/// What executes the guest's instructions.
-public enum Accelerator: String, Sendable, Codable, CaseIterable {
-    /// The processor, through /dev/kvm.
-    case kvm
-    /// QEMU's translator.
-    case tcg
-}
-
 /// A host folder that the guest mounts over 9p.
 public struct Share: Sendable, Hashable {
     /// How the files' owners and modes are kept (QEMU's `security_model`).

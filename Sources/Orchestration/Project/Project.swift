@@ -55,22 +55,12 @@ public struct Project: Sendable, Equatable {
         case serial
     }
 
-    /// The accelerator that was asked for.
-    public enum AcceleratorChoice: String, Sendable, CaseIterable {
-        /// KVM where it really works, else TCG.
-        case auto
-        /// KVM or failure.
-        case kvm
-        /// TCG.
-        case tcg
-    }
-
     /// The virtual machine.
     public struct Machine: Sendable, Equatable {
         /// The board.
         public var type: MachineChoice
         /// The accelerator.
-        public var accelerator: AcceleratorChoice
+        public var accelerator: AcceleratorRequest
         /// Memory in MiB.
         public var memoryMegabytes: Int
         /// Virtual CPUs.

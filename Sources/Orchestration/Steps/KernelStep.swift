@@ -63,7 +63,7 @@ struct KernelStep: Sendable {
 
     /// Builds from source to image.
     func build() async throws -> BuiltKernel {
-        try pipeline.checkFiles()
+        try pipeline.checkFiles(forKernelOnly: true)
         return try await compile(try await patch())
     }
 
@@ -123,6 +123,8 @@ struct KernelStep: Sendable {
     ) async throws -> WorkTree.Synchronization {
         let cache = SourceCache(
             layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
+        // The tree shares its files with the cache's copy; nobody may have written through a link.
+        try pristine.verify()
         let change = try await cache.makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
         if change == .created { try removeAll(output(pristine)) }

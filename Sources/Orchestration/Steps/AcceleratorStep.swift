@@ -1,0 +1,22 @@
+import Diagnostics
+import SystemPackage
+import VirtualMachine
+
+extension Pipeline {
+    /// Chooses the accelerator: KVM is used only where it was seen to run a guest.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
+    func decideAccelerator() async throws -> (accelerator: Accelerator, reason: String) {
+        let requested = project.machine.accelerator
+        guard requested != .tcg else { return (.tcg, "asked for") }
+        guard let executable = tools.runner.supervisor else {
+            throw Failure(.infrastructure, "kbuild cannot find its own executable to probe KVM with")
+        }
+        let probe = AcceleratorProbe(
+            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, executable: executable)
+        let decision = try await probe.decide(
+            requested: requested, qemu: try tools.runner.locate("qemu-system-x86_64"))
+        if let note = decision.note { tools.progress(.note(note)) }
+        return (decision.accelerator, decision.note ?? "KVM works")
+    }
+}
