@@ -86,8 +86,8 @@ let package = Package(
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
-        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["Commands", "Orchestration", "Reporting"]),
+        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts"]),
+        .testTarget(name: "IntegrationTests", dependencies: ["Artifacts", "Commands", "Diagnostics"]),
     ],
     swiftLanguageModes: [.v6]
 )

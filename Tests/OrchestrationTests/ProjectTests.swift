@@ -1,3 +1,4 @@
+import Artifacts
 import Diagnostics
 import SystemPackage
 import Testing
@@ -193,6 +194,14 @@ struct ProjectTests {
         let failure = #expect(throws: Failure.self) { try Project.locate(nil, from: "/nonexistent/folder") }
         #expect(failure?.code == .usage)
         #expect(failure?.nextStep?.contains("--project") == true)
+    }
+
+    @Test("docs/reference/project-file.md has a row for every key, and none for another")
+    func reference() throws {
+        let file = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+            .pushing("docs/reference/project-file.md")
+        let rows = try readText(file).split(separator: "\n").map(String.init).filter { $0.hasPrefix("| `") }
+        #expect(rows == Schema.reference(), "the table should read:\n\(Schema.reference().joined(separator: "\n"))")
     }
 
     @Test("times and sizes", arguments: [("90", 90), ("90s", 90), ("5m", 300), ("2h", 7200)])

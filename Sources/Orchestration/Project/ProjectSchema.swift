@@ -207,3 +207,23 @@ public func closestMatch(to word: String, among candidates: [String]) -> String?
     guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else { return nil }
     return best.0
 }
+
+extension Schema {
+    /// Every key as a row of the reference's table: its path, what it may hold, what it means.
+    static func reference(_ keys: [Key] = base, under prefix: String = "") -> [String] {
+        keys.flatMap { key -> [String] in
+            let path = prefix + key.name
+            let row = "| `\(path)` | \(key.schema.expectation) | \(key.meaning) |"
+            return [row] + nested(key.schema, under: path)
+        }
+    }
+
+    private static func nested(_ schema: Schema, under path: String) -> [String] {
+        switch schema {
+        case .map(let keys): reference(keys, under: path + ".")
+        case .list(.map(let keys)): reference(keys, under: path + "[].")
+        case .either(_, let map): nested(map, under: path)
+        default: []
+        }
+    }
+}
