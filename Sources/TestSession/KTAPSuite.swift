@@ -8,10 +8,13 @@ enum KTAPSuite {
     static func tests(in output: [UInt8], program: String) -> (tests: [TestOutcome], problems: [String]) {
         var parser = KTAPParser()
         parser.consume(output)
-        let report = parser.finish()
+        let document = parser.finish()
         var tests: [TestOutcome] = []
-        for (index, result) in report.results.enumerated() {
+        for (index, result) in document.results.enumerated() {
             add(result, path: program, position: index + 1, to: &tests)
+        }
+        if let reason = document.skipReason, document.results.isEmpty {
+            tests = [TestOutcome(id: program, name: program, status: .skipped, reason: reason)]
         }
         // Two results may have one description; a report needs names that tell them apart.
         var seen: [String: Int] = [:]
@@ -20,30 +23,28 @@ enum KTAPSuite {
             seen[tests[index].id] = count
             if count > 1 { tests[index].id += " #\(count)" }
         }
-        return (tests, report.problems)
+        return (tests, document.problems.filter(\.isError).map(\.description))
     }
 
     private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestOutcome]) {
-        let name = result.description.isEmpty ? "\(result.number ?? position)" : result.description
+        let name = result.name.isEmpty ? "\(result.number ?? position)" : result.name
         let path = "\(path)/\(name)"
-        let childFails = result.children.contains { $0.status == .failed || $0.status == .timedOut }
+        let childFails = result.children.contains(where: \.status.isFailure)
         for (index, child) in result.children.enumerated() { add(child, path: path, position: index + 1, to: &tests) }
         // A parent is a test of its own only when it fails for a reason that no child shows.
-        guard result.children.isEmpty || result.status == .timedOut || (result.status == .failed && !childFails) else {
-            return
-        }
+        guard result.children.isEmpty || result.status.isFailure && !childFails else { return }
         let status: TestOutcome.Status =
             switch result.status {
-            case .passed: .passed
-            case .failed: .failed
+            case .passed, .expectedFailure: .passed
+            case .failed, .error: .failed
             case .skipped: .skipped
             case .timedOut: .timedOut
             }
         var test = TestOutcome(id: path, name: name, status: status)
-        test.reason = result.reason.isEmpty ? nil : result.reason
-        test.output = result.diagnostics
+        test.reason = result.reason
+        test.output = result.diagnostics + result.yaml
         if status == .failed {
-            let text = ([result.isOK ? "ok" : "not ok"] + [result.reason].filter { !$0.isEmpty } + result.diagnostics)
+            let text = [result.isOK ? "ok" : "not ok"] + [result.reason].compactMap { $0 } + test.output
             test.issues = [.init(message: text.joined(separator: "\n"), file: nil, line: nil, isKnown: false)]
         }
         tests.append(test)

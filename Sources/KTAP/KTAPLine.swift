@@ -1,0 +1,219 @@
+/// A line, taken apart: how far it is indented, and what it is.
+struct KTAPLine {
+    struct Result {
+        var isOK: Bool
+        /// nil without a number, and for a number too large to be one.
+        var number: Int?
+        var hasNumber: Bool
+        var name: ArraySlice<UInt8>
+        var hasEscapes: Bool
+        /// The text after `#`, trimmed; nil without one.
+        var remark: ArraySlice<UInt8>?
+    }
+
+    enum Content {
+        case version(KTAPDocument.Version)
+        case plan(Int, skipReason: ArraySlice<UInt8>?)
+        case result(Result)
+        case bailOut(ArraySlice<UInt8>)
+        case subtest(ArraySlice<UInt8>)
+        case yamlStart
+        case yamlEnd
+        case other
+    }
+
+    /// Columns before the content; a leading `# ` (how kselftest embeds a test's own TAP) counts as two.
+    var column: Int
+    /// The column of the last leading `# `, nil without one.
+    var commentColumn: Int?
+    /// The text without its leading blanks and `# `.
+    var content: ArraySlice<UInt8>
+    /// The text of a diagnostic: after the `# ` of a comment, else the line as it is.
+    var diagnostic: ArraySlice<UInt8>
+    var kind: Content
+
+    /// Takes a line apart, without its newline and its prefix.
+    init(_ line: ArraySlice<UInt8>) {
+        var index = line.startIndex
+        var column = 0
+        commentColumn = nil
+        diagnostic = line
+        scan: while index < line.endIndex {
+            switch line[index] {
+            case space: column += 1
+            case tab: column += 8
+            case hash where index + 1 == line.endIndex || line[index + 1] == space:
+                commentColumn = column
+                column += 2
+                index += index + 1 == line.endIndex ? 0 : 1
+                diagnostic = line[(index + 1)...]
+            default: break scan
+            }
+            index += 1
+        }
+        self.column = column
+        content = line[index...].trimmingEnd()
+        diagnostic = diagnostic.trimmingEnd()
+        kind = Self.classify(content)
+        if case .subtest = kind, commentColumn == nil { kind = .other }
+    }
+
+    private static func classify(_ text: ArraySlice<UInt8>) -> Content {
+        // Most lines of a console end here: only six letters and marks can begin a line with a meaning.
+        switch text.first {
+        case UInt8(ascii: "o"), UInt8(ascii: "n"): return result(text).map(Content.result) ?? .other
+        case UInt8(ascii: "K"), UInt8(ascii: "T"):
+            guard let (start, version) = versionSuffix(of: text), start == text.startIndex else { return .other }
+            return .version(version)
+        case UInt8(ascii: "1"): return plan(text)
+        case UInt8(ascii: "B"):
+            guard let reason = text.after("Bail out!") else { return .other }
+            return .bailOut(reason.trimmingStart())
+        case UInt8(ascii: "S"):
+            guard let name = text.after("Subtest: ") else { return .other }
+            return .subtest(name)
+        case UInt8(ascii: "-"): return text.elementsEqual("---".utf8) ? .yamlStart : .other
+        case UInt8(ascii: "."): return text.elementsEqual("...".utf8) ? .yamlEnd : .other
+        default: return .other
+        }
+    }
+
+    /// The version line that `text` ends with, and where it starts. What precedes it is a prefix.
+    static func versionSuffix(of text: ArraySlice<UInt8>) -> (start: Int, version: KTAPDocument.Version)? {
+        let text = text.trimmingEnd()
+        let digits = text.suffix(where: isDigit)
+        guard (1...3).contains(digits.count), let number = decimal(digits),
+            let before = text[..<digits.startIndex].before("TAP version ")
+        else { return nil }
+        if before.last == UInt8(ascii: "K") { return (before.endIndex - 1, .ktap(number)) }
+        return (before.endIndex, .tap(number))
+    }
+
+    /// `1..N`, with `# SKIP reason` after it for a stream that skips everything.
+    private static func plan(_ text: ArraySlice<UInt8>) -> Content {
+        guard let rest = text.after("1..") else { return .other }
+        let digits = rest.prefix { isDigit($0) }
+        let tail = rest[digits.endIndex...].trimmingStart()
+        guard !digits.isEmpty else { return .other }
+        // A plan that no stream can keep is a plan nonetheless: it shows as results that are missing.
+        let count = decimal(digits) ?? Int(Int32.max)
+        if tail.isEmpty { return .plan(count, skipReason: nil) }
+        guard tail.first == hash else { return .other }
+        let remark = tail.dropFirst().trimmingStart()
+        guard let (directive, reason) = directive(of: remark), directive == .skip else {
+            return .plan(count, skipReason: nil)
+        }
+        return .plan(count, skipReason: count == 0 ? reason : nil)
+    }
+
+    private static func result(_ text: ArraySlice<UInt8>) -> Result? {
+        var isOK = true
+        var rest = text
+        if let after = text.after("not "), let after = after.trimmingStart().after("ok") {
+            isOK = false
+            rest = after
+        } else if let after = text.after("ok") {
+            rest = after
+        } else {
+            return nil
+        }
+        guard rest.first.map({ $0 == space || $0 == tab }) ?? true else { return nil }
+        rest = rest.trimmingStart()
+        let digits = rest.prefix { isDigit($0) }
+        var hasNumber = false
+        if !digits.isEmpty, digits.endIndex == rest.endIndex || [space, tab, hash].contains(rest[digits.endIndex]) {
+            hasNumber = true
+            rest = rest[digits.endIndex...].trimmingStart()
+        }
+        if rest.first == UInt8(ascii: "-"), rest.count == 1 || rest[rest.startIndex + 1] == space {
+            rest = rest.dropFirst().trimmingStart()
+        }
+        // The directive starts at the first `#` that follows a blank and is not escaped (TAP 14).
+        var hasEscapes = false
+        var previous = space
+        var index = rest.startIndex
+        while index < rest.endIndex {
+            let byte = rest[index]
+            if byte == hash, previous == space || previous == tab { break }
+            if byte == backslash, index + 1 < rest.endIndex, rest[index + 1] == hash || rest[index + 1] == backslash {
+                hasEscapes = true
+                index += 1
+            }
+            previous = byte
+            index += 1
+        }
+        let remark = index < rest.endIndex ? rest[(index + 1)...].trimmingStart() : nil
+        return Result(
+            isOK: isOK, number: hasNumber ? decimal(digits) : nil, hasNumber: hasNumber,
+            name: rest[..<min(index, rest.endIndex)].trimmingEnd(), hasEscapes: hasEscapes, remark: remark)
+    }
+
+    /// The directive that a remark begins with, and what follows it. TAP writes SKIP and TODO in any case, and
+    /// `skipped`; the words that the kernel added are taken in capitals only, as prose uses them too.
+    static func directive(of remark: ArraySlice<UInt8>) -> (KTAPResult.Directive, ArraySlice<UInt8>)? {
+        let word = remark.prefix { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
+        guard (4...8).contains(word.count) else { return nil }
+        let rest = remark[word.endIndex...]
+        guard rest.first.map({ $0 == space || $0 == tab || $0 == UInt8(ascii: ":") }) ?? true else { return nil }
+        let text = String(decoding: word, as: UTF8.self)
+        let found: KTAPResult.Directive?
+        switch text.lowercased() {
+        case "skip", "skipped", "skipping": found = .skip
+        case "todo": found = .todo
+        default: found = KTAPResult.Directive(rawValue: text)
+        }
+        guard let found else { return nil }
+        let reason = rest.first == UInt8(ascii: ":") ? rest.dropFirst() : rest
+        return (found, reason.trimmingStart())
+    }
+
+    /// Whether a line with this text would mean more than a diagnostic.
+    static func isStructural(_ text: String) -> Bool {
+        switch KTAPLine(Array(text.utf8)[...]).kind {
+        case .other: text.hasPrefix("Subtest: ")
+        default: true
+        }
+    }
+}
+
+let space = UInt8(ascii: " ")
+let tab = UInt8(ascii: "\t")
+let hash = UInt8(ascii: "#")
+let backslash = UInt8(ascii: "\\")
+
+func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
+
+/// The number that at most nine digits stand for; nil for more, and for none.
+func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
+    guard (1...9).contains(digits.count) else { return nil }
+    return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+}
+
+extension ArraySlice<UInt8> {
+    func trimmingStart() -> ArraySlice<UInt8> { drop { $0 == space || $0 == tab } }
+
+    func trimmingEnd() -> ArraySlice<UInt8> {
+        var slice = self
+        while let last = slice.last, last == space || last == tab { slice.removeLast() }
+        return slice
+    }
+
+    /// What follows `prefix`, if the slice starts with it.
+    func after(_ prefix: StaticString) -> ArraySlice<UInt8>? {
+        prefix.withUTF8Buffer { starts(with: $0) ? self[(startIndex + $0.count)...] : nil }
+    }
+
+    /// What precedes `suffix`, if the slice ends with it.
+    func before(_ suffix: StaticString) -> ArraySlice<UInt8>? {
+        suffix.withUTF8Buffer { bytes in
+            count >= bytes.count && self.suffix(bytes.count).elementsEqual(bytes) ? dropLast(bytes.count) : nil
+        }
+    }
+
+    /// The longest end of which every byte holds.
+    func suffix(where holds: (UInt8) -> Bool) -> ArraySlice<UInt8> {
+        var start = endIndex
+        while start > startIndex, holds(self[start - 1]) { start -= 1 }
+        return self[start...]
+    }
+}

@@ -1,0 +1,93 @@
+/// What stands before the text of every line of a log: printk's level, time stamp and caller, or what another tool
+/// (journald, a CI system) put there.
+struct LinePrefix {
+    /// What precedes printk's own prefix, measured on a version line; each later line is compared with its shape, so
+    /// that one without it is not cut.
+    private var foreign: [UInt8] = []
+
+    /// The longest foreign prefix that is believed to be one.
+    private static let longest = 256
+
+    /// The line without its prefix.
+    mutating func strip(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let whole = line
+        var line = line
+        if !foreign.isEmpty, line.count >= foreign.count, zip(line, foreign).allSatisfy(Self.isAlike) {
+            line = line.dropFirst(foreign.count)
+        }
+        let text = line.dropFirst(Self.printkLength(line))
+        guard let (start, _) = KTAPLine.versionSuffix(of: text), start > text.startIndex else { return text }
+        // Blanks and `# ` are nesting, and a comment that quotes a version line is a comment.
+        let lead = text[..<start].trimmingStart()
+        if lead.isEmpty || lead.first == hash { return text }
+        let before = whole[..<start]
+        guard before.count <= Self.longest else { return text }
+        foreign = Array(before)
+        for index in before.indices where Self.printkLength(before[index...]) == before.endIndex - index {
+            foreign = Array(before[..<index])
+            break
+        }
+        return text[start...]
+    }
+
+    /// Digits and blanks stand for each other and letters for letters, as in a date; the rest must be equal.
+    private static func isAlike(_ a: UInt8, _ b: UInt8) -> Bool {
+        func shape(_ byte: UInt8) -> UInt8 {
+            if isDigit(byte) || byte == space { return space }
+            let lower = byte | 0x20
+            return lower >= UInt8(ascii: "a") && lower <= UInt8(ascii: "z") ? UInt8(ascii: "a") : byte
+        }
+        return a == b || shape(a) == shape(b)
+    }
+
+    /// The length of printk's prefix: `<6>`, `[    1.234567]`, `[   T12]` (CONFIG_PRINTK_CALLER: T a task, C a CPU),
+    /// each optional, in this order, and one blank after the brackets. Widths may vary from line to line.
+    static func printkLength(_ line: ArraySlice<UInt8>) -> Int {
+        var index = line.startIndex
+        func at(_ position: Int) -> UInt8? { position < line.endIndex ? line[position] : nil }
+        func digits(from position: Int) -> Int {
+            var end = position
+            while let byte = at(end), isDigit(byte) { end += 1 }
+            return end
+        }
+        if at(index) == UInt8(ascii: "<") {
+            let end = digits(from: index + 1)
+            if end > index + 1, end <= index + 4, at(end) == UInt8(ascii: ">") { index = end + 1 }
+        }
+        var hasBrackets = false
+        if let end = bracket(
+            at: index,
+            { start in
+                let point = digits(from: start)
+                guard point > start, at(point) == UInt8(ascii: ".") else { return nil }
+                let end = digits(from: point + 1)
+                return end > point + 1 ? end : nil
+            })
+        {
+            index = end
+            hasBrackets = true
+        }
+        if let end = bracket(
+            at: index,
+            { start in
+                guard at(start) == UInt8(ascii: "T") || at(start) == UInt8(ascii: "C") else { return nil }
+                let end = digits(from: start + 1)
+                return end > start + 1 ? end : nil
+            })
+        {
+            index = end
+            hasBrackets = true
+        }
+        if hasBrackets, at(index) == space { index += 1 }
+        return index - line.startIndex
+
+        /// The end of `[`, blanks, what `body` accepts, `]`.
+        func bracket(at start: Int, _ body: (Int) -> Int?) -> Int? {
+            guard at(start) == UInt8(ascii: "[") else { return nil }
+            var position = start + 1
+            while at(position) == space { position += 1 }
+            guard let end = body(position), at(end) == UInt8(ascii: "]") else { return nil }
+            return end + 1
+        }
+    }
+}
