@@ -112,11 +112,8 @@ public struct Pipeline: Sendable {
             .map { .init(name: $0.name, number: $0.number) }
         report.artifacts.buildLog = kernelStep.buildLog.string
 
-        async let programsTask = programs(numbers: try kernelStep.numbers(of: patched.overlay), filter: filter)
-        async let rootTask = rootFilesystem(accelerator: accelerator.accelerator)
-        let kernel = try await kernelStep.compile(patched)
-        let root = try await rootTask
-        let programs = try await programsTask
+        let (kernel, root, programs) = try await build(
+            kernelStep, patched, accelerator: accelerator.accelerator, filter: filter)
 
         let plan = SessionPlan(programs: programs.map(\.planned))
         let share = try layOut(programs, plan: plan, in: folder)
@@ -140,6 +137,36 @@ public struct Pipeline: Sendable {
         }
         report.kernel?.release = result.outcome.release
         SessionReport.add(result, to: &report)
+    }
+
+    /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for
+    /// a kernel to learn that a test does not compile.
+    private func build(
+        _ kernelStep: KernelStep, _ patched: PatchedKernel, accelerator: Accelerator, filter: String?
+    ) async throws -> (BuiltKernel, ReadyRootFilesystem, [ReadyProgram]) {
+        enum Part: Sendable {
+            case kernel(BuiltKernel)
+            case root(ReadyRootFilesystem)
+            case programs([ReadyProgram])
+        }
+        let numbers = try kernelStep.numbers(of: patched.overlay)
+        return try await withThrowingTaskGroup(of: Part.self) { group in
+            group.addTask { .kernel(try await kernelStep.compile(patched)) }
+            group.addTask { .root(try await rootFilesystem(accelerator: accelerator)) }
+            group.addTask { .programs(try await programs(numbers: numbers, filter: filter)) }
+            var parts: (kernel: BuiltKernel?, root: ReadyRootFilesystem?, programs: [ReadyProgram]?)
+            for try await part in group {
+                switch part {
+                case .kernel(let kernel): parts.kernel = kernel
+                case .root(let root): parts.root = root
+                case .programs(let programs): parts.programs = programs
+                }
+            }
+            guard let kernel = parts.kernel, let root = parts.root, let programs = parts.programs else {
+                throw Failure(.infrastructure, "a step ended without a result")
+            }
+            return (kernel, root, programs)
+        }
     }
 
     private static func format(_ seconds: Double) -> String {

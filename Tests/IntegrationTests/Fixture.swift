@@ -27,10 +27,23 @@ struct Fixture {
         project = layout.root.appending("integration").appending("project")
         try createFolder(project)
         for name in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml"] { try restore(name) }
-        // The suites depend on SyscallTesting by a relative path; the copies leave that place alone.
-        for name in ["Package.swift", "Sources/SyscallTesting", "Sources/CSyscall", "Tests/GuestTests", "Tests/programs"] {
+        for name in ["Sources/SyscallTesting", "Sources/CSyscall", "Tests/GuestTests", "Tests/programs"] {
             try restore(name)
         }
+        // The suites depend on SyscallTesting by a relative path; of the package there they need that library alone.
+        let manifest = """
+            // swift-tools-version: 6.2
+            import PackageDescription
+
+            let package = Package(
+                name: "kbuild",
+                products: [.library(name: "SyscallTesting", targets: ["SyscallTesting"])],
+                targets: [.target(name: "SyscallTesting", dependencies: ["CSyscall"]), .target(name: "CSyscall")],
+                swiftLanguageModes: [.v6]
+            )
+
+            """
+        if (try? readText(project.appending("Package.swift"))) != manifest { try write("Package.swift", manifest) }
     }
 
     /// Puts a file or folder back to what the repository has, touching only what differs.

@@ -150,7 +150,9 @@ indirect enum Schema: Sendable {
                 }
             }
         case (_, .scalar(let scalar)) where accepts(scalar): break
-        default: report(node, "\(path.isEmpty ? "the file" : path) must be \(expectation)")
+        default:
+            let found = node.scalar.map { ", not \($0.string.isEmpty ? "empty" : $0.string)" } ?? ""
+            report(node, "\(path.isEmpty ? "the file" : path) must be \(expectation)\(found)")
         }
     }
 
