@@ -4,15 +4,16 @@ public enum JUnitReport {
     /// Renders a report.
     public static func render(_ report: RunReport) -> String {
         var lines = ["<?xml version=\"1.0\" encoding=\"UTF-8\"?>"]
-        var suites = report.suites.map { suite in (suite.name, cases(of: suite), output(of: suite)) }
-        if !report.troubles.isEmpty || !report.crashes.isEmpty {
-            suites.append(("kbuild", runCases(report), nil))
-        }
+        var names = Names()
+        var suites = report.suites.map { suite in (suite.name, cases(of: suite, &names), output(of: suite)) }
+        let isExplained = suites.contains { $0.1.contains { $0.kind == .failure || $0.kind == .error } }
+        let run = runCases(report, isExplained: isExplained, &names)
+        if !run.isEmpty { suites.append(("kbuild", run, nil)) }
         let all = suites.flatMap(\.1)
         lines.append(
             "<testsuites name=\"kbuild\" \(counts(all)) time=\"\(time(report.seconds))\">")
         for (name, cases, output) in suites {
-            let seconds = cases.reduce(0) { $0 + $1.seconds }
+            let seconds = cases.reduce(0) { $0 + ($1.seconds.isFinite ? max(0, $1.seconds) : 0) }
             lines.append(
                 "  <testsuite name=\"\(escaped(name))\" \(counts(cases)) time=\"\(time(seconds))\" "
                     + "timestamp=\"\(escaped(report.startedAt))\">")
@@ -32,21 +33,35 @@ public enum JUnitReport {
         var lines: [String]
     }
 
-    private static func cases(of suite: RunReport.Suite) -> [Case] {
-        var seen: [String: Int] = [:]
-        var cases = suite.tests.map { test -> Case in
-            // GitLab drops a test case whose class and name another has.
-            seen[test.id, default: 0] += 1
-            let repetition = seen[test.id].map { $0 > 1 ? " #\($0)" : "" } ?? ""
+    /// The names given so far. GitLab drops a test case whose class and name another has.
+    private struct Names {
+        private var taken: Set<[String]> = []
+
+        /// The attributes for a class and a name; the name has a number when it was taken.
+        mutating func attributes(_ type: String, _ name: String) -> String {
+            var unique = name
+            var count = 1
+            // What an XML parser gives back counts, so that texts that differ in forbidden characters clash here.
+            while !taken.insert([escaped(type), escaped(unique)]).inserted {
+                count += 1
+                unique = "\(name) #\(count)"
+            }
+            return "classname=\"\(escaped(type))\" name=\"\(escaped(unique))\""
+        }
+    }
+
+    private static func cases(of suite: RunReport.Suite, _ names: inout Names) -> [Case] {
+        var cases: [Case] = []
+        for test in suite.tests {
             let kind: Kind =
                 switch test.status {
                 case .passed: .passed
-                case .failed: .failure
+                case .failed, .flaky: .failure
                 case .skipped: .skipped
                 case .crashed, .timedOut, .notReported: .error
                 }
             let place = test.issues.first { !$0.isKnown && $0.file != nil }
-            var attributes = "classname=\"\(escaped(suite.name))\" name=\"\(escaped(test.id + repetition))\""
+            var attributes = names.attributes(suite.name, test.id)
             attributes += " time=\"\(time(test.seconds ?? 0))\""
             if let file = place?.file { attributes += " file=\"\(escaped(file))\"" }
             if let line = place?.line { attributes += " line=\"\(line)\"" }
@@ -55,14 +70,15 @@ public enum JUnitReport {
             }
             let message = issues.first ?? test.reason ?? test.status.rawValue
             let text = (issues.isEmpty ? [message] : issues).joined(separator: "\n")
-            return Case(
-                kind: kind, seconds: test.seconds ?? 0,
-                lines: render(
-                    kind, attributes: attributes, type: test.status.rawValue, message: message, text: text,
-                    output: test.kernelLog + test.output))
+            cases.append(
+                Case(
+                    kind: kind, seconds: test.seconds ?? 0,
+                    lines: render(
+                        kind, attributes: attributes, type: test.status.rawValue, message: message, text: text,
+                        output: test.kernelLog + test.output)))
         }
         for (index, problem) in suite.problems.enumerated() {
-            let attributes = "classname=\"\(escaped(suite.name))\" name=\"problem \(index + 1)\" time=\"0.000\""
+            let attributes = names.attributes(suite.name, "problem \(index + 1)") + " time=\"0.000\""
             cases.append(
                 Case(
                     kind: .error, seconds: 0,
@@ -72,16 +88,24 @@ public enum JUnitReport {
         return cases
     }
 
-    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed.
-    private static func runCases(_ report: RunReport) -> [Case] {
-        let crashes = report.crashes.map { (name: $0.title, text: $0.lines.joined(separator: "\n")) }
-        let troubles = report.troubles.map { (name: $0.message, text: $0.failure.description) }
-        return (crashes + troubles).enumerated().map { index, item in
-            let attributes = "classname=\"kbuild\" name=\"\(escaped("run \(index + 1): \(item.name)"))\" time=\"0.000\""
+    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed. A splat that
+    /// the project only warns of passes, with its text.
+    private static func runCases(_ report: RunReport, isExplained: Bool, _ names: inout Names) -> [Case] {
+        var items = report.crashes.map { crash -> (kind: Kind, name: String, text: String) in
+            let kind: Kind = crash.isFatal || report.splatsFail ? .error : .passed
+            return (kind, crash.title, crash.lines.joined(separator: "\n"))
+        }
+        items += report.troubles.map { (.error, $0.message, $0.failure.description) }
+        if report.exitCode != 0, !isExplained, !items.contains(where: { $0.kind == .error }) {
+            items.append((.error, report.verdict, "no test passed"))
+        }
+        return items.enumerated().map { index, item in
+            let attributes = names.attributes("kbuild", "run \(index + 1): \(item.name)") + " time=\"0.000\""
             return Case(
-                kind: .error, seconds: 0,
+                kind: item.kind, seconds: 0,
                 lines: render(
-                    .error, attributes: attributes, type: "run", message: item.name, text: item.text, output: []))
+                    item.kind, attributes: attributes, type: "run", message: item.name, text: item.text,
+                    output: item.kind == .passed ? [item.text] : []))
         }
     }
 
@@ -114,11 +138,7 @@ public enum JUnitReport {
             + "skipped=\"\(count(.skipped))\""
     }
 
-    private static func time(_ seconds: Double) -> String {
-        let thousandths = Int((max(0, seconds) * 1000).rounded())
-        let fraction = String(thousandths % 1000)
-        return "\(thousandths / 1000).\(String(repeating: "0", count: 3 - fraction.count))\(fraction)"
-    }
+    private static func time(_ seconds: Double) -> String { Text.milliseconds(seconds) }
 
     /// Text for XML 1.0: markup escaped, and the characters that it cannot hold replaced (section 2.2, Char).
     static func escaped(_ text: String) -> String {

@@ -20,6 +20,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         case timedOut
         /// It was planned and never heard of.
         case notReported
+        /// It failed, and passed when it was tried again. Not a pass: what fails now and then is broken.
+        case flaky
 
         /// Whether it stands in the way of a pass.
         public var isFailure: Bool { self != .passed && self != .skipped }
@@ -33,12 +35,15 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var version: String
         /// What `uname -r` says in the guest.
         public var release: String?
+        /// The digest of all that it was built from: equal for equal kernels.
+        public var identity: String?
 
         /// Creates a kernel.
-        public init(source: String, version: String, release: String? = nil) {
+        public init(source: String, version: String, release: String? = nil, identity: String? = nil) {
             self.source = source
             self.version = version
             self.release = release
+            self.identity = identity
         }
     }
 
@@ -58,11 +63,13 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var rootfs: String
         /// virtio or serial.
         public var results: String
+        /// QEMU's version.
+        public var qemuVersion: String?
 
         /// Creates a machine.
         public init(
             type: String, accelerator: String, acceleratorReason: String, memoryMegabytes: Int, cpus: Int,
-            rootfs: String, results: String
+            rootfs: String, results: String, qemuVersion: String? = nil
         ) {
             self.type = type
             self.accelerator = accelerator
@@ -71,6 +78,7 @@ public struct RunReport: Codable, Sendable, Equatable {
             self.cpus = cpus
             self.rootfs = rootfs
             self.results = results
+            self.qemuVersion = qemuVersion
         }
     }
 
@@ -313,8 +321,9 @@ extension RunReport {
 
     /// Works out the exit code and the verdict from the rest of the report.
     ///
-    /// The first that applies decides: a crash of the guest, a limit, trouble with the run itself, a failed test, and
-    /// last whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
+    /// The first that applies decides: an interruption, a crash of the guest, a limit, trouble with the run itself, a
+    /// test that crashed or ran into its limit, a suite that holds no test, a failed, flaky or unreported test, and last
+    /// whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
     public mutating func judge() {
         let code = judgement
         exitCode = code.rawValue
@@ -341,6 +350,8 @@ extension RunReport {
         if let code = codes.first(where: { $0 != .success }) { return code }
         if tests.contains(where: { $0.status == .crashed }) { return .guestCrash }
         if tests.contains(where: { $0.status == .timedOut }) { return .timeout }
+        // An empty bundle beside suites that passed is a bundle that did not run.
+        if suites.contains(where: { $0.tests.isEmpty && $0.problems.isEmpty }) { return .infrastructure }
         if tests.contains(where: \.status.isFailure) || suites.contains(where: { !$0.problems.isEmpty }) {
             return .testFailure
         }

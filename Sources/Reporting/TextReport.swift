@@ -4,57 +4,111 @@ import Diagnostics
 public struct TextReport: Sendable {
     /// Whether to use the terminal's colours (ECMA-48 SGR).
     public var usesColor: Bool
+    /// The width in columns that lines are broken to; nil leaves them whole.
+    public var width: Int?
 
     /// The most kernel log lines shown of one test, and of one crash.
     static let mostLogLines = 30
 
+    /// The most characters shown of one line; the JSON report has it whole.
+    static let longestLine = 2000
+    /// The narrowest width that is honoured: what is narrower cannot be read.
+    static let narrowest = 20
+
     /// Creates a renderer.
-    public init(usesColor: Bool = false) {
+    public init(usesColor: Bool = false, width: Int? = nil) {
         self.usesColor = usesColor
+        self.width = width.map { max($0, Self.narrowest) }
+    }
+
+    /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
+    public func liveLine(for test: RunReport.Test) -> String {
+        let (word, paint) = Self.word(for: test.status)
+        var text = test.id
+        if let seconds = test.seconds { text += " (\(Self.format(seconds)))" }
+        if test.status != .passed {
+            let first = test.issues.first { !$0.isKnown }?.message ?? test.reason
+            if let line = first?.split(whereSeparator: \.isNewline).first { text += ": \(line)" }
+        }
+        text = Text.printable(text)
+        let room = (width ?? .max) - word.count - 1
+        if text.count > room { text = text.prefix(max(0, room - 1)) + "…" }
+        return painted(word, paint) + " " + text
+    }
+
+    private enum Paint: String {
+        case red = "31"
+        case green = "32"
+        case yellow = "33"
+    }
+
+    private static func word(for status: RunReport.Status) -> (String, Paint) {
+        switch status {
+        case .passed: ("ok", .green)
+        case .failed: ("FAIL", .red)
+        case .skipped: ("skip", .yellow)
+        case .crashed: ("CRASH", .red)
+        case .timedOut: ("TIMEOUT", .red)
+        case .notReported: ("NO RESULT", .red)
+        case .flaky: ("FLAKY", .red)
+        }
     }
 
     /// Renders a report, without a newline at its end.
     public func render(_ report: RunReport) -> String {
         var lines: [String] = []
         for suite in report.suites {
-            for test in suite.tests where test.status.isFailure { lines += describe(test, in: suite) }
-            for problem in suite.problems { lines.append(red("FAIL ") + "\(suite.name): \(problem)") }
-            if !suite.problems.isEmpty || suite.kind != "swift-testing" && suite.tests.contains(where: \.status.isFailure) {
-                lines += suite.output.suffix(Self.mostLogLines).map { "     | \($0)" }
+            for test in suite.tests where test.status.isFailure { lines += describe(test) }
+            for problem in suite.problems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
+            let hasFailure = suite.tests.contains(where: \.status.isFailure)
+            if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
+                lines += suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") }
             }
         }
         for crash in report.crashes {
             let running = crash.test.map { " (while \($0) ran)" } ?? ""
-            lines.append(red("CRASH ") + crash.title + running)
-            lines += crash.lines.prefix(Self.mostLogLines).map { "     | \($0)" }
+            lines += entry("CRASH", .red, crash.title + running)
+            lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
             if crash.lines.count > Self.mostLogLines {
-                lines.append("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
+                lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
             }
         }
-        for trouble in report.troubles { lines += trouble.failure.description.split(separator: "\n").map(String.init) }
+        for trouble in report.troubles {
+            lines += trouble.failure.description.split(whereSeparator: \.isNewline).flatMap { body(String($0)) }
+        }
         if !lines.isEmpty { lines.append("") }
         lines += summary(report)
         return lines.joined(separator: "\n")
     }
 
-    private func describe(_ test: RunReport.Test, in suite: RunReport.Suite) -> [String] {
-        let word =
-            switch test.status {
-            case .crashed: "CRASH"
-            case .timedOut: "TIMEOUT"
-            case .notReported: "NO RESULT"
-            default: "FAIL"
-            }
+    /// A word in colour and a text, broken to the width.
+    private func entry(_ word: String, _ paint: Paint, _ text: String) -> [String] {
+        var lines = body("\(word) \(text)")
+        if let first = lines.first { lines[0] = painted(word, paint) + first.dropFirst(word.count) }
+        return lines
+    }
+
+    /// A line of text that a terminal cannot take for orders, broken to the width.
+    private func body(_ line: String) -> [String] {
+        let cut = line.count > Self.longestLine ? line.prefix(Self.longestLine) + "…" : line
+        return Text.wrapped(Text.printable(cut), width: width)
+    }
+
+    private func describe(_ test: RunReport.Test) -> [String] {
+        let (word, paint) = Self.word(for: test.status)
         let name = test.name == test.id ? "" : " \"\(test.name)\""
-        var lines = [red(word) + " \(test.id)\(name)"]
-        if let reason = test.reason { lines.append("     \(reason)") }
+        var lines = entry(word, paint, test.id + name)
+        if let reason = test.reason { lines += body("     \(reason)") }
         for issue in test.issues where !issue.isKnown {
-            if let file = issue.file { lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")") }
-            lines += issue.message.split(separator: "\n").map { "       \($0)" }
+            // A path stays whole, so that it can be copied and clicked.
+            if let file = issue.file {
+                lines.append(Text.printable("     \(file)\(issue.line.map { ":\($0)" } ?? "")"))
+            }
+            lines += issue.message.split(whereSeparator: \.isNewline).flatMap { body("       \($0)") }
         }
         if !test.kernelLog.isEmpty {
-            lines.append("     the kernel, meanwhile:")
-            lines += test.kernelLog.prefix(Self.mostLogLines).map { "     | \($0)" }
+            lines += body("     the kernel, meanwhile:")
+            lines += test.kernelLog.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
         }
         return lines
     }
@@ -70,10 +124,10 @@ public struct TextReport: Sendable {
             if !report.syscalls.isEmpty {
                 text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
             }
-            lines.append(text)
+            lines += body(text)
         }
         if !report.steps.isEmpty {
-            lines.append(
+            lines += body(
                 report.steps.map { step in
                     "\(step.name) \(step.outcome == "hit" ? "hit" : Self.format(step.seconds))"
                 }.joined(separator: " · "))
@@ -81,15 +135,15 @@ public struct TextReport: Sendable {
         var counts: [String] = []
         for (status, word) in [
             (RunReport.Status.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
-            (.notReported, "without result"), (.skipped, "skipped"),
+            (.notReported, "without result"), (.flaky, "flaky"), (.skipped, "skipped"),
         ] where report.count(status) > 0 || status == .passed || status == .failed {
             counts.append("\(report.count(status)) \(word)")
         }
         let isGood = report.exitCode == ExitCode.success.rawValue
         let verdict = report.verdict.replacingDashes.uppercased()
-        lines.append(
-            (isGood ? green(verdict) : red(verdict)) + ": \(counts.joined(separator: ", ")) in "
-                + Self.format(report.seconds))
+        lines += entry(
+            verdict + ":", isGood ? .green : .red,
+            "\(counts.joined(separator: ", ")) in \(Self.format(report.seconds))")
         if !isGood, let console = report.artifacts.console { lines.append("console: \(console)") }
         if report.exitCode == ExitCode.build.rawValue, let log = report.artifacts.buildLog {
             lines.append("build log: \(log)")
@@ -97,14 +151,11 @@ public struct TextReport: Sendable {
         return lines
     }
 
-    private func red(_ text: String) -> String { usesColor ? "\u{1B}[31m\(text)\u{1B}[0m" : text }
-    private func green(_ text: String) -> String { usesColor ? "\u{1B}[32m\(text)\u{1B}[0m" : text }
-
-    static func format(_ seconds: Double) -> String {
-        let hundredths = Int((seconds * 100).rounded())
-        let fraction = hundredths % 100
-        return "\(hundredths / 100).\(fraction < 10 ? "0" : "")\(fraction) s"
+    private func painted(_ text: String, _ paint: Paint) -> String {
+        usesColor ? "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m" : text
     }
+
+    static func format(_ seconds: Double) -> String { Text.seconds(seconds) }
 }
 
 extension String {

@@ -94,12 +94,15 @@ struct JSONReportTests {
         if let choices = schema["enum"] as? [String] { #expect(choices.contains(value as? String ?? ""), "\(path)") }
         switch schema["type"] as? String {
         case "object":
-            guard let object = value as? [String: Any], let properties = schema["properties"] as? [String: [String: Any]]
+            guard let object = value as? [String: Any],
+                let properties = schema["properties"] as? [String: [String: Any]]
             else {
                 Issue.record("\(path) is no object")
                 return
             }
-            for key in schema["required"] as? [String] ?? [] { #expect(object[key] != nil, "\(path).\(key) is missing") }
+            for key in schema["required"] as? [String] ?? [] {
+                #expect(object[key] != nil, "\(path).\(key) is missing")
+            }
             for (key, child) in object {
                 guard let childSchema = properties[key] else {
                     Issue.record("\(path).\(key) is not documented")
@@ -158,7 +161,10 @@ struct JUnitReportTests {
     func cases() throws {
         let elements = try parse(JUnitReport.render(sample()))
         let cases = elements.filter { $0.name == "testcase" }
-        #expect(cases.map { $0.attributes["name"] ?? "" }.prefix(4) == ["M.S/good()", "M.S/bad()", "M.S/gone()", "M.S/later()"])
+        #expect(
+            cases.map { $0.attributes["name"] ?? "" }.prefix(4) == [
+                "M.S/good()", "M.S/bad()", "M.S/gone()", "M.S/later()",
+            ])
         #expect(cases.allSatisfy { $0.attributes["classname"]?.isEmpty == false })
         #expect(cases[1].attributes["file"] == "/p/T.swift")
         #expect(cases[1].attributes["line"] == "12")
@@ -183,7 +189,9 @@ struct JUnitReportTests {
         #expect(Set(names).count == names.count)
     }
 
-    @Test("any text gives well-formed XML", arguments: ["<&>\"']]>", "\u{0}\u{8}\u{FFFE}\u{1B}[31m", "über 漢字 🐧", "a\nb\tc\r"])
+    @Test(
+        "any text gives well-formed XML",
+        arguments: ["<&>\"']]>", "\u{0}\u{8}\u{FFFE}\u{1B}[31m", "über 漢字 🐧", "a\nb\tc\r"])
     func anyText(text: String) throws {
         var report = sample()
         report.suites[0].name = text

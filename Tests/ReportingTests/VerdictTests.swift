@@ -25,7 +25,7 @@ struct VerdictTests {
         "one test decides as it ended",
         arguments: [
             (RunReport.Status.passed, ExitCode.success), (.failed, .testFailure), (.skipped, .infrastructure),
-            (.crashed, .guestCrash), (.timedOut, .timeout), (.notReported, .testFailure),
+            (.crashed, .guestCrash), (.timedOut, .timeout), (.notReported, .testFailure), (.flaky, .testFailure),
         ])
     func single(status: RunReport.Status, code: ExitCode) {
         #expect(judged(report(status)) == code)

@@ -1,0 +1,86 @@
+/// The report as GitHub Actions workflow commands, which GitHub shows at the lines of the sources:
+/// `::error file=F,line=N,title=T::MESSAGE`.
+public enum GitHubAnnotations {
+    /// The most lines of a kernel report in one annotation.
+    static let mostLogLines = 20
+
+    /// Renders a report, a command a line; "" when there is nothing to annotate.
+    public static func render(_ report: RunReport) -> String {
+        let base = report.project
+        var commands: [String] = []
+        for suite in report.suites {
+            for test in suite.tests where test.status.isFailure {
+                let issues = test.issues.filter { !$0.isKnown }
+                let title = "\(suite.name): \(test.id) \(word(test.status))"
+                if issues.isEmpty {
+                    commands.append(command("error", title: title, message: test.reason ?? word(test.status)))
+                }
+                for issue in issues {
+                    let file = issue.file.map { relative($0, to: base) }
+                    commands.append(
+                        command("error", file: file, line: issue.line, title: title, message: issue.message))
+                }
+            }
+            for problem in suite.problems { commands.append(command("error", title: suite.name, message: problem)) }
+        }
+        for crash in report.crashes {
+            let running = crash.test.map { "While \($0) ran.\n" } ?? ""
+            let kind = crash.isFatal || report.splatsFail ? "error" : "warning"
+            let log = crash.lines.prefix(mostLogLines).joined(separator: "\n")
+            commands.append(command(kind, title: crash.title, message: running + log))
+        }
+        for trouble in report.troubles {
+            commands.append(command("error", title: "kbuild", message: trouble.failure.description))
+        }
+        if report.exitCode != 0, commands.isEmpty {
+            commands.append(command("error", title: "kbuild", message: "\(report.verdict): no test passed"))
+        }
+        return commands.map { $0 + "\n" }.joined()
+    }
+
+    private static func word(_ status: RunReport.Status) -> String {
+        switch status {
+        case .passed: "passed"
+        case .failed: "failed"
+        case .skipped: "was skipped"
+        case .crashed: "crashed the kernel"
+        case .timedOut: "ran into its limit"
+        case .notReported: "did not report"
+        case .flaky: "is flaky"
+        }
+    }
+
+    /// GitHub knows files by their path in the repository.
+    private static func relative(_ file: String, to folder: String) -> String {
+        let prefix = folder.hasSuffix("/") ? folder : folder + "/"
+        return file.hasPrefix(prefix) ? String(file.dropFirst(prefix.count)) : file
+    }
+
+    private static func command(
+        _ kind: String, file: String? = nil, line: Int? = nil, title: String, message: String
+    ) -> String {
+        var properties: [String] = []
+        if let file { properties.append("file=\(property(file))") }
+        if let line { properties.append("line=\(line)") }
+        properties.append("title=\(property(title))")
+        return "::\(kind) \(properties.joined(separator: ","))::\(data(message.isEmpty ? title : message))"
+    }
+
+    /// The text of a command, by unicode scalar: CR LF is one Character in Swift. An empty one would not be shown.
+    private static func data(_ text: String) -> String { escaped(text, "%\r\n") }
+
+    private static func property(_ text: String) -> String { escaped(text, "%\r\n:,") }
+
+    private static func escaped(_ text: String, _ marks: String) -> String {
+        var result = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            if marks.unicodeScalars.contains(scalar) {
+                let hex = String(scalar.value, radix: 16, uppercase: true)
+                result.append(contentsOf: (hex.count == 1 ? "%0\(hex)" : "%\(hex)").unicodeScalars)
+            } else {
+                result.append(scalar)
+            }
+        }
+        return String(result)
+    }
+}
