@@ -123,9 +123,10 @@ struct ProjectTests {
         #expect(try load("kernel: {source: {debian: linux-source-6.12}}").kernel.source == "linux-source-6.12")
         #expect(try load("kernel: {source: {directory: ../linux}}").kernel.source == "../linux")
         #expect(try load("kernel: {source: {git: /r, ref: v6}}").kernel.source == "git+/r#v6")
-        let tarball = try load("kernel: {source: {tarball: l.tar.xz, sha256: abc}}")
+        let digest = String(repeating: "0a", count: 32)
+        let tarball = try load("kernel: {source: {tarball: l.tar.xz, sha256: \(digest)}}")
         #expect(tarball.kernel.source == "l.tar.xz")
-        #expect(tarball.kernel.sha256 == "abc")
+        #expect(tarball.kernel.sha256 == digest)
         for wrong in ["{debian: a, git: b}", "{git: a}", "{debian: a, sha256: b}", "{directory: a, ref: b}"] {
             #expect(try failure("kernel: {source: \(wrong)}").code == .usage)
         }
@@ -175,7 +176,8 @@ struct ProjectTests {
         #expect(unknown.message.contains("did you mean two?"))
         #expect(unknown.details?.contains("one, two") == true)
         let circle = try failure("profiles: {a: {extends: b}, b: {extends: a}}\nkernel: {}\n", profile: "a")
-        #expect(circle.message.contains("a > b > a"))
+        #expect(circle.details?.contains("a > b > a") == true)
+        #expect(circle.details?.contains("b > a > b") == true)
     }
 
     @Test("the effective configuration loads again as what it came from", arguments: [nil, "one", "two"])
@@ -209,7 +211,9 @@ struct ProjectTests {
         #expect(seconds(in: text) == value)
     }
 
-    @Test("what is no time", arguments: ["", "s", "-1", "0", "1.5", "1d", "m5", "99999999999999999999", "9223372036854775807h"])
+    @Test(
+        "what is no time",
+        arguments: ["", "s", "-1", "0", "1.5", "1d", "m5", "99999999999999999999", "9223372036854775807h"])
     func noTimes(text: String) {
         #expect(seconds(in: text) == nil)
     }

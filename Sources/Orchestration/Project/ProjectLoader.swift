@@ -1,6 +1,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import KernelTree
 import SystemPackage
 import Yams
 
@@ -64,11 +65,13 @@ extension Project {
         func list(_ items: [String]) -> String { "[\(items.map(Self.quoted).joined(separator: ", "))]" }
         func path(_ path: FilePath) -> String {
             var path = path
-            return path.removePrefix(folder) ? path.string : path.string
+            guard path.removePrefix(folder) else { return path.string }
+            return path.isEmpty ? "." : path.string
         }
         lines += ["kernel:", "  source: \(Self.quoted(kernel.source))"]
         if let sha256 = kernel.sha256 {
-            lines[lines.count - 1] = "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
+            lines[lines.count - 1] =
+                "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
         }
         lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
@@ -161,20 +164,68 @@ struct ProjectLoader {
         do {
             node = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
+            throw failure(for: error)
         } catch {
             throw Failure(.usage, "\(file.string) cannot be read", details: "\(error)")
         }
         guard let node, case .mapping = node else {
             throw Failure(.usage, "\(file.string) holds no keys", nextStep: "see docs/reference/project-file.md")
         }
-        try check(node, against: .map(Schema.file)) { $0.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string }
+        try check(node, against: .map(Schema.file), also: profileErrors(in: node), place: place)
         return node
     }
 
-    private func check(_ node: Node, against schema: Schema, place: (Node) -> String) throws(Failure) {
+    private func place(_ node: Node) -> String {
+        node.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
+    }
+
+    /// A parser's error at its place, in the form of all others.
+    private func failure(for error: YamlError) -> Failure {
+        func at(_ mark: Mark, _ text: String) -> Failure {
+            Failure(.usage, "\(file):\(mark.line):\(mark.column): \(text)")
+        }
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return at(mark, "this is not valid YAML: \(problem)")
+        case .duplicatedKeysInMapping(let keys, let context):
+            return at(context.mark, "the key \(keys.joined(separator: ", ")) stands twice in one map")
+        default:
+            return Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
+        }
+    }
+
+    /// Profiles that extend what is not there, or themselves, whether they are used or not.
+    private func profileErrors(in node: Node) -> [String] {
+        guard let profiles = node["profiles"]?.mapping else { return [] }
+        let names: [String] = profiles.keys.compactMap(\.string)
+        func parent(_ name: String) -> Node? { profiles[Node(name)]?["extends"] }
+        var errors: [String] = []
+        for name in names {
+            guard let extends = parent(name), let base = extends.string else { continue }
+            guard names.contains(base) else {
+                let guess = closestMatch(to: base, among: names).map { "; did you mean \($0)?" } ?? ""
+                errors.append("\(place(extends)): there is no profile \(base) to extend\(guess)")
+                continue
+            }
+            var chain = [name, base]
+            while let next = chain.last.flatMap(parent)?.string, !chain.dropLast().contains(chain[chain.count - 1]) {
+                chain.append(next)
+            }
+            if chain.last == name {
+                errors.append(
+                    "\(place(extends)): the profile \(name) extends itself: \(chain.joined(separator: " > "))")
+            }
+        }
+        return errors
+    }
+
+    private func check(
+        _ node: Node, against schema: Schema, also others: [String] = [], place: (Node) -> String
+    ) throws(Failure) {
         var errors: [String] = []
         schema.check(node, at: "") { node, message in errors.append("\(place(node)): \(message)") }
+        errors += others
         guard errors.isEmpty else {
             throw Failure(
                 .usage, errors.count == 1 ? errors[0] : "\(errors.count) errors in \(file)",
@@ -219,16 +270,19 @@ struct ProjectLoader {
                 Node([(Node(String(key)), inner)])
             }
             try check(value, against: .map(Schema.base)) { _ in override.flag }
+            if override.key == "kernel.source" { try checkSource(override.value, place: override.flag) }
             node = Self.merge(value, over: node)
         }
         return node
     }
 
-    /// Maps merge; anything else replaces.
+    /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's git
+    /// on top of the file's tarball must not come out as both.
     static func merge(_ top: Node, over bottom: Node) -> Node {
         guard case .mapping(let new) = top, case .mapping(var merged) = bottom else { return top }
         for (key, value) in new {
-            merged[key] = merged[key].map { merge(value, over: $0) } ?? value
+            let isWhole = key.string == "source"
+            merged[key] = isWhole ? value : merged[key].map { merge(value, over: $0) } ?? value
         }
         return .mapping(merged)
     }
@@ -246,22 +300,49 @@ struct ProjectLoader {
         }
 
         let kernel = node["kernel"]
-        let (source, sha256) = try kernelSource(kernel?["source"])
+        // Each part is read on its own, so that all errors are told at once.
+        var errors: [Failure] = []
+        @discardableResult
+        func attempt<Value>(_ body: () throws(Failure) -> Value) -> Value? {
+            do {
+                return try body()
+            } catch {
+                errors.append(error)
+                return nil
+            }
+        }
+        let (source, sha256) = attempt { () throws(Failure) in try kernelSource(kernel?["source"]) } ?? ("", nil)
         let machine = node["machine"]
         let timeouts = node["timeouts"]
         var tests: [Project.Test] = []
+        var places: [String: String] = [:]
         for (index, test) in (node["tests"]?.sequence ?? []).enumerated() {
-            tests.append(try self.test(test, index: index, path: path))
+            attempt { () throws(Failure) in
+                let read = try self.test(test, index: index, path: path)
+                tests.append(read)
+                guard case .program(let program) = read else { return }
+                if let other = places.updateValue("tests[\(index)]", forKey: program.name) {
+                    throw error(
+                        "tests[\(index)] has the name of \(other), \(program.name); give one of them another name",
+                        at: test)
+                }
+            }
         }
         var shares: [Project.SharedFolder] = []
         for (index, share) in (node["shares"]?.sequence ?? []).enumerated() {
-            guard let source = text(share["path"]), let target = text(share["target"]) else {
-                throw missing("path and target", in: "shares[\(index)]", share)
+            attempt { () throws(Failure) in
+                let read = try self.share(share, index: index, path: path)
+                if shares.contains(where: { $0.target == read.target }) {
+                    throw error("shares[\(index)].target \(read.target) is taken by another share", at: share)
+                }
+                shares.append(read)
             }
-            guard target.hasPrefix("/"), !target.contains(where: \.isWhitespace) else {
-                throw error("shares[\(index)].target must be an absolute path without spaces", at: share["target"])
-            }
-            shares.append(.init(path: path(source), target: target, isWritable: text(share["writable"]) != "false"))
+        }
+        if let first = errors.first {
+            guard errors.count > 1 else { throw first }
+            throw Failure(
+                .usage, "\(errors.count) errors in \(file)",
+                details: errors.map(\.message).joined(separator: "\n"), nextStep: first.nextStep)
         }
         return Project(
             file: file, profile: profile,
@@ -284,22 +365,63 @@ struct ProjectLoader {
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {
         guard let node else { return ("linux-source-6.1", nil) }
-        if let text = node.scalar?.string { return (text, nil) }
+        if let text = node.scalar?.string {
+            // A value from the command line has no place; it was checked under its flag.
+            if node.mark != nil { try checkSource(text, place: place(node)) }
+            return (text, nil)
+        }
         func text(_ key: String) -> String? { node[key]?.scalar?.string }
         let given = ["debian", "directory", "tarball", "git"].filter { text($0) != nil }
-        guard given.count == 1 else {
+        guard given.count == 1, let kind = given.first, let value = text(kind) else {
             throw error("kernel.source needs exactly one of debian, directory, tarball and git", at: node)
         }
-        if let sha256 = text("sha256") {
-            guard let tarball = text("tarball") else { throw error("sha256 goes with tarball", at: node) }
-            return (tarball, sha256)
-        }
-        if let repository = text("git") {
+        if kind != "tarball", node["sha256"] != nil { throw error("sha256 goes with tarball", at: node["sha256"]) }
+        if kind != "git", node["ref"] != nil { throw error("ref goes with git", at: node["ref"]) }
+        var source = value
+        if kind == "git" {
             guard let ref = text("ref") else { throw error("git needs a ref", at: node) }
-            return ("git+\(repository)#\(ref)", nil)
+            source = "git+\(value)#\(ref)"
+        } else if kind == "directory", !value.contains("/"), !value.hasPrefix(".") {
+            // By itself a word would not be taken for a path.
+            source = "./\(value)"
         }
-        if text("ref") != nil { throw error("ref goes with git", at: node) }
-        return (text(given[0]) ?? "", nil)
+        let sha256 = text("sha256")
+        let isMeant =
+            switch (kind, try checkSource(source, sha256: sha256, place: place(node))) {
+            case ("debian", .debianPackage), ("directory", .directory), ("tarball", .tarball), ("git", .git): true
+            default: false
+            }
+        guard isMeant else {
+            throw error("kernel.source.\(kind) '\(value)' is none; the forms are \(KernelSource.forms)", at: node[kind])
+        }
+        return (source, sha256)
+    }
+
+    /// Reads a source as the kernel's steps will, so that what they would refuse is refused at its place.
+    @discardableResult
+    private func checkSource(
+        _ text: String, sha256: String? = nil, place: String
+    ) throws(Failure) -> KernelSource {
+        do {
+            return try KernelSource(parsing: text, sha256: sha256, relativeTo: file.removingLastComponent())
+        } catch {
+            var failure = error
+            failure.message = "\(place): \(error.message)"
+            throw failure
+        }
+    }
+
+    private func share(
+        _ node: Node, index: Int, path: (String) -> FilePath
+    ) throws(Failure) -> Project.SharedFolder {
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        guard let source = text("path"), let target = text("target") else {
+            throw missing("path and target", in: "shares[\(index)]", node)
+        }
+        guard target.hasPrefix("/"), !target.contains(where: \.isWhitespace) else {
+            throw error("shares[\(index)].target must be an absolute path without spaces", at: node["target"])
+        }
+        return .init(path: path(source), target: target, isWritable: text("writable") != "false")
     }
 
     private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
@@ -336,7 +458,7 @@ struct ProjectLoader {
     }
 
     private func error(_ message: String, at node: Node?) -> Failure {
-        let place = node?.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
+        let place = node.map(place) ?? file.string
         return Failure(.usage, "\(place): \(message)", nextStep: "docs/reference/project-file.md lists every key")
     }
 }

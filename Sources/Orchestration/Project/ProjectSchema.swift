@@ -206,7 +206,9 @@ public func closestMatch(to word: String, among candidates: [String]) -> String?
         return row[b.count]
     }
     let scored = candidates.map { ($0, distance(Array(word.lowercased()), Array($0.lowercased()))) }
-    guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else { return nil }
+    guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
+        return nil
+    }
     return best.0
 }
 
