@@ -86,7 +86,7 @@ public struct Pipeline: Sendable {
     public func buildRootFilesystem() async throws -> FilePath {
         defer { tools.statCache.save() }
         let accelerator = try await decideAccelerator()
-        return try await rootFilesystem(accelerator: accelerator.accelerator).path
+        return try await rootFilesystem(accelerator: accelerator.accelerator, covering: []).path
     }
 
     // MARK: The run
@@ -108,6 +108,7 @@ public struct Pipeline: Sendable {
         let kernelStep = KernelStep(pipeline: self)
         let patched = try await kernelStep.patch()
         report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
+        report.kernel?.identity = patched.pristine.identity.hex
         report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
             .map { .init(name: $0.name, number: $0.number) }
         report.artifacts.buildLog = kernelStep.buildLog.string
@@ -146,20 +147,23 @@ public struct Pipeline: Sendable {
     ) async throws -> (BuiltKernel, ReadyRootFilesystem, [ReadyProgram]) {
         enum Part: Sendable {
             case kernel(BuiltKernel)
-            case root(ReadyRootFilesystem)
-            case programs([ReadyProgram])
+            case user([ReadyProgram], ReadyRootFilesystem)
         }
         let numbers = try kernelStep.numbers(of: patched.overlay)
         return try await withThrowingTaskGroup(of: Part.self) { group in
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
-            group.addTask { .root(try await rootFilesystem(accelerator: accelerator)) }
-            group.addTask { .programs(try await programs(numbers: numbers, filter: filter)) }
+            group.addTask {
+                // The root file system has the libraries that the programs need.
+                let programs = try await programs(numbers: numbers, filter: filter)
+                let root = try await rootFilesystem(
+                    accelerator: accelerator, covering: programs.map(\.executable))
+                return .user(programs, root)
+            }
             var parts: (kernel: BuiltKernel?, root: ReadyRootFilesystem?, programs: [ReadyProgram]?)
             for try await part in group {
                 switch part {
                 case .kernel(let kernel): parts.kernel = kernel
-                case .root(let root): parts.root = root
-                case .programs(let programs): parts.programs = programs
+                case .user(let programs, let root): (parts.programs, parts.root) = (programs, root)
                 }
             }
             guard let kernel = parts.kernel, let root = parts.root, let programs = parts.programs else {

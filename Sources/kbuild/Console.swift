@@ -173,6 +173,8 @@ final class Console: Sendable {
 
 /// Seconds as a person reads them.
 func format(_ seconds: Double) -> String {
+    // A guest may claim any time at all.
+    guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "?" }
     if seconds >= 100 { return "\(Int(seconds.rounded())) s" }
     let hundredths = Int((seconds * 100).rounded())
     let fraction = hundredths % 100

@@ -1,0 +1,79 @@
+import Diagnostics
+import RootFilesystem
+import SystemPackage
+import VirtualMachine
+
+/// A root file system, ready to boot from.
+struct ReadyRootFilesystem: Sendable {
+    /// The image or archive.
+    var path: FilePath
+    /// How the machine gets it.
+    var device: RootDevice
+}
+
+extension Pipeline {
+    /// Makes the root file system: init, busybox, the Swift runtime, and the mount points of the shares.
+    ///
+    /// - Parameters:
+    ///   - accelerator: What libguestfs's appliance may run on.
+    ///   - executables: Programs whose shared libraries have to be there.
+    /// - Throws: `Failure`: `usage` for a wrong definition, `build` when init does not compile, `infrastructure`
+    ///   when the image cannot be made.
+    func rootFilesystem(
+        accelerator: Accelerator, covering executables: [FilePath]
+    ) async throws -> ReadyRootFilesystem {
+        try await log.step("rootfs") { progress in
+            let builder = GuestProgramBuilder(tools: tools, projectCache: projectCache)
+            let initProgram = try await builder.initProgram(sources: try initSources())
+            var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
+            // A busybox that is missing on this host has a package of its own.
+            if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
+            for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
+            let request = RootFilesystemRequest(
+                definition: definition, initProgram: initProgram.executable, shares: guestMounts,
+                coveredExecutables: executables)
+            let images = try imageBuilder(accelerator: accelerator)
+            let plan = try await images.plan(request)
+            let isHit = plan.cached != nil && initProgram.isHit
+            let image = try await images.image(for: plan, progress: progress)
+            let device: RootDevice = image.kind == .disk ? .disk(image.path) : .initramfs(image.path)
+            return (
+                ReadyRootFilesystem(path: image.path, device: device), isHit ? .hit : .made,
+                "\(image.kind.rawValue) \(image.key.short)"
+            )
+        }
+    }
+
+    /// PID 1's sources lie beside the definition.
+    private func initSources() throws -> FilePath {
+        project.rootfsDefinition.removingLastComponent().appending("init")
+    }
+
+    private func imageBuilder(accelerator: Accelerator) throws -> any RootFilesystemBuilder {
+        switch project.rootfsType {
+        case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner)
+        case .disk:
+            guard let executable = tools.runner.supervisor else {
+                throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")
+            }
+            // The appliance follows what was found out about KVM, also when the guest was asked to run on TCG.
+            return DiskImageBuilder(store: tools.store, runner: tools.runner, executable: executable) {
+                accelerator == .kvm
+            }
+        }
+    }
+
+    /// The lines of the guest's /etc/fstab.
+    private var guestMounts: [RootFilesystem.SharedFolder] {
+        let programs = RootFilesystem.SharedFolder(
+            tag: Self.programsTag, target: Self.programsFolder,
+            // Nobody changes the programs while the guest runs, so it may keep what it has read.
+            options: "ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose")
+        return [programs]
+            + project.shares.enumerated().map { index, share in
+                RootFilesystem.SharedFolder(
+                    tag: Self.shareTag(index), target: share.target,
+                    options: (share.isWritable ? "" : "ro,") + RootFilesystem.SharedFolder.defaultOptions)
+            }
+    }
+}
