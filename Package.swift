@@ -23,7 +23,8 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Commands", "Diagnostics",
+                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Commands",
+                "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -49,6 +50,7 @@ let package = Package(
             dependencies: [
                 "Artifacts", "Commands", "Diagnostics", "CGuestfs",
                 .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
             ]),
         .target(
             name: "KernelTree",

@@ -119,7 +119,9 @@ extension Pipeline {
         let pristine = try await step.source()
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try step.patchSources())
         return try await programs(numbers: try step.numbers(of: overlay), filter: filter).flatMap { program in
-            if case .swiftTesting(let expected) = program.planned.resultsProtocol { expected } else {
+            if case .swiftTesting(let expected) = program.planned.resultsProtocol {
+                expected
+            } else {
                 [program.planned.name]
             }
         }

@@ -181,14 +181,18 @@ public struct Pipeline: Sendable {
     func checkFiles(forKernelOnly: Bool = false) throws {
         var missing: [String] = []
         for patch in project.kernel.patches where !fileExists(patch) { missing.append("kernel.patches: \(patch)") }
-        for fragment in project.kernel.config where !fileExists(fragment) { missing.append("kernel.config: \(fragment)") }
+        for fragment in project.kernel.config where !fileExists(fragment) {
+            missing.append("kernel.config: \(fragment)")
+        }
         for test in project.tests where !forKernelOnly {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
             case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
             }
         }
-        if !forKernelOnly, !fileExists(project.rootfsDefinition) { missing.append("rootfs.definition: \(project.rootfsDefinition)") }
+        if !forKernelOnly, !fileExists(project.rootfsDefinition) {
+            missing.append("rootfs.definition: \(project.rootfsDefinition)")
+        }
         guard missing.isEmpty else {
             throw Failure(
                 .usage, "\(project.file) names files that are not there", details: missing.joined(separator: "\n"),

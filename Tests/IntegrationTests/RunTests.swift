@@ -99,7 +99,8 @@ struct RunTests {
                 return strstr(fstab, "/root/host_folder") == NULL ? 5 : 0;
             }
             """)
-        try fixture.edit("kbuild.yaml", replacing: "  - swift: Tests/GuestTests\n", with: "  - c: Tests/programs/share.c\n")
+        try fixture.edit(
+            "kbuild.yaml", replacing: "  - swift: Tests/GuestTests\n", with: "  - c: Tests/programs/share.c\n")
         let run = try await fixture.report("test", "share")
         #expect(run.exitCode == 0)
         #expect(try readText(fixture.project.pushing("shared/from-guest")) == "guest says hello\n")

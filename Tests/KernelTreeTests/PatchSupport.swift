@@ -1,13 +1,10 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import SystemPackage
 import Testing
 
 @testable import KernelTree
-
-#if canImport(Glibc)
-import Glibc
-#endif
 
 /// A folder that is removed with the value that names it.
 final class PatchScratch: Sendable {

@@ -1,13 +1,10 @@
 import Artifacts
 import Commands
 import Diagnostics
+import Glibc
 import SystemPackage
 
 import class Foundation.ProcessInfo
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// A finished configuration.
 public struct KernelConfiguration: Sendable, Equatable {

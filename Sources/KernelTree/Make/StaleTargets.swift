@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Targets that make would take for up to date and that are not.
 ///

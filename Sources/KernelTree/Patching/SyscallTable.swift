@@ -55,7 +55,9 @@ struct SyscallTable {
         let index = smaller.last { $0.number < number }.map { $0.lineIndex + 1 } ?? lines.count
         // The name column is three tab stops wide in the kernel's tables, and the entry column four.
         var line = "\(number)\t\(abi)\t" + Self.column(name, width: 24) + entry
-        if let compat { line = "\(number)\t\(abi)\t" + Self.column(name, width: 24) + Self.column(entry, width: 32) + compat }
+        if let compat {
+            line = "\(number)\t\(abi)\t" + Self.column(name, width: 24) + Self.column(entry, width: 32) + compat
+        }
         lines.insert(line, at: index)
         return lines
     }

@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// Rules for the paths of files in a kernel tree.
 enum TreePath {
@@ -41,7 +38,8 @@ enum TreePath {
             guard let status = FileStatus(partial) else { return }
             if status.isLink {
                 throw Failure(
-                    .patch, "the path \(path) leads through \(components[...index].joined(separator: "/")), a symbolic link",
+                    .patch,
+                    "the path \(path) leads through \(components[...index].joined(separator: "/")), a symbolic link",
                     nextStep: "let the patch change the file that the link leads to")
             }
             let isLast = index == components.count - 1

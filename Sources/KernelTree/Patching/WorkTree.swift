@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// A project's own copy of a kernel tree, made of hard links to the pristine one (a plain copy with time stamps
 /// kept serves as well), and brought in line with an overlay.
@@ -265,7 +262,8 @@ public struct WorkTree: Sendable {
         }
         guard strange.isEmpty, missing.isEmpty, !known.isEmpty else {
             let details =
-                missing.sorted().prefix(5).map { "missing: \($0)" } + strange.sorted().prefix(5).map { "differs: \($0)" }
+                missing.sorted().prefix(5).map { "missing: \($0)" }
+                + strange.sorted().prefix(5).map { "differs: \($0)" }
             throw Failure(
                 .infrastructure, "\(tree) is not a copy of \(pristine)",
                 details: (details + ["\(missing.count) missing, \(strange.count) unlike"]).joined(separator: "\n"),

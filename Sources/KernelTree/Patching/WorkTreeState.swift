@@ -1,11 +1,8 @@
 import Artifacts
 import Diagnostics
 import Foundation
-import SystemPackage
-
-#if canImport(Glibc)
 import Glibc
-#endif
+import SystemPackage
 
 /// What a file's contents are, as far as a build can tell: its bytes and whether it may be executed, or that it is
 /// not there.

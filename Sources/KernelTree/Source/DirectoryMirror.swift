@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 extension SourceCache {
     /// The user's file times as they were when the mirror was made: beside the mirror, not the mirror's own.

@@ -1,11 +1,8 @@
 import Artifacts
 import Commands
 import Diagnostics
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Kernel sources, unpacked once and shared by all projects, and the trees that projects work on.
 public struct SourceCache: Sendable {

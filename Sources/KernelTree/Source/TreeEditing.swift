@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Changes to the files of a tree that other trees share by hard links: always a new file under the old name, never
 /// a write into the old one.

@@ -1,10 +1,7 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import SystemPackage
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// What `stat` says of everything below a folder, as one run of bytes: two scans of an unchanged tree are equal, so
 /// that "nothing changed" costs one comparison and not one dictionary of 80,000 paths.

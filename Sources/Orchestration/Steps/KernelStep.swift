@@ -153,7 +153,11 @@ struct KernelStep: Sendable {
             inputs.add("source", pristine.identity)
             for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
             where KernelConfigurator.reads(treeFile: path) {
-                if case .file(let file) = entry { inputs.add(path, Digest.of(file.bytes)) } else { inputs.add(path, "") }
+                if case .file(let file) = entry {
+                    inputs.add(path, Digest.of(file.bytes))
+                } else {
+                    inputs.add(path, "")
+                }
             }
             for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
             let configurator = KernelConfigurator(runner: tools.runner, progress: progress)

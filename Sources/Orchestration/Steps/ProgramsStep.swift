@@ -68,7 +68,11 @@ extension Pipeline {
                     .usage, "two tests are named \(twice)", nextStep: "give one a name: of its own in \(project.file)")
             }
             let tests = ready.reduce(0) { sum, program in
-                if case .swiftTesting(let expected) = program.planned.resultsProtocol { sum + expected.count } else { sum + 1 }
+                if case .swiftTesting(let expected) = program.planned.resultsProtocol {
+                    sum + expected.count
+                } else {
+                    sum + 1
+                }
             }
             return (ready, made > 0 ? .made : .hit, "\(tests) tests in \(ready.count) programs")
         }
@@ -140,7 +144,8 @@ struct TestSelection {
     /// The pattern that matches `text` and nothing else.
     static func escaped(_ text: String) -> String {
         text.map { character in
-            character.isLetter || character.isNumber || character == "_" || character == "/" ? "\(character)" : "\\\(character)"
+            character.isLetter || character.isNumber || character == "_" || character == "/"
+                ? "\(character)" : "\\\(character)"
         }.joined()
     }
 }

@@ -1,0 +1,59 @@
+import Foundation
+
+/// What the process that drives libguestfs is to do. It gets this as a JSON file.
+struct ImageBuildSpec: Codable, Equatable {
+    /// The archive with everything that goes into the image.
+    var archive: String
+    /// The image to write. It does not exist yet.
+    var image: String
+    /// The image's size in bytes, a multiple of `blockSize`.
+    var size: Int64
+    /// How many inodes the file system gets.
+    var inodes: Int64
+    /// The file system's UUID.
+    var uuid: String
+    /// Whether the appliance must not use KVM.
+    var forcesTCG: Bool
+    /// Where libguestfs keeps the appliance that it makes of the host's files.
+    var cacheFolder: String
+    /// Where libguestfs keeps what is gone after the build.
+    var temporaryFolder: String
+    /// Where everything that the library and the appliance say is kept.
+    var log: String
+    /// Paths that must be there in the finished file system.
+    var expected: [String]
+
+    /// The file system's block size in bytes: Linux's page size, so that a page is one block.
+    static let blockSize = 4096
+    /// The file system's label.
+    static let label = "kbuild-root"
+}
+
+/// What that process tells its parent: one line each on standard output.
+enum ImageBuildMessage: Codable, Equatable {
+    /// The step that begins.
+    case step(String)
+    /// How far the step is, in units of its own.
+    case advance(done: Int, total: Int)
+    /// It did not work: one sentence, and the library's own words.
+    case failed(message: String, details: String)
+
+    private static let prefix = "kbuild-image "
+
+    /// The line, without a newline.
+    var line: String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        guard let json = try? encoder.encode(self) else { return Self.prefix + "{}" }
+        return Self.prefix + String(decoding: json, as: UTF8.self)
+    }
+
+    /// Reads a line; nil for one that is something else, such as a word of libguestfs or QEMU on standard error.
+    init?(line: String) {
+        guard line.hasPrefix(Self.prefix),
+            let message = try? JSONDecoder().decode(
+                ImageBuildMessage.self, from: Data(line.dropFirst(Self.prefix.count).utf8))
+        else { return nil }
+        self = message
+    }
+}

@@ -1,0 +1,93 @@
+import Diagnostics
+
+/// Writes a tree as a POSIX ustar archive, which the libguestfs appliance unpacks: see pax(1).
+struct TarArchive {
+    let reader: GuestFileReader
+
+    private static let blockSize = 512
+
+    /// Appends the whole archive.
+    ///
+    /// - Throws: `Failure` when a file cannot be read, or does not fit into the format.
+    func write(_ tree: GuestTree, to archive: ArchiveFile) throws {
+        for (path, entry) in tree.sorted {
+            let name = "." + path
+            switch entry.kind {
+            case .folder:
+                try append(name + "/", type: "5", mode: entry.mode, to: archive)
+            case .link(let target):
+                try append(name, type: "2", mode: 0o777, link: target, to: archive)
+            case .characterDevice(let major, let minor):
+                try append(name, type: "3", mode: entry.mode, device: (major, minor), to: archive)
+            case .file(let source):
+                let contents = try reader.bytes(of: source)
+                try append(name, type: "0", mode: entry.mode, size: contents.count, to: archive)
+                try archive.write(contents)
+                try archive.pad(to: Self.blockSize)
+            }
+        }
+        // Two empty blocks end the archive.
+        try archive.write(repeatElement(0, count: 2 * Self.blockSize))
+    }
+
+    private func append(
+        _ name: String, type: Character, mode: UInt32, size: Int = 0, link: String = "",
+        device: (major: UInt32, minor: UInt32) = (0, 0), to archive: ArchiveFile
+    ) throws {
+        guard let (prefix, base) = Self.split(name), link.utf8.count <= 100 else {
+            throw Failure(.usage, "the guest path \(name.dropFirst()) or its link's target is too long for an image")
+        }
+        guard size < 1 << 33 else {
+            throw Failure(.usage, "\(name.dropFirst()) is larger than the 8 GiB that an image's file may have")
+        }
+        var block: [UInt8] = []
+        func field(_ text: String, _ width: Int) {
+            let bytes = Array(text.utf8.prefix(width))
+            block += bytes + [UInt8](repeating: 0, count: width - bytes.count)
+        }
+        func number(_ value: some BinaryInteger, _ width: Int) {
+            let digits = String(value, radix: 8)
+            field(String(repeating: "0", count: max(0, width - 1 - digits.utf8.count)) + digits, width)
+        }
+        field(base, 100)
+        number(mode, 8)
+        number(0, 8)
+        number(0, 8)
+        number(size, 12)
+        number(archiveTime, 12)
+        // The checksum is made with its own field blank.
+        field("        ", 8)
+        field(String(type), 1)
+        field(link, 100)
+        field("ustar", 6)
+        field("00", 2)
+        field("root", 32)
+        field("root", 32)
+        number(device.major, 8)
+        number(device.minor, 8)
+        field(prefix, 155)
+        field("", 12)
+        let sum = block.reduce(0) { $0 + Int($1) }
+        let digits = String(sum, radix: 8)
+        let checksum = Array((String(repeating: "0", count: 6 - digits.count) + digits).utf8) + [0, 0x20]
+        block.replaceSubrange(148..<156, with: checksum)
+        try archive.write(block)
+    }
+
+    /// A long name's two parts, at a slash: at most 155 bytes before it, at most 100 after. Nil when there is none.
+    static func split(_ name: String) -> (prefix: String, base: String)? {
+        if name.utf8.count <= 100 { return ("", name) }
+        let bytes = Array(name.utf8)
+        for index in bytes.indices.reversed() where bytes[index] == UInt8(ascii: "/") {
+            let base = bytes.count - index - 1
+            if base > 100 { return nil }
+            if base > 0, index <= 155 {
+                return (
+                    String(decoding: bytes[..<index], as: UTF8.self),
+                    String(decoding: bytes[(index + 1)...], as: UTF8.self)
+                )
+            }
+        }
+        return nil
+    }
+}
