@@ -81,6 +81,7 @@ let package = Package(
         .systemLibrary(name: "CGuestfs", pkgConfig: "libguestfs", providers: [.apt(["libguestfs-dev"])]),
 
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
+        .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
         .testTarget(name: "CommandsTests", dependencies: ["Commands"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
         .testTarget(name: "KernelTreeTests", dependencies: ["KernelTree"]),

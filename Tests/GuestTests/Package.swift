@@ -12,6 +12,12 @@ let package = Package(
     targets: [
         .testTarget(name: "MsgboxTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "MemcpyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "CaesarTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "SillyCopyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "SixArgsTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "GatedTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "ProcessInfoTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "UnregisteredTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
     ],
     swiftLanguageModes: [.v6]
 )

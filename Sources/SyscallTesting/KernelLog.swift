@@ -1,0 +1,31 @@
+import Glibc
+
+/// Runs `body` and returns what the kernel logged meanwhile, one message an element, without level and time.
+///
+///     let log = try kernelLog { try syscall(__NR_getProcessInfo) }
+///     #expect(log.contains("getProcessInfo - hey there"))
+///
+/// Other parts of the kernel may log at the same time, so expect a message to be among these, not to be all of them.
+///
+/// - Throws: `Errno` when /dev/kmsg cannot be read; what `body` throws.
+public func kernelLog(during body: () throws -> Void) throws -> [String] {
+    let descriptor = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Errno(errno) }
+    defer { close(descriptor) }
+    guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw Errno(errno) }
+    try body()
+    var messages: [String] = []
+    // A record has at most 8 KiB (CONSOLE_EXT_LOG_MAX), and each read returns one.
+    var buffer = [UInt8](repeating: 0, count: 8192)
+    while true {
+        let count = read(descriptor, &buffer, buffer.count)
+        // EPIPE: records were overwritten before they were read; the rest still comes.
+        if count < 0, errno == EPIPE { continue }
+        guard count > 0 else { return messages }
+        // "LEVEL,SEQUENCE,TIME,FLAGS;MESSAGE\n KEY=VALUE\n": Documentation/ABI/testing/dev-kmsg.
+        let record = String(decoding: buffer[..<count], as: UTF8.self)
+        guard let semicolon = record.firstIndex(of: ";") else { continue }
+        let message = record[record.index(after: semicolon)...].prefix { $0 != "\n" }
+        messages.append(String(message))
+    }
+}

@@ -1,0 +1,34 @@
+import SyscallNumbers
+import SyscallTesting
+import Testing
+
+@Suite("silly_copy", .serialized)
+struct SillyCopyTests {
+    private func copy(_ source: UnsafeRawPointer?, _ target: UnsafeMutableRawPointer?, _ count: Int) throws -> Int {
+        try syscall(__NR_silly_copy, source, target, count)
+    }
+
+    @Test("up to the size of a long is copied, and the count returned", arguments: 0...8)
+    func copies(count: Int) throws {
+        let source: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8]
+        var target = [UInt8](repeating: 0xA5, count: 16)
+        #expect(try copy(source, &target, count) == count)
+        #expect(target == source[..<count] + [UInt8](repeating: 0xA5, count: 16 - count))
+    }
+
+    @Test("a bad address is EFAULT", arguments: BadPointer.allCases)
+    func badAddresses(pointer: BadPointer) {
+        var buffer = [UInt8](repeating: 0, count: 8)
+        #expect(throws: Errno.EFAULT) { try copy(pointer.address.map { UnsafeRawPointer($0) }, &buffer, 8) }
+        #expect(throws: Errno.EFAULT) { try copy([1, 2, 3, 4, 5, 6, 7, 8] as [UInt8], pointer.address, 8) }
+    }
+
+    @Test("more is EINVAL, whatever the addresses", arguments: [9, 16, 64, 256, -1, Int.min, Int.max])
+    func tooLong(count: Int) {
+        let source = [UInt8](repeating: 0x41, count: 256)
+        var target = [UInt8](repeating: 0xA5, count: 256)
+        #expect(throws: Errno.EINVAL) { try copy(source, &target, count) }
+        #expect(target.allSatisfy { $0 == 0xA5 })
+        #expect(throws: Errno.EINVAL) { try copy(nil, nil, count) }
+    }
+}
