@@ -59,7 +59,9 @@ public struct SessionRecorder: Sendable {
     public var isBooted: Bool { release != nil }
 
     /// The test that runs now, or the program when its tests are not known one by one.
-    public var runningTest: String? { runningTests.last ?? current.map { plan.programs[$0].name } }
+    public var runningTest: String? {
+        runningTests.last.map(listedName(ofTestID:)) ?? current.map { plan.programs[$0].name }
+    }
 
     /// Takes in what a results port or a console brought.
     public mutating func consume(_ item: ResultsDecoder.Item) -> [SessionEvent] {

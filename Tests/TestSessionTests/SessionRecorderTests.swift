@@ -221,7 +221,7 @@ struct SessionRecorderTests {
         let outcome = guest.recorder.finish(unreportedBecause: "the guest's kernel panicked", runningStatus: .crashed)
         #expect(outcome.crashes.count == 1)
         #expect(outcome.crashes[0].isFatal)
-        #expect(outcome.crashes[0].test == Guest.id("one"))
+        #expect(outcome.crashes[0].test == "M.S/one()")
         #expect(outcome.programs[0].tests.map(\.status) == [.crashed, .notReported])
         #expect(outcome.programs[0].tests[1].reason == "the guest's kernel panicked")
         #expect(!outcome.isComplete)

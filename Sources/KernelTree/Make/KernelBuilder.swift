@@ -210,8 +210,14 @@ private final class Recorder: Sendable {
             guard step.isCounted else { return nil }
             state.steps += 1
             return .advance(
-                done: state.steps, total: state.total.map { max($0, state.steps) }, label: String(step.target))
+                done: state.steps, total: state.total.map { max($0, state.steps) }, label: label(of: step))
         }
         if let event { progress(event) }
+    }
+
+    /// The tools that make builds for itself print whole paths; the last part tells enough.
+    private func label(of step: BuildStep) -> String {
+        guard step.target.hasPrefix("/"), let slash = step.target.lastIndex(of: "/") else { return String(step.target) }
+        return String(step.target[step.target.index(after: slash)...])
     }
 }

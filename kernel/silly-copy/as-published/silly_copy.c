@@ -13,9 +13,9 @@ SYSCALL_DEFINE3(silly_copy, const void __user *, src, void __user *, dest,
 {
 	unsigned long buffer;
 
-	if (raw_copy_from_user(&buffer, src, len))
+	if (!access_ok(src, len) || raw_copy_from_user(&buffer, src, len))
 		return -EFAULT;
-	if (raw_copy_to_user(dest, &buffer, len))
+	if (!access_ok(dest, len) || raw_copy_to_user(dest, &buffer, len))
 		return -EFAULT;
 	return len;
 }

@@ -147,48 +147,51 @@ struct MsgboxTests {
         #expect(try Msgbox.get() == [2])
     }
 
-    @Test("threads that put and get at once lose no message and see none twice")
+    @Test("three threads that put and three that get at once lose no message and see none twice")
     func concurrentThreads() throws {
-        let putters = 4
-        let messagesEach = 250
-        let total = putters * messagesEach
+        let (putters, getters, messagesEach) = (3, 3, 4000)
         let received = Mutex<[String: Int]>([:])
         let failures = Mutex<[String]>([])
-        let left = Atomic(total)
-        var threads: [Thread] = []
+        let ready = Atomic(0)
+        let putting = Atomic(putters)
         let done = DispatchGroup()
         func start(_ body: @escaping @Sendable () throws -> Void) {
             done.enter()
             let thread = Thread {
+                // All begin together, or the first is through before the last one starts.
+                ready.add(1, ordering: .sequentiallyConsistent)
+                while ready.load(ordering: .sequentiallyConsistent) < putters + getters { sched_yield() }
                 do { try body() } catch { failures.withLock { $0.append("\(error)") } }
                 done.leave()
             }
-            threads.append(thread)
+            thread.start()
         }
         for putter in 0..<putters {
             start {
+                defer { putting.subtract(1, ordering: .sequentiallyConsistent) }
                 for index in 0..<messagesEach { try Msgbox.put(Array("\(putter)-\(index)".utf8)) }
             }
         }
-        for _ in 0..<2 {
+        for _ in 0..<getters {
             start {
-                while left.load(ordering: .relaxed) > 0 {
+                var mine: [String: Int] = [:]
+                defer { received.withLock { $0.merge(mine, uniquingKeysWith: +) } }
+                while true {
+                    let isLast = putting.load(ordering: .sequentiallyConsistent) == 0
                     do {
-                        let message = String(decoding: try Msgbox.get(capacity: 64), as: UTF8.self)
-                        received.withLock { $0[message, default: 0] += 1 }
-                        left.subtract(1, ordering: .relaxed)
+                        mine[String(decoding: try Msgbox.get(capacity: 64), as: UTF8.self), default: 0] += 1
                     } catch Errno.ENODATA {
+                        // Empty after the last put: whatever is missing now is lost.
+                        if isLast { return }
                         sched_yield()
-                        if failures.withLock({ !$0.isEmpty }) { return }
                     }
                 }
             }
         }
-        threads.forEach { $0.start() }
         done.wait()
         #expect(failures.withLock { $0 } == [])
         let counts = received.withLock { $0 }
-        #expect(counts.count == total)
+        #expect(counts.count == putters * messagesEach)
         #expect(counts.filter { $0.value != 1 }.isEmpty)
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
