@@ -85,7 +85,7 @@ let package = Package(
         .testTarget(name: "CommandsTests", dependencies: ["Commands"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
         .testTarget(name: "KernelTreeTests", dependencies: ["KernelTree"]),
-        .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem"]),
+        .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),

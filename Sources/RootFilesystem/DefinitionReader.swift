@@ -27,10 +27,22 @@ struct DefinitionReader {
 
     private static let keys = ["busybox", "files", "folders", "init", "links", "swift-runtime", "texts"]
 
+    private func failure(for error: YamlError) -> Failure {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            Failure(.usage, "\(file):\(mark.line):\(mark.column): this is not valid YAML: \(problem)")
+        default:
+            Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
+        }
+    }
+
     func read(_ text: String) throws(Failure) -> RootFilesystemDefinition {
         let root: Node?
         do {
             root = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            throw failure(for: error)
         } catch {
             throw Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
         }
