@@ -85,7 +85,8 @@ import Testing
     }
 
     @Test func findsTheNearestMatchWhereTheKernelHasAnExtraLine() throws {
-        let patch = "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -30,4 +30,5 @@\n line 12\n line 13\n line 15\n+x\n line 16\n"
+        let patch =
+            "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -30,4 +30,5 @@\n line 12\n line 13\n line 15\n+x\n line 16\n"
         let details = failure { _ = try overlay(["a.patch": patch]) }?.details ?? ""
         #expect(details.contains("nearest match: line 12, 4 of 4 lines agree"))
         #expect(details.contains("    14+ line 14\n"))
@@ -188,10 +189,14 @@ import Testing
     }
 
     @Test func readsAQuiltSeries() throws {
-        let patches = ["1.patch": change(10), "2.patch": change(20).replacing("a/", with: "").replacing("b/", with: "")]
+        let patches = [
+            "1.patch": change(10), "2.patch": change(20).replacing("a/", with: "").replacing("b/", with: ""),
+        ]
         let overlay = try overlay(patches, series: "# first\n2.patch -p0 # why\n\n1.patch\n")
-        #expect(text(overlay, "kernel/fork.c")?.components(separatedBy: "changed") .count == 3)
-        #expect(failure { _ = try self.overlay([:], series: "3.patch\n") }?.message.hasSuffix("series:1: there is no 3.patch") == true)
+        #expect(text(overlay, "kernel/fork.c")?.components(separatedBy: "changed").count == 3)
+        #expect(
+            failure { _ = try self.overlay([:], series: "3.patch\n") }?.message.hasSuffix(
+                "series:1: there is no 3.patch") == true)
         #expect(failure { _ = try self.overlay([:], series: "1.patch -R\n") }?.code == .usage)
         #expect(failure { _ = try self.overlay([:], series: "../p/1.patch\n") }?.code == .usage)
     }
@@ -199,9 +204,12 @@ import Testing
     @Test func prefersTheSeriesOfTheKernelsVersion() throws {
         try scratch.write("1.patch\n", to: "p/series-6.1")
         try scratch.write("2.patch\n", to: "p/series-6.12")
-        let overlay = try overlay(["1.patch": change(10, to: "for 6.1"), "2.patch": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"])
+        let overlay = try overlay([
+            "1.patch": change(10, to: "for 6.1"), "2.patch": "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n",
+        ])
         #expect(text(overlay, "kernel/fork.c")?.contains("for 6.1") == true)
-        try scratch.write(smallKernel["Makefile", default: ""].replacing("= 1\n", with: "= 9\n"), to: "pristine/Makefile")
+        try scratch.write(
+            smallKernel["Makefile", default: ""].replacing("= 1\n", with: "= 9\n"), to: "pristine/Makefile")
         let failed = failure { _ = try self.overlay([:]) }
         #expect(failed?.message == "p has no series for Linux 6.9")
     }

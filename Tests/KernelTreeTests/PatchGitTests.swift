@@ -69,15 +69,19 @@ import Testing
             switch Int.random(in: 0..<6, using: &generator) {
             case 0: try scratch.write(text, to: "new/moved/\(name)")
             case 1: break
-            default: try scratch.write(edited(text, &generator, edits: Int.random(in: 0...5, using: &generator)), to: "new/\(name)")
+            default:
+                try scratch.write(
+                    edited(text, &generator, edits: Int.random(in: 0...5, using: &generator)), to: "new/\(name)")
             }
         }
         try scratch.write(randomText(&generator, lines: 0...9), to: "new/fresh.c")
         let context = "-U\(Int.random(in: 1...4, using: &generator))"
         let diff = try await git(
-            scratch.path, "diff", "--no-index", "--no-color", "-M", context, "--src-prefix=a/", "--dst-prefix=b/", "old", "new")
+            scratch.path, "diff", "--no-index", "--no-color", "-M", context, "--src-prefix=a/", "--dst-prefix=b/",
+            "old", "new")
         // git names the two folders in every path.
         let patch = diff.output.replacing("a/old/", with: "a/").replacing("b/new/", with: "b/")
+            .replacing("a/new/", with: "a/").replacing("b/old/", with: "b/")
             .replacing("rename from old/", with: "rename from ").replacing("rename to new/", with: "rename to ")
         try #require(!patch.isEmpty)
         try scratch.write(patch, to: "x.patch")

@@ -39,7 +39,9 @@ import Testing
             "From a@b Mon Sep 17 00:00:00 2001\nSubject: \(subject)\n\n\(body)\n"
         }
         let diff = "--- a/x.c\n+++ b/x.c\n\(hunk)"
-        let text = message("[PATCH v2 0/2] Intro", "Words.") + message("[PATCH v2 1/2] A", diff) + message("[PATCH v2 2/2] B", diff)
+        let text =
+            message("[PATCH v2 0/2] Intro", "Words.") + message("[PATCH v2 1/2] A", diff)
+            + message("[PATCH v2 2/2] B", diff)
         #expect(try parse(text).map(\.subject) == ["[PATCH v2 1/2] A", "[PATCH v2 2/2] B"])
         let empty = message("[PATCH 1/2] A", diff) + message("[PATCH 2/2] B", "Nothing here.")
         #expect(failure { _ = try parse(empty) }?.message.contains("[PATCH 2/2] B\" holds no diff") == true)
@@ -149,7 +151,8 @@ import Testing
 
     @Test func stripsAsManyFoldersAsAsked() throws {
         #expect(try parse("--- kernel/x.c\n+++ kernel/x.c\n\(hunk)", strip: 0)[0].files[0].newPath == "kernel/x.c")
-        #expect(try parse("--- l/a/kernel/x.c\n+++ l/b/kernel/x.c\n\(hunk)", strip: 2)[0].files[0].newPath == "kernel/x.c")
+        #expect(
+            try parse("--- l/a/kernel/x.c\n+++ l/b/kernel/x.c\n\(hunk)", strip: 2)[0].files[0].newPath == "kernel/x.c")
         #expect(throws: Failure.self) { _ = try parse("--- x.c\n+++ x.c\n\(hunk)", strip: 1) }
     }
 }

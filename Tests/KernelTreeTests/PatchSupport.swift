@@ -6,7 +6,7 @@ import Testing
 @testable import KernelTree
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A folder that is removed with the value that names it.

@@ -6,7 +6,7 @@ import Testing
 @testable import KernelTree
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 @Suite struct PatchWorkTreeTests {
@@ -40,7 +40,10 @@ import Glibc
     private func compile(_ name: String, in output: FilePath? = nil) throws -> Int64 {
         let object = (output ?? self.output).appending(name)
         try writeAtomically("object", to: object)
-        let times = [timespec(), timespec(tv_sec: Int(nanosecondsNow() / 1_000_000_000), tv_nsec: Int(nanosecondsNow() % 1_000_000_000))]
+        let times = [
+            timespec(),
+            timespec(tv_sec: Int(nanosecondsNow() / 1_000_000_000), tv_nsec: Int(nanosecondsNow() % 1_000_000_000)),
+        ]
         #expect(utimensat(AT_FDCWD, object.string, times, 0) == 0)
         return try #require(FileStatus(object)?.modified)
     }
@@ -245,7 +248,10 @@ import Glibc
         #expect(try work.status(sources: [a, b]).map(\.state) == [.applied, .notApplied])
         #expect(try work.status(sources: [b]).map(\.state) == [.notApplied, .leftover])
         try scratch.write(patch(12), to: "a.patch")
-        #expect(try work.status(sources: [try PatchSource.load(scratch.path.appending("a.patch"))]).map(\.state) == [.outdated])
+        #expect(
+            try work.status(sources: [try PatchSource.load(scratch.path.appending("a.patch"))]).map(\.state) == [
+                .outdated
+            ])
         try scratch.write("edited\n", to: "tree/kernel/fork.c")
         #expect(try work.status(sources: [a]).map(\.state) == [.partly(edited: ["kernel/fork.c"])])
         try work.synchronize(overlay: .empty, output: output)

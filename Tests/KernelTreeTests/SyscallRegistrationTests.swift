@@ -75,25 +75,30 @@ import Testing
         let put = try #require(
             prototypes.firstIndex(of: "asmlinkage long sys_box_put(const char __user *buf, size_t len);"))
         #expect(prototypes[put - 1].contains("sys_memfd_secret"))
-        #expect(prototypes[(put + 1)...].prefix(4) == [
-            "asmlinkage long sys_box_get(char __user *buf, size_t len);", "", "/*",
-            " * Architecture-specific system calls",
-        ])
-        #expect(lines(overlay, "include/uapi/asm-generic/unistd.h").suffix(9) == [
-            "#define __NR_box_put 451", "__SYSCALL(__NR_box_put, sys_box_put)", "",
-            "#define __NR_box_get 452", "__SYSCALL(__NR_box_get, sys_box_get)", "",
-            "#undef __NR_syscalls", "#define __NR_syscalls 453", "",
-        ])
-        #expect(lines(overlay, "kernel/sys_ni.c").suffix(5) == [
-            "", "COND_SYSCALL(box_put);", "", "COND_SYSCALL(box_get);", "",
-        ])
-        #expect(lines(overlay, "kernel/Makefile").prefix(4) == [
-            "obj-y     = fork.o exec_domain.o \\", "\t    async.o range.o", "obj-y += box.o", "",
-        ])
+        #expect(
+            prototypes[(put + 1)...].prefix(4) == [
+                "asmlinkage long sys_box_get(char __user *buf, size_t len);", "", "/*",
+                " * Architecture-specific system calls",
+            ])
+        #expect(
+            lines(overlay, "include/uapi/asm-generic/unistd.h").suffix(9) == [
+                "#define __NR_box_put 451", "__SYSCALL(__NR_box_put, sys_box_put)", "",
+                "#define __NR_box_get 452", "__SYSCALL(__NR_box_get, sys_box_get)", "",
+                "#undef __NR_syscalls", "#define __NR_syscalls 453", "",
+            ])
+        #expect(
+            lines(overlay, "kernel/sys_ni.c").suffix(5) == [
+                "", "COND_SYSCALL(box_put);", "", "COND_SYSCALL(box_get);", "",
+            ])
+        #expect(
+            lines(overlay, "kernel/Makefile").prefix(4) == [
+                "obj-y     = fork.o exec_domain.o \\", "\t    async.o range.o", "obj-y += box.o", "",
+            ])
         #expect(overlay.userFiles == ["kernel/box.c": scratch.path.appending("box").appending("box.c")])
-        #expect(overlay.syscalls == [
-            .init(name: "box_put", number: 451, abi: .common), .init(name: "box_get", number: 452, abi: .common),
-        ])
+        #expect(
+            overlay.syscalls == [
+                .init(name: "box_put", number: 451, abi: .common), .init(name: "box_get", number: 452, abi: .common),
+            ])
         #expect(overlay.notes.isEmpty)
     }
 
@@ -103,7 +108,8 @@ import Testing
     }
 
     @Test func pinnedNumbersComeFirstAndFreeOnesFillTheGaps() throws {
-        let pinned = putAndGet.replacing("len]\n  - name: box_get", with: "len]\n    number: { 6.1: 452, \"6.12\": 999 }\n  - name: box_get")
+        let pinned = putAndGet.replacing(
+            "len]\n  - name: box_get", with: "len]\n    number: { 6.1: 452, \"6.12\": 999 }\n  - name: box_get")
         let overlay = try compute(try box(pinned))
         #expect(overlay.syscalls.map(\.name) == ["box_get", "box_put"])
         #expect(overlay.syscalls.map(\.number) == [451, 452])
@@ -136,18 +142,23 @@ import Testing
         // The series goes first wherever it is named, since it was made against the kernel's own table.
         let overlay = try compute(try box(), other)
         #expect(overlay.syscalls.map { "\($0.name) \($0.number)" } == ["box_put 451", "other 452", "box_get 453"])
-        let table = lines(overlay, SyscallTable.x8664).compactMap { $0.split(separator: "\t").first.flatMap { Int($0) } }
+        let table = lines(overlay, SyscallTable.x8664).compactMap {
+            $0.split(separator: "\t").first.flatMap { Int($0) }
+        }
         #expect(table == [449, 450, 451, 452, 453, 512, 547])
         let generic = lines(overlay, "include/uapi/asm-generic/unistd.h").filter { $0.hasPrefix("#define") }
-        #expect(generic.dropFirst() == [
-            "#define __NR_box_put 451", "#define __NR_other 452", "#define __NR_box_get 453", "#define __NR_syscalls 454",
-        ])
+        #expect(
+            generic.dropFirst() == [
+                "#define __NR_box_put 451", "#define __NR_other 452", "#define __NR_box_get 453",
+                "#define __NR_syscalls 454",
+            ])
         #expect(overlay.notes.contains { $0.contains("no changed C file defines other") })
 
         let taken = try box(putAndGet + "    number: 452\n")
         let failed = failure { _ = try self.compute(taken, other) }
         #expect(failed?.code == .patch)
-        #expect(failed?.message.contains("number 452 of box_get is taken by other, which a patch of this project") == true)
+        #expect(
+            failed?.message.contains("number 452 of box_get is taken by other, which a patch of this project") == true)
     }
 
     @Test(arguments: [
@@ -167,15 +178,17 @@ import Testing
     }
 
     @Test func newTableOfOtherArchitecturesIsWrittenToo() throws {
-        try scratch.write("0\tcommon\tio_setup\t\t\tsys_io_setup\n450\tcommon\tx\t\t\tsys_x\n", to: "pristine/scripts/syscall.tbl")
+        try scratch.write(
+            "0\tcommon\tio_setup\t\t\tsys_io_setup\n450\tcommon\tx\t\t\tsys_x\n", to: "pristine/scripts/syscall.tbl")
         let overlay = try compute(try box())
-        #expect(lines(overlay, "scripts/syscall.tbl").dropFirst(2).first == "451\tcommon\tbox_put\t\t\tsys_box_put")
+        #expect(lines(overlay, "scripts/syscall.tbl").dropFirst(2).first == "451\tcommon\tbox_put\t\t\t\tsys_box_put")
     }
 
     @Test func kernelsBefore57NameTheWrapper() throws {
         let table = try #require(smallKernel[SyscallTable.x8664])
         try scratch.write(table.replacing("\tsys_", with: "\t__x64_sys_"), to: "pristine/\(SyscallTable.x8664)")
-        #expect(lines(try compute(try box()), SyscallTable.x8664).contains("451\tcommon\tbox_put\t\t\t__x64_sys_box_put"))
+        #expect(
+            lines(try compute(try box()), SyscallTable.x8664).contains("451\tcommon\tbox_put\t\t\t__x64_sys_box_put"))
     }
 
     @Test func registers32BitEntriesWithTheirOwnLayout() throws {
@@ -197,14 +210,16 @@ import Testing
 
             """
         let overlay = try compute(try box(yaml, c: c))
-        #expect(lines(overlay, SyscallTable.i386).suffix(3) == [
-            "451\ti386\tcopy\t\t\tsys_copy\t\t\tcompat_sys_copy", "452\ti386\tplain\t\t\tsys_plain", "",
-        ])
+        #expect(
+            lines(overlay, SyscallTable.i386).suffix(3) == [
+                "451\ti386\tcopy\t\t\tsys_copy\t\t\tcompat_sys_copy", "452\ti386\tplain\t\t\tsys_plain", "",
+            ])
         #expect(lines(overlay, "include/linux/compat.h").contains("struct compat_copy_args;"))
         #expect(lines(overlay, "include/linux/syscalls.h").contains("asmlinkage long sys_plain(void);"))
         #expect(lines(overlay, "kernel/sys_ni.c").contains("COND_SYSCALL_COMPAT(copy);"))
-        #expect(lines(overlay, "include/uapi/asm-generic/unistd.h").contains(
-            "__SC_COMP(__NR_copy, sys_copy, compat_sys_copy)"))
+        #expect(
+            lines(overlay, "include/uapi/asm-generic/unistd.h").contains(
+                "__SC_COMP(__NR_copy, sys_copy, compat_sys_copy)"))
         #expect(overlay.syscalls.filter { $0.abi == .i386 }.map(\.number) == [451, 452])
         #expect(overlay.notes.isEmpty)
     }
@@ -239,7 +254,9 @@ import Testing
         #expect(failed?.message.hasSuffix("syscall.yaml:5: no C file defines box_get with SYSCALL_DEFINE2") == true)
         #expect(failed?.details?.contains("box.c:7: SYSCALL_DEFINE2(box_got, ...)") == true)
 
-        let fewer = boxC.replacing("SYSCALL_DEFINE2(box_put, const char __user *, buf, size_t, len)", with: "SYSCALL_DEFINE1(box_put, const char __user *, buf)")
+        let fewer = boxC.replacing(
+            "SYSCALL_DEFINE2(box_put, const char __user *, buf, size_t, len)",
+            with: "SYSCALL_DEFINE1(box_put, const char __user *, buf)")
         failed = failure { _ = try compute(try box(c: fewer)) }
         #expect(failed?.message.contains("box.c:3: box_put has 1 argument(s) here, but 2 at") == true)
 
@@ -247,17 +264,23 @@ import Testing
         failed = failure { _ = try compute(try box(c: uneven)) }
         #expect(failed?.message.contains("takes 3 pairs of type and name, but 4 words are given") == true)
 
-        let otherType = boxC.replacing("buf, size_t, len)\n{\n\treturn 0; //", with: "buf, int, len)\n{\n\treturn 0; //")
-        #expect(try compute(try box(c: otherType)).notes.contains { $0.contains("len is \"int\" here, but \"size_t\"") })
+        let otherType = boxC.replacing(
+            "buf, size_t, len)\n{\n\treturn 0; //", with: "buf, int, len)\n{\n\treturn 0; //")
+        #expect(
+            try compute(try box(c: otherType)).notes.contains { $0.contains("len is \"int\" here, but \"size_t\"") })
     }
 
     @Test func refusesWhatTheKernelHasAlready() throws {
         let yaml = putAndGet.replacing("box_put", with: "futex_waitv")
         let c = boxC.replacing("box_put", with: "futex_waitv")
-        #expect(failure { _ = try compute(try box(yaml, c: c)) }?.message.contains("is in the table already, with number 449") == true)
+        #expect(
+            failure { _ = try compute(try box(yaml, c: c)) }?.message.contains(
+                "is in the table already, with number 449") == true)
         let same = putAndGet.replacing("box.c", with: "fork.c")
         let source = try source("fork", ["syscall.yaml": same, "fork.c": boxC])
-        #expect(failure { _ = try compute(source) }?.message.contains("kernel/fork.c is a file of the kernel already") == true)
+        #expect(
+            failure { _ = try compute(source) }?.message.contains("kernel/fork.c is a file of the kernel already")
+                == true)
     }
 
     @Test func checksWhatASeriesRegisters() throws {
@@ -276,7 +299,9 @@ import Testing
             let source = try source("s", ["1.patch": patch(row)])
             return failure { _ = try compute(source) }
         }
-        #expect(try failureOf("450\tcommon\tmine\tsys_mine")?.message.contains("number 450 of mine is taken by set_mempolicy") == true)
+        #expect(
+            try failureOf("450\tcommon\tmine\tsys_mine")?.message.contains(
+                "number 450 of mine is taken by set_mempolicy") == true)
         #expect(try failureOf("451\tcommon\tmine\t__x64_sys_mine")?.message.contains("names entries sys_NAME") == true)
         #expect(try failureOf("530\tcommon\tmine\tsys_mine")?.message.contains("x32's block") == true)
         let late = try source("s", ["1.patch": patch("451\tcommon\tmine\tsys_mine")])
@@ -288,7 +313,10 @@ import Testing
             .init(name: "get", number: 452, abi: .common), .init(name: "put", number: 451, abi: .common),
             .init(name: "put", number: 460, abi: .i386),
         ])
-        let native = text.range(of: "#if !defined(__i386__)\n#undef __NR_put\n#define __NR_put 451\n#undef __NR_get\n#define __NR_get 452\n#endif")
+        let native = text.range(
+            of:
+                "#if !defined(__i386__)\n#undef __NR_put\n#define __NR_put 451\n#undef __NR_get\n#define __NR_get 452\n#endif"
+        )
         #expect(native != nil)
         #expect(text.contains("#if defined(__i386__)\n#undef __NR_put\n#define __NR_put 460\n#endif"))
         #expect(text.contains("#define __NR_ia32_put 460\n"))

@@ -35,7 +35,8 @@ import Testing
             """)
         #expect(spec.folder == "drivers/misc")
         #expect(spec.files.map(\.kind) == [.source, .header])
-        #expect(spec.syscalls[0].arguments.map(\.declaration) == ["const struct a __user *const *p", "unsigned long flags"])
+        #expect(
+            spec.syscalls[0].arguments.map(\.declaration) == ["const struct a __user *const *p", "unsigned long flags"])
         #expect(spec.syscalls[0].number.pin(on: KernelVersion(6, 1, 9)) == 451)
         #expect(spec.syscalls[0].number.pin(on: KernelVersion(6, 12)) == nil)
         #expect(spec.syscalls[0].abi == .x64)
@@ -58,7 +59,10 @@ import Testing
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    number: { new: 4 }\n", 4, "VERSION.PATCHLEVEL"),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    abi: x32\n", 4, "is no ABI"),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int]\n", 4, "is not a C type and a name"),
-        ("sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int a, int b, int c, int d, int e, int f, int g]\n", 4, "at most 6"),
+        (
+            "sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int a, int b, int c, int d, int e, int f, int g]\n",
+            4, "at most 6"
+        ),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n  - name: a\n", 4, "declared twice"),
         ("sources: [x.c]\n", 1, "no call is listed"),
         ("syscalls: [{ name: a }]\n", 1, "no C file is listed"),

@@ -52,9 +52,13 @@ struct HunkExplanation {
     private func endReason(_ hunk: Hunk) -> String? {
         let preimage = hunk.preimage
         guard !preimage.isEmpty, lines.count >= preimage.count else { return nil }
-        let places = (0...(lines.count - preimage.count)).filter { lines[$0..<($0 + preimage.count)].elementsEqual(preimage) }
+        let places = (0...(lines.count - preimage.count)).filter {
+            lines[$0..<($0 + preimage.count)].elementsEqual(preimage)
+        }
         guard let place = places.first else { return nil }
-        if hunk.oldStart <= 1 { return "the lines agree at line \(place + 1), but the hunk is for the start of the file" }
+        if hunk.oldStart <= 1 {
+            return "the lines agree at line \(place + 1), but the hunk is for the start of the file"
+        }
         if hunk.trailingContext == 0 {
             return "the lines agree at line \(place + 1), but with no context below it the hunk is for the file's end"
         }

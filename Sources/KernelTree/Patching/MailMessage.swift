@@ -100,7 +100,9 @@ struct MailMessage {
     static func isSeparator(_ line: Line) -> Bool {
         guard line.hasPrefix("From ") else { return false }
         let words = String(decoding: line.withoutNewline, as: UTF8.self).trimmed.split(separator: " ")
-        let hasTime = words.contains { $0.split(separator: ":").count == 3 && $0.allSatisfy { $0 == ":" || $0.isNumber } }
+        let hasTime = words.contains {
+            $0.split(separator: ":").count == 3 && $0.allSatisfy { $0 == ":" || $0.isNumber }
+        }
         return words.count >= 6 && hasTime && words.contains { $0.count == 4 && Int($0) != nil }
     }
 

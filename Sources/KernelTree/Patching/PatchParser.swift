@@ -168,7 +168,8 @@ struct PatchParser {
         let columns = rest.split(separator: "\t", maxSplits: 1, omittingEmptySubsequences: false)
         let name = columns.first.map(String.init)?.trimmed ?? ""
         let time = columns.count > 1 ? columns[1] : ""
-        let isEpoch = time.hasPrefix("1970-01-01") || time.hasPrefix("1969-12-31") || time.contains("Jan  1 00:00:00 1970")
+        let isEpoch =
+            time.hasPrefix("1970-01-01") || time.hasPrefix("1969-12-31") || time.contains("Jan  1 00:00:00 1970")
         return (name == "/dev/null" ? nil : name, isEpoch)
     }
 
@@ -201,12 +202,15 @@ struct PatchParser {
 
     /// Leaves out `strip` leading folders and refuses what is no safe path in a tree.
     private func path(_ name: String, strip: Int) throws -> String {
-        if name.hasPrefix("/") { throw failure("the path \(name) is absolute", "a patch changes files of the tree only") }
+        if name.hasPrefix("/") {
+            throw failure("the path \(name) is absolute", "a patch changes files of the tree only")
+        }
         let components = name.split(separator: "/", omittingEmptySubsequences: true)
         guard components.count > strip else {
             throw failure(
                 "the path \(name) has no \(strip) leading folder(s) to leave out",
-                "give the right level in a `series` file, such as `\(file.split(separator: "/").last ?? "x.patch") -p0`")
+                "give the right level in a `series` file, such as `\(file.split(separator: "/").last ?? "x.patch") -p0`"
+            )
         }
         let path = components.dropFirst(strip).joined(separator: "/")
         if let reason = TreePath.unsafeReason(path) {

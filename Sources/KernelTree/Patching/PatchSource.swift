@@ -106,7 +106,8 @@ struct SeriesSet: Sendable {
             }
         }
         if common?.isEmpty == true || byVersion.values.contains(where: \.isEmpty) {
-            throw Failure(.usage, "a series of \(folder) holds no patch", nextStep: "add one, or remove the series file")
+            throw Failure(
+                .usage, "a series of \(folder) holds no patch", nextStep: "add one, or remove the series file")
         }
         digest = reader.key.key
     }
@@ -142,7 +143,8 @@ struct SeriesSet: Sendable {
                 for option in words.dropFirst() {
                     guard option.hasPrefix("-p"), let level = Int(option.dropFirst(2)), (0...9).contains(level) else {
                         throw Failure(
-                            .usage, "\(place): \(option) is no option of a series file", nextStep: "use -p0, -p1, -p2 ...")
+                            .usage, "\(place): \(option) is no option of a series file",
+                            nextStep: "use -p0, -p1, -p2 ...")
                     }
                     strip = level
                 }
@@ -151,7 +153,8 @@ struct SeriesSet: Sendable {
                     throw Failure(.usage, "\(place): \(path) lies outside the series' folder")
                 }
                 guard fileExists(folder.pushing(FilePath(path))) else {
-                    throw Failure(.usage, "\(place): there is no \(path)", nextStep: "correct the name, or remove the line")
+                    throw Failure(
+                        .usage, "\(place): there is no \(path)", nextStep: "correct the name, or remove the line")
                 }
                 patches += try self.patches(path, strip: strip)
             }

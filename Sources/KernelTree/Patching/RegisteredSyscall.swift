@@ -68,7 +68,8 @@ public enum SyscallHeader {
         let native = sorted.filter { $0.abi == .common || $0.abi == .x64 }
         let ia32 = sorted.filter { $0.abi == .i386 }
         if !native.isEmpty {
-            lines += ["#if !defined(__i386__)"] + native.flatMap { define("__NR_\($0.name)", $0.number) } + ["#endif", ""]
+            lines +=
+                ["#if !defined(__i386__)"] + native.flatMap { define("__NR_\($0.name)", $0.number) } + ["#endif", ""]
         }
         if !ia32.isEmpty {
             lines += ["#if defined(__i386__)"] + ia32.flatMap { define("__NR_\($0.name)", $0.number) } + ["#endif", ""]

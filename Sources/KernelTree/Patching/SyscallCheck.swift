@@ -65,7 +65,8 @@ struct SyscallCheck {
             let isPlain = (row.entry?.hasPrefix("sys_") ?? false) && row.entry != "sys_ni_syscall"
             if before.entryPrefix == "sys_" ? isWrapper : isPlain {
                 throw Failure(
-                    .patch, "\(place): the entry of \(row.name) is \(row.entry ?? ""), but this kernel's table names "
+                    .patch,
+                    "\(place): the entry of \(row.name) is \(row.entry ?? ""), but this kernel's table names "
                         + "entries \(before.entryPrefix)NAME",
                     nextStep: "write \(before.entryPrefix)\(row.name); kernels 4.17 to 5.6 have __x64_, others not")
             }
@@ -98,13 +99,15 @@ struct SyscallCheck {
             }
             if definition.parameters.count != 2 * definition.count {
                 throw Failure(
-                    .patch, "\(path):\(definition.line): \(definition.macro)(\(row.name), ...) takes \(definition.count) "
+                    .patch,
+                    "\(path):\(definition.line): \(definition.macro)(\(row.name), ...) takes \(definition.count) "
                         + "pairs of type and name, but \(definition.parameters.count) words are given")
             }
             try checkPrototype(row.name, definition, path: path, prototypes, notes: &notes)
             try checkIsBuilt(path, notes: &notes)
             if let limit = genericLimit(generic), let number = genericNumber(row.name, generic), number >= limit {
-                notes.append("include/uapi/asm-generic/unistd.h: __NR_syscalls is \(limit), not above \(row.name)'s \(number)")
+                notes.append(
+                    "include/uapi/asm-generic/unistd.h: __NR_syscalls is \(limit), not above \(row.name)'s \(number)")
             }
         }
     }
@@ -126,8 +129,10 @@ struct SyscallCheck {
         let count = inner == "void" || inner.isEmpty ? 0 : inner.split(separator: ",").count
         if count != definition.count {
             throw Failure(
-                .patch, "\(path):\(definition.line): \(name) has \(definition.count) argument(s) here, but \(count) in its "
-                    + "prototype", details: "include/linux/syscalls.h:\(index + 1):\(text)", nextStep: "make the two agree")
+                .patch,
+                "\(path):\(definition.line): \(name) has \(definition.count) argument(s) here, but \(count) in its "
+                    + "prototype", details: "include/linux/syscalls.h:\(index + 1):\(text)",
+                nextStep: "make the two agree")
         }
     }
 
@@ -145,10 +150,14 @@ struct SyscallCheck {
     }
 
     private func genericLimit(_ lines: [String]) -> Int? {
-        lines.last { $0.hasPrefix("#define __NR_syscalls") }.flatMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+        lines.last { $0.hasPrefix("#define __NR_syscalls") }.flatMap {
+            $0.split(separator: " ").last.flatMap { Int($0) }
+        }
     }
 
     private func genericNumber(_ name: String, _ lines: [String]) -> Int? {
-        lines.first { $0.hasPrefix("#define __NR_\(name) ") }.flatMap { $0.split(separator: " ").last.flatMap { Int($0) } }
+        lines.first { $0.hasPrefix("#define __NR_\(name) ") }.flatMap {
+            $0.split(separator: " ").last.flatMap { Int($0) }
+        }
     }
 }

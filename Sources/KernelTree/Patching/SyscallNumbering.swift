@@ -87,7 +87,8 @@ struct SyscallNumbering {
         if let pin = call.ia32?.number.pin(on: version) {
             if let owner = ia32Owners[pin] {
                 throw Failure(
-                    .patch, "\(spec.path):\(call.line): number \(pin) of \(call.name) is taken by \(owner) in the i386 table",
+                    .patch,
+                    "\(spec.path):\(call.line): number \(pin) of \(call.name) is taken by \(owner) in the i386 table",
                     nextStep: "pin another, or leave it out for the next free one")
             }
             ia32Owners[pin] = call.name

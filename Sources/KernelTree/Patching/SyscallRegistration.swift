@@ -145,7 +145,8 @@ struct SyscallRegistration {
         try edit(SyscallTable.x8664) { lines in
             var table = SyscallTable(lines)
             lines = table.insert(
-                number: number, abi: call.abi.rawValue, name: call.name, entry: table.entryPrefix + call.name, compat: nil)
+                number: number, abi: call.abi.rawValue, name: call.name, entry: table.entryPrefix + call.name,
+                compat: nil)
         }
     }
 
@@ -157,7 +158,8 @@ struct SyscallRegistration {
             let wrapper = table.compatPrefix
             var compat: String? = ia32.compatArguments == nil ? nil : "compat_sys_\(call.name)"
             if let wrapper { compat = wrapper + (compat ?? "sys_\(call.name)") }
-            lines = table.insert(number: number, abi: "i386", name: call.name, entry: "sys_\(call.name)", compat: compat)
+            lines = table.insert(
+                number: number, abi: "i386", name: call.name, entry: "sys_\(call.name)", compat: compat)
         }
     }
 
@@ -168,7 +170,8 @@ struct SyscallRegistration {
             try edit(SyscallTable.generic) { lines in
                 var table = SyscallTable(lines)
                 lines = table.insert(
-                    number: number, abi: "common", name: call.name, entry: "sys_\(call.name)", compat: compat)
+                    number: number, abi: "common", name: call.name, entry: "sys_\(call.name)", compat: compat,
+                    nameWidth: 32)
             }
         }
         let header = "include/uapi/asm-generic/unistd.h"
@@ -274,7 +277,9 @@ extension SyscallSpec {
         let folder = FilePath(path).removingLastComponent()
         var notes: [String] = []
         let found = files.filter { $0.kind == .source }.flatMap { file in
-            SyscallDefinition.scan(file.bytes).map { (place: "\(folder.appending(file.name)):\($0.line)", definition: $0) }
+            SyscallDefinition.scan(file.bytes).map {
+                (place: "\(folder.appending(file.name)):\($0.line)", definition: $0)
+            }
         }
         var wanted: [(name: String, isCompat: Bool, arguments: [Argument], line: Int)] = []
         for call in syscalls {
@@ -298,14 +303,16 @@ extension SyscallSpec {
             let definition = first.definition
             guard definition.parameters.count == 2 * definition.count else {
                 throw Failure(
-                    .patch, "\(first.place): \(definition.macro)(\(want.name), ...) takes \(definition.count) pairs of "
+                    .patch,
+                    "\(first.place): \(definition.macro)(\(want.name), ...) takes \(definition.count) pairs of "
                         + "type and name, but \(definition.parameters.count) words are given",
                     details: definition.parameters.joined(separator: ", "),
                     nextStep: "write the type and the name of each argument, separated by commas")
             }
             guard definition.count == want.arguments.count else {
                 throw Failure(
-                    .patch, "\(first.place): \(want.name) has \(definition.count) argument(s) here, but "
+                    .patch,
+                    "\(first.place): \(want.name) has \(definition.count) argument(s) here, but "
                         + "\(want.arguments.count) at \(path):\(want.line)",
                     nextStep: "make the two agree")
             }

@@ -143,7 +143,9 @@ extension SyscallSpec.Syscall {
 
 extension SyscallSpec {
     static func isIdentifier(_ text: String) -> Bool {
-        guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else { return false }
+        guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
+            return false
+        }
         return text.utf8.allSatisfy(isIdentifierByte)
     }
 
@@ -159,9 +161,12 @@ extension SyscallSpec {
             throw entry.failure("a system call has at most 6 arguments, this one \(texts.count)", at: key)
         }
         return try texts.map { text in
-            let name = String(decoding: text.trimmed.utf8.reversed().prefix(while: isIdentifierByte).reversed(), as: UTF8.self)
+            let name = String(
+                decoding: text.trimmed.utf8.reversed().prefix(while: isIdentifierByte).reversed(), as: UTF8.self)
             let type = String(text.trimmed.dropLast(name.count)).trimmed
-            let isPlain = type.utf8.allSatisfy { isIdentifierByte($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "*") }
+            let isPlain = type.utf8.allSatisfy {
+                isIdentifierByte($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "*")
+            }
             guard isIdentifier(name), !type.isEmpty, isPlain else {
                 throw entry.failure("\"\(text)\" is not a C type and a name, such as \"char __user *buf\"", at: key)
             }

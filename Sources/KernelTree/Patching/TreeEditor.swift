@@ -133,7 +133,9 @@ struct TreeEditor {
         var isExecutable = false
         switch change.operation {
         case .create:
-            if try read(change.newPath) != nil, !leaving.contains(change.newPath) || progress.touched.contains(change.newPath) {
+            if try read(change.newPath) != nil,
+                !leaving.contains(change.newPath) || progress.touched.contains(change.newPath)
+            {
                 throw Failure(
                     .patch, "\(place): \(change.newPath) is to be created, but it is there already",
                     nextStep: "check that the patch is made for this kernel, and that no other one creates the file")
@@ -148,7 +150,8 @@ struct TreeEditor {
         for (index, hunk) in change.hunks.enumerated() {
             guard let offset = applier.apply(hunk) else {
                 throw HunkExplanation(
-                    patch: patch, change: change, hunkIndex: index, lines: applier.lines, originalLines: bytes.splitLines
+                    patch: patch, change: change, hunkIndex: index, lines: applier.lines,
+                    originalLines: bytes.splitLines
                 ).failure
             }
             if offset != 0 {
@@ -164,7 +167,8 @@ struct TreeEditor {
         if change.operation == .delete {
             guard output.isEmpty else {
                 throw Failure(
-                    .patch, "\(place): \(change.oldPath) is to be deleted, but this kernel's has more than the patch removes",
+                    .patch,
+                    "\(place): \(change.oldPath) is to be deleted, but this kernel's has more than the patch removes",
                     details: applier.lines.prefix(8).map(\.display).joined(separator: "\n"))
             }
             if !progress.replaced.contains(change.oldPath) { delete(change.oldPath) }
@@ -210,11 +214,15 @@ struct TreeEditor {
 
     private func missing(_ change: FilePatch, _ patch: Patch) -> Failure {
         let similar = TreePath.similar(to: change.oldPath, in: pristine)
-        var details = similar.isEmpty ? nil : (["similarly named files of this kernel:"] + similar).joined(separator: "\n  ")
+        var details =
+            similar.isEmpty ? nil : (["similarly named files of this kernel:"] + similar).joined(separator: "\n  ")
         var next = "check that the patch is made for this kernel"
         // a/kernel/sys.c read with -p0, or kernel/sys.c read with -p1, misses by one folder.
-        if let shorter = similar.first(where: { change.oldPath.hasSuffix("/" + $0) || $0.hasSuffix("/" + change.oldPath) }) {
-            next = "the patch may mean \(shorter): give the folders to leave out in a `series` file, such as `x.patch -p0`"
+        if let shorter = similar.first(where: {
+            change.oldPath.hasSuffix("/" + $0) || $0.hasSuffix("/" + change.oldPath)
+        }) {
+            next =
+                "the patch may mean \(shorter): give the folders to leave out in a `series` file, such as `x.patch -p0`"
         }
         if changes[change.oldPath] == .deleted {
             (details, next) = ("an earlier patch deletes or renames it", "check the order of the series")

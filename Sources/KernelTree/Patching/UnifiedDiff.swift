@@ -28,7 +28,8 @@ extension Line {
     var display: String {
         let text = String(decoding: withoutNewline, as: UTF8.self)
         return text.unicodeScalars.contains("\r")
-            ? String(text.unicodeScalars.flatMap { $0 == "\r" ? Array("\\r".unicodeScalars) : [$0] }.map(Character.init))
+            ? String(
+                text.unicodeScalars.flatMap { $0 == "\r" ? Array("\\r".unicodeScalars) : [$0] }.map(Character.init))
             : text
     }
 

@@ -3,7 +3,7 @@ import Diagnostics
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A project's own copy of a kernel tree, made of hard links to the pristine one (a plain copy with time stamps
@@ -249,11 +249,11 @@ public struct WorkTree: Sendable {
         var strange: [String] = []
         var missing: [String] = []
         var known: Set<String> = []
+        let (pristineRoot, treeRoot) = (pristine.string, tree.string)
         TreePath.forEachFile(in: pristine) { path in
             known.insert(path)
-            let location = FilePath(path)
-            guard let original = FileStatus(pristine.pushing(location)) else { return }
-            guard let own = FileStatus(tree.pushing(location)) else { return missing.append(path) }
+            guard let original = FileStatus("\(pristineRoot)/\(path)") else { return }
+            guard let own = FileStatus("\(treeRoot)/\(path)") else { return missing.append(path) }
             let isSame =
                 own.isSameInode(as: original)
                 || (own.isLink == original.isLink && own.isRegular == original.isRegular && own.size == original.size
@@ -265,7 +265,8 @@ public struct WorkTree: Sendable {
         }
         guard strange.isEmpty, missing.isEmpty, !known.isEmpty else {
             let details =
-                missing.sorted().prefix(5).map { "missing: \($0)" } + strange.sorted().prefix(5).map { "differs: \($0)" }
+                missing.sorted().prefix(5).map { "missing: \($0)" }
+                + strange.sorted().prefix(5).map { "differs: \($0)" }
             throw Failure(
                 .infrastructure, "\(tree) is not a copy of \(pristine)",
                 details: (details + ["\(missing.count) missing, \(strange.count) unlike"]).joined(separator: "\n"),

@@ -4,7 +4,7 @@ import Foundation
 import SystemPackage
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What a file's contents are, as far as a build can tell: its bytes and whether it may be executed, or that it is
