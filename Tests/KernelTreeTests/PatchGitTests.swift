@@ -81,6 +81,7 @@ import Testing
             "old", "new")
         // git names the two folders in every path.
         let patch = diff.output.replacing("a/old/", with: "a/").replacing("b/new/", with: "b/")
+            .replacing("a/new/", with: "a/").replacing("b/old/", with: "b/")
             .replacing("rename from old/", with: "rename from ").replacing("rename to new/", with: "rename to ")
         try #require(!patch.isEmpty)
         try scratch.write(patch, to: "x.patch")

@@ -66,11 +66,13 @@ struct HunkExplanation {
     }
 
     private func numbered(_ lines: [Line], from start: Int) -> [String] {
-        var output = lines.prefix(Self.shownLines).enumerated().map { index, line in
-            line.display.isEmpty ? padded(start + index + 1) : "\(padded(start + index + 1))  \(line.display)"
-        }
+        var output = lines.prefix(Self.shownLines).enumerated().map { numbered($1, start + $0 + 1) }
         if lines.count > Self.shownLines { output.append("       ... and \(lines.count - Self.shownLines) more") }
         return output
+    }
+
+    private func numbered(_ line: Line, _ number: Int) -> String {
+        line.display.isEmpty ? padded(number) : "\(padded(number))  \(line.display)"
     }
 
     private func padded(_ number: Int) -> String {
@@ -142,7 +144,7 @@ struct HunkExplanation {
         while i < preimage.count || j < window.count {
             if i < preimage.count, j < window.count, preimage[i] == window[j] {
                 start = start ?? first + j
-                diff.append(("\(padded(first + j + 1))  \(preimage[i].display)", false))
+                diff.append((numbered(preimage[i], first + j + 1), false))
                 (i, j, equal) = (i + 1, j + 1, equal + 1)
             } else if i < preimage.count, j == window.count || table[i + 1][j] >= table[i][j + 1] {
                 diff.append(("     - \(preimage[i].display)\(endMark(preimage[i]))", false))

@@ -170,7 +170,8 @@ struct SyscallRegistration {
             try edit(SyscallTable.generic) { lines in
                 var table = SyscallTable(lines)
                 lines = table.insert(
-                    number: number, abi: "common", name: call.name, entry: "sys_\(call.name)", compat: compat)
+                    number: number, abi: "common", name: call.name, entry: "sys_\(call.name)", compat: compat,
+                    nameWidth: 32)
             }
         }
         let header = "include/uapi/asm-generic/unistd.h"

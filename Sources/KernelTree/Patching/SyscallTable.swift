@@ -50,15 +50,15 @@ struct SyscallTable {
     var compatPrefix: String? { rows.contains { $0.compat?.hasPrefix("__ia32_sys_") == true } ? "__ia32_" : nil }
 
     /// Adds a row after the last ordinary one with a smaller number, hence before the x32 block.
-    mutating func insert(number: Int, abi: String, name: String, entry: String, compat: String?) -> [String] {
+    ///
+    /// - Parameter nameWidth: The width of the name column: 24 in the x86 tables, 32 in the generic one.
+    mutating func insert(
+        number: Int, abi: String, name: String, entry: String, compat: String?, nameWidth: Int = 24
+    ) -> [String] {
         let smaller = number >= Self.x32Numbers.lowerBound ? rows : ordinaryRows
         let index = smaller.last { $0.number < number }.map { $0.lineIndex + 1 } ?? lines.count
-        // The name column is three tab stops wide in the kernel's tables, and the entry column four.
-        var line = "\(number)\t\(abi)\t" + Self.column(name, width: 24) + entry
-        if let compat {
-            line = "\(number)\t\(abi)\t" + Self.column(name, width: 24) + Self.column(entry, width: 32) + compat
-        }
-        lines.insert(line, at: index)
+        let columns = compat.map { Self.column(entry, width: 32) + $0 } ?? entry
+        lines.insert("\(number)\t\(abi)\t" + Self.column(name, width: nameWidth) + columns, at: index)
         return lines
     }
 

@@ -246,11 +246,11 @@ public struct WorkTree: Sendable {
         var strange: [String] = []
         var missing: [String] = []
         var known: Set<String> = []
+        let (pristineRoot, treeRoot) = (pristine.string, tree.string)
         TreePath.forEachFile(in: pristine) { path in
             known.insert(path)
-            let location = FilePath(path)
-            guard let original = FileStatus(pristine.pushing(location)) else { return }
-            guard let own = FileStatus(tree.pushing(location)) else { return missing.append(path) }
+            guard let original = FileStatus("\(pristineRoot)/\(path)") else { return }
+            guard let own = FileStatus("\(treeRoot)/\(path)") else { return missing.append(path) }
             let isSame =
                 own.isSameInode(as: original)
                 || (own.isLink == original.isLink && own.isRegular == original.isRegular && own.size == original.size
