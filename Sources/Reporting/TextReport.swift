@@ -132,6 +132,19 @@ public struct TextReport: Sendable {
                     "\(step.name) \(step.outcome == "hit" ? "hit" : Self.format(step.seconds))"
                 }.joined(separator: " · "))
         }
+        lines += verdictLines(report)
+        let isGood = report.exitCode == ExitCode.success.rawValue
+        if !isGood, let console = report.artifacts.console { lines.append("console: \(console)") }
+        if report.exitCode == ExitCode.build.rawValue, let log = report.artifacts.buildLog {
+            lines.append("build log: \(log)")
+        }
+        return lines
+    }
+
+    /// The verdict with its counts, in one line unless the terminal is narrow.
+    public func verdict(_ report: RunReport) -> String { verdictLines(report).joined(separator: "\n") }
+
+    private func verdictLines(_ report: RunReport) -> [String] {
         var counts: [String] = []
         for (status, word) in [
             (RunReport.Status.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
@@ -141,14 +154,9 @@ public struct TextReport: Sendable {
         }
         let isGood = report.exitCode == ExitCode.success.rawValue
         let verdict = report.verdict.replacingDashes.uppercased()
-        lines += entry(
+        return entry(
             verdict + ":", isGood ? .green : .red,
             "\(counts.joined(separator: ", ")) in \(Self.format(report.seconds))")
-        if !isGood, let console = report.artifacts.console { lines.append("console: \(console)") }
-        if report.exitCode == ExitCode.build.rawValue, let log = report.artifacts.buildLog {
-            lines.append("build log: \(log)")
-        }
-        return lines
     }
 
     private func painted(_ text: String, _ paint: Paint) -> String {

@@ -53,6 +53,13 @@ struct TextReportTests {
         #expect(TextReport(usesColor: true).render(sample()).contains("\u{1B}[31m"))
     }
 
+    @Test("the verdict alone is one line of the summary")
+    func verdict() {
+        let line = TextReport().verdict(sample())
+        #expect(line.hasPrefix("CRASHED: 1 passed"))
+        #expect(TextReport().render(sample()).split(separator: "\n").contains(Substring(line)))
+    }
+
     @Test("a pass is short")
     func pass() {
         var report = sample()

@@ -27,7 +27,6 @@ func runAndReport(
     let console = common.makeConsole()
     let pipeline = try makePipeline(project, console)
     var report: RunReport
-    var verdict: Verdict?
     do {
         report = try await interruptible { await pipeline.run(filter: filter) }
     } catch let interruption as Verdict {
@@ -50,17 +49,13 @@ func runAndReport(
         console.output(try JSONReport.render(report))
         for trouble in report.troubles { console.log(trouble.failure.description) }
     case .text:
-        let text = TextReport(usesColor: console.usesColor).render(report)
         // Errors belong to standard error; the verdict is the result.
         for trouble in report.troubles { console.log(trouble.failure.description) }
         report.troubles = []
-        console.output(
-            console.verbosity == .quiet
-                ? text.split(separator: "\n").last.map(String.init) ?? ""
-                : TextReport(usesColor: console.usesColor).render(report))
+        let renderer = TextReport(usesColor: console.usesColor)
+        console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
     }
-    if report.exitCode != 0 { verdict = Verdict(code: report.exitCode) }
-    if let verdict { throw verdict }
+    if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
 }
 
 struct RunVerb: AsyncParsableCommand {
