@@ -7,6 +7,11 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
 
+/// Forms of annotations that a CI service reads from a job's output.
+enum AnnotationFormat: String, ExpressibleByArgument, CaseIterable {
+    case github
+}
+
 /// Where the project is and how much to say: every verb has these.
 struct CommonOptions: ParsableArguments {
     @Option(
@@ -81,6 +86,9 @@ struct RunOptions: ParsableArguments {
 
     @Option(help: "Write the results as JUnit XML to this file.")
     var junit: String?
+
+    @Option(help: "Print failures as annotations too: github.")
+    var annotations: AnnotationFormat?
 
     var overrides: [ProjectOverride] {
         let pairs: [(String?, String, String)] = [

@@ -44,6 +44,8 @@ func runAndReport(
             report.judge()
         }
     }
+    // Workflow commands are read from standard error as well, where they do not spoil JSON.
+    if options.annotations == .github { console.log(GitHubAnnotations.render(report)) }
     switch options.format {
     case .json:
         console.output(try JSONReport.render(report))
