@@ -11,6 +11,7 @@ let package = Package(
     ],
     targets: [
         .testTarget(name: "MsgboxTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "MsgboxStrictTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "MemcpyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "CaesarTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "SillyCopyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),

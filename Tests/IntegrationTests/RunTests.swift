@@ -101,7 +101,8 @@ struct RunTests {
             }
             """)
         try fixture.edit(
-            "kbuild.yaml", replacing: "  - swift: Tests/GuestTests\n", with: "  - c: Tests/programs/share.c\n")
+            "kbuild.yaml", replacing: "  - swift: Tests/GuestTests\n    skip: ^MsgboxStrictTests\n",
+            with: "  - c: Tests/programs/share.c\n")
         let run = try await fixture.report("test", "share")
         #expect(run.exitCode == 0)
         #expect(try readText(fixture.project.pushing("shared/from-guest")) == "guest says hello\n")
@@ -349,6 +350,15 @@ struct RunTests {
         #expect(try await fixture.kbuild("run").status == .exited(5))
         try fixture.edit("kbuild.yaml", replacing: "init=/bin/nowhere", with: "init=/bin/sleep -- 100")
         #expect(try await fixture.kbuild("run").status == .exited(6))
+    }
+
+    @Test("another call under the same names is a profile, and its suite passes")
+    func strictProfile() async throws {
+        let run = try await fixture.report("run", "--profile", "msgbox-strict")
+        #expect(run.exitCode == 0)
+        #expect(run.tests["MsgboxStrictTests.MsgboxStrictTests/tooSmall()"] == "passed")
+        #expect(run.tests["MsgboxStrictTests.MsgboxStrictTests/exchange()"] == "passed")
+        #expect(!run.tests.keys.contains { $0.hasPrefix("MsgboxTests.") })
     }
 
     // MARK: The calls as published
