@@ -326,7 +326,7 @@ struct RunTests {
     @Test("a test that hangs is exit 6 and named")
     func hang() async throws {
         try onlyTheSuite()
-        try fixture.edit("kbuild.yaml", replacing: "test: 300", with: "test: 3")
+        try fixture.edit("kbuild.yaml", replacing: "test: 300", with: "test: 10")
         try replaceSuite(
             with: """
                 import Foundation
@@ -344,11 +344,11 @@ struct RunTests {
 
     @Test("a kernel that never gets to init is exit 6, one without a root exit 5")
     func noBoot() async throws {
-        try fixture.edit("kbuild.yaml", replacing: "boot: 120", with: "boot: 5")
         try fixture.edit(
             "kbuild.yaml", replacing: "  memory: 512M\n", with: "  memory: 512M\n  command-line: init=/bin/nowhere\n")
         #expect(try await fixture.kbuild("run").status == .exited(5))
-        try fixture.edit("kbuild.yaml", replacing: "init=/bin/nowhere", with: "init=/bin/sleep -- 100")
+        try fixture.edit("kbuild.yaml", replacing: "init=/bin/nowhere", with: "init=/bin/sleep -- 1000")
+        try fixture.edit("kbuild.yaml", replacing: "boot: 120", with: "boot: 5")
         #expect(try await fixture.kbuild("run").status == .exited(6))
     }
 
