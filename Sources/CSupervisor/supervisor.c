@@ -8,16 +8,72 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+enum {
+    FIRST_SOCKET = 3,
+    // Sockets are opened above this descriptor, so that moving one to its place cannot close another.
+    OUT_OF_THE_WAY = 100,
+};
 
 static int exit_code(int status) {
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int kbuild_supervise(char *const argv[]) {
+static void fail(const char *what) {
+    fprintf(stderr, "kbuild: %s: %s\n", what, strerror(errno));
+    _exit(127);
+}
+
+static int connect_to(const char *path) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (strlen(path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    strcpy(address.sun_path, path);
+    int low = socket(AF_UNIX, SOCK_STREAM, 0);
+    int high = fcntl(low, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    close(low);
+    if (connect(high, (struct sockaddr *)&address, sizeof address) != 0) return -1;
+    return high;
+}
+
+static void run_child(char *const argv[], char *const sockets[], const sigset_t *mask) {
+    int count = 0;
+    int opened[16];
+    for (; sockets[count] != NULL; count++) {
+        if (count == (int)(sizeof opened / sizeof *opened)) _exit(127);
+        opened[count] = connect_to(sockets[count]);
+        if (opened[count] < 0) fail(sockets[count]);
+    }
+    for (int index = 0; index < count; index++)
+        if (dup2(opened[index], FIRST_SOCKET + index) < 0) fail("dup2");
+    int null = open("/dev/null", O_RDONLY);
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0) fail("/dev/null");
+    if (null != STDIN_FILENO) close(null);
+    sigprocmask(SIG_SETMASK, mask, NULL);
+    execvp(argv[0], argv);
+    fail(argv[0]);
+}
+
+// Ends what the child left in a session of its own, as user-mode Linux makes one; our own process group is not touched.
+// The child must not have been reaped, or its number could be somebody else's.
+static void kill_own_session(pid_t child) {
+    if (getsid(child) == child) kill(-child, SIGKILL);
+}
+
+int kbuild_supervise(char *const argv[], char *const sockets[]) {
     pid_t parent = getpid();
+    sigset_t terminate, before;
+    sigemptyset(&terminate);
+    sigaddset(&terminate, SIGTERM);
+    sigprocmask(SIG_BLOCK, &terminate, &before);
     pid_t child = fork();
     if (child < 0) {
         perror("kbuild: fork");
@@ -28,31 +84,40 @@ int kbuild_supervise(char *const argv[]) {
         // fire early. The check closes the race with a supervisor that died before prctl.
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(127);
-        int null = open("/dev/null", O_RDONLY);
-        if (null < 0 || dup2(null, STDIN_FILENO) < 0) _exit(127);
-        if (null != STDIN_FILENO) close(null);
-        execvp(argv[0], argv);
-        fprintf(stderr, "kbuild: cannot run %s: %s\n", argv[0], strerror(errno));
-        _exit(127);
+        run_child(argv, sockets, &before);
     }
 
     // The supervisor keeps its copies of standard output and error open until it ends: whoever reads them to their
     // end, and lets go of the lifeline then, cannot do so while the child is still on its way out.
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-    struct pollfd watched[2] = {
+    struct pollfd watched[3] = {
         {.fd = STDIN_FILENO, .events = POLLIN},
         {.fd = pidfd, .events = POLLIN},
+        {.fd = signalfd(-1, &terminate, SFD_CLOEXEC), .events = POLLIN},
     };
     for (;;) {
-        int status;
-        pid_t ended = waitpid(child, &status, WNOHANG);
-        if (ended == child) return exit_code(status);
+        siginfo_t ended = {0};
+        if (waitid(P_PID, child, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == child) {
+            kill_own_session(child);
+            int status;
+            waitpid(child, &status, 0);
+            return exit_code(status);
+        }
         // Without pidfd_open (before Linux 5.3) the child is polled for.
-        int ready = poll(watched, 2, pidfd < 0 ? 50 : -1);
+        int ready = poll(watched, 3, pidfd < 0 ? 50 : -1);
         if (ready < 0 && errno != EINTR) return 127;
         if (watched[0].revents) {
             char byte;
-            if (read(STDIN_FILENO, &byte, 1) == 0) kill(0, SIGKILL);
+            if (read(STDIN_FILENO, &byte, 1) == 0) {
+                kill_own_session(child);
+                kill(0, SIGKILL);
+            }
+        }
+        if (watched[2].revents) {
+            // A signal to the group has reached a child in it; one in a session of its own has nothing to tidy up.
+            struct signalfd_siginfo signal;
+            if (read(watched[2].fd, &signal, sizeof signal) < 0) continue;
+            kill_own_session(child);
         }
     }
 }

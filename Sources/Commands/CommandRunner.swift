@@ -53,6 +53,8 @@ public struct CommandRunner: Sendable {
 
     /// The first argument by which the kbuild executable knows that it is to supervise a command.
     public static let superviseArgument = "__supervise"
+    /// What stands before each socket that the supervisor is to connect to.
+    public static let socketArgument = "--socket"
 
     /// Creates a runner.
     public init(supervisor: FilePath? = nil, progress: Progress = .silent, searchPath: String? = nil) {
@@ -176,7 +178,13 @@ public struct CommandRunner: Sendable {
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
         ]
-        let supervised = supervisor.map { ($0, [Self.superviseArgument, executable.string] + command.arguments) }
+        guard supervisor != nil || command.sockets.isEmpty else {
+            throw Failure(.infrastructure, "kbuild cannot find its own executable to connect sockets with")
+        }
+        let sockets = command.sockets.flatMap { [Self.socketArgument, $0.string] }
+        let supervised = supervisor.map {
+            ($0, [Self.superviseArgument] + sockets + [executable.string] + command.arguments)
+        }
         return Configuration(
             executable: .path(supervised?.0 ?? executable),
             arguments: Arguments(supervised?.1 ?? command.arguments),

@@ -1,11 +1,18 @@
 import CSupervisor
 import Glibc
 
-/// What `kbuild __supervise COMMAND...` does: runs the command until it ends, or until standard input closes.
+/// What `kbuild __supervise [--socket PATH]... COMMAND...` does: runs the command until it ends, or until standard input
+/// closes, with the sockets connected as its descriptors 3, 4 and so on.
 ///
 /// - Returns: The exit code to end with.
 public func supervise(_ arguments: [String]) -> Int32 {
-    var strings: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) }
-    strings.append(nil)
-    return kbuild_supervise(strings)
+    var command = arguments[...]
+    var sockets: [String] = []
+    while command.first == CommandRunner.socketArgument, let path = command.dropFirst().first {
+        sockets.append(path)
+        command = command.dropFirst(2)
+    }
+    guard !command.isEmpty else { return 127 }
+    func strings(_ words: [String]) -> [UnsafeMutablePointer<CChar>?] { words.map { strdup($0) } + [nil] }
+    return kbuild_supervise(strings(Array(command)), strings(sockets))
 }

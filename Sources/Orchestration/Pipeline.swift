@@ -94,16 +94,12 @@ public struct Pipeline: Sendable {
     private func run(filter: String?, into report: inout RunReport) async throws {
         try checkFiles()
         // What is surely needed later is looked for before anything is built.
-        _ = try tools.runner.locate("qemu-system-x86_64")
+        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
         let folder = try newRunFolder()
         report.artifacts = .init(folder: folder.string)
 
         let accelerator = try await decideAccelerator()
-        let machine = RunReport.Machine(
-            type: machineType.rawValue, accelerator: accelerator.accelerator.rawValue,
-            acceleratorReason: accelerator.reason, memoryMegabytes: project.machine.memoryMegabytes,
-            cpus: project.machine.cpus, rootfs: project.rootfsType.rawValue, results: resultsChannel.rawValue)
-        report.machine = machine
+        report.machine = reportedMachine(accelerator)
 
         let kernelStep = KernelStep(pipeline: self)
         let patched = try await kernelStep.patch()
@@ -118,16 +114,13 @@ public struct Pipeline: Sendable {
 
         let plan = SessionPlan(programs: programs.map(\.planned))
         let share = try layOut(programs, plan: plan, in: folder)
-        let configuration = MachineConfiguration(
-            type: machineType, accelerator: accelerator.accelerator,
-            memoryMegabytes: project.machine.memoryMegabytes, cpus: project.machine.cpus, kernel: kernel.image,
-            root: root.device, shares: [share] + (try userShares()), results: resultsChannel,
-            kernelArguments: project.machine.kernelArguments)
+        let machine = machine(
+            accelerator: accelerator.accelerator, kernel: kernel.image, root: root.device,
+            shares: [share] + (try userShares()))
         let consoleLog = folder.appending("console.log")
         report.artifacts.console = consoleLog.string
         let session = GuestSession(
-            machine: QEMUMachine(configuration, runner: tools.runner), plan: plan, limits: limits,
-            consoleLog: consoleLog)
+            machine: machine, plan: plan, limits: limits, consoleLog: consoleLog)
         let log = log
         let result = try await log.step("test") { _ in
             let result = try await session.run { log(.session($0)) }
@@ -181,8 +174,8 @@ public struct Pipeline: Sendable {
     func checkFiles(forKernelOnly: Bool = false) throws {
         var missing: [String] = []
         for patch in project.kernel.patches where !fileExists(patch) { missing.append("kernel.patches: \(patch)") }
-        for fragment in project.kernel.config where !fileExists(fragment) {
-            missing.append("kernel.config: \(fragment)")
+        for fragment in project.configFragments where !fileExists(fragment) {
+            missing.append("kernel.\(project.architecture == .um ? "uml-config" : "config"): \(fragment)")
         }
         for test in project.tests where !forKernelOnly {
             switch test {
@@ -198,17 +191,6 @@ public struct Pipeline: Sendable {
                 .usage, "\(project.file) names files that are not there", details: missing.joined(separator: "\n"),
                 nextStep: "create them, or correct the paths, which are relative to the project file")
         }
-    }
-
-    var machineType: MachineType {
-        switch project.machine.type {
-        case .auto, .q35: .q35
-        case .pc: .pc
-        }
-    }
-
-    var resultsChannel: ResultsChannel {
-        project.machine.results == .serial ? .serial : .virtio
     }
 
     private var limits: SessionLimits {

@@ -51,7 +51,7 @@ public struct RunReport: Codable, Sendable, Equatable {
     public struct Machine: Codable, Sendable, Equatable {
         /// The board.
         public var type: String
-        /// kvm or tcg.
+        /// kvm or tcg; none for user-mode Linux.
         public var accelerator: String
         /// Why that accelerator.
         public var acceleratorReason: String
@@ -61,7 +61,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var cpus: Int
         /// disk or initramfs.
         public var rootfs: String
-        /// virtio or serial.
+        /// virtio, serial or ttyS0.
         public var results: String
         /// QEMU's version.
         public var qemuVersion: String?

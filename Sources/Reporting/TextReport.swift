@@ -118,8 +118,9 @@ public struct TextReport: Sendable {
         if let kernel = report.kernel {
             var text = "Linux \(kernel.version)"
             if let machine = report.machine {
-                text += " on \(machine.type), \(machine.accelerator.uppercased()), \(machine.cpus) CPUs, "
-                text += "\(machine.memoryMegabytes) MB"
+                let cpus = machine.cpus == 1 ? "1 CPU" : "\(machine.cpus) CPUs"
+                let accelerator = machine.accelerator == "none" ? "" : ", \(machine.accelerator.uppercased())"
+                text += " on \(machine.type)\(accelerator), \(cpus), \(machine.memoryMegabytes) MB"
             }
             if !report.syscalls.isEmpty {
                 text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")

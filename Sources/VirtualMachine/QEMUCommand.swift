@@ -1,20 +1,6 @@
 import Commands
 import SystemPackage
 
-/// The sockets that QEMU connects to as it starts.
-public struct MachineSockets: Sendable, Hashable {
-    /// The serial console.
-    public var console: FilePath
-    /// The results port; used with `ResultsChannel.virtio` only.
-    public var results: FilePath
-
-    /// The sockets' names within a private folder.
-    public init(folder: FilePath) {
-        console = folder.appending("console")
-        results = folder.appending("results")
-    }
-}
-
 extension MachineConfiguration {
     /// The I/O port of the isa-debug-exit device. 0xF4 is free on both boards.
     static let exitPort = 0xF4

@@ -60,7 +60,7 @@ struct BuildOptions: ParsableArguments {
 
 /// Where it runs, and what is made of the results.
 struct RunOptions: ParsableArguments {
-    @Option(help: "The machine: auto, q35 or pc.")
+    @Option(help: "The machine: auto, q35, pc, or uml (user-mode Linux).")
     var machine: String?
 
     @Option(help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.")

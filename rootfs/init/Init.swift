@@ -7,7 +7,8 @@ struct Init {
     static func main() {
         mountFileSystems()
         let options = kernelOptions()
-        guard var channel = openChannel(serial: options["kbuild.results"] == "serial") else {
+        mountShares(byHostfs: options["kbuild.shares"] == "hostfs")
+        guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
             fail("no results channel")
         }
         // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
@@ -44,12 +45,18 @@ struct Init {
             for descriptor in 0...2 as ClosedRange<Int32> where descriptor != console { dup2(console, descriptor) }
             if console > 2 { close(console) }
         }
+    }
+
+    /// Mounts the 9p shares of /etc/fstab. User-mode Linux has no 9p device: there the tag is the name of a folder in
+    /// the one folder of the host that the kernel lets hostfs see.
+    private static func mountShares(byHostfs: Bool) {
         for line in (System.read("/etc/fstab") ?? []).lines() {
             let fields = words(line)
             guard fields.count >= 4, fields[2] == "9p" else { continue }
             let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
             if !System.mount(
-                fields[0], fields[1], type: fields[2], options: fields[3], flags: isReadOnly ? UInt(MS_RDONLY) : 0)
+                fields[0], fields[1], type: byHostfs ? "hostfs" : fields[2],
+                options: byHostfs ? "/\(fields[0])" : fields[3], flags: isReadOnly ? UInt(MS_RDONLY) : 0)
             {
                 complain("cannot mount \(fields[0]) on \(fields[1]): \(System.lastError)")
             }
@@ -69,15 +76,17 @@ struct Init {
         return options
     }
 
-    private static func openChannel(serial: Bool) -> Channel? {
-        if serial {
+    /// Opens what `kbuild.results` names: `virtio`, `serial` (the console, shared with the kernel's messages), or
+    /// `ttyS0` (a line of its own, as user-mode Linux has).
+    private static func openChannel(_ kind: String) -> Channel? {
+        if kind == "serial" || kind == "ttyS0" {
             let descriptor = kbuild_open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC)
             guard descriptor >= 0 else { return nil }
             var settings = termios()
             tcgetattr(descriptor, &settings)
             cfmakeraw(&settings)
             tcsetattr(descriptor, TCSANOW, &settings)
-            return Channel(descriptor: descriptor, isAcknowledged: true)
+            return Channel(descriptor: descriptor, isAcknowledged: kind == "serial")
         }
         // The node's name depends on the order of the devices; the port's own name does not.
         let ports = "/sys/class/virtio-ports"
@@ -110,12 +119,13 @@ struct Init {
     }
 
     /// Ends the machine. `kbuild.exit=PORT` names the I/O port of QEMU's isa-debug-exit device; the byte 0x2A written
-    /// there makes QEMU exit with (0x2A << 1) | 1 = 85. Without that port the machine powers off.
+    /// there makes QEMU exit with (0x2A << 1) | 1 = 85. `kbuild.exit=proc` stands for user-mode Linux's /proc/exitcode.
+    /// Without either the machine powers off.
     private static func shutDown(_ options: [String: String]) -> Never {
         sync()
         for line in (System.read("/proc/mounts") ?? []).lines() {
             let fields = words(line)
-            if fields.count > 2, fields[2] == "9p" { umount2(fields[1], Int32(MNT_DETACH)) }
+            if fields.count > 2, fields[2] == "9p" || fields[2] == "hostfs" { umount2(fields[1], Int32(MNT_DETACH)) }
         }
         if let text = options["kbuild.exit"], let port = Int(text) {
             let descriptor = kbuild_open("/dev/port", O_WRONLY | O_CLOEXEC)
@@ -124,6 +134,7 @@ struct Init {
                 System.write(descriptor, [0x2A])
             }
         }
+        if options["kbuild.exit"] == "proc" { System.write("/proc/exitcode", "85\n") }
         reboot(Int32(bitPattern: UInt32(RB_POWER_OFF)))
         while true { pause() }
     }

@@ -1,3 +1,4 @@
+import KernelTree
 import SystemPackage
 import VirtualMachine
 
@@ -13,6 +14,8 @@ public struct Project: Sendable, Equatable {
         public var patches: [FilePath]
         /// Configuration fragments, applied in order.
         public var config: [FilePath]
+        /// The fragments for user-mode Linux, in place of `config`.
+        public var umlConfig: [FilePath]
         /// How many jobs make may run; nil for the number of processors.
         public var jobs: Int?
     }
@@ -43,6 +46,8 @@ public struct Project: Sendable, Equatable {
         case q35
         /// 440FX.
         case pc
+        /// User-mode Linux: the kernel as a process of the host.
+        case uml
     }
 
     /// The channel that was asked for.
@@ -143,6 +148,11 @@ public struct Project: Sendable, Equatable {
     public var timeouts: Timeouts
     /// What splats do.
     public var splats: SplatPolicy
+
+    /// What the kernel is built for.
+    public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }
+    /// The configuration fragments for that.
+    public var configFragments: [FilePath] { architecture == .um ? kernel.umlConfig : kernel.config }
 
     /// The folder of the project file, to which its paths are relative.
     public var folder: FilePath { file.removingLastComponent() }

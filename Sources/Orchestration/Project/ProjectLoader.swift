@@ -74,6 +74,7 @@ extension Project {
                 "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
         }
         lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
+        if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(list(kernel.umlConfig.map(path)))") }
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
         lines += [
             "rootfs: {type: \(rootfsType.rawValue), definition: \(Self.quoted(path(rootfsDefinition)))}",
@@ -338,6 +339,17 @@ struct ProjectLoader {
                 shares.append(read)
             }
         }
+        if text(machine?["type"]) == Project.MachineChoice.uml.rawValue {
+            if strings(kernel?["uml-config"]).isEmpty {
+                errors.append(missing("uml-config, the fragments for user-mode Linux", in: "kernel", kernel ?? node))
+            }
+            if let results = text(machine?["results"]), results != Project.ResultsChoice.auto.rawValue {
+                errors.append(
+                    error(
+                        "machine.results \(results) goes with QEMU; user-mode Linux has a line of its own for results",
+                        at: machine?["results"]))
+            }
+        }
         if let first = errors.first {
             guard errors.count > 1 else { throw first }
             throw Failure(
@@ -348,6 +360,7 @@ struct ProjectLoader {
             file: file, profile: profile,
             kernel: .init(
                 source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
+                umlConfig: paths(kernel?["uml-config"]),
                 jobs: text(kernel?["jobs"]).flatMap { Int($0) }),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
             rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"), shares: shares,

@@ -39,6 +39,9 @@ indirect enum Schema: Sendable {
                 ])), meaning: "where the kernel comes from (linux-source-6.1)"),
         Key(name: "patches", schema: .list(.text), meaning: "folders with a patch series or a spec, or patch files"),
         Key(name: "config", schema: .list(.text), meaning: "configuration fragments; later ones win"),
+        Key(
+            name: "uml-config", schema: .list(.text),
+            meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),
         Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
     ]
 
@@ -68,7 +71,9 @@ indirect enum Schema: Sendable {
         Key(
             name: "machine",
             schema: .map([
-                Key(name: "type", schema: .choice(["auto", "q35", "pc"]), meaning: "the board (auto: q35)"),
+                Key(
+                    name: "type", schema: .choice(["auto", "q35", "pc", "uml"]),
+                    meaning: "QEMU's board, or user-mode Linux (auto: q35)"),
                 Key(
                     name: "accel", schema: .choice(["auto", "kvm", "tcg"]),
                     meaning: "the accelerator (auto: KVM where it really works, else TCG)"),

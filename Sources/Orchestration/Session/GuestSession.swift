@@ -52,7 +52,7 @@ struct SessionResult: Sendable {
 
 /// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
 struct GuestSession: Sendable {
-    let machine: QEMUMachine
+    let machine: any Machine
     let plan: SessionPlan
     let limits: SessionLimits
     /// Where the console's transcript is written.
@@ -83,7 +83,7 @@ struct GuestSession: Sendable {
         let transcript = try ConsoleTranscript(path: consoleLog)
         let box = SessionBox(
             State(
-                console: .console(carriesResults: machine.configuration.results == .serial),
+                console: .console(carriesResults: machine.hasResultsOnConsole),
                 recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start))
 
         let handlers = MachineHandlers(
@@ -117,7 +117,7 @@ struct GuestSession: Sendable {
                 while let result = await group.nextResult() {
                     if case .failure(let error) = result, !(error is CancellationError) { throw error }
                 }
-            case .stuck, nil: exit = .failed(.signaled(SIGKILL), message: "QEMU did not exit after the guest had ended")
+            case .stuck, nil: exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
             }
         }
         try Task.checkCancellation()
@@ -197,7 +197,7 @@ struct GuestSession: Sendable {
         switch exit {
         case .panicked: return ("the guest's kernel panicked", .crashed)
         case .reset: return ("the guest reset or switched itself off", .crashed)
-        case .failed(let status, _): return ("QEMU ended with \(status)", .notReported)
+        case .failed(let status, _): return ("the machine ended with \(status)", .notReported)
         case .finished, nil: return (crashed ? "the guest's kernel panicked" : nil, crashed ? .crashed : .notReported)
         }
     }

@@ -38,7 +38,7 @@ enum SessionReport {
                     details: "A triple fault does that, and so does a program that calls reboot."))
         case .failed(let status, let message):
             troubles.append(
-                Failure(.infrastructure, "QEMU ended with \(status)", details: message, nextStep: "run with -v"))
+                Failure(.infrastructure, "the machine ended with \(status)", details: message, nextStep: "run with -v"))
         case .panicked, .finished, nil: break
         }
         if !outcome.faults.isEmpty {

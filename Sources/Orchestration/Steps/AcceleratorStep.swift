@@ -7,6 +7,9 @@ extension Pipeline {
     ///
     /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
     func decideAccelerator() async throws -> (accelerator: Accelerator, reason: String) {
+        // User-mode Linux runs on the host's CPU; at most libguestfs's appliance needs an accelerator.
+        let isForGuest = project.architecture != .um
+        if !isForGuest, project.rootfsType == .initramfs { return (.tcg, "nothing needs one") }
         let requested = project.machine.accelerator
         guard requested != .tcg else { return (.tcg, "asked for") }
         guard let executable = tools.runner.supervisor else {
@@ -16,7 +19,7 @@ extension Pipeline {
             layout: tools.layout, statCache: tools.statCache, runner: tools.runner, executable: executable)
         let decision = try await probe.decide(
             requested: requested, qemu: try tools.runner.locate("qemu-system-x86_64"))
-        if let note = decision.note { tools.progress(.note(note)) }
+        if isForGuest, let note = decision.note { tools.progress(.note(note)) }
         return (decision.accelerator, decision.note ?? "KVM works")
     }
 }

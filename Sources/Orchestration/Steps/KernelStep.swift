@@ -45,7 +45,7 @@ struct KernelStep: Sendable {
     }
     private func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
     private func output(_ pristine: PristineKernel) -> FilePath {
-        folder(for: pristine).appending("build").appending(KernelArchitecture.x86_64.rawValue)
+        folder(for: pristine).appending("build").appending(project.architecture.rawValue)
     }
     func workTree(_ pristine: PristineKernel) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
@@ -56,7 +56,7 @@ struct KernelStep: Sendable {
 
     private func make(_ pristine: PristineKernel) -> KernelMake {
         KernelMake(
-            tree: tree(pristine), output: output(pristine), architecture: .x86_64,
+            tree: tree(pristine), output: output(pristine), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
     }
@@ -94,7 +94,7 @@ struct KernelStep: Sendable {
         return try await log.step("patch") { progress in
             let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
             let request = ConfigRequest.merge(
-                try project.kernel.config.map { path in
+                try project.configFragments.map { path in
                     var name = path
                     _ = name.removePrefix(project.folder)
                     return try ConfigFragment(contentsOf: path, name: name.string)
@@ -136,7 +136,7 @@ struct KernelStep: Sendable {
         key.add("source", pristine.identity)
         key.add("overlay", overlay.digest)
         key.add("request", request.text)
-        key.add("architecture", KernelArchitecture.x86_64.rawValue)
+        key.add("architecture", project.architecture.rawValue)
         for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
         return key.key
     }

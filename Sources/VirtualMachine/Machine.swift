@@ -1,0 +1,103 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Glibc
+import SystemPackage
+
+/// Something that boots a kernel and ends.
+public protocol Machine: Sendable {
+    /// Whether test results come framed on the console, among the kernel's messages.
+    var hasResultsOnConsole: Bool { get }
+
+    /// Boots the guest and returns when it has ended and all that it sent has been handled.
+    ///
+    /// Cancelling the task kills the machine, which leaves nothing behind on any path.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the machine cannot be started; `CancellationError`.
+    func run(_ handlers: MachineHandlers) async throws -> MachineExit
+}
+
+/// What a running machine says, called on the threads that read its sockets.
+public struct MachineHandlers: Sendable {
+    /// Bytes from the console. What it returns is sent back to the guest's console input.
+    public var console: @Sendable ([UInt8]) -> [UInt8]
+    /// Bytes from the results port.
+    public var results: @Sendable ([UInt8]) -> Void
+
+    /// Creates the handlers.
+    public init(
+        console: @escaping @Sendable ([UInt8]) -> [UInt8], results: @escaping @Sendable ([UInt8]) -> Void
+    ) {
+        self.console = console
+        self.results = results
+    }
+}
+
+/// How a machine ended.
+public enum MachineExit: Sendable, Equatable {
+    /// The guest's init ended it on purpose.
+    case finished
+    /// The guest's kernel panicked.
+    case panicked
+    /// The guest reset or switched itself off without init's sign: a triple fault, or a program that called reboot.
+    case reset
+    /// The machine's process failed or was killed; its own words.
+    case failed(ProcessStatus, message: String)
+}
+
+/// The sockets that a machine's process connects to as it starts.
+public struct MachineSockets: Sendable, Hashable {
+    /// The console.
+    public var console: FilePath
+    /// The results port; unused when results come on the console.
+    public var results: FilePath
+
+    /// The sockets' names within a private folder.
+    public init(folder: FilePath) {
+        console = folder.appending("console")
+        results = folder.appending("results")
+    }
+}
+
+/// Runs a machine's process with its sockets in a private folder, which is removed on every path.
+///
+/// - Parameter command: Told the folder, makes the command.
+/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; `CancellationError`.
+func runMachine(
+    _ handlers: MachineHandlers, runner: CommandRunner, command: (FilePath, MachineSockets) throws -> Command
+) async throws -> CommandResult {
+    let folder = try makePrivateFolder()
+    defer { try? removeAll(folder) }
+    let sockets = MachineSockets(folder: folder)
+    let console = try SocketListener(path: sockets.console)
+    let results = try SocketListener(path: sockets.results)
+    let command = try command(folder, sockets)
+    console.start { [weak console] bytes in
+        let reply = handlers.console(bytes)
+        if !reply.isEmpty { console?.send(reply) }
+    }
+    results.start(onBytes: handlers.results)
+    let outcome: Result<CommandResult, any Error>
+    do {
+        outcome = .success(try await runner.capture(command))
+    } catch {
+        outcome = .failure(error)
+    }
+    await console.finish()
+    await results.finish()
+    return try outcome.get()
+}
+
+/// A folder that only this user can enter, with a path short enough for sockets.
+private func makePrivateFolder() throws(Failure) -> FilePath {
+    let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+    // A socket's path has at most 107 bytes; the names below take up to 30.
+    for parent in [base, "/tmp"] where parent.utf8.count < 75 {
+        var template = Array("\(parent)/kbuild-XXXXXX".utf8CString)
+        if mkdtemp(&template) != nil {
+            return FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
+        }
+    }
+    throw Failure(
+        .infrastructure, "cannot create a temporary folder in \(base)", details: String(cString: strerror(errno)))
+}
