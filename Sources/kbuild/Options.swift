@@ -47,12 +47,16 @@ struct BuildOptions: ParsableArguments {
     @Option(help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.")
     var kernel: String?
 
+    @Option(help: "The machine: auto, q35, pc, or uml (user-mode Linux, which has a kernel of its own).")
+    var machine: String?
+
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
     var jobs: Int?
 
     var overrides: [ProjectOverride] {
         [
             kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },
+            machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
         ].compactMap { $0 }
     }
@@ -60,9 +64,6 @@ struct BuildOptions: ParsableArguments {
 
 /// Where it runs, and what is made of the results.
 struct RunOptions: ParsableArguments {
-    @Option(help: "The machine: auto, q35, pc, or uml (user-mode Linux).")
-    var machine: String?
-
     @Option(help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.")
     var accel: String?
 
@@ -92,7 +93,7 @@ struct RunOptions: ParsableArguments {
 
     var overrides: [ProjectOverride] {
         let pairs: [(String?, String, String)] = [
-            (machine, "machine.type", "--machine"), (accel, "machine.accel", "--accel"),
+            (accel, "machine.accel", "--accel"),
             (memory, "machine.memory", "--memory"), (cpus.map { String($0) }, "machine.cpus", "--cpus"),
             (rootfs, "rootfs.type", "--rootfs"), (results, "machine.results", "--results"),
             (timeout, "timeouts.run", "--timeout"),

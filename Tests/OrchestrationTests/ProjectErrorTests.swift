@@ -29,6 +29,11 @@ struct ProjectErrorTests {
             ("kernel: *nothing\n", "/p/kbuild.yaml:1:9: this is not valid YAML: found undefined alias"),
             ("kernel: {}\n---\nkernel: {}\n", "/p/kbuild.yaml:2:1: this is not valid YAML: but found another document"),
             ("machine:\n  cpus: 1\n  memory: 1G\n  cpus: 2\n", ": the key cpus stands twice in one map"),
+            ("kernel: {jobs: 1}\nmachine: {type: uml}\n", "/p/kbuild.yaml:1:9: kernel needs uml-config, the fragments"),
+            (
+                "kernel: {uml-config: [u]}\nmachine: {type: uml, results: serial}\n",
+                "/p/kbuild.yaml:2:31: machine.results serial goes with QEMU"
+            ),
             ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is no package"),
             (
                 "kernel: {source: {tarball: l.tar, sha256: abc}}\n",

@@ -21,6 +21,7 @@ private let full = """
       source: linux-source-6.12
       patches: [kernel/a, /abs/b.patch]
       config: [configs/base.config]
+      uml-config: [configs/uml.config]
       jobs: 3
     rootfs: {type: initramfs, definition: r.yaml}
     shares:
@@ -47,6 +48,12 @@ struct ProjectTests {
         #expect(project.kernel.source == "linux-source-6.12")
         #expect(project.kernel.patches == ["/p/kernel/a", "/abs/b.patch"])
         #expect(project.kernel.config == ["/p/configs/base.config"])
+        #expect(project.configFragments == ["/p/configs/base.config"])
+        let uml = try load(
+            full, ProjectOverride(key: "machine.type", value: "uml", flag: "--machine"),
+            ProjectOverride(key: "machine.results", value: "auto", flag: "--results"))
+        #expect(uml.configFragments == ["/p/configs/uml.config"])
+        #expect(uml.architecture == .um)
         #expect(project.kernel.jobs == 3)
         #expect(project.rootfsType == .initramfs)
         #expect(project.rootfsDefinition == "/p/r.yaml")
