@@ -33,7 +33,8 @@ struct UMLCommandTests {
         #expect(disk.contains("ubd0r=/private/root"))
         #expect(disk.contains("root=/dev/ubda"))
         #expect(disk.contains("init=/init"))
-        let archive = configuration(root: .initramfs("/store/x")).command(folder: "/private", sockets: sockets).arguments
+        let archive = configuration(root: .initramfs("/store/x")).command(folder: "/private", sockets: sockets)
+            .arguments
         #expect(archive.contains("initrd=/private/root"))
         #expect(archive.contains("rdinit=/init"))
         #expect(!archive.contains { $0.hasPrefix("ubd0") })

@@ -117,7 +117,8 @@ struct GuestSession: Sendable {
                 while let result = await group.nextResult() {
                     if case .failure(let error) = result, !(error is CancellationError) { throw error }
                 }
-            case .stuck, nil: exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
+            case .stuck, nil:
+                exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
             }
         }
         try Task.checkCancellation()
