@@ -41,7 +41,8 @@ extension Pipeline {
                     guard selection.includes(program.name) else { continue }
                     var executable = program.path
                     if program.isSource {
-                        let result = try await builder.program(source: program.path, numbers: numbers)
+                        let result = try await builder.program(
+                            source: program.path, is32Bit: program.is32Bit, numbers: numbers)
                         executable = result.executable
                         if !result.isHit { made += 1 }
                     }

@@ -1,4 +1,5 @@
 import Foundation
+import MsgboxExchange
 import Synchronization
 import SyscallNumbers
 import SyscallTesting
@@ -167,6 +168,14 @@ struct MsgboxStrictTests {
         let seen = received.withLock { $0 }
         #expect(seen.count == putters * messagesEach)
         #expect(seen.values.allSatisfy { $0 == 1 })
+        #expect(throws: Errno.ENODATA) { try Self.get() }
+    }
+
+    @Test("three processes that put and three that get at once: every message exactly once")
+    func exchangeBetweenProcesses() throws {
+        let exchange = try MsgboxExchange(putters: 3, getters: 3, messagesEach: 4000)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 6))
+        #expect(exchange.wrong == 0)
         #expect(throws: Errno.ENODATA) { try Self.get() }
     }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import MsgboxExchange
 import Synchronization
 import SyscallNumbers
 import SyscallTesting
@@ -193,6 +194,14 @@ struct MsgboxTests {
         let counts = received.withLock { $0 }
         #expect(counts.count == putters * messagesEach)
         #expect(counts.filter { $0.value != 1 }.isEmpty)
+        #expect(throws: Errno.ENODATA) { try Msgbox.get() }
+    }
+
+    @Test("three processes that put and three that get at once: every message exactly once")
+    func exchangeBetweenProcesses() throws {
+        let exchange = try MsgboxExchange(putters: 3, getters: 3, messagesEach: 4000)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 6))
+        #expect(exchange.wrong == 0)
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 }
