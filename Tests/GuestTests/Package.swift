@@ -24,6 +24,7 @@ let package = Package(
         .testTarget(name: "SixArgsTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "GatedTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "ProcessInfoTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "LeakTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "UnregisteredTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
     ],
     swiftLanguageModes: [.v6]

@@ -11,8 +11,9 @@ public struct MsgboxExchange {
     public var wrong = 0
 
     /// Lets `putters` processes put `messagesEach` messages of eight bytes each, while `getters` processes get them
-    /// until all is put and the box is empty. All begin together.
-    public init(putters: Int, getters: Int, messagesEach: Int) throws {
+    /// until all is put and the box is empty. All begin together, or with `isFullFirst` the getting ones once all is put, so
+    /// that they meet on a full box.
+    public init(putters: Int, getters: Int, messagesEach: Int, isFullFirst: Bool = false) throws {
         // How many are ready, how many still put, how many messages nobody put; then each message's arrivals.
         let (ready, putting, unknown, first) = (0, 1, 2, 3)
         let total = putters * messagesEach
@@ -30,7 +31,7 @@ public struct MsgboxExchange {
         for putter in 0..<putters {
             children.append(
                 try ChildProcess {
-                    begin()
+                    if !isFullFirst { begin() }
                     var status: Int32 = 0
                     for index in 0..<messagesEach {
                         var message = putter * messagesEach + index
@@ -40,6 +41,7 @@ public struct MsgboxExchange {
                         if result != 0 { status = 1 }
                     }
                     shared[putting].subtract(1, ordering: .sequentiallyConsistent)
+                    if isFullFirst { begin() }
                     return status
                 })
         }

@@ -197,6 +197,13 @@ struct MsgboxTests {
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 
+    @Test("three processes that empty a full box together get every message exactly once")
+    func concurrentGets() throws {
+        let exchange = try MsgboxExchange(putters: 1, getters: 3, messagesEach: 12_000, isFullFirst: true)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 4))
+        #expect(exchange.wrong == 0)
+    }
+
     @Test("three processes that put and three that get at once: every message exactly once")
     func exchangeBetweenProcesses() throws {
         let exchange = try MsgboxExchange(putters: 3, getters: 3, messagesEach: 4000)
