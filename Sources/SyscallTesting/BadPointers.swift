@@ -59,6 +59,13 @@ public final class GuardedBuffer {
         munmap(mapping, 2 * page)
     }
 
+    /// Takes away the right to write: what the bytes hold can still be read, but a call must not change it.
+    ///
+    /// - Throws: `Errno` when the kernel refuses.
+    public func makeReadOnly() throws(Errno) {
+        guard mprotect(mapping, page, PROT_READ) == 0 else { throw Errno(errno) }
+    }
+
     /// The first address past the usable bytes: touching it faults.
     public var end: UnsafeMutableRawPointer { mapping + page }
 }

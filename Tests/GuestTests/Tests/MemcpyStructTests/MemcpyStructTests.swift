@@ -171,6 +171,20 @@ struct MemcpyStructTests {
         }
     }
 
+    @Test("memory that may only be read is no destination, but may hold the struct", arguments: Entry.available)
+    func readOnly(entry: Entry) throws {
+        let (memory, target) = (try LowMemory(), try GuardedBuffer(count: 16, isLow: true))
+        memory.fill(16)
+        try target.makeReadOnly()
+        let address = UInt(bitPattern: target.bytes.baseAddress)
+        #expect(throws: Errno.EFAULT) { try entry.copy(memory.address, address, 16) }
+        #expect(target.bytes.allSatisfy { $0 == 0 })
+        let arguments = try entry.arguments(address, memory.address, 16)
+        try arguments.makeReadOnly()
+        #expect(try entry.call(arguments.bytes.baseAddress.map { UnsafeRawPointer($0) }) == 0)
+        #expect(memory.bytes[..<16].allSatisfy { $0 == 0 })
+    }
+
     @Test("a copy that runs into an unreadable or unwritable page is EFAULT", arguments: Entry.available)
     func pageBoundary(entry: Entry) throws {
         let (source, target) = (try GuardedBuffer(count: 100, isLow: true), try GuardedBuffer(count: 100, isLow: true))

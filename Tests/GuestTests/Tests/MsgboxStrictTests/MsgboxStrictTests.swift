@@ -94,6 +94,15 @@ struct MsgboxStrictTests {
         #expect(try Self.get() == "kept")
     }
 
+    @Test("memory that may only be read can be put, but not got into; the message stays")
+    func readOnlyMemory() throws {
+        let buffer = try GuardedBuffer(count: 4)
+        try buffer.makeReadOnly()
+        #expect(try Self.put(buffer.bytes.baseAddress.map { UnsafeRawPointer($0) }, 4) == 0)
+        #expect(throws: Errno.EFAULT) { try Self.get(buffer.bytes.baseAddress, 4) }
+        #expect(try Self.get() == "\0\0\0\0")
+    }
+
     @Test("twenty words come back in reverse order")
     func order() throws {
         let words = (1...20).map { "word\($0)" }

@@ -113,6 +113,19 @@ struct MsgboxTests {
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 
+    @Test("memory that may only be read can be put, but not got into")
+    func readOnlyMemory() throws {
+        let buffer = try GuardedBuffer(count: 4)
+        buffer.bytes.copyBytes(from: [1, 2, 3, 4])
+        try buffer.makeReadOnly()
+        #expect(try Msgbox.put(buffer.bytes.baseAddress, 4) == 0)
+        #expect(try Msgbox.get() == [1, 2, 3, 4])
+        try Msgbox.put([9])
+        #expect(throws: Errno.EFAULT) { try Msgbox.get(buffer.bytes.baseAddress, 4) }
+        #expect(Array(buffer.bytes) == [1, 2, 3, 4])
+        #expect(throws: Errno.ENODATA) { try Msgbox.get() }
+    }
+
     @Test("getting a message that runs into an unwritable page fails with EFAULT; one that fits does not")
     func getAcrossGuardPage() throws {
         let buffer = try GuardedBuffer(count: 4)
