@@ -2,6 +2,7 @@
 #include "CSyscall.h"
 
 #include <string.h>
+#include <unistd.h>
 
 intptr_t kbuild_syscall6(
     intptr_t number, intptr_t a, intptr_t b, intptr_t c, intptr_t d, intptr_t e, intptr_t f) {
@@ -15,6 +16,20 @@ intptr_t kbuild_syscall6(
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
                      : "rcx", "r11", "memory");
     return result;
+}
+
+intptr_t kbuild_int80(uint32_t number, uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e) {
+    // The registers are those of arch/x86/entry/entry_64_compat.S. Kernels before 4.17 cleared r8 to r11.
+    int32_t result;
+    __asm__ volatile("int $0x80"
+                     : "=a"(result)
+                     : "a"(number), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e)
+                     : "r8", "r9", "r10", "r11", "memory", "cc");
+    return result;
+}
+
+int kbuild_fork(void) {
+    return fork();
 }
 
 const char *kbuild_errno_name(int code) {

@@ -149,7 +149,7 @@ public struct Pipeline: Sendable {
                 // The root file system has the libraries that the programs need.
                 let programs = try await programs(numbers: numbers, filter: filter)
                 let root = try await rootFilesystem(
-                    accelerator: accelerator, covering: programs.map(\.executable))
+                    accelerator: accelerator, covering: programs.filter { !$0.isStatic }.map(\.executable))
                 return .user(programs, root)
             }
             var parts: (kernel: BuiltKernel?, root: ReadyRootFilesystem?, programs: [ReadyProgram]?)

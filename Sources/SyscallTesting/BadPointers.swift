@@ -36,12 +36,14 @@ public final class GuardedBuffer {
 
     /// Maps a buffer of `count` bytes (at most a page) that ends at a guard page.
     ///
+    /// - Parameter isLow: Whether its addresses must fit 32 bits, as `int80` needs them.
     /// - Throws: `Errno` when the memory cannot be mapped.
-    public init(count: Int) throws(Errno) {
+    public init(count: Int, isLow: Bool = false) throws(Errno) {
         page = sysconf(Int32(_SC_PAGESIZE))
         precondition(count <= page, "a guarded buffer holds at most a page")
         guard
-            let mapping = mmap(nil, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            let mapping = mmap(
+                nil, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (isLow ? MAP_32BIT : 0), -1, 0),
             mapping != MAP_FAILED
         else { throw Errno(errno) }
         guard mprotect(mapping + page, page, PROT_NONE) == 0 else {
@@ -55,6 +57,13 @@ public final class GuardedBuffer {
 
     deinit {
         munmap(mapping, 2 * page)
+    }
+
+    /// Takes away the right to write: what the bytes hold can still be read, but a call must not change it.
+    ///
+    /// - Throws: `Errno` when the kernel refuses.
+    public func makeReadOnly() throws(Errno) {
+        guard mprotect(mapping, page, PROT_READ) == 0 else { throw Errno(errno) }
     }
 
     /// The first address past the usable bytes: touching it faults.

@@ -15,6 +15,8 @@ public struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// Operation not permitted.
     public static let EPERM = Errno(Glibc.EPERM)
+    /// Bad file descriptor.
+    public static let EBADF = Errno(Glibc.EBADF)
     /// Argument list too long; used for a length beyond a documented bound.
     public static let E2BIG = Errno(Glibc.E2BIG)
     /// Out of memory.

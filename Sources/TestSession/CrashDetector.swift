@@ -46,6 +46,7 @@ public struct CrashDetector: Sendable {
     }
 
     private static let panic = "Kernel panic - not syncing: "
+    private static let kmemleak = "kmemleak: "
 
     /// The first that fits decides.
     private static let kinds: [Kind] = [
@@ -86,6 +87,7 @@ public struct CrashDetector: Sendable {
         Kind(opening: "list_add corruption", title: "list_add corruption", function: .trace),
         Kind(opening: "list_del corruption", title: "list_del corruption", function: .trace),
         Kind(opening: "usercopy: ", title: "usercopy bug", function: .trace),
+        Kind(opening: "kmemleak: unreferenced object ", title: "memory leak", function: .trace),
         Kind(opening: "kmemleak: ", title: "memory leak"),
         Kind(opening: "Out of memory: ", title: "Out of memory"),
         Kind(opening: "BUG: ", title: nil),
@@ -99,7 +101,8 @@ public struct CrashDetector: Sendable {
         "lock_acquire", "__lock_acquire", "lockdep_", "_raw_spin_", "schedule", "__schedule", "preempt_", "mem",
         "refcount_", "debug_", "__list_", "__ubsan", "ubsan_", "handle_overflow", "die", "page_fault_oops", "__die",
         "rcu_", "usercopy_", "__check_object", "check_noncircular", "validate_chain", "copy_to_user", "copy_from_user",
-        "_copy_", "__schedule_bug",
+        "_copy_", "__schedule_bug", "kmemleak_", "create_object", "kmalloc", "__kmalloc", "kmem_cache_",
+        "__kmem_cache_", "slab_", "__slab_", "___slab_", "kvmalloc", "__kvmalloc", "vmalloc", "__vmalloc", "krealloc",
     ]
 
     /// The report that is open: how many lines it may still have, and how its title is completed.
@@ -169,9 +172,12 @@ public struct CrashDetector: Sendable {
             title += " in \(function)"
             pending = .none
         case .trace:
-            if message.hasPrefix("Call Trace:") || message.hasPrefix("stack backtrace:") { isInTrace = true }
-            guard isInTrace, !message.contains("? ") else { return }
-            let frame = message.drop { $0 == " " }
+            // kmemleak puts its name before every line, and each frame's address before its symbol.
+            let isLeak = message.hasPrefix(Self.kmemleak)
+            let line = (isLeak ? message.dropFirst(Self.kmemleak.count) : message[...]).drop { $0 == " " }
+            if ["Call Trace:", "stack backtrace:", "backtrace"].contains(where: line.hasPrefix) { isInTrace = true }
+            guard isInTrace, !line.contains("? ") else { return }
+            let frame = line.hasPrefix("[<") ? line.drop { $0 != "]" }.dropFirst(2) : line
             guard let function = Self.symbol(frame), !Self.boilerplate.contains(where: { function.hasPrefix($0) })
             else {
                 return
@@ -184,7 +190,7 @@ public struct CrashDetector: Sendable {
 
     /// Whether an opening is a part of the report that is open already.
     private static func continues(_ message: String) -> Bool {
-        if message.hasPrefix("Oops: ") || message.hasPrefix("refcount_t: ") { return true }
+        if message.hasPrefix("Oops: ") || message.hasPrefix("refcount_t: ") || isLeakCount(message) { return true }
         // What panics because of an oops, or of a setting, adds nothing to the report before it.
         guard message.hasPrefix(panic) else { return false }
         let reason = message.dropFirst(panic.count)
@@ -193,7 +199,11 @@ public struct CrashDetector: Sendable {
     }
 
     private static func isHarmless(_ message: String) -> Bool {
-        message.hasPrefix("kmemleak: ") && !message.contains("new suspected memory leaks")
+        message.hasPrefix(kmemleak) && !message.hasPrefix(kmemleak + "unreferenced object ") && !isLeakCount(message)
+    }
+
+    private static func isLeakCount(_ message: String) -> Bool {
+        message.hasPrefix(kmemleak) && message.contains("new suspected memory leaks")
     }
 
     /// The title that a first line itself gives.

@@ -10,14 +10,21 @@ let package = Package(
         .package(name: "kbuild", path: "../..")
     ],
     targets: [
-        .testTarget(name: "MsgboxTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
-        .testTarget(name: "MsgboxStrictTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        // What the suites of both message boxes do between processes.
+        .target(name: "MsgboxExchange", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(
+            name: "MsgboxTests", dependencies: ["MsgboxExchange", .product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(
+            name: "MsgboxStrictTests",
+            dependencies: ["MsgboxExchange", .product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "MemcpyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "MemcpyStructTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "CaesarTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "SillyCopyTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "SixArgsTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "GatedTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "ProcessInfoTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
+        .testTarget(name: "LeakTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
         .testTarget(name: "UnregisteredTests", dependencies: [.product(name: "SyscallTesting", package: "kbuild")]),
     ],
     swiftLanguageModes: [.v6]

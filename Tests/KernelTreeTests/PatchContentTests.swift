@@ -25,11 +25,28 @@ import Testing
         #expect(set.byVersion["6.12"]?.count == 2)
     }
 
+    @Test func memcpyStructHasAnEntryOfItsOwnFor32BitPrograms() throws {
+        let scratch = try PatchScratch()
+        let pristine = try writeSmallKernel(to: scratch)
+        let overlay = try TreeOverlay.compute(pristine: pristine, sources: [try source("memcpy-struct")])
+        #expect(overlay.syscalls.map(\.abi) == [.x64, .i386])
+        guard case .file(let table) = overlay.files[SyscallTable.i386] else {
+            Issue.record("the i386 table is as it was")
+            return
+        }
+        #expect(String(decoding: table.bytes, as: UTF8.self).contains("compat_sys_memcpy_struct"))
+        #expect(overlay.notes.isEmpty)
+    }
+
     @Test func msgboxRegistersInASmallKernel() throws {
         let scratch = try PatchScratch()
         let pristine = try writeSmallKernel(to: scratch)
         let overlay = try TreeOverlay.compute(pristine: pristine, sources: [try source("msgbox")])
-        #expect(overlay.syscalls.map { "\($0.name) \($0.number)" } == ["dm510_msgbox_put 451", "dm510_msgbox_get 452"])
+        // 32-bit programs have them under the same numbers.
+        for abi in [RegisteredSyscall.ABI.common, .i386] {
+            let calls = overlay.syscalls.filter { $0.abi == abi }
+            #expect(calls.map { "\($0.name) \($0.number)" } == ["dm510_msgbox_put 451", "dm510_msgbox_get 452"])
+        }
         #expect(overlay.notes.isEmpty)
     }
 
@@ -38,14 +55,18 @@ import Testing
         let version = try KernelVersion(tree: tree)
         let (msgbox, memcpy) = (try source("msgbox"), try source("memcpy"))
         let overlay = try TreeOverlay.compute(pristine: tree, sources: [msgbox, memcpy])
-        let numbers = Dictionary(uniqueKeysWithValues: overlay.syscalls.map { ($0.name, $0.number) })
+        let native = overlay.syscalls.filter { $0.abi != .i386 }
+        let numbers = Dictionary(uniqueKeysWithValues: native.map { ($0.name, $0.number) })
+        let ia32 = overlay.syscalls.filter { $0.abi == .i386 }
+        #expect(Dictionary(uniqueKeysWithValues: ia32.map { ($0.name, $0.number) }) == numbers)
         switch version.series {
         case "6.1": #expect(numbers == ["dm510_msgbox_put": 451, "dm510_msgbox_get": 452, "memcpy": 453])
         case "6.12": #expect(numbers == ["dm510_msgbox_put": 464, "dm510_msgbox_get": 465, "memcpy": 463])
         default: #expect(numbers.count == 3)
         }
         #expect(overlay.notes.isEmpty)
-        #expect(try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name) == ["memcpy"])
+        #expect(
+            try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name) == ["memcpy", "memcpy"])
         if let folder = ProcessInfo.processInfo.environment["KBUILD_TEST_WORK"].map({ FilePath($0) }) {
             // A hard-linked copy of the tree, to compile what was applied by hand.
             let work = WorkTree(tree: folder.appending("tree-\(version.series)"), pristine: tree)

@@ -31,7 +31,7 @@ private let full = """
     tests:
       - swift: Tests/G
         filter: A|B
-      - {c: x.c, arguments: ["1", two words], protocol: ktap, timeout: 2m}
+      - {c: x.c, bits: 32, arguments: ["1", two words], protocol: ktap, timeout: 2m}
       - {program: bin/y, name: why}
     timeouts: {boot: 90s, silence: 5m, test: 7, run: 1h}
     splats: warn
@@ -72,11 +72,12 @@ struct ProjectTests {
                 .swift(package: "/p/Tests/G", filter: "A|B", skip: nil, timeout: nil),
                 .program(
                     .init(
-                        path: "/p/x.c", isSource: true, name: "x", arguments: ["1", "two words"],
+                        path: "/p/x.c", isSource: true, is32Bit: true, name: "x", arguments: ["1", "two words"],
                         resultsProtocol: .ktap, timeout: 120)),
                 .program(
                     .init(
-                        path: "/p/bin/y", isSource: false, name: "why", arguments: [], resultsProtocol: .exit,
+                        path: "/p/bin/y", isSource: false, is32Bit: false, name: "why", arguments: [],
+                        resultsProtocol: .exit,
                         timeout: nil)),
             ])
         #expect(project.timeouts == .init(boot: 90, silence: 300, test: 7, run: 3600))
@@ -154,6 +155,9 @@ struct ProjectTests {
             ("tests: [{name: x}]\n", "tests[0] needs exactly one of swift, c and program"),
             ("tests: [{swift: a, c: b}]\n", "tests[0] needs exactly one of swift, c and program"),
             ("tests: [{swift: a, protocol: ktap}]\n", "tests[0].protocol goes with c or program"),
+            ("tests: [{swift: a, bits: 32}]\n", "tests[0].bits goes with c"),
+            ("tests: [{program: a, bits: 32}]\n", "tests[0].bits goes with c"),
+            ("tests: [{c: a, bits: 16}]\n", "tests[0].bits must be one of: 64, 32, not 16"),
             ("tests: [{c: a, filter: x}]\n", "tests[0].filter goes with swift"),
             ("tests: [{swift: a, filter: '('}]\n", "tests[0].filter is not a regular expression"),
             ("profiles: {a: {nothing: 1}}\n", "unknown key profiles.a.nothing"),

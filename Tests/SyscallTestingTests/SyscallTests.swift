@@ -66,4 +66,18 @@ struct SyscallTests {
         defer { ends.forEach { close($0) } }
         #expect(throws: Errno.EFAULT) { try syscall(1, ends[1], buffer.end, 1) }
     }
+
+    @Test("a low buffer's addresses fit 32 bits")
+    func lowBuffer() throws {
+        let buffer = try GuardedBuffer(count: 8, isLow: true)
+        #expect(UInt(bitPattern: buffer.end) < 1 << 32)
+    }
+
+    @Test("int 0x80 makes calls by their i386 numbers", .enabled(if: isInt80Available))
+    func int80Calls() throws {
+        // i386 numbers from asm/unistd_32.h: getpid 20, write 4; 4000 is none.
+        #expect(try int80(20) == Int(getpid()))
+        #expect(throws: Errno.ENOSYS) { try int80(4000) }
+        #expect(throws: Errno.EBADF) { try int80(4, Int32(-1), 0, 0) }
+    }
 }

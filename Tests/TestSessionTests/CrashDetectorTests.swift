@@ -76,6 +76,30 @@ struct CrashDetectorTests {
         #expect(crashes.first?.lines.count == 12)
     }
 
+    @Test("a leak is titled by who allocated; the count after the reports is not one more")
+    func leaks() {
+        let crashes = detect(
+            """
+            kmemleak: unreferenced object 0xffff888101a2b3c0 (size 64):
+            kmemleak:   comm "tests.xctest", pid 77, jiffies 4294941234 (age 6.120s)
+            kmemleak:   hex dump (first 32 bytes):
+            kmemleak:     00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00  ................
+            kmemleak:   backtrace:
+            kmemleak:     [<00000000d1c8d2c5>] __kmalloc_node+0x4e/0x150
+            kmemleak:     [<00000000b0ab6f1d>] kvmalloc_node+0x51/0xd0
+            kmemleak:     [<0000000066e0a1f6>] __do_sys_memcpy+0x8a/0x110
+            kmemleak:     [<00000000f0d9a2c4>] do_syscall_64+0x3b/0x90
+            kmemleak: unreferenced object 0xffff888101a2b400 (size 64):
+            kmemleak:   comm "tests.xctest", pid 77, jiffies 4294941239 (age 6.100s)
+            kmemleak:   backtrace (crc 5a0b2b3c):
+            kmemleak:     [<00000000d1c8d2c5>] __kmalloc+0x4e/0x150
+            kmemleak:     [<00000000b0ab6f1d>] guilty_function+0x51/0xd0
+            kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
+            """)
+        #expect(crashes.map(\.title) == ["memory leak in __do_sys_memcpy", "memory leak in guilty_function"])
+        #expect(crashes.last?.lines.last?.contains("2 new suspected") == true)
+    }
+
     @Test("a KASAN report tells the access")
     func kasan() {
         let crashes = detect(

@@ -98,6 +98,8 @@ public struct Project: Sendable, Equatable {
         public var path: FilePath
         /// Whether it is a C file.
         public var isSource: Bool
+        /// Whether a C file is compiled for i386 rather than for x86-64.
+        public var is32Bit: Bool
         /// The name in reports.
         public var name: String
         /// Its arguments.

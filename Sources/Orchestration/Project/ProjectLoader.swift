@@ -105,6 +105,7 @@ extension Project {
             case .program(let program):
                 pairs = [
                     (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
+                    ("bits", program.is32Bit ? "32" : nil),
                     ("name", Self.quoted(program.name)), ("arguments", list(program.arguments)),
                     ("protocol", program.resultsProtocol.rawValue), ("timeout", program.timeout.map { String($0) }),
                 ]
@@ -444,8 +445,8 @@ struct ProjectLoader {
         guard kinds.count == 1 else { throw missing("exactly one of swift, c and program", in: place, node) }
         let timeout = text("timeout").flatMap(seconds(in:))
         if let package = text("swift") {
-            for key in ["name", "arguments", "protocol"] where node[key] != nil {
-                throw error("\(place).\(key) goes with c or program", at: node[key])
+            for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
+                throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
             }
             for key in ["filter", "skip"] {
                 if let pattern = text(key), (try? Regex(pattern)) == nil {
@@ -457,10 +458,12 @@ struct ProjectLoader {
         for key in ["filter", "skip"] where node[key] != nil {
             throw error("\(place).\(key) goes with swift", at: node[key])
         }
+        if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
         let file = path(text(kinds[0]) ?? "")
         return .program(
             .init(
-                path: file, isSource: kinds[0] == "c", name: text("name") ?? file.stem ?? file.string,
+                path: file, isSource: kinds[0] == "c", is32Bit: text("bits") == "32",
+                name: text("name") ?? file.stem ?? file.string,
                 arguments: node["arguments"]?.sequence?.compactMap(\.scalar?.string) ?? [],
                 resultsProtocol: text("protocol").flatMap(Project.ResultsProtocol.init(rawValue:)) ?? .exit,
                 timeout: timeout))

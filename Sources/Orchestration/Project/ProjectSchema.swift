@@ -93,6 +93,9 @@ indirect enum Schema: Sendable {
                         Key(name: "filter", schema: .text, meaning: "swift: a pattern for the tests to run"),
                         Key(name: "skip", schema: .text, meaning: "swift: a pattern for the tests to leave out"),
                         Key(name: "c", schema: .text, meaning: "a C file, compiled to a static program"),
+                        Key(
+                            name: "bits", schema: .choice(["64", "32"]),
+                            meaning: "c: whether it is compiled for x86-64 or for i386 (64)"),
                         Key(name: "program", schema: .text, meaning: "an executable"),
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(

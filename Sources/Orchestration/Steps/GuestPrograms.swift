@@ -124,9 +124,14 @@ struct GuestProgramBuilder: Sendable {
 
     /// Compiles a C file into a static program.
     ///
-    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
-    func program(source: FilePath, numbers: FilePath) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
-        var key = KeyBuilder(step: "program", version: 1)
+    /// - Parameter is32Bit: Whether the program is one for i386.
+    /// - Throws: `Failure`: `build` when it does not compile, with the compiler's words; `infrastructure` when this
+    ///   machine has no libraries to make 32-bit programs with.
+    func program(
+        source: FilePath, is32Bit: Bool, numbers: FilePath
+    ) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
+        var key = KeyBuilder(step: "program", version: 2)
+        key.add("target", is32Bit ? "i386" : "x86-64")
         key.add("gcc", try tools.digest(ofTool: "gcc"))
         key.add("source", try tools.statCache.digest(of: source))
         // Headers beside the file are part of it.
@@ -138,16 +143,36 @@ struct GuestProgramBuilder: Sendable {
             return (artifact.path("program"), artifact.key, true)
         }
         let artifact = try await tools.store.publish(step: "program", key: key.key) { folder in
-            try await compile(
-                Command(
-                    "gcc",
-                    [
-                        "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread", "-I\(numbers)", "-include",
-                        numbers.appending("kbuild_syscalls.h").string, source.string, "-o",
-                        folder.appending("program").string,
-                    ]), what: source.string)
+            let arguments = [
+                is32Bit ? "-m32" : "-m64", "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
+                "-I\(numbers)", "-include", numbers.appending("kbuild_syscalls.h").string, source.string,
+                "-o", folder.appending("program").string,
+            ]
+            do {
+                try await compile(Command("gcc", arguments), what: source.string)
+            } catch let failure as Failure where is32Bit && failure.code == .build {
+                try await checkFor32BitLibraries()
+                throw failure
+            }
         }
         return (artifact.path("program"), artifact.key, false)
+    }
+
+    /// What an installation without 32-bit libraries says about a program looks like the program's own error, so the
+    /// smallest of all programs is tried.
+    private func checkFor32BitLibraries() async throws {
+        let folder = tools.layout.temporary.appending("probe-\(ProcessInfo.processInfo.processIdentifier)")
+        try createFolder(folder)
+        defer { try? removeAll(folder) }
+        let source = folder.appending("probe.c")
+        try writeAtomically("#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n", to: source)
+        let result = try await tools.runner.capture(
+            Command("gcc", ["-m32", "-static", source.string, "-o", folder.appending("probe").string]))
+        guard result.status.isSuccess else {
+            throw Failure(
+                .infrastructure, "gcc cannot make 32-bit programs here", details: result.errors,
+                nextStep: "apt-get install gcc-multilib")
+        }
     }
 
     // MARK: init

@@ -13,6 +13,8 @@ struct ReadyProgram: Sendable {
     var executable: FilePath
     /// Its file's name on the share.
     var fileName: String
+    /// Whether it was linked statically, and so needs no library of the root file system.
+    var isStatic: Bool
 }
 
 extension Pipeline {
@@ -41,7 +43,8 @@ extension Pipeline {
                     guard selection.includes(program.name) else { continue }
                     var executable = program.path
                     if program.isSource {
-                        let result = try await builder.program(source: program.path, numbers: numbers)
+                        let result = try await builder.program(
+                            source: program.path, is32Bit: program.is32Bit, numbers: numbers)
                         executable = result.executable
                         if !result.isHit { made += 1 }
                     }
@@ -50,7 +53,9 @@ extension Pipeline {
                         name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
                         seconds: program.timeout ?? project.timeouts.test,
                         resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode)
-                    ready.append(ReadyProgram(planned: planned, executable: executable, fileName: fileName))
+                    ready.append(
+                        ReadyProgram(
+                            planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource))
                 }
             }
             guard !ready.isEmpty else {
@@ -95,7 +100,8 @@ extension Pipeline {
         return ReadyProgram(
             planned: PlannedProgram(
                 name: name.string, arguments: arguments, seconds: seconds,
-                resultsProtocol: .swiftTesting(expected: expected)), executable: bundle.executable, fileName: fileName)
+                resultsProtocol: .swiftTesting(expected: expected)), executable: bundle.executable, fileName: fileName,
+            isStatic: false)
     }
 
     /// Puts the plan and the programs where the guest will mount them.

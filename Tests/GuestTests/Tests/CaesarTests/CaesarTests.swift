@@ -67,6 +67,17 @@ struct CaesarTests {
         #expect(throws: Errno.EINVAL) { try syscall(__NR_caesar, 0, 0, op, 1) }
     }
 
+    @Test("memory that may only be read is no place for the result")
+    func readOnlyDestination() throws {
+        let target = try GuardedBuffer(count: 4)
+        try target.makeReadOnly()
+        let text = Array("abc\0".utf8)
+        #expect(throws: Errno.EFAULT) {
+            try text.withUnsafeBytes { _ = try syscall(__NR_caesar, $0.baseAddress, target.bytes.baseAddress, 0, 1) }
+        }
+        #expect(target.bytes.allSatisfy { $0 == 0 })
+    }
+
     @Test("a bad address is EFAULT", arguments: BadPointer.allCases)
     func badAddresses(pointer: BadPointer) {
         var buffer = [UInt8](repeating: 0, count: 16)

@@ -1,3 +1,4 @@
+import Glibc
 import SyscallNumbers
 import SyscallTesting
 import Testing
@@ -15,6 +16,18 @@ struct GatedTests {
     @Test("without CAP_SYS_BOOT it is EPERM")
     func denied() {
         #expect(throws: Errno.EPERM) { try withoutCapability(Self.systemBoot) { try syscall(__NR_gated) } }
+    }
+
+    @Test("another user, who has no capability, gets EPERM")
+    func otherUser() throws {
+        let child = try ChildProcess(user: 1000) { rawSyscall(__NR_gated) == -Int(EPERM) ? 0 : 1 }
+        #expect(try child.wait() == .exited(0))
+    }
+
+    @Test("a child of root is still root")
+    func child() throws {
+        let child = try ChildProcess { rawSyscall(__NR_gated) == 0 ? 0 : 1 }
+        #expect(try child.wait() == .exited(0))
     }
 
     @Test("another capability does not matter")

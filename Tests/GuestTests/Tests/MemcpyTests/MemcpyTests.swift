@@ -78,6 +78,18 @@ struct MemcpyTests {
         #expect(throws: Errno.EFAULT) { try copy(source, pointer.address, 16) }
     }
 
+    @Test("memory that may only be read is no destination: EFAULT")
+    func readOnlyDestination() throws {
+        let target = try GuardedBuffer(count: 16)
+        try target.makeReadOnly()
+        let source = [UInt8](repeating: 1, count: 16)
+        #expect(throws: Errno.EFAULT) { try copy(source, target.bytes.baseAddress, 16) }
+        #expect(target.bytes.allSatisfy { $0 == 0 })
+        var copied = [UInt8](repeating: 1, count: 16)
+        #expect(try copy(target.bytes.baseAddress, &copied, 16) == 0)
+        #expect(copied.allSatisfy { $0 == 0 })
+    }
+
     @Test("the documented bound is accepted; one byte more is E2BIG")
     func bound() throws {
         let source = [UInt8](repeating: 7, count: Self.bound + 1)

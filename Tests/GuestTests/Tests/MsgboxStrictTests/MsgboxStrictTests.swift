@@ -1,4 +1,5 @@
 import Foundation
+import MsgboxExchange
 import Synchronization
 import SyscallNumbers
 import SyscallTesting
@@ -93,6 +94,15 @@ struct MsgboxStrictTests {
         #expect(try Self.get() == "kept")
     }
 
+    @Test("memory that may only be read can be put, but not got into; the message stays")
+    func readOnlyMemory() throws {
+        let buffer = try GuardedBuffer(count: 4)
+        try buffer.makeReadOnly()
+        #expect(try Self.put(buffer.bytes.baseAddress.map { UnsafeRawPointer($0) }, 4) == 0)
+        #expect(throws: Errno.EFAULT) { try Self.get(buffer.bytes.baseAddress, 4) }
+        #expect(try Self.get() == "\0\0\0\0")
+    }
+
     @Test("twenty words come back in reverse order")
     func order() throws {
         let words = (1...20).map { "word\($0)" }
@@ -167,6 +177,14 @@ struct MsgboxStrictTests {
         let seen = received.withLock { $0 }
         #expect(seen.count == putters * messagesEach)
         #expect(seen.values.allSatisfy { $0 == 1 })
+        #expect(throws: Errno.ENODATA) { try Self.get() }
+    }
+
+    @Test("three processes that put and three that get at once: every message exactly once")
+    func exchangeBetweenProcesses() throws {
+        let exchange = try MsgboxExchange(putters: 3, getters: 3, messagesEach: 4000)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 6))
+        #expect(exchange.wrong == 0)
         #expect(throws: Errno.ENODATA) { try Self.get() }
     }
 }

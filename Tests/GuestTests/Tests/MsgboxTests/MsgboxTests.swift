@@ -1,4 +1,5 @@
 import Foundation
+import MsgboxExchange
 import Synchronization
 import SyscallNumbers
 import SyscallTesting
@@ -112,6 +113,19 @@ struct MsgboxTests {
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 
+    @Test("memory that may only be read can be put, but not got into")
+    func readOnlyMemory() throws {
+        let buffer = try GuardedBuffer(count: 4)
+        buffer.bytes.copyBytes(from: [1, 2, 3, 4])
+        try buffer.makeReadOnly()
+        #expect(try Msgbox.put(buffer.bytes.baseAddress, 4) == 0)
+        #expect(try Msgbox.get() == [1, 2, 3, 4])
+        try Msgbox.put([9])
+        #expect(throws: Errno.EFAULT) { try Msgbox.get(buffer.bytes.baseAddress, 4) }
+        #expect(Array(buffer.bytes) == [1, 2, 3, 4])
+        #expect(throws: Errno.ENODATA) { try Msgbox.get() }
+    }
+
     @Test("getting a message that runs into an unwritable page fails with EFAULT; one that fits does not")
     func getAcrossGuardPage() throws {
         let buffer = try GuardedBuffer(count: 4)
@@ -193,6 +207,21 @@ struct MsgboxTests {
         let counts = received.withLock { $0 }
         #expect(counts.count == putters * messagesEach)
         #expect(counts.filter { $0.value != 1 }.isEmpty)
+        #expect(throws: Errno.ENODATA) { try Msgbox.get() }
+    }
+
+    @Test("three processes that empty a full box together get every message exactly once")
+    func concurrentGets() throws {
+        let exchange = try MsgboxExchange(putters: 1, getters: 3, messagesEach: 12_000, isFullFirst: true)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 4))
+        #expect(exchange.wrong == 0)
+    }
+
+    @Test("three processes that put and three that get at once: every message exactly once")
+    func exchangeBetweenProcesses() throws {
+        let exchange = try MsgboxExchange(putters: 3, getters: 3, messagesEach: 4000)
+        #expect(exchange.endings == Array(repeating: .exited(0), count: 6))
+        #expect(exchange.wrong == 0)
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 }

@@ -1,0 +1,72 @@
+import Testing
+
+/// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share
+/// one kernel but for the call's own files, so they stand together, and the one that changes a prototype comes last.
+@Suite("Calls as published", .serialized)
+struct AsPublishedTests {
+    let fixture: Fixture
+
+    init() throws {
+        fixture = try Fixture()
+    }
+
+    private func titles(_ run: Run) -> [String] {
+        (run.json["crashes"] as? [[String: Any]] ?? []).compactMap { $0["title"] as? String }
+    }
+
+    // MARK: In an ordinary kernel
+
+    @Test("silly_copy without its bound: the stack protector's panic, with the test that ran")
+    func smashedStack() async throws {
+        let run = try await fixture.report("run", "--profile", "silly-copy-as-published")
+        #expect(run.exitCode == 5)
+        #expect(run.tests["SillyCopyTests.SillyCopyTests/copies(count:)"] == "passed")
+        #expect(run.tests["SillyCopyTests.SillyCopyTests/tooLong(count:)"] == "crashed")
+        #expect(titles(run).contains { $0.contains("Kernel stack is corrupted") })
+    }
+
+    @Test("the message box without a lock: messages are lost, or the kernel crashes or hangs; never a pass")
+    func noLock() async throws {
+        let run = try await fixture.report("run", "--profile", "msgbox-as-published")
+        #expect([1, 5, 6].contains(run.exitCode))
+        let status = run.tests["MsgboxTests.MsgboxTests/concurrentThreads()"]
+        #expect(["failed", "crashed", "timedOut"].contains(status))
+    }
+
+    // MARK: In a kernel with every checker
+
+    @Test("the calls as they should be pass every suite there, and leak nothing")
+    func checked() async throws {
+        let run = try await fixture.report("run", "--profile", "checks")
+        #expect(run.exitCode == 0)
+        #expect(Set(run.tests.values) == ["passed"])
+        #expect(run.tests["LeakTests.LeakTests/failures()"] == "passed")
+        #expect(titles(run) == [])
+    }
+
+    @Test("memcpy without freeing on EFAULT: kmemleak names the call that allocated")
+    func leak() async throws {
+        let run = try await fixture.report("run", "--profile", "memcpy-as-published")
+        #expect(run.exitCode == 5)
+        #expect(run.tests["LeakTests.LeakTests/failures()"] == "failed")
+        #expect(Set(titles(run)) == ["memory leak in __do_sys_memcpy"])
+    }
+
+    @Test("the message box without a lock: KASAN names the call that uses or frees a message twice")
+    func doubleFree() async throws {
+        let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
+        #expect(run.exitCode == 5)
+        let titles = titles(run).filter { $0.hasPrefix("KASAN: ") }
+        #expect(titles.contains { $0.hasSuffix(" in __x64_sys_dm510_msgbox_get") }, "\(titles)")
+        #expect(titles.contains { $0.contains("double-free") || $0.contains("use-after-free") }, "\(titles)")
+    }
+
+    @Test("the strict box that copies with interrupts off: sleeping where that is forbidden")
+    func sleeping() async throws {
+        let run = try await fixture.report("run", "--profile", "msgbox-strict-as-published")
+        #expect(run.exitCode == 5)
+        #expect(
+            titles(run).contains { $0.hasPrefix("BUG: sleeping function called from invalid context in ") },
+            "\(titles(run))")
+    }
+}
