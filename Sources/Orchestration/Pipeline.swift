@@ -131,6 +131,7 @@ public struct Pipeline: Sendable {
         }
         report.kernel?.release = result.outcome.release
         SessionReport.add(result, to: &report)
+        report.suites += try skippedPrograms(filter: filter)
     }
 
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for

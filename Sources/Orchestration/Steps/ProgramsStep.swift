@@ -1,6 +1,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import Reporting
 import SystemPackage
 import TestSession
 import VirtualMachine
@@ -40,7 +41,7 @@ extension Pipeline {
                         swiftProgram(
                             package, bundle, expected: expected, index: index, seconds: timeout ?? 0))
                 case .program(let program):
-                    guard selection.includes(program.name) else { continue }
+                    guard selection.includes(program.name), reasonToSkip(program) == nil else { continue }
                     var executable = program.path
                     if program.isSource {
                         let result = try await builder.program(
@@ -59,6 +60,11 @@ extension Pipeline {
                 }
             }
             guard !ready.isEmpty else {
+                if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
+                    throw Failure(
+                        .infrastructure, "no test is left to run: \(skipped.name) is skipped, because "
+                            + (skipped.reason ?? ""), nextStep: "choose another machine")
+                }
                 if let filter {
                     throw Failure(
                         .infrastructure, "no test matches \(filter)",
@@ -80,6 +86,24 @@ extension Pipeline {
                 }
             }
             return (ready, made > 0 ? .made : .hit, "\(tests) tests in \(ready.count) programs")
+        }
+    }
+
+    /// Why a program cannot run on the project's machine; nil when it can.
+    private func reasonToSkip(_ program: Project.ProgramTest) -> String? {
+        project.architecture == .um && program.is32Bit ? "user-mode Linux runs no 32-bit programs" : nil
+    }
+
+    /// The programs that match `filter` and cannot run on the project's machine, as the report shows them.
+    func skippedPrograms(filter: String?) throws -> [RunReport.Suite] {
+        let selection = try TestSelection(filter: filter)
+        return project.tests.compactMap { test in
+            guard case .program(let program) = test, selection.includes(program.name),
+                let reason = reasonToSkip(program)
+            else { return nil }
+            return .init(
+                name: program.name, kind: program.resultsProtocol == .ktap ? "ktap" : "exit-code",
+                tests: [.init(id: program.name, name: program.name, status: .skipped, reason: reason)])
         }
     }
 
