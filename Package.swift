@@ -96,7 +96,8 @@ let package = Package(
             dependencies: [
                 "Artifacts", "Commands", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Tests/ProjectFixture"),
-        .testTarget(name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
         .testTarget(
             name: "MutationTests",
             dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),

@@ -25,7 +25,9 @@ struct MutationTests {
         try await fixture.report(["test", "^\(suite)\\."] + (profile.map { ["--profile", $0] } ?? []))
     }
 
-    @Test("without a mutant the suites pass, or else a failure means nothing", arguments: try MutationList.selectedProfiles())
+    @Test(
+        "without a mutant the suites pass, or else a failure means nothing",
+        arguments: try MutationList.selectedProfiles())
     func unmutated(profile: String?) async throws {
         let suites = Set(try MutationList.selected().filter { $0.profile == profile }.map(\.suite))
         let run = try await test("(\(suites.sorted().joined(separator: "|")))", profile: profile)
