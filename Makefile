@@ -47,11 +47,15 @@ test: unit-test integration-test ## Run every test.
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
-	$(call step,unit tests,swift test --skip IntegrationTests)
+	$(call step,unit tests,swift test --skip 'IntegrationTests|MutationTests/')
 
 .PHONY: integration-test
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
 	$(call step,integration tests,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+
+.PHONY: mutations
+mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant takes some.
+	$(call step,mutations,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test --no-parallel --filter MutationTests)
 
 .PHONY: check
 check: ## Check the format of the sources.

@@ -90,7 +90,17 @@ let package = Package(
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
         .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts"]),
-        .testTarget(name: "IntegrationTests", dependencies: ["Artifacts", "Commands", "Diagnostics"]),
+        // A copy of this repository's project for tests to run kbuild in.
+        .target(
+            name: "ProjectFixture",
+            dependencies: [
+                "Artifacts", "Commands", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Tests/ProjectFixture"),
+        .testTarget(
+            name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
+        .testTarget(
+            name: "MutationTests",
+            dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),
     ],
     swiftLanguageModes: [.v6]
 )

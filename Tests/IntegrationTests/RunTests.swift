@@ -2,6 +2,7 @@ import Artifacts
 import Commands
 import Foundation
 import FoundationXML
+import ProjectFixture
 import SystemPackage
 import Testing
 

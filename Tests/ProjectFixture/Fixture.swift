@@ -3,28 +3,37 @@ import Commands
 import Diagnostics
 import Foundation
 import SystemPackage
-import Testing
 
 /// A copy of this repository's own project at a path that stays the same, so that one kernel tree and its build serve
 /// all the tests; each test begins with the project as it is in the repository.
-struct Fixture {
+public struct Fixture {
     /// The project's folder.
-    let project: FilePath
+    public let project: FilePath
     private let runner = CommandRunner()
 
     /// The repository, found from this file.
-    static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+    public static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent()
+        .removingLastComponent()
 
-    /// kbuild in release mode: `make integration-test` builds it and names it here.
-    static func executable() throws -> String {
-        try #require(
-            ProcessInfo.processInfo.environment["KBUILD_EXECUTABLE"],
-            "KBUILD_EXECUTABLE is not set: run `make integration-test`")
+    /// kbuild in release mode: the Makefile builds it and names it here.
+    ///
+    /// - Throws: `Failure` (`usage`) when nothing names it.
+    public static func executable() throws(Failure) -> String {
+        guard let executable = ProcessInfo.processInfo.environment["KBUILD_EXECUTABLE"] else {
+            throw Failure(
+                .usage, "KBUILD_EXECUTABLE is not set",
+                nextStep: "run `make integration-test` or `make mutations`, which build kbuild and name it")
+        }
+        return executable
     }
 
-    init() throws {
+    /// Makes the copy, or brings it back to what the repository has.
+    ///
+    /// - Parameter name: The copy's name: its folder in kbuild's cache. Tests that may run at the same time need their own.
+    /// - Throws: `Failure` when a file cannot be read or written.
+    public init(name: String = "integration") throws {
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
-        project = layout.root.appending("integration").appending("project")
+        project = layout.root.appending(name).appending("project")
         try createFolder(project)
         for name in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml"] { try restore(name) }
         for name in ["Sources/SyscallTesting", "Sources/CSyscall", "Tests/GuestTests", "Tests/programs"] {
@@ -68,21 +77,27 @@ struct Fixture {
     }
 
     /// Writes a file of the project.
-    func write(_ name: String, _ text: String) throws {
+    ///
+    /// - Throws: `Failure` when it cannot be written.
+    public func write(_ name: String, _ text: String) throws {
         let path = project.pushing(FilePath(name))
         try createFolder(path.removingLastComponent())
         try writeAtomically(text, to: path)
     }
 
-    /// Replaces text in a file of the project; the text must be there.
-    func edit(_ name: String, replacing old: String, with new: String) throws {
+    /// Replaces text in a file of the project, wherever it occurs.
+    ///
+    /// - Throws: `Failure` (`usage`) when the file does not have it.
+    public func edit(_ name: String, replacing old: String, with new: String) throws {
         let text = try readText(project.pushing(FilePath(name)))
-        try #require(text.contains(old), "\(name) no longer contains \(old)")
+        guard text.contains(old) else { throw Failure(.usage, "\(name) no longer contains: \(old)") }
         try write(name, text.replacingOccurrences(of: old, with: new))
     }
 
     /// Runs kbuild in the project.
-    func kbuild(_ arguments: String..., environment: [String: String?] = [:]) async throws -> CommandResult {
+    ///
+    /// - Throws: `Failure` when it cannot be started.
+    public func kbuild(_ arguments: String..., environment: [String: String?] = [:]) async throws -> CommandResult {
         let command = Command(
             try Self.executable(), arguments, environment: environment, workingDirectory: project)
         let result = try await runner.capture(command)
@@ -92,18 +107,34 @@ struct Fixture {
     }
 
     /// Runs kbuild and reads the report that it prints with `--format json`.
-    func report(_ arguments: String..., environment: [String: String?] = [:]) async throws -> Run {
+    ///
+    /// - Throws: `Failure` when it cannot be started or prints no report.
+    public func report(_ arguments: String..., environment: [String: String?] = [:]) async throws -> Run {
+        try await report(arguments, environment: environment)
+    }
+
+    /// Runs kbuild and reads the report that it prints with `--format json`.
+    ///
+    /// - Throws: `Failure` when it cannot be started or prints no report.
+    public func report(_ arguments: [String], environment: [String: String?] = [:]) async throws -> Run {
         let command = Command(
             try Self.executable(), arguments + ["--format", "json"], environment: environment,
             workingDirectory: project)
         let result = try await runner.capture(command)
         print("$ \(command)\n\(result.errors)=> \(result.status)")
-        let object = try JSONSerialization.jsonObject(with: Data(result.output.utf8))
-        return Run(result: result, json: try #require(object as? [String: Any]))
+        guard
+            let object = try? JSONSerialization.jsonObject(with: Data(result.output.utf8)),
+            let json = object as? [String: Any]
+        else {
+            throw Failure(.infrastructure, "\(command) printed no report", details: result.output + result.errors)
+        }
+        return Run(result: result, json: json)
     }
 
     /// The processes of this machine whose command line holds `text`.
-    static func processes(containing text: String) throws -> [String] {
+    ///
+    /// - Throws: `Failure` when /proc cannot be read.
+    public static func processes(containing text: String) throws -> [String] {
         try namesInFolder("/proc").filter { Int32($0) != nil }.compactMap { pid in
             guard let bytes = try? readBytes(FilePath("/proc/\(pid)/cmdline")) else { return nil }
             let line = String(decoding: bytes.map { $0 == 0 ? 0x20 : $0 }, as: UTF8.self)
@@ -113,14 +144,20 @@ struct Fixture {
 }
 
 /// A run with its report.
-struct Run {
-    let result: CommandResult
-    let json: [String: Any]
+public struct Run {
+    /// What the process printed and how it ended.
+    public let result: CommandResult
+    /// The report, in the form of docs/reference/report-schema.json.
+    public let json: [String: Any]
 
-    var exitCode: Int32? { if case .exited(let code) = result.status { code } else { nil } }
+    /// The exit code; nil when a signal ended kbuild.
+    public var exitCode: Int32? { if case .exited(let code) = result.status { code } else { nil } }
 
-    var suites: [[String: Any]] { json["suites"] as? [[String: Any]] ?? [] }
-    var steps: [String: String] {
+    /// The programs that ran.
+    public var suites: [[String: Any]] { json["suites"] as? [[String: Any]] ?? [] }
+
+    /// Every step's outcome by its name.
+    public var steps: [String: String] {
         let steps = json["steps"] as? [[String: Any]] ?? []
         return Dictionary(
             steps.compactMap { step in
@@ -129,7 +166,7 @@ struct Run {
     }
 
     /// Every test's status by its ID.
-    var tests: [String: String] {
+    public var tests: [String: String] {
         var statuses: [String: String] = [:]
         for test in testObjects {
             if let id = test["id"] as? String { statuses[id] = test["status"] as? String }
@@ -137,9 +174,16 @@ struct Run {
         return statuses
     }
 
-    var testObjects: [[String: Any]] { suites.flatMap { $0["tests"] as? [[String: Any]] ?? [] } }
+    /// All tests of all programs.
+    public var testObjects: [[String: Any]] { suites.flatMap { $0["tests"] as? [[String: Any]] ?? [] } }
 
-    func test(_ id: String) throws -> [String: Any] {
-        try #require(testObjects.first { $0["id"] as? String == id }, "no test \(id)")
+    /// The test with this ID.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    public func test(_ id: String) throws(Failure) -> [String: Any] {
+        guard let test = testObjects.first(where: { $0["id"] as? String == id }) else {
+            throw Failure(.usage, "no test \(id)", details: tests.keys.sorted().joined(separator: "\n"))
+        }
+        return test
     }
 }
