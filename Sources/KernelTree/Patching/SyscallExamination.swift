@@ -29,6 +29,7 @@ public struct SyscallExamination: Sendable {
     public let added: [AddedSyscall]
     /// Why patches do not apply.
     public let applyFailures: [Failure]
+    private let tree: TreeEditor
 
     /// Applies `sources` to the tree `pristine`, which is only read, and checks them.
     ///
@@ -99,11 +100,57 @@ public struct SyscallExamination: Sendable {
         added = try Self.added(before: before, series: series, final: editor, sources: sources, specs: specs)
         self.findings = findings.sorted(by: SyscallFinding.isBefore)
         applyFailures = failures
+        tree = editor
         overlay = TreeOverlay(
             files: try editor.effectiveChanges(),
             sources: sources.map { .init(name: $0.name, digest: $0.digest, paths: (paths[$0.name] ?? []).sorted()) },
             syscalls: added.map(\.syscall), userFiles: userFiles,
             notes: notes + self.findings.filter { $0.severity == .warning }.map(\.note))
+    }
+
+    /// Refuses a tree that would surely be wrong.
+    ///
+    /// - Throws: `Failure` (`patch`) for the first patch that does not apply, else for all errors among the findings.
+    public func throwErrors() throws {
+        if let failure = applyFailures.first ?? Failure(findings) { throw failure }
+    }
+
+    // MARK: The tables
+
+    /// A line of the patched kernel's tables.
+    public struct TableRow: Sendable, Hashable, Codable {
+        /// The number.
+        public var number: Int
+        /// The second column: common, 64, x32 or i386.
+        public var abi: String
+        /// The call's name.
+        public var name: String
+        /// The entry point; nil for a number that is kept for an old call.
+        public var entry: String?
+    }
+
+    /// All lines of the x86-64 table and then of the i386 one.
+    ///
+    /// - Throws: `Failure` (`patch`) when the tree has no x86-64 table.
+    public func table() throws -> [TableRow] {
+        let lines = try tree.readLines(SyscallTable.x8664)
+        return (SyscallTable(lines).rows + SyscallTable((try? tree.readLines(SyscallTable.i386)) ?? []).rows).map {
+            TableRow(number: $0.number, abi: $0.abi, name: $0.name, entry: $0.entry)
+        }
+    }
+
+    /// The last number of the kernel's own below x32's block, and the next one that is free in the patched tree.
+    ///
+    /// - Throws: `Failure` (`patch`) when the tree has no x86-64 table.
+    public func numbers() throws -> (lastOfKernel: Int, nextFree: Int) {
+        let own = SyscallTable(try TreeEditor(pristine: tree.pristine).readLines(SyscallTable.x8664))
+        let last = own.ordinaryRows.map(\.number).max() ?? -1
+        var taken = Set(SyscallTable(try tree.readLines(SyscallTable.x8664)).rows.map(\.number))
+        // What only other architectures have yet is not free either, as in SyscallNumbering.
+        taken.formUnion(SyscallTable((try? tree.readLines(SyscallTable.generic)) ?? []).rows.map(\.number))
+        var next = last + 1
+        while taken.contains(next) { next += 1 }
+        return (last, next)
     }
 
     /// A patch without its changes of files that a build makes, each of which is a finding.
