@@ -7,7 +7,38 @@ import SystemPackage
 struct SyscallVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "syscall", abstract: "Scaffold, list or check system calls.",
-        subcommands: [List.self, Check.self])
+        subcommands: [New.self, List.self, Check.self])
+
+    struct New: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Scaffold a system call that passes its tests as it stands.",
+            discussion: """
+                Writes a spec, a C file that checks its arguments, the contract and a suite, and adds them to the \
+                project. Nothing is overwritten. Examples:
+
+                  kbuild syscall new hello_there
+                  kbuild syscall new hello_there --args "int number, const char __user *text"
+                """)
+
+        @Argument(help: "The call's name, a C identifier.")
+        var name: String
+
+        @Option(help: "Arguments as in C, separated by commas; may be given again. (default: none)")
+        var args: [String] = []
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let pipeline = try makePipeline(try loadProject(common, build.overrides), console)
+            let (name, args) = (name, args)
+            defer { console.finish() }
+            let created = try await interruptible { try await pipeline.newSyscall(name, arguments: args) }
+            for line in created.files { console.output("wrote  \(line)") }
+            console.output("next:  \(created.nextCommand)")
+        }
+    }
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
