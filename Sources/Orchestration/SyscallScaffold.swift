@@ -238,12 +238,10 @@ struct SyscallScaffold {
         ]
         if needsMemory {
             lines += pointers.map { "    private let \(memoryName($0)): GuardedBuffer" }
-            lines += [
-                "    private var valid: Call {",
-                "        Call("
-                    + pointers.map { "\(swiftName($0)): \(memoryName($0)).bytes.baseAddress" }.joined(separator: ", ")
-                    + ")", "    }", "", "    init() throws {",
-            ]
+            let valid = pointers.map { "\(swiftName($0)): \(memoryName($0)).bytes.baseAddress" }
+            lines += ["    private var valid: Call {", "        Call("]
+            lines.append(valid.map { "            " + $0 }.joined(separator: ",\n") + ")")
+            lines += ["    }", "", "    init() throws {"]
             for (argument, role) in roles where isPointer(argument) {
                 lines.append("        \(memoryName(argument)) = try GuardedBuffer(count: \(memorySize(role)))")
             }
@@ -370,7 +368,7 @@ struct SyscallScaffold {
         let back = length == nil ? element - 1 : 15
         return [
             "var call = valid",
-            "call.\(swiftName(argument)) = \(memoryName(argument)).end - \(back)",
+            "call.\(swiftName(argument)) = \(memoryName(argument)).end\(back == 0 ? "" : " - \(back)")",
             "#expect(throws: Errno.EFAULT) { try call() }",
         ]
     }
