@@ -27,8 +27,8 @@ struct Kbuild: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunVerb.self, TestVerb.self, BuildVerb.self, PatchVerb.self, ConfigVerb.self, RootfsVerb.self,
-            CleanVerb.self,
+            RunVerb.self, TestVerb.self, BuildVerb.self, PatchVerb.self, SyscallVerb.self, ConfigVerb.self,
+            RootfsVerb.self, CleanVerb.self,
         ])
 }
 

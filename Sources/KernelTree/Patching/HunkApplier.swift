@@ -3,11 +3,14 @@
 struct HunkApplier {
     /// The lines as changed so far.
     private(set) var lines: [Line]
+    /// For each line the place in a patch that brought it; nil for a line of the kernel's own.
+    private(set) var origins: [SyscallFinding.Place?]
     /// Which lines an earlier hunk covered.
     private var isPatched: [Bool]
 
-    init(_ lines: [Line]) {
+    init(_ lines: [Line], origins: [SyscallFinding.Place?]? = nil) {
         self.lines = lines
+        self.origins = origins ?? Array(repeating: nil, count: lines.count)
         isPatched = Array(repeating: false, count: lines.count)
     }
 
@@ -16,13 +19,25 @@ struct HunkApplier {
 
     /// Applies one hunk.
     ///
+    /// - Parameter file: The patch file, for the places of the lines that it adds.
     /// - Returns: How many lines further down than expected it matched; nil when it does not match anywhere, with
     ///   nothing changed.
-    mutating func apply(_ hunk: Hunk) -> Int? {
+    mutating func apply(_ hunk: Hunk, from file: String = "") -> Int? {
         let preimage = hunk.preimage
         let expected = Self.expectedIndex(hunk)
         guard let found = position(of: preimage, hunk: hunk, near: expected) else { return nil }
         let postimage = hunk.postimage
+        var own: [SyscallFinding.Place?] = []
+        var index = found
+        for entry in hunk.entries {
+            switch entry.kind {
+            case .context: own.append(origins[index])
+            case .added: own.append(.init(file: file, line: entry.lineNumber))
+            case .removed: break
+            }
+            if entry.kind != .added { index += 1 }
+        }
+        origins.replaceSubrange(found..<(found + preimage.count), with: own)
         lines.replaceSubrange(found..<(found + preimage.count), with: postimage)
         isPatched.replaceSubrange(
             found..<(found + preimage.count), with: Array(repeating: true, count: postimage.count))

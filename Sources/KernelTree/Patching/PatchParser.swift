@@ -272,17 +272,17 @@ struct PatchParser {
             guard let line = current else { throw endsEarly(start, old, new) }
             switch line.first {
             case UInt8(ascii: " ") where old > 0 && new > 0:
-                entries.append(.init(kind: .context, line: line.dropFirst()))
+                entries.append(.init(kind: .context, line: line.dropFirst(), lineNumber: firstLineNumber + index))
                 (old, new) = (old - 1, new - 1)
             case UInt8(ascii: "\n") where old > 0 && new > 0:
                 // Some programs remove the space of an empty line of context.
-                entries.append(.init(kind: .context, line: line))
+                entries.append(.init(kind: .context, line: line, lineNumber: firstLineNumber + index))
                 (old, new) = (old - 1, new - 1)
             case UInt8(ascii: "-") where old > 0:
-                entries.append(.init(kind: .removed, line: line.dropFirst()))
+                entries.append(.init(kind: .removed, line: line.dropFirst(), lineNumber: firstLineNumber + index))
                 old -= 1
             case UInt8(ascii: "+") where new > 0:
-                entries.append(.init(kind: .added, line: line.dropFirst()))
+                entries.append(.init(kind: .added, line: line.dropFirst(), lineNumber: firstLineNumber + index))
                 new -= 1
             case UInt8(ascii: "\\") where !entries.isEmpty:
                 dropNewline(&entries)

@@ -127,7 +127,9 @@ struct SeriesSet: Sendable {
 
         mutating func patches(_ name: String, strip: Int) throws -> [Patch] {
             let bytes = try read(name)
-            return try PatchParser.parse(bytes, file: display(name), strip: strip)
+            var patches = try PatchParser.parse(bytes, file: display(name), strip: strip)
+            for index in patches.indices { patches[index].location = folder.pushing(FilePath(name)).string }
+            return patches
         }
 
         /// Reads a file in quilt's format: a patch's name a line, then options; `#` starts a comment.

@@ -78,7 +78,7 @@ struct SyscallDefinition: Equatable {
     }
 
     /// The bytes with comments and string contents blanked, and newlines kept so that lines can be counted.
-    private static func withoutComments(_ bytes: [UInt8]) -> [UInt8] {
+    static func withoutComments(_ bytes: [UInt8]) -> [UInt8] {
         enum State { case code, line, block, string(UInt8) }
         var output = bytes
         var state = State.code

@@ -7,17 +7,21 @@ struct SyscallNumbering {
 
     /// Who has each number: a row of the table, or a spec that pins it.
     private var owners: [Int: String] = [:]
-    private let pins: [String: Int]
+    private var pins: [String: Int] = [:]
+    /// The calls that can have no number.
+    private var refused: Set<SyscallFinding.Place> = []
     private let lastOfKernel: Int
     private var ia32Owners: [Int: String] = [:]
     private let lastOfIA32: Int
 
+    /// What is wrong with the numbers.
+    private(set) var findings: [SyscallFinding] = []
+
     /// - Parameter editor: The tree with all series applied.
-    /// - Throws: `Failure` (`patch`) when a pinned number is taken.
     init(editor: TreeEditor, version: KernelVersion, specs: [SyscallSpec]) throws {
         let calls = specs.flatMap { spec in spec.syscalls.map { (spec, $0) } }
         guard !calls.isEmpty else {
-            (pins, lastOfKernel, lastOfIA32) = ([:], 0, 0)
+            (lastOfKernel, lastOfIA32) = (0, 0)
             return
         }
         let before = TreeEditor(pristine: editor.pristine)
@@ -34,30 +38,6 @@ struct SyscallNumbering {
                 owners[row.number] = "\(row.name), which the generic table has at that number"
             }
         }
-        var pins: [String: Int] = [:]
-        for (spec, call) in calls {
-            let place = "\(spec.path):\(call.line)"
-            if let row = table.row(name: call.name) {
-                throw Failure(
-                    .patch, "\(place): a call named \(call.name) is in the table already, with number \(row.number)",
-                    nextStep: "choose another name, or leave out the patch that adds it")
-            }
-            guard let pin = call.number.pin(on: version) else { continue }
-            if let owner = owners[pin] {
-                throw Failure(
-                    .patch, "\(place): number \(pin) of \(call.name) is taken by \(owner)",
-                    nextStep: "pin another number for \(version.series), or leave `number` out for the next free one")
-            }
-            if SyscallTable.x32Numbers.contains(pin) {
-                throw Failure(
-                    .patch, "\(place): number \(pin) of \(call.name) lies in x32's block, 512 to 547",
-                    nextStep: "choose a number above \(lastOfKernel)")
-            }
-            owners[pin] = "\(call.name), which \(spec.path):\(call.line) pins"
-            pins[call.name] = pin
-        }
-        self.pins = pins
-
         var last = -1
         if calls.contains(where: { $0.1.ia32 != nil }) {
             for row in SyscallTable(try editor.readLines(SyscallTable.i386)).rows {
@@ -66,30 +46,73 @@ struct SyscallNumbering {
             last = SyscallTable(try before.readLines(SyscallTable.i386)).rows.map(\.number).max() ?? -1
         }
         lastOfIA32 = last
+
+        var places: [String: SyscallFinding.Place] = [:]
+        for (spec, call) in calls {
+            let place = spec.place(of: call)
+            if let row = table.row(name: call.name) {
+                refuse(
+                    call, place, "a call named \(call.name) is in the table already, with number \(row.number)",
+                    fix: "choose another name, or leave out the patch that adds it")
+                continue
+            }
+            if let other = places.updateValue(place, forKey: call.name) {
+                refuse(
+                    call, place, "a call named \(call.name) is declared twice, also at \(other)",
+                    fix: "choose another name, or leave out one of the two folders")
+                continue
+            }
+            guard let pin = call.number.pin(on: version) else { continue }
+            if let owner = owners[pin] {
+                refuse(
+                    call, place, "number \(pin) of \(call.name) is taken by \(owner)",
+                    fix: "pin another number for \(version.series), or leave `number` out for the next free one")
+            } else if SyscallTable.x32Numbers.contains(pin) {
+                refuse(
+                    call, place, "number \(pin) of \(call.name) lies in x32's block, 512 to 547",
+                    fix: "choose a number above \(lastOfKernel), or leave `number` out for the next free one")
+            } else {
+                owners[pin] = "\(call.name), which \(place) pins"
+                pins[call.name] = pin
+            }
+        }
     }
 
-    /// The number of a call in the x86-64 table.
-    mutating func number(for call: SyscallSpec.Syscall, spec: SyscallSpec) throws -> Int {
+    private mutating func refuse(
+        _ call: SyscallSpec.Syscall, _ place: SyscallFinding.Place, _ message: String, fix: String
+    ) {
+        findings.append(SyscallFinding(.error, place, message, fix: fix))
+        refused.insert(place)
+    }
+
+    /// The number of a call in the x86-64 table; nil when it can have none, as the findings say.
+    mutating func number(for call: SyscallSpec.Syscall, spec: SyscallSpec) -> Int? {
+        if refused.contains(spec.place(of: call)) { return nil }
         if let pin = pins[call.name] { return pin }
         var number = lastOfKernel + 1
         while owners[number] != nil { number += 1 }
         guard number < SyscallTable.x32Numbers.lowerBound else {
-            throw Failure(.patch, "\(spec.path):\(call.line): no number below x32's block is free for \(call.name)")
+            refuse(
+                call, spec.place(of: call), "no number below x32's block is free for \(call.name)",
+                fix: "pin one from 548 on")
+            return nil
         }
         owners[number] = call.name
         return number
     }
 
-    /// The number of a call in the i386 table: the same as in the x86-64 one where that is free.
+    /// The number of a call in the i386 table: the same as in the x86-64 one where that is free; nil when it can have
+    /// none, as the findings say.
     mutating func ia32Number(
         for call: SyscallSpec.Syscall, spec: SyscallSpec, common: Int, version: KernelVersion
-    ) throws -> Int {
+    ) -> Int? {
         if let pin = call.ia32?.number.pin(on: version) {
             if let owner = ia32Owners[pin] {
-                throw Failure(
-                    .patch,
-                    "\(spec.path):\(call.line): number \(pin) of \(call.name) is taken by \(owner) in the i386 table",
-                    nextStep: "pin another, or leave it out for the next free one")
+                refuse(
+                    call, spec.place(of: call),
+                    "number \(pin) of \(call.name) is taken by \(owner) in the i386 table",
+                    fix: "pin another, or leave it out for the next free one")
+                return nil
             }
             ia32Owners[pin] = call.name
             return pin
@@ -98,5 +121,21 @@ struct SyscallNumbering {
         while ia32Owners[number] != nil { number += 1 }
         ia32Owners[number] = call.name
         return number
+    }
+
+    /// Warns of pinned numbers with a gap below them.
+    ///
+    /// - Parameter table: The x86-64 table with all calls.
+    func gaps(in table: SyscallTable, specs: [SyscallSpec]) -> [SyscallFinding] {
+        specs.flatMap { spec in
+            spec.syscalls.compactMap { call in
+                guard let pin = pins[call.name], pin > lastOfKernel + 1, pin < SyscallTable.x32Numbers.lowerBound,
+                    table.row(number: pin - 1) == nil
+                else { return nil }
+                return SyscallFinding(
+                    .warning, spec.place(of: call), "number \(pin) of \(call.name) leaves a gap below it",
+                    fix: "leave `number` out for the next free one")
+            }
+        }
     }
 }

@@ -12,7 +12,6 @@ struct SyscallRegistration {
     private let spec: SyscallSpec
     /// The files of the tree that were changed.
     private(set) var paths: Set<String> = []
-    private(set) var notes: [String] = []
 
     init(editor: TreeEditor, spec: SyscallSpec) {
         self.editor = editor
@@ -21,16 +20,15 @@ struct SyscallRegistration {
 
     /// Registers all calls of the spec.
     ///
-    /// - Throws: `Failure` (`patch`) when the C does not agree with the spec or the tree has no place for a line.
+    /// - Throws: `Failure` (`patch`) when the tree has no place for a line.
     mutating func register(numbers: inout SyscallNumbering, version: KernelVersion) throws {
-        notes += try spec.checkDefinitions()
         try addFiles()
         for call in spec.syscalls {
-            let number = try numbers.number(for: call, spec: spec)
+            guard let number = numbers.number(for: call, spec: spec) else { continue }
             try addToTable(call, number: number)
             if let ia32 = call.ia32 {
-                let own = try numbers.ia32Number(for: call, spec: spec, common: number, version: version)
-                try addToIA32Table(call, ia32, number: own)
+                let own = numbers.ia32Number(for: call, spec: spec, common: number, version: version)
+                if let own { try addToIA32Table(call, ia32, number: own) }
             }
             try addToGenericTable(call, number: number)
             try addPrototype(call)
@@ -265,68 +263,5 @@ struct SyscallRegistration {
                 lines.append(isOld ? "cond_syscall(compat_sys_\(call.name));" : "COND_SYSCALL_COMPAT(\(call.name));")
             }
         }
-    }
-}
-
-extension SyscallSpec {
-    /// Checks that the C files define each declared call with as many arguments as declared.
-    ///
-    /// - Returns: Remarks on what compiles yet is probably not meant.
-    /// - Throws: `Failure` (`patch`) with the C file's line.
-    func checkDefinitions() throws -> [String] {
-        let folder = FilePath(path).removingLastComponent()
-        var notes: [String] = []
-        let found = files.filter { $0.kind == .source }.flatMap { file in
-            SyscallDefinition.scan(file.bytes).map {
-                (place: "\(folder.appending(file.name)):\($0.line)", definition: $0)
-            }
-        }
-        var wanted: [(name: String, isCompat: Bool, arguments: [Argument], line: Int)] = []
-        for call in syscalls {
-            wanted.append((call.name, false, call.arguments, call.line))
-            if let compat = call.ia32?.compatArguments { wanted.append((call.name, true, compat, call.line)) }
-        }
-        for want in wanted {
-            let macro = "\(want.isCompat ? "COMPAT_" : "")SYSCALL_DEFINE\(want.arguments.count)"
-            let same = found.filter { $0.definition.name == want.name && $0.definition.isCompat == want.isCompat }
-            guard let first = same.first else {
-                let others = found.map { "\($0.place): \($0.definition.macro)(\($0.definition.name), ...)" }
-                throw Failure(
-                    .patch, "\(path):\(want.line): no C file defines \(want.name) with \(macro)",
-                    details: (others.isEmpty ? ["the C files define no call"] : ["they define:"] + others)
-                        .joined(separator: "\n"),
-                    nextStep: "define it as \(macro)(\(want.name), ...)")
-            }
-            if same.count > 1 {
-                throw Failure(.patch, "\(same[1].place): \(want.name) is defined twice", details: first.place)
-            }
-            let definition = first.definition
-            guard definition.parameters.count == 2 * definition.count else {
-                throw Failure(
-                    .patch,
-                    "\(first.place): \(definition.macro)(\(want.name), ...) takes \(definition.count) pairs of "
-                        + "type and name, but \(definition.parameters.count) words are given",
-                    details: definition.parameters.joined(separator: ", "),
-                    nextStep: "write the type and the name of each argument, separated by commas")
-            }
-            guard definition.count == want.arguments.count else {
-                throw Failure(
-                    .patch,
-                    "\(first.place): \(want.name) has \(definition.count) argument(s) here, but "
-                        + "\(want.arguments.count) at \(path):\(want.line)",
-                    nextStep: "make the two agree")
-            }
-            for (argument, type) in zip(want.arguments, definition.types)
-            where SyscallDefinition.normalized(argument.type) != SyscallDefinition.normalized(type) {
-                notes.append(
-                    "\(first.place): \(argument.name) is \"\(type)\" here, but \"\(argument.type)\" at \(path):\(want.line); "
-                        + "architectures without syscall wrappers, such as user-mode Linux, will not compile this")
-            }
-        }
-        for (place, definition) in found
-        where !wanted.contains(where: { $0.name == definition.name && $0.isCompat == definition.isCompat }) {
-            notes.append("\(place): \(definition.name) is defined, but \(path) does not register it")
-        }
-        return notes
     }
 }

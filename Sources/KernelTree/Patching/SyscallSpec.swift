@@ -63,6 +63,9 @@ struct SyscallSpec: Sendable, Equatable {
     var files: [File]
     var syscalls: [Syscall]
 
+    /// Where a call is declared.
+    func place(of call: Syscall) -> SyscallFinding.Place { .init(file: path, line: call.line) }
+
     /// Where a file comes to lie in the tree.
     func treePath(of file: String) -> String { folder == "." ? file : "\(folder)/\(file)" }
 
@@ -87,7 +90,7 @@ struct SyscallSpec: Sendable, Equatable {
         let root = try YAMLMapping(
             text: try readText(file), file: file.string, keys: ["folder", "sources", "headers", "syscalls"])
         let folder = try root.string("folder") ?? "kernel"
-        if let reason = TreePath.unsafeReason(folder), folder != "." {
+        if let reason = TreePath.unsafeReason(folder) ?? TreePath.generatedReason(folder), folder != "." {
             throw root.failure("the folder \(folder) \(reason)", at: "folder")
         }
         var files: [File] = []

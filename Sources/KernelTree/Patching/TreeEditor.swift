@@ -7,6 +7,9 @@ struct TreeEditor {
     let pristine: FilePath
     /// What differs from the pristine tree, by path.
     private(set) var changes: [String: TreeOverlay.Entry] = [:]
+    /// For each file that patches changed and each of its lines the place in a patch that brought the line; nil for a
+    /// line of the kernel's own.
+    private(set) var origins: [String: [SyscallFinding.Place?]] = [:]
 
     init(pristine: FilePath) {
         self.pristine = pristine
@@ -45,11 +48,13 @@ struct TreeEditor {
             throw Failure(.patch, "\(path) is a folder, so it cannot be a file")
         }
         changes[path] = .file(file)
+        origins[path] = nil
     }
 
     /// Removes a file.
     mutating func delete(_ path: String) {
         changes[path] = .deleted
+        origins[path] = nil
     }
 
     /// The changes without those that bring a file back to its pristine state.
@@ -125,9 +130,11 @@ struct TreeEditor {
         let change = try resolved(change)
         let place = "\(patch.file):\(change.lineNumber)"
         var old = try read(change.oldPath)
+        var oldOrigins = origins[change.oldPath]
         let isMoved = old == nil && progress.touched.contains(change.oldPath) && change.operation == .copy
         if isMoved || (progress.replaced.contains(change.oldPath) && change.operation != .modify) {
             old = try before.read(change.oldPath)
+            oldOrigins = before.origins[change.oldPath]
         }
         var bytes: [UInt8] = []
         var isExecutable = false
@@ -146,12 +153,13 @@ struct TreeEditor {
         }
 
         var notes: [String] = []
-        var applier = HunkApplier(bytes.splitLines)
+        let lines = bytes.splitLines
+        var applier = HunkApplier(lines, origins: change.operation == .create ? nil : oldOrigins)
         for (index, hunk) in change.hunks.enumerated() {
-            guard let offset = applier.apply(hunk) else {
+            guard let offset = applier.apply(hunk, from: patch.location ?? patch.file) else {
                 throw HunkExplanation(
                     patch: patch, change: change, hunkIndex: index, lines: applier.lines,
-                    originalLines: bytes.splitLines
+                    originalLines: lines
                 ).failure
             }
             if offset != 0 {
@@ -188,6 +196,7 @@ struct TreeEditor {
             }
         }
         try write(change.newPath, .init(bytes: output, isExecutable: isExecutable))
+        origins[change.newPath] = applier.origins
         progress.touched.insert(change.newPath)
         return notes
     }

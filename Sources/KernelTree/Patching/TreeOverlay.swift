@@ -80,43 +80,8 @@ public struct TreeOverlay: Sendable, Equatable {
     ///
     /// - Throws: `Failure`: `patch` when a patch does not apply or a system call cannot be registered.
     public static func compute(pristine: FilePath, sources: [PatchSource]) throws -> TreeOverlay {
-        let version = try KernelVersion(tree: pristine)
-        var names: Set<String> = []
-        for source in sources where !names.insert(source.name).inserted {
-            throw Failure(.usage, "two patch sources are named \(source.name)", nextStep: "rename one of the folders")
-        }
-        var editor = TreeEditor(pristine: pristine)
-        var notes: [String] = []
-        var paths: [String: Set<String>] = [:]
-        var userFiles: [String: FilePath] = [:]
-        var specs: [(source: PatchSource, spec: SyscallSpec)] = []
-
-        for source in sources {
-            switch source.content {
-            case .series(let set):
-                for patch in try set.patches(for: version, source: source.name) {
-                    let result = try editor.apply(patch)
-                    notes += result.notes
-                    paths[source.name, default: []].formUnion(result.paths)
-                }
-            case .spec(let spec): specs.append((source, spec))
-            }
-        }
-        var numbers = try SyscallNumbering(editor: editor, version: version, specs: specs.map(\.spec))
-        for (source, spec) in specs {
-            var registration = SyscallRegistration(editor: editor, spec: spec)
-            try registration.register(numbers: &numbers, version: version)
-            editor = registration.editor
-            notes += registration.notes
-            paths[source.name] = registration.paths
-            for file in spec.files { userFiles[spec.treePath(of: file.name)] = source.location.appending(file.name) }
-        }
-
-        let files = try editor.effectiveChanges()
-        let syscalls = try SyscallCheck(editor: editor, changedPaths: Set(files.keys)).run(notes: &notes)
-        return TreeOverlay(
-            files: files,
-            sources: sources.map { .init(name: $0.name, digest: $0.digest, paths: (paths[$0.name] ?? []).sorted()) },
-            syscalls: syscalls, userFiles: userFiles, notes: notes)
+        let examination = try SyscallExamination(pristine: pristine, sources: sources)
+        try examination.throwErrors()
+        return examination.overlay
     }
 }

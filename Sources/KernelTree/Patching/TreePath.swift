@@ -13,16 +13,27 @@ enum TreePath {
         if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
         if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
         if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
-        if let generated = generatedReason(components.map(String.init)) { return generated }
         return nil
     }
 
-    private static func generatedReason(_ components: [String]) -> String? {
+    /// Why nobody edits `path`, since a build makes it; nil for a source file. Such a file beside the sources also keeps
+    /// the kernel from building in another folder.
+    static func generatedReason(_ path: String) -> String? {
+        let components = path.split(separator: "/").map(String.init)
         let isGenerated =
             components.starts(with: ["include", "generated"]) || components.starts(with: ["include", "config"])
             || (components.first == "arch" && components.dropFirst(2).starts(with: ["include", "generated"]))
         if isGenerated { return "is a generated file, which the next build throws away" }
-        if components == [".config"] { return "is the kernel's configuration, which is made of fragments" }
+        guard let name = components.last else { return nil }
+        if name == ".config" || name == ".config.old" {
+            return "is the kernel's configuration, which is made of fragments"
+        }
+        // What .gitignore and `make clean` of the kernel name as products of a build.
+        let products = ["Module.symvers", "modules.order", "System.map", "vmlinux", ".version"]
+        let suffixes = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".order"]
+        if products.contains(name) || suffixes.contains(where: name.hasSuffix) {
+            return "is a product of a build, which the next one makes anew"
+        }
         return nil
     }
 
@@ -30,7 +41,9 @@ enum TreePath {
     ///
     /// - Throws: `Failure` (`patch`).
     static func check(_ path: String, in tree: FilePath) throws {
-        if let reason = unsafeReason(path) { throw Failure(.patch, "the path \(path) \(reason)") }
+        if let reason = unsafeReason(path) ?? generatedReason(path) {
+            throw Failure(.patch, "the path \(path) \(reason)")
+        }
         let components = path.split(separator: "/")
         var partial = tree
         for (index, component) in components.enumerated() {

@@ -45,6 +45,8 @@ struct Hunk: Sendable, Equatable {
     struct Entry: Sendable, Equatable {
         var kind: Kind
         var line: Line
+        /// The line number in the patch file, from 1; 0 when it was not read from one.
+        var lineNumber = 0
     }
 
     /// The `@@` line as it stands in the patch.
@@ -106,4 +108,6 @@ struct Patch: Sendable, Equatable {
     /// The subject of the message; nil for a plain diff.
     var subject: String?
     var files: [FilePatch]
+    /// The file's path, for places in findings; `file` where there is none.
+    var location: String?
 }
