@@ -1,3 +1,4 @@
+import ProjectFixture
 import Testing
 
 /// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share

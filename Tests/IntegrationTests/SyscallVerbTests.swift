@@ -1,6 +1,7 @@
 import Artifacts
 import Commands
 import Foundation
+import ProjectFixture
 import SystemPackage
 import Testing
 

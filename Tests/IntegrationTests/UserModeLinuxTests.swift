@@ -1,4 +1,5 @@
 import Foundation
+import ProjectFixture
 import Testing
 
 /// What is particular to user-mode Linux; the tests share the project with those of `RunTests`.
