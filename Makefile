@@ -47,7 +47,7 @@ test: unit-test integration-test ## Run every test.
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
-	$(call step,unit tests,swift test --skip 'IntegrationTests|MutationTests/')
+	$(call step,unit tests,swift test --skip 'IntegrationTests|MatrixTests|MutationTests/')
 
 .PHONY: integration-test
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
@@ -56,6 +56,10 @@ integration-test: build ## Build a kernel, boot it, and run the guest suites and
 .PHONY: mutations
 mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant takes some.
 	$(call step,mutations,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test --no-parallel --filter MutationTests)
+
+.PHONY: matrix
+matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.
+	$(call step,matrix,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter MatrixTests)
 
 .PHONY: check
 check: ## Check the format of the sources.

@@ -98,6 +98,7 @@ let package = Package(
             ], path: "Tests/ProjectFixture"),
         .testTarget(
             name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
+        .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
         .testTarget(
             name: "MutationTests",
             dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),

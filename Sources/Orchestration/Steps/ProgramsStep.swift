@@ -62,8 +62,8 @@ extension Pipeline {
             guard !ready.isEmpty else {
                 if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
                     throw Failure(
-                        .infrastructure, "no test is left to run: \(skipped.name) is skipped, because "
-                            + (skipped.reason ?? ""), nextStep: "choose another machine")
+                        .infrastructure, "no test is left to run: \(skipped.name) is skipped",
+                        details: skipped.reason, nextStep: "choose another machine")
                 }
                 if let filter {
                     throw Failure(

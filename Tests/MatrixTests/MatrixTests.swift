@@ -1,0 +1,66 @@
+import ProjectFixture
+import Testing
+
+/// Every call on every kernel and machine: `make matrix` runs this and prints the table.
+@Suite("matrix", .serialized, .matrix)
+struct MatrixTests {
+    /// The same project as that of the integration tests, whose kernels serve here too.
+    private let fixture: Fixture
+    /// Nil stands for the project file as it is.
+    private static let profiles: [String?] = [nil, "msgbox-strict"]
+
+    init() throws {
+        fixture = try Fixture()
+    }
+
+    @Test("the calls as they should be pass", arguments: Place.all, Self.profiles)
+    func correct(place: Place, profile: String?) async throws {
+        let run = try await fixture.report(
+            ["run"] + place.arguments + (profile.map { ["--profile", $0] } ?? []))
+        let rows = Matrix.rows(of: run, at: place)
+        await Matrix.shared.add(rows)
+        #expect(run.exitCode == 0)
+        #expect(rows.count >= 9)
+        for row in rows {
+            #expect(row.passed > 0 && row.failed == 0, "\(row.folder)")
+            #expect(row.skipped == 0 || place.machine == "UML", "\(row.folder): \(row.remark)")
+        }
+    }
+
+    @Test("the calls as published get their verdict", arguments: PublishedCall.all, Place.all)
+    func published(call: PublishedCall, place: Place) async throws {
+        guard let codes = place.machine == "UML" ? call.umlCodes : call.codes else {
+            let remark = "\(call.profile): \(call.umlReason)"
+            await Matrix.shared.add([.init(folder: call.folder, place: place, skipped: 1, remark: remark)])
+            return
+        }
+        let run = try await fixture.report(["run", "--profile", call.profile] + place.arguments)
+        let titles = (run.json["crashes"] as? [[String: Any]] ?? []).compactMap { $0["title"] as? String }
+        let statuses = Array(run.tests.values)
+        let verdict = run.exitCode.map { "exit \($0)" } ?? "\(run.result.status)"
+        let row = Matrix.Row(
+            folder: call.folder, place: place, passed: statuses.count { $0 == "passed" },
+            failed: statuses.count { !["passed", "skipped"].contains($0) },
+            skipped: statuses.count { $0 == "skipped" },
+            remark: (["\(call.profile): \(verdict)"] + titles.prefix(1)).joined(separator: ", "))
+        await Matrix.shared.add([row])
+        #expect(codes.contains(run.exitCode ?? -1))
+        if let title = call.title, place.machine == "QEMU" {
+            #expect(titles.contains { $0.contains(title) }, "\(titles)")
+        }
+    }
+}
+
+/// Prints the table when the suite's last test is through.
+struct MatrixTrait: SuiteTrait, TestScoping {
+    func provideScope(
+        for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    ) async throws {
+        try await function()
+        print("\n" + (await Matrix.shared.table) + "\n")
+    }
+}
+
+extension Trait where Self == MatrixTrait {
+    static var matrix: Self { Self() }
+}
