@@ -10,7 +10,7 @@ public let isKmemleakAvailable: Bool = {
 }()
 
 /// Runs `body` and returns what it made the kernel leak: kmemleak's reports of memory that was allocated meanwhile and
-/// that nothing points at any more, each with the stack of the allocation.
+/// that nothing points at any more, each with the stack of the allocation, and one for each such stack.
 ///
 ///     #expect(try kernelLeaks { _ = try? syscall(__NR_memcpy, bad, buffer, 16) } == [])
 ///
@@ -36,7 +36,13 @@ public func kernelLeaks(during body: () throws -> Void) throws -> [String] {
             reports[reports.count - 1] += "\n" + line
         }
     }
-    return reports
+    var stacks: Set<Substring> = []
+    return reports.filter { report in
+        // Newer kernels add a checksum of the object to this line.
+        let title = report.firstRange(of: "backtrace")?.lowerBound ?? report.startIndex
+        let stack = report[title...].drop { $0 != "\n" }
+        return stacks.insert(stack).inserted
+    }
 }
 
 /// Each command is one write.

@@ -119,7 +119,9 @@ public struct CrashDetector: Sendable {
         guard line.kernelSeconds != nil else { return nil }
         let message = line.message
         if let kind = Self.kinds.first(where: { message.hasPrefix($0.opening) }), !Self.isHarmless(message) {
-            if linesLeft > 0, Self.continues(message) {
+            // One scan may report the same leak hundreds of times, so all of its reports are one.
+            let isSameScan = message.hasPrefix(Self.kmemleak) && crashes.last?.title.hasPrefix("memory leak") == true
+            if isSameScan || linesLeft > 0 && Self.continues(message) {
                 append(line)
                 if kind.isFatal { crashes[crashes.count - 1].isFatal = true }
                 return nil
@@ -190,7 +192,7 @@ public struct CrashDetector: Sendable {
 
     /// Whether an opening is a part of the report that is open already.
     private static func continues(_ message: String) -> Bool {
-        if message.hasPrefix("Oops: ") || message.hasPrefix("refcount_t: ") || isLeakCount(message) { return true }
+        if message.hasPrefix("Oops: ") || message.hasPrefix("refcount_t: ") { return true }
         // What panics because of an oops, or of a setting, adds nothing to the report before it.
         guard message.hasPrefix(panic) else { return false }
         let reason = message.dropFirst(panic.count)

@@ -76,7 +76,7 @@ struct CrashDetectorTests {
         #expect(crashes.first?.lines.count == 12)
     }
 
-    @Test("a leak is titled by who allocated; the count after the reports is not one more")
+    @Test("the leaks of a scan are one report, titled by who allocated; the count is not one more")
     func leaks() {
         let crashes = detect(
             """
@@ -96,8 +96,9 @@ struct CrashDetectorTests {
             kmemleak:     [<00000000b0ab6f1d>] guilty_function+0x51/0xd0
             kmemleak: 2 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
             """)
-        #expect(crashes.map(\.title) == ["memory leak in __do_sys_memcpy", "memory leak in guilty_function"])
-        #expect(crashes.last?.lines.last?.contains("2 new suspected") == true)
+        #expect(crashes.map(\.title) == ["memory leak in __do_sys_memcpy"])
+        #expect(crashes.first?.lines.count == 15)
+        #expect(crashes.first?.lines.last?.contains("2 new suspected") == true)
     }
 
     @Test("a KASAN report tells the access")

@@ -47,6 +47,6 @@ struct LeakTests {
                 for call in Call.allCases { try call.fail() }
             }
         }
-        #expect(leaks == [])
+        #expect(leaks.isEmpty, "\(leaks.joined(separator: "\n"))")
     }
 }

@@ -45,35 +45,38 @@ enum Entry: String, CaseIterable, Sendable {
 /// Memory below 4 GiB, which both entries can reach, as large as the call's bound and more.
 final class LowMemory {
     static let size = 2 << 20
-    let bytes: UnsafeMutableRawBufferPointer
+    private let base: UnsafeMutableRawPointer
 
     init() throws {
         let mapping = mmap(nil, Self.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0)
         guard let mapping, mapping != MAP_FAILED else { throw Errno(errno) }
-        bytes = UnsafeMutableRawBufferPointer(start: mapping, count: Self.size)
+        base = mapping
     }
 
-    deinit { munmap(bytes.baseAddress, Self.size) }
+    deinit { munmap(base, Self.size) }
 
-    var address: UInt { UInt(bitPattern: bytes.baseAddress) }
+    var bytes: UnsafeMutableRawBufferPointer { .init(start: base, count: Self.size) }
+    var address: UInt { UInt(bitPattern: base) }
 
-    /// Fills the first `count` bytes with a pattern that repeats at no power of two. A loop over so many bytes takes
-    /// seconds in an emulated machine, so the pattern is doubled.
+    // Loops over so many bytes take seconds in an emulated machine, so the C library does the work.
+
+    /// Fills the first `count` bytes with a pattern that repeats at no power of two.
     func fill(_ count: Int) {
-        for index in 0..<min(count, 251) { bytes[index] = UInt8(index) }
-        var filled = 251
-        while filled < count, let base = bytes.baseAddress {
+        let period = 251
+        for index in 0..<min(count, period) { bytes[index] = UInt8(index) }
+        var filled = period
+        while filled < count {
             let more = min(filled, count - filled)
             memcpy(base + filled, base, more)
             filled += more
         }
     }
 
+    /// Sets all bytes.
+    func clear(to byte: UInt8) { memset(base, Int32(byte), Self.size) }
+
     /// Whether the first `count` bytes are the same as another's.
-    func equals(_ other: LowMemory, count: Int) -> Bool {
-        guard let mine = bytes.baseAddress, let others = other.bytes.baseAddress else { return false }
-        return memcmp(mine, others, count) == 0
-    }
+    func equals(_ other: LowMemory, count: Int) -> Bool { memcmp(base, other.base, count) == 0 }
 }
 
 @Suite("memcpy_struct")
@@ -87,7 +90,7 @@ struct MemcpyStructTests {
     func exactLength(entry: Entry, count: Int) throws {
         let (source, target) = (try LowMemory(), try LowMemory())
         source.fill(count)
-        memset(target.bytes.baseAddress, 0xA5, LowMemory.size)
+        target.clear(to: 0xA5)
         #expect(try entry.copy(source.address, target.address, UInt(count)) == 0)
         #expect(target.equals(source, count: count))
         #expect(target.bytes[count..<(count + 16)].allSatisfy { $0 == 0xA5 })
@@ -152,7 +155,7 @@ struct MemcpyStructTests {
         let memory = try LowMemory()
         let bad = UInt(bitPattern: pointer.address)
         #expect(throws: Errno.EFAULT) { try Entry.native.copy(memory.address, bad, 16) }
-        memset(memory.bytes.baseAddress, 0xA5, 16)
+        memory.clear(to: 0xA5)
         #expect(throws: Errno.EFAULT) { try Entry.native.copy(bad, memory.address, 16) }
         #expect(memory.bytes[..<16].allSatisfy { $0 == 0xA5 })
     }
