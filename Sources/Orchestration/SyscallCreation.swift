@@ -77,7 +77,9 @@ extension Pipeline {
 
     /// Makes sure that neither the kernel nor a patch of the project has the name.
     private func checkIsFree(_ name: String, _ pristine: PristineKernel) throws {
-        let sources = try project.kernel.patches.map { try PatchSource.load($0) }
+        // A user may have named the folder in the project file before.
+        let folder = project.folder.appending("kernel").appending(name)
+        let sources = try project.kernel.patches.filter { $0 != folder }.map { try PatchSource.load($0) }
         let examination = try SyscallExamination(pristine: pristine.folder, sources: sources)
         if let row = try examination.table().first(where: { $0.name == name }) {
             let own = examination.added.first { $0.syscall.name == name }

@@ -225,7 +225,7 @@ struct SyscallCheck {
         if isX8664, let firstX32, row.lineIndex > firstX32, row.number < SyscallTable.x32Numbers.lowerBound {
             add(
                 .warning, new.place, "\(row.name) stands after the x32 block (\(new.treePlace))",
-                fix: "move the line up, below number \(row.number - 1)")
+                fix: "move the line up, after that of number \(row.number - 1)")
         }
         let rows = after.rows.filter { $0.isCommon && ($0.abi == "x32") == (row.abi == "x32") }
         if let larger = rows.first(where: { $0.lineIndex < row.lineIndex && $0.number > row.number }) {

@@ -102,7 +102,10 @@ struct ProjectFileEditor {
         guard case .sequence(let sequence) = node, let mark = node.mark, lines.indices.contains(mark.line - 1) else {
             throw byHand("the list", "- \(item)")
         }
-        if sequence.style == .flow {
+        // The parser does not tell the style. An anchor or a tag may stand before the bracket.
+        let start = lines[mark.line - 1].dropFirst(mark.column - 1).split(separator: " ")
+            .first { !$0.hasPrefix("&") && !$0.hasPrefix("!") }
+        if start?.hasPrefix("[") == true {
             try appendInFlow(item, isEmpty: sequence.isEmpty, from: mark, in: &lines)
             return
         }
