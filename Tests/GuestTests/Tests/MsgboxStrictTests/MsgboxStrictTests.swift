@@ -18,21 +18,21 @@ struct MsgboxStrictTests {
         }
     }
 
-    private static func put(_ address: UnsafeRawPointer?, _ length: Int32) throws -> Int {
+    static func put(_ address: UnsafeRawPointer?, _ length: Int32) throws -> Int {
         try syscall(__NR_dm510_msgbox_put, address, length)
     }
 
-    private static func get(_ address: UnsafeMutableRawPointer?, _ length: Int32) throws -> Int {
+    static func get(_ address: UnsafeMutableRawPointer?, _ length: Int32) throws -> Int {
         try syscall(__NR_dm510_msgbox_get, address, length)
     }
 
-    private static func put(_ text: String) throws {
+    static func put(_ text: String) throws {
         let bytes = Array(text.utf8)
         let result = try bytes.withUnsafeBytes { try put($0.baseAddress, Int32($0.count)) }
         #expect(result == 0)
     }
 
-    private static func get(capacity: Int = 256) throws -> String {
+    static func get(capacity: Int = 256) throws -> String {
         var buffer = [UInt8](repeating: 0, count: capacity)
         let length = try buffer.withUnsafeMutableBytes { try get($0.baseAddress, Int32($0.count)) }
         return String(decoding: buffer[..<length], as: UTF8.self)
