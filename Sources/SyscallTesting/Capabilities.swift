@@ -9,13 +9,47 @@ import Synchronization
 public func withoutCapability<Result: Sendable>(
     _ capability: Int, _ body: @escaping @Sendable () throws -> Result
 ) throws -> Result {
+    try onOwnThread {
+        try changeCapabilities { sets in
+            for set in sets.indices { sets[set] &= ~(1 << UInt64(capability)) }
+        }
+        return try body()
+    }
+}
+
+/// Runs `body` on a thread with these capabilities and no others, and perhaps as another user. See `withoutCapability`.
+///
+///     // An ordinary user who may reboot the machine.
+///     try withCapabilities([22], user: 1000) { try syscall(__NR_gated) }
+///
+/// - Parameters:
+///   - effective: The numbers, from linux/capability.h, of those that count when the kernel checks.
+///   - permitted: Those that the thread might take into effect, beside `effective`.
+///   - user: The user id to run as; nil for the process's.
+/// - Throws: `Errno` when the thread cannot become that; what `body` throws.
+public func withCapabilities<Result: Sendable>(
+    _ effective: [Int], permitted: [Int] = [], user: UInt32? = nil, _ body: @escaping @Sendable () throws -> Result
+) throws -> Result {
+    func bits(_ capabilities: [Int]) -> UInt64 { capabilities.reduce(0) { $0 | 1 << UInt64($1) } }
+    let (effective, permitted) = (bits(effective), bits(effective) | bits(permitted))
+    return try onOwnThread {
+        if let user {
+            // Raw calls, because the C library's change the user of all threads. Numbers: prctl and setresuid of
+            // asm/unistd_64.h; 8 is PR_SET_KEEPCAPS of linux/prctl.h, without which a user who is not root keeps none.
+            try syscall(157, 8, 1)
+            try syscall(117, user, user, user)
+        }
+        try changeCapabilities { $0 = [effective, permitted, 0] }
+        return try body()
+    }
+}
+
+/// Runs `body` on a thread that ends with it.
+private func onOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) throws -> Result {
     let outcome = Mutex<Swift.Result<Result, any Error>?>(nil)
     let done = DispatchSemaphore(value: 0)
     let thread = Thread {
-        let result = Swift.Result {
-            try dropCapability(capability)
-            return try body()
-        }
+        let result = Swift.Result { try body() }
         outcome.withLock { $0 = result }
         done.signal()
     }
@@ -25,25 +59,30 @@ public func withoutCapability<Result: Sendable>(
     return try result.get()
 }
 
-/// Takes a capability from the calling thread's effective, permitted and inheritable sets.
-private func dropCapability(_ capability: Int) throws(Errno) {
+/// Changes the calling thread's effective, permitted and inheritable sets, in this order, one bit a capability.
+private func changeCapabilities(_ change: (inout [UInt64]) -> Void) throws(Errno) {
     // struct __user_cap_header_struct { __u32 version; int pid; }, version 3, and two of
-    // struct __user_cap_data_struct { __u32 effective, permitted, inheritable; }: linux/capability.h.
+    // struct __user_cap_data_struct { __u32 effective, permitted, inheritable; }, the first with the capabilities up
+    // to 31: linux/capability.h.
     var header: [UInt32] = [0x2008_0522, 0]
-    var data = [UInt32](repeating: 0, count: 6)
+    var words = [UInt32](repeating: 0, count: 6)
     let (capget, capset): (Int32, Int32) = (125, 126)
-    let result = header.withUnsafeMutableBytes { header in
-        data.withUnsafeMutableBytes { data in
-            Swift.Result { () throws(Errno) in
-                _ = try syscall(capget, header.baseAddress, data.baseAddress)
-                for set in 0..<3 {
-                    let offset = (capability / 32 * 3 + set) * 4
-                    let word = data.load(fromByteOffset: offset, as: UInt32.self)
-                    data.storeBytes(of: word & ~(1 << UInt32(capability % 32)), toByteOffset: offset, as: UInt32.self)
-                }
-                _ = try syscall(capset, header.baseAddress, data.baseAddress)
-            }
+    let read = header.withUnsafeMutableBytes { header in
+        words.withUnsafeMutableBytes { words in
+            Swift.Result { () throws(Errno) in try syscall(capget, header.baseAddress, words.baseAddress) }
         }
     }
-    try result.get()
+    _ = try read.get()
+    var sets = (0..<3).map { UInt64(words[$0]) | UInt64(words[3 + $0]) << 32 }
+    change(&sets)
+    for (index, set) in sets.enumerated() {
+        words[index] = UInt32(truncatingIfNeeded: set)
+        words[3 + index] = UInt32(truncatingIfNeeded: set >> 32)
+    }
+    let written = header.withUnsafeMutableBytes { header in
+        words.withUnsafeMutableBytes { words in
+            Swift.Result { () throws(Errno) in try syscall(capset, header.baseAddress, words.baseAddress) }
+        }
+    }
+    _ = try written.get()
 }

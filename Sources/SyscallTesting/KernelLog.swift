@@ -9,12 +9,36 @@ import Glibc
 ///
 /// - Throws: `Errno` when /dev/kmsg cannot be read; what `body` throws.
 public func kernelLog(during body: () throws -> Void) throws -> [String] {
+    try kernelMessages(during: body).map(\.text)
+}
+
+/// A message of the kernel's log.
+public struct KernelMessage: Sendable, Hashable {
+    /// How urgent it is, from 0 (emergency) to 7 (debug): linux/kern_levels.h. `pr_info` logs with 6.
+    public let level: Int
+    /// Its first line, without level and time.
+    public let text: String
+
+    /// Describes a message.
+    public init(level: Int, text: String) {
+        self.level = level
+        self.text = text
+    }
+}
+
+/// Runs `body` and returns what the kernel logged meanwhile, with levels. See `kernelLog`.
+///
+///     let log = try kernelMessages { try syscall(__NR_getProcessInfo) }
+///     #expect(log.contains(KernelMessage(level: 6, text: "getProcessInfo - hey there")))
+///
+/// - Throws: `Errno` when /dev/kmsg cannot be read; what `body` throws.
+public func kernelMessages(during body: () throws -> Void) throws -> [KernelMessage] {
     let descriptor = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else { throw Errno(errno) }
     defer { close(descriptor) }
     guard lseek(descriptor, 0, SEEK_END) >= 0 else { throw Errno(errno) }
     try body()
-    var messages: [String] = []
+    var messages: [KernelMessage] = []
     // A record has at most 8 KiB (CONSOLE_EXT_LOG_MAX), and each read returns one.
     var buffer = [UInt8](repeating: 0, count: 8192)
     while true {
@@ -22,10 +46,12 @@ public func kernelLog(during body: () throws -> Void) throws -> [String] {
         // EPIPE: records were overwritten before they were read; the rest still comes.
         if count < 0, errno == EPIPE { continue }
         guard count > 0 else { return messages }
-        // "LEVEL,SEQUENCE,TIME,FLAGS;MESSAGE\n KEY=VALUE\n": Documentation/ABI/testing/dev-kmsg.
+        // "PRIORITY,SEQUENCE,TIME,FLAGS;MESSAGE\n KEY=VALUE\n": Documentation/ABI/testing/dev-kmsg. The priority is the
+        // facility times eight plus the level.
         let record = String(decoding: buffer[..<count], as: UTF8.self)
         guard let semicolon = record.firstIndex(of: ";") else { continue }
         let message = record[record.index(after: semicolon)...].prefix { $0 != "\n" }
-        messages.append(String(message))
+        guard let priority = Int(record.prefix { $0 != "," }) else { continue }
+        messages.append(KernelMessage(level: priority & 7, text: String(message)))
     }
 }

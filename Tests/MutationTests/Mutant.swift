@@ -63,11 +63,18 @@ enum MutationList {
 
     /// Every mutant, call by call in the order of their names.
     ///
-    /// - Throws: `Failure` when a file cannot be read; what the YAML decoder throws.
+    /// - Throws: `Failure` when a file cannot be read or is no list of mutants.
     static func all() throws -> [Mutant] {
         let folder = Fixture.repository.appending("Tests").appending("Mutations")
         return try namesInFolder(folder).filter { $0.hasSuffix(".yaml") }.sorted().flatMap { name in
-            let file = try YAMLDecoder().decode(File.self, from: try readText(folder.appending(name)))
+            let path = folder.appending(name)
+            let text = try readText(path)
+            let file: File
+            do {
+                file = try YAMLDecoder().decode(File.self, from: text)
+            } catch {
+                throw Failure(.usage, "\(path) is no list of mutants", details: "\(error)")
+            }
             return file.mutants.map { entry in
                 Mutant(
                     call: String(name.dropLast(".yaml".count)), suite: file.suite, profile: file.profile,

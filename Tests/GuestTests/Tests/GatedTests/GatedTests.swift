@@ -5,8 +5,8 @@ import Testing
 
 @Suite("gated")
 struct GatedTests {
-    /// CAP_SYS_BOOT and CAP_SYS_NICE in linux/capability.h.
-    private static let (systemBoot, systemNice) = (22, 23)
+    /// CAP_SYS_ADMIN, CAP_SYS_BOOT and CAP_SYS_NICE in linux/capability.h.
+    private static let (systemAdmin, systemBoot, systemNice) = (21, 22, 23)
 
     @Test("root, who has every capability, may")
     func allowed() throws {
@@ -33,6 +33,24 @@ struct GatedTests {
     @Test("another capability does not matter")
     func otherCapability() throws {
         #expect(try withoutCapability(Self.systemNice) { try syscall(__NR_gated) } == 0)
+    }
+
+    @Test("CAP_SYS_BOOT alone is enough, also for a user who is not root", arguments: [nil, 1000] as [UInt32?])
+    func alone(user: UInt32?) throws {
+        #expect(try withCapabilities([Self.systemBoot], user: user) { try syscall(__NR_gated) } == 0)
+    }
+
+    @Test("all other capabilities together are not")
+    func others() {
+        let others = [Self.systemAdmin] + (0..<Self.systemBoot) + (Self.systemNice...40)
+        #expect(throws: Errno.EPERM) { try withCapabilities(others) { try syscall(__NR_gated) } }
+    }
+
+    @Test("a capability that is permitted but not in effect does not count")
+    func permitted() {
+        #expect(throws: Errno.EPERM) {
+            try withCapabilities([], permitted: [Self.systemBoot]) { try syscall(__NR_gated) }
+        }
     }
 
     @Test("dropping it on one thread leaves the others alone")

@@ -35,11 +35,14 @@ struct MemcpyTests {
         #expect(target == source + [UInt8](repeating: 0xA5, count: 16))
     }
 
-    @Test("no bytes is a success that touches nothing")
-    func zeroLength() throws {
+    @Test(
+        "no bytes is a success that touches nothing and does not look at the pointers", arguments: BadPointer.allCases)
+    func zeroLength(pointer: BadPointer) throws {
         var target: [UInt8] = [0xA5]
         #expect(try copy([1] as [UInt8], &target, 0) == 0)
+        #expect(try copy(pointer.address.map { UnsafeRawPointer($0) }, &target, 0) == 0)
         #expect(target == [0xA5])
+        #expect(try copy([1] as [UInt8], pointer.address, 0) == 0)
     }
 
     @Test("overlapping ranges copy as if through a buffer", arguments: [-3, -1, 0, 1, 3])
@@ -97,6 +100,36 @@ struct MemcpyTests {
         #expect(try copy(source, &target, Self.bound) == 0)
         #expect(target == [UInt8](repeating: 7, count: Self.bound) + [0])
         #expect(throws: Errno.E2BIG) { try copy(source, &target, Self.bound + 1) }
-        #expect(throws: Errno.E2BIG) { try copy(source, &target, -1) }
+        // Lengths whose lower half, or whose sign, makes them look short.
+        for count in [-1, .min, .max, 1 << 32, 1 << 32 + 16] {
+            #expect(throws: Errno.E2BIG, "\(count)") { try copy(source, &target, count) }
+        }
+        #expect(target == [UInt8](repeating: 7, count: Self.bound) + [0])
+    }
+
+    @Test("the bound is checked before the pointers", arguments: BadPointer.allCases)
+    func boundFirst(pointer: BadPointer) {
+        let address = pointer.address
+        #expect(throws: Errno.E2BIG) { try copy(address.map { UnsafeRawPointer($0) }, address, Self.bound + 1) }
+    }
+
+    @Test("the kernel's buffer is freed, whether the copy succeeds or not")
+    func freed() throws {
+        let source = [UInt8](repeating: 7, count: Self.bound)
+        var target = source
+        let bad = BadPointer.unmapped.address
+        // Sixteen buffers of 1 MiB.
+        let limit = 8 << 20
+        let succeeding = try kernelMemoryGrowth(limit: limit) {
+            for _ in 0..<16 { _ = try copy(source, &target, Self.bound) }
+        }
+        #expect(succeeding < limit)
+        let failing = try kernelMemoryGrowth(limit: limit) {
+            for _ in 0..<16 {
+                #expect(throws: Errno.EFAULT) { try copy(bad.map { UnsafeRawPointer($0) }, &target, Self.bound) }
+                #expect(throws: Errno.EFAULT) { try copy(source, bad, Self.bound) }
+            }
+        }
+        #expect(failing < limit)
     }
 }

@@ -23,7 +23,25 @@ struct SillyCopyTests {
         #expect(throws: Errno.EFAULT) { try copy([1, 2, 3, 4, 5, 6, 7, 8] as [UInt8], pointer.address, 8) }
     }
 
-    @Test("more is EINVAL, whatever the addresses", arguments: [9, 16, 64, 256, -1, Int.min, Int.max])
+    @Test("a copy of no bytes does not look at its addresses", arguments: BadPointer.allCases)
+    func noBytes(pointer: BadPointer) throws {
+        #expect(try copy(pointer.address.map { UnsafeRawPointer($0) }, pointer.address, 0) == 0)
+    }
+
+    @Test("nothing past the count is read or written", arguments: 1...8)
+    func guardPages(count: Int) throws {
+        let source = try GuardedBuffer(count: count)
+        let target = try GuardedBuffer(count: count)
+        for index in 0..<count { source.bytes[index] = UInt8(0x10 + index) }
+        #expect(try copy(source.bytes.baseAddress, target.bytes.baseAddress, count) == count)
+        #expect(Array(target.bytes) == Array(source.bytes))
+        guard count < 8 else { return }
+        var bytes = [UInt8](repeating: 0, count: 8)
+        #expect(throws: Errno.EFAULT) { try copy(source.bytes.baseAddress, &bytes, count + 1) }
+        #expect(throws: Errno.EFAULT) { try copy(bytes, target.bytes.baseAddress, count + 1) }
+    }
+
+    @Test("more is EINVAL, whatever the addresses", arguments: [9, 16, 64, 256, 1 << 32, -1, Int.min, Int.max])
     func tooLong(count: Int) {
         let source = [UInt8](repeating: 0x41, count: 256)
         var target = [UInt8](repeating: 0xA5, count: 256)

@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 import SyscallNumbers
 import SyscallTesting
 import Testing
@@ -8,7 +8,8 @@ struct SixArgsTests {
     @Test("every argument arrives whole, in its place")
     func whole() throws {
         let values: [UInt] = [0x1111_2222_3333_4444, .max, 0, 0x8000_0000_0000_0000, 0x7FFF_FFFF_FFFF_FFFF]
-        var seen = [UInt](repeating: 0, count: 7)
+        // Not zeros: what the kernel has behind its copy may well be zeros.
+        var seen = [UInt](repeating: 0xA5A5_A5A5_A5A5_A5A5, count: 7)
         var address: UInt = 0
         let count = try seen.withUnsafeMutableBytes { out in
             address = UInt(bitPattern: out.baseAddress)
@@ -16,7 +17,18 @@ struct SixArgsTests {
                 __NR_six_args, values[0], values[1], values[2], values[3], values[4], out.baseAddress)
         }
         #expect(count == 6)
-        #expect(seen == values + [address, 0])
+        #expect(seen == values + [address, 0xA5A5_A5A5_A5A5_A5A5])
+    }
+
+    @Test("six words are written and not a byte more; a page that ends before that is EFAULT")
+    func guardPage() throws {
+        let buffer = try GuardedBuffer(count: 6 * MemoryLayout<UInt>.size)
+        let words = buffer.bytes.bindMemory(to: UInt.self)
+        #expect(try syscall(__NR_six_args, 1, 2, 3, 4, 5, buffer.bytes.baseAddress) == 6)
+        #expect(Array(words) == [1, 2, 3, 4, 5, UInt(bitPattern: buffer.bytes.baseAddress)])
+        #expect(throws: Errno.EFAULT) {
+            try syscall(__NR_six_args, 1, 2, 3, 4, 5, buffer.bytes.baseAddress.map { $0 + 1 })
+        }
     }
 
     @Test("a bad address is EFAULT", arguments: BadPointer.allCases)
@@ -28,5 +40,17 @@ struct SixArgsTests {
     func noArguments() throws {
         #expect(try syscall(__NR_no_args) == Int(getpid()))
         #expect(try syscall(__NR_no_args, 1, 2, 3, 4, 5, 6) == Int(getpid()))
+    }
+
+    @Test("it is the process's id on every thread, not the thread's")
+    func noArgumentsOnThread() async throws {
+        let (result, thread) = await withCheckedContinuation { continuation in
+            Thread {
+                // gettid is 186.
+                continuation.resume(returning: (Result { try syscall(__NR_no_args) }, try? syscall(186)))
+            }.start()
+        }
+        #expect(thread != Int(getpid()))
+        #expect(try result.get() == Int(getpid()))
     }
 }
