@@ -99,8 +99,6 @@ public struct Pipeline: Sendable {
         report.artifacts = .init(folder: folder.string)
 
         let accelerator = try await decideAccelerator()
-        report.machine = reportedMachine(accelerator)
-
         let kernelStep = KernelStep(pipeline: self)
         let patched = try await kernelStep.patch()
         report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
@@ -114,24 +112,46 @@ public struct Pipeline: Sendable {
 
         let plan = SessionPlan(programs: programs.map(\.planned))
         let share = try layOut(programs, plan: plan, in: folder)
-        let machine = machine(
-            accelerator: accelerator.accelerator, kernel: kernel.image, root: root.device,
-            shares: [share] + (try userShares()))
-        let consoleLog = folder.appending("console.log")
-        report.artifacts.console = consoleLog.string
-        let session = GuestSession(
-            machine: machine, plan: plan, limits: limits, consoleLog: consoleLog)
+        let machines = try await machines(
+            accelerator: accelerator, kernel: kernel, root: root.device, shares: [share] + (try userShares()))
+        report.machine = machines.first?.reported
+        report.artifacts.console = folder.appending("console.log").string
         let log = log
-        let result = try await log.step("test") { _ in
-            let result = try await session.run { log(.session($0)) }
+        let (result, machine) = try await log.step("test") { progress in
+            let (result, machine) = try await runSession(plan, on: machines, in: folder, progress)
             let tests = result.outcome.programs.flatMap(\.tests)
             let passed = tests.count { $0.status == .passed }
             let boot = result.bootSeconds.map { "booted in \(Self.format($0))" } ?? "did not boot"
-            return (result, .made, "\(boot), \(passed) of \(tests.count) tests passed")
+            return ((result, machine), .made, "\(boot), \(passed) of \(tests.count) tests passed")
         }
+        report.machine = machine
         report.kernel?.release = result.outcome.release
         SessionReport.add(result, to: &report)
         report.suites += try skippedPrograms(filter: filter)
+    }
+
+    /// Runs the session on the first machine that boots.
+    private func runSession(
+        _ plan: SessionPlan, on machines: [MachineCandidate], in folder: FilePath, _ progress: Diagnostics.Progress
+    ) async throws -> (SessionResult, RunReport.Machine) {
+        let log = log
+        for (index, candidate) in machines.enumerated() {
+            let next = machines.dropFirst(index + 1).first
+            var limits = limits
+            limits.boot = candidate.bootLimit
+            let consoleLog = folder.appending("console.log")
+            let session = GuestSession(
+                machine: candidate.machine, plan: plan, limits: limits, consoleLog: consoleLog)
+            let result = try await session.run { log(.session($0)) }
+            guard let next, case .boot? = result.limit else { return (result, candidate.reported) }
+            // What the first attempt said may tell why, so it is kept.
+            rename(consoleLog.string, folder.appending("console-\(candidate.reported.type).log").string)
+            progress(
+                .note(
+                    "the guest did not boot within \(Int(limits.boot)) s on \(candidate.reported.type): "
+                        + "trying \(next.reported.type)"))
+        }
+        throw Failure(.infrastructure, "there is no machine to run on")
     }
 
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for

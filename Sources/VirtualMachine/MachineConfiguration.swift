@@ -6,6 +6,9 @@ public enum MachineType: String, Sendable, Codable, CaseIterable {
     case q35
     /// Intel 440FX with PCI.
     case pc
+    /// A board without PCI and firmware: the quickest to boot. It needs a kernel with CONFIG_PVH and
+    /// CONFIG_VIRTIO_MMIO, and under TCG the frequency of the host's time-stamp counter.
+    case microvm
 }
 
 /// A host folder that the guest mounts over 9p.
@@ -72,11 +75,16 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var results: ResultsChannel
     /// Words added to the end of the kernel's command line.
     public var kernelArguments: [String]
+    /// The host's time-stamp counter in kHz, which microvm's guest cannot measure; nil to let it try.
+    public var timeStampKilohertz: Int?
+    /// The guest's timer interrupts a second (CONFIG_HZ).
+    public var timerHertz: Int
 
     /// Creates a configuration.
     public init(
         type: MachineType, accelerator: Accelerator, memoryMegabytes: Int, cpus: Int, kernel: FilePath,
-        root: RootDevice, shares: [Share], results: ResultsChannel, kernelArguments: [String] = []
+        root: RootDevice, shares: [Share], results: ResultsChannel, kernelArguments: [String] = [],
+        timeStampKilohertz: Int? = nil, timerHertz: Int = 250
     ) {
         self.type = type
         self.accelerator = accelerator
@@ -87,5 +95,7 @@ public struct MachineConfiguration: Sendable, Hashable {
         self.shares = shares
         self.results = results
         self.kernelArguments = kernelArguments
+        self.timeStampKilohertz = timeStampKilohertz
+        self.timerHertz = timerHertz
     }
 }

@@ -2,7 +2,7 @@ import Commands
 import SystemPackage
 
 extension MachineConfiguration {
-    /// The I/O port of the isa-debug-exit device. 0xF4 is free on both boards.
+    /// The I/O port of the isa-debug-exit device. 0xF4 is free on all boards.
     static let exitPort = 0xF4
     /// What QEMU exits with when the guest's init ends the machine: `(0x2A << 1) | 1`, which no other path gives.
     public static let exitCodeOfInit: Int32 = 85
@@ -29,15 +29,40 @@ extension MachineConfiguration {
             "kbuild.results=\(results.rawValue)",
             "kbuild.exit=\(Self.exitPort)",
         ]
+        if type == .microvm { words += microvmWords }
         return (words + kernelArguments).joined(separator: " ")
     }
+
+    /// What a kernel on microvm has to be told, for lack of a timer to calibrate others with.
+    private var microvmWords: [String] {
+        // Without firmware to ask, a triple fault is the way to reset, hence to end.
+        var words = ["reboot=t", "no_timer_check"]
+        if let timeStampKilohertz {
+            words.append("tsc_early_khz=\(timeStampKilohertz)")
+            // Loops per tick, which follow from it: measuring them costs 0.1 s a CPU.
+            words.append("lpj=\(timeStampKilohertz * 1000 / timerHertz)")
+        }
+        // An emulated processor speculates nothing.
+        if accelerator == .tcg { words.append("mitigations=off") }
+        return words
+    }
+
+    /// The `-machine` option. microvm has a clock, without which its guest waits a second for one, and neither of the
+    /// old timers and interrupt controllers.
+    private var machineOption: String {
+        let accelerated = "\(type.rawValue),accel=\(accelerator.rawValue)"
+        return type == .microvm ? accelerated + ",rtc=on,pit=off,pic=off,x-option-roms=off" : accelerated
+    }
+
+    /// How virtio devices are attached.
+    private var virtioBus: String { type == .microvm ? "device" : "pci" }
 
     /// QEMU with every option that this machine needs and no default device.
     public func command(sockets: MachineSockets) -> Command {
         var arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-action", "panic=exit-failure",
-            "-machine", "\(type.rawValue),accel=\(accelerator.rawValue)",
+            "-machine", machineOption,
             // TCG's "max" has RDRAND; 57-bit addresses would only make page-table walks longer.
             "-cpu", accelerator == .kvm ? "host" : "max,la57=off",
             "-smp", "\(cpus)", "-m", "\(memoryMegabytes)M",
@@ -47,7 +72,7 @@ extension MachineConfiguration {
         case .disk(let image):
             arguments += [
                 "-drive", "if=none,id=root,format=raw,readonly=on,file=\(Self.escaped(image))",
-                "-device", "virtio-blk-pci,drive=root",
+                "-device", "virtio-blk-\(virtioBus),drive=root",
             ]
         case .initramfs(let archive):
             arguments += ["-initrd", archive.string]
@@ -58,7 +83,7 @@ extension MachineConfiguration {
                 "-fsdev",
                 "local,id=share\(index),security_model=\(share.securityModel.rawValue)\(access),"
                     + "multidevs=remap,path=\(Self.escaped(share.path))",
-                "-device", "virtio-9p-pci,fsdev=share\(index),mount_tag=\(share.tag)",
+                "-device", "virtio-9p-\(virtioBus),fsdev=share\(index),mount_tag=\(share.tag)",
             ]
         }
         arguments += [
@@ -66,15 +91,14 @@ extension MachineConfiguration {
         ]
         if results == .virtio {
             arguments += [
-                "-device", "virtio-serial-pci",
+                "-device", "virtio-serial-\(virtioBus)",
                 "-chardev", "socket,id=results,path=\(Self.escaped(sockets.results))",
                 "-device", "virtserialport,chardev=results,name=\(Self.resultsPortName)",
             ]
         }
-        arguments += [
-            "-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4",
-            "-device", "pvpanic-pci",
-        ]
+        arguments += ["-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4"]
+        // Without PCI a panic ends in a reset; the console tells the two apart.
+        if type != .microvm { arguments += ["-device", "pvpanic-pci"] }
         return Command("qemu-system-x86_64", arguments)
     }
 

@@ -47,7 +47,7 @@ struct BuildOptions: ParsableArguments {
     @Option(help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.")
     var kernel: String?
 
-    @Option(help: "The machine: auto, q35, pc, or uml (user-mode Linux, which has a kernel of its own).")
+    @Option(help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has a kernel of its own).")
     var machine: String?
 
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")

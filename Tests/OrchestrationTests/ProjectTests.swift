@@ -123,7 +123,7 @@ struct ProjectTests {
         let failure = try failure(
             full, ProjectOverride(key: "machine.type", value: "vax", flag: "--machine"))
         #expect(failure.code == .usage)
-        #expect(failure.message.hasPrefix("--machine: machine.type must be one of: auto, q35, pc"))
+        #expect(failure.message.hasPrefix("--machine: machine.type must be one of: auto, microvm, q35, pc, uml"))
     }
 
     @Test("the kernel's source may be spelt out")

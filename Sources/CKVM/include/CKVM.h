@@ -18,4 +18,14 @@ enum kbuild_kvm_outcome {
 /// one line without a newline, at most `size` bytes with its terminating zero; it is empty when KVM works.
 enum kbuild_kvm_outcome kbuild_kvm_probe(unsigned seconds, char *reason, unsigned long size);
 
+/// The processor's time-stamp counter and CLOCK_MONOTONIC_RAW, in nanoseconds, read together. The counter is 0 on
+/// processors other than x86.
+struct kbuild_tsc_sample {
+    unsigned long long ticks;
+    long long nanoseconds;
+};
+
+/// Takes a sample; two of them tell the counter's frequency.
+struct kbuild_tsc_sample kbuild_tsc_sample(void);
+
 #endif

@@ -46,6 +46,8 @@ public struct Project: Sendable, Equatable {
         case q35
         /// 440FX.
         case pc
+        /// Without PCI and firmware.
+        case microvm
         /// User-mode Linux: the kernel as a process of the host.
         case uml
     }

@@ -72,8 +72,8 @@ indirect enum Schema: Sendable {
             name: "machine",
             schema: .map([
                 Key(
-                    name: "type", schema: .choice(["auto", "q35", "pc", "uml"]),
-                    meaning: "QEMU's board, or user-mode Linux (auto: q35)"),
+                    name: "type", schema: .choice(["auto", "microvm", "q35", "pc", "uml"]),
+                    meaning: "QEMU's board, or user-mode Linux (auto: microvm under TCG if the kernel can, else q35)"),
                 Key(
                     name: "accel", schema: .choice(["auto", "kvm", "tcg"]),
                     meaning: "the accelerator (auto: KVM where it really works, else TCG)"),

@@ -197,7 +197,8 @@ struct GuestSession: Sendable {
         if let limit { return (limit.message, .timedOut) }
         switch exit {
         case .panicked: return ("the guest's kernel panicked", .crashed)
-        case .reset: return ("the guest reset or switched itself off", .crashed)
+        case .reset:
+            return (crashed ? "the guest's kernel panicked" : "the guest reset or switched itself off", .crashed)
         case .failed(let status, _): return ("the machine ended with \(status)", .notReported)
         case .finished, nil: return (crashed ? "the guest's kernel panicked" : nil, crashed ? .crashed : .notReported)
         }

@@ -31,7 +31,7 @@ enum SessionReport {
         switch result.exit {
         case .panicked where !outcome.crashes.contains(where: \.isFatal):
             troubles.append(Failure(.guestCrash, "the guest's kernel panicked"))
-        case .reset:
+        case .reset where !outcome.crashes.contains(where: \.isFatal):
             troubles.append(
                 Failure(
                     .guestCrash, "the guest reset or switched itself off before its init had ended it",
@@ -39,7 +39,7 @@ enum SessionReport {
         case .failed(let status, let message):
             troubles.append(
                 Failure(.infrastructure, "the machine ended with \(status)", details: message, nextStep: "run with -v"))
-        case .panicked, .finished, nil: break
+        case .panicked, .reset, .finished, nil: break
         }
         if !outcome.faults.isEmpty {
             troubles.append(

@@ -1,51 +1,83 @@
+import KernelTree
 import Reporting
 import SystemPackage
 import VirtualMachine
 
-extension Pipeline {
-    /// QEMU's board; nil for user-mode Linux.
-    private var board: MachineType? {
-        switch project.machine.type {
-        case .auto, .q35: .q35
-        case .pc: .pc
-        case .uml: nil
-        }
-    }
-
-    private var resultsChannel: ResultsChannel {
-        project.machine.results == .serial ? .serial : .virtio
-    }
-
-    /// The machine that the project asks for.
-    func machine(accelerator: Accelerator, kernel: FilePath, root: RootDevice, shares: [Share]) -> any Machine {
-        let settings = project.machine
-        guard let board else {
-            return UMLMachine(
-                UMLConfiguration(
-                    kernel: kernel, memoryMegabytes: settings.memoryMegabytes, root: root, shares: shares,
-                    kernelArguments: settings.kernelArguments), runner: tools.runner)
-        }
-        return QEMUMachine(
-            MachineConfiguration(
-                type: board, accelerator: accelerator, memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus,
-                kernel: kernel, root: root, shares: shares, results: resultsChannel,
-                kernelArguments: settings.kernelArguments), runner: tools.runner)
-    }
-
+/// A machine to run a session on.
+struct MachineCandidate: Sendable {
+    var machine: any Machine
     /// The same in the report's terms.
-    func reportedMachine(_ decision: (accelerator: Accelerator, reason: String)) -> RunReport.Machine {
+    var reported: RunReport.Machine
+    /// Seconds until the guest's init must have spoken.
+    var bootLimit: Double
+}
+
+extension Pipeline {
+    /// The machines for a session: the second is for a guest that does not boot on the first.
+    ///
+    /// microvm boots soonest, but its clocks and timers are few, and a guest may stall in calibrating them; so there is a
+    /// board to fall back to.
+    func machines(
+        accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel, root: RootDevice, shares: [Share]
+    ) async throws -> [MachineCandidate] {
+        let boot = Double(project.timeouts.boot)
+        guard project.architecture != .um else {
+            return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot)]
+        }
+        let features = try BootFeatures(config: kernel.config)
+        let boards: [MachineType]
+        switch project.machine.type {
+        case .q35: boards = [.q35]
+        case .pc: boards = [.pc]
+        case .microvm: boards = [.microvm, .q35]
+        case .auto, .uml:
+            // KVM's guests calibrate nothing, and q35 was made for them.
+            let isSafe = accelerator.accelerator == .tcg && features.isDirectlyBootable && features.hasVirtioMMIO
+            boards = isSafe ? [.microvm, .q35] : [.q35]
+        }
+        let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
+        return boards.enumerated().map { index, board in
+            qemuMachine(
+                board, accelerator: accelerator, kernel: kernel, features: features, root: root, shares: shares,
+                kilohertz: kilohertz,
+                // A quarter of the time that a boot may take is many times what one takes on this board.
+                bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
+        }
+    }
+
+    private func qemuMachine(
+        _ board: MachineType, accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel,
+        features: BootFeatures, root: RootDevice, shares: [Share], kilohertz: Int?, bootLimit: Double
+    ) -> MachineCandidate {
         let settings = project.machine
-        guard let board else {
-            return .init(
+        let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
+        let configuration = MachineConfiguration(
+            type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
+            cpus: settings.cpus, kernel: features.isDirectlyBootable ? kernel.vmlinux : kernel.image, root: root,
+            shares: shares, results: results, kernelArguments: settings.kernelArguments,
+            timeStampKilohertz: kilohertz, timerHertz: features.timerHertz)
+        return MachineCandidate(
+            machine: QEMUMachine(configuration, runner: tools.runner),
+            reported: .init(
+                type: board.rawValue, accelerator: accelerator.accelerator.rawValue,
+                acceleratorReason: accelerator.reason, memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus,
+                rootfs: project.rootfsType.rawValue, results: results.rawValue), bootLimit: bootLimit)
+    }
+
+    private func umlMachine(
+        kernel: BuiltKernel, root: RootDevice, shares: [Share], bootLimit: Double
+    ) -> MachineCandidate {
+        let settings = project.machine
+        let configuration = UMLConfiguration(
+            kernel: kernel.image, memoryMegabytes: settings.memoryMegabytes, root: root, shares: shares,
+            kernelArguments: settings.kernelArguments)
+        return MachineCandidate(
+            machine: UMLMachine(configuration, runner: tools.runner),
+            reported: .init(
                 type: settings.type.rawValue, accelerator: "none",
                 acceleratorReason: "user-mode Linux is a process of the host",
                 // It has one CPU, whatever is asked for.
                 memoryMegabytes: settings.memoryMegabytes, cpus: 1, rootfs: project.rootfsType.rawValue,
-                results: "ttyS0")
-        }
-        return .init(
-            type: board.rawValue, accelerator: decision.accelerator.rawValue, acceleratorReason: decision.reason,
-            memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus, rootfs: project.rootfsType.rawValue,
-            results: resultsChannel.rawValue)
+                results: "ttyS0"), bootLimit: bootLimit)
     }
 }

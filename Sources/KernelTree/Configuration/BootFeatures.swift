@@ -1,0 +1,28 @@
+import Artifacts
+import SystemPackage
+
+/// What a kernel's configuration says about the machines that it can boot on.
+public struct BootFeatures: Sendable, Hashable {
+    /// Whether QEMU can start its ELF file without firmware or decompression (CONFIG_PVH).
+    public var isDirectlyBootable: Bool
+    /// Whether it finds virtio devices that are not on a PCI bus (CONFIG_VIRTIO_MMIO).
+    public var hasVirtioMMIO: Bool
+    /// Its timer interrupts a second (CONFIG_HZ).
+    public var timerHertz: Int
+
+    /// Reads a `.config`.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+    public init(config: FilePath) throws {
+        self.init(parsing: try readText(config))
+    }
+
+    init(parsing text: String) {
+        let lines = text.split(separator: "\n")
+        isDirectlyBootable = lines.contains("CONFIG_PVH=y")
+        hasVirtioMMIO = lines.contains("CONFIG_VIRTIO_MMIO=y")
+        let hertz = lines.first { $0.hasPrefix("CONFIG_HZ=") }.flatMap { Int($0.dropFirst("CONFIG_HZ=".count)) }
+        // The default of kernel/Kconfig.hz.
+        timerHertz = hertz ?? 250
+    }
+}

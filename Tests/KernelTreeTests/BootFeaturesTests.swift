@@ -1,0 +1,19 @@
+import Testing
+
+@testable import KernelTree
+
+@Suite("Boot features")
+struct BootFeaturesTests {
+    @Test("what is set counts, what is not does not")
+    func parsing() {
+        let some = BootFeatures(
+            parsing: "CONFIG_PVH=y\n# CONFIG_VIRTIO_MMIO is not set\nCONFIG_HZ_100=y\nCONFIG_HZ=100\n")
+        #expect(some.isDirectlyBootable)
+        #expect(!some.hasVirtioMMIO)
+        #expect(some.timerHertz == 100)
+        let other = BootFeatures(parsing: "# CONFIG_PVH is not set\nCONFIG_VIRTIO_MMIO=y\n")
+        #expect(!other.isDirectlyBootable)
+        #expect(other.hasVirtioMMIO)
+        #expect(other.timerHertz == 250)
+    }
+}
