@@ -51,6 +51,9 @@ public struct CrashDetector: Sendable {
     /// The first that fits decides.
     private static let kinds: [Kind] = [
         Kind(opening: panic, title: nil, isFatal: true),
+        // The first line names the allocator's function; who frees twice is in the trace.
+        Kind(opening: "BUG: KASAN: double-free in ", title: "KASAN: double-free", function: .trace),
+        Kind(opening: "BUG: KASAN: invalid-free in ", title: "KASAN: invalid-free", function: .trace),
         Kind(opening: "BUG: KASAN: ", title: nil, function: .after(" in ")),
         Kind(opening: "BUG: KCSAN: ", title: nil),
         Kind(opening: "BUG: KFENCE: ", title: nil, function: .after(" in ")),
@@ -103,6 +106,7 @@ public struct CrashDetector: Sendable {
         "rcu_", "usercopy_", "__check_object", "check_noncircular", "validate_chain", "copy_to_user", "copy_from_user",
         "_copy_", "__schedule_bug", "kmemleak_", "create_object", "kmalloc", "__kmalloc", "kmem_cache_",
         "__kmem_cache_", "slab_", "__slab_", "___slab_", "kvmalloc", "__kvmalloc", "vmalloc", "__vmalloc", "krealloc",
+        "kfree", "kvfree", "vfree", "____kasan",
     ]
 
     /// The report that is open: how many lines it may still have, and how its title is completed.

@@ -50,16 +50,19 @@ struct AsPublishedTests {
         let run = try await fixture.report("run", "--profile", "memcpy-as-published")
         #expect(run.exitCode == 5)
         #expect(run.tests["LeakTests.LeakTests/failures()"] == "failed")
-        #expect(Set(titles(run)) == ["memory leak in __do_sys_memcpy"])
+        #expect(titles(run).allSatisfy { $0.contains(/^memory leak in __(do|se|x64)_sys_memcpy$/) }, "\(titles(run))")
+        #expect(!titles(run).isEmpty)
     }
 
     @Test("the message box without a lock: KASAN names the call that uses or frees a message twice")
     func doubleFree() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
         #expect(run.exitCode == 5)
-        let titles = titles(run).filter { $0.hasPrefix("KASAN: ") }
-        #expect(titles.contains { $0.hasSuffix(" in __x64_sys_dm510_msgbox_get") }, "\(titles)")
-        #expect(titles.contains { $0.contains("double-free") || $0.contains("use-after-free") }, "\(titles)")
+        let title = try #require(titles(run).first)
+        // The entry point's name depends on what the compiler inlines. Two calls that race for the last message may also
+        // follow NULL, which KASAN tells as a general protection fault.
+        #expect(title.contains(/ in __(do|se|x64)_sys_dm510_msgbox_get$/))
+        #expect(title.contains(/^KASAN: (double-free|slab-use-after-free|use-after-free)|^general protection fault/))
     }
 
     @Test("the strict box that copies with interrupts off: sleeping where that is forbidden")

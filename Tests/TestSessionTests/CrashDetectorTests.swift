@@ -57,7 +57,7 @@ struct CrashDetectorTests {
             ("rcu: INFO: rcu_preempt self-detected stall on CPU", "INFO: rcu detected stall in guilty_function"),
             ("INFO: task tests:42 blocked for more than 122 seconds.", "INFO: task hung in guilty_function"),
             ("WARNING: possible circular locking dependency detected", "possible deadlock in guilty_function"),
-            ("BUG: KASAN: double-free in kfree+0x10/0x20", "KASAN: double-free in kfree"),
+            ("BUG: KASAN: double-free in kfree+0x10/0x20", "KASAN: double-free in guilty_function"),
             (
                 "Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x68/0x6f",
                 "kernel panic: stack-protector: Kernel stack is corrupted in: f"
