@@ -175,7 +175,7 @@ private struct HandMade {
             $0.generic[0] = "#define __NR_mine 452"
             $0.limit = "#define __NR_syscalls 453"
         }
-        try expect(.warning, "mine is 452 here, but 451", at: "+#define __NR_mine 452", fix: "use 451", in: series)
+        try expect(.warning, "mine is 452 here, but 451", at: "+#define __NR_mine 452", fix: "one number", in: series)
     }
 
     @Test func theObjectMissingFromTheMakefile() throws {

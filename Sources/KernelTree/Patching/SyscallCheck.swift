@@ -160,7 +160,7 @@ struct SyscallCheck {
         }
         func owner(_ other: SyscallTable.Row) -> String {
             isAdded(path, other.lineIndex)
-                ? "at \(place(path, other.lineIndex))" : "of Linux \(version) (\(path):\(other.lineIndex + 1))"
+                ? "at \(place(path, other.lineIndex))" : "of Linux \(version)"
         }
         if let other = others.first(where: { $0.name == row.name && isEarlier($0) }) {
             let what = isAdded(path, other.lineIndex) ? "is in the table twice, also" : "is in the table already,"

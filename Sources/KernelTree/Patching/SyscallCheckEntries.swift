@@ -273,6 +273,6 @@ extension SyscallCheck {
         else { return }
         add(
             .warning, here, "\(name) is \(number) here, but \(row.number) in the x86-64 table (\(tree))",
-            fix: "use \(row.number): since 5.1 a call has one number on all architectures")
+            fix: "write one number in both: since 5.1 a call has the same on all architectures")
     }
 }
