@@ -112,38 +112,4 @@ struct CaesarTests {
         #expect(try caesar(longest, rot: 1) == String(repeating: "y", count: Self.bound))
         #expect(throws: Errno.E2BIG) { try caesar(longest + "x", rot: 1) }
     }
-
-    /// How a call ends after it has allocated.
-    enum Ending: CaseIterable, Sendable {
-        case success, unreadable, tooLong, unwritable
-    }
-
-    @Test("the kernel's buffer is freed, however the call ends", arguments: Ending.allCases)
-    func freed(ending: Ending) throws {
-        let bad = BadPointer.unmapped.address
-        let short: [UInt8] = [0]
-        let long = [UInt8](repeating: 120, count: Self.bound + 1) + [0]
-        var output = short
-        // 4096 buffers of 4 KiB.
-        let limit = 8 << 20
-        let growth = try output.withUnsafeMutableBytes { output in
-            try kernelMemoryGrowth(limit: limit) {
-                for _ in 0..<4096 {
-                    switch ending {
-                    case .success:
-                        try short.withUnsafeBytes {
-                            _ = try syscall(__NR_caesar, $0.baseAddress, output.baseAddress, 0, 1)
-                        }
-                    case .unreadable:
-                        _ = try? syscall(__NR_caesar, bad, output.baseAddress, 0, 1)
-                    case .tooLong:
-                        long.withUnsafeBytes { _ = try? syscall(__NR_caesar, $0.baseAddress, output.baseAddress, 0, 1) }
-                    case .unwritable:
-                        short.withUnsafeBytes { _ = try? syscall(__NR_caesar, $0.baseAddress, bad, 0, 1) }
-                    }
-                }
-            }
-        }
-        #expect(growth < limit)
-    }
 }
