@@ -62,8 +62,8 @@ struct BuildOptions: ParsableArguments {
     }
 }
 
-/// Where it runs, and what is made of the results.
-struct RunOptions: ParsableArguments {
+/// Where it runs.
+struct MachineOptions: ParsableArguments {
     @Option(help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.")
     var accel: String?
 
@@ -82,6 +82,22 @@ struct RunOptions: ParsableArguments {
     @Option(help: "The most time that the guest may take, such as 90s or 5m.")
     var timeout: String?
 
+    var overrides: [ProjectOverride] {
+        let pairs: [(String?, String, String)] = [
+            (accel, "machine.accel", "--accel"), (memory, "machine.memory", "--memory"),
+            (cpus.map { String($0) }, "machine.cpus", "--cpus"), (rootfs, "rootfs.type", "--rootfs"),
+            (results, "machine.results", "--results"), (timeout, "timeouts.run", "--timeout"),
+        ]
+        return pairs.compactMap { value, key, flag in
+            value.map { ProjectOverride(key: key, value: $0, flag: flag) }
+        }
+    }
+}
+
+/// Where it runs, and what is made of the results.
+struct RunOptions: ParsableArguments {
+    @OptionGroup var machine: MachineOptions
+
     @Option(help: "Print the report as text or json.")
     var format: OutputFormat = .text
 
@@ -91,15 +107,5 @@ struct RunOptions: ParsableArguments {
     @Option(help: "Print failures as annotations too: github.")
     var annotations: AnnotationFormat?
 
-    var overrides: [ProjectOverride] {
-        let pairs: [(String?, String, String)] = [
-            (accel, "machine.accel", "--accel"),
-            (memory, "machine.memory", "--memory"), (cpus.map { String($0) }, "machine.cpus", "--cpus"),
-            (rootfs, "rootfs.type", "--rootfs"), (results, "machine.results", "--results"),
-            (timeout, "timeouts.run", "--timeout"),
-        ]
-        return pairs.compactMap { value, key, flag in
-            value.map { ProjectOverride(key: key, value: $0, flag: flag) }
-        }
-    }
+    var overrides: [ProjectOverride] { machine.overrides }
 }
