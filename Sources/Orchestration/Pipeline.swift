@@ -143,15 +143,24 @@ public struct Pipeline: Sendable {
             let session = GuestSession(
                 machine: candidate.machine, plan: plan, limits: limits, consoleLog: consoleLog)
             let result = try await session.run { log(.session($0)) }
-            guard let next, case .boot? = result.limit else { return (result, candidate.reported) }
+            guard let next, let reason = Self.reasonToTryAgain(result, limit: limits.boot) else {
+                return (result, candidate.reported)
+            }
             // What the first attempt said may tell why, so it is kept.
             rename(consoleLog.string, folder.appending("console-\(candidate.reported.type).log").string)
             progress(
                 .note(
-                    "the guest did not boot within \(Int(limits.boot)) s on \(candidate.reported.type): "
-                        + "trying \(next.reported.type)"))
+                    "on \(candidate.reported.type) \(reason): trying \(next.reported.type)"))
         }
         throw Failure(.infrastructure, "there is no machine to run on")
+    }
+
+    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel that
+    /// said what went wrong has said it.
+    private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
+        if case .boot? = result.limit { return "the guest did not boot within \(Int(limit)) s" }
+        let isSilent = result.bootSeconds == nil && result.outcome.crashes.isEmpty
+        return isSilent && result.exit == .reset ? "the guest reset before its init had started" : nil
     }
 
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for

@@ -67,6 +67,8 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var cpus: Int
     /// The kernel image.
     public var kernel: FilePath
+    /// Whether that is an ELF file with a PVH entry, which needs no firmware to be loaded.
+    public var bootsDirectly: Bool
     /// The root file system.
     public var root: RootDevice
     /// The 9p shares.
@@ -84,13 +86,14 @@ public struct MachineConfiguration: Sendable, Hashable {
     public init(
         type: MachineType, accelerator: Accelerator, memoryMegabytes: Int, cpus: Int, kernel: FilePath,
         root: RootDevice, shares: [Share], results: ResultsChannel, kernelArguments: [String] = [],
-        timeStampKilohertz: Int? = nil, timerHertz: Int = 250
+        bootsDirectly: Bool = false, timeStampKilohertz: Int? = nil, timerHertz: Int = 250
     ) {
         self.type = type
         self.accelerator = accelerator
         self.memoryMegabytes = memoryMegabytes
         self.cpus = cpus
         self.kernel = kernel
+        self.bootsDirectly = bootsDirectly
         self.root = root
         self.shares = shares
         self.results = results

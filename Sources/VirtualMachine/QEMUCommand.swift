@@ -47,11 +47,12 @@ extension MachineConfiguration {
         return words
     }
 
-    /// The `-machine` option. microvm has a clock, without which its guest waits a second for one, and neither of the
-    /// old timers and interrupt controllers.
+    /// The `-machine` option. microvm has a clock, without which its guest waits a second for one, neither of the old
+    /// timers and interrupt controllers, and no ROM but to load a compressed kernel.
     private var machineOption: String {
         let accelerated = "\(type.rawValue),accel=\(accelerator.rawValue)"
-        return type == .microvm ? accelerated + ",rtc=on,pit=off,pic=off,x-option-roms=off" : accelerated
+        guard type == .microvm else { return accelerated }
+        return accelerated + ",rtc=on,pit=off,pic=off" + (bootsDirectly ? ",x-option-roms=off" : "")
     }
 
     /// How virtio devices are attached.

@@ -29,8 +29,8 @@ struct AsPublishedTests {
     func noLock() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published")
         #expect([1, 5, 6].contains(run.exitCode))
-        let status = run.tests["MsgboxTests.MsgboxTests/concurrentThreads()"]
-        #expect(["failed", "crashed", "timedOut"].contains(status))
+        #expect(run.tests.count == 3)
+        #expect(run.tests.values.contains { ["failed", "crashed", "timedOut"].contains($0) })
     }
 
     // MARK: In a kernel with every checker

@@ -11,6 +11,7 @@ struct BootFeaturesTests {
         #expect(some.isDirectlyBootable)
         #expect(!some.hasVirtioMMIO)
         #expect(some.timerHertz == 100)
+        #expect(!BootFeatures(parsing: "CONFIG_PVH=y\nCONFIG_KASAN=y\n").isDirectlyBootable)
         let other = BootFeatures(parsing: "# CONFIG_PVH is not set\nCONFIG_VIRTIO_MMIO=y\n")
         #expect(!other.isDirectlyBootable)
         #expect(other.hasVirtioMMIO)

@@ -3,7 +3,8 @@ import SystemPackage
 
 /// What a kernel's configuration says about the machines that it can boot on.
 public struct BootFeatures: Sendable, Hashable {
-    /// Whether QEMU can start its ELF file without firmware or decompression (CONFIG_PVH).
+    /// Whether QEMU can start its ELF file without firmware or decompression: with CONFIG_PVH, and without CONFIG_KASAN,
+    /// which instruments that way in (arch/x86/platform/pvh) but has no shadow memory yet there: a triple fault.
     public var isDirectlyBootable: Bool
     /// Whether it finds virtio devices that are not on a PCI bus (CONFIG_VIRTIO_MMIO).
     public var hasVirtioMMIO: Bool
@@ -19,7 +20,7 @@ public struct BootFeatures: Sendable, Hashable {
 
     init(parsing text: String) {
         let lines = text.split(separator: "\n")
-        isDirectlyBootable = lines.contains("CONFIG_PVH=y")
+        isDirectlyBootable = lines.contains("CONFIG_PVH=y") && !lines.contains("CONFIG_KASAN=y")
         hasVirtioMMIO = lines.contains("CONFIG_VIRTIO_MMIO=y")
         let hertz = lines.first { $0.hasPrefix("CONFIG_HZ=") }.flatMap { Int($0.dropFirst("CONFIG_HZ=".count)) }
         // The default of kernel/Kconfig.hz.

@@ -15,8 +15,8 @@ struct MachineCandidate: Sendable {
 extension Pipeline {
     /// The machines for a session: the second is for a guest that does not boot on the first.
     ///
-    /// microvm boots soonest, but its clocks and timers are few, and a guest may stall in calibrating them; so there is a
-    /// board to fall back to.
+    /// microvm and a kernel that is started directly boot soonest. But that board's clocks and timers are few, a guest may
+    /// stall in calibrating them, and the direct way in is little used; so there is the usual way to fall back to.
     func machines(
         accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel, root: RootDevice, shares: [Share]
     ) async throws -> [MachineCandidate] {
@@ -32,13 +32,14 @@ extension Pipeline {
         case .microvm: boards = [.microvm, .q35]
         case .auto, .uml:
             // KVM's guests calibrate nothing, and q35 was made for them.
-            let isSafe = accelerator.accelerator == .tcg && features.isDirectlyBootable && features.hasVirtioMMIO
+            let isSafe = accelerator.accelerator == .tcg && features.hasVirtioMMIO
             boards = isSafe ? [.microvm, .q35] : [.q35]
         }
         let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
         return boards.enumerated().map { index, board in
             qemuMachine(
-                board, accelerator: accelerator, kernel: kernel, features: features, root: root, shares: shares,
+                board, accelerator: accelerator, kernel: kernel, features: features,
+                bootsDirectly: features.isDirectlyBootable && index == 0, root: root, shares: shares,
                 kilohertz: kilohertz,
                 // A quarter of the time that a boot may take is many times what one takes on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
@@ -47,14 +48,14 @@ extension Pipeline {
 
     private func qemuMachine(
         _ board: MachineType, accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel,
-        features: BootFeatures, root: RootDevice, shares: [Share], kilohertz: Int?, bootLimit: Double
+        features: BootFeatures, bootsDirectly: Bool, root: RootDevice, shares: [Share], kilohertz: Int?, bootLimit: Double
     ) -> MachineCandidate {
         let settings = project.machine
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
         let configuration = MachineConfiguration(
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
-            cpus: settings.cpus, kernel: features.isDirectlyBootable ? kernel.vmlinux : kernel.image, root: root,
-            shares: shares, results: results, kernelArguments: settings.kernelArguments,
+            cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image, root: root, shares: shares,
+            results: results, kernelArguments: settings.kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz)
         return MachineCandidate(
             machine: QEMUMachine(configuration, runner: tools.runner),
