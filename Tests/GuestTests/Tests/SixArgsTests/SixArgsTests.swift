@@ -42,6 +42,31 @@ struct SixArgsTests {
         #expect(try syscall(__NR_no_args, 1, 2, 3, 4, 5, 6) == Int(getpid()))
     }
 
+    @Test("in a child process it is the child's id, not its parent's or its group's")
+    func noArgumentsInChild() throws {
+        // getpid is 39.
+        let child = try ChildProcess { rawSyscall(__NR_no_args) == rawSyscall(39) ? 0 : 1 }
+        #expect(try child.wait() == .exited(0))
+    }
+
+    @Test(
+        "in a namespace of process ids it is the id there",
+        .enabled(if: access("/proc/self/ns/pid", F_OK) == 0, "this kernel has no namespaces of process ids"))
+    func noArgumentsInNamespace() async throws {
+        let ending = try await withCheckedThrowingContinuation { continuation in
+            // The children of this thread only will be there.
+            Thread {
+                continuation.resume(
+                    with: Result {
+                        // unshare is 272, and 0x20000000 CLONE_NEWPID of linux/sched.h. The first process there has id 1.
+                        try syscall(272, 0x2000_0000)
+                        return try ChildProcess { rawSyscall(__NR_no_args) == 1 ? 0 : 1 }.wait()
+                    })
+            }.start()
+        }
+        #expect(ending == .exited(0))
+    }
+
     @Test("it is the process's id on every thread, not the thread's")
     func noArgumentsOnThread() async throws {
         let (result, thread) = await withCheckedContinuation { continuation in
