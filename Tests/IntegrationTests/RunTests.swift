@@ -144,8 +144,8 @@ struct RunTests {
     func droppedOption() async throws {
         try fixture.write("configs/extra.config", "CONFIG_USB_STORAGE=y\n")
         try fixture.edit(
-            "kbuild.yaml", replacing: "    - configs/base.config\n",
-            with: "    - configs/base.config\n    - configs/extra.config\n")
+            "kbuild.yaml", replacing: "\n  config:\n    - configs/base.config\n",
+            with: "\n  config:\n    - configs/base.config\n    - configs/extra.config\n")
         let result = try await fixture.kbuild("run")
         #expect(result.status == .exited(4))
         #expect(result.errors.contains("configs/extra.config:1"))
@@ -170,7 +170,7 @@ struct RunTests {
 
             """)
         try fixture.edit(
-            "kbuild.yaml", replacing: "  config:\n", with: "    - kernel/conflict\n  config:\n")
+            "kbuild.yaml", replacing: "\n  config:\n", with: "\n    - kernel/conflict\n  config:\n")
         let result = try await fixture.kbuild("run")
         #expect(result.status == .exited(3))
         #expect(result.errors.contains("kernel/sys.c"))
