@@ -4,11 +4,16 @@ import Testing
 
 /// What is particular to user-mode Linux; the tests share the project with those of `RunTests`.
 extension RunTests {
-    /// What every guest's process has on its command line.
-    private static let guestMarker = "kbuild.exit=proc"
+    /// Puts a word on the guest kernel's command line that no other process has.
+    func markGuest() throws -> String {
+        let marker = "kbuild.marker=\(UUID().uuidString)"
+        try fixture.edit("kbuild.yaml", replacing: "\n  cpus: 2\n", with: "\n  cpus: 2\n  command-line: \(marker)\n")
+        return marker
+    }
 
     @Test("uml: the same suites pass in user-mode Linux")
     func umlPasses() async throws {
+        let marker = try markGuest()
         let run = try await fixture.report("run", "--machine", "uml")
         #expect(run.exitCode == 0)
         #expect(Set(run.tests.values).isSubset(of: ["passed", "skipped"]))
@@ -17,7 +22,7 @@ extension RunTests {
         let machine = run.json["machine"] as? [String: Any]
         #expect(machine?["type"] as? String == "uml")
         #expect(machine?["cpus"] as? Int == 1)
-        #expect(try Fixture.processes(containing: Self.guestMarker).isEmpty)
+        #expect(try Fixture.processes(containing: marker).isEmpty)
     }
 
     /// A program that does what its argument says, as the project's only test.
@@ -59,10 +64,11 @@ extension RunTests {
         arguments: [("panic", 5, "crashed"), ("off", 5, "crashed"), ("again", 5, "crashed"), ("hang", 6, "timedOut")])
     func umlEndings(mode: String, code: Int32, status: String) async throws {
         try onlyProgram(mode)
+        let marker = try markGuest()
         let run = try await fixture.report("test", "^mischief$", "--machine", "uml")
         #expect(run.exitCode == code)
         #expect(run.tests == ["mischief": status])
-        #expect(try Fixture.processes(containing: Self.guestMarker).isEmpty)
+        #expect(try Fixture.processes(containing: marker).isEmpty)
     }
 
     @Test("uml: the shared folder goes both ways, the programs' one way")
@@ -77,6 +83,7 @@ extension RunTests {
     @Test("uml: killed outright, kbuild leaves no guest behind")
     func umlKilled() async throws {
         try onlyProgram("hang")
+        let marker = try markGuest()
         _ = try await fixture.kbuild("build", "--machine", "uml")
         let process = Process()
         process.executableURL = URL(fileURLWithPath: try Fixture.executable())
@@ -85,15 +92,15 @@ extension RunTests {
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
         try process.run()
-        while try Fixture.processes(containing: Self.guestMarker).isEmpty {
+        while try Fixture.processes(containing: marker).isEmpty {
             try #require(process.isRunning, "kbuild ended before its guest was up")
             try await Task.sleep(for: .milliseconds(20))
         }
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        for _ in 0..<100 where try !Fixture.processes(containing: Self.guestMarker).isEmpty {
+        for _ in 0..<100 where try !Fixture.processes(containing: marker).isEmpty {
             try await Task.sleep(for: .milliseconds(100))
         }
-        #expect(try Fixture.processes(containing: Self.guestMarker).isEmpty)
+        #expect(try Fixture.processes(containing: marker).isEmpty)
     }
 }

@@ -7,6 +7,7 @@ extension RunTests {
     func watch() async throws {
         try fixture.write("Tests/programs/slow.c", "#include <unistd.h>\nint main(void) { pause(); return 0; }\n")
         try fixture.edit("kbuild.yaml", replacing: "\ntests:\n", with: "\ntests:\n  - {c: Tests/programs/slow.c}\n")
+        let marker = try markGuest()
         _ = try await fixture.kbuild("build", "--machine", "uml")
 
         let process = Process()
@@ -25,7 +26,6 @@ extension RunTests {
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
-        let marker = "kbuild.exit=proc"
         try await wait { try !Fixture.processes(containing: marker).isEmpty }
         try fixture.write("Tests/programs/slow.c", "int main(void) { return 0; }\n")
         try await wait { try String(contentsOfFile: output, encoding: .utf8).contains("PASSED: 1 passed") }
