@@ -35,15 +35,6 @@ struct AsPublishedTests {
 
     // MARK: In a kernel with every checker
 
-    @Test("the calls as they should be pass every suite there, and leak nothing")
-    func checked() async throws {
-        let run = try await fixture.report("run", "--profile", "checks")
-        #expect(run.exitCode == 0)
-        #expect(Set(run.tests.values) == ["passed"])
-        #expect(run.tests["LeakTests.LeakTests/failures()"] == "passed")
-        #expect(titles(run) == [])
-    }
-
     @Test("memcpy without freeing on EFAULT: kmemleak names the call that allocated")
     func leak() async throws {
         let run = try await fixture.report("run", "--profile", "memcpy-as-published")

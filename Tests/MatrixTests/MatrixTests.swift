@@ -27,6 +27,17 @@ struct MatrixTests {
         }
     }
 
+    @Test("the calls as they should be pass in a kernel with every checker, and leak nothing", arguments: Place.kernels)
+    func checked(kernel: String) async throws {
+        let run = try await fixture.report("run", "--profile", "checks", "--kernel", "linux-source-\(kernel)")
+        let rows = Matrix.rows(of: run, at: Place(kernel: kernel, machine: "checks"))
+        await Matrix.shared.add(rows)
+        #expect(run.exitCode == 0)
+        #expect(Set(run.tests.values) == ["passed"])
+        #expect(run.tests["LeakTests.LeakTests/failures()"] == "passed")
+        #expect((run.json["crashes"] as? [[String: Any]] ?? []).isEmpty)
+    }
+
     @Test("the calls as published get their verdict", arguments: PublishedCall.all, Place.all)
     func published(call: PublishedCall, place: Place) async throws {
         guard let codes = place.machine == "UML" ? call.umlCodes : call.codes else {
