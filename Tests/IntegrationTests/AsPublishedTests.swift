@@ -1,3 +1,4 @@
+import ProjectFixture
 import Testing
 
 /// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share
@@ -27,7 +28,11 @@ struct AsPublishedTests {
 
     @Test("the message box without a lock: messages are lost, or the kernel crashes or hangs; never a pass")
     func noLock() async throws {
-        let run = try await fixture.report("run", "--profile", "msgbox-as-published")
+        var run = try await fixture.report("run", "--profile", "msgbox-as-published")
+        // On a busy host the guest's CPUs may hardly run at the same time, and then a race is not run.
+        for _ in 0..<4 where run.exitCode == 0 {
+            run = try await fixture.report("run", "--profile", "msgbox-as-published")
+        }
         #expect([1, 5, 6].contains(run.exitCode))
         #expect(run.tests.count == 3)
         #expect(run.tests.values.contains { ["failed", "crashed", "timedOut"].contains($0) })

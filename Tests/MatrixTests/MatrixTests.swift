@@ -45,7 +45,10 @@ struct MatrixTests {
             await Matrix.shared.add([.init(folder: call.folder, place: place, skipped: 1, remark: remark)])
             return
         }
-        let run = try await fixture.report(["run", "--profile", call.profile] + place.arguments)
+        let arguments = ["run", "--profile", call.profile] + place.arguments
+        var run = try await fixture.report(arguments)
+        // On a busy host the guest's CPUs may hardly run at the same time, and then a race is not run.
+        for _ in 0..<4 where run.exitCode == 0 { run = try await fixture.report(arguments) }
         let titles = (run.json["crashes"] as? [[String: Any]] ?? []).compactMap { $0["title"] as? String }
         let statuses = Array(run.tests.values)
         let verdict = run.exitCode.map { "exit \($0)" } ?? "\(run.result.status)"

@@ -48,7 +48,8 @@ extension Pipeline {
 
     private func qemuMachine(
         _ board: MachineType, accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel,
-        features: BootFeatures, bootsDirectly: Bool, root: RootDevice, shares: [Share], kilohertz: Int?, bootLimit: Double
+        features: BootFeatures, bootsDirectly: Bool, root: RootDevice, shares: [Share], kilohertz: Int?,
+        bootLimit: Double
     ) -> MachineCandidate {
         let settings = project.machine
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
