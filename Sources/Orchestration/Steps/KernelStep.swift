@@ -35,6 +35,7 @@ struct PatchedKernel: Sendable {
 struct KernelStep: Sendable {
     let pipeline: Pipeline
 
+    private var scope: BuildScope { pipeline.buildScope }
     private var tools: Toolbox { pipeline.tools }
     private var project: Project { pipeline.project }
     private var log: StepLog { pipeline.log }
@@ -186,7 +187,7 @@ struct KernelStep: Sendable {
                 _ = name.removePrefix(project.folder)
                 return name.string
             }
-            let result = try await builder.build(make, log: buildLog, userFiles: userFiles)
+            let result = try await builder.build(make, scope: scope, log: buildLog, userFiles: userFiles)
             try workTree.recordBuild(output: make.output)
             let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
                 try copyFile(result.image, to: folder.appending("image"))
@@ -194,7 +195,10 @@ struct KernelStep: Sendable {
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
                 try copyFile(result.config, to: folder.appending("config"))
             }
-            return (kernel(artifact, pristine), .made, "\(result.compiledObjects) objects")
+            var detail = result.compiledObjects == 1 ? "1 object" : "\(result.compiledObjects) objects"
+            if result.isNarrow { detail += ", narrow" }
+            if result.isVerified { detail += ", confirmed by a plain make" }
+            return (kernel(artifact, pristine), .made, detail)
         }
     }
 
