@@ -120,6 +120,7 @@ struct MakeNarrowTests {
         try scratch.write(
             [
                 "top.mk": """
+                export Q := @
                 ifndef inner
                 vmlinux: ; @inner=1 $(MAKE) -f \(scratch.root)/top.mk vmlinux
                 else
