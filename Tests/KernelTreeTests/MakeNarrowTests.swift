@@ -150,6 +150,62 @@ struct MakeNarrowTests {
         #expect(result.output == "visited kernel/sched\nvisited kernel\nvisited .\nlinked\n")
     }
 
+    // MARK: The link
+
+    private let early = "if is_enabled CONFIG_KALLSYMS; then\n\tkallsyms_step 1\n\tkallsyms_step 2\nfi\n"
+    private let record =
+        "cmd_vmlinux := /t/scripts/link-vmlinux.sh \"ld\" \"-m elf\" \"-z x\";  true\n\nsource_vmlinux := x\n"
+
+    @Test func theLinkStartsFromTheLastTable() throws {
+        let link = try #require(
+            NarrowLink(script: early, record: record, configuration: "CONFIG_KALLSYMS=y\n", tree: "/t"))
+        #expect(link.arguments == "\"ld\" \"-m elf\" \"-z x\"")
+        #expect(!link.script.contains("kallsyms_step 1"))
+        #expect(link.script.contains("kallsymso=.tmp_vmlinux.kallsyms1.o\n\tkallsyms_step 2\n"))
+        #expect(link.rules.contains("vmlinux: kbuild-linked"))
+    }
+
+    @Test func aLaterKernelsLinkLosesTheEmptyTableToo() throws {
+        let script = """
+            if is_enabled CONFIG_KALLSYMS; then
+            \ttrue > .tmp_vmlinux.kallsyms0.syms
+            \tkallsyms .tmp_vmlinux.kallsyms0.syms .tmp_vmlinux0.kallsyms
+            fi
+            if is_enabled CONFIG_KALLSYMS || is_enabled CONFIG_DEBUG_INFO_BTF; then
+            \tvmlinux_link .tmp_vmlinux1
+            fi
+            \tsysmap_and_kallsyms .tmp_vmlinux1
+            \tvmlinux_link .tmp_vmlinux2
+
+            """
+        let link = try #require(
+            NarrowLink(script: script, record: record, configuration: "CONFIG_KALLSYMS=y\n", tree: "/t"))
+        #expect(!link.script.contains("vmlinux_link .tmp_vmlinux1"))
+        #expect(!link.script.contains("sysmap_and_kallsyms .tmp_vmlinux1"))
+        #expect(link.script.contains("vmlinux_link .tmp_vmlinux2"))
+        #expect(link.script.contains("kallsymso=.tmp_vmlinux1.kallsyms.o\n"))
+    }
+
+    @Test(arguments: [
+        "", "CONFIG_KALLSYMS=y\nCONFIG_DEBUG_INFO_BTF=y\n", "CONFIG_KALLSYMS=y\nCONFIG_X86_KERNEL_IBT=y\n",
+        "CONFIG_KALLSYMS=y\nCONFIG_MODULES=y\n",
+    ])
+    func otherConfigurationsAreLinkedByMake(configuration: String) {
+        #expect(NarrowLink(script: early, record: record, configuration: configuration, tree: "/t") == nil)
+    }
+
+    @Test(arguments: [
+        "cmd_vmlinux := /t/scripts/link-vmlinux.sh \"ld\";  make -f arch/x86/Makefile.postlink vmlinux\n",
+        "cmd_vmlinux := /u/scripts/link-vmlinux.sh \"ld\";  true\n",
+        "cmd_vmlinux := /t/scripts/link-vmlinux.sh \"$$LD\";  true\n", "",
+    ])
+    func linksOfAnotherFormAreMakes(record: String) {
+        let link = NarrowLink(script: early, record: record, configuration: "CONFIG_KALLSYMS=y\n", tree: "/t")
+        #expect(link == nil)
+        #expect(
+            NarrowLink(script: "ld", record: self.record, configuration: "CONFIG_KALLSYMS=y\n", tree: "/t") == nil)
+    }
+
     // MARK: Not narrow
 
     @Test(arguments: [

@@ -41,8 +41,7 @@ struct MakeRun {
     /// - Throws: As `KernelBuilder.build`.
     func narrow(_ narrow: NarrowBuild) async throws -> BuildResult? {
         var state = BuildState(output: make.output)
-        let makefile = make.output.appending(NarrowBuild.makefileName)
-        try writeAtomically(narrow.makefile, to: makefile)
+        let makefile = try narrow.write(to: make.output)
         let recorder = try Recorder(log: log, stepsBefore: 0, total: nil, progress)
         let (status, seconds) = try await run(&state, recorder, makefile: makefile)
         guard status.isSuccess else {

@@ -16,6 +16,8 @@ struct NarrowBuild: Equatable {
     var objects: [String]
     /// For each folder to visit (`.` is the top), which of its subfolders to go on to.
     var subfolders: [String: [String]]
+    /// How to link; nil for make's own way.
+    var link: NarrowLink?
 
     /// Why a build cannot be narrow.
     struct Obstacle: Error, Equatable {
@@ -59,6 +61,7 @@ struct NarrowBuild: Equatable {
         try Self.checkMentions(inMakefilesOf: make, of: changed, records: records)
         objects = try Self.objects(dependingOn: changed, make: make, records: records)
         subfolders = try Self.route(to: objects, records: records)
+        link = NarrowLink(make)
     }
 
     /// Whether a path is one of a kernel's own C files, or of the headers beside them. Headers in an include folder are
@@ -208,8 +211,9 @@ struct NarrowBuild: Equatable {
             ".PHONY: .",
             ".:",
             "\t$(Q)$(MAKE) $(build)=. need-builtin=1 need-modorder=1",
-            "endif",
         ]
+        lines += link?.rules ?? []
+        lines.append("endif")
         let folders = Set(subfolders.keys).union(subfolders.values.joined()).union(["."]).sorted()
         for folder in folders {
             lines.append("kbuild-narrow-\(folder) := \((subfolders[folder] ?? []).joined(separator: " "))")
@@ -222,6 +226,14 @@ struct NarrowBuild: Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// What the makefile is called in the output folder.
-    static let makefileName = ".kbuild-narrow.mk"
+    /// Writes the makefile, and the link's script, to the output folder.
+    ///
+    /// - Returns: The makefile's path.
+    /// - Throws: `Failure` (`infrastructure`).
+    func write(to output: FilePath) throws -> FilePath {
+        if let link { try writeAtomically(link.script, to: output.appending(NarrowLink.scriptName)) }
+        let path = output.appending(".kbuild-narrow.mk")
+        try writeAtomically(makefile, to: path)
+        return path
+    }
 }
