@@ -191,10 +191,11 @@ struct VerifyBuildTests {
         let makefile = """
             --- a/ipc/Makefile
             +++ b/ipc/Makefile
-            @@ -3,2 +3,3 @@
-             # Makefile for the linux ipc.
+            @@ -2,3 +2,4 @@
              #
+             # Makefile for the linux ipc.
             +ccflags-y += -D\(name)
+             #
 
             """
         let kconfig = """

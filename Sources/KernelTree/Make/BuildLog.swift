@@ -7,8 +7,8 @@ enum BuildLog {
     struct Report: Equatable {
         var details: String
         var nextStep: String?
-        /// Whether the compiler or the assembler found an error.
-        var isCompilerError = false
+        /// Whether the compiler, the assembler or the linker found an error, as opposed to make or a missing tool.
+        var isSourceError = false
     }
 
     /// An error of the compiler or assembler, with the lines around it that belong to it.
@@ -34,7 +34,7 @@ enum BuildLog {
         if details.isEmpty { details += lines.filter { !isProgress($0) }.suffix(15).map(paths.shortened) }
         return Report(
             details: details.joined(separator: "\n"), nextStep: nextStep(lines, linker: linker),
-            isCompilerError: !diagnostics.isEmpty)
+            isSourceError: !diagnostics.isEmpty || !linker.isEmpty)
     }
 
     // MARK: Compiler and assembler

@@ -45,12 +45,15 @@ struct MakeRun {
         let recorder = try Recorder(log: log, stepsBefore: 0, total: nil, progress)
         let (status, seconds) = try await run(&state, recorder, makefile: makefile)
         guard status.isSuccess else {
-            // Preparing would not have changed what the compiler thinks of a source.
+            // A plain make would only have come to the same compiler's and linker's opinion later.
             let report = BuildLog.report(recorder.lines, make: make, userFiles: userFiles)
-            if report.isCompilerError { throw failure(status, recorder.lines) }
+            if report.isSourceError { throw failure(status, recorder.lines) }
             return nil
         }
-        return try result(recorder, seconds: seconds, isNarrow: true)
+        var result = try result(recorder, seconds: seconds, isNarrow: true)
+        // The link assembles tables of its own each time.
+        result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
+        return result
     }
 
     private func run(
