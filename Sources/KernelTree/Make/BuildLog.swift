@@ -281,6 +281,6 @@ struct BuildStep: Equatable {
     var isCounted: Bool { isCompilation || tool == "AR" || tool == "LD" }
     /// Whether make does it each time, even when all is up to date.
     var isRoutine: Bool {
-        tool == "CALL" || tool == "DESCEND" || tool == "LINK" || (tool == "GEN" && target == "Makefile")
+        ["CALL", "DESCEND", "INSTALL", "LINK"].contains(tool) || (tool == "GEN" && target == "Makefile")
     }
 }

@@ -17,6 +17,8 @@ struct NarrowLink: Equatable {
     var script: String
     /// The script's arguments, as make's record of the link has them for the shell.
     var arguments: String
+    /// Whether the tables are assembled without ccache, which never has them and takes as long again to find that out.
+    var bypassesCcache: Bool
 
     /// What the script is called in the output folder, and what it prints until it has succeeded.
     static let scriptName = ".kbuild-link.sh"
@@ -34,6 +36,8 @@ struct NarrowLink: Equatable {
             let shortened = Self.shortened(script)
         else { return nil }
         self.script = shortened
+        // Debug information names files as the compiler was given them, and ccache gives it relative paths.
+        bypassesCcache = !configuration.contains("CONFIG_DEBUG_INFO=y\n")
         // `cmd_vmlinux := TREE/scripts/link-vmlinux.sh "ld" "FLAGS" "FLAGS";  true`: no step of the architecture's follows.
         let line = record.prefix { $0 != "\n" }
         guard let start = line.firstRange(of: " := ")?.upperBound else { return nil }
@@ -91,10 +95,11 @@ struct NarrowLink: Equatable {
     /// The rules, for the kernel's top makefile. A link that fails leaves no vmlinux, and make's own rule makes it and
     /// says what is wrong; after one that succeeds vmlinux is newer than vmlinux.o, and that rule finds it up to date.
     var rules: [String] {
-        [
+        let compiler = bypassesCcache ? "CC='$(patsubst ccache %,%,$(CC))' " : ""
+        return [
             ".PHONY: kbuild-link kbuild-linked",
             "kbuild-link: vmlinux.a",
-            "\t+@if sh ./\(Self.scriptName) \(arguments) >\(Self.logName) 2>&1; then cat \(Self.logName); "
+            "\t+@if \(compiler)sh ./\(Self.scriptName) \(arguments) >\(Self.logName) 2>&1; then cat \(Self.logName); "
                 + "else rm -f vmlinux; fi; rm -f .vmlinux.d \(Self.logName)",
             "kbuild-linked: kbuild-link vmlinux.o",
             "\t@touch -c vmlinux",
