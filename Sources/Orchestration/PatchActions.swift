@@ -106,7 +106,9 @@ extension Pipeline {
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let step = KernelStep(pipeline: self)
-        return try await step.configure(try await step.patch())
+        let patched = try await step.patch()
+        if patched.artifact == nil { try patched.pristine.verify() }
+        return try await step.configure(patched)
     }
 
     /// The names of the tests that a pattern selects, as reports use them.

@@ -9,6 +9,9 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
+/// How far make walks after a small change.
+public typealias BuildScope = KernelTree.BuildScope
+
 /// Carries a project from its patches to a report: source > patch > configure > compile > rootfs > boot > test.
 ///
 /// Steps that do not need each other's results run at the same time.
@@ -18,6 +21,8 @@ public struct Pipeline: Sendable {
     let tools: Toolbox
     let log: StepLog
     let projectCache: FilePath
+    /// How far make walks after a small change.
+    public var buildScope = BuildScope.narrow
 
     /// Prepares a pipeline; nothing runs yet.
     ///

@@ -53,6 +53,22 @@ struct BuildOptions: ParsableArguments {
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
     var jobs: Int?
 
+    @Flag(
+        name: .customLong("verify-build"),
+        help: "After a narrow build run a plain make as well, which must find nothing to do.")
+    var verifyBuild = false
+
+    @Flag(
+        name: .customLong("no-narrow"),
+        help: "Always run a plain make, also when only C files changed.")
+    var noNarrow = false
+
+    func validate() throws {
+        if verifyBuild, noNarrow { throw ValidationError("--verify-build and --no-narrow exclude each other") }
+    }
+
+    var scope: BuildScope { noNarrow ? .whole : verifyBuild ? .verified : .narrow }
+
     var overrides: [ProjectOverride] {
         [
             kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },

@@ -7,6 +7,8 @@ enum BuildLog {
     struct Report: Equatable {
         var details: String
         var nextStep: String?
+        /// Whether the compiler, the assembler or the linker found an error, as opposed to make or a missing tool.
+        var isSourceError = false
     }
 
     /// An error of the compiler or assembler, with the lines around it that belong to it.
@@ -30,7 +32,9 @@ enum BuildLog {
         details += linker.prefix(20)
         if details.isEmpty { details += makeErrors(in: lines).prefix(5).map(paths.shortened) }
         if details.isEmpty { details += lines.filter { !isProgress($0) }.suffix(15).map(paths.shortened) }
-        return Report(details: details.joined(separator: "\n"), nextStep: nextStep(lines, linker: linker))
+        return Report(
+            details: details.joined(separator: "\n"), nextStep: nextStep(lines, linker: linker),
+            isSourceError: !diagnostics.isEmpty || !linker.isEmpty)
     }
 
     // MARK: Compiler and assembler
@@ -275,4 +279,8 @@ struct BuildStep: Equatable {
     var isCompilation: Bool { tool == "CC" || tool == "AS" }
     /// Whether the step counts for progress: the bulk of a build.
     var isCounted: Bool { isCompilation || tool == "AR" || tool == "LD" }
+    /// Whether make does it each time, even when all is up to date.
+    var isRoutine: Bool {
+        ["CALL", "DESCEND", "INSTALL", "LINK"].contains(tool) || (tool == "GEN" && target == "Makefile")
+    }
 }

@@ -32,10 +32,16 @@ public struct KernelMake: Sendable, Hashable {
 
     /// The make command for some targets, in an environment of its own.
     ///
-    /// - Parameter environment: kbuild's own environment, of which little is let through.
-    public func command(_ targets: [String], environment: [String: String]) -> Command {
+    /// - Parameters:
+    ///   - environment: kbuild's own environment, of which little is let through.
+    ///   - makefile: A makefile that make is to read before the kernel's own ones.
+    public func command(
+        _ targets: [String], environment: [String: String], makefile: FilePath? = nil
+    ) -> Command {
         let compiler = usesCcache ? "ccache \(self.compiler)" : self.compiler
-        let variables = self.environment(from: environment).sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        var passed = self.environment(from: environment)
+        if let makefile { passed["MAKEFILES"] = makefile.string }
+        let variables = passed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let make = [
             "make", "--directory=\(tree)", "--no-print-directory", "--jobs=\(jobs)",
             // One compiler's messages stay together.

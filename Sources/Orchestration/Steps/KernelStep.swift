@@ -35,6 +35,7 @@ struct PatchedKernel: Sendable {
 struct KernelStep: Sendable {
     let pipeline: Pipeline
 
+    private var scope: BuildScope { pipeline.buildScope }
     private var tools: Toolbox { pipeline.tools }
     private var project: Project { pipeline.project }
     private var log: StepLog { pipeline.log }
@@ -88,7 +89,8 @@ struct KernelStep: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0) }
     }
 
-    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store.
+    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is
+    /// verified by `compile`.
     func patch() async throws -> PatchedKernel {
         let pristine = try await source()
         return try await log.step("patch") { progress in
@@ -107,7 +109,7 @@ struct KernelStep: Sendable {
             if patched.artifact != nil { return (patched, .hit, what) }
             for note in overlay.notes { progress(.note(note)) }
             patched.lock = try await lock(pristine, progress)
-            let change = try await synchronize(pristine, overlay, progress)
+            let change = try await bringInLine(pristine, overlay, progress)
             return (patched, change.isUnchanged ? .hit : .made, what)
         }
     }
@@ -121,10 +123,17 @@ struct KernelStep: Sendable {
     func synchronize(
         _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
     ) async throws -> WorkTree.Synchronization {
-        let cache = SourceCache(
-            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
         // The tree shares its files with the cache's copy; nobody may have written through a link.
         try pristine.verify()
+        return try await bringInLine(pristine, overlay, progress)
+    }
+
+    /// The same for a caller that has the cache's copy verified later, before it relies on what was made of it.
+    private func bringInLine(
+        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
+    ) async throws -> WorkTree.Synchronization {
+        let cache = SourceCache(
+            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
         let change = try await cache.makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
         if change == .created { try removeAll(output(pristine)) }
@@ -186,7 +195,17 @@ struct KernelStep: Sendable {
                 _ = name.removePrefix(project.folder)
                 return name.string
             }
-            let result = try await builder.build(make, log: buildLog, userFiles: userFiles)
+            // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the
+            // build fails, it may tell why.
+            async let verification: Void = pristine.verify()
+            let result: BuildResult
+            do {
+                result = try await builder.build(make, scope: scope, log: buildLog, userFiles: userFiles)
+            } catch let failure as Failure {
+                try await verification
+                throw failure
+            }
+            try await verification
             try workTree.recordBuild(output: make.output)
             let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
                 try copyFile(result.image, to: folder.appending("image"))
@@ -194,7 +213,10 @@ struct KernelStep: Sendable {
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
                 try copyFile(result.config, to: folder.appending("config"))
             }
-            return (kernel(artifact, pristine), .made, "\(result.compiledObjects) objects")
+            var detail = result.compiledObjects == 1 ? "1 object" : "\(result.compiledObjects) objects"
+            if result.isNarrow { detail += ", narrow" }
+            if result.isVerified { detail += ", confirmed by a plain make" }
+            return (kernel(artifact, pristine), .made, detail)
         }
     }
 

@@ -13,10 +13,12 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
 }
 
 /// Makes the pipeline for a project, with the console as its audience.
-func makePipeline(_ project: Project, _ console: Console) throws -> Pipeline {
-    try Pipeline(
+func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions? = nil) throws -> Pipeline {
+    var pipeline = try Pipeline(
         project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
         onEvent: { console.show($0) })
+    if let build { pipeline.buildScope = build.scope }
+    return pipeline
 }
 
 /// Runs everything and prints the report.
@@ -25,7 +27,7 @@ func runAndReport(
 ) async throws {
     let project = try loadProject(common, build.overrides + options.overrides)
     let console = common.makeConsole()
-    let pipeline = try makePipeline(project, console)
+    let pipeline = try makePipeline(project, console, build)
     var report: RunReport
     do {
         report = try await interruptible { await pipeline.run(filter: filter) }
@@ -121,7 +123,7 @@ struct BuildVerb: AsyncParsableCommand {
     func run() async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try makePipeline(project, console, build)
         defer { console.finish() }
         let kernel = try await interruptible { try await pipeline.buildKernel() }
         console.output(kernel.image.string)

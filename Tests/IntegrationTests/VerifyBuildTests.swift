@@ -1,0 +1,269 @@
+import Artifacts
+import Commands
+import Foundation
+import ProjectFixture
+import SystemPackage
+import Testing
+
+/// Edits of every kind, built by `kbuild build --verify-build`: whichever way kbuild takes, a plain make must find nothing
+/// left to do afterwards and the same kernel.
+@Suite("kbuild build --verify-build", .serialized)
+struct VerifyBuildTests {
+    private let fixture: Fixture
+    private static let box = "kernel/msgbox/msgbox.c"
+    private static let spec = "kernel/msgbox/syscall.yaml"
+
+    init() throws {
+        fixture = try Fixture()
+    }
+
+    /// What the step `compile` said.
+    private struct Build {
+        var result: CommandResult
+        /// Empty when the kernel was in the store.
+        var detail = ""
+        var isHit = false
+
+        var objects: Int? { detail.split(separator: " ").first.flatMap { Int($0) } }
+        /// Narrow, and a plain make agreed.
+        var isNarrow: Bool { detail.hasSuffix(", narrow, confirmed by a plain make") }
+    }
+
+    private func build(_ arguments: String...) async throws -> Build {
+        let command = Command(
+            try Fixture.executable(), ["build", "--no-progress"] + arguments, workingDirectory: fixture.project)
+        let result = try await CommandRunner().capture(command)
+        print("$ \(command)\n\(result.errors)\(result.output)=> \(result.status)")
+        var build = Build(result: result)
+        // "  compile    made    3.10 s  1 object, narrow"
+        let words =
+            result.errors.split(separator: "\n").last { $0.hasPrefix("  compile ") }?.split(separator: " ") ?? []
+        if words.count > 3 {
+            build.isHit = words[1] == "hit"
+            build.detail = build.isHit ? "" : words.dropFirst(4).joined(separator: " ")
+        }
+        return build
+    }
+
+    private func verified() async throws -> Build {
+        let build = try await build("--verify-build")
+        #expect(build.result.status == .exited(0))
+        return build
+    }
+
+    /// A text that no build before has had, so that no kernel with it is in the store.
+    private func fresh() -> String { "kbuild_test_\(UInt32.random(in: 0 ... .max))" }
+
+    private func append(_ name: String, _ text: String) throws {
+        try fixture.write(name, try readText(fixture.project.pushing(FilePath(name))) + text)
+    }
+
+    /// Leaves the output built from the project as it is in the repository.
+    private func baseline() async throws {
+        // A kernel that is in the store is not built: a comment makes it another one.
+        try append(Self.box, "/* \(fresh()) */\n")
+        #expect(try await build().result.status == .exited(0))
+    }
+
+    // MARK: C files
+
+    @Test("a function's body, a comment, an include, an exported symbol and an initcall take a narrow build")
+    func sources() async throws {
+        try await baseline()
+        let name = fresh()
+        let edits = [
+            "/* \(name) */\n",
+            "static int \(name);\nint get_\(name)(void);\nint get_\(name)(void)\n{\n\treturn \(name)++;\n}\n",
+            "#include <linux/random.h>\nu32 draw_\(name)(void);\nu32 draw_\(name)(void)\n{\n\treturn get_random_u32();\n}\n",
+            "#include <linux/export.h>\nint set_\(name);\nEXPORT_SYMBOL_GPL(set_\(name));\n",
+            "#include <linux/init.h>\nstatic int __init init_\(name)(void)\n{\n\treturn 0;\n}\nlate_initcall(init_\(name));\n",
+        ]
+        for edit in edits {
+            try append(Self.box, edit)
+            let build = try await verified()
+            #expect(build.isNarrow, "\(edit)")
+            #expect(build.objects == 1, "\(edit)")
+        }
+    }
+
+    @Test("two files in two folders take one narrow build; a file that was only touched takes none")
+    func severalFiles() async throws {
+        try await baseline()
+        let name = fresh()
+        try append(Self.box, "/* \(name) */\n")
+        try append("kernel/process-info/process_info.c", "/* \(name) */\n")
+        let two = try await verified()
+        #expect(two.isNarrow)
+        #expect(two.objects == 2)
+
+        let bytes = try readBytes(fixture.project.pushing(FilePath(Self.box)))
+        try removeAll(fixture.project.pushing(FilePath(Self.box)))
+        try writeAtomically(bytes, to: fixture.project.pushing(FilePath(Self.box)))
+        #expect(try await verified().isHit)
+    }
+
+    @Test("an error in a C file reads as from a plain make, and its correction takes a narrow build")
+    func errors() async throws {
+        try await baseline()
+        let before = try readText(fixture.project.pushing(FilePath(Self.box)))
+        try append(Self.box, "int \(fresh())(void)\n{\n\treturn no_such_thing;\n}\n")
+        let narrow = try await build()
+        let plain = try await build("--no-narrow")
+        for build in [narrow, plain] {
+            #expect(build.result.status == .exited(4))
+            #expect(build.result.errors.contains("\(Self.box):"))
+            #expect(build.result.errors.contains("'no_such_thing' undeclared"))
+        }
+        func report(_ text: String) -> Substring { text.firstRange(of: "error: ").map { text[$0.lowerBound...] } ?? "" }
+        #expect(report(narrow.result.errors) == report(plain.result.errors))
+
+        let name = fresh()
+        try fixture.write(
+            Self.box, before + "int kbuild_gone(void);\nint \(name)(void)\n{\n\treturn kbuild_gone();\n}\n")
+        let unlinked = try await build()
+        #expect(unlinked.result.status == .exited(4))
+        #expect(unlinked.result.errors.contains("nothing defines kbuild_gone"))
+
+        try fixture.write(Self.box, before + "/* \(fresh()) */\n")
+        #expect(try await verified().isNarrow)
+    }
+
+    // MARK: Other files
+
+    @Test("a header beside the sources takes a narrow build once it is there")
+    func header() async throws {
+        try await baseline()
+        let name = fresh()
+        try fixture.write("kernel/msgbox/msgbox_limits.h", "/* \(name) */\n#define MSGBOX_SPARE 1\n")
+        try fixture.edit(
+            Self.spec, replacing: "sources: [msgbox.c]", with: "sources: [msgbox.c]\nheaders: [msgbox_limits.h]")
+        try append(Self.box, "#include \"msgbox_limits.h\"\nint \(name) = MSGBOX_SPARE;\n")
+        let added = try await verified()
+        #expect(!added.isNarrow)
+        try fixture.edit("kernel/msgbox/msgbox_limits.h", replacing: "SPARE 1", with: "SPARE 2")
+        let edited = try await verified()
+        #expect(edited.isNarrow)
+        #expect(edited.objects == 1)
+    }
+
+    @Test("a new file, a deleted one, a makefile and an option take a plain make")
+    func plain() async throws {
+        try await baseline()
+        let name = fresh()
+        try fixture.write("kernel/msgbox/more.c", "int \(name);\n")
+        try fixture.edit(Self.spec, replacing: "sources: [msgbox.c]", with: "sources: [msgbox.c, more.c]")
+        let added = try await verified()
+        #expect(!added.isNarrow)
+        #expect(added.objects ?? 0 >= 1)
+
+        // Now it is a file like others.
+        try append("kernel/msgbox/more.c", "int more_\(name);\n")
+        #expect(try await verified().isNarrow)
+
+        try fixture.edit(Self.spec, replacing: "sources: [msgbox.c, more.c]", with: "sources: [msgbox.c]")
+        try removeAll(fixture.project.appending("kernel/msgbox/more.c"))
+        try append(Self.box, "/* \(name) */\n")
+        #expect(try await !verified().isNarrow)
+
+        // Read by the log's buffer alone.
+        try append("configs/base.config", "\nCONFIG_LOG_BUF_SHIFT=15\n")
+        let option = try await verified()
+        #expect(!option.isNarrow)
+        #expect(!option.isHit)
+        #expect(try await build("--no-narrow").isHit)
+
+        try append(Self.box, "/* again \(name) */\n")
+        #expect(try await !build("--no-narrow").isNarrow)
+        try append(Self.box, "/* and again \(name) */\n")
+        #expect(try await verified().isNarrow)
+    }
+
+    @Test("patches to a makefile, to Kconfig and to a header that others include take a plain make")
+    func patches() async throws {
+        try await baseline()
+        let name = fresh()
+        try fixture.edit(
+            "kbuild.yaml", replacing: "kernel/memcpy-struct\n  config:",
+            with: "kernel/memcpy-struct\n    - kernel/edit.patch\n  config:")
+        let makefile = """
+            --- a/ipc/Makefile
+            +++ b/ipc/Makefile
+            @@ -2,3 +2,4 @@
+             #
+             # Makefile for the linux ipc.
+            +ccflags-y += -D\(name)
+             #
+
+            """
+        let kconfig = """
+            --- a/lib/Kconfig
+            +++ b/lib/Kconfig
+            @@ -1,3 +1,4 @@
+             # SPDX-License-Identifier: GPL-2.0-only
+            +# \(name)
+             #
+             # Library configuration
+
+            """
+        let header = """
+            --- a/include/uapi/linux/kcmp.h
+            +++ b/include/uapi/linux/kcmp.h
+            @@ -1,2 +1,3 @@
+             /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+            +/* \(name) */
+             #ifndef _UAPI_LINUX_KCMP_H
+
+            """
+        for patch in [makefile, kconfig, header] {
+            try fixture.write("kernel/edit.patch", patch)
+            let build = try await verified()
+            #expect(!build.isNarrow, "\(patch)")
+            #expect(!build.isHit, "\(patch)")
+        }
+    }
+
+    // MARK: Whole kernels
+
+    /// These compile a kernel each, or most of one: `make verify-builds` runs them.
+    private static let isAllWanted = ProcessInfo.processInfo.environment["KBUILD_VERIFY_ALL"] != nil
+
+    @Test(
+        "on the newer kernel and on user-mode Linux an edit takes a narrow build as well", .enabled(if: isAllWanted),
+        arguments: [["--kernel", "linux-source-6.12"], ["--machine", "uml"]])
+    func otherKernels(arguments: [String]) async throws {
+        func verified() async throws -> Build {
+            let build = try await build(arguments[0], arguments[1], "--verify-build")
+            #expect(build.result.status == .exited(0))
+            return build
+        }
+        try append(Self.box, "/* \(fresh()) */\n")
+        _ = try await verified()
+        for edit in ["/* \(fresh()) */\n", "int \(fresh());\n", "u64 \(fresh());\n"] {
+            try append(Self.box, edit)
+            let build = try await verified()
+            #expect(build.isNarrow, "\(edit)")
+            #expect(build.objects == 1, "\(edit)")
+        }
+    }
+
+    @Test(
+        "a line in the table takes a plain make, and the next edit of a C file a narrow one", .enabled(if: isAllWanted))
+    func table() async throws {
+        try await baseline()
+        let name = fresh()
+        try fixture.write(
+            "kernel/extra/syscall.yaml",
+            "folder: kernel\nsources: [extra.c]\nsyscalls:\n  - {name: \(name), arguments: []}\n")
+        try fixture.write(
+            "kernel/extra/extra.c",
+            "#include <linux/syscalls.h>\n\nSYSCALL_DEFINE0(\(name))\n{\n\treturn 0;\n}\n")
+        try fixture.edit(
+            "kbuild.yaml", replacing: "kernel/memcpy-struct\n  config:",
+            with: "kernel/memcpy-struct\n    - kernel/extra\n  config:")
+        let added = try await verified()
+        #expect(!added.isNarrow)
+        #expect(added.objects ?? 0 > 100)
+        try append("kernel/extra/extra.c", "/* \(name) */\n")
+        #expect(try await verified().isNarrow)
+    }
+}
