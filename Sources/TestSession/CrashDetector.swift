@@ -1,245 +1,302 @@
-import Foundation
-
-/// A report of the kernel's that something is badly wrong.
-public struct Crash: Sendable, Equatable {
-    /// A title that is the same for the same fault: no addresses, numbers of processes or offsets.
-    public var title: String
-    /// Whether the kernel cannot have gone on.
-    public var isFatal: Bool
-    /// The report, line by line.
-    public var lines: [String]
-    /// The test that was running.
-    public var test: String?
-}
-
 /// Finds crash reports in the lines of a console, as they come. Titles are worded as syzkaller words them, so that they
 /// can be looked up.
+///
+/// Each caller's lines (CONFIG_PRINTK_CALLER) are read on their own, so that what two processors print at once does not
+/// mix. Without callers all lines are read as one caller's.
 public struct CrashDetector: Sendable {
-    /// Reports found so far.
-    public private(set) var crashes: [Crash] = []
-
-    /// The most lines kept of one report.
-    static let longestReport = 120
-    /// The most reports kept; a kernel that goes on warning says nothing new.
-    static let mostReports = 100
-
-    /// A kind of report.
-    private struct Kind: Sendable {
-        /// What its first line begins with.
-        var opening: String
-        /// Its title; nil for the first line itself.
-        var title: String?
-        /// Where the function of its title is found.
-        var function: Function = .none
-        var isFatal = false
-
-        enum Function: Sendable {
-            /// The title has none.
-            case none
-            /// The word before "+0x" in the first line, after this text.
-            case after(String)
-            /// The instruction pointer.
-            case instructionPointer
-            /// The first frame of the call trace that is not part of the reporting itself.
-            case trace
-        }
+    /// Which lines are believed to be the kernel's.
+    public enum Trust: Sendable {
+        /// Those with a time stamp: a live console, where programs may print what they like.
+        case stampedLines
+        /// Any, until the first with a time stamp: a log from elsewhere, whose kernel may have been built without them.
+        case allUntilStamped
     }
 
-    private static let panic = "Kernel panic - not syncing: "
-    private static let kmemleak = "kmemleak: "
+    /// The most reports kept; a kernel that goes on warning says nothing new. Of fatal ones as many again.
+    static let mostReports = 100
+    /// The most reports that are read at once.
+    static let mostOpen = 32
+    /// Seconds of the kernel's clock within which a panic is put down to the report before it.
+    static let longestFall = 60.0
 
-    /// The first that fits decides.
-    private static let kinds: [Kind] = [
-        Kind(opening: panic, title: nil, isFatal: true),
-        // The first line names the allocator's function; who frees twice is in the trace.
-        Kind(opening: "BUG: KASAN: double-free in ", title: "KASAN: double-free", function: .trace),
-        Kind(opening: "BUG: KASAN: invalid-free in ", title: "KASAN: invalid-free", function: .trace),
-        Kind(opening: "BUG: KASAN: ", title: nil, function: .after(" in ")),
-        Kind(opening: "BUG: KCSAN: ", title: nil),
-        Kind(opening: "BUG: KFENCE: ", title: nil, function: .after(" in ")),
-        Kind(opening: "UBSAN: ", title: nil, function: .trace),
-        Kind(
-            opening: "BUG: kernel NULL pointer dereference",
-            title: "BUG: unable to handle kernel NULL pointer dereference", function: .instructionPointer),
-        Kind(
-            opening: "BUG: unable to handle page fault",
-            title: "BUG: unable to handle kernel paging request", function: .instructionPointer),
-        Kind(
-            opening: "general protection fault", title: "general protection fault", function: .instructionPointer),
-        Kind(opening: "divide error: ", title: "divide error", function: .instructionPointer),
-        Kind(opening: "kernel BUG at ", title: "kernel BUG", function: .instructionPointer),
-        Kind(opening: "stack segment: ", title: "stack segment fault", function: .instructionPointer),
-        Kind(opening: "double fault: ", title: "double fault", function: .instructionPointer),
-        Kind(opening: "PANIC: double fault", title: "double fault", function: .instructionPointer, isFatal: true),
-        Kind(
-            opening: "BUG: sleeping function called from invalid context",
-            title: "BUG: sleeping function called from invalid context", function: .trace),
-        Kind(opening: "BUG: scheduling while atomic", title: "BUG: scheduling while atomic", function: .trace),
-        Kind(opening: "watchdog: BUG: soft lockup", title: "BUG: soft lockup", function: .instructionPointer),
-        Kind(opening: "NMI watchdog: Watchdog detected hard LOCKUP", title: "BUG: hard lockup"),
-        Kind(opening: "rcu: INFO: ", title: "INFO: rcu detected stall", function: .instructionPointer),
-        Kind(opening: "INFO: rcu", title: "INFO: rcu detected stall", function: .instructionPointer),
-        Kind(opening: "INFO: task ", title: "INFO: task hung", function: .trace),
-        Kind(opening: "WARNING: possible ", title: "possible deadlock", function: .trace),
-        Kind(opening: "WARNING: inconsistent lock state", title: "inconsistent lock state", function: .trace),
-        Kind(opening: "WARNING: suspicious RCU usage", title: "WARNING: suspicious RCU usage", function: .trace),
-        Kind(opening: "WARNING: bad unlock balance", title: "WARNING: bad unlock balance", function: .trace),
-        Kind(opening: "WARNING: CPU: ", title: "WARNING", function: .after(" at ")),
-        Kind(opening: "refcount_t: ", title: "refcount bug", function: .trace),
-        Kind(opening: "ODEBUG: ", title: "ODEBUG bug", function: .trace),
-        Kind(opening: "list_add corruption", title: "list_add corruption", function: .trace),
-        Kind(opening: "list_del corruption", title: "list_del corruption", function: .trace),
-        Kind(opening: "usercopy: ", title: "usercopy bug", function: .trace),
-        Kind(opening: "kmemleak: unreferenced object ", title: "memory leak", function: .trace),
-        Kind(opening: "kmemleak: ", title: "memory leak"),
-        Kind(opening: "Out of memory: ", title: "Out of memory"),
-        Kind(opening: "BUG: ", title: nil),
-        Kind(opening: "Oops: ", title: "Oops", function: .instructionPointer),
-    ]
+    /// Whose lines a report is made of. nil where the kernel does not say.
+    private typealias Key = ConsoleLine.Caller?
 
-    /// Frames that report a fault instead of having it.
-    private static let boilerplate = [
-        "dump_stack", "show_stack", "print_", "kasan_", "__kasan", "check_memory_region", "__asan_", "panic", "__warn",
-        "report_bug", "handle_bug", "exc_", "asm_", "fixup_", "__might_", "___might_", "might_", "__stack_chk",
-        "lock_acquire", "__lock_acquire", "lockdep_", "_raw_spin_", "schedule", "__schedule", "preempt_", "mem",
-        "refcount_", "debug_", "__list_", "__ubsan", "ubsan_", "handle_overflow", "die", "page_fault_oops", "__die",
-        "rcu_", "usercopy_", "__check_object", "check_noncircular", "validate_chain", "copy_to_user", "copy_from_user",
-        "_copy_", "__schedule_bug", "kmemleak_", "create_object", "kmalloc", "__kmalloc", "kmem_cache_",
-        "__kmem_cache_", "slab_", "__slab_", "___slab_", "kvmalloc", "__kvmalloc", "vmalloc", "__vmalloc", "krealloc",
-        "kfree", "kvfree", "vfree", "____kasan",
-    ]
-
-    /// The report that is open: how many lines it may still have, and how its title is completed.
-    private var linesLeft = 0
-    private var pending: Kind.Function = .none
-    private var isInTrace = false
+    private let trust: Trust
+    private var open: [Key: OpenReport] = [:]
+    private var closed: [OpenReport] = []
+    /// The last report of a caller, as an index in `closed`.
+    private var latest: [Key: Int] = [:]
+    /// Callers whose lines belong to another's report: processors that were asked for their backtrace.
+    private var lent: [ConsoleLine.Caller: Key] = [:]
+    private var leakTitles: Set<String> = []
+    private var lineNumber = 0
+    private var sawStamp = false
+    private var hasBooted = false
+    private var expectsReboot = false
 
     /// Creates a detector that has seen nothing.
-    public init() {}
+    public init(trust: Trust = .stampedLines) {
+        self.trust = trust
+    }
 
-    /// Takes in a line; returns the crash that it opens, if it does.
-    public mutating func consume(_ line: ConsoleLine, runningTest: String?) -> Crash? {
-        // A line without a time stamp is not the kernel's: programs may print what they like.
-        guard line.kernelSeconds != nil else { return nil }
+    /// The reports so far, in the order in which they began. Those still being read are as they stand.
+    public var crashes: [Crash] {
+        let pending = open.values.filter { !$0.isNothing && !isKnownLeak($0) }
+        return (closed.map { $0.crash(isOver: true) } + pending.map { $0.crash(isOver: false) })
+            .sorted { $0.firstLine < $1.firstLine }
+    }
+
+    /// Takes in a line.
+    ///
+    /// - Returns: The reports of which enough has come for their title, each once; and again one that turned out to be
+    ///   fatal.
+    public mutating func consume(_ line: ConsoleLine, runningTest: String?) -> [Crash] {
+        lineNumber += 1
+        guard isKernels(line) else { return [] }
+        var told: [Crash] = []
+        let key = reader(of: line)
+        if noteBoot(line, runningTest, &told) { return told }
+        if let report = open[key], report.hasExpired(at: line.kernelSeconds) { close(key, &told) }
+
         let message = line.message
-        if let kind = Self.kinds.first(where: { message.hasPrefix($0.opening) }), !Self.isHarmless(message) {
-            // One scan may report the same leak hundreds of times, so all of its reports are one.
-            let isSameScan = message.hasPrefix(Self.kmemleak) && crashes.last?.title.hasPrefix("memory leak") == true
-            if isSameScan || linesLeft > 0 && Self.continues(message) {
-                append(line)
-                if kind.isFatal { crashes[crashes.count - 1].isFatal = true }
-                return nil
+        let opened = ReportForm.opened(by: message)
+        if let opened, opened.isFatal, takeConsequence(line, key, runningTest, &told) { return told }
+        if var report = open.removeValue(forKey: key) {
+            if let opened {
+                take(line, opening: opened, in: &report, key, runningTest, &told)
+            } else if report.take(line, number: lineNumber) == .taken {
+                tell(&report, &told)
+                open[key] = report
+            } else {
+                store(&report, key, &told)
             }
-            return open(kind, line, runningTest: runningTest)
+            return told
         }
-        append(line)
-        return nil
+        if let opened {
+            begin(opened, line, key, runningTest, &told)
+        } else {
+            lend(line)
+        }
+        return told
     }
 
-    private mutating func open(_ kind: Kind, _ line: ConsoleLine, runningTest: String?) -> Crash? {
-        guard crashes.count < Self.mostReports || kind.isFatal else { return nil }
-        var title = kind.title ?? Self.title(of: line.message)
-        pending = kind.function
-        isInTrace = false
-        if case .after(let text) = kind.function {
-            pending = .none
-            if let function = Self.function(in: line.message, after: text) {
-                if kind.title != nil { title += " in \(function)" }
-            }
-        }
-        let crash = Crash(title: title, isFatal: kind.isFatal, lines: [line.raw], test: runningTest)
-        crashes.append(crash)
-        linesLeft = Self.longestReport - 1
-        return crash
+    /// Ends the log: what is still being read is not going to be complete.
+    ///
+    /// - Returns: The reports that have not been told of.
+    public mutating func finish() -> [Crash] {
+        var told: [Crash] = []
+        let keys = open.sorted { $0.value.firstLine < $1.value.firstLine }.map(\.key)
+        for key in keys { close(key, &told) }
+        return told
     }
 
-    private mutating func append(_ line: ConsoleLine) {
-        guard linesLeft > 0 else { return }
-        let last = crashes.count - 1
-        crashes[last].lines.append(line.raw)
-        linesLeft -= 1
-        var title = crashes[last].title
-        complete(&title, with: line.message)
-        crashes[last].title = title
-        if line.message.hasPrefix("---[ end") { linesLeft = 0 }
+    // MARK: Lines
+
+    private mutating func isKernels(_ line: ConsoleLine) -> Bool {
+        switch (line.mark, trust) {
+        case (.timeStamp, _):
+            sawStamp = true
+            return true
+        case (.systemLog, .allUntilStamped): return true
+        case (.none, .allUntilStamped): return !sawStamp
+        case (_, .stampedLines): return false
+        }
     }
 
-    /// Adds to a title what a later line of its report tells.
-    private mutating func complete(_ title: inout String, with message: String) {
-        if title.hasPrefix("KASAN: "), !title.contains(" Read in "), !title.contains(" Write in ") {
-            for access in ["Read", "Write"] where message.hasPrefix("\(access) of size ") {
-                if let range = title.range(of: " in ") { title.replaceSubrange(range, with: " \(access) in ") }
-            }
+    /// Whose report a line goes to.
+    private func reader(of line: ConsoleLine) -> Key {
+        guard let caller = line.caller else { return nil }
+        if open[caller] == nil, let key = lent[caller], open[key] != nil { return key }
+        return caller
+    }
+
+    /// A processor that answers a request for its backtrace prints into the report of whoever asked.
+    private mutating func lend(_ line: ConsoleLine) {
+        guard let caller = line.caller, line.message.hasPrefix("NMI backtrace for cpu ") else { return }
+        let askers = open.filter { [.rcuStall, .hardLockup, .softLockup, .hungTask].contains($0.value.form.kind) }
+        guard let asker = askers.max(by: { $0.value.lastLine < $1.value.lastLine })?.key else { return }
+        if lent.count >= Self.mostOpen { lent = [:] }
+        lent[caller] = asker
+        guard var report = open.removeValue(forKey: asker) else { return }
+        _ = report.take(line, number: lineNumber)
+        open[asker] = report
+    }
+
+    /// Notices that the kernel starts, and whether it should have.
+    private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ told: inout [Crash]) -> Bool {
+        let message = line.message
+        guard let first = message.utf8.first, first == UInt8(ascii: "L") || first == UInt8(ascii: "r") else {
+            return false
         }
-        switch pending {
-        case .instructionPointer:
-            // "RIP: 0010:function+0x10/0x20"; segment 0033 is a program's, not the kernel's.
-            guard message.hasPrefix("RIP: 0010:"), let function = Self.symbol(message.dropFirst(10)) else { return }
-            title += " in \(function)"
-            pending = .none
-        case .trace:
-            // kmemleak puts its name before every line, and each frame's address before its symbol.
-            let isLeak = message.hasPrefix(Self.kmemleak)
-            let line = (isLeak ? message.dropFirst(Self.kmemleak.count) : message[...]).drop { $0 == " " }
-            if ["Call Trace:", "stack backtrace:", "backtrace"].contains(where: line.hasPrefix) { isInTrace = true }
-            guard isInTrace, !line.contains("? ") else { return }
-            let frame = line.hasPrefix("[<") ? line.drop { $0 != "]" }.dropFirst(2) : line
-            guard let function = Self.symbol(frame), !Self.boilerplate.contains(where: { function.hasPrefix($0) })
-            else {
+        if message.hasPrefix("reboot: ") {
+            expectsReboot = true
+            return false
+        }
+        guard message.hasPrefix("Linux version "), (line.kernelSeconds ?? 0) < 1 else { return false }
+        defer {
+            hasBooted = true
+            expectsReboot = false
+        }
+        guard hasBooted else { return false }
+        told += finish()
+        let isExplained = expectsReboot || closed.contains { $0.isFatal }
+        latest = [:]
+        lent = [:]
+        guard !isExplained else { return true }
+        let form = ReportForm(
+            kind: .unexpectedReboot, title: .fixed("unexpected kernel reboot"), end: .loose, isFatal: true)
+        var report = OpenReport(form: form, line: line, number: lineNumber, test: test)
+        store(&report, nil, &told)
+        return true
+    }
+
+    // MARK: Reports
+
+    private mutating func begin(
+        _ form: ReportForm, _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+    ) {
+        if form.kind == .memoryLeak, line.message.hasPrefix("kmemleak: "), form.sources.isEmpty,
+            let last = closed.lastIndex(where: { $0.form.kind == .memoryLeak })
+        {
+            // The count that ends a scan says nothing that its reports have not said.
+            closed[last].append(line, number: lineNumber)
+            return
+        }
+        guard closed.count + open.count < (form.isFatal ? 2 * Self.mostReports : Self.mostReports) else { return }
+        if open.count >= Self.mostOpen, let oldest = open.min(by: { $0.value.lastLine < $1.value.lastLine })?.key {
+            close(oldest, &told)
+        }
+        var report = OpenReport(form: form, line: line, number: lineNumber, test: test)
+        tell(&report, &told)
+        open[key] = report
+    }
+
+    private mutating func take(
+        _ line: ConsoleLine, opening form: ReportForm, in report: inout OpenReport, _ key: Key, _ test: String?,
+        _ told: inout [Crash]
+    ) {
+        if report.isHerald, form.role == .header, report.form.kind != .outOfMemory {
+            report.promote(to: form, line, number: lineNumber)
+        } else if report.isHerald, form.role != .header, report.form.kind != .outOfMemory {
+            // A rule is followed by `cut here` or the like; the more telling of two heralds stays.
+            if report.form.kind == .corrupted {
+                report.promote(to: form, line, number: lineNumber)
+            } else {
+                _ = report.take(line, number: lineNumber)
+            }
+        } else if report.continues(with: form, line.message) {
+            if report.take(line, number: lineNumber) == .refused {
+                store(&report, key, &told)
+                begin(form, line, key, test, &told)
                 return
             }
-            title += " in \(function)"
-            pending = .none
-        case .none, .after: break
+        } else {
+            store(&report, key, &told)
+            begin(form, line, key, test, &told)
+            return
         }
+        tell(&report, &told)
+        open[key] = report
     }
 
-    /// Whether an opening is a part of the report that is open already.
-    private static func continues(_ message: String) -> Bool {
-        if message.hasPrefix("Oops: ") || message.hasPrefix("refcount_t: ") { return true }
-        // What panics because of an oops, or of a setting, adds nothing to the report before it.
-        guard message.hasPrefix(panic) else { return false }
-        let reason = message.dropFirst(panic.count)
-        return ["Fatal exception", "panic_on_warn set", "kernel.panic_on_warn", "kasan.fault=panic", "KASAN:"]
-            .contains { reason.hasPrefix($0) }
-    }
-
-    private static func isHarmless(_ message: String) -> Bool {
-        message.hasPrefix(kmemleak) && !message.hasPrefix(kmemleak + "unreferenced object ") && !isLeakCount(message)
-    }
-
-    private static func isLeakCount(_ message: String) -> Bool {
-        message.hasPrefix(kmemleak) && message.contains("new suspected memory leaks")
-    }
-
-    /// The title that a first line itself gives.
-    static func title(of message: String) -> String {
-        var text = message
-        if text.hasPrefix(panic) { text = "kernel panic: " + text.dropFirst(panic.count) }
-        for prefix in ["BUG: KASAN: ", "BUG: KCSAN: ", "BUG: KFENCE: "] where text.hasPrefix(prefix) {
-            text = String(text.dropFirst(5))
+    /// Takes a panic that only says that the report before it was one too many.
+    private mutating func takeConsequence(
+        _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+    ) -> Bool {
+        guard line.message.hasPrefix(ReportForm.panicMark) else { return false }
+        let reason = line.message.dropFirst(ReportForm.panicMark.count)
+        let killsInit = reason.hasPrefix("Attempted to kill init!")
+        guard killsInit || Self.isConsequence(reason) else { return false }
+        if let report = open[key], report.isHerald { close(key, &told) }
+        if var report = open[key] {
+            if !killsInit || Self.kills(report, key) {
+                report.takePanic(line, number: lineNumber)
+                tell(&report, &told, again: true)
+                open[key] = report
+                return true
+            }
+        } else if let index = latest[key], index < closed.count, !closed[index].isFatal,
+            !killsInit || Self.kills(closed[index], key)
+        {
+            let fall = (line.kernelSeconds ?? 0) - (closed[index].lastSeconds ?? 0)
+            if fall <= Self.longestFall {
+                var report = closed.remove(at: index)
+                latest = latest.compactMapValues { $0 == index ? nil : $0 > index ? $0 - 1 : $0 }
+                report.takePanic(line, number: lineNumber)
+                tell(&report, &told, again: true)
+                open[key] = report
+                return true
+            }
         }
-        let words = text.split(separator: " ").map { word -> String in
-            var word = String(word)
-            if let offset = word.range(of: "+0x") { word = String(word[..<offset.lowerBound]) }
-            let digits = word.drop { $0 == "0" || $0 == "x" }
-            return word.hasPrefix("0x") || (digits.count >= 8 && digits.allSatisfy(\.isHexDigit)) ? "ADDR" : word
+        guard !killsInit else { return false }
+        // Its cause is lost.
+        let title = ReportForm.panicMark + Self.cause(reason)
+        let form = ReportForm(
+            kind: .panic, title: .line, end: .panic, isFatal: true, corruption: "its first lines are lost")
+        var headed = line
+        headed.message = title
+        if open[key] != nil { close(key, &told) }
+        begin(form, headed, key, test, &told)
+        return true
+    }
+
+    private static let consequences = [
+        "Fatal exception", "panic_on_warn set", "kasan.fault=panic", "kmsan.panic set", "hung_task: blocked tasks",
+        "softlockup: hung tasks", "Hard LOCKUP", "RCU Stall", "Oopsed too often", "Machine halted",
+        "panic_on_taint set", "Aiee, killing interrupt handler!", "Attempted to kill the idle task!",
+        "Oops failed to kill thread",
+    ]
+
+    private static func isConsequence(_ reason: Substring) -> Bool {
+        consequences.contains { reason.hasPrefix($0) } || reason.position(of: ": panic_on_warn set") != nil
+            || reason.position(of: ": system warned too often") != nil || reason.hasSuffix(" stack guard hit")
+    }
+
+    /// The reason without what differs: since 6.2 the name of the checker stands before it.
+    private static func cause(_ reason: Substring) -> String {
+        if reason.position(of: "panic_on_warn set") != nil { return "panic_on_warn set" }
+        if reason.hasPrefix("Fatal exception") { return "Fatal exception" }
+        return String(reason)
+    }
+
+    /// Whether PID 1 died of a report: an oops ends the task that had it.
+    private static func kills(_ report: OpenReport, _ key: Key) -> Bool {
+        let isOops = [
+            CrashKind.pageFault, .nullPointer, .generalProtection, .divideError, .invalidOpcode, .doubleFault, .oops,
+            .bug,
+            .listCorruption, .usercopy,
+        ].contains(report.form.kind)
+        return isOops && (key == .task(1) || report.crash(isOver: false).pid == 1)
+    }
+
+    private mutating func close(_ key: Key, _ told: inout [Crash]) {
+        guard var report = open.removeValue(forKey: key) else { return }
+        store(&report, key, &told)
+    }
+
+    private mutating func store(_ report: inout OpenReport, _ key: Key, _ told: inout [Crash]) {
+        if report.isNothing { return }
+        if isKnownLeak(report) { return }
+        if report.form.kind == .memoryLeak { leakTitles.insert(report.crash(isOver: true).title) }
+        if !report.isAnnounced {
+            report.isAnnounced = true
+            told.append(report.crash(isOver: true))
         }
-        return words.joined(separator: " ")
+        closed.append(report)
+        // A caller that dies has no more to say; a few are enough to put a panic down to its cause.
+        if latest.count > 4 * Self.mostOpen { latest = [:] }
+        latest[key] = closed.count - 1
     }
 
-    /// The function that stands before "+0x" in `message` behind `text`.
-    private static func function(in message: String, after text: String) -> String? {
-        guard let start = message.range(of: text) else { return nil }
-        return message[start.upperBound...].split(separator: " ").lazy.compactMap { symbol($0) }.first
+    /// Whether a leak has been told of: one scan may find the same hundreds of times.
+    private func isKnownLeak(_ report: OpenReport) -> Bool {
+        report.form.kind == .memoryLeak && leakTitles.contains(report.crash(isOver: false).title)
     }
 
-    /// The name in "name+0x10/0x20"; nil for anything else.
-    private static func symbol(_ text: some StringProtocol) -> String? {
-        guard let offset = text.range(of: "+0x") else { return nil }
-        let name = text[..<offset.lowerBound]
-        guard !name.isEmpty, name.allSatisfy({ $0.isLetter || $0.isNumber || "_.$".contains($0) }) else { return nil }
-        // The compiler's suffixes name copies of one function.
-        return String(name.prefix { $0 != "." })
+    private func tell(_ report: inout OpenReport, _ told: inout [Crash], again: Bool = false) {
+        guard again || !report.isAnnounced && report.isTold, !isKnownLeak(report) else { return }
+        report.isAnnounced = true
+        told.append(report.crash(isOver: false))
     }
 }

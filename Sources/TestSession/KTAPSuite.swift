@@ -8,7 +8,11 @@ enum KTAPSuite {
     static func tests(in output: [UInt8], program: String) -> (tests: [TestOutcome], problems: [String]) {
         var parser = KTAPParser()
         parser.consume(output)
-        let document = parser.finish()
+        return tests(of: parser.finish(), program: program)
+    }
+
+    /// The tests of a document, one for each result without nested ones, named by their path; and what is wrong.
+    static func tests(of document: KTAPDocument, program: String) -> (tests: [TestOutcome], problems: [String]) {
         var tests: [TestOutcome] = []
         for (index, result) in document.results.enumerated() {
             add(result, path: program, position: index + 1, to: &tests)

@@ -35,6 +35,7 @@ public struct SessionRecorder: Sendable {
     private var release: String?
     private var endCount: Int?
     private var consoleLines: [ConsoleLine] = []
+    private var consoleBytes = 0
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private var clockOffset: Double?
 
@@ -42,6 +43,8 @@ public struct SessionRecorder: Sendable {
     static let longestOutput = 16 << 20
     /// The most console lines kept to be matched with tests.
     static let mostConsoleLines = 100_000
+    /// The most bytes of them.
+    static let mostConsoleBytes = 32 << 20
 
     /// Creates a recorder for a plan.
     public init(plan: SessionPlan) {
@@ -82,8 +85,11 @@ public struct SessionRecorder: Sendable {
             if clockOffset == nil { clockOffset = Double(clock) / 1e9 - seconds }
             return []
         }
-        if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines { consoleLines.append(line) }
-        return detector.consume(line, runningTest: runningTest).map { [.crashed($0)] } ?? []
+        if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines, consoleBytes < Self.mostConsoleBytes {
+            consoleLines.append(line)
+            consoleBytes += line.raw.utf8.count
+        }
+        return detector.consume(line, runningTest: runningTest).map { .crashed($0) }
     }
 
     private mutating func consume(_ frame: Frame) -> [SessionEvent] {
@@ -320,6 +326,7 @@ public struct SessionRecorder: Sendable {
         }
         for index in programs.indices { addUnreported(to: index, reason: reason) }
         attributeKernelLog()
+        _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
         return SessionOutcome(
             programs: programs, crashes: detector.crashes, faults: faults, release: release, isComplete: isComplete)
@@ -352,14 +359,22 @@ public struct SessionRecorder: Sendable {
     /// Gives each test the lines that the kernel printed between its start and its end.
     private mutating func attributeKernelLog() {
         guard let clockOffset else { return }
+        // Sorted once, so that each test costs a search and its own lines.
+        let lines = consoleLines.compactMap { line in
+            line.kernelSeconds.map { (seconds: $0 + clockOffset, text: line.raw) }
+        }.enumerated().sorted { ($0.element.seconds, $0.offset) < ($1.element.seconds, $1.offset) }.map(\.element)
         for program in programs.indices {
             for index in programs[program].tests.indices {
                 guard let started = programs[program].tests[index].started else { continue }
-                let ended = programs[program].tests[index].ended ?? .infinity
-                programs[program].tests[index].kernelLog = consoleLines.filter { line in
-                    guard let seconds = line.kernelSeconds else { return false }
-                    return (started...max(started, ended)).contains(seconds + clockOffset)
-                }.prefix(500).map(\.raw)
+                let ended = max(started, programs[program].tests[index].ended ?? .infinity)
+                var low = 0
+                var high = lines.count
+                while low < high {
+                    let middle = (low + high) / 2
+                    if lines[middle].seconds < started { low = middle + 1 } else { high = middle }
+                }
+                programs[program].tests[index].kernelLog = lines[low...].prefix { $0.seconds <= ended }
+                    .prefix(500).map(\.text)
             }
         }
     }
