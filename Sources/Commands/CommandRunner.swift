@@ -226,8 +226,10 @@ extension ProcessStatus {
 
 /// Which Debian package holds a tool that kbuild runs.
 private let debianPackages: [String: String] = [
-    "bc": "bc", "bison": "bison", "busybox": "busybox-static", "ccache": "ccache", "cpio": "cpio", "flex": "flex",
+    "addr2line": "binutils", "bc": "bc", "bison": "bison", "busybox": "busybox-static", "ccache": "ccache",
+    "cpio": "cpio", "flex": "flex",
     "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
-    "mke2fs": "e2fsprogs", "qemu-system-x86_64": "qemu-system-x86", "strip": "binutils", "tar": "tar",
+    "mke2fs": "e2fsprogs", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86", "readelf": "binutils",
+    "strip": "binutils", "tar": "tar",
     "xz": "xz-utils",
 ]

@@ -131,8 +131,25 @@ public struct Pipeline: Sendable {
         }
         report.machine = machine
         report.kernel?.release = result.outcome.release
-        SessionReport.add(result, to: &report)
+        SessionReport.add(await symbolized(result, kernel, kernelStep.folder(for: patched.pristine)), to: &report)
         report.suites += try skippedPrograms(filter: filter)
+    }
+
+    /// The result with files and lines in its crash reports, where the kernel has debug information. A report without
+    /// them is as true, so that nothing here fails a run.
+    private func symbolized(_ result: SessionResult, _ kernel: BuiltKernel, _ folder: FilePath) async -> SessionResult {
+        let symbolizer = CrashSymbolizer(
+            runner: tools.runner, vmlinux: kernel.vmlinux, root: folder.appending("tree"))
+        guard !result.outcome.crashes.isEmpty else { return result }
+        var result = result
+        do {
+            let outcome = try await symbolizer.symbolize(result.outcome.crashes)
+            result.outcome.crashes = outcome.crashes
+            if let note = outcome.note { tools.progress(.detail("crash reports have no files and lines: \(note)")) }
+        } catch {
+            tools.progress(.note("crash reports have no files and lines: \(error)"))
+        }
+        return result
     }
 
     /// Runs the session on the first machine that boots.

@@ -21,6 +21,15 @@ public enum JSONReport {
         return String(decoding: try encoder.encode(report), as: UTF8.self)
     }
 
+    /// Renders what a log was found to hold.
+    ///
+    /// - Throws: `EncodingError`, which no report is known to cause.
+    public static func render(_ report: LogReport) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(report), as: UTF8.self)
+    }
+
     /// Reads a report that was rendered earlier.
     ///
     /// - Throws: `DecodingError` when it is none, or of a later version.

@@ -196,12 +196,77 @@ public struct RunReport: Codable, Sendable, Equatable {
 
     /// A crash report of the guest's kernel.
     public struct Crash: Codable, Sendable, Equatable {
+        /// A place in the sources.
+        public struct Location: Codable, Sendable, Equatable {
+            /// The function as the source names it.
+            public var function: String
+            /// The file, relative to the kernel's tree where that is known.
+            public var file: String
+            /// The line, counted from 1.
+            public var line: Int
+
+            /// Creates a place.
+            public init(function: String, file: String, line: Int) {
+                self.function = function
+                self.file = file
+                self.line = line
+            }
+        }
+
+        /// A function of the call trace.
+        public struct Frame: Codable, Sendable, Equatable {
+            /// The symbol, with the compiler's suffixes.
+            public var symbol: String
+            /// The distance from its start in bytes.
+            public var offset: UInt64
+            /// Its size in bytes, up to the next symbol.
+            public var size: UInt64
+            /// The module that it is in; nil for the kernel itself.
+            public var module: String?
+            /// Whether the unwinder is sure of it.
+            public var isReliable: Bool
+            /// Its place in the sources and those of the functions into which it was inlined, the innermost first; empty
+            /// where vmlinux has no debug information.
+            public var locations: [Location]
+
+            /// Creates a frame.
+            public init(
+                symbol: String, offset: UInt64, size: UInt64, module: String? = nil, isReliable: Bool = true,
+                locations: [Location] = []
+            ) {
+                self.symbol = symbol
+                self.offset = offset
+                self.size = size
+                self.module = module
+                self.isReliable = isReliable
+                self.locations = locations
+            }
+        }
+
         /// A title that is the same for the same fault.
         public var title: String
+        /// What it is about, in a word: `kasan`, `nullPointer`, `lockdep` and so on.
+        public var kind: String?
         /// Whether the kernel could not go on.
         public var isFatal: Bool
         /// The test that was running.
         public var test: String?
+        /// The function to blame, where one is named.
+        public var function: String?
+        /// The processor.
+        public var cpu: Int?
+        /// The task's name.
+        public var task: String?
+        /// The task's number.
+        public var pid: Int?
+        /// Why the report is not whole: its beginning or its end is lost. nil when it is.
+        public var corruption: String?
+        /// The call trace that tells most, from the fault outwards.
+        public var frames: [Frame]?
+        /// The report's first line in the console, counted from 1.
+        public var firstLine: Int?
+        /// Its last line.
+        public var lastLine: Int?
         /// The report, line by line.
         public var lines: [String]
 

@@ -10,6 +10,9 @@ public struct TextReport: Sendable {
     /// The most kernel log lines shown of one test, and of one crash.
     static let mostLogLines = 30
 
+    /// The most frames of a crash whose places are shown.
+    static let mostFrames = 12
+
     /// The most characters shown of one line; the JSON report has it whole.
     static let longestLine = 2000
     /// The narrowest width that is honoured: what is narrower cannot be read.
@@ -72,6 +75,7 @@ public struct TextReport: Sendable {
             if crash.lines.count > Self.mostLogLines {
                 lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
             }
+            lines += places(of: crash)
         }
         for trouble in report.troubles {
             lines += trouble.failure.description.split(whereSeparator: \.isNewline).flatMap { body(String($0)) }
@@ -94,6 +98,18 @@ public struct TextReport: Sendable {
         return Text.wrapped(Text.printable(cut), width: width)
     }
 
+    /// Why a crash report is not whole, and where in the sources it was.
+    private func places(of crash: RunReport.Crash) -> [String] {
+        var lines: [String] = []
+        if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
+        let frames = (crash.frames ?? []).filter { $0.isReliable && !$0.locations.isEmpty }
+        // A path stays whole, so that it can be copied and clicked.
+        for location in frames.prefix(Self.mostFrames).flatMap(\.locations) {
+            lines.append(Text.printable("     \(location.file):\(location.line) in \(location.function)"))
+        }
+        return lines
+    }
+
     private func describe(_ test: RunReport.Test) -> [String] {
         let (word, paint) = Self.word(for: test.status)
         let name = test.name == test.id ? "" : " \"\(test.name)\""
@@ -111,6 +127,41 @@ public struct TextReport: Sendable {
             lines += test.kernelLog.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
         }
         return lines
+    }
+
+    /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a KTAP
+    /// log each test.
+    public func render(_ report: LogReport) -> String {
+        var lines: [String] = []
+        for crash in report.crashes {
+            lines += entry("CRASH", .red, crash.title)
+            lines += body("     " + Self.facts(of: crash).joined(separator: ", "))
+            lines += crash.lines.flatMap { body("     | \($0)") }
+            lines += places(of: crash)
+        }
+        for suite in report.suites {
+            for test in suite.tests { lines += test.status.isFailure ? describe(test) : [liveLine(for: test)] }
+            for problem in suite.problems { lines += entry("FAIL", .red, problem) }
+        }
+        return (lines + [verdict(report)]).joined(separator: "\n")
+    }
+
+    /// The verdict on a log with its counts.
+    public func verdict(_ report: LogReport) -> String {
+        let isGood = report.exitCode == ExitCode.success.rawValue
+        let word = report.verdict.replacingDashes.uppercased() + ":"
+        return entry(word, isGood ? .green : .red, report.summary).joined(separator: "\n")
+    }
+
+    private static func facts(of crash: RunReport.Crash) -> [String] {
+        var facts = [crash.kind].compactMap { $0 }
+        if let first = crash.firstLine, let last = crash.lastLine { facts.append("lines \(first) to \(last)") }
+        if let function = crash.function { facts.append("function \(function)") }
+        if let cpu = crash.cpu { facts.append("CPU \(cpu)") }
+        if let task = crash.task { facts.append("task \(task)") }
+        if let pid = crash.pid { facts.append("PID \(pid)") }
+        if crash.isFatal { facts.append("fatal") }
+        return facts
     }
 
     private func summary(_ report: RunReport) -> [String] {

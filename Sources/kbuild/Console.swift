@@ -19,6 +19,8 @@ final class Console: Sendable {
         var statusIsShown = false
         var lastDraw: ContinuousClock.Instant?
         var lastShare: [String: Int] = [:]
+        /// The crash report that was shown last, by its first line: one that turns out to be fatal is told of again.
+        var lastCrash: Int?
     }
 
     let verbosity: Verbosity
@@ -113,6 +115,7 @@ final class Console: Sendable {
     private func show(_ event: SessionEvent) {
         switch event {
         case .booted(let release):
+            state.withLock { $0.lastCrash = nil }
             if verbosity == .verbose { log("  the guest runs Linux \(release)") }
         case .testStarted(let id):
             state.withLock { state in
@@ -126,7 +129,11 @@ final class Console: Sendable {
             let time = test.seconds.map { " (\(format($0)))" } ?? ""
             log("  \(mark.padded(to: 5))\(test.id)\(time)")
         case .crashed(let crash):
-            log("  CRASH \(crash.title)")
+            let isAgain = state.withLock { state -> Bool in
+                defer { state.lastCrash = crash.firstLine }
+                return state.lastCrash == crash.firstLine
+            }
+            log(isAgain ? "  the kernel panicked because of that" : "  CRASH \(crash.title)")
         case .ended:
             break
         }

@@ -28,8 +28,7 @@ struct Kbuild: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             RunVerb.self, TestVerb.self, WatchVerb.self, BuildVerb.self, PatchVerb.self, SyscallVerb.self,
-            ConfigVerb.self,
-            RootfsVerb.self, CleanVerb.self,
+            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, CleanVerb.self,
         ])
 }
 

@@ -33,6 +33,21 @@ private func sample() -> RunReport {
         crashes: [
             .init(title: "WARNING in f", isFatal: false, test: "M.S/bad()", lines: ["[ 1.0] WARNING", "[ 1.1] trace"])
         ], artifacts: .init(folder: "/r", console: "/r/console.log"))
+    report.crashes[0].kind = "warning"
+    report.crashes[0].function = "f"
+    report.crashes[0].cpu = 1
+    report.crashes[0].task = "probe"
+    report.crashes[0].pid = 42
+    report.crashes[0].corruption = "its end is missing"
+    report.crashes[0].firstLine = 7
+    report.crashes[0].lastLine = 8
+    report.crashes[0].frames = [
+        .init(
+            symbol: "f.isra.0", offset: 16, size: 32, module: "m",
+            locations: [
+                .init(function: "g", file: "kernel/f.c", line: 12), .init(function: "f", file: "kernel/f.c", line: 3),
+            ])
+    ]
     report.judge()
     return report
 }
@@ -45,7 +60,8 @@ struct TextReportTests {
         for part in [
             "FAIL M.S/bad() \"bad works\"", "/p/T.swift:12", "Expectation failed: a == b",
             "| [    1.0] the kernel's word", "NO RESULT M.S/gone()", "the guest panicked", "CRASH WARNING in f",
-            "while M.S/bad() ran", "call = 451", "compile hit", "test 3.50 s",
+            "while M.S/bad() ran", "not whole: its end is missing", "kernel/f.c:12 in g", "kernel/f.c:3 in f",
+            "call = 451", "compile hit", "test 3.50 s",
             "CRASHED: 1 passed, 1 failed, 1 without result, 1 skipped in 12.35 s", "/r/console.log",
         ] { #expect(text.contains(part), "\(part)") }
         #expect(!text.contains("good works"))
@@ -130,12 +146,27 @@ struct JSONReportTests {
         }
     }
 
+    private func schema(_ name: String) throws -> [String: Any] {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent().appendingPathComponent("docs/reference/\(name)")
+        return try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
+    }
+
+    @Test("a log's is as docs/reference/log-schema.json says")
+    func logSchema() throws {
+        let schema = try schema("log-schema.json")
+        for format in LogReport.Format.allCases {
+            var report = LogReport(
+                source: "a.log", format: format, isEmpty: false, crashes: sample().crashes, suites: sample().suites)
+            report.judge()
+            let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
+            check(value, schema, schema, at: "log")
+        }
+    }
+
     @Test("it is as docs/reference/report-schema.json says")
     func schema() throws {
-        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("docs/reference/report-schema.json")
-        let object = try JSONSerialization.jsonObject(with: Data(contentsOf: file))
-        let schema = try #require(object as? [String: Any])
+        let schema = try schema("report-schema.json")
         var report = sample()
         report.troubles = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
         report.artifacts.buildLog = "/log"
@@ -212,5 +243,57 @@ struct JUnitReportTests {
         report.troubles = [.init(Failure(.build, text, details: text))]
         let elements = try parse(JUnitReport.render(report))
         #expect(elements.filter { $0.name == "testcase" }.count == 7)
+    }
+}
+
+@Suite("Log report")
+struct LogReportTests {
+    private func judged(_ report: LogReport) -> LogReport {
+        var report = report
+        report.judge()
+        return report
+    }
+
+    @Test("a console without a crash report passes, one with one does not, an empty one has passed nothing")
+    func console() {
+        let clean = judged(LogReport(source: "a.log", format: .console, isEmpty: false))
+        #expect(clean.exitCode == 0)
+        #expect(TextReport().render(clean) == "PASSED: no crash report in a.log")
+        let bad = judged(LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes))
+        #expect(bad.exitCode == 5)
+        let text = TextReport().render(bad)
+        for part in [
+            "CRASH WARNING in f", "warning, lines 7 to 8, function f, CPU 1, task probe, PID 42", "| [ 1.0] WARNING",
+            "not whole: its end is missing", "kernel/f.c:12 in g", "CRASHED: 1 crash report in a.log",
+        ] { #expect(text.contains(part), "\(part)") }
+        #expect(judged(LogReport(source: "a.log", format: .console, isEmpty: true)).exitCode == 7)
+    }
+
+    @Test("a KTAP log is judged as a suite in a guest is")
+    func ktap() {
+        func report(_ tests: [RunReport.Test], problems: [String] = []) -> LogReport {
+            judged(
+                LogReport(
+                    source: "a.log", format: .ktap, isEmpty: false,
+                    suites: [.init(name: "a", kind: "ktap", tests: tests, problems: problems)]))
+        }
+        let good = RunReport.Test(id: "a/x", name: "x", status: .passed)
+        let bad = RunReport.Test(id: "a/y", name: "y", status: .failed, issues: [.init(message: "not ok")])
+        #expect(report([good]).exitCode == 0)
+        #expect(TextReport().render(report([good])) == "ok a/x\nPASSED: 1 passed, 0 failed in a.log")
+        #expect(report([good, bad]).exitCode == 1)
+        #expect(TextReport().render(report([good, bad])).contains("FAIL a/y"))
+        #expect(report([good], problems: ["line 3: a result is missing"]).exitCode == 1)
+        #expect(report([]).exitCode == 7)
+    }
+
+    @Test("as JUnit a log is never without a case")
+    func junit() {
+        let clean = judged(LogReport(source: "a.log", format: .console, isEmpty: false))
+        #expect(JUnitReport.render(clean.run(startedAt: "2026-01-02T03:04:05Z")).contains("no crash report"))
+        let bad = judged(LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes))
+        let xml = JUnitReport.render(bad.run(startedAt: "2026-01-02T03:04:05Z"))
+        #expect(xml.contains("errors=\"1\""))
+        #expect(xml.contains("WARNING in f"))
     }
 }

@@ -7,14 +7,8 @@ import VirtualMachine
 enum SessionReport {
     static func add(_ result: SessionResult, to report: inout RunReport) {
         let outcome = result.outcome
-        report.suites = outcome.programs.map { program in
-            .init(
-                name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
-                output: program.output)
-        }
-        report.crashes = outcome.crashes.map {
-            .init(title: $0.title, isFatal: $0.isFatal, test: $0.test, lines: $0.lines)
-        }
+        report.suites = outcome.programs.map(suite)
+        report.crashes = outcome.crashes.map(crash)
         report.troubles += troubles(of: result).map { .init($0) }
     }
 
@@ -52,6 +46,13 @@ enum SessionReport {
                 Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
         }
         return troubles
+    }
+
+    /// A program in the report's terms.
+    static func suite(_ program: ProgramOutcome) -> RunReport.Suite {
+        .init(
+            name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
+            output: program.output)
     }
 
     private static func test(_ test: TestOutcome) -> RunReport.Test {

@@ -1,0 +1,98 @@
+import Commands
+import Diagnostics
+import Reporting
+import SystemPackage
+import TestSession
+
+/// Reads logs from elsewhere, by the code that reads a live guest.
+public enum LogActions {
+    /// The bytes read at once.
+    private static let chunkBytes = 64 << 10
+
+    /// Finds the crash reports in a console log.
+    ///
+    /// - Parameters:
+    ///   - path: The file; nil for standard input.
+    ///   - vmlinux: The kernel that printed it, to tell files and lines.
+    ///   - progress: Told why there are none.
+    /// - Throws: `Failure` (`usage`) when the log cannot be read, or of a tool for `vmlinux`; `CancellationError`.
+    public static func console(
+        _ path: FilePath?, vmlinux: FilePath? = nil, progress: Progress = .silent
+    ) async throws -> LogReport {
+        var parser = ConsoleLogParser()
+        let count = try read(path) { parser.consume($0) }
+        var crashes = parser.finish()
+        if let vmlinux, !crashes.isEmpty {
+            let runner = CommandRunner(supervisor: nil, progress: progress)
+            let outcome = try await CrashSymbolizer(runner: runner, vmlinux: vmlinux, root: nil).symbolize(crashes)
+            if let note = outcome.note { progress(.note(note)) }
+            crashes = outcome.crashes
+        }
+        var report = LogReport(
+            source: name(path), format: .console, isEmpty: count == 0, crashes: crashes.map(SessionReport.crash))
+        report.judge()
+        return report
+    }
+
+    /// Reads the results of a KTAP or TAP log.
+    ///
+    /// - Parameter path: The file; nil for standard input.
+    /// - Throws: `Failure` (`usage`) when it cannot be read.
+    public static func ktap(_ path: FilePath?) throws -> LogReport {
+        // The tests' names begin with the log's.
+        let stem = path?.lastComponent?.stem ?? "log"
+        var parser = KTAPLogParser(name: stem)
+        let count = try read(path) { parser.consume($0) }
+        var report = LogReport(
+            source: name(path), format: .ktap, isEmpty: count == 0, suites: [SessionReport.suite(parser.finish())])
+        report.judge()
+        return report
+    }
+
+    private static func name(_ path: FilePath?) -> String { path?.string ?? "standard input" }
+
+    /// Hands on a file in pieces, so that its size does not matter. Returns its length in bytes.
+    private static func read(_ path: FilePath?, _ body: (ArraySlice<UInt8>) -> Void) throws(Failure) -> Int {
+        do {
+            guard let path else { return try read(.standardInput, body) }
+            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+            return try file.closeAfter { try read(file, body) }
+        } catch {
+            throw Failure(.usage, "cannot read \(name(path))", details: "\(error)")
+        }
+    }
+
+    private static func read(_ file: FileDescriptor, _ body: (ArraySlice<UInt8>) -> Void) throws -> Int {
+        var buffer = [UInt8](repeating: 0, count: chunkBytes)
+        var total = 0
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0) }
+            guard count > 0 else { return total }
+            total += count
+            body(buffer[..<count])
+        }
+    }
+}
+
+extension SessionReport {
+    /// A crash in the report's terms.
+    static func crash(_ crash: Crash) -> RunReport.Crash {
+        var result = RunReport.Crash(
+            title: crash.title, isFatal: crash.isFatal, test: crash.test, lines: crash.lines)
+        result.kind = crash.kind.rawValue
+        result.function = crash.function
+        result.cpu = crash.cpu
+        result.task = crash.task
+        result.pid = crash.pid
+        result.corruption = crash.corruption
+        result.firstLine = crash.firstLine
+        result.lastLine = crash.lastLine
+        result.frames = crash.frames.map { frame in
+            .init(
+                symbol: frame.symbol, offset: frame.offset, size: frame.size, module: frame.module,
+                isReliable: frame.isReliable,
+                locations: frame.locations.map { .init(function: $0.function, file: $0.file, line: $0.line) })
+        }
+        return result
+    }
+}

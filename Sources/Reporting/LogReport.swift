@@ -1,0 +1,88 @@
+import Diagnostics
+
+/// What a log from elsewhere was found to hold. docs/reference/log-schema.json describes its JSON.
+public struct LogReport: Codable, Sendable, Equatable {
+    /// What was looked for.
+    public enum Format: String, Codable, Sendable, CaseIterable {
+        /// Crash reports in a kernel's console.
+        case console
+        /// Results in KTAP or TAP.
+        case ktap
+    }
+
+    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    public static let currentSchemaVersion = 1
+
+    /// The version of this form.
+    public var schemaVersion = LogReport.currentSchemaVersion
+    /// The log's path.
+    public var source: String
+    /// What was looked for.
+    public var format: Format
+    /// Whether the log holds nothing at all.
+    public var isEmpty: Bool
+    /// kbuild's exit code.
+    public var exitCode: Int32 = 0
+    /// The exit code in a word, as in a run's report.
+    public var verdict = ""
+    /// The crash reports.
+    public var crashes: [RunReport.Crash]
+    /// The tests, and what is wrong with the log.
+    public var suites: [RunReport.Suite]
+
+    /// Creates a report; `judge()` then gives its verdict.
+    public init(
+        source: String, format: Format, isEmpty: Bool, crashes: [RunReport.Crash] = [], suites: [RunReport.Suite] = []
+    ) {
+        self.source = source
+        self.format = format
+        self.isEmpty = isEmpty
+        self.crashes = crashes
+        self.suites = suites
+    }
+
+    /// Works out the exit code and the verdict. An empty log has passed nothing.
+    public mutating func judge() {
+        let run = self.run(startedAt: "")
+        (exitCode, verdict) = (run.exitCode, run.verdict)
+    }
+
+    /// The log as a run, for renderers that know only those. A console with no crash report in it has passed one test.
+    ///
+    /// - Parameter startedAt: The time to be told, in ISO 8601.
+    public func run(startedAt: String) -> RunReport {
+        var report = RunReport(startedAt: startedAt, project: source, suites: suites, crashes: crashes)
+        if isEmpty {
+            report.troubles = [.init(Failure(.infrastructure, "\(source) is empty"))]
+        } else if format == .ktap, suites.allSatisfy(\.tests.isEmpty) {
+            report.troubles = [.init(Failure(.infrastructure, "\(source) has no test result"))]
+        } else if format == .console, crashes.isEmpty {
+            let name = "no crash report"
+            report.suites = [
+                .init(name: source, kind: "console", tests: [.init(id: name, name: name, status: .passed)])
+            ]
+        }
+        report.judge()
+        return report
+    }
+
+    /// What was found, in numbers.
+    var summary: String {
+        if isEmpty { return "\(source) is empty" }
+        switch format {
+        case .console:
+            if crashes.isEmpty { return "no crash report in \(source)" }
+            return "\(crashes.count) crash report\(crashes.count == 1 ? "" : "s") in \(source)"
+        case .ktap:
+            let tests = suites.flatMap(\.tests)
+            let counts = [
+                (RunReport.Status.passed, "passed"), (.failed, "failed"), (.timedOut, "timed out"),
+                (.skipped, "skipped"),
+            ].compactMap { status, word -> String? in
+                let count = tests.count { $0.status == status }
+                return count > 0 || status == .passed || status == .failed ? "\(count) \(word)" : nil
+            }
+            return counts.joined(separator: ", ") + " in \(source)"
+        }
+    }
+}

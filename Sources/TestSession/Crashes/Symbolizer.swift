@@ -1,0 +1,137 @@
+/// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the vmlinux
+/// that ran. Pure: it says what to ask for and reads the answers.
+///
+/// A frame is `symbol+0xoffset/0xsize`, which does not depend on where the kernel was loaded (KASLR). Of two functions with one
+/// name it is the one of that size; where no function has it, the vmlinux is of another build and nothing is said.
+public struct Symbolizer: Sendable {
+    /// What a frame's symbol came to.
+    public enum Resolution: Sendable, Equatable {
+        /// Its address in the file, to be looked up.
+        case address(UInt64)
+        /// The file has no such function: it may be a module's.
+        case unknown
+        /// It has the function in another size, so it is another build's.
+        case otherBuild
+        /// It has several of that name and size.
+        case ambiguous
+    }
+
+    private var wanted: Set<String>
+    /// The functions of a name: where they begin, and how far the next symbol is.
+    private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
+
+    /// Creates a symbolizer for the frames of some crashes.
+    public init(_ crashes: [Crash]) {
+        wanted = Set(crashes.flatMap(\.frames).filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
+    }
+
+    /// Whether there is any frame to be looked up.
+    public var isNeeded: Bool { !wanted.isEmpty }
+
+    /// Reads what `nm -n` prints: `ffffffff81000000 T name`, by address.
+    public mutating func readSymbols(_ output: String) {
+        // Symbols at one address share it; their size shows when a higher one comes.
+        var address: UInt64 = 0
+        var names: [String] = []
+        func complete(at next: UInt64, _ functions: inout [String: [(address: UInt64, size: UInt64)]]) {
+            for name in names { functions[name, default: []].append((address, next - address)) }
+        }
+        for line in output.utf8.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+            guard fields.count == 3, let start = UInt64(Substring(fields[0]), radix: 16) else { continue }
+            // Only what kallsyms has counts: no absolute symbols, and no debugging ones (scripts/mksysmap).
+            guard let type = fields[1].first, !"aAnNU".utf8.contains(type), fields[2].first != UInt8(ascii: "$") else {
+                continue
+            }
+            if start > address {
+                complete(at: start, &functions)
+                names = []
+                address = start
+            }
+            let isText = "tTwW".utf8.contains(type)
+            let name = Substring(fields[2])
+            if isText, wanted.contains(String(name)) { names.append(String(name)) }
+        }
+        // The last symbol's size cannot be told.
+    }
+
+    /// Where a frame is in the file.
+    public func resolve(_ frame: StackFrame) -> Resolution {
+        guard frame.module == nil, frame.size > 0, let all = functions[frame.symbol] else { return .unknown }
+        let fitting = Set(all.filter { $0.size == frame.size }.map(\.address))
+        guard let start = fitting.first else { return .otherBuild }
+        guard fitting.count == 1 else { return .ambiguous }
+        // Where a call returns to may be another line, or another function, than the call.
+        let isReturn = !frame.isInstructionPointer && frame.offset > 0
+        return .address(start &+ frame.offset &- (isReturn ? 1 : 0))
+    }
+
+    /// The addresses to be given to `addr2line -a -f -i`, in rising order.
+    public func addresses(of crashes: [Crash]) -> [UInt64] {
+        let all = crashes.flatMap(\.frames).compactMap { frame -> UInt64? in
+            guard case .address(let address) = resolve(frame) else { return nil }
+            return address
+        }
+        return Set(all).sorted()
+    }
+
+    /// Reads what `addr2line -a -f -i` prints: for each address a line `0xffffffff81000000`, then a function and a
+    /// `file:line` in turns, the innermost first.
+    ///
+    /// - Parameter root: The folder that files are told relative to.
+    public static func locations(in output: String, root: String?) -> [UInt64: [StackFrame.Location]] {
+        var result: [UInt64: [StackFrame.Location]] = [:]
+        var address: UInt64?
+        var function: Substring?
+        for bytes in output.utf8.split(separator: UInt8(ascii: "\n")) {
+            let line = Substring(bytes)
+            if line.hasPrefix("0x"), let value = UInt64(line.dropFirst(2), radix: 16) {
+                address = value
+                function = nil
+            } else if let name = function {
+                function = nil
+                guard let address, let location = location(line, function: name, root: root) else { continue }
+                result[address, default: []].append(location)
+            } else {
+                function = line
+            }
+        }
+        return result
+    }
+
+    /// Reads `file:line`, or `file:line (discriminator N)`; nil for `??:0`.
+    private static func location(_ text: Substring, function: Substring, root: String?) -> StackFrame.Location? {
+        guard let colon = text.lastIndex(of: ":"), function != "??" else { return nil }
+        let digits = text[text.index(after: colon)...].prefix { $0.isASCII && $0.isNumber }
+        guard let line = Int(digits), line > 0 else { return nil }
+        var file = normalized(text[..<colon])
+        guard file != "??" else { return nil }
+        if let root, file.hasPrefix(root + "/") { file = String(file.dropFirst(root.count + 1)) }
+        return StackFrame.Location(function: String(function), file: file, line: line)
+    }
+
+    /// A path without `.` and `..`.
+    private static func normalized(_ path: Substring) -> String {
+        var parts: [Substring] = []
+        for part in path.split(separator: "/") {
+            if part == "." { continue }
+            if part == "..", let last = parts.last, last != ".." { parts.removeLast() } else { parts.append(part) }
+        }
+        return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+    }
+
+    /// Gives each frame its places.
+    public func apply(_ locations: [UInt64: [StackFrame.Location]], to crashes: inout [Crash]) {
+        for crash in crashes.indices {
+            for frame in crashes[crash].frames.indices {
+                guard case .address(let address) = resolve(crashes[crash].frames[frame]) else { continue }
+                crashes[crash].frames[frame].locations = locations[address] ?? []
+            }
+        }
+    }
+
+    /// How many frames are of another build than the symbols.
+    public func strangers(in crashes: [Crash]) -> Int {
+        crashes.flatMap(\.frames).count { resolve($0) == .otherBuild }
+    }
+}

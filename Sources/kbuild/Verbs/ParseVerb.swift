@@ -1,0 +1,95 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import Reporting
+import SystemPackage
+
+struct ParseVerb: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "parse", abstract: "Read a console or KTAP log from elsewhere, as a live guest is read.",
+        subcommands: [ConsoleLog.self, KTAPLog.self])
+
+    /// What is read, and how it is told.
+    struct Options: ParsableArguments {
+        @Argument(help: "The log, or - for standard input.", completion: .file())
+        var log: String
+
+        @Option(help: "Print text or json.")
+        var format: OutputFormat = .text
+
+        @Option(help: "Write what was found as JUnit XML to this file.")
+        var junit: String?
+
+        @Flag(name: .shortAndLong, help: "Say nothing but the verdict.")
+        var quiet = false
+
+        /// The log's path; nil for standard input.
+        var path: FilePath? { log == "-" ? nil : FilePath(log) }
+    }
+
+    struct ConsoleLog: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "console", abstract: "Print the crash reports of a console log, each whole.",
+            discussion: """
+                Time stamps, callers and what a system log or a CI service put before the lines may be there or not. \
+                The exit code is 0 without a crash report, 5 with one, and 7 for an empty log. Examples:
+
+                  kbuild parse console console.log
+                  dmesg | kbuild parse console - --format json
+                  kbuild parse console console.log --vmlinux build/vmlinux
+                """)
+
+        @OptionGroup var options: Options
+
+        @Option(help: "The kernel that printed the log, built with debug information: tells files and lines.")
+        var vmlinux: String?
+
+        func run() async throws {
+            let console = Console(verbosity: options.quiet ? .quiet : .normal, noProgress: true)
+            let progress = Diagnostics.Progress { event in
+                if case .note(let text) = event { console.log("note: \(text)") }
+            }
+            let report = try await LogActions.console(
+                options.path, vmlinux: vmlinux.map { FilePath($0) }, progress: progress)
+            try ParseVerb.show(report, options, console)
+        }
+    }
+
+    struct KTAPLog: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "ktap", abstract: "Print the results of a KTAP or TAP log.",
+            discussion: """
+                TAP 12 to 14, KTAP 1, kselftest's output, and KUnit's on a console. The exit code is 0 when all passed, 1 \
+                when a test failed or results are missing, and 7 when no test ran. Examples:
+
+                  kbuild parse ktap kunit.log
+                  make kselftest | kbuild parse ktap - --junit results.xml
+                """)
+
+        @OptionGroup var options: Options
+
+        func run() async throws {
+            let console = Console(verbosity: options.quiet ? .quiet : .normal, noProgress: true)
+            try ParseVerb.show(try LogActions.ktap(options.path), options, console)
+        }
+    }
+
+    private static func show(_ report: LogReport, _ options: Options, _ console: Console) throws {
+        if let path = options.junit {
+            let run = report.run(startedAt: Date().formatted(.iso8601))
+            do {
+                try JUnitReport.render(run).write(toFile: path, atomically: true, encoding: .utf8)
+            } catch {
+                throw Failure(.infrastructure, "cannot write the JUnit file \(path)", details: "\(error)")
+            }
+        }
+        switch options.format {
+        case .json: console.output(try JSONReport.render(report))
+        case .text:
+            let renderer = TextReport(usesColor: console.usesColor)
+            console.output(options.quiet ? renderer.verdict(report) : renderer.render(report))
+        }
+        if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
+    }
+}

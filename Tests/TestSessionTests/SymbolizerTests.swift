@@ -1,0 +1,100 @@
+import Testing
+
+@testable import TestSession
+
+@Suite("Symbolizer")
+struct SymbolizerTests {
+    private let symbols = """
+        0000000000000000 A __absolute
+        ffffffff81000000 T _stext
+        ffffffff81000010 t helper
+        ffffffff81000030 T alias
+        ffffffff81000030 t probe.constprop.0
+        ffffffff81000050 a __absolute_between
+        ffffffff81000070 t helper
+        ffffffff81000080 t twin
+        ffffffff81000090 t twin
+        ffffffff810000a0 D data
+        """
+
+    private func crash(_ frames: StackFrame...) -> Crash {
+        var crash = Crash(title: "BUG: x", kind: .bug, isFatal: false, lines: ["x"], firstLine: 1, lastLine: 1)
+        crash.frames = frames
+        return crash
+    }
+
+    private func resolve(_ frame: StackFrame) -> Symbolizer.Resolution {
+        var symbolizer = Symbolizer([crash(frame)])
+        symbolizer.readSymbols(symbols)
+        return symbolizer.resolve(frame)
+    }
+
+    @Test("two functions of one name are told apart by their size")
+    func duplicates() {
+        #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x20)) == .address(0xffff_ffff_8100_0017))
+        #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x10)) == .address(0xffff_ffff_8100_0077))
+        #expect(resolve(.init(symbol: "twin", offset: 8, size: 0x10)) == .ambiguous)
+    }
+
+    @Test("a call's line is looked up, not the line it returns to; a fault's own is")
+    func returns() {
+        let symbol = "probe.constprop.0"
+        #expect(resolve(.init(symbol: symbol, offset: 8, size: 0x40)) == .address(0xffff_ffff_8100_0037))
+        #expect(
+            resolve(.init(symbol: symbol, offset: 8, size: 0x40, isInstructionPointer: true))
+                == .address(0xffff_ffff_8100_0038))
+        #expect(resolve(.init(symbol: symbol, offset: 0, size: 0x40)) == .address(0xffff_ffff_8100_0030))
+        #expect(resolve(.init(symbol: "alias", offset: 0, size: 0x40)) == .address(0xffff_ffff_8100_0030))
+    }
+
+    @Test("another build, a module and the unknown are not guessed at")
+    func strangers() {
+        #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x21)) == .otherBuild)
+        #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x20, module: "m")) == .unknown)
+        #expect(resolve(.init(symbol: "nowhere", offset: 8, size: 0x20)) == .unknown)
+        #expect(resolve(.init(symbol: "helper", offset: 8, size: 0)) == .unknown)
+        #expect(!Symbolizer([crash(.init(symbol: "f", offset: 1, size: 2, module: "m"))]).isNeeded)
+    }
+
+    @Test("addr2line's answers become places, the innermost first")
+    func answers() {
+        let locations = Symbolizer.locations(
+            in: """
+                0xffffffff81000017
+                inlined
+                /cache/tree/./kernel/../kernel/probe.h:7 (discriminator 3)
+                helper
+                /cache/tree/kernel/probe.c:12
+                0xffffffff81000037
+                ??
+                ??:0
+                0xffffffff81000077
+                helper
+                /elsewhere/probe.c:?
+                """, root: "/cache/tree")
+        #expect(
+            locations == [
+                0xffff_ffff_8100_0017: [
+                    .init(function: "inlined", file: "kernel/probe.h", line: 7),
+                    .init(function: "helper", file: "kernel/probe.c", line: 12),
+                ]
+            ])
+        var crashes = [crash(.init(symbol: "helper", offset: 8, size: 0x20), .init(symbol: "gone", offset: 1, size: 2))]
+        var symbolizer = Symbolizer(crashes)
+        symbolizer.readSymbols(symbols)
+        #expect(symbolizer.addresses(of: crashes) == [0xffff_ffff_8100_0017])
+        symbolizer.apply(locations, to: &crashes)
+        #expect(crashes[0].frames.map(\.locations.count) == [2, 0])
+    }
+
+    @Test("no answer crashes it", arguments: 0..<200 as Range<UInt64>)
+    func fuzz(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        let pieces = ["0x", "ffffffff81000010", " t ", "helper", "\n", ":", "12", "??", "/", "..", " ", "0", "é", "-1"]
+        let text = (0..<60).map { _ in pieces.randomElement(using: &generator) ?? "" }.joined()
+        var symbolizer = Symbolizer([crash(.init(symbol: "helper", offset: .max, size: .max))])
+        symbolizer.readSymbols(text)
+        _ = symbolizer.resolve(.init(symbol: "helper", offset: .max, size: 0x20))
+        _ = Symbolizer.locations(in: text, root: "/")
+    }
+}
