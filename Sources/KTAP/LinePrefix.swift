@@ -5,6 +5,9 @@ struct LinePrefix {
     /// that one without it is not cut.
     private var foreign: [UInt8] = []
 
+    /// Whether the version line had a time stamp, so that the others have one too.
+    private var isStamped = false
+
     /// The longest foreign prefix that is believed to be one.
     private static let longest = 256
 
@@ -15,19 +18,46 @@ struct LinePrefix {
         if !foreign.isEmpty, line.count >= foreign.count, zip(line, foreign).allSatisfy(Self.isAlike) {
             line = line.dropFirst(foreign.count)
         }
-        let text = line.dropFirst(Self.printkLength(line))
-        guard let (start, _) = KTAPLine.versionSuffix(of: text), start > text.startIndex else { return text }
+        let length = Self.printkLength(line)
+        var text = line.dropFirst(length)
+        // What another program had begun to print stands before the kernel's line, unless the kernel's is the first.
+        if length == 0, isStamped, let stamp = Self.stamp(in: line) {
+            text = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
+        }
+        guard let (start, _) = KTAPLine.versionSuffix(of: text), start > text.startIndex else {
+            if length > 0, KTAPLine.versionSuffix(of: text) != nil { isStamped = true }
+            return text
+        }
         // Blanks and `# ` are nesting, and a comment that quotes a version line is a comment.
         let lead = text[..<start].trimmingStart()
         if lead.isEmpty || lead.first == hash { return text }
         let before = whole[..<start]
         guard before.count <= Self.longest else { return text }
         foreign = Array(before)
+        isStamped = false
         for index in before.indices where Self.printkLength(before[index...]) == before.endIndex - index {
             foreign = Array(before[..<index])
+            isStamped = true
             break
         }
         return text[start...]
+    }
+
+    /// Where in a line printk's time stamp stands, as printk writes it: with six decimals, and a blank behind it or behind the
+    /// caller. nil where there is none.
+    private static func stamp(in line: ArraySlice<UInt8>) -> Int? {
+        var index = line.startIndex
+        let end = min(line.endIndex, line.startIndex + longest)
+        while index < end {
+            if line[index] == UInt8(ascii: "[") {
+                let length = printkLength(line[index...])
+                let prefix = line[index..<(index + length)]
+                let decimals = prefix.drop { $0 != UInt8(ascii: ".") }.dropFirst().prefix(while: isDigit)
+                if decimals.count == 6, prefix.last == space { return index }
+            }
+            index += 1
+        }
+        return nil
     }
 
     /// Digits and blanks stand for each other and letters for letters, as in a date; the rest must be equal.

@@ -30,8 +30,13 @@ enum KTAPSuite {
         return (tests, document.problems.filter(\.isError).map(\.description))
     }
 
+    /// The most bytes of a result's name in the names of its tests.
+    static let longestName = 512
+
     private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestOutcome]) {
-        let name = result.name.isEmpty ? "\(result.number ?? position)" : result.name
+        var name = result.name.isEmpty ? "\(result.number ?? position)" : result.name
+        // A path repeats the names of its parents, so that long ones would multiply.
+        if name.utf8.count > longestName { name = String(decoding: name.utf8.prefix(longestName), as: UTF8.self) + "…" }
         let path = "\(path)/\(name)"
         let childFails = result.children.contains(where: \.status.isFailure)
         for (index, child) in result.children.enumerated() { add(child, path: path, position: index + 1, to: &tests) }

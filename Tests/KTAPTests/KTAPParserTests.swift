@@ -175,6 +175,61 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         #expect(outline(document.results) == "first:passed second:failed")
     }
 
+    @Test func readsKUnitAmidAConsole() throws {
+        // kunit.py cuts as many characters from each line as the version line's prefix had, and takes no nested result
+        // without a plan for whole.
+        let document = KTAPParser.parse(
+            """
+            [    0.000000][    T0] Linux version 6.12.57
+            [    0.912345][    T1] KTAP version 1
+            [    0.912400][    T1] 1..2
+            [    0.912500][    T1]     KTAP version 1
+            [    0.912600][    T1]     # Subtest: box
+            [    0.912700][    T1]     # module: box_test
+            [    0.912800][    T1]     1..3
+            [    0.913000][    C1] random: crng init done
+            [    0.913100][    T1]     ok 1 empty
+            [   10.913200][    T1]         KTAP version 1
+            [   10.913300][    T1]         # Subtest: sizes
+            hello from init: [  100.913400][    T1]         ok 1 1 byte
+            [  100.913450][  T101] ------------[ cut here ]------------
+            [  100.913460][  T101] WARNING: CPU: 1 PID: 101 at kernel/box.c:3 put+0x1/0x2
+            [  100.913470][  T101]  <TASK>
+            [99999.913500][    T1]         not ok 2 64 bytes
+            [100000.913600][    T1]     # sizes: pass:1 fail:1 skip:0 total:2
+            [100000.913700][    T1]     not ok 2 sizes
+            [100000.913800][    T1]     ok 3 slow # SKIP no time
+            [100000.913900][    T1] # box: pass:1 fail:1 skip:1 total:3
+            [100000.914000][    T1] not ok 1 box
+            [100000.914100][    T1] ok 2 other
+            [100000.914200][    T1] reboot: System halted
+
+            """)
+        #expect(
+            outline(document.results)
+                == "box:failed(empty:passed sizes:failed(1 byte:passed 64 bytes:failed) slow:skipped) "
+                + "other:passed")
+        #expect(document.counts[.failed] == 1)
+    }
+
+    @Test func aConsoleThatEndsInTheMiddleIsNoPass() {
+        let text = "[    0.1] KTAP version 1\n[    0.2] 1..2\n[    0.3]     # Subtest: box\n[    0.4]     1..2\n"
+        for end in ["", "[    0.5]     ok 1 a\n", "[    0.5] Kernel panic - not syncing: Fatal exception\n"] {
+            let document = KTAPParser.parse(text + end)
+            #expect(!document.isPass)
+            #expect(document.hasErrors)
+        }
+    }
+
+    @Test func aStampInANameIsNotOneBeforeIt() {
+        // Without stamps on the stream nothing is taken for one in the middle of a line.
+        let document = KTAPParser.parse("KTAP version 1\n1..1\nok 1 shows [    1.234567] ok\n")
+        #expect(outline(document.results) == "shows [    1.234567] ok:passed")
+        let stamped = KTAPParser.parse(
+            "[    1.000000] KTAP version 1\n[    1.000001] 1..1\n[    1.000002] ok 1 shows [    1.234567] ok\n")
+        #expect(outline(stamped.results) == "shows [    1.234567] ok:passed")
+    }
+
     @Test func keepsANumberInBracketsThatIsNoTimeStamp() {
         let document = KTAPParser.parse("KTAP version 1\n1..1\n[12] note\n[ 1.5] stamped\nok 1 a\n")
         #expect(document.results.first?.diagnostics == ["[12] note", "stamped"])

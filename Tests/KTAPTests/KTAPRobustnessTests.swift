@@ -25,7 +25,8 @@ private func randomStream(_ generator: inout SeededGenerator) -> [UInt8] {
         "ok", "not ok", "ok 3 # SKIP", "# Subtest: s", "---", "...", "Bail out! x", "# ", "#", "  ", "    ", "\t",
         "[    1.234567] ", "[    1.2][   T12] ", "<6>", "log: ", "message: 'x'", "ok 999999999999", "\r", "\n", "\n",
         "\n",
-        "\0", "\u{1B}[0m", "é", "ok 4 - x # exit=3", "not ok 5 # TIMEOUT 1 seconds", "\\#", "not ok 1 - y # XFAIL",
+        "text [    1.234567] ", "[    1.234567][    C0] ", "\0", "\u{1B}[0m", "é", "ok 4 - x # exit=3",
+        "not ok 5 # TIMEOUT 1 seconds", "\\#", "not ok 1 - y # XFAIL",
     ].map { Array($0.utf8) }
     var bytes: [UInt8] = []
     for _ in 0..<Int.random(in: 0...120, using: &generator) {
