@@ -49,7 +49,7 @@ struct PublishedCall: Sendable, CustomTestStringConvertible {
         // User-mode Linux has no stack protector, so there the caller dies of the smashed stack.
         PublishedCall(
             folder: "silly-copy/as-published", profile: "silly-copy-as-published", codes: [5],
-            title: "Kernel stack is corrupted", umlCodes: [1, 5]),
+            title: "kernel panic: stack is corrupted in ", umlCodes: [1, 5]),
     ]
 }
 

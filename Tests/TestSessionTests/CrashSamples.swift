@@ -245,7 +245,7 @@ private let oopses: [CrashSample] = [
         text: """
             list_del corruption, ffff888003c1a000->next is LIST_POISON1 (dead000000000100)
             ------------[ cut here ]------------
-            kernel BUG at lib/list_debug.c:56!
+            kernel BUG at ../../tree/lib/list_debug.c:56!
             invalid opcode: 0000 [#1] PREEMPT SMP
             \(task61)
             RIP: 0010:__list_del_entry_valid.cold+0x23/0x6f
@@ -261,7 +261,7 @@ private let oopses: [CrashSample] = [
         text: """
             usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 128)!
             ------------[ cut here ]------------
-            kernel BUG at mm/usercopy.c:102!
+            kernel BUG at ../../tree/mm/usercopy.c:102!
             invalid opcode: 0000 [#1] PREEMPT SMP
             \(task61)
             RIP: 0010:usercopy_abort+0x6c/0x80
@@ -308,11 +308,44 @@ private let warnings: [CrashSample] = [
             ---[ end trace 0000000000000000 ]---
             """),
     .init(
+        name: "WARN in the exception tables", title: "WARNING in take_message", kind: .warning,
+        function: "take_message",
+        text: """
+            ------------[ cut here ]------------
+            General protection fault in user access. Non-canonical address?
+            WARNING: CPU: 1 PID: 42 at ../../tree/arch/x86/mm/extable.c:142 fixup_exception+0xf6/0x311
+            \(task61)
+            RIP: 0010:fixup_exception+0xf6/0x311
+            Call Trace:
+             <TASK>
+             exc_general_protection+0x84/0x2a0
+             asm_exc_general_protection+0x22/0x30
+            RIP: 0010:copy_user_generic_string+0x2c/0x40
+            \(registers)
+             take_message+0x31/0x90
+            \(entry)
+            ---[ end trace 0000000000000000 ]---
+            """),
+    .init(
+        name: "kmalloc of too much", title: "WARNING: kmalloc bug in take_message", kind: .warning,
+        function: "take_message",
+        text: """
+            ------------[ cut here ]------------
+            WARNING: CPU: 1 PID: 42 at ../../tree/mm/util.c:596 kvmalloc_node+0xc9/0xd0
+            \(task61)
+            RIP: 0010:kvmalloc_node+0xc9/0xd0
+            Call Trace:
+             <TASK>
+             take_message+0x31/0x90
+            \(entry)
+            ---[ end trace 0000000000000000 ]---
+            """),
+    .init(
         name: "refcount", title: "WARNING: refcount bug in drop_message", kind: .refcount, function: "drop_message",
         text: """
             ------------[ cut here ]------------
             refcount_t: underflow; use-after-free.
-            WARNING: CPU: 1 PID: 42 at lib/refcount.c:28 refcount_warn_saturate+0xba/0x110
+            WARNING: CPU: 1 PID: 42 at ../../tree/lib/refcount.c:28 refcount_warn_saturate+0xba/0x110
             Modules linked in:
             \(task61)
             RIP: 0010:refcount_warn_saturate+0xba/0x110

@@ -20,7 +20,7 @@ struct FrameFilter: Sendable {
         dump_stack dump_stack_lvl __dump_stack show_stack show_regs __show_regs show_trace_log_lvl nmi_cpu_backtrace*
         panic __warn __warn_printk warn_slowpath* report_bug handle_bug fixup_bug die die_addr __die* oops_*
         page_fault_oops kernelmode_fixup_or_oops no_context bad_area* __bad_area* do_user_addr_fault do_kern_addr_fault
-        do_error_trap do_trap handle_page_fault exc_* asm_exc_* __stack_chk_fail check_panic_on_warn
+        do_error_trap do_trap handle_page_fault exc_* asm_exc_* fixup_exception ex_handler_* __stack_chk_fail check_panic_on_warn
         kasan_* __kasan_* ____kasan_* __asan_* __hwasan_* kmsan_* __msan_* kcsan_* __tsan_* kfence_* __kfence_*
         check_region_inline check_memory_region print_report print_address_description end_report
         __ubsan_* ubsan_* __ubsan handle_overflow report_*_bug

@@ -154,15 +154,6 @@ struct ReportForm: Sendable {
             "BUG: unable to handle kernel paging request",
             oops(.pageFault, "BUG: unable to handle kernel paging request")
         ),
-        (
-            "kernel BUG at lib/list_debug.c:",
-            ReportForm(kind: .listCorruption, title: .fixed("BUG: corrupted list"), sources: [.trace])
-        ),
-        (
-            "kernel BUG at mm/usercopy.c:",
-            ReportForm(
-                kind: .usercopy, title: .fixed("BUG: bad usercopy"), sources: [.trace], skip: [FrameFilter.usercopy])
-        ),
         ("kernel BUG at ", oops(.bug, "kernel BUG")),
         (
             "Kernel BUG at ",
@@ -328,6 +319,7 @@ struct ReportForm: Sendable {
         for (opening, form) in byFirstByte[Int(first)] where message.utf8.starts(with: opening) {
             // The kind of stack stands between.
             if form.kind == .bug, message.position(of: " stack guard page was hit at ") != nil { return stackGuard }
+            if form.kind == .bug, message.utf8.first == UInt8(ascii: "k") { return bug(message) }
             return isHarmless(message, form) ? nil : form
         }
         switch first {
@@ -347,6 +339,18 @@ struct ReportForm: Sendable {
         if let exception = exception(message) { return exception }
         if message.position(of: "invoked oom-killer: ") != nil { return outOfMemory }
         return nil
+    }
+
+    /// `kernel BUG at FILE:LINE!`: some files are a checker's. Their path is relative to the folder that was built in.
+    private static func bug(_ message: String) -> ReportForm {
+        if message.position(of: "lib/list_debug.c:") != nil {
+            return ReportForm(kind: .listCorruption, title: .fixed("BUG: corrupted list"), sources: [.trace])
+        }
+        if message.position(of: "mm/usercopy.c:") != nil {
+            return ReportForm(
+                kind: .usercopy, title: .fixed("BUG: bad usercopy"), sources: [.trace], skip: [FrameFilter.usercopy])
+        }
+        return oops(.bug, "kernel BUG")
     }
 
     private static let stackGuard = oops(.stackOverflow, "BUG: stack guard page was hit")

@@ -52,12 +52,12 @@ extension ReportForm {
             ("kernel/locking/lockdep.c:", "WARNING: locking bug", []),
             ("fs/proc/generic.c:", "WARNING: proc registration bug", [FrameFilter("proc_* __proc_*")]),
         ]
-        for checker in checkers where header.contains(checker.file) {
+        for checker in checkers where header.position(of: checker.file) != nil {
             let blamed = Self.guilty(facts.mainTrace, skip + checker.skip)
             return (checker.title + (blamed.map { " in \($0)" } ?? ""), blamed)
         }
         let first = symbol(in: header).map { functionName($0) } ?? ""
-        if header.contains(" mm/"),
+        if [" mm/", "/mm/"].contains(where: { header.position(of: $0) != nil }),
             ["kmalloc", "kvmalloc", "vmalloc", "__kmalloc", "__vmalloc"].contains(where: first.hasPrefix)
         {
             let blamed = Self.guilty(facts.mainTrace, skip + [.allocators])
@@ -68,11 +68,11 @@ extension ReportForm {
 
     /// The kind that a warning's file makes it.
     static func kind(ofWarning header: String) -> CrashKind {
-        if header.contains("lib/refcount.c:") { return .refcount }
-        if header.contains("lib/debugobjects.c:") { return .objectLifetime }
-        if header.contains("lib/list_debug.c:") { return .listCorruption }
-        if header.contains("mm/usercopy.c:") { return .usercopy }
-        if header.contains("kernel/locking/lockdep.c:") { return .lockdep }
+        if header.position(of: "lib/refcount.c:") != nil { return .refcount }
+        if header.position(of: "lib/debugobjects.c:") != nil { return .objectLifetime }
+        if header.position(of: "lib/list_debug.c:") != nil { return .listCorruption }
+        if header.position(of: "mm/usercopy.c:") != nil { return .usercopy }
+        if header.position(of: "kernel/locking/lockdep.c:") != nil { return .lockdep }
         return .warning
     }
 
