@@ -424,6 +424,16 @@ struct CrashDetectorTests {
         #expect(crashes.first?.corruption != nil)
     }
 
+    @Test("a report that need not have a trace does not take in all that follows")
+    func withoutTrace() {
+        let lines =
+            ["BUG: key 00000000b0d7b9b4 has not been registered!"] + (0..<200).map { "work as usual, part \($0)" }
+        let crashes = detect(lines.joined(separator: "\n"))
+        #expect(crashes.map(\.title) == ["BUG: key ADDR has not been registered!"])
+        #expect(crashes.first?.corruption == nil)
+        #expect(crashes[0].lines.count <= OpenReport.longestWait + 1)
+    }
+
     @Test("a program's unfinished line before the kernel's does not hide it")
     func tornLines() {
         let lines = Self.oops.console().map { "ok so far... " + $0 }

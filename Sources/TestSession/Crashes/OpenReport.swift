@@ -43,6 +43,8 @@ struct OpenReport: Sendable {
     static let mostBytes = 256 << 10
     /// The most lines that a herald's headline may be away. An out-of-memory report lists every process in between.
     static let longestHerald = 60
+    /// The most lines that a report which need not have a call trace may go on without one.
+    static let longestWait = 30
     /// Seconds of the kernel's clock without a line after which a report cannot go on. Backtraces of other processors are
     /// waited for 10 s (lib/nmi_backtrace.c).
     static let longestPause = 30.0
@@ -160,6 +162,13 @@ struct OpenReport: Sendable {
                 isComplete = true
                 return .refused
             }
+            // Not every `BUG:` has a trace; what comes later is not its own.
+            if form.end == .trace, form.sources.isEmpty, facts.traces.isEmpty, lineCount > Self.longestWait,
+                !trace.isInTrace, !Self.looksLikePart(message)
+            {
+                isComplete = true
+                return .refused
+            }
             let step = trace.take(message)
             if step == .endedBefore, form.end == .trace, !Self.looksLikePart(message) {
                 storeTrace()
@@ -257,10 +266,10 @@ struct OpenReport: Sendable {
             } else if !isComplete {
                 switch form.end {
                 case .mark, .rule: corruption = "its end is missing"
-                case .trace: corruption = facts.traces.isEmpty ? "it has no call trace" : nil
+                case .trace: corruption = lacksTrace(facts) ? "it has no call trace" : nil
                 case .loose, .panic, .outOfMemory: break
                 }
-            } else if form.end == .trace, facts.traces.isEmpty {
+            } else if form.end == .trace, lacksTrace(facts) {
                 corruption = "it has no call trace"
             }
             if isCut { corruption = corruption ?? "it is longer than what is kept of it" }
@@ -277,6 +286,9 @@ struct OpenReport: Sendable {
         }
         return crash
     }
+
+    /// Whether the trace that a report of this form always has is missing.
+    private func lacksTrace(_ facts: ReportFacts) -> Bool { facts.traces.isEmpty && !form.sources.isEmpty }
 
     /// The trace that the function of the title is in.
     private func bestTrace(_ facts: ReportFacts, _ function: String?) -> [StackFrame] {
@@ -345,7 +357,7 @@ struct TraceReader: Sendable {
     /// Whether frames that no heading announces are a trace: some sanitizers print them so.
     var isImplicit = false
     private var frames: [StackFrame] = []
-    private var isInTrace = false
+    private(set) var isInTrace = false
 
     mutating func take(_ message: String) -> Step {
         // kmemleak puts its name before every line.
