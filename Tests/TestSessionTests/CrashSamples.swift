@@ -318,9 +318,10 @@ private let warnings: [CrashSample] = [
             RIP: 0010:fixup_exception+0xf6/0x311
             Call Trace:
              <TASK>
+             gp_try_fixup_and_notify+0x1d/0x5a
              exc_general_protection+0x84/0x2a0
              asm_exc_general_protection+0x22/0x30
-            RIP: 0010:copy_user_generic_string+0x2c/0x40
+            RIP: 0010:copy_user_short_string+0x2c/0x40
             \(registers)
              take_message+0x31/0x90
             \(entry)

@@ -36,8 +36,8 @@ struct FrameFilter: Sendable {
         rt_mutex_* __rt_mutex* osq_lock osq_unlock
         memcpy __memcpy memcpy_orig memmove __memmove memset __memset memset_orig memcmp memchr memscan
         strcmp strncmp strcpy strncpy strlcpy strscpy* sized_strscpy strlen strnlen strchr strstr strcat strncat
-        copy_to_user copy_from_user _copy_to_user _copy_from_user __copy_to_user* __copy_from_user* copy_user_generic*
-        copy_user_enhanced* rep_movs_alternative rep_stos_alternative clear_user* __clear_user _inline_copy_*
+        copy_to_user copy_from_user _copy_to_user _copy_from_user __copy_to_user* __copy_from_user* copy_user_* gp_try_fixup_and_notify
+        rep_movs_alternative rep_stos_alternative clear_user* __clear_user _inline_copy_*
         __get_user_* __put_user_* get_user put_user strncpy_from_user do_strncpy_from_user strnlen_user
         might_fault __might_fault might_sleep __might_sleep ___might_sleep __might_resched might_resched
         __list_add_valid* __list_del_entry_valid* list_add* list_del* __list_* refcount_warn_saturate
