@@ -5,8 +5,8 @@ import VirtualMachine
 
 /// Turns what happened in a guest into the report's terms.
 enum SessionReport {
-    static func add(_ result: SessionResult, to report: inout RunReport) {
-        let outcome = result.outcome
+    static func add(_ outcome: SessionOutcome, to report: inout RunReport) {
+        report.kernel?.release = outcome.release
         report.suites = outcome.programs.map { program in
             .init(
                 name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
@@ -15,7 +15,6 @@ enum SessionReport {
         report.crashes = outcome.crashes.map {
             .init(title: $0.title, isFatal: $0.isFatal, test: $0.test, lines: $0.lines)
         }
-        report.troubles += troubles(of: result).map { .init($0) }
     }
 
     /// What keeps a session from being trusted: each of these alone makes the run fail.
