@@ -13,7 +13,7 @@ public struct PartialOutcome: Sendable {
 }
 
 extension SessionOutcome {
-    /// Puts together what the guests did, in the parts' order, whichever ended first.
+    /// Puts together what the guests did, in the plan's order, whichever ended first.
     ///
     /// - Parameter plan: The whole plan.
     public static func merging(_ parts: [PartialOutcome], plan: SessionPlan) -> SessionOutcome {
@@ -35,6 +35,13 @@ extension SessionOutcome {
             whole.isComplete = whole.isComplete && part.outcome.isComplete
         }
         for index in whole.programs.indices {
+            // A bundle runs its tests in an order of its own, which depends on which they are.
+            if case .swiftTesting(let expected) = plan.programs[index].resultsProtocol {
+                let places = Dictionary(zip(expected, expected.indices), uniquingKeysWith: { first, _ in first })
+                whole.programs[index].tests.sort {
+                    (places[$0.id] ?? expected.count, $0.id) < (places[$1.id] ?? expected.count, $1.id)
+                }
+            }
             whole.programs[index].output = Array(whole.programs[index].output.suffix(SessionRecorder.mostOutputLines))
         }
         return whole

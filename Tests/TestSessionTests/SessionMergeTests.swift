@@ -19,13 +19,13 @@ struct SessionMergeTests {
             ], crashes: [], faults: [], release: "6.1", isComplete: isComplete)
     }
 
-    @Test("each program has its tests in the order of the parts, and keeps its own name")
+    @Test("each program has its tests in the order of the plan, and keeps its own name")
     func order() {
         let whole = SessionOutcome.merging(
             [
-                PartialOutcome(programs: [0], outcome: outcome("1", .passed)),
                 PartialOutcome(programs: [0], outcome: outcome("2", .failed)),
                 PartialOutcome(programs: [1], outcome: outcome("b", .passed)),
+                PartialOutcome(programs: [0], outcome: outcome("1", .passed)),
             ], plan: plan)
         #expect(whole.programs.map(\.name) == ["a", "b"])
         #expect(whole.programs.map(\.kind) == ["swift-testing", "exit-code"])
