@@ -31,13 +31,13 @@ public struct MachineSnapshot: Sendable, Hashable {
 public struct WakeOrders: Sendable, Hashable {
     /// The plan to run, by its name on the share of test programs.
     public var plan: String?
-    /// What the held program is told: one line.
-    public var configuration: String?
+    /// Patterns for the tests that the held program is to run.
+    public var filters: [String]
 
     /// Creates orders.
-    public init(plan: String? = nil, configuration: String? = nil) {
+    public init(plan: String? = nil, filters: [String] = []) {
         self.plan = plan
-        self.configuration = configuration
+        self.filters = filters
     }
 
     /// The lines, with the time and random bytes of this moment.
@@ -51,7 +51,10 @@ public struct WakeOrders: Sendable, Hashable {
         }
         var lines = ["time \(now.tv_sec) \(now.tv_nsec)", "seed \(seed.joined())"]
         if let plan { lines.append("plan \(plan)") }
-        if let configuration { lines.append("configuration \(configuration)") }
+        // A pattern means the same with a newline in its written form.
+        lines += filters.map {
+            "filter " + $0.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
+        }
         return Array((lines + ["go", ""]).joined(separator: "\n").utf8)
     }
 }

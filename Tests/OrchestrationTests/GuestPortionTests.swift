@@ -50,10 +50,4 @@ struct GuestPortionTests {
         #expect(tests == ["1", "2", "3", "4", "put", "5", "6"])
         #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
     }
-
-    @Test("a held bundle's configuration is one line of JSON")
-    func configuration() throws {
-        let portion = GuestPortion(plan: SessionPlan(programs: []), programs: [0], patterns: ["^a\n\"b\""])
-        #expect(try portion.configuration() == #"{"filter":["^a\n\"b\""]}"#)
-    }
 }

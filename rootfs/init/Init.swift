@@ -13,7 +13,7 @@ struct Init {
         }
         var planName = options["kbuild.plan"] ?? "plan"
         var held: HeldProgram?
-        var configuration: [UInt8] = []
+        var filters: [UInt8] = []
         if let name = options["kbuild.hold"] {
             held = hold(name, channel: &channel, options)
             channel.send("ready", "")
@@ -24,7 +24,7 @@ struct Init {
             // This is another guest, and the first of its records is number 1.
             channel.restart()
             planName = orders.plan
-            configuration = orders.configuration
+            filters = orders.filters
         }
         mountShares(byHostfs: byHostfs)
         // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
@@ -34,7 +34,7 @@ struct Init {
         System.write("/dev/kmsg", "<6>kbuild: clock \(kbuild_monotonic())\n")
 
         if let held {
-            held.run(configuration: configuration, channel: &channel)
+            held.run(filters: filters, channel: &channel)
             channel.send("end", "1")
             shutDown(options)
         }

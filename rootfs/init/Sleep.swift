@@ -10,7 +10,7 @@ import CInit
 ///     time SECONDS NANOSECONDS      the host's clock
 ///     seed HEXADECIMAL              random bytes of the host's
 ///     plan NAME                     the plan to run, on the share of test programs
-///     configuration TEXT            what the held program is told
+///     filter PATTERN                a pattern for the tests that the held program is to run; there may be several
 ///     go
 enum Sleep {
     /// What the host said on waking.
@@ -19,7 +19,7 @@ enum Sleep {
         var nanoseconds: Int64 = 0
         var seed: [UInt8] = []
         var plan = "plan"
-        var configuration: [UInt8] = []
+        var filters: [UInt8] = []
     }
 
     /// Reads the host's orders, which may come at any time from now on; nil when the port is gone.
@@ -46,7 +46,7 @@ enum Sleep {
                     (orders.seconds, orders.nanoseconds) = (seconds, nanoseconds)
                 case "seed": orders.seed = bytes(hexadecimal: rest)
                 case "plan": orders.plan = rest.text()
-                case "configuration": orders.configuration = rest
+                case "filter": orders.filters += rest + [UInt8(ascii: "\n")]
                 case "go": return orders
                 default: return nil
                 }
@@ -92,17 +92,18 @@ enum Sleep {
     }
 }
 
-/// A program that has been started and waits to be told what to do.
+/// A Swift Testing bundle that has been started and waits to be told which tests to run.
 ///
-/// Swift Testing's bundles read a configuration from a file that they are given; here the file is a pipe with a name, which
-/// holds them until something is written to it.
+/// The library beside it on the share, made of rootfs/holder, takes the place of its main function and reads patterns from a
+/// pipe with a name, which holds it until something is written there.
 struct HeldProgram {
     var program: Plan.Program
     var running: RunningProgram
-    private var configuration: Int32
+    private var orders: Int32
 
     private static let folder = "/run/kbuild"
-    private static let pipe = "/run/kbuild/configuration"
+    private static let pipe = "/run/kbuild/orders"
+    private static let library = "/run/kbuild/holder.so"
 
     /// How long a program may take from its start to its question, in seconds.
     private static let patience = 120
@@ -115,12 +116,15 @@ struct HeldProgram {
         mkdir(Self.folder, 0o755)
         let name = program.arguments[0].split(separator: "/").last.map { String($0) } ?? "program"
         let copy = "\(Self.folder)/\(name)"
-        guard System.copy(program.arguments[0], to: copy, mode: 0o755) else {
-            error = "cannot copy \(program.arguments[0]): \(System.lastError)"
-            return nil
+        let beside = program.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
+        for (source, target) in [(program.arguments[0], copy), ("/\(beside)/holder.so", Self.library)] {
+            guard System.copy(source, to: target, mode: 0o755) else {
+                error = "cannot copy \(source): \(System.lastError)"
+                return nil
+            }
         }
         program.arguments[0] = copy
-        program.arguments += ["--configuration-path", Self.pipe]
+        program.environment += ["LD_PRELOAD=\(Self.library)", "KBUILD_HOLD=\(Self.pipe)"]
         guard mkfifo(Self.pipe, 0o600) == 0, let running = RunningProgram(program) else {
             error = "cannot start \(copy): \(System.lastError)"
             return nil
@@ -128,8 +132,8 @@ struct HeldProgram {
         self.running = running
         // Without a reader an open that may not wait fails.
         for _ in 0..<(Self.patience * 200) {
-            configuration = kbuild_open(Self.pipe, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
-            if configuration >= 0 {
+            orders = kbuild_open(Self.pipe, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+            if orders >= 0 {
                 // It is on its way into its read, and then sleeps.
                 usleep(50_000)
                 return
@@ -137,16 +141,16 @@ struct HeldProgram {
             if running.hasEnded { break }
             usleep(5000)
         }
-        error = "\(copy) never asked for its configuration"
+        error = "\(copy) never asked what to run"
         return nil
     }
 
-    /// Tells it what to do and sees it through, as the first program of a session.
-    func run(configuration text: [UInt8], channel: inout Channel) {
+    /// Tells it which tests to run and sees it through, as the first program of a session.
+    func run(filters: [UInt8], channel: inout Channel) {
         var running = running
         channel.send("start", "0 \(kbuild_monotonic())")
-        _ = System.write(configuration, text)
-        close(configuration)
+        _ = System.write(orders, filters)
+        close(orders)
         unlink(Self.pipe)
         let ending = running.finish(seconds: program.seconds, index: 0, channel: &channel)
         channel.send("stop", "0 \(kbuild_monotonic()) \(ending.payload)")

@@ -1,5 +1,4 @@
 import Diagnostics
-import Foundation
 import TestSession
 import VirtualMachine
 
@@ -18,11 +17,6 @@ struct GuestPortion: Sendable, Equatable {
             if case .swiftTesting(let expected) = program.resultsProtocol { expected } else { [program.name] }
         }
         return tests.count == 1 ? tests[0] : "\(tests.first ?? "no test") and \(tests.count - 1) more"
-    }
-
-    /// What a held bundle is told: Swift Testing's configuration, as JSON on one line.
-    func configuration() throws -> String {
-        String(decoding: try JSONEncoder().encode(["filter": patterns]), as: UTF8.self)
     }
 
     /// Divides programs among guests, in order.

@@ -56,7 +56,7 @@ extension Pipeline {
             throw Failure(.infrastructure, "there is no machine to run on")
         }
         let wakeLimit = min(limits.boot, SessionLimits.wake)
-        let held = Self.held(portions)
+        let held = Self.held(portions, snapshots)
         let session = SpreadSession(
             portions: portions, width: width, limits: limits, logs: folder.appending("guests")
         ) { index, isRepeat in
@@ -70,7 +70,7 @@ extension Pipeline {
             let machine = RestoredMachine(
                 configuration, from: snapshot.snapshot,
                 orders: held[index] == nil
-                    ? WakeOrders(plan: name) : WakeOrders(configuration: try portions[index].configuration()),
+                    ? WakeOrders(plan: name) : WakeOrders(filters: portions[index].patterns),
                 runner: tools.runner)
             return (machine, wakeLimit)
         }
@@ -90,6 +90,11 @@ extension Pipeline {
         }
     }
 
+    /// The same, as far as there are guests that hold a bundle.
+    private static func held(_ portions: [GuestPortion], _ snapshots: [Int?: ReadySnapshot]?) -> [Int?] {
+        held(portions).map { place in snapshots?[place] == nil ? nil : place }
+    }
+
     /// The snapshots to wake the portions' guests from, by the program that they hold; nil where there cannot be any.
     private func snapshots(
         for portions: [GuestPortion], of programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate],
@@ -98,7 +103,10 @@ extension Pipeline {
         guard project.architecture != .um else { return nil }
         return try await log.step("snapshot") { progress in
             var snapshots: [Int?: ReadySnapshot] = [:]
-            for index in Set(Self.held(portions)).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
+            let holder = try await holder(progress)
+            if let holder { try copyFile(holder, to: share.appending("holder.so")) }
+            let held = Self.held(portions).map { holder == nil ? nil : $0 }
+            for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
                 var name: String?
                 if let index {
                     let plan = SessionPlan(programs: [programs[index].selecting([]).planned])
@@ -108,7 +116,8 @@ extension Pipeline {
                 let program = index.map { programs[$0] }
                 guard
                     let snapshot = try await snapshot(
-                        holding: program, plan: name, on: machines, in: folder, progress)
+                        holding: program, plan: name, holder: share.appending("holder.so"), on: machines, in: folder,
+                        progress)
                 else {
                     progress(.note("each test's guest boots instead, which takes longer"))
                     return (nil, .failed, "none")
@@ -118,6 +127,19 @@ extension Pipeline {
             let isHit = snapshots.values.allSatisfy(\.isHit)
             let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
             return (snapshots, isHit ? .hit : .made, names.joined(separator: ", "))
+        }
+    }
+
+    /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
+    private func holder(_ progress: Diagnostics.Progress) async throws -> FilePath? {
+        let sources = project.rootfsDefinition.removingLastComponent().appending("holder")
+        guard isFolder(sources) else { return nil }
+        do {
+            return try await GuestProgramBuilder(tools: tools, projectCache: projectCache).holder(sources: sources)
+        } catch let failure as Failure where failure.code == .build {
+            // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
+            progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
+            return nil
         }
     }
 

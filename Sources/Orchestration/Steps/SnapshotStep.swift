@@ -25,17 +25,19 @@ extension Pipeline {
     /// - Parameters:
     ///   - program: The bundle that the guest holds; nil for a guest that holds none.
     ///   - plan: The name of the plan with that program, on the share.
+    ///   - holder: The library that holds it.
     ///   - machines: The machines to try, in order.
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     func snapshot(
-        holding program: ReadyProgram?, plan: String?, on machines: [MachineCandidate], in folder: FilePath,
+        holding program: ReadyProgram?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
+        in folder: FilePath,
         _ progress: Progress
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
             guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
             configuration.kernelArguments.append("\(MachineSnapshot.holdOption)=\(plan ?? "none")")
-            let key = try snapshotKey(configuration, program)
+            let key = try snapshotKey(configuration, program, holder: holder)
             let home = projectCache.appending("snapshots")
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
             func ready(isHit: Bool) -> ReadySnapshot {
@@ -68,7 +70,9 @@ extension Pipeline {
 
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
     /// one counter differ.
-    private func snapshotKey(_ configuration: MachineConfiguration, _ program: ReadyProgram?) throws -> Digest {
+    private func snapshotKey(_ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath) throws
+        -> Digest
+    {
         var key = KeyBuilder(step: "snapshot", version: 1)
         key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
         var plain = configuration
@@ -91,6 +95,7 @@ extension Pipeline {
         if let program {
             key.add("program", try tools.statCache.digest(of: program.executable))
             key.add("arguments", program.selecting([]).planned.arguments.joined(separator: "\n"))
+            key.add("holder", try tools.statCache.digest(of: holder))
         }
         return key.key
     }
