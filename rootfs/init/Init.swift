@@ -26,7 +26,8 @@ struct Init {
             planName = orders.plan
             filters = orders.filters
         }
-        mountShares(byHostfs: byHostfs)
+        // A held program is in memory already, and each mount takes as long as a small test.
+        mountShares(byHostfs: byHostfs) { held == nil || $0 != programsFolder }
         // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
         klogctl(8, nil, 8)
         channel.send("hello", description())
@@ -58,7 +59,7 @@ struct Init {
     private static func hold(_ name: String, channel: inout Channel, _ options: [String: String]) -> HeldProgram? {
         Sleep.warmUp()
         guard name != "none" else { return nil }
-        mountShares(byHostfs: false, only: programsFolder)
+        mountShares(byHostfs: false) { $0 == programsFolder }
         var problem = "no readable plan \(name) on the share of test programs"
         var held: HeldProgram?
         if let program = readPlan(name)?.programs.first { held = HeldProgram(program, error: &problem) }
@@ -94,11 +95,11 @@ struct Init {
     /// Mounts the 9p shares of /etc/fstab. User-mode Linux has no 9p device: there the tag is the name of a folder in
     /// the one folder of the host that the kernel lets hostfs see.
     ///
-    /// - Parameter target: The one mount point to serve; nil for all.
-    private static func mountShares(byHostfs: Bool, only target: String? = nil) {
+    /// - Parameter isWanted: Told each mount point.
+    private static func mountShares(byHostfs: Bool, where isWanted: (String) -> Bool) {
         for line in (System.read("/etc/fstab") ?? []).lines() {
             let fields = words(line)
-            guard fields.count >= 4, fields[2] == "9p", target == nil || fields[1] == target else { continue }
+            guard fields.count >= 4, fields[2] == "9p", isWanted(fields[1]) else { continue }
             let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
             if !System.mount(
                 fields[0], fields[1], type: byHostfs ? "hostfs" : fields[2],
