@@ -55,12 +55,12 @@ struct BuildOptions: ParsableArguments {
 
     @Flag(
         name: .customLong("verify-build"),
-        help: "After a narrow build run a plain make as well, which must find nothing to do.")
+        help: "After a narrow build run a plain make as well, which must come to the same kernel.")
     var verifyBuild = false
 
     @Flag(
         name: .customLong("no-narrow"),
-        help: "Always run a plain make, also when only C files changed.")
+        help: "Always run a plain make, also when only C files or the calls' tables changed.")
     var noNarrow = false
 
     func validate() throws {
