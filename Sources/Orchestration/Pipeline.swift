@@ -121,35 +121,44 @@ public struct Pipeline: Sendable {
             accelerator: accelerator, kernel: kernel, root: root.device, shares: [share] + (try userShares()))
         report.machine = machines.first?.reported
         report.artifacts.console = folder.appending("console.log").string
-        let log = log
-        let (result, machine) = try await log.step("test") { progress in
-            let (result, machine) = try await runSession(plan, on: machines, in: folder, progress)
-            let tests = result.outcome.programs.flatMap(\.tests)
-            let passed = tests.count { $0.status == .passed }
-            let boot = result.bootSeconds.map { "booted in \(Self.format($0))" } ?? "did not boot"
-            return ((result, machine), .made, "\(boot), \(passed) of \(tests.count) tests passed")
+        let symbolizer = CrashSymbolizer(
+            runner: tools.runner, vmlinux: kernel.vmlinux,
+            root: kernelStep.folder(for: patched.pristine).appending("tree"))
+        if project.isolation == .none, project.guests ?? 1 == 1 {
+            let (result, machine) = try await log.step("test") { progress in
+                let (result, machine) = try await runSession(plan, on: machines, in: folder, progress)
+                let boot = result.bootSeconds.map { "booted in \(Self.format($0))" } ?? "did not boot"
+                return ((result, machine), .made, "\(boot), \(Self.count(result.outcome))")
+            }
+            report.machine = machine
+            SessionReport.add(await symbolized(result.outcome, symbolizer), to: &report)
+            report.troubles += SessionReport.troubles(of: result).map { .init($0) }
+        } else {
+            try await spread(
+                programs, plan: plan, share: share.path, on: machines, symbolizer: symbolizer, in: folder, into: &report)
         }
-        report.machine = machine
-        report.kernel?.release = result.outcome.release
-        SessionReport.add(await symbolized(result, kernel, kernelStep.folder(for: patched.pristine)), to: &report)
         report.suites += try skippedPrograms(filter: filter)
     }
 
-    /// The result with files and lines in its crash reports, where the kernel has debug information. A report without
+    /// The outcome with files and lines in its crash reports, where the kernel has debug information. A report without
     /// them is as true, so that nothing here fails a run.
-    private func symbolized(_ result: SessionResult, _ kernel: BuiltKernel, _ folder: FilePath) async -> SessionResult {
-        let symbolizer = CrashSymbolizer(
-            runner: tools.runner, vmlinux: kernel.vmlinux, root: folder.appending("tree"))
-        guard !result.outcome.crashes.isEmpty else { return result }
-        var result = result
+    func symbolized(_ outcome: SessionOutcome, _ symbolizer: CrashSymbolizer) async -> SessionOutcome {
+        guard !outcome.crashes.isEmpty else { return outcome }
+        var outcome = outcome
         do {
-            let outcome = try await symbolizer.symbolize(result.outcome.crashes)
-            result.outcome.crashes = outcome.crashes
-            if let note = outcome.note { tools.progress(.detail("crash reports have no files and lines: \(note)")) }
+            let symbolized = try await symbolizer.symbolize(outcome.crashes)
+            outcome.crashes = symbolized.crashes
+            if let note = symbolized.note { tools.progress(.detail("crash reports have no files and lines: \(note)")) }
         } catch {
             tools.progress(.note("crash reports have no files and lines: \(error)"))
         }
-        return result
+        return outcome
+    }
+
+    /// "40 of 41 tests passed".
+    static func count(_ outcome: SessionOutcome) -> String {
+        let tests = outcome.programs.flatMap(\.tests)
+        return "\(tests.count { $0.status == .passed }) of \(tests.count) tests passed"
     }
 
     /// Runs the session on the first machine that boots.
@@ -218,7 +227,7 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private static func format(_ seconds: Double) -> String {
+    static func format(_ seconds: Double) -> String {
         "\((seconds * 100).rounded() / 100) s"
     }
 
@@ -245,7 +254,7 @@ public struct Pipeline: Sendable {
         }
     }
 
-    private var limits: SessionLimits {
+    var limits: SessionLimits {
         SessionLimits(
             boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
             test: Double(project.timeouts.test), run: Double(project.timeouts.run))

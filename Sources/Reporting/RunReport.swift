@@ -82,6 +82,32 @@ public struct RunReport: Codable, Sendable, Equatable {
         }
     }
 
+    /// How the tests were spread over guests, when there was more than one.
+    public struct Guests: Codable, Sendable, Equatable {
+        /// Guests that ran in all.
+        public var count: Int
+        /// Guests that ran at once.
+        public var width: Int
+        /// Whether they woke from a snapshot instead of booting.
+        public var isFromSnapshot: Bool
+        /// The median of the seconds from a machine's start to its guest's first word.
+        public var medianStartSeconds: Double?
+        /// The median of the seconds that a machine ran.
+        public var medianSeconds: Double?
+
+        /// Creates an account of guests.
+        public init(
+            count: Int, width: Int, isFromSnapshot: Bool, medianStartSeconds: Double? = nil,
+            medianSeconds: Double? = nil
+        ) {
+            self.count = count
+            self.width = width
+            self.isFromSnapshot = isFromSnapshot
+            self.medianStartSeconds = medianStartSeconds
+            self.medianSeconds = medianSeconds
+        }
+    }
+
     /// A system call that the patches add.
     public struct Syscall: Codable, Sendable, Equatable {
         /// Its name.
@@ -340,6 +366,8 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var kernel: Kernel?
     /// The machine.
     public var machine: Machine?
+    /// The guests, when there was more than one.
+    public var guests: Guests?
     /// The system calls that the patches add.
     public var syscalls: [Syscall]
     /// The steps.

@@ -13,6 +13,8 @@ public struct Frame: Equatable, Sendable {
 
     /// The kinds of frame that init sends.
     public enum Kind: String, Sendable {
+        /// The guest sleeps and can be saved; see rootfs/init/Sleep.swift.
+        case ready
         /// The guest is up: `NAME=VALUE` words.
         case hello
         /// A program starts: its index and the monotonic clock in nanoseconds.

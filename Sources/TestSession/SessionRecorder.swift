@@ -58,6 +58,14 @@ public struct SessionRecorder: Sendable {
         }
     }
 
+    /// The most lines kept of what a program prints.
+    static let mostOutputLines = 200
+
+    /// The account before anything has happened.
+    var emptyOutcome: SessionOutcome {
+        SessionOutcome(programs: programs, crashes: [], faults: [], release: nil, isComplete: false)
+    }
+
     /// Whether the guest has said hello.
     public var isBooted: Bool { release != nil }
 
@@ -98,6 +106,9 @@ public struct SessionRecorder: Sendable {
             return []
         }
         switch frame.kind {
+        case .ready:
+            faults.append("the guest went to sleep")
+            return []
         case .hello:
             let fields = frame.text.split(separator: " ").map { $0.split(separator: "=", maxSplits: 1) }
             let release = fields.first { $0.first == "release" && $0.count == 2 }.map { String($0[1]) } ?? "unknown"
@@ -183,7 +194,7 @@ public struct SessionRecorder: Sendable {
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
         }
         let lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        programs[current].output = lines.suffix(200).map(String.init)
+        programs[current].output = lines.suffix(Self.mostOutputLines).map(String.init)
         self.current = nil
         runningTests = []
         return events

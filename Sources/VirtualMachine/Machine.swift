@@ -51,41 +51,90 @@ public struct MachineSockets: Sendable, Hashable {
     public var console: FilePath
     /// The results port; unused when results come on the console.
     public var results: FilePath
+    /// QEMU's monitor, where kbuild has something to say to QEMU itself.
+    public var monitor: FilePath
 
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
+        monitor = folder.appending("monitor")
         console = folder.appending("console")
         results = folder.appending("results")
     }
 }
 
+/// The ways to a machine while it runs.
+struct MachineLinks: Sendable {
+    fileprivate var lines: AsyncStream<[UInt8]>
+    fileprivate var sendToMonitor: @Sendable ([UInt8]) -> Void
+    /// Sends bytes to the guest's end of the results port.
+    var sendToGuest: @Sendable ([UInt8]) -> Void
+
+    /// Opens the conversation with QEMU's monitor, once.
+    func monitor() async throws -> QEMUMonitor {
+        try await QEMUMonitor(lines: lines, send: sendToMonitor)
+    }
+}
+
 /// Runs a machine's process with its sockets in a private folder, which is removed on every path.
 ///
-/// - Parameter command: Told the folder, makes the command.
-/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; `CancellationError`.
+/// - Parameters:
+///   - control: Speaks with QEMU meanwhile; when it throws, the machine is killed.
+///   - command: Told the folder, makes the command.
+/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; what `control` throws;
+///   `CancellationError`.
 func runMachine(
-    _ handlers: MachineHandlers, runner: CommandRunner, command: (FilePath, MachineSockets) throws -> Command
+    _ handlers: MachineHandlers, runner: CommandRunner,
+    control: (@Sendable (MachineLinks) async throws -> Void)? = nil,
+    command: (FilePath, MachineSockets) throws -> Command
 ) async throws -> CommandResult {
     let folder = try makePrivateFolder()
     defer { try? removeAll(folder) }
     let sockets = MachineSockets(folder: folder)
     let console = try SocketListener(path: sockets.console)
     let results = try SocketListener(path: sockets.results)
+    let monitor = try control.map { _ in try SocketListener(path: sockets.monitor) }
     let command = try command(folder, sockets)
     console.start { [weak console] bytes in
         let reply = handlers.console(bytes)
         if !reply.isEmpty { console?.send(reply) }
     }
     results.start(onBytes: handlers.results)
+    let (lines, continuation) = AsyncStream.makeStream(of: [UInt8].self)
+    monitor?.startLines(continuation)
     let outcome: Result<CommandResult, any Error>
     do {
-        outcome = .success(try await runner.capture(command))
+        let links = MachineLinks(
+            lines: lines, sendToMonitor: { [weak monitor] in monitor?.send($0) },
+            sendToGuest: { [weak results] in results?.send($0) })
+        outcome = .success(try await run(command, runner, control, links))
     } catch {
         outcome = .failure(error)
     }
     await console.finish()
     await results.finish()
+    await monitor?.finish()
     return try outcome.get()
+}
+
+/// Runs a command, with somebody to speak to it.
+private func run(
+    _ command: Command, _ runner: CommandRunner, _ control: (@Sendable (MachineLinks) async throws -> Void)?,
+    _ links: MachineLinks
+) async throws -> CommandResult {
+    guard let control else { return try await runner.capture(command) }
+    return try await withThrowingTaskGroup(of: CommandResult?.self) { group in
+        group.addTask { try await runner.capture(command) }
+        group.addTask {
+            // How the process ended tells more than that it no longer answers.
+            do { try await control(links) } catch is QEMUMonitor.Closed {}
+            return nil
+        }
+        defer { group.cancelAll() }
+        while let result = try await group.next() {
+            if let result { return result }
+        }
+        throw CancellationError()
+    }
 }
 
 /// A folder that only this user can enter, with a path short enough for sockets.

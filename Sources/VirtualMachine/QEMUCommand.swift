@@ -58,17 +58,50 @@ extension MachineConfiguration {
     /// How virtio devices are attached.
     private var virtioBus: String { type == .microvm ? "device" : "pci" }
 
+    /// What the guest's memory is.
+    public enum Memory: Sendable, Hashable {
+        /// Anonymous: it goes with the machine.
+        case anonymous
+        /// A new file, so that the machine can be saved.
+        case saved(MachineSnapshot)
+        /// A saved machine's, which stays as it is.
+        case restored(MachineSnapshot)
+    }
+
+    /// The options for memory that is a file. One who wakes has to have the blocks of the one who was saved, by name.
+    private func memoryArguments(_ memory: Memory) -> [String] {
+        func file(_ snapshot: MachineSnapshot, share: String) -> [String] {
+            [
+                "-object",
+                "memory-backend-file,id=ram,size=\(memoryMegabytes)M,mem-path=\(Self.escaped(snapshot.memory)),"
+                    + "share=\(share)",
+            ]
+        }
+        return switch memory {
+        case .anonymous: []
+        case .saved(let snapshot): file(snapshot, share: "on")
+        case .restored(let snapshot): file(snapshot, share: "off") + ["-incoming", "defer"]
+        }
+    }
+
     /// QEMU with every option that this machine needs and no default device.
-    public func command(sockets: MachineSockets) -> Command {
+    public func command(sockets: MachineSockets, memory: Memory = .anonymous) -> Command {
         var arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-action", "panic=exit-failure",
-            "-machine", machineOption,
+            "-machine", machineOption + (memory == .anonymous ? "" : ",memory-backend=ram"),
             // TCG's "max" has RDRAND; 57-bit addresses would only make page-table walks longer.
             "-cpu", accelerator == .kvm ? "host" : "max,la57=off",
             "-smp", "\(cpus)", "-m", "\(memoryMegabytes)M",
             "-kernel", kernel.string, "-append", kernelCommandLine,
         ]
+        arguments += memoryArguments(memory)
+        if memory != .anonymous {
+            arguments += [
+                "-chardev", "socket,id=monitor,path=\(Self.escaped(sockets.monitor))",
+                "-mon", "chardev=monitor,mode=control",
+            ]
+        }
         switch root {
         case .disk(let image):
             arguments += [

@@ -5,7 +5,7 @@ import Diagnostics
 public struct QEMUMachine: Machine {
     /// What QEMU is told.
     public let configuration: MachineConfiguration
-    private let runner: CommandRunner
+    let runner: CommandRunner
 
     /// Creates a machine; nothing runs yet.
     public init(_ configuration: MachineConfiguration, runner: CommandRunner) {

@@ -12,6 +12,8 @@ import class Foundation.Thread
 final class SocketListener: Sendable {
     private struct State {
         var connection: Int32 = -1
+        /// What was sent before the peer had connected.
+        var unsent: [UInt8] = []
         var isFinished = false
         var waiter: CheckedContinuation<Void, Never>?
     }
@@ -59,8 +61,8 @@ final class SocketListener: Sendable {
         close(wakeWrite)
     }
 
-    /// Starts the thread. `onBytes` is called on it.
-    func start(onBytes: @escaping @Sendable ([UInt8]) -> Void) {
+    /// Starts the thread. `onBytes` and, last, `onEnd` are called on it.
+    func start(onBytes: @escaping @Sendable ([UInt8]) -> Void, onEnd: @escaping @Sendable () -> Void = {}) {
         let thread = Thread { [self] in
             serve(onBytes)
             let (connection, waiter) = state.withLock { state in
@@ -72,16 +74,39 @@ final class SocketListener: Sendable {
                 return (state.connection, state.waiter)
             }
             if connection >= 0 { close(connection) }
+            onEnd()
             waiter?.resume()
         }
         thread.name = "kbuild socket"
         thread.start()
     }
 
-    /// Sends bytes to the peer, if there is one. Meant for short replies from within `onBytes`.
+    /// Starts the thread. Each line goes to the continuation, which ends with the connection.
+    func startLines(_ continuation: AsyncStream<[UInt8]>.Continuation) {
+        let pending = Mutex<[UInt8]>([])
+        start { bytes in
+            pending.withLock { pending in
+                pending += bytes
+                while let newline = pending.firstIndex(of: 0x0A) {
+                    continuation.yield(Array(pending[..<newline]))
+                    pending.removeSubrange(...newline)
+                }
+            }
+        } onEnd: {
+            continuation.finish()
+        }
+    }
+
+    /// Sends bytes to the peer, at once or as soon as it has connected. Meant for short messages.
     func send(_ bytes: [UInt8]) {
-        let connection = state.withLock { $0.connection }
-        guard connection >= 0 else { return }
+        let connection = state.withLock { state in
+            if state.connection < 0, !state.isFinished { state.unsent += bytes }
+            return state.connection
+        }
+        if connection >= 0 { Self.send(bytes, to: connection) }
+    }
+
+    private static func send(_ bytes: [UInt8], to connection: Int32) {
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes {
@@ -110,7 +135,12 @@ final class SocketListener: Sendable {
         let connection = accept(listener, nil, nil)
         guard connection >= 0 else { return }
         _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
-        state.withLock { $0.connection = connection }
+        let unsent = state.withLock { state in
+            state.connection = connection
+            defer { state.unsent = [] }
+            return state.unsent
+        }
+        Self.send(unsent, to: connection)
         while true {
             // After `finish` only what has already arrived is read: a peer that stays open would never end.
             guard waitForInput(connection) || hasInput(connection) else { return }

@@ -55,12 +55,12 @@ struct BuildOptions: ParsableArguments {
 
     @Flag(
         name: .customLong("verify-build"),
-        help: "After a narrow build run a plain make as well, which must find nothing to do.")
+        help: "After a narrow build run a plain make as well, which must come to the same kernel.")
     var verifyBuild = false
 
     @Flag(
         name: .customLong("no-narrow"),
-        help: "Always run a plain make, also when only C files changed.")
+        help: "Always run a plain make, also when only C files or the calls' tables changed.")
     var noNarrow = false
 
     func validate() throws {
@@ -95,14 +95,22 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "How results leave the guest: auto, virtio (a port of their own) or serial (framed on the console).")
     var results: String?
 
-    @Option(help: "The most time that the guest may take, such as 90s or 5m.")
+    @Option(help: "none: all tests share a guest. test: each has a guest of its own, woken from a snapshot.")
+    var isolate: String?
+
+    @Option(help: "How many guests run at once and share the tests. (default: 1; with --isolate test all processors)")
+    var guests: Int?
+
+    @Option(help: "The most time that the guests may take, such as 90s or 5m.")
     var timeout: String?
 
     var overrides: [ProjectOverride] {
         let pairs: [(String?, String, String)] = [
             (accel, "machine.accel", "--accel"), (memory, "machine.memory", "--memory"),
             (cpus.map { String($0) }, "machine.cpus", "--cpus"), (rootfs, "rootfs.type", "--rootfs"),
-            (results, "machine.results", "--results"), (timeout, "timeouts.run", "--timeout"),
+            (results, "machine.results", "--results"), (isolate, "isolate", "--isolate"),
+            (guests.map { String($0) }, "guests", "--guests"),
+            (timeout, "timeouts.run", "--timeout"),
         ]
         return pairs.compactMap { value, key, flag in
             value.map { ProjectOverride(key: key, value: $0, flag: flag) }

@@ -22,6 +22,9 @@ struct Channel {
     /// With no answer to this many sendings there is nobody to talk to.
     private static let attempts = 120
 
+    /// Begins anew with record 1.
+    mutating func restart() { sequence = 0 }
+
     @discardableResult
     mutating func send(_ kind: String, _ payload: [UInt8]) -> Bool {
         sequence += 1

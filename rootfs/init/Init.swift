@@ -7,18 +7,40 @@ struct Init {
     static func main() {
         mountFileSystems()
         let options = kernelOptions()
-        mountShares(byHostfs: options["kbuild.shares"] == "hostfs")
+        let byHostfs = options["kbuild.shares"] == "hostfs"
         guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
             fail("no results channel")
         }
+        var planName = options["kbuild.plan"] ?? "plan"
+        var held: HeldProgram?
+        var filters: [UInt8] = []
+        if let name = options["kbuild.hold"] {
+            held = hold(name, channel: &channel, options)
+            channel.send("ready", "")
+            guard let orders = Sleep.waitForOrders(on: channel.descriptor), Sleep.obey(orders) else {
+                channel.send("error", "the guest did not wake: \(System.lastError)")
+                shutDown(options)
+            }
+            // This is another guest, and the first of its records is number 1.
+            channel.restart()
+            planName = orders.plan
+            filters = orders.filters
+        }
+        // A held program is in memory already, and each mount takes as long as a small test.
+        mountShares(byHostfs: byHostfs) { held == nil || $0 != programsFolder }
         // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
         klogctl(8, nil, 8)
         channel.send("hello", description())
         // The host matches the kernel's time stamps with the clock of the tests by this line.
         System.write("/dev/kmsg", "<6>kbuild: clock \(kbuild_monotonic())\n")
 
-        guard let bytes = System.read("/kbuild/programs/plan"), let plan = Plan(bytes) else {
-            channel.send("error", "no readable plan on the share of test programs")
+        if let held {
+            held.run(filters: filters, channel: &channel)
+            channel.send("end", "1")
+            shutDown(options)
+        }
+        guard let plan = readPlan(planName) else {
+            channel.send("error", "no readable plan \(planName) on the share of test programs")
             shutDown(options)
         }
         for (index, program) in plan.programs.enumerated() {
@@ -28,6 +50,29 @@ struct Init {
         channel.send("end", "\(plan.programs.count)")
         shutDown(options)
     }
+
+    private static func readPlan(_ name: String) -> Plan? {
+        System.read("\(programsFolder)/\(name)").flatMap { Plan($0) }
+    }
+
+    /// Gets ready to be put to sleep: the program of the plan `name` is held, and no share is mounted.
+    private static func hold(_ name: String, channel: inout Channel, _ options: [String: String]) -> HeldProgram? {
+        Sleep.warmUp()
+        guard name != "none" else { return nil }
+        mountShares(byHostfs: false) { $0 == programsFolder }
+        var problem = "no readable plan \(name) on the share of test programs"
+        var held: HeldProgram?
+        if let program = readPlan(name)?.programs.first { held = HeldProgram(program, error: &problem) }
+        // A machine with a mounted share cannot be saved.
+        if umount2(programsFolder, 0) != 0 { problem = "cannot let go of the programs: \(System.lastError)" }
+        guard let held else {
+            channel.send("error", problem)
+            shutDown(options)
+        }
+        return held
+    }
+
+    private static let programsFolder = "/kbuild/programs"
 
     private static func mountFileSystems() {
         _ = System.mount("proc", "/proc", type: "proc")
@@ -49,10 +94,12 @@ struct Init {
 
     /// Mounts the 9p shares of /etc/fstab. User-mode Linux has no 9p device: there the tag is the name of a folder in
     /// the one folder of the host that the kernel lets hostfs see.
-    private static func mountShares(byHostfs: Bool) {
+    ///
+    /// - Parameter isWanted: Told each mount point.
+    private static func mountShares(byHostfs: Bool, where isWanted: (String) -> Bool) {
         for line in (System.read("/etc/fstab") ?? []).lines() {
             let fields = words(line)
-            guard fields.count >= 4, fields[2] == "9p" else { continue }
+            guard fields.count >= 4, fields[2] == "9p", isWanted(fields[1]) else { continue }
             let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
             if !System.mount(
                 fields[0], fields[1], type: byHostfs ? "hostfs" : fields[2],

@@ -31,15 +31,26 @@ struct RunningProgram {
     static func run(_ program: Plan.Program, index: Int, channel: inout Channel) -> Ending {
         channel.send("start", "\(index) \(kbuild_monotonic())")
         guard var running = RunningProgram(program) else { return .notStarted(System.lastError) }
-        let ending = running.wait(seconds: program.seconds, index: index, channel: &channel)
+        return running.finish(seconds: program.seconds, index: index, channel: &channel)
+    }
+
+    /// Sees the program through to its end, its limit counted from now.
+    mutating func finish(seconds: Int, index: Int, channel: inout Channel) -> Ending {
+        let ending = wait(seconds: seconds, index: index, channel: &channel)
         // Whatever the program left behind must not disturb the next one: from PID 1, -1 is everybody else.
         kill(-1, kbuild_sigkill)
         while waitpid(-1, nil, 0) > 0 {}
-        running.drain(index: index, channel: &channel)
+        drain(index: index, channel: &channel)
         return ending
     }
 
-    private init?(_ program: Plan.Program) {
+    /// Whether the program has ended, without taking its end from whoever waits for it.
+    var hasEnded: Bool {
+        var waiting = pollfd(fd: processDescriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, 0) > 0
+    }
+
+    init?(_ program: Plan.Program) {
         guard let output = System.pipe(), let events = System.pipe() else { return nil }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)

@@ -53,6 +53,22 @@ enum System {
         return write(descriptor, Array(text.utf8))
     }
 
+    /// Copies a file; false when a part of it could not be read or written.
+    static func copy(_ source: String, to target: String, mode: mode_t) -> Bool {
+        let from = kbuild_open(source, O_RDONLY | O_CLOEXEC)
+        let to = kbuild_open(target, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC)
+        defer {
+            close(from)
+            close(to)
+        }
+        guard from >= 0, to >= 0, fchmod(to, mode) == 0 else { return false }
+        while let chunk = readChunk(from) {
+            if chunk.isEmpty { return true }
+            guard write(to, chunk) else { return false }
+        }
+        return false
+    }
+
     static func names(in folder: String) -> [String] {
         guard let stream = opendir(folder) else { return [] }
         defer { closedir(stream) }

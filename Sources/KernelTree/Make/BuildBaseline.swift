@@ -21,7 +21,8 @@ struct BuildBaseline: Codable, Equatable {
     /// The files of the tree that kbuild ever changed, with their contents and time stamps.
     var files: [String: OutputRecord.Offered]
 
-    private static func path(_ output: FilePath) -> FilePath { output.appending(".kbuild-baseline.json") }
+    /// Where it lies; its time stamp is that of the last whole build.
+    static func path(_ output: FilePath) -> FilePath { output.appending(".kbuild-baseline.json") }
 
     /// Programs whose results go into a kernel. make finds a change of the compiler's version alone by itself.
     private static let tools = [

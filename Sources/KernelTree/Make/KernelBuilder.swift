@@ -19,6 +19,8 @@ public struct BuildResult: Sendable, Equatable {
     public var compiledObjects: Int
     /// The time that make took, in seconds.
     public var seconds: Double
+    /// How many objects were found not to be concerned by a change of the calls' tables.
+    public var sparedObjects = 0
     /// Whether make visited only the folders that a change of C files concerns.
     public var isNarrow: Bool
     /// Whether a plain make has confirmed a narrow build.
@@ -91,9 +93,61 @@ public struct KernelBuilder: Sendable {
             }
             progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
         }
-        let result = try await run.whole()
-        if targets == nil { try baseline(make)?.save(output: make.output) }
+        let spared = targets == nil && scope != .whole ? try await spareObjects(make, log: log) : []
+        var result = try await run.whole()
+        result.sparedObjects = spared.count
+        guard targets == nil else { return result }
+        if scope == .verified, !spared.isEmpty { result = try await verify(result, spared: spared, by: run) }
+        try UnconcernedObjects.keepHeaders(of: make)
+        try baseline(make)?.save(output: make.output)
         return result
+    }
+
+    /// Files of the tree that numbers and prototypes of system calls are made from.
+    private static func isOfTables(_ path: String) -> Bool {
+        path.hasSuffix(".tbl") || HeaderChange.prototypeHeaders.contains(path)
+    }
+
+    /// When the calls' tables changed, finds the objects that this does not concern and has make leave them alone.
+    private func spareObjects(_ make: KernelMake, log: FilePath) async throws -> [String] {
+        let state = BuildState(output: make.output)
+        guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output),
+            let new = baseline(make),
+            Set(old.files.keys).union(new.files.keys)
+                .contains(where: { Self.isOfTables($0) && old.files[$0] != new.files[$0] })
+        else { return [] }
+        // The headers that follow from the tables are to be compared.
+        let prepare = MakeRun(builder: self, make: make, targets: ["prepare"], log: log, userFiles: [:])
+        do {
+            _ = try await prepare.whole()
+        } catch let failure as Failure where failure.code == .build {
+            // The build itself will fail for the same reason, and tell more of it.
+            return []
+        }
+        let objects = try UnconcernedObjects(make, from: old, to: new)?.touch() ?? []
+        if !objects.isEmpty { progress(.detail("\(objects.count) objects cannot tell that the tables changed")) }
+        return objects
+    }
+
+    /// Has make compile the objects that were spared after all, which is to give the same kernel.
+    private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
+        let files = [result.vmlinux, result.systemMap, result.image]
+        let before = try files.map(Digest.ofFile)
+        try UnconcernedObjects.age(spared, in: run.make)
+        let whole = try await run.whole()
+        let after = try files.map(Digest.ofFile)
+        let differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
+        guard differences.isEmpty else { throw Self.disagreement(differences) }
+        var result = result
+        result.isVerified = true
+        result.seconds += whole.seconds
+        return result
+    }
+
+    private static func disagreement(_ differences: [String]) -> Failure {
+        Failure(
+            .build, "a plain make does not agree with the short build", details: differences.joined(separator: "\n"),
+            nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
     }
 
     private func baseline(_ make: KernelMake) -> BuildBaseline? {
@@ -124,12 +178,7 @@ public struct KernelBuilder: Sendable {
         if !whole.madeTargets.isEmpty {
             differences.append("made again: \(whole.madeTargets.prefix(20).joined(separator: ", "))")
         }
-        guard differences.isEmpty else {
-            throw Failure(
-                .build, "a plain make does not agree with the narrow build",
-                details: differences.joined(separator: "\n"),
-                nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
-        }
+        guard differences.isEmpty else { throw Self.disagreement(differences) }
         var result = narrow
         result.isVerified = true
         result.seconds += whole.seconds

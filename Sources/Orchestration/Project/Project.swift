@@ -124,6 +124,14 @@ public struct Project: Sendable, Equatable {
         public var run: Int
     }
 
+    /// What tests share.
+    public enum Isolation: String, Sendable, CaseIterable {
+        /// One guest: a test finds it as the tests before have left it.
+        case none
+        /// Nothing: each test has a guest of its own, fresh from its start.
+        case test
+    }
+
     /// What a kernel report that is not fatal does to the run.
     public enum SplatPolicy: String, Sendable, CaseIterable {
         /// The run fails.
@@ -148,6 +156,10 @@ public struct Project: Sendable, Equatable {
     public var machine: Machine
     /// What to run.
     public var tests: [Test]
+    /// What tests share.
+    public var isolation: Isolation
+    /// How many guests run at once; nil for kbuild's choice.
+    public var guests: Int?
     /// Limits.
     public var timeouts: Timeouts
     /// What splats do.

@@ -113,6 +113,8 @@ extension Project {
             let fields = pairs.compactMap { key, value in value.map { "\(key): \($0)" } }
             lines.append("  - {\(fields.joined(separator: ", "))}")
         }
+        lines.append("isolate: \(isolation.rawValue)")
+        if let guests { lines.append("guests: \(guests)") }
         lines += [
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
@@ -370,7 +372,7 @@ struct ProjectLoader {
                 memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
                 cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
                 kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init)),
-            tests: tests,
+            tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),

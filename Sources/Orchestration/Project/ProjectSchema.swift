@@ -99,6 +99,12 @@ indirect enum Schema: Sendable {
                         Key(name: "program", schema: .text, meaning: "an executable"),
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(
+            name: "isolate", schema: .choice(["none", "test"]),
+            meaning: "test: each test in a guest of its own, woken from a snapshot where QEMU can (none)"),
+        Key(
+            name: "guests", schema: .integer(1...256),
+            meaning: "guests that run at once and share the tests (1; with isolate: the number of processors)"),
+        Key(
             name: "timeouts",
             schema: .map([
                 Key(name: "boot", schema: .duration, meaning: "until the guest's init speaks (120)"),

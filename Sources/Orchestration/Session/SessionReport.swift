@@ -5,11 +5,10 @@ import VirtualMachine
 
 /// Turns what happened in a guest into the report's terms.
 enum SessionReport {
-    static func add(_ result: SessionResult, to report: inout RunReport) {
-        let outcome = result.outcome
+    static func add(_ outcome: SessionOutcome, to report: inout RunReport) {
+        report.kernel?.release = outcome.release
         report.suites = outcome.programs.map(suite)
         report.crashes = outcome.crashes.map(crash)
-        report.troubles += troubles(of: result).map { .init($0) }
     }
 
     /// What keeps a session from being trusted: each of these alone makes the run fail.

@@ -213,6 +213,39 @@ struct GuestProgramBuilder: Sendable {
         return (artifact.path("init"), artifact.key, false)
     }
 
+    // MARK: The holder
+
+    /// Compiles the library that holds a Swift Testing bundle before its first test.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    func holder(sources: FilePath) async throws -> FilePath {
+        var key = KeyBuilder(step: "holder", version: 1)
+        key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+        key.add("gcc", try tools.digest(ofTool: "gcc"))
+        key.add("sources", try tools.statCache.digest(ofFolder: sources))
+        if let artifact = tools.store.lookup(step: "holder", key: key.key) { return artifact.path("holder.so") }
+        let artifact = try await tools.store.publish(step: "holder", key: key.key) { folder in
+            let object = folder.appending("start.o")
+            try await compile(
+                Command(
+                    "gcc",
+                    [
+                        "-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-c", sources.appending("start.c").string,
+                        "-o", object.string,
+                    ]), what: "the holder of test bundles")
+            try await compile(
+                Command(
+                    "swiftc",
+                    [
+                        "-parse-as-library", "-swift-version", "6", "-O", "-emit-library", "-module-name", "Holder",
+                        sources.appending("Holder.swift").string, object.string, "-o",
+                        folder.appending("holder.so").string,
+                    ]), what: "the holder of test bundles")
+            try removeAll(object)
+        }
+        return artifact.path("holder.so")
+    }
+
     /// Where the toolchain keeps the libraries of Embedded Swift for this processor.
     private func embeddedRuntime() async throws -> FilePath {
         struct TargetInfo: Decodable {

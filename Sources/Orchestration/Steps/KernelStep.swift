@@ -215,6 +215,7 @@ struct KernelStep: Sendable {
             }
             var detail = result.compiledObjects == 1 ? "1 object" : "\(result.compiledObjects) objects"
             if result.isNarrow { detail += ", narrow" }
+            if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }
             return (kernel(artifact, pristine), .made, detail)
         }

@@ -1,3 +1,4 @@
+import Commands
 import KernelTree
 import Reporting
 import SystemPackage
@@ -10,6 +11,21 @@ struct MachineCandidate: Sendable {
     var reported: RunReport.Machine
     /// Seconds until the guest's init must have spoken.
     var bootLimit: Double
+    /// What QEMU is told; nil for user-mode Linux.
+    var configuration: MachineConfiguration?
+
+    /// The same machine with a guest that runs another plan than the usual one.
+    func booting(plan: String, runner: CommandRunner) -> any Machine {
+        let word = "kbuild.plan=\(plan)"
+        if var configuration {
+            configuration.kernelArguments.append(word)
+            return QEMUMachine(configuration, runner: runner)
+        }
+        guard let uml = machine as? UMLMachine else { return machine }
+        var configuration = uml.configuration
+        configuration.kernelArguments.append(word)
+        return UMLMachine(configuration, runner: runner)
+    }
 }
 
 extension Pipeline {
@@ -63,7 +79,8 @@ extension Pipeline {
             reported: .init(
                 type: board.rawValue, accelerator: accelerator.accelerator.rawValue,
                 acceleratorReason: accelerator.reason, memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus,
-                rootfs: project.rootfsType.rawValue, results: results.rawValue), bootLimit: bootLimit)
+                rootfs: project.rootfsType.rawValue, results: results.rawValue), bootLimit: bootLimit,
+            configuration: configuration)
     }
 
     private func umlMachine(

@@ -16,6 +16,27 @@ struct ReadyProgram: Sendable {
     var fileName: String
     /// Whether it was linked statically, and so needs no library of the root file system.
     var isStatic: Bool
+
+    /// The tests that are expected of a Swift Testing bundle; nil for other programs, which are one test each.
+    var tests: [String]? {
+        if case .swiftTesting(let expected) = planned.resultsProtocol { expected } else { nil }
+    }
+
+    /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these tests.
+    func selecting(_ tests: [String]) -> (planned: PlannedProgram, patterns: [String]) {
+        var planned = planned
+        if let filter = planned.arguments.firstIndex(of: Self.filterOption) {
+            planned.arguments.removeSubrange(filter...)
+        }
+        planned.resultsProtocol = .swiftTesting(expected: tests)
+        return (planned, tests.map(Self.pattern))
+    }
+
+    /// The option before each pattern; the patterns come last.
+    static let filterOption = "--filter"
+
+    /// The pattern for one test and its cases.
+    static func pattern(_ test: String) -> String { "^\(TestSelection.escaped(test))(/|$)" }
 }
 
 extension Pipeline {
@@ -117,7 +138,7 @@ extension Pipeline {
             "--no-parallel", "--event-stream-version", "6.3", "--event-stream-output-path", "/proc/self/fd/3",
         ]
         if expected.count < bundle.tests.count {
-            for test in expected { arguments += ["--filter", "^\(TestSelection.escaped(test))(/|$)"] }
+            for test in expected { arguments += [ReadyProgram.filterOption, ReadyProgram.pattern(test)] }
         }
         var name = package
         _ = name.removePrefix(project.folder)

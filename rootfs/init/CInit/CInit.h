@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/random.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -38,6 +39,35 @@ static inline int64_t kbuild_monotonic(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static inline int kbuild_set_clock(int64_t seconds, int64_t nanoseconds) {
+    struct timespec now = {.tv_sec = seconds, .tv_nsec = nanoseconds};
+    return clock_settime(CLOCK_REALTIME, &now);
+}
+
+static inline int64_t kbuild_free_memory(void) {
+    struct sysinfo information;
+    return sysinfo(&information) == 0 ? (int64_t)information.freeram * information.mem_unit : 0;
+}
+
+// Adds random bytes that nobody else knows to the kernel's and draws new keys from them all. 0 when that was done.
+static inline int kbuild_reseed(const void *bytes, uint32_t count) {
+    struct {
+        struct rand_pool_info info;
+        uint8_t bytes[64];
+    } pool = {.info = {.entropy_count = (int)count * 8, .buf_size = (int)count}};
+    if (count < 32 || count > sizeof pool.bytes) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(pool.bytes, bytes, count);
+    int random = open("/dev/urandom", O_WRONLY | O_CLOEXEC);
+    if (random < 0) return -1;
+    int result = ioctl(random, RNDADDENTROPY, &pool);
+    if (result == 0) result = ioctl(random, RNDRESEEDCRNG);
+    close(random);
+    return result;
 }
 
 // Values that the importer skips because their macros have casts or arithmetic.

@@ -1,0 +1,210 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Glibc
+import Synchronization
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// A saved machine and how to wake guests from it.
+struct ReadySnapshot: Sendable {
+    var snapshot: MachineSnapshot
+    /// The machine that was saved.
+    var configuration: MachineConfiguration
+    var reported: MachineCandidate
+    var isHit: Bool
+}
+
+extension Pipeline {
+    /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
+    private static let keptSnapshots = 6
+
+    /// Finds or makes the snapshot of a guest that is ready to run tests.
+    ///
+    /// - Parameters:
+    ///   - program: The bundle that the guest holds; nil for a guest that holds none.
+    ///   - plan: The name of the plan with that program, on the share.
+    ///   - holder: The library that holds it.
+    ///   - machines: The machines to try, in order.
+    /// - Returns: Nil when no machine could be saved; the user has been told why.
+    /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
+    func snapshot(
+        holding program: ReadyProgram?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
+        in folder: FilePath,
+        _ progress: Progress
+    ) async throws -> ReadySnapshot? {
+        for candidate in machines {
+            guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
+            configuration.kernelArguments.append("\(MachineSnapshot.holdOption)=\(plan ?? "none")")
+            let key = try snapshotKey(configuration, program, holder: holder)
+            let home = projectCache.appending("snapshots")
+            let snapshot = MachineSnapshot(folder: home.appending(key.short))
+            func ready(isHit: Bool) -> ReadySnapshot {
+                ReadySnapshot(
+                    snapshot: snapshot, configuration: configuration, reported: candidate, isHit: isHit)
+            }
+            let lock = try await FileLock.acquire("snapshot-\(key.short)", in: tools.layout, progress: progress)
+            defer { withExtendedLifetime(lock) {} }
+            if isIntact(snapshot) {
+                // The time by which the eldest are told.
+                utimes(snapshot.folder.string, nil)
+                return ready(isHit: true)
+            }
+            try createFolder(home)
+            try removeAll(snapshot.folder)
+            try removeOldSnapshots(in: home)
+            try createFolder(snapshot.folder)
+            do {
+                try await save(snapshot, configuration, within: candidate.bootLimit, in: folder)
+                try writeAtomically(seal(snapshot), to: sealFile(snapshot))
+                return ready(isHit: false)
+            } catch let failure as Failure {
+                try removeAll(snapshot.folder)
+                let reason = [failure.message, failure.details].compactMap { $0 }.joined(separator: ": ")
+                progress(.note("no snapshot on \(candidate.reported.type): \(reason)"))
+            }
+        }
+        return nil
+    }
+
+    /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
+    /// one counter differ.
+    private func snapshotKey(_ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath) throws
+        -> Digest
+    {
+        var key = KeyBuilder(step: "snapshot", version: 1)
+        key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
+        var plain = configuration
+        plain.kernel = "kernel"
+        switch configuration.root {
+        case .disk(let path):
+            key.add("root", try tools.statCache.digest(of: path))
+            plain.root = .disk("root")
+        case .initramfs(let path):
+            key.add("root", try tools.statCache.digest(of: path))
+            plain.root = .initramfs("root")
+        }
+        plain.shares = configuration.shares.map { Share(tag: $0.tag, path: "share", isReadOnly: $0.isReadOnly) }
+        plain.timeStampKilohertz = configuration.timeStampKilohertz.map { ($0 + 5000) / 10000 }
+        let command = plain.command(
+            sockets: MachineSockets(folder: "sockets"), memory: .saved(MachineSnapshot(folder: "snapshot")))
+        key.add("command", command.description)
+        key.add("qemu", try tools.digest(ofTool: command.tool))
+        key.add("processor", Self.processor())
+        if let program {
+            key.add("program", try tools.statCache.digest(of: program.executable))
+            key.add("arguments", program.selecting([]).planned.arguments.joined(separator: "\n"))
+            key.add("holder", try tools.statCache.digest(of: holder))
+        }
+        return key.key
+    }
+
+    /// The host's processor, which QEMU passes on in part.
+    private static func processor() -> String {
+        let lines = ((try? readText("/proc/cpuinfo")) ?? "").split(separator: "\n")
+        return ["model name", "flags"].compactMap { name in lines.first { $0.hasPrefix(name) } }
+            .joined(separator: "\n")
+    }
+
+    /// Boots a guest and saves it once it sleeps.
+    private func save(
+        _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, within limit: Double, in folder: FilePath
+    ) async throws {
+        let log = GuestLog(try ConsoleTranscript(path: folder.appending("console-snapshot.log")))
+        let (ready, continuation) = AsyncStream.makeStream(of: Frame.self)
+        let handlers = MachineHandlers(
+            console: { bytes in
+                log.console(bytes)
+                return []
+            }, results: { bytes in for frame in log.results(bytes) { continuation.yield(frame) } })
+        let exit: MachineExit?? = try await withThrowingTaskGroup(of: MachineExit??.self) { group in
+            group.addTask {
+                .some(
+                    try await QEMUMachine(configuration, runner: tools.runner).save(to: snapshot, handlers) {
+                        guard let frame = await ready.first(where: { _ in true }), frame.kind == .ready else {
+                            throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
+                        }
+                    })
+            }
+            group.addTask {
+                try await Task.sleep(for: .seconds(limit))
+                return .none
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? .none
+        }
+        switch exit {
+        case .some(nil): return
+        case .some(let exit?):
+            throw Failure(.infrastructure, "the guest ended before it slept (\(exit))", details: log.lastWords)
+        case .none: throw Failure(.infrastructure, "the guest did not sleep within \(Int(limit)) s")
+        }
+    }
+
+    // MARK: Keeping
+
+    private func sealFile(_ snapshot: MachineSnapshot) -> FilePath { snapshot.folder.appending("seal") }
+
+    /// What the files of a whole snapshot look like. It is written last, so a snapshot without it was cut short.
+    private func seal(_ snapshot: MachineSnapshot) -> String {
+        [snapshot.memory, snapshot.state].map { path in
+            var status = stat()
+            guard stat(path.string, &status) == 0 else { return "missing" }
+            return "\(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+        }.joined(separator: "\n")
+    }
+
+    private func isIntact(_ snapshot: MachineSnapshot) -> Bool {
+        guard let text = try? readText(sealFile(snapshot)) else { return false }
+        return text == seal(snapshot) && !text.contains("missing")
+    }
+
+    /// Makes room for one more. A guest that is waking from an old one has it open already.
+    private func removeOldSnapshots(in home: FilePath) throws {
+        func age(_ folder: FilePath) -> Int {
+            var status = stat()
+            return stat(folder.string, &status) == 0 ? status.st_mtim.tv_sec : 0
+        }
+        let folders = try namesInFolder(home).map { home.appending($0) }.sorted { age($0) < age($1) }
+        for folder in folders.dropLast(Self.keptSnapshots - 1) { try removeAll(folder) }
+    }
+}
+
+/// What a guest says before it sleeps.
+private final class GuestLog: Sendable {
+    private struct State {
+        var transcript: ConsoleTranscript
+        var console = ResultsDecoder.console(carriesResults: false)
+        var port = ResultsDecoder.port()
+        var words: [String] = []
+    }
+
+    private let state: Mutex<State>
+
+    init(_ transcript: sending ConsoleTranscript) {
+        state = Mutex(State(transcript: transcript))
+    }
+
+    var lastWords: String { state.withLock { $0.words.suffix(10).joined(separator: "\n") } }
+
+    func console(_ bytes: [UInt8]) {
+        state.withLock { state in
+            for case .line(let line) in state.console.consume(bytes) {
+                state.transcript.append(line)
+                state.words.append(String(decoding: line, as: UTF8.self))
+            }
+            state.transcript.flush()
+        }
+    }
+
+    func results(_ bytes: [UInt8]) -> [Frame] {
+        state.withLock { state in
+            state.port.consume(bytes).compactMap { item in
+                guard case .frame(let frame) = item else { return nil }
+                if frame.kind == .error { state.words.append(frame.text) }
+                return frame
+            }
+        }
+    }
+}

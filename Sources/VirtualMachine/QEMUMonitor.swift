@@ -1,0 +1,100 @@
+import Diagnostics
+
+import struct Foundation.Data
+import class Foundation.JSONDecoder
+import class Foundation.JSONEncoder
+
+/// A conversation with QEMU over its machine protocol (QMP): JSON lines, each command answered in order, with events in
+/// between. docs/interop/qmp-spec.txt of QEMU's sources describes it.
+struct QEMUMonitor {
+    /// What QEMU says.
+    private struct Message: Decodable {
+        struct Problem: Decodable {
+            var desc: String
+        }
+        struct EventData: Decodable {
+            var status: String?
+        }
+        /// Present in an event: its name.
+        var event: String?
+        var data: EventData?
+        /// Present in the answer to a command that failed.
+        var error: Problem?
+    }
+
+    private struct Request<Arguments: Encodable>: Encodable {
+        var execute: String
+        var arguments: Arguments
+    }
+
+    /// The connection is gone: QEMU has ended, and its exit says why.
+    struct Closed: Error {}
+
+    private var lines: AsyncStream<[UInt8]>.Iterator
+    private var events: [Message] = []
+    private let send: @Sendable ([UInt8]) -> Void
+
+    /// Begins a conversation.
+    ///
+    /// - Parameters:
+    ///   - lines: QEMU's lines; they end with the connection.
+    ///   - send: Takes the bytes of a command.
+    /// - Throws: `Closed`; `Failure` (`infrastructure`) when QEMU refuses; `CancellationError`.
+    init(lines: AsyncStream<[UInt8]>, send: @escaping @Sendable ([UInt8]) -> Void) async throws {
+        self.lines = lines.makeAsyncIterator()
+        self.send = send
+        // QEMU greets first, and takes no command but this one before it.
+        _ = try await next()
+        try await execute("qmp_capabilities")
+    }
+
+    /// Carries out a command.
+    ///
+    /// - Parameters:
+    ///   - command: Its name.
+    ///   - arguments: Its arguments, of any type that JSON has.
+    /// - Throws: As `init`.
+    mutating func execute(_ command: String, _ arguments: some Encodable = [String: String]()) async throws {
+        send(try JSONEncoder().encode(Request(execute: command, arguments: arguments)) + [0x0A])
+        while true {
+            let message = try await next()
+            if message.event != nil {
+                events.append(message)
+                continue
+            }
+            if let error = message.error {
+                throw Failure(.infrastructure, "QEMU refused \(command)", details: error.desc)
+            }
+            return
+        }
+    }
+
+    /// Waits for an event that has come already or is to come; returns the status that it tells, if it has one.
+    ///
+    /// - Throws: As `init`.
+    mutating func wait(for name: String, statuses: Set<String>? = nil) async throws -> String? {
+        func fits(_ message: Message) -> Bool {
+            message.event == name && (statuses.map { $0.contains(message.data?.status ?? "") } ?? true)
+        }
+        if let index = events.firstIndex(where: fits) { return events.remove(at: index).data?.status }
+        while true {
+            let message = try await next()
+            if fits(message) { return message.data?.status }
+            if message.event != nil { events.append(message) }
+        }
+    }
+
+    private mutating func next() async throws -> Message {
+        guard let line = await lines.next() else {
+            try Task.checkCancellation()
+            throw Closed()
+        }
+        do {
+            return try JSONDecoder().decode(Message.self, from: Data(line))
+        } catch {
+            throw Failure(
+                .infrastructure, "QEMU's monitor said something that is no JSON",
+                details: String(decoding: line.prefix(200), as: UTF8.self))
+        }
+    }
+}
