@@ -135,7 +135,8 @@ public struct Pipeline: Sendable {
             report.troubles += SessionReport.troubles(of: result).map { .init($0) }
         } else {
             try await spread(
-                programs, plan: plan, share: share.path, on: machines, symbolizer: symbolizer, in: folder, into: &report)
+                programs, plan: plan, share: share.path, on: machines, symbolizer: symbolizer, in: folder, into: &report
+            )
         }
         report.suites += try skippedPrograms(filter: filter)
     }
