@@ -89,12 +89,48 @@ struct KernelStep: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0) }
     }
 
+    /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
+    private func overlay(over pristine: PristineKernel) throws -> TreeOverlay {
+        var key = KeyBuilder(step: "overlay", version: 1)
+        key.add("source", pristine.identity)
+        key.add("tree", pristine.folder.string)
+        for patch in project.kernel.patches {
+            key.add("patch", patch.string)
+            // What a link leads to is not part of a folder's digest.
+            if try Self.hasLink(patch) {
+                return try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
+            }
+            // What is not there is told by whoever loads it.
+            if isFolder(patch) {
+                key.add("folder", try tools.statCache.digest(ofFolder: patch))
+            } else if fileExists(patch) {
+                key.add("file", try tools.statCache.digest(of: patch))
+            }
+        }
+        // Another kbuild may read patches otherwise.
+        if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
+        let memo = OverlayMemo(
+            file: pipeline.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
+        if let overlay = memo.load(key: key.key) { return overlay }
+        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
+        try createFolder(pipeline.projectCache)
+        memo.save(overlay, key: key.key)
+        return overlay
+    }
+
+    /// Whether there is a link at a path or below it.
+    private static func hasLink(_ path: FilePath) throws -> Bool {
+        if (try? symbolicLinkTarget(path)) != nil { return true }
+        guard isFolder(path) else { return false }
+        return try namesInFolder(path).contains { try hasLink(path.appending($0)) }
+    }
+
     /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is
     /// verified by `compile`.
     func patch() async throws -> PatchedKernel {
         let pristine = try await source()
         return try await log.step("patch") { progress in
-            let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
+            let overlay = try overlay(over: pristine)
             let request = ConfigRequest.merge(
                 try project.configFragments.map { path in
                     var name = path

@@ -1,0 +1,51 @@
+import Artifacts
+import SystemPackage
+import Testing
+
+@testable import KernelTree
+
+@Suite("The overlay that is kept")
+struct PatchMemoTests {
+    private let scratch: PatchScratch
+    private let memo: OverlayMemo
+
+    init() throws {
+        scratch = try PatchScratch()
+        memo = OverlayMemo(file: scratch.path.appending("overlay"))
+    }
+
+    private func overlay() throws -> TreeOverlay {
+        let pristine = try writeSmallKernel(to: scratch)
+        try scratch.write(
+            "folder: kernel\nsources: [box.c]\nsyscalls:\n  - {name: box, arguments: [int number]}\n",
+            to: "box/syscall.yaml")
+        try scratch.write(
+            "SYSCALL_DEFINE1(box, int, number)\n{\n\treturn number;\n}\n", to: "box/box.c")
+        return try TreeOverlay.compute(
+            pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("box"))])
+    }
+
+    @Test("what was kept comes back as it was, under its own key alone")
+    func roundTrip() throws {
+        let overlay = try overlay()
+        #expect(overlay.files.count > 3)
+        memo.save(overlay, key: .of("one"))
+        #expect(memo.load(key: .of("one")) == overlay)
+        #expect(memo.load(key: .of("two")) == nil)
+    }
+
+    @Test("nothing, half of it, and bytes that changed are no overlay")
+    func damage() throws {
+        #expect(memo.load(key: .of("one")) == nil)
+        memo.save(try overlay(), key: .of("one"))
+        let whole = try readBytes(scratch.path.appending("overlay"))
+        try writeAtomically(whole[..<(whole.count / 2)], to: scratch.path.appending("overlay"))
+        #expect(memo.load(key: .of("one")) == nil)
+        let word = Array("SYSCALL_DEFINE1".utf8)
+        let place = try #require(whole.indices.first { whole[$0...].starts(with: word) })
+        var changed = whole
+        changed[place] ^= 0x20
+        try writeAtomically(changed, to: scratch.path.appending("overlay"))
+        #expect(memo.load(key: .of("one")) == nil)
+    }
+}
