@@ -40,10 +40,10 @@ public enum ProcessTree {
     }
 
     /// Whether a command line is that of a guest: QEMU, or a kernel of user-mode Linux started by kbuild. What starts a guest
-    /// has the guest's command line among its own arguments, so the first word decides.
+    /// has the guest's command line among its own arguments, so the first word decides. QEMU is also run to ask its version.
     public static func isGuest(_ arguments: [String]) -> Bool {
         guard let name = arguments.first?.split(separator: "/").last else { return false }
-        if name.hasPrefix("qemu-system-") { return true }
+        if name.hasPrefix("qemu-system-") { return arguments.contains("-kernel") }
         return name != "kbuild" && arguments.contains { $0.hasPrefix("uml_dir=") }
     }
 

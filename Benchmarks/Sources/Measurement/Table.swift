@@ -1,6 +1,8 @@
 /// A table in Markdown, with its columns aligned so that it reads well as text too.
 public struct Table: Sendable {
     private var rows: [[String]]
+    /// Beyond this many columns alignment makes lines longer and nothing clearer.
+    private static let widest = 40
 
     /// Starts a table.
     public init(_ header: [String]) {
@@ -21,10 +23,11 @@ public struct Table: Sendable {
 
     /// The lines of the table.
     public var text: String {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        let widths = rows[0].indices.map { column in min(Self.widest, rows.map { $0[column].count }.max() ?? 0) }
         var lines = rows.map { row in
             "| "
-                + zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }.joined(separator: " | ")
+                + zip(row, widths).map { $0 + String(repeating: " ", count: max(0, $1 - $0.count)) }.joined(
+                    separator: " | ")
                 + " |"
         }
         lines.insert("|" + widths.map { String(repeating: "-", count: $0 + 2) }.joined(separator: "|") + "|", at: 1)

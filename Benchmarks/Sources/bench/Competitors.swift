@@ -54,6 +54,16 @@ struct Competitors {
         return try report(["run"] + arguments, in: project, watch: .nothing, limit: limit).1
     }
 
+    /// Has the project to edit built in its own tree as it stands, and not only its kernel found in the store: what is
+    /// edited next is then all that make has to do.
+    @discardableResult
+    private func warmTree(_ arguments: [String] = []) throws -> Report {
+        try projects.edit()
+        let report = try warm(arguments, in: Projects.loop)
+        guard report.compiledObjects > 0 else { throw Trouble("the kernel was not built in the project's own tree") }
+        return report
+    }
+
     /// kbuild run, when all is there.
     private func plain(
         _ id: String, _ title: String, _ arguments: [String], in project: String, make: @escaping () throws -> Void,
@@ -102,13 +112,13 @@ struct Competitors {
             id: id, title: title,
             setUp: {
                 try projects.makeLoop()
-                try warm(profile, in: Projects.loop)
+                try warmTree(profile)
             },
             run: {
-                // The last round may have ended with another kernel.
-                try warm(profile, in: Projects.loop)
+                // What ran before may have left another kernel in the tree.
+                try warmTree(profile)
                 try projects.edit()
-                var (sample, report) = try report(["run"] + profile, in: Projects.loop)
+                var (sample, report) = try report(["run"] + profile, in: Projects.loop, limit: 600)
                 guard report.compiledObjects > 0 else { throw Trouble("\(title): nothing was compiled") }
                 sample.values["objects"] = Double(report.compiledObjects)
                 return sample
@@ -127,10 +137,10 @@ struct Competitors {
             id: "add", title: "kbuild",
             setUp: {
                 try projects.makeLoop()
-                try warm(in: Projects.loop)
+                try warmTree()
             },
             run: {
-                try warm(in: Projects.loop)
+                try warmTree()
                 let name = Projects.freshCallName()
                 added.append(try projects.addCall(name))
                 try projects.writeLoop(added: added)
@@ -153,12 +163,11 @@ struct Competitors {
             id: "reapply", title: "kbuild",
             setUp: {
                 try projects.makeLoop()
-                try warm(in: Projects.loop)
+                try warmTree()
             },
             run: {
                 // The last build is of what is reverted and applied again.
-                try projects.edit()
-                try warm(in: Projects.loop)
+                try warmTree()
                 var total = Sample(wall: 0, cpu: 0)
                 for verb in ["revert", "apply"] {
                     let invocation = workspace.invocation(["patch", verb], in: Projects.loop)
@@ -303,7 +312,7 @@ struct Competitors {
         try projects.makeLoop()
         try peers.makeBare()
         // The tree as kbuild has it now, and the configuration that it was built with.
-        let report = try warm(in: Projects.loop)
+        let report = try warmTree()
         let build = workspace.invocation(["build"], in: Projects.loop)
         let image = try workspace.run(build).output.trimmingCharacters(in: .whitespacesAndNewlines)
         try peers.makeTree(from: report, config: (image as NSString).deletingLastPathComponent + "/config")

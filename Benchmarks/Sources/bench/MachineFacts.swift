@@ -13,10 +13,12 @@ func machineFacts(_ workspace: Workspace, virtme: String?) throws -> [String] {
             .map { $0.trimmingCharacters(in: CharacterSet(charactersIn: " \t\"")) }
     }
     let memory = field("MemTotal", "/proc/meminfo", ":").flatMap { Int($0.split(separator: " ")[0]) } ?? 0
+    // What follows the version is a name that somebody gave that kernel.
+    let release = first(["uname", "-r"]).split(separator: "-").first.map { String($0) } ?? "unknown"
     var facts = [
         "\(field("model name", "/proc/cpuinfo", ":") ?? "unknown processor"), "
             + "\(ProcessInfo.processInfo.activeProcessorCount) cores, \((memory + 524_288) / 1_048_576) GiB of memory",
-        "\(field("PRETTY_NAME", "/etc/os-release", "=") ?? "unknown system"), Linux \(first(["uname", "-r"]))",
+        "\(field("PRETTY_NAME", "/etc/os-release", "=") ?? "unknown system"), Linux \(release)",
         first(["qemu-system-x86_64", "--version"]) + ", TCG",
         first(["gcc", "--version"]),
         first(["swift", "--version"]),

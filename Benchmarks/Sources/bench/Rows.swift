@@ -146,7 +146,8 @@ struct Row: Sendable {
             row.measured = own?.trouble.map { String($0.split(separator: "\n")[0]) } ?? ""
         }
         row.cpu = own?.cpu.map { figure($0.median) } ?? ""
-        let peers = competitors.dropFirst().compactMap { series[$0] }
+        // kbuild in other situations is in the notes.
+        let peers = competitors.dropFirst().compactMap { series[$0] }.filter { !$0.title.hasPrefix("kbuild") }
         row.peer = peers.compactMap { peer in
             peer.wall.map { "\(peer.title) \(figure($0.median)) s, CPU \(figure(peer.cpu?.median ?? 0)) s" }
         }.joined(separator: "; ")

@@ -79,7 +79,8 @@ import Testing
 
 @Suite struct ProcessTests {
     @Test func guestsAreToldFromTheirStarters() {
-        #expect(ProcessTree.isGuest(["/usr/bin/qemu-system-x86_64", "-m", "128M"]))
+        #expect(ProcessTree.isGuest(["/usr/bin/qemu-system-x86_64", "-m", "128M", "-kernel", "/x"]))
+        #expect(!ProcessTree.isGuest(["qemu-system-x86_64", "--version"]))
         #expect(ProcessTree.isGuest(["/store/kernel/0/image", "mem=128M", "uml_dir=/tmp/x"]))
         #expect(!ProcessTree.isGuest(["/bin/kbuild", "supervise", "/usr/bin/qemu-system-x86_64"]))
         #expect(!ProcessTree.isGuest(["/bin/kbuild", "supervise", "/store/image", "uml_dir=/tmp/x"]))
