@@ -46,7 +46,7 @@ struct Series {
 
     /// One line with all figures.
     var line: String {
-        guard let wall else { return "\(title): \(trouble ?? "not run")" }
+        guard let wall else { return "\(title): \(trouble.map { String($0.prefix { $0 != "\n" }) } ?? "not run")" }
         var parts = ["wall \(wall.text("s"))"]
         if let guest { parts.append("its QEMU or user-mode Linux \(guest.text("s"))") }
         if let cpu { parts.append("CPU \(figure(cpu.median)) s") }
