@@ -11,6 +11,8 @@ PACKAGES := \
     qemu-system-x86 \
     libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
     busybox-static e2fsprogs binutils
+# What the benchmarks take besides.
+BENCH_PACKAGES := python3-venv
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KBUILD := .build/release/kbuild
@@ -25,7 +27,7 @@ help: ## Show this list.
 
 .PHONY: setup
 setup: ## Install the Debian packages that are missing.
-	@missing=$$(for package in $(PACKAGES); do \
+	@missing=$$(for package in $(PACKAGES) $(EXTRA_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
 	    echo "==> installing" $$missing; start=$$(date +%s); \
@@ -43,7 +45,7 @@ run: build ## Patch, build, boot and test: the main job. ARGS="..." adds flags.
 	$(call step,kbuild run,$(KBUILD) run $(ARGS))
 
 .PHONY: test
-test: unit-test integration-test ## Run every test.
+test: unit-test bench-test integration-test ## Run every test.
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
@@ -65,14 +67,25 @@ mutations: build ## Show that the guest suites notice faulty system calls. ONLY=
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.
 	$(call step,matrix,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter MatrixTests)
 
+# Rows are those of Benchmarks/RESULTS.md. virtme-ng comes from PyPI into an environment in kbuild's cache.
+.PHONY: bench
+bench: EXTRA_PACKAGES := $(BENCH_PACKAGES)
+bench: build ## Measure against targets and peers. ROUNDS=5, ONLY=boot,uml for some rows, COLD=1 for the long ones too.
+	$(call step,building the benchmarks,swift build --package-path Benchmarks -c release --product bench)
+	$(call step,bench,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) ROUNDS=$(ROUNDS) ONLY=$(ONLY) COLD=$(COLD) Benchmarks/.build/release/bench)
+
+.PHONY: bench-test
+bench-test: ## Test what the benchmarks reckon with.
+	$(call step,tests of the benchmarks,swift test --package-path Benchmarks)
+
 .PHONY: check
 check: ## Check the format of the sources.
-	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Tests rootfs)
+	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Tests rootfs Benchmarks)
 
 .PHONY: format
 format: ## Format the sources.
-	swift format --in-place --parallel --recursive Package.swift Sources Tests rootfs
+	swift format --in-place --parallel --recursive Package.swift Sources Tests rootfs Benchmarks
 
 .PHONY: clean
 clean: ## Remove what the build made here. `kbuild clean` empties the cache.
-	rm -rf .build
+	rm -rf .build Benchmarks/.build

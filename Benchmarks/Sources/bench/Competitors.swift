@@ -1,0 +1,358 @@
+import Foundation
+import Measurement
+
+/// Everything that is timed.
+struct Competitors {
+    let workspace: Workspace
+    let projects: Projects
+    let peers: Peers
+
+    init(_ workspace: Workspace) {
+        self.workspace = workspace
+        projects = Projects(workspace: workspace)
+        peers = Peers(workspace: workspace)
+    }
+
+    /// Whether the kbuild that is measured can give each test a guest of its own.
+    func canIsolate() throws -> Bool {
+        try workspace.run(Invocation([workspace.kbuild, "run", "--help"], in: workspace.root)).output
+            .contains("--isolate")
+    }
+
+    /// All of them, by their IDs.
+    func all() -> [Competitor] {
+        [
+            unchanged, memory, boot, bootFromDisk, swift, uml, virtme("vng", []), virtme("vng-9p", ["--force-9p"]),
+            bare,
+            edit, editSuite, editByHand, add, reapply, switching, isolated("isolate", guests: 1),
+            isolated("suite", guests: 2), cold, makeByHand, addByHand,
+        ]
+    }
+
+    // MARK: kbuild
+
+    /// Runs kbuild with its report.
+    private func report(
+        _ arguments: [String], in project: String, watch: Invocation.Watch = .guest, limit: Double = 120
+    ) throws -> (Sample, Report) {
+        let invocation = workspace.invocation(
+            arguments + ["--format", "json"], in: project, watch: watch, limit: limit)
+        let measured = try workspace.run(invocation)
+        let report = try Report(measured.output)
+        var sample = Sample(
+            wall: measured.wall, cpu: measured.cpu, guest: measured.guestWall, steps: report.steps,
+            commands: ["(cd $BENCH/\(project) && \(workspace.text(invocation)))"])
+        sample.values["peak MiB"] = measured.peakMemory
+        sample.values["kbuild's own peak MiB"] = measured.ownPeakMemory
+        return (sample, report)
+    }
+
+    /// Brings everything up to date, which may compile a kernel.
+    @discardableResult
+    private func warm(_ arguments: [String] = [], in project: String) throws -> Report {
+        let limit = 3600.0
+        return try report(["run"] + arguments, in: project, watch: .nothing, limit: limit).1
+    }
+
+    /// Has the project to edit built in its own tree as it stands, and not only its kernel found in the store: what is
+    /// edited next is then all that make has to do.
+    @discardableResult
+    private func warmTree(_ arguments: [String] = []) throws -> Report {
+        try projects.edit()
+        let report = try warm(arguments, in: Projects.loop)
+        guard report.compiledObjects > 0 else { throw Trouble("the kernel was not built in the project's own tree") }
+        return report
+    }
+
+    /// kbuild run, when all is there.
+    private func plain(
+        _ id: String, _ title: String, _ arguments: [String], in project: String, make: @escaping () throws -> Void,
+        watch: Invocation.Watch = .guest
+    ) -> Competitor {
+        Competitor(
+            id: id, title: title,
+            setUp: {
+                try make()
+                try warm(arguments, in: project)
+            },
+            run: {
+                let (sample, report) = try report(["run"] + arguments, in: project, watch: watch)
+                guard report.compiledObjects == 0 else { throw Trouble("\(title): the kernel was compiled again") }
+                if watch == .guest, sample.guest == nil { throw Trouble("\(title): no guest was seen") }
+                return sample
+            })
+    }
+
+    private var unchanged: Competitor {
+        plain("unchanged", "kbuild, this repository", [], in: Projects.whole, make: projects.makeWhole)
+    }
+    private var memory: Competitor {
+        plain(
+            "memory", "kbuild, this repository, watched", [], in: Projects.whole, make: projects.makeWhole,
+            watch: .memory)
+    }
+    private var boot: Competitor {
+        plain("boot", "kbuild", [], in: Projects.boot, make: projects.makeBoot)
+    }
+    private var bootFromDisk: Competitor {
+        plain(
+            "boot-disk", "kbuild, root on a disk", ["--profile", "disk"], in: Projects.boot, make: projects.makeBoot)
+    }
+    private var swift: Competitor {
+        plain(
+            "swift", "kbuild, an empty Swift test", ["--profile", "swift"], in: Projects.boot, make: projects.makeBoot)
+    }
+    private var uml: Competitor {
+        plain(
+            "uml", "kbuild, user-mode Linux", ["--machine", "uml"], in: Projects.boot, make: projects.makeBoot)
+    }
+
+    private func edit(_ id: String, _ title: String, profile: [String]) -> Competitor {
+        Competitor(
+            id: id, title: title,
+            setUp: {
+                try projects.makeLoop()
+                try warmTree(profile)
+            },
+            run: {
+                // What ran before may have left another kernel in the tree.
+                try warmTree(profile)
+                try projects.edit()
+                var (sample, report) = try report(["run"] + profile, in: Projects.loop, limit: 600)
+                guard report.compiledObjects > 0 else { throw Trouble("\(title): nothing was compiled") }
+                sample.values["objects"] = Double(report.compiledObjects)
+                return sample
+            })
+    }
+
+    private var edit: Competitor { edit("edit", "kbuild", profile: []) }
+    private var editSuite: Competitor {
+        edit("edit-suite", "kbuild, verdict of the call's Swift suite", profile: ["--profile", "suite"])
+    }
+
+    private var add: Competitor {
+        // Calls stay: what is timed is one more each time.
+        var added: [String] = []
+        return Competitor(
+            id: "add", title: "kbuild",
+            setUp: {
+                try projects.makeLoop()
+                try warmTree()
+            },
+            run: {
+                try warmTree()
+                let name = Projects.freshCallName()
+                added.append(try projects.addCall(name))
+                try projects.writeLoop(added: added)
+                let invocation = workspace.invocation(["build"], in: Projects.loop, limit: 1800)
+                let measured = try workspace.run(invocation)
+                let steps = [Report.Step](log: measured.errors)
+                let image = measured.output.trimmingCharacters(in: .whitespacesAndNewlines)
+                let folder = (image as NSString).deletingLastPathComponent
+                let symbols = (try? String(contentsOfFile: folder + "/System.map", encoding: .utf8)) ?? ""
+                guard symbols.contains("sys_" + name) else { throw Trouble("the kernel lacks the call \(name)") }
+                return Sample(
+                    wall: measured.wall, cpu: measured.cpu, values: ["objects": Double(steps.compileObjects)],
+                    steps: steps,
+                    commands: ["(cd $BENCH/\(Projects.loop) && \(workspace.text(invocation)))"])
+            })
+    }
+
+    private var reapply: Competitor {
+        Competitor(
+            id: "reapply", title: "kbuild",
+            setUp: {
+                try projects.makeLoop()
+                try warmTree()
+            },
+            run: {
+                // The last build is of what is reverted and applied again.
+                try warmTree()
+                var total = Sample(wall: 0, cpu: 0)
+                for verb in ["revert", "apply"] {
+                    let invocation = workspace.invocation(["patch", verb], in: Projects.loop)
+                    let measured = try workspace.run(invocation)
+                    total.wall += measured.wall
+                    total.cpu += measured.cpu
+                    total.values["seconds of patch \(verb)"] = measured.wall
+                    total.commands.append("(cd $BENCH/\(Projects.loop) && \(workspace.text(invocation)))")
+                }
+                let (again, report) = try report(["run"], in: Projects.loop)
+                total.wall += again.wall
+                total.cpu += again.cpu
+                total.guest = again.guest
+                total.steps = again.steps
+                total.commands += again.commands
+                total.values["objects"] = Double(report.compiledObjects)
+                // The store had that kernel. Whether make's own folder is as it was shows with the next edit.
+                try projects.edit()
+                let next = try self.report(["run"], in: Projects.loop)
+                total.values["objects of an edit after it"] = Double(next.1.compiledObjects)
+                return total
+            })
+    }
+
+    private var switching: Competitor {
+        Competitor(
+            id: "switch", title: "kbuild",
+            setUp: {
+                try projects.makeBoot()
+                try warm(in: Projects.boot)
+                try warm(["--profile", "base"], in: Projects.boot)
+            },
+            run: {
+                let (first, there) = try report(["run", "--profile", "base"], in: Projects.boot)
+                var (second, back) = try report(["run"], in: Projects.boot)
+                second.values["objects"] = Double(there.compiledObjects + back.compiledObjects)
+                guard let one = first.beyondGuest, let other = second.beyondGuest else {
+                    throw Trouble("no guest was seen")
+                }
+                second.values["seconds beyond boot, the slower way"] = max(one, other)
+                second.commands = first.commands + second.commands
+                return second
+            })
+    }
+
+    private func isolated(_ id: String, guests: Int) -> Competitor {
+        let arguments = ["--profile", "hundred", "--isolate", "test", "--guests", "\(guests)"]
+        return Competitor(
+            id: id, title: "kbuild, \(guests == 1 ? "one guest" : "\(guests) guests") at a time",
+            setUp: {
+                try projects.makeBoot()
+                try warm(arguments, in: Projects.boot)
+            },
+            run: {
+                var (sample, report) = try report(["run"] + arguments, in: Projects.boot, watch: .nothing)
+                guard let guests = report.guests, guests.isFromSnapshot, guests.count >= 100 else {
+                    throw Trouble("not every test had a guest woken from a snapshot")
+                }
+                sample.values["seconds to a woken guest's first word"] = guests.medianStartSeconds
+                sample.values["seconds of a guest"] = guests.medianSeconds
+                if let test = report.steps.last(where: { $0.name == "test" }) {
+                    sample.values["seconds a test"] = test.seconds / 100
+                }
+                return sample
+            })
+    }
+
+    // MARK: From nothing
+
+    private var cold: Competitor {
+        Competitor(
+            id: "cold", title: "kbuild, a clone with empty caches",
+            run: {
+                let folder = workspace.root + "/cold"
+                try? FileManager.default.removeItem(atPath: folder)
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+                defer { try? FileManager.default.removeItem(atPath: folder) }
+                let clone = Invocation(["git", "clone", "--quiet", workspace.repository, "clone"], in: folder)
+                let build = Invocation(
+                    ["swift", "build", "-c", "release", "--product", "kbuild"], in: folder + "/clone", limit: 1800)
+                let run = Invocation(
+                    [folder + "/clone/.build/release/kbuild", "run", "--format", "json"], in: folder + "/clone",
+                    environment: ["KBUILD_CACHE": folder + "/cache", "CCACHE_DIR": folder + "/ccache"], limit: 3600,
+                    watch: .guest)
+                let cloned = try workspace.run(clone)
+                let built = try workspace.run(build)
+                let ran = try workspace.run(run)
+                let report = try Report(ran.output)
+                return Sample(
+                    wall: cloned.wall + ran.wall, cpu: cloned.cpu + ran.cpu, guest: ran.guestWall,
+                    values: ["seconds of building kbuild itself": built.wall], steps: report.steps,
+                    commands: [clone, build, run].map { workspace.text($0) })
+            })
+    }
+
+    private var makeByHand: Competitor {
+        Competitor(
+            id: "make-by-hand", title: "make alone, no compiler cache", setUp: setUpByHand,
+            run: {
+                let output = workspace.root + "/by-hand/build/cold"
+                try? FileManager.default.removeItem(atPath: output)
+                defer { try? FileManager.default.removeItem(atPath: output) }
+                try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+                try FileManager.default.copyItem(
+                    atPath: workspace.root + "/by-hand/config", toPath: output + "/.config")
+                _ = try peers.make(["olddefconfig"], output: "build/cold")
+                return try peers.make(["bzImage"], output: "build/cold")
+            })
+    }
+
+    // MARK: Peers
+
+    private var kernel: String {
+        get throws {
+            let build = workspace.invocation(["build"], in: Projects.boot)
+            return try workspace.run(build).output.trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+    }
+
+    private func setUpBootPeers() throws {
+        try projects.makeBoot()
+        try warm(in: Projects.boot)
+        try peers.makeBare()
+    }
+
+    private func virtme(_ id: String, _ options: [String]) -> Competitor {
+        Competitor(
+            id: id, title: (["virtme-ng --disable-kvm"] + options).joined(separator: " "),
+            setUp: {
+                try peers.installVirtme()
+                try setUpBootPeers()
+            },
+            run: { try peers.virtme(options, kernel: try kernel, program: peers.program) })
+    }
+
+    private var bare: Competitor {
+        Competitor(
+            id: "bare", title: "bare QEMU, -M pc", setUp: setUpBootPeers, run: { try peers.bare(kernel: try kernel) })
+    }
+
+    private func setUpByHand() throws {
+        try projects.makeLoop()
+        try peers.makeBare()
+        // The tree as kbuild has it now, and the configuration that it was built with.
+        let report = try warmTree()
+        let build = workspace.invocation(["build"], in: Projects.loop)
+        let image = try workspace.run(build).output.trimmingCharacters(in: .whitespacesAndNewlines)
+        try peers.makeTree(from: report, config: (image as NSString).deletingLastPathComponent + "/config")
+    }
+
+    private var editByHand: Competitor {
+        Competitor(
+            id: "edit-by-hand", title: "make, then bare QEMU", setUp: setUpByHand,
+            run: {
+                let file = "kernel/caesar.c"
+                try peers.writeTree(file, Projects.edit(try peers.readTree(file)))
+                let make = try peers.make(["bzImage"])
+                let boot = try peers.bare(kernel: peers.image)
+                return Sample(
+                    wall: make.wall + boot.wall, cpu: make.cpu + boot.cpu, guest: boot.guest,
+                    values: ["seconds of make": make.wall], commands: make.commands + boot.commands)
+            })
+    }
+
+    private var addByHand: Competitor {
+        Competitor(
+            id: "add-by-hand", title: "make, no compiler cache", setUp: setUpByHand,
+            run: {
+                let name = Projects.freshCallName()
+                let table = "arch/x86/entry/syscalls/syscall_64.tbl"
+                let lines = try peers.readTree(table)
+                // The x32 numbers above 511 are no place for new calls.
+                let numbers = lines.split(separator: "\n").compactMap { line in
+                    line.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
+                }
+                let number = (numbers.filter { $0 < 512 }.max() ?? 450) + 1
+                try peers.writeTree("kernel/\(name).c", Projects.callSource(name))
+                try peers.writeTree("kernel/Makefile", try peers.readTree("kernel/Makefile") + "obj-y += \(name).o\n")
+                try peers.writeTree(
+                    "include/linux/syscalls.h",
+                    try peers.readTree("include/linux/syscalls.h").replacingOccurrences(
+                        of: "asmlinkage long sys_ni_syscall(void);",
+                        with: "asmlinkage long sys_ni_syscall(void);\nasmlinkage long sys_\(name)(int number);"))
+                try peers.writeTree(table, lines + "\(number)\tcommon\t\(name)\tsys_\(name)\n")
+                return try peers.make(["bzImage"])
+            })
+    }
+}
