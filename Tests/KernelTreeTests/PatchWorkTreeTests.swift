@@ -118,6 +118,32 @@ import Testing
         #expect(try #require(modified("kernel/fork.c")) > half)
     }
 
+    @Test func patchesTakenBackAndAppliedAgainWithoutAMakeAreAsOld() throws {
+        let (one, two) = (overlay(["kernel/fork.c": "one\n"]), overlay(["kernel/fork.c": "two\n"]))
+        try work.synchronize(overlay: one, output: output)
+        try work.recordStart(output: output)
+        let object = try compile("fork.o")
+        try work.recordBuild(output: output)
+        for other in [.empty, two, .empty] { try work.synchronize(overlay: other, output: output) }
+        #expect(try #require(modified("kernel/fork.c")) > object)
+        try work.synchronize(overlay: one, output: output)
+        #expect(try #require(modified("kernel/fork.c")) < object)
+    }
+
+    @Test func aMakeInBetweenMakesThemNew() throws {
+        let (one, two) = (overlay(["kernel/fork.c": "one\n"]), overlay(["kernel/fork.c": "two\n"]))
+        try work.synchronize(overlay: one, output: output)
+        try work.recordStart(output: output)
+        try compile("fork.o")
+        try work.recordBuild(output: output)
+        try work.synchronize(overlay: two, output: output)
+        try work.recordStart(output: output)
+        // It failed or was killed, but may have compiled this.
+        let half = try compile("fork.o")
+        try work.synchronize(overlay: one, output: output)
+        #expect(try #require(modified("kernel/fork.c")) > half)
+    }
+
     @Test func outputsShareATreeWithoutDisturbingEachOther() throws {
         let um = scratch.path.appending("out-um")
         let (one, two) = (overlay(["kernel/fork.c": "one\n"]), overlay(["kernel/fork.c": "two\n"]))

@@ -42,7 +42,7 @@ struct BuildBaseline: Codable, Equatable {
             record.files.values.allSatisfy({ $0.content != nil })
         else { return nil }
         self.command = Digest.of(command.description)
-        files = record.files
+        files = record.files.mapValues { .init(content: $0.content, modified: $0.modified) }
         fixtures = [:]
         for tool in Set(Self.tools + [make.compiler]) {
             guard let path = try? runner.locate(tool) else { continue }

@@ -79,7 +79,8 @@ public struct WorkTree: Sendable {
             let step = try plan(
                 path, overlay: overlay, manifest: &manifest, offered: record.files[path],
                 isRecordKnown: storedRecord != nil, stamp: stamp)
-            record.files[path] = .init(content: step.content, modified: step.modified)
+            record.files[path] = .init(
+                content: step.content, modified: step.modified, seen: record.files[path]?.seen)
             let status = FileStatus(tree.pushing(FilePath(path)))
             let isDone = step.hasContent && (step.file == nil || status?.modified == step.modified)
             if !isDone { steps.append(step) }
@@ -144,7 +145,12 @@ public struct WorkTree: Sendable {
 
         var modified = stamp
         if let offered {
-            if offered.content == content, offered.modified > untrustedUntil { modified = offered.modified }
+            if offered.content == content, offered.modified > untrustedUntil {
+                modified = offered.modified
+            } else if let seen = offered.seen, seen.content == content, seen.modified > untrustedUntil {
+                // Patches that were taken back and applied again without a make in between are none of make's business.
+                modified = seen.modified
+            }
         } else if isRecordKnown, content == pristineContent, untrustedUntil == 0 {
             // Never in an overlay when this output was built, so it was offered the pristine file.
             modified = pristineStatus?.modified ?? stamp
@@ -228,6 +234,18 @@ public struct WorkTree: Sendable {
         while !folder.isEmpty, !fileExists(pristine.pushing(folder)), rmdir(tree.pushing(folder).string) == 0 {
             folder = folder.removingLastComponent()
         }
+    }
+
+    /// Notes that a build of `output` is about to start: what the tree holds now is what make will have seen.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
+    public func recordStart(output: FilePath) throws {
+        guard var record = OutputRecord.load(output: output) else { return }
+        let before = record
+        for (path, offered) in record.files {
+            record.files[path]?.seen = offered.content.map { .init(content: $0, modified: offered.modified) }
+        }
+        if record != before { try record.save(output: output) }
     }
 
     /// Notes that a build of `output` has ended, so that the stamps given later are later than all its objects even

@@ -104,6 +104,13 @@ struct OutputRecord: Codable, Equatable {
         var content: ContentIdentity?
         /// Nanoseconds since the epoch.
         var modified: Int64
+        /// What make found here when it last started; nil when that is not known.
+        var seen: Seen?
+
+        struct Seen: Codable, Equatable {
+            var content: ContentIdentity
+            var modified: Int64
+        }
     }
 
     var format = 1

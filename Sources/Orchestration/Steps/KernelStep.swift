@@ -205,6 +205,8 @@ struct KernelStep: Sendable {
                 }
             }
             for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
+            // The first make of a build; what it compiles are its own tools.
+            try workTree(pristine).recordStart(output: make.output)
             let configurator = KernelConfigurator(runner: tools.runner, progress: progress)
             let result = try await configurator.configure(make, request: patched.request, inputs: inputs.key)
             let options = "\(patched.request.entries.count) options requested, all in place"
