@@ -105,7 +105,10 @@ extension MachineConfiguration {
         switch root {
         case .disk(let image):
             arguments += [
-                "-drive", "if=none,id=root,format=raw,readonly=on,file=\(Self.escaped(image))",
+                // Nobody writes to an image of the store; a machine that is being saved or restored keeps others from
+                // reading it for a moment, with QEMU's locks on.
+                "-drive",
+                "if=none,id=root,format=raw,readonly=on,file.locking=off,file=\(Self.escaped(image))",
                 "-device", "virtio-blk-\(virtioBus),drive=root",
             ]
         case .initramfs(let archive):

@@ -45,7 +45,7 @@ struct QEMUCommandTests {
     @Test("a disk is attached read-only and an initramfs is loaded")
     func root() {
         let disk = arguments(configuration())
-        #expect(value("-drive", in: disk) == ["if=none,id=root,format=raw,readonly=on,file=/image"])
+        #expect(value("-drive", in: disk) == ["if=none,id=root,format=raw,readonly=on,file.locking=off,file=/image"])
         #expect(value("-append", in: disk)[0].contains("root=/dev/vda ro init=/init"))
         let initramfs = arguments(configuration(root: .initramfs("/archive")))
         #expect(value("-initrd", in: initramfs) == ["/archive"])

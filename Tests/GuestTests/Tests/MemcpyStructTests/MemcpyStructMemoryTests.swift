@@ -11,6 +11,15 @@ extension MemcpyStructTests {
         #expect(throws: Errno.E2BIG) { try Entry.native.copy(memory.address, memory.address, size) }
     }
 
+    @Test(
+        "a 32-bit program's size is 32 bits wide: all of them count",
+        .enabled(if: isInt80Available, "this kernel runs no 32-bit programs"),
+        arguments: [1 << 21 + 16, 1 << 31 + 16, 0xFFFF_FFF0] as [UInt])
+    func wideCompatSize(size: UInt) throws {
+        let memory = try LowMemory()
+        #expect(throws: Errno.E2BIG) { try Entry.compat.copy(memory.address, memory.address, size) }
+    }
+
     @Test("the kernel's buffer is freed, whether the copy succeeds or not", arguments: Entry.available)
     func freed(entry: Entry) throws {
         let memory = try LowMemory()
