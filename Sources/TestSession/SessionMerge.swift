@@ -35,13 +35,24 @@ extension SessionOutcome {
             whole.isComplete = whole.isComplete && part.outcome.isComplete
         }
         for index in whole.programs.indices {
-            // A bundle runs its tests in an order of its own, which depends on which they are.
-            if case .swiftTesting(let expected) = plan.programs[index].resultsProtocol {
+            var tests = whole.programs[index].tests
+            switch plan.programs[index].resultsProtocol {
+            case .swiftTesting(let expected):
+                // What no guest has told of did not pass.
+                let told = Set(tests.map(\.id))
+                tests += expected.filter { !told.contains($0) }.map {
+                    TestOutcome(id: $0, name: $0, status: .notReported)
+                }
+                // A bundle runs its tests in an order of its own, which depends on which they are.
                 let places = Dictionary(zip(expected, expected.indices), uniquingKeysWith: { first, _ in first })
-                whole.programs[index].tests.sort {
-                    (places[$0.id] ?? expected.count, $0.id) < (places[$1.id] ?? expected.count, $1.id)
+                tests.sort { (places[$0.id] ?? expected.count, $0.id) < (places[$1.id] ?? expected.count, $1.id) }
+            case .ktap, .exitCode:
+                if tests.isEmpty, whole.programs[index].problems.isEmpty {
+                    let name = plan.programs[index].name
+                    tests = [TestOutcome(id: name, name: name, status: .notReported)]
                 }
             }
+            whole.programs[index].tests = tests
             whole.programs[index].output = Array(whole.programs[index].output.suffix(SessionRecorder.mostOutputLines))
         }
         return whole

@@ -91,12 +91,13 @@ public struct SessionRecorder: Sendable {
             let clock = Int64(line.message.dropFirst(clockMark.count))
         {
             if clockOffset == nil { clockOffset = Double(clock) / 1e9 - seconds }
-            return []
-        }
-        if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines, consoleBytes < Self.mostConsoleBytes {
+        } else if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines,
+            consoleBytes < Self.mostConsoleBytes
+        {
             consoleLines.append(line)
             consoleBytes += line.raw.utf8.count
         }
+        // The detector sees every line of the log, because it counts them.
         return detector.consume(line, runningTest: runningTest).map { .crashed($0) }
     }
 

@@ -17,6 +17,12 @@ public protocol Machine: Sendable {
     func run(_ handlers: MachineHandlers) async throws -> MachineExit
 }
 
+/// A machine whose guest boots, and reads the kernel's command line.
+public protocol BootingMachine: Machine {
+    /// The same machine with a word added to the end of the kernel's command line.
+    func adding(kernelArgument word: String) -> Self
+}
+
 /// What a running machine says, called on the threads that read its sockets.
 public struct MachineHandlers: Sendable {
     /// Bytes from the console. What it returns is sent back to the guest's console input.

@@ -77,10 +77,13 @@ extension QEMUMachine {
             try await whenReady()
             try await monitor.execute("stop")
             try await monitor.shareMemory()
-            try await monitor.execute("migrate", ["uri": "exec:cat >\(Command.quoted(snapshot.state.string))"])
+            // QEMU is done when it has written to a pipe; the file has its name when its last byte is in it.
+            let (part, whole) = (Command.quoted("\(snapshot.state).part"), Command.quoted(snapshot.state.string))
+            try await monitor.execute("migrate", ["uri": "exec:cat >\(part) && mv \(part) \(whole)"])
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not save the machine")
             }
+            while !fileExists(snapshot.state) { try await Task.sleep(for: .milliseconds(5)) }
             try await monitor.execute("quit")
         } command: { _, sockets in
             configuration.command(sockets: sockets, memory: .saved(snapshot))

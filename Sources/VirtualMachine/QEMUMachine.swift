@@ -2,7 +2,7 @@ import Commands
 import Diagnostics
 
 /// A guest in QEMU.
-public struct QEMUMachine: Machine {
+public struct QEMUMachine: BootingMachine {
     /// What QEMU is told.
     public let configuration: MachineConfiguration
     let runner: CommandRunner
@@ -11,6 +11,13 @@ public struct QEMUMachine: Machine {
     public init(_ configuration: MachineConfiguration, runner: CommandRunner) {
         self.configuration = configuration
         self.runner = runner
+    }
+
+    /// The same machine with a word added to the end of the kernel's command line.
+    public func adding(kernelArgument word: String) -> QEMUMachine {
+        var configuration = configuration
+        configuration.kernelArguments.append(word)
+        return QEMUMachine(configuration, runner: runner)
     }
 
     /// Whether test results come framed on the serial console.

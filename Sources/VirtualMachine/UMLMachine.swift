@@ -79,7 +79,7 @@ public struct UMLConfiguration: Sendable, Hashable {
 }
 
 /// A guest in user-mode Linux: the kernel as a process of the host.
-public struct UMLMachine: Machine {
+public struct UMLMachine: BootingMachine {
     /// What the kernel is told.
     public let configuration: UMLConfiguration
     private let runner: CommandRunner
@@ -88,6 +88,13 @@ public struct UMLMachine: Machine {
     public init(_ configuration: UMLConfiguration, runner: CommandRunner) {
         self.configuration = configuration
         self.runner = runner
+    }
+
+    /// The same machine with a word added to the end of the kernel's command line.
+    public func adding(kernelArgument word: String) -> UMLMachine {
+        var configuration = configuration
+        configuration.kernelArguments.append(word)
+        return UMLMachine(configuration, runner: runner)
     }
 
     /// Never: a line of its own carries them.

@@ -89,6 +89,13 @@ extension RunTests {
         let crashes = run.json["crashes"] as? [[String: Any]] ?? []
         #expect(crashes.count == 1)
         #expect(crashes.first?["test"] as? String == "second")
+        // Its place is in the log of all guests.
+        let artifacts = try #require(run.json["artifacts"] as? [String: Any])
+        let console = try String(contentsOfFile: try #require(artifacts["console"] as? String), encoding: .utf8)
+            .split(separator: "\n", omittingEmptySubsequences: false)
+        let line = try #require(crashes.first?["firstLine"] as? Int)
+        let text = try #require((crashes.first?["lines"] as? [String])?.first)
+        #expect(console[line - 1].hasSuffix(text))
     }
 
     @Test("isolate: a damaged snapshot is made anew")

@@ -46,8 +46,15 @@ struct SessionMergeTests {
         #expect(whole.programs[0].output == ["fine", "help"])
     }
 
-    @Test("nothing at all is not complete")
+    @Test("what no guest has told of is not reported, and nothing at all is not complete")
     func nothing() {
-        #expect(!SessionOutcome.merging([], plan: plan).isComplete)
+        let nothing = SessionOutcome.merging([], plan: plan)
+        #expect(!nothing.isComplete)
+        #expect(nothing.programs.map { $0.tests.map(\.status) } == [[.notReported, .notReported], [.notReported]])
+        let part = PartialOutcome(programs: [0], outcome: outcome("2", .passed))
+        let half = SessionOutcome.merging([part], plan: plan)
+        #expect(half.programs[0].tests.map(\.id) == ["1", "2"])
+        #expect(half.programs[0].tests.map(\.status) == [.notReported, .passed])
+        #expect(half.programs[1].tests.map(\.status) == [.notReported])
     }
 }

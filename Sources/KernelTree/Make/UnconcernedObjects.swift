@@ -13,8 +13,6 @@ struct UnconcernedObjects {
     /// The headers as the last whole build left them.
     private let changes: [FilePath: HeaderChange]
     private let make: KernelMake
-    private let baseline: BuildBaseline
-    private let current: BuildBaseline
 
     // MARK: Copies
 
@@ -59,8 +57,6 @@ struct UnconcernedObjects {
         guard let baseline, let current, baseline.command == current.command, baseline.fixtures == current.fixtures
         else { return nil }
         self.make = make
-        self.baseline = baseline
-        self.current = current
         let folder = make.output.appending(Self.copiesFolder)
         let headers = try Self.headers(make)
         guard isFolder(folder), Set(try namesInFolder(folder)) == Set(headers.keys) else { return nil }
@@ -81,6 +77,8 @@ struct UnconcernedObjects {
     /// An object and what it was compiled from.
     private struct Compilation {
         var object: String
+        /// When it was made, in nanoseconds.
+        var time: Int64
         var files: [Int]
     }
 
@@ -92,24 +90,24 @@ struct UnconcernedObjects {
     /// - Returns: The objects, relative to the output folder.
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be read; `CancellationError`.
     func touch() throws -> [String] {
-        let built = try modified(BuildBaseline.path(make.output)) ?? 0
+        let built = modified(BuildBaseline.path(make.output)) ?? 0
         var files = FileNumbers(output: make.output)
         var compilations: [Compilation] = []
         for target in try CommandRecords(output: make.output).targets where target.hasSuffix(".o") {
             try Task.checkCancellation()
             guard !target.split(separator: "/").contains(where: Self.special.contains) else { continue }
             // What was compiled since may have been compiled from something in between.
-            guard let time = try modified(make.output.pushing(FilePath(target))), time <= built else { continue }
+            guard let time = modified(make.output.pushing(FilePath(target))), time <= built else { continue }
             let own = try dependencies(of: target, &files)
-            if !own.isEmpty { compilations.append(Compilation(object: target, files: own)) }
+            if !own.isEmpty { compilations.append(Compilation(object: target, time: time, files: own)) }
         }
         let paths = files.paths
-        let changed = Set(changedFiles.compactMap { files.number(of: $0) })
+        let times = paths.map(modified)
         let headers = Dictionary(
             uniqueKeysWithValues: changes.compactMap { path, change in
                 files.number(of: path).map { ($0, change) }
             })
-        let others = paths.indices.filter { headers[$0] == nil }.map { paths[$0] }.filter { fileExists($0) }
+        let others = paths.indices.filter { headers[$0] == nil && times[$0] != nil }.map { paths[$0] }
         let reached = try filesInReach(of: Array(headers.values), others, paths)
         guard let reached else { return [] }
         var touched: [String] = []
@@ -120,7 +118,10 @@ struct UnconcernedObjects {
                 if let change = headers[file] {
                     includesHeader = true
                     if change.isList { isConcerned = true }
-                } else if changed.contains(file) || reached.contains(file) {
+                } else if reached.contains(file) {
+                    isConcerned = true
+                } else if times[file].map({ $0 > compilation.time }) ?? true {
+                    // make has another reason to compile it.
                     isConcerned = true
                 }
             }
@@ -180,13 +181,6 @@ struct UnconcernedObjects {
         return Set(paths.indices.filter { reached.contains(paths[$0]) })
     }
 
-    /// Every file of the tree that is another one than at the last whole build, or has another time.
-    private var changedFiles: [FilePath] {
-        Set(baseline.files.keys).union(current.files.keys)
-            .filter { baseline.files[$0] != current.files[$0] }
-            .map { make.tree.pushing(FilePath($0)).lexicallyNormalized() }
-    }
-
     /// The files in an object's record, as places in `paths`.
     private func dependencies(of target: String, _ numbers: inout FileNumbers) throws -> [Int] {
         let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
@@ -210,7 +204,7 @@ struct UnconcernedObjects {
     }
 
     /// A file's time stamp in nanoseconds; nil when it is not there.
-    private func modified(_ path: FilePath) throws -> Int64? {
+    private func modified(_ path: FilePath) -> Int64? {
         var status = stat()
         guard stat(path.string, &status) == 0 else { return nil }
         return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)

@@ -22,6 +22,9 @@ public struct PatchSource: Sendable {
         if case .spec = content { true } else { false }
     }
 
+    /// The spec's file; nil for a series.
+    public var specFile: FilePath? { isSpec ? location.appending(SyscallSpec.fileName) : nil }
+
     /// Loads a patch source: a folder with `syscall.yaml`, or with a quilt `series` file, or with `*.patch` and
     /// `*.mbox` files, which then apply in the order of their names; or a single such file.
     ///

@@ -14,15 +14,13 @@ extension Pipeline {
     ) async throws {
         let isAlone = project.isolation == .test
         let portions = GuestPortion.divide(programs, among: isAlone ? nil : project.guests)
-        for (index, portion) in portions.enumerated() {
-            try writeAtomically(try portion.plan.encoded(), to: share.appending(Self.planName(index)))
-        }
         let snapshots =
             isAlone ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder) : nil
         let log = log
         let (outcome, spread, width) = try await log.step("test") { progress in
             let width = self.width(for: portions.count, progress)
-            let spread = try await run(portions, width: width, from: snapshots, on: machines, in: folder, progress)
+            let spread = try await run(
+                portions, width: width, from: snapshots, on: machines, share: share, in: folder, progress)
             let whole = SessionOutcome.merging(
                 zip(portions, spread.results).map { PartialOutcome(programs: $0.programs, outcome: $1.outcome) },
                 plan: plan)
@@ -50,7 +48,7 @@ extension Pipeline {
 
     private func run(
         _ portions: [GuestPortion], width: Int, from snapshots: [Int?: ReadySnapshot]?, on machines: [MachineCandidate],
-        in folder: FilePath, _ progress: Diagnostics.Progress
+        share: FilePath, in folder: FilePath, _ progress: Diagnostics.Progress
     ) async throws -> SpreadSession.Outcome {
         guard let first = machines.first, let last = machines.last else {
             throw Failure(.infrastructure, "there is no machine to run on")
@@ -60,10 +58,14 @@ extension Pipeline {
         let session = SpreadSession(
             portions: portions, width: width, limits: limits, logs: folder.appending("guests")
         ) { index, isRepeat in
-            let name = Self.planName(index)
+            let name = "plan-\(index)"
+            // A held bundle is told what to run; whoever else wakes or boots reads its plan.
+            if held[index] == nil {
+                try writeAtomically(try portions[index].plan.encoded(), to: share.appending(name))
+            }
             guard let snapshot = snapshots?[held[index]] else {
                 let candidate = isRepeat ? last : first
-                return (candidate.booting(plan: name, runner: tools.runner), candidate.bootLimit)
+                return (candidate.machine.adding(kernelArgument: "kbuild.plan=\(name)"), candidate.bootLimit)
             }
             var configuration = snapshot.configuration
             configuration.shares = first.configuration?.shares ?? []
@@ -75,8 +77,14 @@ extension Pipeline {
             return (machine, wakeLimit)
         }
         let log = log
-        let outcome = try await session.run(onEvent: { log(.session($0)) }, note: progress)
-        try joinLogs(of: session, to: folder.appending("console.log"))
+        var outcome = try await session.run(onEvent: { log(.session($0)) }, note: progress)
+        // A report's place is one in the log that the user is shown.
+        for (index, before) in try joinLogs(of: session, to: folder.appending("console.log")).enumerated() {
+            for crash in outcome.results[index].outcome.crashes.indices {
+                outcome.results[index].outcome.crashes[crash].firstLine += before
+                outcome.results[index].outcome.crashes[crash].lastLine += before
+            }
+        }
         return outcome
     }
 
@@ -106,7 +114,8 @@ extension Pipeline {
             let holder = try await holder(progress)
             if let holder { try copyFile(holder, to: share.appending("holder.so")) }
             let held = Self.held(portions).map { holder == nil ? nil : $0 }
-            for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
+            let places = Set(held)
+            for index in places.sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
                 var name: String?
                 if let index {
                     let plan = SessionPlan(programs: [programs[index].selecting([]).planned])
@@ -116,7 +125,8 @@ extension Pipeline {
                 let program = index.map { programs[$0] }
                 guard
                     let snapshot = try await snapshot(
-                        holding: program, plan: name, holder: share.appending("holder.so"), on: machines, in: folder,
+                        holding: program, plan: name, holder: share.appending("holder.so"), on: machines,
+                        needed: places.count, in: folder,
                         progress)
                 else {
                     progress(.note("each test's guest boots instead, which takes longer"))
@@ -142,8 +152,6 @@ extension Pipeline {
             return nil
         }
     }
-
-    private static func planName(_ index: Int) -> String { "plan-\(index)" }
 
     // MARK: Room
 
@@ -171,7 +179,9 @@ extension Pipeline {
     }
 
     /// Makes one console log of all guests' logs, in the portions' order.
-    private func joinLogs(of session: SpreadSession, to path: FilePath) throws {
+    ///
+    /// - Returns: For each portion the lines before its first.
+    private func joinLogs(of session: SpreadSession, to path: FilePath) throws -> [Int] {
         let file: FileDescriptor
         do {
             file = try FileDescriptor.open(
@@ -180,12 +190,16 @@ extension Pipeline {
         } catch let error as Errno {
             throw Failure(.infrastructure, "cannot write the console log \(path)", details: "\(error)")
         }
-        // A full disk loses the log, not the run.
-        try? file.closeAfter {
-            for (index, portion) in session.portions.enumerated() {
-                _ = try file.writeAll(Array("==> guest \(index + 1): \(portion.name)\n".utf8))
-                if let bytes = try? readBytes(session.log(of: index)) { _ = try file.writeAll(bytes) }
-            }
+        defer { try? file.close() }
+        var lines = 0
+        return session.portions.enumerated().map { index, portion in
+            let head = Array("==> guest \(index + 1): \(portion.name)\n".utf8)
+            let log = (try? readBytes(session.log(of: index))) ?? []
+            // A full disk loses the log, not the run.
+            _ = try? file.writeAll(head + log)
+            let before = lines + 1
+            lines = before + log.count { $0 == 0x0A }
+            return before
         }
     }
 }

@@ -91,38 +91,24 @@ struct KernelStep: Sendable {
 
     /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
     private func overlay(over pristine: PristineKernel) throws -> TreeOverlay {
+        let sources = try patchSources()
         var key = KeyBuilder(step: "overlay", version: 1)
         key.add("source", pristine.identity)
-        key.add("tree", pristine.folder.string)
-        for patch in project.kernel.patches {
-            key.add("patch", patch.string)
-            // What a link leads to is not part of a folder's digest.
-            if try Self.hasLink(patch) {
-                return try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
-            }
-            // What is not there is told by whoever loads it.
-            if isFolder(patch) {
-                key.add("folder", try tools.statCache.digest(ofFolder: patch))
-            } else if fileExists(patch) {
-                key.add("file", try tools.statCache.digest(of: patch))
-            }
+        for source in sources {
+            key.add(source.name, source.digest)
+            // Compilers' messages and remarks name the user's files and their lines.
+            key.add("location", source.location.string)
+            if let spec = source.specFile { key.add("spec", try tools.statCache.digest(of: spec)) }
         }
         // Another kbuild may read patches otherwise.
         if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
         let memo = OverlayMemo(
             file: pipeline.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let overlay = memo.load(key: key.key) { return overlay }
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources())
+        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
         try createFolder(pipeline.projectCache)
         memo.save(overlay, key: key.key)
         return overlay
-    }
-
-    /// Whether there is a link at a path or below it.
-    private static func hasLink(_ path: FilePath) throws -> Bool {
-        if (try? symbolicLinkTarget(path)) != nil { return true }
-        guard isFolder(path) else { return false }
-        return try namesInFolder(path).contains { try hasLink(path.appending($0)) }
     }
 
     /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is

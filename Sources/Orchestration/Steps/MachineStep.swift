@@ -1,4 +1,3 @@
-import Commands
 import KernelTree
 import Reporting
 import SystemPackage
@@ -6,26 +5,13 @@ import VirtualMachine
 
 /// A machine to run a session on.
 struct MachineCandidate: Sendable {
-    var machine: any Machine
+    var machine: any BootingMachine
     /// The same in the report's terms.
     var reported: RunReport.Machine
     /// Seconds until the guest's init must have spoken.
     var bootLimit: Double
     /// What QEMU is told; nil for user-mode Linux.
     var configuration: MachineConfiguration?
-
-    /// The same machine with a guest that runs another plan than the usual one.
-    func booting(plan: String, runner: CommandRunner) -> any Machine {
-        let word = "kbuild.plan=\(plan)"
-        if var configuration {
-            configuration.kernelArguments.append(word)
-            return QEMUMachine(configuration, runner: runner)
-        }
-        guard let uml = machine as? UMLMachine else { return machine }
-        var configuration = uml.configuration
-        configuration.kernelArguments.append(word)
-        return UMLMachine(configuration, runner: runner)
-    }
 }
 
 extension Pipeline {

@@ -27,12 +27,12 @@ extension Pipeline {
     ///   - plan: The name of the plan with that program, on the share.
     ///   - holder: The library that holds it.
     ///   - machines: The machines to try, in order.
+    ///   - needed: How many snapshots this run wakes guests from.
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     func snapshot(
         holding program: ReadyProgram?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
-        in folder: FilePath,
-        _ progress: Progress
+        needed: Int, in folder: FilePath, _ progress: Progress
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
             guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
@@ -53,7 +53,7 @@ extension Pipeline {
             }
             try createFolder(home)
             try removeAll(snapshot.folder)
-            try removeOldSnapshots(in: home)
+            try removeOldSnapshots(in: home, keeping: max(Self.keptSnapshots, needed) - 1)
             try createFolder(snapshot.folder)
             do {
                 try await save(snapshot, configuration, within: candidate.bootLimit, in: folder)
@@ -94,7 +94,7 @@ extension Pipeline {
         key.add("processor", Self.processor())
         if let program {
             key.add("program", try tools.statCache.digest(of: program.executable))
-            key.add("arguments", program.selecting([]).planned.arguments.joined(separator: "\n"))
+            key.add("plan", try SessionPlan(programs: [program.selecting([]).planned]).encoded())
             key.add("holder", try tools.statCache.digest(of: holder))
         }
         return key.key
@@ -161,13 +161,13 @@ extension Pipeline {
     }
 
     /// Makes room for one more. A guest that is waking from an old one has it open already.
-    private func removeOldSnapshots(in home: FilePath) throws {
+    private func removeOldSnapshots(in home: FilePath, keeping count: Int) throws {
         func age(_ folder: FilePath) -> Int {
             var status = stat()
             return stat(folder.string, &status) == 0 ? status.st_mtim.tv_sec : 0
         }
         let folders = try namesInFolder(home).map { home.appending($0) }.sorted { age($0) < age($1) }
-        for folder in folders.dropLast(Self.keptSnapshots - 1) { try removeAll(folder) }
+        for folder in folders.dropLast(count) { try removeAll(folder) }
     }
 }
 
