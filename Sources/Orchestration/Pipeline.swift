@@ -115,8 +115,7 @@ public struct Pipeline: Sendable {
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter)
 
-        let plan = SessionPlan(programs: programs.map(\.planned))
-        let share = try layOut(programs, plan: plan, in: folder)
+        let share = try layOut(programs, in: folder)
         let machines = try await machines(
             accelerator: accelerator, kernel: kernel, root: root.device, shares: [share] + (try userShares()))
         report.machine = machines.first?.reported
@@ -124,20 +123,9 @@ public struct Pipeline: Sendable {
         let symbolizer = CrashSymbolizer(
             runner: tools.runner, vmlinux: kernel.vmlinux,
             root: kernelStep.folder(for: patched.pristine).appending("tree"))
-        if project.isolation == .none, project.guests ?? 1 == 1 {
-            let (result, machine) = try await log.step("test") { progress in
-                let (result, machine) = try await runSession(plan, on: machines, in: folder, progress)
-                let boot = result.bootSeconds.map { "booted in \(Self.format($0))" } ?? "did not boot"
-                return ((result, machine), .made, "\(boot), \(Self.count(result.outcome))")
-            }
-            report.machine = machine
-            SessionReport.add(await symbolized(result.outcome, symbolizer), to: &report)
-            report.troubles += SessionReport.troubles(of: result).map { .init($0) }
-        } else {
-            try await spread(
-                programs, plan: plan, share: share.path, on: machines, symbolizer: symbolizer, in: folder, into: &report
-            )
-        }
+        try await runTests(
+            programs, share: share.path, on: machines, kernel: kernel, symbolizer: symbolizer, in: folder, into: &report
+        )
         report.suites += try skippedPrograms(filter: filter)
     }
 
@@ -160,39 +148,6 @@ public struct Pipeline: Sendable {
     static func count(_ outcome: SessionOutcome) -> String {
         let tests = outcome.programs.flatMap(\.tests)
         return "\(tests.count { $0.status == .passed }) of \(tests.count) tests passed"
-    }
-
-    /// Runs the session on the first machine that boots.
-    private func runSession(
-        _ plan: SessionPlan, on machines: [MachineCandidate], in folder: FilePath, _ progress: Diagnostics.Progress
-    ) async throws -> (SessionResult, RunReport.Machine) {
-        let log = log
-        for (index, candidate) in machines.enumerated() {
-            let next = machines.dropFirst(index + 1).first
-            var limits = limits
-            limits.boot = candidate.bootLimit
-            let consoleLog = folder.appending("console.log")
-            let session = GuestSession(
-                machine: candidate.machine, plan: plan, limits: limits, consoleLog: consoleLog)
-            let result = try await session.run { log(.session($0)) }
-            guard let next, let reason = Self.reasonToTryAgain(result, limit: limits.boot) else {
-                return (result, candidate.reported)
-            }
-            // What the first attempt said may tell why, so it is kept.
-            rename(consoleLog.string, folder.appending("console-\(candidate.reported.type).log").string)
-            progress(
-                .note(
-                    "on \(candidate.reported.type) \(reason): trying \(next.reported.type)"))
-        }
-        throw Failure(.infrastructure, "there is no machine to run on")
-    }
-
-    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel that
-    /// said what went wrong has said it.
-    private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
-        if case .boot? = result.limit { return "the guest did not boot within \(Int(limit)) s" }
-        let isSilent = result.bootSeconds == nil && result.outcome.crashes.isEmpty
-        return isSilent && result.exit == .reset ? "the guest reset before its init had started" : nil
     }
 
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for
@@ -258,7 +213,7 @@ public struct Pipeline: Sendable {
     var limits: SessionLimits {
         SessionLimits(
             boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
-            test: Double(project.timeouts.test), run: Double(project.timeouts.run))
+            test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast)
     }
 
     /// The user's shared folders, created where they are missing.

@@ -15,12 +15,17 @@ public struct PartialOutcome: Sendable {
 extension SessionOutcome {
     /// Puts together what the guests did, in the plan's order, whichever ended first.
     ///
-    /// - Parameter plan: The whole plan.
+    /// - Parameters:
+    ///   - parts: The guests in an order in which none comes before one whose tests it took over.
+    ///   - plan: The whole plan.
     public static func merging(_ parts: [PartialOutcome], plan: SessionPlan) -> SessionOutcome {
         var whole = SessionRecorder(plan: plan).emptyOutcome
         whole.isComplete = !parts.isEmpty
         for part in parts {
             for (place, program) in zip(part.programs, part.outcome.programs) {
+                // A guest that took over what another did not get to has the last word on that.
+                let told = Set(program.tests.map(\.id))
+                whole.programs[place].tests.removeAll { $0.status == .notReported && told.contains($0.id) }
                 whole.programs[place].tests += program.tests
                 whole.programs[place].problems += program.problems
                 // The last lines of the last guest would hide those of the one that failed.
@@ -56,5 +61,58 @@ extension SessionOutcome {
             whole.programs[index].output = Array(whole.programs[index].output.suffix(SessionRecorder.mostOutputLines))
         }
         return whole
+    }
+
+    /// Takes in what tests came to that were tried again. One that passed in one try and not in another is flaky, and so
+    /// are those of its program that ran along with it and fared otherwise; the first try's account is kept.
+    ///
+    /// - Parameters:
+    ///   - retry: The guests that tried them.
+    ///   - number: Which try it was, the first run being the first.
+    public mutating func take(retry parts: [PartialOutcome], number: Int) {
+        for part in parts {
+            for (place, program) in zip(part.programs, part.outcome.programs) {
+                for test in program.tests where test.status != .notReported {
+                    guard let index = programs[place].tests.firstIndex(where: { $0.id == test.id }) else { continue }
+                    programs[place].tests[index].take(retry: test, number: number)
+                }
+                programs[place].problems += program.problems.filter { !programs[place].problems.contains($0) }
+            }
+            crashes += part.outcome.crashes
+            faults += part.outcome.faults
+        }
+    }
+}
+
+extension TestOutcome {
+    fileprivate mutating func take(retry: TestOutcome, number: Int) {
+        let first = reason.map { ": \($0)" } ?? ""
+        if retry.status == .passed, status.isFailure {
+            reason = "it \(status.words)\(first), and passed in try \(number)"
+        } else if retry.status.isFailure, status == .passed {
+            reason = "it passed at first and \(retry.status.words) in try \(number)"
+            issues += retry.issues
+        } else {
+            return
+        }
+        status = .flaky
+    }
+}
+
+extension TestOutcome.Status {
+    /// Whether a further try may have another result that counts.
+    fileprivate var isFailure: Bool { self != .passed && self != .skipped && self != .flaky }
+
+    /// In a sentence about a test.
+    fileprivate var words: String {
+        switch self {
+        case .passed: "passed"
+        case .failed: "failed"
+        case .skipped: "was skipped"
+        case .crashed: "crashed"
+        case .timedOut: "ran into a limit"
+        case .notReported: "did not report"
+        case .flaky: "passed now and then"
+        }
     }
 }

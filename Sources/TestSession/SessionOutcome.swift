@@ -14,6 +14,8 @@ public struct TestOutcome: Sendable, Equatable {
         case timedOut
         /// It was planned and nothing was heard of it.
         case notReported
+        /// It passed in one try and not in another.
+        case flaky
     }
 
     /// A failed expectation, or an error.

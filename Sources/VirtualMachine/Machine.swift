@@ -29,13 +29,17 @@ public struct MachineHandlers: Sendable {
     public var console: @Sendable ([UInt8]) -> [UInt8]
     /// Bytes from the results port.
     public var results: @Sendable ([UInt8]) -> Void
+    /// Asks what the guest is doing. A machine that cannot tell leaves it alone.
+    public var inspector: MachineInspector?
 
     /// Creates the handlers.
     public init(
-        console: @escaping @Sendable ([UInt8]) -> [UInt8], results: @escaping @Sendable ([UInt8]) -> Void
+        console: @escaping @Sendable ([UInt8]) -> [UInt8], results: @escaping @Sendable ([UInt8]) -> Void,
+        inspector: MachineInspector? = nil
     ) {
         self.console = console
         self.results = results
+        self.inspector = inspector
     }
 }
 
@@ -72,6 +76,8 @@ public struct MachineSockets: Sendable, Hashable {
 struct MachineLinks: Sendable {
     fileprivate var lines: AsyncStream<[UInt8]>
     fileprivate var sendToMonitor: @Sendable ([UInt8]) -> Void
+    /// Sends bytes to the guest's console input.
+    var sendToConsole: @Sendable ([UInt8]) -> Void
     /// Sends bytes to the guest's end of the results port.
     var sendToGuest: @Sendable ([UInt8]) -> Void
 
@@ -111,6 +117,7 @@ func runMachine(
     do {
         let links = MachineLinks(
             lines: lines, sendToMonitor: { [weak monitor] in monitor?.send($0) },
+            sendToConsole: { [weak console] in console?.send($0) },
             sendToGuest: { [weak results] in results?.send($0) })
         outcome = .success(try await run(command, runner, control, links))
     } catch {

@@ -141,6 +141,7 @@ public struct RestoredMachine: Machine {
             // It was stopped when it was saved, and so it is still.
             try await monitor.execute("cont")
             links.sendToGuest(orders.encoded)
+            if let inspector = handlers.inspector { try await monitor.answer(inspector, links) }
         } command: { _, sockets in
             configuration.command(sockets: sockets, memory: .restored(snapshot))
         }

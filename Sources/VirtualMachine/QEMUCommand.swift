@@ -96,12 +96,10 @@ extension MachineConfiguration {
             "-kernel", kernel.string, "-append", kernelCommandLine,
         ]
         arguments += memoryArguments(memory)
-        if memory != .anonymous {
-            arguments += [
-                "-chardev", "socket,id=monitor,path=\(Self.escaped(sockets.monitor))",
-                "-mon", "chardev=monitor,mode=control",
-            ]
-        }
+        arguments += [
+            "-chardev", "socket,id=monitor,path=\(Self.escaped(sockets.monitor))",
+            "-mon", "chardev=monitor,mode=control",
+        ]
         switch root {
         case .disk(let image):
             arguments += [

@@ -25,7 +25,13 @@ public struct QEMUMachine: BootingMachine {
 
     /// Boots the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
-        let result = try await runMachine(handlers, runner: runner) { configuration.command(sockets: $1) }
+        let result = try await runMachine(handlers, runner: runner) { links in
+            guard let inspector = handlers.inspector else { return }
+            var monitor = try await links.monitor()
+            try await monitor.answer(inspector, links)
+        } command: {
+            configuration.command(sockets: $1)
+        }
         return Self.interpret(result)
     }
 

@@ -15,6 +15,16 @@ struct QEMUMonitor {
         struct EventData: Decodable {
             var status: String?
         }
+        /// The text that an answer consists of; other answers are of no interest.
+        struct Text: Decodable {
+            var value: String?
+
+            init(from decoder: any Decoder) throws {
+                value = try? decoder.singleValueContainer().decode(String.self)
+            }
+        }
+        /// Present in the answer to a command that was carried out.
+        var `return`: Text?
         /// Present in an event: its name.
         var event: String?
         var data: EventData?
@@ -55,6 +65,14 @@ struct QEMUMonitor {
     ///   - arguments: Its arguments, of any type that JSON has.
     /// - Throws: As `init`.
     mutating func execute(_ command: String, _ arguments: some Encodable = [String: String]()) async throws {
+        _ = try await ask(command, arguments)
+    }
+
+    /// Carries out a command that answers with text.
+    ///
+    /// - Returns: The text; empty when the answer is none.
+    /// - Throws: As `init`.
+    mutating func ask(_ command: String, _ arguments: some Encodable) async throws -> String {
         send(try JSONEncoder().encode(Request(execute: command, arguments: arguments)) + [0x0A])
         while true {
             let message = try await next()
@@ -65,7 +83,7 @@ struct QEMUMonitor {
             if let error = message.error {
                 throw Failure(.infrastructure, "QEMU refused \(command)", details: error.desc)
             }
-            return
+            return message.return?.value ?? ""
         }
     }
 

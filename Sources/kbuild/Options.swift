@@ -101,6 +101,12 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "How many guests run at once and share the tests. (default: 1; with --isolate test all processors)")
     var guests: Int?
 
+    @Option(help: "How often a test that fails is tried again; one that then passes is flaky, which is no pass.")
+    var retries: Int?
+
+    @Flag(help: "End the run at the first failure.")
+    var failFast = false
+
     @Option(help: "The most time that the guests may take, such as 90s or 5m.")
     var timeout: String?
 
@@ -110,7 +116,8 @@ struct MachineOptions: ParsableArguments {
             (cpus.map { String($0) }, "machine.cpus", "--cpus"), (rootfs, "rootfs.type", "--rootfs"),
             (results, "machine.results", "--results"), (isolate, "isolate", "--isolate"),
             (guests.map { String($0) }, "guests", "--guests"),
-            (timeout, "timeouts.run", "--timeout"),
+            (retries.map { String($0) }, "retries", "--retries"), (timeout, "timeouts.run", "--timeout"),
+            (failFast ? "on" : nil, "fail-fast", "--fail-fast"),
         ]
         return pairs.compactMap { value, key, flag in
             value.map { ProjectOverride(key: key, value: $0, flag: flag) }

@@ -261,7 +261,7 @@ struct RunTests {
         try fixture.write("kbuild.yaml", lines.filter { !$0.hasPrefix("  - {c:") }.joined(separator: "\n"))
     }
 
-    @Test("a test that calls exit(0) is a failure, and so are those after it")
+    @Test("a test that calls exit(0) is a failure, and those after it run in a new guest")
     func exitZero() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -271,13 +271,17 @@ struct RunTests {
 
                 @Test func aPasses() {}
                 @Test func bLeaves() { exit(0) }
-                @Test func cNeverRuns() {}
+                @Test func cFails() { #expect(1 == 2) }
+                @Test func dPasses() {}
                 """)
         let run = try await fixture.report("run")
         #expect(run.exitCode == 1)
-        #expect(run.tests["OnlyTests.aPasses()"] == "passed")
-        #expect(run.tests["OnlyTests.bLeaves()"] == "failed")
-        #expect(run.tests["OnlyTests.cNeverRuns()"] == "notReported")
+        #expect(
+            run.tests == [
+                "OnlyTests.aPasses()": "passed", "OnlyTests.bLeaves()": "failed", "OnlyTests.cFails()": "failed",
+                "OnlyTests.dPasses()": "passed",
+            ])
+        #expect((run.json["guests"] as? [String: Any])?["count"] as? Int == 2)
     }
 
     @Test("a filter that matches nothing is not a pass")
@@ -304,7 +308,7 @@ struct RunTests {
         #expect(try run.test("OnlyTests.never()")["status"] as? String == "skipped")
     }
 
-    @Test("a panic is exit 5, put down to the test that ran")
+    @Test("a panic is exit 5, put down to the test that ran; the others run in a new guest")
     func panic() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -317,13 +321,16 @@ struct RunTests {
                     try Data("c".utf8).write(to: URL(fileURLWithPath: "/proc/sysrq-trigger"))
                     Thread.sleep(forTimeInterval: 30)
                 }
-                @Test func cNeverRuns() {}
+                @Test func cFails() { #expect(1 == 2) }
+                @Test func dPasses() {}
                 """)
         let run = try await fixture.report("run")
         #expect(run.exitCode == 5)
-        #expect(run.tests["OnlyTests.aPasses()"] == "passed")
-        #expect(run.tests["OnlyTests.bPanics()"] == "crashed")
-        #expect(run.tests["OnlyTests.cNeverRuns()"] == "notReported")
+        #expect(
+            run.tests == [
+                "OnlyTests.aPasses()": "passed", "OnlyTests.bPanics()": "crashed", "OnlyTests.cFails()": "failed",
+                "OnlyTests.dPasses()": "passed",
+            ])
         let crashes = run.json["crashes"] as? [[String: Any]] ?? []
         #expect(!crashes.isEmpty)
         #expect((crashes.first?["test"] as? String)?.contains("bPanics") == true)
@@ -340,11 +347,20 @@ struct RunTests {
 
                 @Test func aPasses() {}
                 @Test func bHangs() { Thread.sleep(forTimeInterval: 600) }
+                @Test func cPasses() {}
                 """)
         let run = try await fixture.report("run")
         #expect(run.exitCode == 6)
         #expect(run.tests["OnlyTests.aPasses()"] == "passed")
         #expect(run.tests["OnlyTests.bHangs()"] == "timedOut")
+        #expect(run.tests["OnlyTests.cPasses()"] == "passed")
+        // It tells what the guest did, and has the kernel tell it too.
+        let trouble = try #require((run.json["troubles"] as? [[String: Any]])?.first)
+        #expect((trouble["message"] as? String)?.contains("OnlyTests.bHangs() ran for more than 10 s") == true)
+        #expect((trouble["details"] as? String)?.contains("CPU 0: ") == true)
+        #expect((trouble["details"] as? String)?.contains("CPU 1: ") == true)
+        let console = try readText(try run.console())
+        #expect(console.contains("sysrq: Show State"))
         #expect(try Fixture.processes(containing: guestMarker).isEmpty)
     }
 

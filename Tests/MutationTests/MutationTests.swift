@@ -22,7 +22,7 @@ struct MutationTests {
 
     /// Runs one target of the guest suites.
     private func test(_ suite: String, profile: String?) async throws -> Run {
-        try await fixture.report(["test", "^\(suite)\\."] + (profile.map { ["--profile", $0] } ?? []))
+        try await fixture.report(["test", "^\(suite)\\.", "--fail-fast"] + (profile.map { ["--profile", $0] } ?? []))
     }
 
     @Test(

@@ -1,8 +1,9 @@
 import SystemPackage
-import TestSession
 import Testing
+import VirtualMachine
 
 @testable import Orchestration
+@testable import TestSession
 
 @Suite("Tests spread over guests")
 struct GuestPortionTests {
@@ -49,5 +50,60 @@ struct GuestPortionTests {
         }
         #expect(tests == ["1", "2", "3", "4", "put", "5", "6"])
         #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
+    }
+
+    // MARK: What is left
+
+    private func result(
+        _ statuses: [[TestOutcome.Status]], of portion: GuestPortion, exit: MachineExit? = .panicked,
+        limit: LimitReached? = nil, booted: Bool = true
+    ) -> SessionResult {
+        let programs = zip(portion.plan.programs, statuses).map { program, statuses in
+            let names: [String]
+            if case .swiftTesting(let expected) = program.resultsProtocol {
+                names = expected
+            } else {
+                names = [program.name]
+            }
+            return ProgramOutcome(
+                name: program.name, kind: "",
+                tests: zip(names, statuses).map { TestOutcome(id: $0, name: $0, status: $1) })
+        }
+        return SessionResult(
+            outcome: SessionOutcome(programs: programs, crashes: [], faults: [], release: nil, isComplete: false),
+            exit: exit, limit: limit, bootSeconds: booted ? 1 : nil, machineSeconds: 2)
+    }
+
+    @Test("what a guest that crashed did not get to is left for the next, without the test that crashed it")
+    func remainder() throws {
+        let programs = [bundle("a", "1", "2", "3"), program, bundle("b", "4")]
+        let whole = GuestPortion(all: programs)
+        let first = try #require(
+            whole.remainder(
+                after: result([[.passed, .crashed, .notReported], [.notReported], [.notReported]], of: whole),
+                of: programs))
+        #expect(first.units == [.init(program: 0, test: "3"), .init(program: 1), .init(program: 2, test: "4")])
+        #expect(first.plan.programs.map(\.name) == ["a", "put", "b"])
+        #expect(first.plan.programs[0].arguments.last == "^3(/|$)")
+        let second = try #require(
+            first.remainder(after: result([[.passed], [.crashed], [.notReported]], of: first), of: programs))
+        #expect(second.units == [.init(program: 2, test: "4")])
+        #expect(second.remainder(after: result([[.crashed]], of: second), of: programs) == nil)
+    }
+
+    @Test("nothing is left when all was told, none got done, or another guest would fare no better")
+    func noRemainder() {
+        let programs = [bundle("a", "1", "2")]
+        let whole = GuestPortion(all: programs)
+        let half: [[TestOutcome.Status]] = [[.crashed, .notReported]]
+        #expect(whole.remainder(after: result(half, of: whole), of: programs) != nil)
+        #expect(whole.remainder(after: result([[.failed, .passed]], of: whole), of: programs) == nil)
+        #expect(whole.remainder(after: result([[.notReported, .notReported]], of: whole), of: programs) == nil)
+        #expect(whole.remainder(after: result(half, of: whole, limit: .run(9)), of: programs) == nil)
+        #expect(whole.remainder(after: result(half, of: whole, limit: .test("1", 9)), of: programs) != nil)
+        #expect(
+            whole.remainder(after: result(half, of: whole, exit: .failed(.signaled(9), message: "")), of: programs)
+                == nil)
+        #expect(whole.remainder(after: result(half, of: whole, booted: false), of: programs) == nil)
     }
 }

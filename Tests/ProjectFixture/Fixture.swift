@@ -117,18 +117,19 @@ public struct Fixture {
     ///
     /// - Throws: `Failure` when it cannot be started or prints no report.
     public func report(_ arguments: [String], environment: [String: String?] = [:]) async throws -> Run {
-        let command = Command(
-            try Self.executable(), arguments + ["--format", "json"], environment: environment,
-            workingDirectory: project)
+        let command = try reporting(arguments, environment: environment)
         let result = try await runner.capture(command)
         print("$ \(command)\n\(result.errors)=> \(result.status)")
-        guard
-            let object = try? JSONSerialization.jsonObject(with: Data(result.output.utf8)),
-            let json = object as? [String: Any]
-        else {
-            throw Failure(.infrastructure, "\(command) printed no report", details: result.output + result.errors)
-        }
-        return Run(result: result, json: json)
+        return try Run(result)
+    }
+
+    /// The command that `report` runs, for those that want to run several at once.
+    ///
+    /// - Throws: `Failure` (`usage`) when nothing names kbuild.
+    public func reporting(_ arguments: [String], environment: [String: String?] = [:]) throws(Failure) -> Command {
+        Command(
+            try Self.executable(), arguments + ["--format", "json"], environment: environment,
+            workingDirectory: project)
     }
 
     /// The processes of this machine whose command line holds `text`.
@@ -150,8 +151,37 @@ public struct Run {
     /// The report, in the form of docs/reference/report-schema.json.
     public let json: [String: Any]
 
+    /// Reads what `kbuild --format json` printed.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it is no report.
+    public init(_ result: CommandResult) throws(Failure) {
+        guard
+            let object = try? JSONSerialization.jsonObject(with: Data(result.output.utf8)),
+            let json = object as? [String: Any]
+        else {
+            throw Failure(.infrastructure, "kbuild printed no report", details: result.output + result.errors)
+        }
+        self.result = result
+        self.json = json
+    }
+
     /// The exit code; nil when a signal ended kbuild.
     public var exitCode: Int32? { if case .exited(let code) = result.status { code } else { nil } }
+
+    /// The console's log.
+    ///
+    /// - Throws: `Failure` (`usage`) when the report names none.
+    public func console() throws(Failure) -> FilePath {
+        guard let artifacts = json["artifacts"] as? [String: Any], let path = artifacts["console"] as? String else {
+            throw Failure(.usage, "the report names no console log")
+        }
+        return FilePath(path)
+    }
+
+    /// The crash reports' titles.
+    public var crashes: [String] {
+        (json["crashes"] as? [[String: Any]] ?? []).compactMap { $0["title"] as? String }
+    }
 
     /// The programs that ran.
     public var suites: [[String: Any]] { json["suites"] as? [[String: Any]] ?? [] }

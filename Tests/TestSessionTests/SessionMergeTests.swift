@@ -57,4 +57,59 @@ struct SessionMergeTests {
         #expect(half.programs[0].tests.map(\.status) == [.notReported, .passed])
         #expect(half.programs[1].tests.map(\.status) == [.notReported])
     }
+
+    @Test("a guest that takes over has the last word on what another did not get to")
+    func takenOver() {
+        var first = outcome("1", .crashed, isComplete: false)
+        first.programs[0].tests.append(TestOutcome(id: "2", name: "2", status: .notReported, reason: "it crashed"))
+        let whole = SessionOutcome.merging(
+            [
+                PartialOutcome(programs: [0], outcome: first),
+                PartialOutcome(programs: [0], outcome: outcome("2", .passed)),
+            ], plan: plan)
+        #expect(whole.programs[0].tests.map(\.id) == ["1", "2"])
+        #expect(whole.programs[0].tests.map(\.status) == [.crashed, .passed])
+    }
+
+    @Test(
+        "a test that passes in one try and not in another is flaky; any other keeps its first account",
+        arguments: [
+            (TestOutcome.Status.failed, TestOutcome.Status.passed, TestOutcome.Status.flaky),
+            (.crashed, .passed, .flaky), (.timedOut, .passed, .flaky), (.notReported, .passed, .flaky),
+            (.passed, .failed, .flaky), (.flaky, .passed, .flaky), (.flaky, .failed, .flaky),
+            (.failed, .failed, .failed),
+            (.failed, .crashed, .failed), (.crashed, .failed, .crashed), (.failed, .skipped, .failed),
+            (.skipped, .skipped, .skipped), (.passed, .passed, .passed), (.failed, .notReported, .failed),
+            (.passed, .notReported, .passed),
+        ])
+    func retry(first: TestOutcome.Status, second: TestOutcome.Status, expected: TestOutcome.Status) {
+        var whole = SessionOutcome.merging(
+            [
+                PartialOutcome(programs: [0], outcome: outcome("1", first)),
+                PartialOutcome(programs: [0], outcome: outcome("2", .passed)),
+            ], plan: plan)
+        whole.take(retry: [PartialOutcome(programs: [0], outcome: outcome("1", second))], number: 2)
+        #expect(whole.programs[0].tests.map(\.status) == [expected, .passed])
+    }
+
+    @Test("a retry's crashes, problems and faults are not lost")
+    func retryKeepsEvidence() {
+        var whole = SessionOutcome.merging(
+            [PartialOutcome(programs: [0], outcome: outcome("1", .failed))], plan: plan)
+        whole.programs[0].problems = ["it left"]
+        var second = outcome("1", .passed)
+        second.programs[0].problems = ["it left", "it left again"]
+        second.faults = ["a frame is damaged"]
+        second.crashes = [
+            Crash(
+                title: "WARNING in f", kind: .warning, isFatal: false, lines: [], test: nil, function: "f",
+                firstLine: 1,
+                lastLine: 2)
+        ]
+        whole.take(retry: [PartialOutcome(programs: [0], outcome: second)], number: 2)
+        #expect(whole.programs[0].tests.first?.reason == "it failed, and passed in try 2")
+        #expect(whole.programs[0].problems == ["it left", "it left again"])
+        #expect(whole.faults == ["a frame is damaged"])
+        #expect(whole.crashes.map(\.title) == ["WARNING in f"])
+    }
 }

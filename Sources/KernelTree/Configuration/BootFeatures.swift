@@ -8,6 +8,8 @@ public struct BootFeatures: Sendable, Hashable {
     public var isDirectlyBootable: Bool
     /// Whether it finds virtio devices that are not on a PCI bus (CONFIG_VIRTIO_MMIO).
     public var hasVirtioMMIO: Bool
+    /// Whether its addresses differ from boot to boot (CONFIG_RANDOMIZE_BASE).
+    public var movesItself: Bool
     /// Its timer interrupts a second (CONFIG_HZ).
     public var timerHertz: Int
 
@@ -22,6 +24,7 @@ public struct BootFeatures: Sendable, Hashable {
         let lines = text.split(separator: "\n")
         isDirectlyBootable = lines.contains("CONFIG_PVH=y") && !lines.contains("CONFIG_KASAN=y")
         hasVirtioMMIO = lines.contains("CONFIG_VIRTIO_MMIO=y")
+        movesItself = lines.contains("CONFIG_RANDOMIZE_BASE=y")
         let hertz = lines.first { $0.hasPrefix("CONFIG_HZ=") }.flatMap { Int($0.dropFirst("CONFIG_HZ=".count)) }
         // The default of kernel/Kconfig.hz.
         timerHertz = hertz ?? 250

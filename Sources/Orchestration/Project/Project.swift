@@ -160,8 +160,12 @@ public struct Project: Sendable, Equatable {
     public var isolation: Isolation
     /// How many guests run at once; nil for kbuild's choice.
     public var guests: Int?
+    /// How often a test that fails is tried again.
+    public var retries: Int
     /// Limits.
     public var timeouts: Timeouts
+    /// Whether the first failure ends the run.
+    public var failFast: Bool
     /// What splats do.
     public var splats: SplatPolicy
 

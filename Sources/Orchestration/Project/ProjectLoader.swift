@@ -115,9 +115,11 @@ extension Project {
         }
         lines.append("isolate: \(isolation.rawValue)")
         if let guests { lines.append("guests: \(guests)") }
+        lines.append("retries: \(retries)")
         lines += [
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
+            "fail-fast: \(failFast ? "on" : "off")",
             "splats: \(splats.rawValue)",
         ]
         return lines.joined(separator: "\n")
@@ -373,10 +375,11 @@ struct ProjectLoader {
                 cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
                 kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init)),
             tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
+            retries: text(node["retries"]).flatMap { Int($0) } ?? 0,
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
-            splats: choice(node["splats"], .fail))
+            failFast: text(node["fail-fast"]) == "on", splats: choice(node["splats"], .fail))
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {

@@ -105,6 +105,9 @@ indirect enum Schema: Sendable {
             name: "guests", schema: .integer(1...256),
             meaning: "guests that run at once and share the tests (1; with isolate: the number of processors)"),
         Key(
+            name: "retries", schema: .integer(0...10),
+            meaning: "how often a test that fails is tried again; one that then passes is flaky, which is no pass (0)"),
+        Key(
             name: "timeouts",
             schema: .map([
                 Key(name: "boot", schema: .duration, meaning: "until the guest's init speaks (120)"),
@@ -112,6 +115,9 @@ indirect enum Schema: Sendable {
                 Key(name: "test", schema: .duration, meaning: "for one test (300)"),
                 Key(name: "run", schema: .duration, meaning: "for everything in the guest (1800)"),
             ]), meaning: "limits: seconds, or 90s, 5m, 1h"),
+        Key(
+            name: "fail-fast", schema: .choice(["off", "on"]),
+            meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
         Key(
             name: "splats", schema: .choice(["fail", "warn"]),
             meaning: "whether a kernel report that is not fatal fails the run (fail)"),

@@ -16,6 +16,8 @@ struct SessionLimits: Sendable, Hashable {
     var test: Double
     /// For everything.
     var run: Double
+    /// Whether the first failure is the end.
+    var failFast = false
 }
 
 /// A limit that was reached.
@@ -44,6 +46,8 @@ struct SessionResult: Sendable {
     var outcome: SessionOutcome
     var exit: MachineExit?
     var limit: LimitReached?
+    /// What the guest's processors did when the limit was reached.
+    var processors: [ProcessorState] = []
     /// Seconds from QEMU's start to init's first word.
     var bootSeconds: Double?
     /// Seconds that QEMU ran.
@@ -68,10 +72,14 @@ struct GuestSession: Sendable {
         var testStarted: (name: String, at: ContinuousClock.Instant)?
         var fatalCrash: ContinuousClock.Instant?
         var ended: ContinuousClock.Instant?
+        var hasFailure = false
     }
 
     /// How long QEMU may take to exit once the guest has ended or panicked.
     private static let exitGrace: Duration = .seconds(10)
+
+    /// How long a guest that hangs may take to tell what it does.
+    private static let inspectionLimit: Duration = .seconds(10)
 
     /// Runs the session.
     ///
@@ -86,6 +94,7 @@ struct GuestSession: Sendable {
                 console: .console(carriesResults: machine.hasResultsOnConsole),
                 recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start))
 
+        let inspector = MachineInspector()
         let handlers = MachineHandlers(
             console: { bytes in
                 box.state.withLock { state in
@@ -100,10 +109,12 @@ struct GuestSession: Sendable {
                     state.lastSign = clock.now
                     Self.handle(state.port.consume(bytes), in: &state, at: clock.now, onEvent)
                 }
-            })
+            }, inspector: inspector)
 
         var exit: MachineExit?
         var limit: LimitReached?
+        var processors: [ProcessorState] = []
+        var isCutShort = false
         try await withThrowingTaskGroup(of: Ending.self) { group in
             group.addTask { .machine(try await machine.run(handlers)) }
             group.addTask { try await watch(box, from: start, clock) }
@@ -112,11 +123,14 @@ struct GuestSession: Sendable {
             case .machine(let status): exit = status
             case .limit(let reached):
                 limit = reached
+                processors = await inspector.inspect(within: Self.inspectionLimit)
                 group.cancelAll()
                 // QEMU dies by the cancellation; its last words are still handled before `run` returns.
                 while let result = await group.nextResult() {
                     if case .failure(let error) = result, !(error is CancellationError) { throw error }
                 }
+            case .enough:
+                isCutShort = true
             case .stuck, nil:
                 exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
             }
@@ -127,10 +141,13 @@ struct GuestSession: Sendable {
             Self.handle(state.console.finish(), in: &state, at: clock.now, onEvent)
             if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, onEvent) }
             state.transcript.flush()
-            let (reason, status) = Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
+            let (reason, status) =
+                isCutShort
+                ? ("the first failure ended the run (fail-fast)", TestOutcome.Status.notReported)
+                : Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
             return SessionResult(
                 outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
-                limit: limit, bootSeconds: state.booted.map { Self.seconds($0 - start) },
+                limit: limit, processors: processors, bootSeconds: state.booted.map { Self.seconds($0 - start) },
                 machineSeconds: Self.seconds(clock.now - start))
         }
     }
@@ -139,6 +156,8 @@ struct GuestSession: Sendable {
         case machine(MachineExit)
         case limit(LimitReached)
         case stuck
+        /// A test failed, and the rest is not wanted.
+        case enough
     }
 
     private final class SessionBox: Sendable {
@@ -156,7 +175,9 @@ struct GuestSession: Sendable {
                 switch event {
                 case .booted: state.booted = now
                 case .testStarted(let id): state.testStarted = (id, now)
-                case .testEnded: state.testStarted = nil
+                case .testEnded(let test):
+                    state.testStarted = nil
+                    if test.status != .passed, test.status != .skipped { state.hasFailure = true }
                 case .crashed(let crash): if crash.isFatal { state.fatalCrash = now }
                 case .ended:
                     state.ended = now
@@ -184,7 +205,7 @@ struct GuestSession: Sendable {
                     return .limit(.test(test.name, limits.test))
                 }
                 if Self.seconds(now - state.lastSign) > limits.silence { return .limit(.silence(limits.silence)) }
-                return nil
+                return limits.failFast && state.hasFailure ? .enough : nil
             }
             if let ending { return ending }
         }
@@ -200,6 +221,7 @@ struct GuestSession: Sendable {
         case .reset:
             return (crashed ? "the guest's kernel panicked" : "the guest reset or switched itself off", .crashed)
         case .failed(let status, _): return ("the machine ended with \(status)", .notReported)
+        case .finished where !crashed: return ("the guest ended while it ran", .failed)
         case .finished, nil: return (crashed ? "the guest's kernel panicked" : nil, crashed ? .crashed : .notReported)
         }
     }

@@ -12,13 +12,15 @@ enum SessionReport {
     }
 
     /// What keeps a session from being trusted: each of these alone makes the run fail.
-    static func troubles(of result: SessionResult) -> [Failure] {
+    ///
+    /// - Parameter evidence: What a guest that ran into a limit was doing.
+    static func troubles(of result: SessionResult, evidence: [String] = []) -> [Failure] {
         var troubles: [Failure] = []
         let outcome = result.outcome
         if let limit = result.limit {
             troubles.append(
                 Failure(
-                    .timeout, limit.message,
+                    .timeout, limit.message, details: evidence.isEmpty ? nil : evidence.joined(separator: "\n"),
                     nextStep: "read the end of the console log, or raise the limit in kbuild.yaml"))
         }
         switch result.exit {
@@ -63,6 +65,7 @@ enum SessionReport {
             case .crashed: .crashed
             case .timedOut: .timedOut
             case .notReported: .notReported
+            case .flaky: .flaky
             }
         return .init(
             id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,

@@ -1,91 +1,265 @@
 import Artifacts
 import Diagnostics
+import Glibc
 import Reporting
 import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// Runs the portions of a plan in guests of their own, some at a time.
+/// A machine for some tests.
+struct GuestMachine: Sendable {
+    var machine: any Machine
+    /// The same in the report's terms.
+    var reported: RunReport.Machine
+    /// Seconds until its guest must have spoken.
+    var bootLimit: Double
+}
+
+/// What one guest did.
+struct GuestRun: Sendable {
+    var portion: GuestPortion
+    var result: SessionResult
+    var machine: RunReport.Machine
+    /// Its console's log.
+    var log: FilePath
+}
+
+/// Runs the portions of a plan in guests of their own, some at a time. Tests that a guest does not get to, because its
+/// kernel crashed or hung or a test ended the program, run in another; those that fail are tried again if that is wanted.
 struct SpreadSession: Sendable {
+    /// All programs of the run.
+    let programs: [ReadyProgram]
     let portions: [GuestPortion]
     /// How many guests run at once.
     let width: Int
-    /// The limits of each guest, but for `run`, which is for all of them together, and `boot`.
+    /// The limits of each guest; `boot` is the machine's own and `run` for all of them together.
     let limits: SessionLimits
-    /// Where each guest's console log is written.
-    let logs: FilePath
-    /// Makes the guest of a portion, and says how long it may take to speak. Given the portion's index, and whether a first
-    /// guest did not speak.
-    let machine: @Sendable (Int, _ isRepeat: Bool) throws -> (any Machine, bootLimit: Double)
+    /// When the whole run's time is over.
+    let deadline: ContinuousClock.Instant
+    /// How many times a test that failed is tried again.
+    let retries: Int
+    /// The run's folder. It gets the console's log, and where there is more than one guest each one's.
+    let folder: FilePath
+    /// Makes the guest for a portion. Given how many machines did not boot before it; nil when there is no other.
+    let machine: @Sendable (_ portion: GuestPortion, _ attempt: Int) throws -> GuestMachine?
 
-    /// What the guests came to, in the portions' order.
-    struct Outcome: Sendable {
-        var results: [SessionResult]
-        /// How many guests had to be started a second time because the first did not speak.
-        var repeats: Int
-    }
+    /// A test that crashes this many guests is not tried again.
+    private static let mostCrashes = 2
 
     /// Runs them all.
     ///
+    /// - Returns: What the tests came to, and the guests in the order of their tests, those of later tries last.
     /// - Throws: `Failure` (`infrastructure`) when a machine cannot be started; `CancellationError`.
-    func run(onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress) async throws -> Outcome {
-        try createFolder(logs)
-        let deadline = ContinuousClock.now + .seconds(limits.run)
-        return try await withThrowingTaskGroup(of: (Int, SessionResult, isRepeat: Bool).self) { group in
-            var results: [Int: SessionResult] = [:]
-            var repeats = 0
+    func run(
+        onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress
+    ) async throws -> (SessionOutcome, [GuestRun]) {
+        var tries = [try await run(portions, named: "", onEvent, note)]
+        while !limits.failFast, tries.count <= retries, deadline > .now {
+            let again = worthATry(tries)
+            guard !again.isEmpty else { break }
+            let count = again.count == 1 ? "one test" : "\(again.count) tests"
+            note(.note("trying \(count) again: try \(tries.count + 1) of \(retries + 1)"))
+            // Where each test has a guest of its own it has so again.
+            let isAlone = portions.count > 1 && portions.allSatisfy { $0.units.count == 1 }
+            let portions =
+                isAlone ? again.map { GuestPortion([$0], of: programs) } : [GuestPortion(again, of: programs)]
+            tries.append(try await run(portions, named: "try\(tries.count + 1)-", onEvent, note))
+        }
+        try joinLogs(of: &tries)
+        return (outcome(of: tries), tries.flatMap { $0 })
+    }
+
+    /// What the guests of all tries came to.
+    private func outcome(of tries: [[GuestRun]]) -> SessionOutcome {
+        func parts(_ guests: [GuestRun]) -> [PartialOutcome] {
+            guests.map { PartialOutcome(programs: $0.portion.programs, outcome: $0.result.outcome) }
+        }
+        var outcome = SessionOutcome.merging(
+            parts(tries.first ?? []), plan: SessionPlan(programs: programs.map(\.planned)))
+        for (index, retry) in tries.enumerated().dropFirst() { outcome.take(retry: parts(retry), number: index + 1) }
+        return outcome
+    }
+
+    /// The tests that have never passed and have not crashed too many guests.
+    private func worthATry(_ tries: [[GuestRun]]) -> [GuestPortion.Unit] {
+        var crashes: [GuestPortion.Unit: Int] = [:]
+        for guest in tries.flatMap({ $0 }) {
+            for (place, program) in zip(guest.portion.programs, guest.result.outcome.programs) {
+                for test in program.tests where test.status == .crashed { crashes[unit(place, test), default: 0] += 1 }
+            }
+        }
+        var units: [GuestPortion.Unit] = []
+        for (place, program) in outcome(of: tries).programs.enumerated() {
+            for test in program.tests where ![.passed, .skipped, .flaky].contains(test.status) {
+                let unit = unit(place, test)
+                if crashes[unit, default: 0] < Self.mostCrashes, !units.contains(unit) { units.append(unit) }
+            }
+        }
+        return units
+    }
+
+    private func unit(_ place: Int, _ test: TestOutcome) -> GuestPortion.Unit {
+        .init(program: place, test: programs[place].tests == nil ? nil : test.id)
+    }
+
+    // MARK: Guests
+
+    private func run(
+        _ portions: [GuestPortion], named prefix: String, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
+        _ note: Progress
+    ) async throws -> [GuestRun] {
+        try await withThrowingTaskGroup(of: (Int, [GuestRun]).self) { group in
+            var guests: [Int: [GuestRun]] = [:]
             var next = 0
             func start() {
                 guard next < portions.count else { return }
                 let index = next
                 next += 1
+                // One guest's log is the run's, to be read while it runs.
+                let isOnly = portions.count == 1 && prefix.isEmpty
+                let number = String(index + 1)
+                let name = prefix + String(repeating: "0", count: max(0, 4 - number.count)) + number
                 group.addTask {
-                    let (result, isRepeat) = try await run(index, until: deadline, onEvent, note)
-                    return (index, result, isRepeat)
+                    let runs = try await run(
+                        portions[index],
+                        log: { guest in
+                            if isOnly, guest == 0 { return console }
+                            return logs.appending(guest == 0 ? "\(name).log" : "\(name)-\(guest + 1).log")
+                        },
+                        onEvent: { event in
+                            // That guests come and go is this session's own affair.
+                            switch event {
+                            case .booted, .ended: if isOnly { onEvent(event) }
+                            case .testStarted, .testEnded, .crashed: onEvent(event)
+                            }
+                        }, note)
+                    return (index, runs)
                 }
             }
             for _ in 0..<width { start() }
-            while let (index, result, isRepeat) = try await group.next() {
-                results[index] = result
-                if isRepeat { repeats += 1 }
+            while let (index, runs) = try await group.next() {
+                guests[index] = runs
                 start()
             }
-            return Outcome(results: portions.indices.compactMap { results[$0] }, repeats: repeats)
+            return portions.indices.flatMap { guests[$0] ?? [] }
         }
     }
 
-    /// The log of a portion's guest; the numbers sort as the portions do.
-    func log(of index: Int) -> FilePath {
-        let number = String(index + 1)
-        return logs.appending(String(repeating: "0", count: max(0, 4 - number.count)) + number + ".log")
+    /// Runs a portion in as many guests as it takes. Each but the last gets some test done, so there is an end to it.
+    private func run(
+        _ portion: GuestPortion, log: (Int) -> FilePath, onEvent: @escaping @Sendable (SessionEvent) -> Void,
+        _ note: Progress
+    ) async throws -> [GuestRun] {
+        var guests: [GuestRun] = []
+        var next: GuestPortion? = portion
+        while let portion = next {
+            let run = try await runGuest(portion, log(guests.count), onEvent, note)
+            guests.append(run)
+            next = limits.failFast ? nil : portion.remainder(after: run.result, of: programs)
+            if let next {
+                let tests =
+                    next.units.count == 1 ? "one test is left and runs" : "\(next.units.count) tests are left and run"
+                note(.note("\(Self.ending(of: run)): \(tests) in a new guest"))
+            }
+        }
+        return guests
     }
 
-    private func run(
-        _ index: Int, until deadline: ContinuousClock.Instant, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
+    /// Runs a portion in the first machine whose guest speaks.
+    private func runGuest(
+        _ portion: GuestPortion, _ log: FilePath, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: Progress
-    ) async throws -> (SessionResult, isRepeat: Bool) {
-        for isRepeat in [false, true] {
+    ) async throws -> GuestRun {
+        guard var guest = try machine(portion, 0) else {
+            throw Failure(.infrastructure, "there is no machine to run on")
+        }
+        try createFolder(log.removingLastComponent())
+        var attempt = 0
+        while true {
             let left = (deadline - ContinuousClock.now).components
             var limits = limits
-            // Those that come too late are told so by the guest's own limit, with the whole run's in mind.
             limits.run = max(0.001, Double(left.seconds) + Double(left.attoseconds) / 1e18)
-            let (machine, bootLimit) = try machine(index, isRepeat)
-            limits.boot = bootLimit
-            let session = GuestSession(
-                machine: machine, plan: portions[index].plan, limits: limits, consoleLog: log(of: index))
-            var result = try await session.run { event in
-                // That guests come and go is this session's own affair.
-                switch event {
-                case .booted, .ended: break
-                case .testStarted, .testEnded, .crashed: onEvent(event)
+            limits.boot = guest.bootLimit
+            let session = GuestSession(machine: guest.machine, plan: portion.plan, limits: limits, consoleLog: log)
+            var result = try await session.run(onEvent: onEvent)
+            if case .run? = result.limit { result.limit = .run(self.limits.run) }
+            let run = GuestRun(portion: portion, result: result, machine: guest.reported, log: log)
+            attempt += 1
+            guard let reason = Self.reasonToTryAgain(result, limit: guest.bootLimit),
+                let other = try machine(portion, attempt)
+            else { return run }
+            // What the first attempt said may tell why, so it is kept.
+            let name = "\(log.stem ?? "console")-\(guest.reported.type)-\(attempt).log"
+            rename(log.string, log.removingLastComponent().appending(name).string)
+            note(.note("on \(guest.reported.type) \(reason): trying \(other.reported.type)"))
+            guest = other
+        }
+    }
+
+    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel that
+    /// said what went wrong has said it.
+    private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
+        guard result.bootSeconds == nil, result.outcome.crashes.isEmpty else { return nil }
+        switch (result.limit, result.exit) {
+        case (.boot?, _): return "the guest did not speak within \(Int(limit)) s"
+        case (nil, .reset?): return "the guest reset before its init had started"
+        case (nil, .failed(let status, _)?): return "QEMU ended with \(status) before the guest spoke"
+        default: return nil
+        }
+    }
+
+    /// How a guest that did not get through its tests ended.
+    private static func ending(of run: GuestRun) -> String {
+        let tests = run.result.outcome.programs.flatMap(\.tests)
+        let last = tests.last { [.crashed, .timedOut, .failed].contains($0.status) }?.id
+        if let limit = run.result.limit { return limit.message }
+        if run.result.outcome.crashes.contains(where: \.isFatal) || run.result.exit != .finished {
+            return "the guest crashed" + (last.map { " in \($0)" } ?? "")
+        }
+        return last.map { "\($0) ended its program" } ?? "a program ended before its tests"
+    }
+
+    // MARK: Logs
+
+    private var console: FilePath { folder.appending("console.log") }
+    private var logs: FilePath { folder.appending("guests") }
+
+    /// Makes one log of all guests' and gives crash reports their places in it.
+    private func joinLogs(of tries: inout [[GuestRun]]) throws {
+        guard tries.count > 1 || (tries.first?.count ?? 0) > 1 else { return }
+        for (row, guests) in tries.enumerated() {
+            for (column, guest) in guests.enumerated() where guest.log == console {
+                let name = logs.appending("0001.log")
+                rename(console.string, name.string)
+                tries[row][column].log = name
+            }
+        }
+        let file: FileDescriptor
+        do {
+            file = try FileDescriptor.open(
+                console, .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: FilePermissions(rawValue: 0o644))
+        } catch let error as SystemPackage.Errno {
+            throw Failure(.infrastructure, "cannot write the console log \(console)", details: "\(error)")
+        }
+        defer { try? file.close() }
+        var lines = 0
+        var number = 0
+        for row in tries.indices {
+            for column in tries[row].indices {
+                number += 1
+                let head = Array("==> guest \(number): \(tries[row][column].portion.name)\n".utf8)
+                let log = (try? readBytes(tries[row][column].log)) ?? []
+                // A full disk loses the log, not the run.
+                _ = try? file.writeAll(head + log)
+                let before = lines + 1
+                lines = before + log.count { $0 == 0x0A }
+                for crash in tries[row][column].result.outcome.crashes.indices {
+                    tries[row][column].result.outcome.crashes[crash].firstLine += before
+                    tries[row][column].result.outcome.crashes[crash].lastLine += before
                 }
             }
-            if case .run? = result.limit { result.limit = .run(self.limits.run) }
-            let spoke = result.bootSeconds != nil || !result.outcome.crashes.isEmpty
-            if spoke || isRepeat || left.seconds <= 0 { return (result, isRepeat) }
-            note(.note("the guest of \(portions[index].name) did not wake: trying once more"))
         }
-        throw Failure(.infrastructure, "a guest was tried no times")
     }
 }
 

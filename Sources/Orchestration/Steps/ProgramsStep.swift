@@ -150,7 +150,7 @@ extension Pipeline {
     }
 
     /// Puts the plan and the programs where the guest will mount them.
-    func layOut(_ programs: [ReadyProgram], plan: SessionPlan, in folder: FilePath) throws -> Share {
+    func layOut(_ programs: [ReadyProgram], in folder: FilePath) throws -> Share {
         let share = folder.appending("guest")
         try createFolder(share)
         for program in programs {
@@ -158,7 +158,6 @@ extension Pipeline {
             // A link costs nothing, and the guest has the folder read-only; another file system needs a copy.
             if link(program.executable.string, target.string) != 0 { try copyFile(program.executable, to: target) }
         }
-        try writeAtomically(try plan.encoded(), to: share.appending("plan"))
         return Share(tag: Self.programsTag, path: share, isReadOnly: true)
     }
 }

@@ -1,0 +1,209 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import Reporting
+import Synchronization
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+extension Pipeline {
+    /// Runs the programs' tests and adds what they did to the report.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when no machine can be started; `CancellationError`.
+    func runTests(
+        _ programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate], kernel: BuiltKernel,
+        symbolizer: CrashSymbolizer,
+        in folder: FilePath, into report: inout RunReport
+    ) async throws {
+        let isAlone = project.isolation == .test
+        let portions = GuestPortion.divide(programs, among: isAlone ? nil : project.guests ?? 1)
+        let snapshots =
+            isAlone ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder) : nil
+        let width = width(for: portions.count, tools.progress)
+        let (outcome, guests) = try await log.step("test") { progress in
+            let source = GuestSource(
+                share: share, machines: machines, snapshots: snapshots, wakeLimit: min(limits.boot, SessionLimits.wake),
+                runner: tools.runner)
+            let session = SpreadSession(
+                programs: programs, portions: portions, width: width, limits: limits,
+                deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
+                machine: source.machine)
+            let log = log
+            let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
+            return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
+        }
+        report.machine = guests.last?.machine ?? report.machine
+        if guests.count > 1 {
+            report.guests = .init(
+                count: guests.count, width: width, isFromSnapshot: snapshots != nil,
+                medianStartSeconds: guests.compactMap(\.result.bootSeconds).median,
+                medianSeconds: guests.map(\.result.machineSeconds).median)
+        }
+        SessionReport.add(await symbolized(outcome, symbolizer), to: &report)
+        // Guests that fail for one reason are one trouble, told of the first.
+        var told: Set<String> = []
+        for guest in guests {
+            let evidence = await evidence(of: guest.result, kernel: kernel)
+            for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence)
+            where told.insert(trouble.message).inserted {
+                if portions.count > 1 {
+                    trouble.details = (["in the guest of \(guest.portion.name)"] + [trouble.details].compactMap { $0 })
+                        .joined(separator: "\n")
+                }
+                report.troubles.append(.init(trouble))
+            }
+        }
+    }
+
+    /// "booted in 0.98 s, 40 of 41 tests passed".
+    private static func summary(_ outcome: SessionOutcome, _ guests: [GuestRun], width: Int) -> String {
+        let starts = guests.compactMap(\.result.bootSeconds)
+        let started = starts.median.map { "booted in \(format($0))" } ?? "did not boot"
+        guard guests.count > 1 else { return "\(started), \(count(outcome))" }
+        let several = width > 1 ? ", \(width) at a time" : ""
+        return "\(guests.count) guests, \(started)\(several), \(count(outcome))"
+    }
+
+    // MARK: Snapshots
+
+    /// The snapshots to wake the portions' guests from, by the program that they hold; nil where there cannot be any.
+    private func snapshots(
+        for portions: [GuestPortion], of programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate],
+        in folder: FilePath
+    ) async throws -> [Int?: ReadySnapshot]? {
+        guard project.architecture != .um else { return nil }
+        return try await log.step("snapshot") { progress in
+            var snapshots: [Int?: ReadySnapshot] = [:]
+            let holder = try await holder(progress)
+            if let holder { try copyFile(holder, to: share.appending("holder.so")) }
+            let held = portions.map { holder == nil ? nil : $0.heldProgram }
+            let places = Set(held)
+            for index in places.sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
+                var name: String?
+                if let index {
+                    let plan = SessionPlan(programs: [programs[index].selecting([]).planned])
+                    name = "held-\(index)"
+                    try writeAtomically(try plan.encoded(), to: share.appending("held-\(index)"))
+                }
+                let program = index.map { programs[$0] }
+                guard
+                    let snapshot = try await snapshot(
+                        holding: program, plan: name, holder: share.appending("holder.so"), on: machines,
+                        needed: places.count, in: folder,
+                        progress)
+                else {
+                    progress(.note("each test's guest boots instead, which takes longer"))
+                    return (nil, .failed, "none")
+                }
+                snapshots[index] = snapshot
+            }
+            let isHit = snapshots.values.allSatisfy(\.isHit)
+            let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
+            return (snapshots, isHit ? .hit : .made, names.joined(separator: ", "))
+        }
+    }
+
+    /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
+    private func holder(_ progress: Diagnostics.Progress) async throws -> FilePath? {
+        let sources = project.rootfsDefinition.removingLastComponent().appending("holder")
+        guard isFolder(sources) else { return nil }
+        do {
+            return try await GuestProgramBuilder(tools: tools, projectCache: projectCache).holder(sources: sources)
+        } catch let failure as Failure where failure.code == .build {
+            // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
+            progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
+            return nil
+        }
+    }
+
+    // MARK: Room
+
+    /// Memory that QEMU itself takes beside its guest's, in MiB, with some to spare: 60 to 90 were seen.
+    private static let overheadMegabytes = 128
+
+    /// How many guests run at once: what was asked for, or one to a processor, as far as the host's memory goes.
+    private func width(for guests: Int, _ progress: Diagnostics.Progress) -> Int {
+        let wanted = min(guests, project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
+        guard let available = Self.availableMegabytes() else { return wanted }
+        let room = max(1, available / (project.machine.memoryMegabytes + Self.overheadMegabytes))
+        if room < wanted, project.guests != nil {
+            progress(
+                .note(
+                    "\(available) MB of memory are free, room for \(room) guests at once instead of \(wanted)"))
+        }
+        return min(wanted, room)
+    }
+
+    /// What Linux reckons can be used without swapping; nil when it does not say.
+    private static func availableMegabytes() -> Int? {
+        let lines = ((try? readText("/proc/meminfo")) ?? "").split(separator: "\n")
+        let fields = lines.first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ") ?? []
+        return fields.count > 1 ? Int(fields[1]).map { $0 / 1024 } : nil
+    }
+}
+
+/// Makes the machines of a run's guests.
+private final class GuestSource: Sendable {
+    /// Where the guests find their plans.
+    private let share: FilePath
+    private let machines: [MachineCandidate]
+    /// By the program that a guest holds; nil where guests boot.
+    private let snapshots: [Int?: ReadySnapshot]?
+    private let wakeLimit: Double
+    private let runner: CommandRunner
+    private let plans = Mutex(0)
+
+    init(
+        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double,
+        runner: CommandRunner
+    ) {
+        self.share = share
+        self.machines = machines
+        self.snapshots = snapshots
+        self.wakeLimit = wakeLimit
+        self.runner = runner
+    }
+
+    func machine(for portion: GuestPortion, attempt: Int) throws -> GuestMachine? {
+        if let snapshots { return try woken(portion, snapshots, attempt: attempt) }
+        guard attempt < machines.count else { return nil }
+        let candidate = machines[attempt]
+        return GuestMachine(
+            machine: candidate.machine.adding(kernelArgument: "kbuild.plan=\(try writePlan(portion))"),
+            reported: candidate.reported, bootLimit: candidate.bootLimit)
+    }
+
+    private func woken(
+        _ portion: GuestPortion, _ snapshots: [Int?: ReadySnapshot], attempt: Int
+    ) throws -> GuestMachine? {
+        let place = portion.heldProgram
+        // A guest that holds the bundle is told which of its tests to run; another reads its plan.
+        let holding = place.flatMap { snapshots[$0] }
+        guard attempt < 2, let snapshot = holding ?? snapshots[nil] else { return nil }
+        let orders =
+            holding == nil ? WakeOrders(plan: try writePlan(portion)) : WakeOrders(filters: portion.patterns)
+        var configuration = snapshot.configuration
+        configuration.shares = machines.first?.configuration?.shares ?? []
+        let machine = RestoredMachine(configuration, from: snapshot.snapshot, orders: orders, runner: runner)
+        return GuestMachine(machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit)
+    }
+
+    /// Writes the portion's plan where the guest finds it; returns its name there.
+    private func writePlan(_ portion: GuestPortion) throws -> String {
+        let number = plans.withLock { plans in
+            plans += 1
+            return plans
+        }
+        try writeAtomically(try portion.plan.encoded(), to: share.appending("plan-\(number)"))
+        return "plan-\(number)"
+    }
+}
+
+extension Array where Element == Double {
+    /// The middle value; nil of none.
+    var median: Double? {
+        isEmpty ? nil : sorted()[count / 2]
+    }
+}

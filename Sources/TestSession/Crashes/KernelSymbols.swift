@@ -1,0 +1,30 @@
+/// The functions of a kernel by their addresses.
+public struct KernelSymbols: Sendable {
+    private var symbols: [(address: UInt64, name: Substring)] = []
+
+    /// Reads what `nm -n` prints of a vmlinux, or a System.map: address, type and name on each line, by address.
+    public init(parsing text: String) {
+        for line in text.split(separator: "\n") {
+            let fields = line.split(separator: " ", maxSplits: 2)
+            // Code alone; absolute and per-CPU symbols have small numbers that are no addresses of instructions.
+            guard fields.count == 3, ["t", "T", "w", "W"].contains(fields[1]),
+                let address = UInt64(fields[0], radix: 16)
+            else { continue }
+            symbols.append((address, fields[2]))
+        }
+    }
+
+    /// The function at an address and the distance from its start, `name+0x1a`; nil outside of the kernel's code.
+    public func name(at address: UInt64) -> String? {
+        var low = 0
+        var high = symbols.count
+        while low < high {
+            let middle = (low + high) / 2
+            if symbols[middle].address <= address { low = middle + 1 } else { high = middle }
+        }
+        // Behind the last symbol there is no telling where the code ends.
+        guard low > 0, low < symbols.count else { return nil }
+        let (start, name) = symbols[low - 1]
+        return "\(name)+0x\(String(address - start, radix: 16))"
+    }
+}

@@ -1,0 +1,119 @@
+import Diagnostics
+import Synchronization
+
+/// What a processor of a guest was doing at a moment.
+public struct ProcessorState: Sendable, Equatable {
+    /// Its number.
+    public var index: Int
+    /// The address of its next instruction.
+    public var address: UInt64
+    /// Whether it ran a program, not the kernel.
+    public var isInProgram: Bool
+    /// Whether it takes interrupts.
+    public var takesInterrupts: Bool
+    /// Whether it waited for one with nothing to do.
+    public var isHalted: Bool
+
+    /// Creates a state.
+    public init(index: Int, address: UInt64, isInProgram: Bool, takesInterrupts: Bool, isHalted: Bool) {
+        self.index = index
+        self.address = address
+        self.isInProgram = isInProgram
+        self.takesInterrupts = takesInterrupts
+        self.isHalted = isHalted
+    }
+
+    /// Reads what QEMU's `info registers -a` prints: for each processor a line `CPU#0`, and among its registers
+    /// `RIP=ffffffff81000000 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1` (target/i386/cpu-dump.c).
+    static func parse(_ registers: String) -> [ProcessorState] {
+        var states: [ProcessorState] = []
+        var index: Int?
+        for line in registers.split(whereSeparator: \.isNewline) {
+            if line.hasPrefix("CPU#") {
+                index = Int(line.dropFirst(4).prefix { $0.isNumber })
+                continue
+            }
+            let fields = Dictionary(
+                line.split(separator: " ").compactMap { word -> (Substring, Substring)? in
+                    let parts = word.split(separator: "=", maxSplits: 1)
+                    return parts.count == 2 ? (parts[0], parts[1]) : nil
+                }, uniquingKeysWith: { first, _ in first })
+            guard let processor = index, let address = fields["RIP"].flatMap({ UInt64($0, radix: 16) }),
+                let flags = fields["RFL"].flatMap({ UInt64($0, radix: 16) }), let level = fields["CPL"]
+            else { continue }
+            states.append(
+                ProcessorState(
+                    index: processor, address: address, isInProgram: level == "3",
+                    // Bit 9 of RFLAGS is IF.
+                    takesInterrupts: flags & 0x200 != 0, isHalted: fields["HLT"] == "1"))
+            index = nil
+        }
+        return states
+    }
+}
+
+/// Asks a running machine what its guest is doing, before it is ended for saying nothing.
+public final class MachineInspector: Sendable {
+    struct Request: Sendable {
+        let reply: AsyncStream<[ProcessorState]>.Continuation
+    }
+
+    /// What is asked, for the machine to answer.
+    let requests: AsyncStream<Request>
+    private let continuation: AsyncStream<Request>.Continuation
+    private let isServed = Mutex(false)
+
+    /// Creates an inspector for one machine.
+    public init() {
+        (requests, continuation) = AsyncStream.makeStream()
+    }
+
+    /// Has the kernel say on its console what its processors and tasks do, and reads the processors' registers.
+    ///
+    /// - Parameter limit: The longest time to wait.
+    /// - Returns: The processors' states; none when the machine cannot tell, or does not in time.
+    public func inspect(within limit: Duration) async -> [ProcessorState] {
+        guard isServed.withLock({ $0 }) else { return [] }
+        let (replies, reply) = AsyncStream.makeStream(of: [ProcessorState].self)
+        continuation.yield(Request(reply: reply))
+        return await withTaskGroup(of: [ProcessorState].self) { group in
+            group.addTask { await replies.first { _ in true } ?? [] }
+            group.addTask {
+                try? await Task.sleep(for: limit)
+                return []
+            }
+            defer { group.cancelAll() }
+            return await group.next() ?? []
+        }
+    }
+
+    /// Says that somebody answers from now on.
+    func serve() { isServed.withLock { $0 = true } }
+}
+
+extension QEMUMonitor {
+    /// The letters of sysrq that make the kernel tell what it does: the backtraces of processors at work, the tasks that
+    /// wait without being interruptible, and all tasks (Documentation/admin-guide/sysrq.rst).
+    private static let sysrqLetters = "lwt"
+
+    /// Answers an inspector's questions until the machine ends.
+    ///
+    /// - Throws: As `execute`.
+    mutating func answer(_ inspector: MachineInspector, _ links: MachineLinks) async throws {
+        inspector.serve()
+        for await request in inspector.requests {
+            let registers = try await ask("human-monitor-command", ["command-line": "info registers -a"])
+            for letter in Self.sysrqLetters.utf8 {
+                // On a serial console a break and a letter are the magic key.
+                try await execute("chardev-send-break", ["id": "console"])
+                try await Task.sleep(for: .milliseconds(50))
+                links.sendToConsole([letter])
+                try await Task.sleep(for: .milliseconds(400))
+            }
+            // A list of tasks takes its time on a serial line.
+            try await Task.sleep(for: .seconds(1))
+            request.reply.yield(ProcessorState.parse(registers))
+            request.reply.finish()
+        }
+    }
+}
