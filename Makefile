@@ -49,7 +49,7 @@ test: unit-test bench-test integration-test ## Run every test.
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
-	$(call step,unit tests,swift test --skip 'IntegrationTests|MatrixTests|MutationTests/')
+	$(call step,unit tests,swift test --skip 'IntegrationTests|MatrixTests|MutationTests/|SoakTests')
 
 .PHONY: integration-test
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
@@ -62,6 +62,10 @@ verify-builds: build ## Show that narrow builds agree with plain ones, on every 
 .PHONY: mutations
 mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant takes some.
 	$(call step,mutations,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test --no-parallel --filter MutationTests)
+
+.PHONY: soak
+soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans and leaks. BOOTS=50 SEED=7 for others.
+	$(call step,soak,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) BOOTS=$(BOOTS) SEED=$(SEED) swift test --no-parallel --filter SoakTests)
 
 .PHONY: matrix
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.

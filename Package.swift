@@ -99,6 +99,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
         .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
+        .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Commands"]),
         .testTarget(
             name: "MutationTests",
             dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),

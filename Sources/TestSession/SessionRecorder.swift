@@ -284,6 +284,10 @@ public struct SessionRecorder: Sendable {
         guard let id = payload.testID, let index = testIndex[id] else { return [] }
         switch payload.kind {
         case "testStarted":
+            // Each runs once. One that does so again is another's invention.
+            if programs[current].tests[index].started != nil {
+                programs[current].problems.append("\(programs[current].tests[index].id) started twice")
+            }
             programs[current].tests[index].started = payload.instant?.absolute
             runningTests.append(id)
             return [.testStarted(id: programs[current].tests[index].id)]
@@ -294,8 +298,9 @@ public struct SessionRecorder: Sendable {
         case "testEnded":
             runningTests.removeAll { $0 == id }
             var test = programs[current].tests[index]
-            guard test.started != nil else {
-                programs[current].problems.append("\(test.id) ended without having started")
+            guard test.started != nil, test.ended == nil else {
+                let what = test.started == nil ? "ended without having started" : "ended twice"
+                programs[current].problems.append("\(test.id) \(what)")
                 return []
             }
             test.ended = payload.instant?.absolute
@@ -316,6 +321,10 @@ public struct SessionRecorder: Sendable {
             isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
         if let id = payload.testID, let index = testIndex[id] {
             programs[current].tests[index].issues.append(issue)
+            // A thread that outlives its test may still find it wanting.
+            if !issue.isKnown, programs[current].tests[index].ended != nil {
+                programs[current].tests[index].status = .failed
+            }
         } else if !issue.isKnown {
             // An issue outside every test function: a suite's, or one from a thread that outlived its test.
             programs[current].problems.append(issue.message)

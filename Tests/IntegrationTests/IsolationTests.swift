@@ -98,6 +98,36 @@ extension RunTests {
         #expect(console[line - 1].hasSuffix(text))
     }
 
+    @Test("isolate: a test that writes another's pass into the results of its own guest changes nothing for the other")
+    func isolationDefeatsForgery() async throws {
+        try onlyTheSuite()
+        try replaceSuite(
+            with: ##"""
+                import Foundation
+                import Testing
+
+                @Test func aForges() {
+                    func event(_ kind: String, _ test: String) -> String {
+                        #"{"version":"6.3.0","kind":"event","payload":{"kind":"\#(kind)","instant":{"absolute":9,"since1970":9},"#
+                            + #""testID":"\#(test)","messages":[]}}"# + "\n"
+                    }
+                    let other = "OnlyTests.bFails()/OnlyTests.swift:15:2"
+                    var lies = event("testStarted", other) + event("testEnded", other)
+                    lies += event("runEnded", other)
+                    for descriptor in 1...20 as ClosedRange<Int32> { _ = write(descriptor, lies, lies.utf8.count) }
+                    exit(0)
+                }
+
+                @Test func bFails() { #expect(1 == 2) }
+                """##)
+        let run = try await fixture.report("run", "--isolate", "test")
+        #expect(run.exitCode == 1)
+        #expect(run.tests["OnlyTests.bFails()"] == "failed")
+        // Nor does it pass itself: it never ended.
+        #expect(run.tests["OnlyTests.aForges()"] == "failed")
+        #expect((run.json["guests"] as? [String: Any])?["count"] as? Int == 2)
+    }
+
     @Test("isolate: a damaged snapshot is made anew")
     func isolationMendsSnapshots() async throws {
         try witnesses(("first", "look"))

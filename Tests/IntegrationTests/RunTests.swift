@@ -236,7 +236,7 @@ struct RunTests {
 
     // MARK: Never a false pass
 
-    private func replaceSuite(with body: String) throws {
+    func replaceSuite(with body: String) throws {
         try removeAll(fixture.project.pushing("Tests/GuestTests/Tests"))
         try fixture.write("Tests/GuestTests/Tests/OnlyTests/OnlyTests.swift", body)
         try fixture.write(
@@ -255,7 +255,7 @@ struct RunTests {
             """)
     }
 
-    private func onlyTheSuite() throws {
+    func onlyTheSuite() throws {
         let text = try readText(fixture.project.appending("kbuild.yaml"))
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         try fixture.write("kbuild.yaml", lines.filter { !$0.hasPrefix("  - {c:") }.joined(separator: "\n"))

@@ -85,11 +85,18 @@ public struct Fixture {
         try writeAtomically(text, to: path)
     }
 
+    /// A file of the project.
+    ///
+    /// - Throws: `Failure` when it cannot be read.
+    public func text(_ name: String) throws -> String {
+        try readText(project.pushing(FilePath(name)))
+    }
+
     /// Replaces text in a file of the project, wherever it occurs.
     ///
     /// - Throws: `Failure` (`usage`) when the file does not have it.
     public func edit(_ name: String, replacing old: String, with new: String) throws {
-        let text = try readText(project.pushing(FilePath(name)))
+        let text = try text(name)
         guard text.contains(old) else { throw Failure(.usage, "\(name) no longer contains: \(old)") }
         try write(name, text.replacingOccurrences(of: old, with: new))
     }

@@ -200,6 +200,36 @@ struct SessionRecorderTests {
         #expect(!finish(&guest).programs[0].problems.isEmpty)
     }
 
+    @Test("a test that starts or ends a second time is told off, and its first account stands")
+    func invented() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "version=1 release=6.1.0 cpus=2")
+        guest.send(.start, "0 1000000000")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("testStarted", "one")
+        guest.issue("one")
+        guest.event("testEnded", "one", at: 2)
+        // What a test that wants another to pass might write.
+        guest.event("testEnded", "one", at: 3)
+        guest.run("two")
+        guest.run("two")
+        let outcome = finish(&guest, ending: "exit 1")
+        #expect(outcome.programs[0].tests.map(\.status) == [.failed, .passed])
+        #expect(
+            outcome.programs[0].problems == [
+                "M.S/one() ended twice", "M.S/two() started twice", "M.S/two() ended twice",
+            ])
+    }
+
+    @Test("an issue that comes after its test's end fails it all the same")
+    func lateIssue() {
+        var guest = passing()
+        guest.issue("one")
+        let outcome = finish(&guest, ending: "exit 1")
+        #expect(outcome.programs[0].tests.map(\.status) == [.failed, .passed])
+    }
+
     @Test("tests that a filter left out are not listed")
     func filteredOut() {
         var guest = passing()

@@ -17,20 +17,24 @@ enum SessionReport {
     static func troubles(of result: SessionResult, evidence: [String] = []) -> [Failure] {
         var troubles: [Failure] = []
         let outcome = result.outcome
+        let running = outcome.programs.flatMap(\.tests).last { [.crashed, .timedOut].contains($0.status) }
+        let whose = running.map { "\($0.id) was running." }
         if let limit = result.limit {
+            let details = ([whose].compactMap { $0 } + evidence).joined(separator: "\n")
             troubles.append(
                 Failure(
-                    .timeout, limit.message, details: evidence.isEmpty ? nil : evidence.joined(separator: "\n"),
+                    .timeout, limit.message, details: details.isEmpty ? nil : details,
                     nextStep: "read the end of the console log, or raise the limit in kbuild.yaml"))
         }
         switch result.exit {
         case .panicked where !outcome.crashes.contains(where: \.isFatal):
-            troubles.append(Failure(.guestCrash, "the guest's kernel panicked"))
+            troubles.append(Failure(.guestCrash, "the guest's kernel panicked", details: whose))
         case .reset where !outcome.crashes.contains(where: \.isFatal):
+            let causes = "A triple fault does that, and so does a program that calls reboot."
             troubles.append(
                 Failure(
                     .guestCrash, "the guest reset or switched itself off before its init had ended it",
-                    details: "A triple fault does that, and so does a program that calls reboot."))
+                    details: [whose, causes].compactMap { $0 }.joined(separator: "\n")))
         case .failed(let status, let message):
             troubles.append(
                 Failure(.infrastructure, "the machine ended with \(status)", details: message, nextStep: "run with -v"))

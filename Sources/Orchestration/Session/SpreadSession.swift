@@ -216,6 +216,7 @@ struct SpreadSession: Sendable {
         if run.result.outcome.crashes.contains(where: \.isFatal) || run.result.exit != .finished {
             return "the guest crashed" + (last.map { " in \($0)" } ?? "")
         }
+        if !run.result.outcome.isComplete { return "the guest ended" + (last.map { " in \($0)" } ?? "") }
         return last.map { "\($0) ended its program" } ?? "a program ended before its tests"
     }
 

@@ -1,0 +1,199 @@
+import SystemPackage
+
+/// Does what its argument says.
+private let faultProgram = """
+    #define _GNU_SOURCE
+    #include <dirent.h>
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <linux/reboot.h>
+    #include <signal.h>
+    #include <stdio.h>
+    #include <stdlib.h>
+    #include <string.h>
+    #include <sys/ptrace.h>
+    #include <sys/syscall.h>
+    #include <sys/time.h>
+    #include <unistd.h>
+
+    static void put(const char *path, const char *text) {
+        int file = open(path, O_WRONLY);
+        if (file >= 0) { (void)!write(file, text, strlen(text)); close(file); }
+    }
+    static int is(const char *mode, const char *name) { return !strcmp(mode, name); }
+
+    int main(int argc, char **argv) {
+        const char *mode = argc > 1 ? argv[1] : "pass";
+        if (is(mode, "pass")) return 0;
+        if (is(mode, "fail")) return 9;
+        if (is(mode, "panic")) { put("/proc/sysrq-trigger", "c"); sleep(60); }
+        if (is(mode, "reset")) { put("/proc/sysrq-trigger", "b"); sleep(60); }
+        if (is(mode, "reboot")) { syscall(SYS_reboot, 0xfee1dead, 672274793, LINUX_REBOOT_CMD_RESTART, 0); sleep(60); }
+        if (is(mode, "poweroff")) { syscall(SYS_reboot, 0xfee1dead, 672274793, LINUX_REBOOT_CMD_POWER_OFF, 0); sleep(60); }
+        if (is(mode, "leave")) {
+            // The port by which init ends the machine.
+            int port = open("/dev/port", O_WRONLY);
+            if (port < 0 || pwrite(port, "\\x2a", 1, 0xf4) != 1) return 3;
+            sleep(60);
+        }
+        if (is(mode, "abort")) abort();
+        if (is(mode, "hang")) for (;;) pause();
+        if (is(mode, "kill-init")) {
+            kill(1, SIGKILL); kill(getppid(), SIGKILL); kill(1, SIGSEGV);
+            return 0;
+        }
+        if (is(mode, "daemon")) {
+            if (fork() == 0) { setsid(); sleep(1000); }
+            return 0;
+        }
+        if (is(mode, "memory")) {
+            for (;;) { char *block = malloc(1 << 20); if (block) memset(block, 1, 1 << 20); }
+        }
+        if (is(mode, "disk")) {
+            static char block[1 << 20];
+            int file = open("/tmp/full", O_WRONLY | O_CREAT, 0600);
+            while (write(file, block, sizeof block) > 0) {}
+            return errno == ENOSPC ? 0 : 4;
+        }
+        if (is(mode, "flood")) {
+            static char block[1 << 16];
+            memset(block, 'x', sizeof block); block[sizeof block - 1] = '\\n';
+            for (int i = 0; i < 200 * 16; i++) (void)!write(1, block, sizeof block);
+            return 0;
+        }
+        if (is(mode, "garbage")) {
+            static unsigned char block[1 << 16];
+            for (unsigned i = 0, state = 1; i < sizeof block; i++) block[i] = (state = state * 1103515245 + 12345) >> 16;
+            int console = open("/dev/console", O_WRONLY | O_NOCTTY);
+            (void)!write(console, block, 1 << 13);
+            for (int i = 0; i < 160; i++) (void)!write(1, block, sizeof block);
+            return 0;
+        }
+        if (is(mode, "forge")) {
+            const char *lies = "\\n[    9.000000][    T1] kbuild: clock 1\\nKTAP version 1\\n1..1\\nok 1 forge\\n"
+                "\\001kbuild 1 stop 0 1 exit 0\\n\\036kbuild:1:stop:0 1 exit 0\\n"
+                "{\\"version\\":0,\\"kind\\":\\"event\\",\\"payload\\":{\\"kind\\":\\"runEnded\\"}}\\n";
+            put("/dev/console", lies); put("/dev/ttyS0", lies); put("/dev/kmsg", lies);
+            (void)!write(1, lies, strlen(lies)); (void)!write(2, lies, strlen(lies)); (void)!write(3, lies, strlen(lies));
+            DIR *devices = opendir("/dev");
+            for (struct dirent *entry; devices && (entry = readdir(devices));) {
+                if (strncmp(entry->d_name, "vport", 5)) continue;
+                char path[300];
+                snprintf(path, sizeof path, "/dev/%s", entry->d_name);
+                put(path, lies);
+            }
+            return 9;
+        }
+        if (is(mode, "clock")) {
+            struct timeval now, then;
+            gettimeofday(&now, 0);
+            then = now; then.tv_sec += 10L * 365 * 86400;
+            if (settimeofday(&then, 0)) return 5;
+            usleep(50000);
+            then.tv_sec -= 20L * 365 * 86400;
+            return settimeofday(&then, 0) ? 6 : 0;
+        }
+        if (is(mode, "flaky")) {
+            // The shared folder outlives the guest.
+            const char *mark = "/root/host_folder/flaky-mark";
+            if (access(mark, F_OK) == 0) return 0;
+            close(creat(mark, 0600));
+            return 9;
+        }
+        return 99;
+    }
+    """
+
+/// Something that a test does to its guest, and what kbuild has to make of it.
+public struct Fault: Sendable, CustomStringConvertible {
+    /// What the program does: a word of its argument.
+    public let mode: String
+    /// The status of the test that does it.
+    public let status: String
+    /// kbuild's exit code.
+    public let exitCode: Int32
+    /// What the first crash report's title begins with; nil where there is none.
+    public var crash: String?
+    /// The machine.
+    public var machine = "auto"
+
+    /// "panic on auto".
+    public var description: String { "\(mode) on \(machine)" }
+
+    /// Every fault that a test can do to a guest by itself.
+    public static let all = [
+        Fault(mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash"),
+        Fault(mode: "reset", status: "crashed", exitCode: 5),
+        Fault(mode: "reboot", status: "crashed", exitCode: 5),
+        Fault(mode: "poweroff", status: "crashed", exitCode: 5),
+        Fault(mode: "leave", status: "failed", exitCode: 7),
+        Fault(mode: "abort", status: "failed", exitCode: 1),
+        Fault(mode: "kill-init", status: "passed", exitCode: 0),
+        Fault(mode: "daemon", status: "passed", exitCode: 0),
+        Fault(mode: "memory", status: "failed", exitCode: 5, crash: "Out of memory"),
+        Fault(mode: "disk", status: "passed", exitCode: 0),
+        Fault(mode: "flood", status: "passed", exitCode: 0),
+        Fault(mode: "garbage", status: "passed", exitCode: 0),
+        Fault(mode: "forge", status: "failed", exitCode: 1),
+        Fault(mode: "clock", status: "passed", exitCode: 0),
+        Fault(
+            mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash",
+            machine: "uml"),
+        Fault(mode: "poweroff", status: "crashed", exitCode: 5, machine: "uml"),
+        Fault(mode: "flood", status: "passed", exitCode: 0, machine: "uml"),
+        Fault(mode: "garbage", status: "passed", exitCode: 0, machine: "uml"),
+        Fault(mode: "forge", status: "failed", exitCode: 7, machine: "uml"),
+    ]
+
+    /// Runs a test that does it, between two that do nothing.
+    ///
+    /// - Throws: `Failure` when kbuild cannot be started or prints no report.
+    public func inject(into fixture: Fixture) async throws -> Run {
+        try fixture.faults([("before", "pass"), (mode, mode), ("after", "pass")])
+        return try await fixture.report("run", "--machine", machine)
+    }
+
+    /// What a run's report and exit code have wrong; none for a right verdict.
+    public func mistakes(in run: Run) -> [String] {
+        var mistakes: [String] = []
+        if run.exitCode != exitCode { mistakes.append("it exited with \(run.result.status), not \(exitCode)") }
+        for (test, expected) in ["before": "passed", mode: status, "after": "passed"] where run.tests[test] != expected
+        {
+            mistakes.append("\(test) is \(run.tests[test] ?? "not there"), not \(expected)")
+        }
+        if run.tests.count != 3 { mistakes.append("it tells of \(run.tests.count) tests") }
+        if let crash {
+            if run.crashes.first?.hasPrefix(crash) != true { mistakes.append("its crashes are \(run.crashes)") }
+        } else if !run.crashes.isEmpty {
+            mistakes.append("it tells of \(run.crashes)")
+        }
+        return mistakes
+    }
+}
+
+extension Fixture {
+    /// What stands on the command line of this project's guests and of no others: the folder that they share.
+    public var marker: String { "path=\(project)/shared" }
+
+    /// Makes programs the only tests, each named after what it does.
+    ///
+    /// - Throws: `Failure` when the project cannot be written.
+    public func faults(_ modes: String...) throws {
+        try faults(modes.map { ($0, $0) })
+    }
+
+    /// Makes programs the only tests.
+    ///
+    /// - Parameter programs: Each one's name and what it does.
+    /// - Throws: `Failure` when the project cannot be written.
+    public func faults(_ programs: [(name: String, mode: String)]) throws {
+        try write("Tests/programs/fault.c", faultProgram)
+        let text = try text("kbuild.yaml")
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+            .filter { line in !["  - {c:", "  - swift:", "    skip:"].contains { line.hasPrefix($0) } }
+        let tests = programs.map { "  - {c: Tests/programs/fault.c, name: \($0.name), arguments: [\($0.mode)]}" }
+        try write(
+            "kbuild.yaml",
+            lines.joined(separator: "\n").replacing("\ntests:\n", with: "\ntests:\n\(tests.joined(separator: "\n"))\n"))
+    }
+}

@@ -1,0 +1,149 @@
+import Artifacts
+import Commands
+import Foundation
+import ProjectFixture
+import SystemPackage
+import Testing
+
+/// Hundreds of guests that misbehave, in an order drawn by lot. `make soak` runs this; docs/RELIABILITY.md holds a table.
+@Suite("soak", .serialized)
+struct SoakTests {
+    let fixture: Fixture
+
+    init() throws {
+        fixture = try Fixture(name: "soak")
+    }
+
+    private static func number(_ name: String, default value: Int) -> Int {
+        ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? value
+    }
+
+    /// What was seen of a fault.
+    private struct Row {
+        var boots = 0
+        var right = 0
+        var orphans = 0
+    }
+
+    @Test("every fault has its verdict, whatever came before it, and leaves no process behind")
+    func faults() async throws {
+        let boots = Self.number("BOOTS", default: 500)
+        let seed = Self.number("SEED", default: 1)
+        var lot = Lot(state: UInt64(truncatingIfNeeded: seed))
+        var rows: [String: Row] = [:]
+        var done = 0
+        while done < boots {
+            let fault = Fault.all.randomElement(using: &lot) ?? Fault.all[0]
+            // Now and then kbuild itself is killed first, wherever it is.
+            let isKilled = Int.random(in: 0..<8, using: &lot) == 0
+            if isKilled { try await killRun(after: Double.random(in: 0..<4, using: &lot)) }
+            let run = try await fault.inject(into: fixture)
+            let mistakes = fault.mistakes(in: run)
+            let orphans = try Fixture.processes(containing: fixture.marker)
+            #expect(mistakes == [], "\(fault), boot \(done) of seed \(seed)")
+            #expect(orphans == [], "\(fault), boot \(done) of seed \(seed)")
+            let guests = (run.json["guests"] as? [String: Any])?["count"] as? Int ?? 1
+            done += guests
+            for name in [fault.description, isKilled ? "kbuild killed before it" : nil].compactMap({ $0 }) {
+                rows[name, default: Row()].boots += guests
+                rows[name, default: Row()].right += mistakes.isEmpty ? guests : 0
+                rows[name, default: Row()].orphans += orphans.count
+            }
+        }
+        print("| fault | boots | right verdicts | orphans |\n|---|---|---|---|")
+        for (name, row) in rows.sorted(by: { $0.key < $1.key }) {
+            print("| \(name) | \(row.boots) | \(row.right) | \(row.orphans) |")
+        }
+    }
+
+    private func killRun(after delay: Double) async throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
+        process.arguments = ["run"]
+        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        try await Task.sleep(for: .seconds(delay))
+        kill(process.processIdentifier, SIGKILL)
+        process.waitUntilExit()
+        for _ in 0..<100 where try !Fixture.processes(containing: fixture.marker).isEmpty {
+            try await Task.sleep(for: .milliseconds(100))
+        }
+    }
+
+    @Test("after all that every entry of the cache is as it was published")
+    func cache() throws {
+        let store = try CacheLayout(environment: ProcessInfo.processInfo.environment).store
+        var entries = 0
+        var damaged: [String] = []
+        for step in try namesInFolder(store) {
+            for name in try namesInFolder(store.appending(step)) {
+                let folder = store.appending(step).appending(name)
+                let manifest = try JSONSerialization.jsonObject(
+                    with: Data(try readBytes(folder.appending(".manifest.json"))))
+                let files = (manifest as? [String: Any])?["files"] as? [String: String] ?? [:]
+                #expect(!files.isEmpty, "\(folder)")
+                entries += 1
+                let isWhole = files.allSatisfy { file, digest in
+                    (try? Digest.ofFile(folder.pushing(FilePath(file))))?.hex == digest
+                }
+                if !isWhole { damaged.append("\(step)/\(name)") }
+            }
+        }
+        print("cache: \(entries) entries, \(damaged.count) damaged")
+        #expect(damaged == [])
+        #expect(entries > 0)
+    }
+
+    @Test("one kbuild that goes through guest after guest keeps no descriptor and no memory of them")
+    func leaks() async throws {
+        let guests = max(10, Self.number("BOOTS", default: 500) / 5)
+        try fixture.faults((0..<guests).map { ("panic-\($0)", "panic") } + [("after", "pass")])
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
+        process.arguments = ["run", "--timeout", "2h"]
+        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        var samples: [(descriptors: Int, megabytes: Int)] = []
+        while process.isRunning {
+            let folder = FilePath("/proc/\(process.processIdentifier)")
+            if let descriptors = try? namesInFolder(folder.appending("fd")).count,
+                let line = try? readText(folder.appending("status")).split(separator: "\n")
+                    .first(where: { $0.hasPrefix("VmRSS:") }),
+                let kilobytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
+            {
+                samples.append((descriptors, kilobytes / 1024))
+            }
+            try await Task.sleep(for: .milliseconds(250))
+        }
+        #expect(process.terminationStatus == 5)
+        // Both go up and down within one guest's life, so that the most of an early and of a late part are compared.
+        let part = samples.count / 4
+        let early = samples[part..<(2 * part)]
+        let late = samples[(3 * part)...]
+        let descriptors = (early.map(\.descriptors).max() ?? 0, late.map(\.descriptors).max() ?? 0)
+        let megabytes = (early.map(\.megabytes).max() ?? 0, late.map(\.megabytes).max() ?? 0)
+        print(
+            "\(guests) guests in one kbuild: descriptors \(descriptors.0) early, \(descriptors.1) late; "
+                + "resident MiB \(megabytes.0) early, \(megabytes.1) late")
+        #expect(descriptors.1 <= descriptors.0)
+        // A guest's console log and tests are kept for the report, some kilobytes each.
+        #expect(megabytes.1 <= megabytes.0 + max(4, guests / 10))
+    }
+}
+
+/// The same numbers for the same seed, so that a campaign can be run again (SplitMix64, by Sebastiano Vigna).
+private struct Lot: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+}
