@@ -21,6 +21,7 @@ public struct Pipeline: Sendable {
     let tools: Toolbox
     let log: StepLog
     let projectCache: FilePath
+    let confinement: Confinement
     /// How far make walks after a small change.
     public var buildScope = BuildScope.narrow
 
@@ -44,6 +45,7 @@ public struct Pipeline: Sendable {
             runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
         log = StepLog(onEvent)
         projectCache = layout.projects.appending(Digest.of(project.folder.string).short)
+        confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
     // MARK: What verbs do
@@ -82,7 +84,7 @@ public struct Pipeline: Sendable {
     /// - Throws: `Failure` with the code of what went wrong.
     public func buildKernel() async throws -> BuiltKernel {
         defer { tools.statCache.save() }
-        return try await KernelStep(pipeline: self).build()
+        return try await KernelStep(pipeline: self, rules: try await confinement.rules()).build()
     }
 
     /// Builds the root file system and returns where it is.
@@ -103,8 +105,9 @@ public struct Pipeline: Sendable {
         let folder = try newRunFolder()
         report.artifacts = .init(folder: folder.string)
 
+        let rules = try await confinement.rules()
         let accelerator = try await decideAccelerator()
-        let kernelStep = KernelStep(pipeline: self)
+        let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()
         report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
         report.kernel?.identity = patched.pristine.identity.hex
@@ -122,7 +125,8 @@ public struct Pipeline: Sendable {
         report.machine = machines.first?.reported
         report.artifacts.console = folder.appending("console.log").string
         let symbolizer = CrashSymbolizer(
-            runner: tools.runner, vmlinux: kernel.vmlinux,
+            runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
+            vmlinux: kernel.vmlinux,
             root: kernelStep.folder(for: patched.pristine).appending("tree"))
         if project.isolation == .none, project.guests ?? 1 == 1 {
             let (result, machine) = try await log.step("test") { progress in

@@ -132,6 +132,16 @@ public struct Project: Sendable, Equatable {
         case test
     }
 
+    /// Whether code that came with the patches is confined when it runs on the host.
+    public enum SandboxChoice: String, Sendable, CaseIterable {
+        /// Where a patch is from outside of the project's folder, and the host can.
+        case auto
+        /// Always; a host that cannot is an error.
+        case on
+        /// Never.
+        case off
+    }
+
     /// What a kernel report that is not fatal does to the run.
     public enum SplatPolicy: String, Sendable, CaseIterable {
         /// The run fails.
@@ -164,6 +174,8 @@ public struct Project: Sendable, Equatable {
     public var timeouts: Timeouts
     /// What splats do.
     public var splats: SplatPolicy
+    /// Whether builds and machines are confined.
+    public var sandbox: SandboxChoice
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }

@@ -118,7 +118,7 @@ extension Project {
         lines += [
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
-            "splats: \(splats.rawValue)",
+            "splats: \(splats.rawValue)", "sandbox: \(sandbox.rawValue)",
         ]
         return lines.joined(separator: "\n")
     }
@@ -376,7 +376,7 @@ struct ProjectLoader {
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
-            splats: choice(node["splats"], .fail))
+            splats: choice(node["splats"], .fail), sandbox: choice(node["sandbox"], .auto))
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {

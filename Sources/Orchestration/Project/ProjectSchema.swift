@@ -115,6 +115,9 @@ indirect enum Schema: Sendable {
         Key(
             name: "splats", schema: .choice(["fail", "warn"]),
             meaning: "whether a kernel report that is not fatal fails the run (fail)"),
+        Key(
+            name: "sandbox", schema: .choice(["auto", "on", "off"]),
+            meaning: "whether code of the patches is confined when it runs on the host (auto: if a patch is foreign)"),
     ]
 
     static let file: [Key] =

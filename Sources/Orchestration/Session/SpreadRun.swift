@@ -73,7 +73,7 @@ extension Pipeline {
                 configuration, from: snapshot.snapshot,
                 orders: held[index] == nil
                     ? WakeOrders(plan: name) : WakeOrders(filters: portions[index].patterns),
-                runner: tools.runner)
+                runner: first.runner(for: snapshot.snapshot))
             return (machine, wakeLimit)
         }
         let log = log
@@ -145,7 +145,7 @@ extension Pipeline {
         let sources = project.rootfsDefinition.removingLastComponent().appending("holder")
         guard isFolder(sources) else { return nil }
         do {
-            return try await GuestProgramBuilder(tools: tools, projectCache: projectCache).holder(sources: sources)
+            return try await programBuilder().holder(sources: sources)
         } catch let failure as Failure where failure.code == .build {
             // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
             progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))

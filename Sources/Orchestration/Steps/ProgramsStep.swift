@@ -40,6 +40,12 @@ struct ReadyProgram: Sendable {
 }
 
 extension Pipeline {
+    /// What builds programs for the guest.
+    func programBuilder() async throws -> GuestProgramBuilder {
+        GuestProgramBuilder(
+            tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules())
+    }
+
     /// Builds the test programs and works out which tests are expected of each.
     ///
     /// - Parameter filter: The command line's pattern.
@@ -47,7 +53,7 @@ extension Pipeline {
     func programs(numbers: FilePath, filter: String?) async throws -> [ReadyProgram] {
         try await log.step("programs") { progress in
             let selection = try TestSelection(filter: filter)
-            let builder = GuestProgramBuilder(tools: tools, projectCache: projectCache)
+            let builder = try await programBuilder()
             var ready: [ReadyProgram] = []
             var made = 0
             for (index, test) in project.tests.enumerated() {
