@@ -210,17 +210,18 @@ struct SandboxTests {
 
     @Test("a source that unpacks without an end is stopped, and nothing of it stays")
     func decompressionBomb() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: Self.patches)
         let folder = fixture.project.appending("bomb")
         try createFolder(folder)
         defer { try? removeAll(folder) }
         let runner = CommandRunner()
-        _ = try await runner.output(of: Command("truncate", ["--size=3G", "zeros"], workingDirectory: folder))
+        _ = try await runner.output(of: Command("truncate", ["--size=1100M", "zeros"], workingDirectory: folder))
         _ = try await runner.output(
             of: Command("tar", ["--zstd", "--create", "--file=../bomb.tar.zst", "zeros"], workingDirectory: folder))
         defer { try? removeAll(fixture.project.appending("bomb.tar.zst")) }
         let result = try await fixture.kbuild("patch", "check", "--kernel", "bomb.tar.zst")
         #expect(result.status == .exited(7))
-        #expect(result.errors.contains("bomb.tar.zst"))
+        #expect(result.errors.contains("holds a file of more than"))
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
         #expect(try namesInFolder(layout.temporary).filter { $0.hasPrefix("source-") }.isEmpty)
     }

@@ -127,6 +127,11 @@ public struct SourceCache: Sendable {
                 message: "\(tarball) unpacks to more than any kernel source",
                 nextStep: "give the tar file of a kernel; nothing of this one was kept")
             let result = try await runner.limited(by: quota).capture(Self.unpackCommand(tarball, into: folder))
+            guard result.status != .signaled(SIGXFSZ) else {
+                throw Failure(
+                    .infrastructure, "\(tarball) holds a file of more than \(Self.mostBytesOfFile >> 20) MB",
+                    nextStep: quota.nextStep)
+            }
             guard result.status.isSuccess else {
                 throw Failure(
                     .infrastructure, "\(tarball) cannot be unpacked (tar: \(result.status))",
