@@ -118,10 +118,10 @@ extension Pipeline {
     public func listTests(filter: String?) async throws -> [String] {
         try checkFiles()
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self, rules: nil)
-        let pristine = try await step.source()
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try step.patchSources())
-        return try await programs(numbers: try step.numbers(of: overlay), filter: filter).flatMap { program in
+        let step = KernelStep(pipeline: self, rules: try await confinement.rules())
+        let patched = try await step.patch()
+        let numbers = try step.numbers(of: patched.overlay)
+        return try await programs(numbers: numbers, filter: filter, of: patched).flatMap { program in
             if case .swiftTesting(let expected) = program.planned.resultsProtocol {
                 expected
             } else {

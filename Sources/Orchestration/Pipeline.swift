@@ -117,6 +117,10 @@ public struct Pipeline: Sendable {
 
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter)
+        let kselftests = Kselftests(pipeline: self, rules: rules, patched: patched)
+        for case .kselftest(let collection, _) in project.tests {
+            try kselftests.hint(collection, config: kernel.config)
+        }
 
         let plan = SessionPlan(programs: programs.map(\.planned))
         let share = try layOut(programs, plan: plan, in: folder)
@@ -213,7 +217,7 @@ public struct Pipeline: Sendable {
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
             group.addTask {
                 // The root file system has the libraries that the programs need.
-                let programs = try await programs(numbers: numbers, filter: filter)
+                let programs = try await programs(numbers: numbers, filter: filter, of: patched)
                 let root = try await rootFilesystem(
                     accelerator: accelerator, covering: programs.filter { !$0.isStatic }.map(\.executable))
                 return .user(programs, root)
@@ -246,6 +250,8 @@ public struct Pipeline: Sendable {
         for test in project.tests where !forKernelOnly {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
+            // The kernel's tree has them, or says that it has not.
+            case .kselftest: break
             case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
             }
         }

@@ -90,6 +90,8 @@ public struct Project: Sendable, Equatable {
     public enum Test: Sendable, Equatable {
         /// The Swift Testing tests of a package, with filters as `swift test` takes them.
         case swift(package: FilePath, filter: String?, skip: String?, timeout: Int?)
+        /// A collection of the kernel's own selftests: a folder of tools/testing/selftests.
+        case kselftest(collection: String, timeout: Int?)
         /// A program: a C file to be compiled, or an executable.
         case program(ProgramTest)
     }
@@ -179,6 +181,10 @@ public struct Project: Sendable, Equatable {
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }
+    /// Whether tests are built from the kernel's tree.
+    var hasKselftests: Bool {
+        tests.contains { if case .kselftest = $0 { true } else { false } }
+    }
     /// The configuration fragments for that.
     public var configFragments: [FilePath] { architecture == .um ? kernel.umlConfig : kernel.config }
 

@@ -102,6 +102,8 @@ extension Project {
                     ("swift", Self.quoted(path(package))), ("filter", filter.map(Self.quoted)),
                     ("skip", skip.map(Self.quoted)), ("timeout", timeout.map { String($0) }),
                 ]
+            case .kselftest(let collection, let timeout):
+                pairs = [("kselftest", Self.quoted(collection)), ("timeout", timeout.map { String($0) })]
             case .program(let program):
                 pairs = [
                     (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
@@ -443,8 +445,10 @@ struct ProjectLoader {
     private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
         func text(_ key: String) -> String? { node[key]?.scalar?.string }
         let place = "tests[\(index)]"
-        let kinds = ["swift", "c", "program"].filter { text($0) != nil }
-        guard kinds.count == 1 else { throw missing("exactly one of swift, c and program", in: place, node) }
+        let kinds = ["swift", "c", "program", "kselftest"].filter { text($0) != nil }
+        guard kinds.count == 1 else {
+            throw missing("exactly one of swift, c, program and kselftest", in: place, node)
+        }
         let timeout = text("timeout").flatMap(seconds(in:))
         if let package = text("swift") {
             for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
@@ -459,6 +463,15 @@ struct ProjectLoader {
         }
         for key in ["filter", "skip"] where node[key] != nil {
             throw error("\(place).\(key) goes with swift", at: node[key])
+        }
+        if let name = text("kselftest") {
+            for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
+                throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
+            }
+            guard Kselftests.isCollection(name) else {
+                throw error("\(place).kselftest \(name) is no folder's name", at: node["kselftest"])
+            }
+            return .kselftest(collection: name, timeout: timeout)
         }
         if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
         let file = path(text(kinds[0]) ?? "")

@@ -97,6 +97,9 @@ indirect enum Schema: Sendable {
                             name: "bits", schema: .choice(["64", "32"]),
                             meaning: "c: whether it is compiled for x86-64 or for i386 (64)"),
                         Key(name: "program", schema: .text, meaning: "an executable"),
+                        Key(
+                            name: "kselftest", schema: .text,
+                            meaning: "a collection of the kernel's own selftests, such as openat2"),
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(
             name: "isolate", schema: .choice(["none", "test"]),

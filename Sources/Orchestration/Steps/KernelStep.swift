@@ -46,7 +46,7 @@ struct KernelStep: Sendable {
     func folder(for pristine: PristineKernel) -> FilePath {
         pipeline.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
-    private func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
+    func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
     /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
     private func output(_ pristine: PristineKernel) -> FilePath {
         folder(for: pristine).appending(rules == nil ? "build" : "confined").appending(project.architecture.rawValue)
@@ -58,7 +58,7 @@ struct KernelStep: Sendable {
     /// All that make printed the last time.
     var buildLog: FilePath { pipeline.projectCache.appending("build.log") }
 
-    private func make(_ pristine: PristineKernel) -> KernelMake {
+    func make(_ pristine: PristineKernel) -> KernelMake {
         KernelMake(
             tree: tree(pristine), output: output(pristine), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
@@ -84,7 +84,7 @@ struct KernelStep: Sendable {
     }
 
     /// How make runs, and in which environment.
-    private func tooling(_ make: KernelMake) async throws -> (runner: CommandRunner, environment: [String: String]) {
+    func tooling(_ make: KernelMake) async throws -> (runner: CommandRunner, environment: [String: String]) {
         var environment = ProcessInfo.processInfo.environment
         guard let rules else { return (tools.runner, environment) }
         environment = environment.filter { $0.key == "PATH" }
@@ -169,7 +169,8 @@ struct KernelStep: Sendable {
                 pristine: pristine, overlay: overlay, request: request, key: key,
                 artifact: tools.store.lookup(step: "kernel", key: key))
             let what = "\(overlay.sources.count) sources, \(overlay.files.count) files"
-            if patched.artifact != nil { return (patched, .hit, what) }
+            // Selftests are built from the tree.
+            if patched.artifact != nil, !project.hasKselftests { return (patched, .hit, what) }
             for note in overlay.notes { progress(.note(note)) }
             patched.lock = try await lock(pristine, progress)
             let change = try await bringInLine(pristine, overlay, progress)
