@@ -10,14 +10,15 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
-    FIRST_SOCKET = 3,
-    // Sockets are opened above this descriptor, so that moving one to its place cannot close another.
+    FIRST_DESCRIPTOR = 3,
+    // Files are opened above this descriptor, so that moving one to its place cannot close another.
     OUT_OF_THE_WAY = 100,
 };
 
@@ -44,16 +45,30 @@ static int connect_to(const char *path) {
     return high;
 }
 
-static void run_child(char *const argv[], char *const sockets[], const sigset_t *mask) {
+static int open_file(const char *path) {
+    int low = open(path, O_RDONLY | O_CLOEXEC);
+    if (low < 0) return -1;
+    int high = fcntl(low, F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
+    close(low);
+    return high;
+}
+
+static int open_path(const char *path) {
+    struct stat status;
+    if (stat(path, &status) != 0) return -1;
+    return S_ISSOCK(status.st_mode) ? connect_to(path) : open_file(path);
+}
+
+static void run_child(char *const argv[], char *const paths[], const sigset_t *mask) {
     int count = 0;
     int opened[16];
-    for (; sockets[count] != NULL; count++) {
+    for (; paths[count] != NULL; count++) {
         if (count == (int)(sizeof opened / sizeof *opened)) _exit(127);
-        opened[count] = connect_to(sockets[count]);
-        if (opened[count] < 0) fail(sockets[count]);
+        opened[count] = open_path(paths[count]);
+        if (opened[count] < 0) fail(paths[count]);
     }
     for (int index = 0; index < count; index++)
-        if (dup2(opened[index], FIRST_SOCKET + index) < 0) fail("dup2");
+        if (dup2(opened[index], FIRST_DESCRIPTOR + index) < 0) fail("dup2");
     int null = open("/dev/null", O_RDONLY);
     if (null < 0 || dup2(null, STDIN_FILENO) < 0) fail("/dev/null");
     if (null != STDIN_FILENO) close(null);
@@ -68,7 +83,7 @@ static void kill_own_session(pid_t child) {
     if (getsid(child) == child) kill(-child, SIGKILL);
 }
 
-int kbuild_supervise(char *const argv[], char *const sockets[]) {
+int kbuild_supervise(char *const argv[], char *const paths[]) {
     pid_t parent = getpid();
     sigset_t terminate, before;
     sigemptyset(&terminate);
@@ -84,7 +99,7 @@ int kbuild_supervise(char *const argv[], char *const sockets[]) {
         // fire early. The check closes the race with a supervisor that died before prctl.
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent) _exit(127);
-        run_child(argv, sockets, &before);
+        run_child(argv, paths, &before);
     }
 
     // The supervisor keeps its copies of standard output and error open until it ends: whoever reads them to their

@@ -10,19 +10,19 @@ public struct Command: Sendable, Hashable {
     public var environment: [String: String?]
     /// Where the command runs; nil for kbuild's own working directory.
     public var workingDirectory: FilePath?
-    /// Unix sockets that the process finds connected as its descriptors 3, 4 and so on.
-    public var sockets: [FilePath]
+    /// What the process finds as its descriptors 3, 4 and so on: Unix sockets, connected, and files, open for reading.
+    public var descriptors: [FilePath]
 
     /// Creates a command.
     public init(
         _ tool: String, _ arguments: [String] = [], environment: [String: String?] = [:],
-        workingDirectory: FilePath? = nil, sockets: [FilePath] = []
+        workingDirectory: FilePath? = nil, descriptors: [FilePath] = []
     ) {
         self.tool = tool
         self.arguments = arguments
         self.environment = environment
         self.workingDirectory = workingDirectory
-        self.sockets = sockets
+        self.descriptors = descriptors
     }
 }
 

@@ -50,17 +50,57 @@ public struct CommandRunner: Sendable {
     public var progress: Progress
     /// The search path for tools; nil for the PATH variable.
     public var searchPath: String?
+    /// What every command is confined by; nil for commands that nobody need fear.
+    public var sandbox: Sandbox?
+    /// What commands may put on the disk; nil for as much as there is room.
+    public var quota: FolderQuota?
 
     /// The first argument by which the kbuild executable knows that it is to supervise a command.
     public static let superviseArgument = "__supervise"
-    /// What stands before each socket that the supervisor is to connect to.
-    public static let socketArgument = "--socket"
+    /// What stands before each socket or file that the supervisor is to open for the command.
+    public static let descriptorArgument = "--descriptor"
 
     /// Creates a runner.
     public init(supervisor: FilePath? = nil, progress: Progress = .silent, searchPath: String? = nil) {
         self.supervisor = supervisor
         self.progress = progress
         self.searchPath = searchPath
+    }
+
+    /// The same runner for commands that run code which nobody trusts.
+    public func confined(by sandbox: Sandbox?) -> CommandRunner {
+        var runner = self
+        runner.sandbox = sandbox
+        return runner
+    }
+
+    /// The same runner for commands that may not fill the disk.
+    public func limited(by quota: FolderQuota) -> CommandRunner {
+        var runner = self
+        runner.quota = quota
+        return runner
+    }
+
+    /// Why commands cannot be confined on this machine; nil when they can.
+    ///
+    /// - Throws: `CancellationError`.
+    public func obstacleToSandbox(user: UInt32?) async throws -> Failure? {
+        do {
+            let probe = Sandbox(identity: user, limits: .machine, ownsFolders: false)
+            let result = try await confined(by: probe).capture(Command("true"))
+            guard !result.status.isSuccess else { return nil }
+            return Failure(
+                .infrastructure, "commands cannot be confined here (bwrap: \(result.status))",
+                details: result.errors + result.output,
+                nextStep: "let users have namespaces (sysctl user.max_user_namespaces and, on Debian, "
+                    + "kernel.unprivileged_userns_clone=1), or start the container with them")
+        } catch let failure as Failure {
+            return failure
+        }
+    }
+
+    private var path: String {
+        searchPath ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
     }
 
     /// The path of `tool`, looked up as a shell would.
@@ -71,7 +111,6 @@ public struct CommandRunner: Sendable {
             if access(tool, X_OK) == 0 { return FilePath(tool) }
             throw Failure(.infrastructure, "\(tool) is missing or not executable")
         }
-        let path = searchPath ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
         for directory in path.split(separator: ":") {
             let candidate = FilePath(String(directory)).appending(tool)
             if access(candidate.string, X_OK) == 0 { return candidate }
@@ -93,6 +132,10 @@ public struct CommandRunner: Sendable {
     /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
     ///   is cancelled. A non-zero exit is a result, not an error.
     public func capture(_ command: Command, limit: Int = 64 << 20) async throws -> CommandResult {
+        try await watched { try await captureUnwatched(command, limit: limit) }
+    }
+
+    private func captureUnwatched(_ command: Command, limit: Int) async throws -> CommandResult {
         let configuration = try configuration(for: command)
         do {
             if supervisor == nil {
@@ -127,15 +170,27 @@ public struct CommandRunner: Sendable {
     public func stream(
         _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
     ) async throws -> ProcessStatus {
+        try await watched { try await streamUnwatched(command, onLine: onLine) }
+    }
+
+    private func streamUnwatched(
+        _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
+    ) async throws -> ProcessStatus {
         let configuration = try configuration(for: command)
+        let limit = sandbox?.limits.outputBytes ?? .max
         do {
             let result = try await run(
                 configuration, input: .inputWriter, output: .sequence, error: .combinedWithOutput
             ) { execution in
                 if supervisor == nil { try await execution.standardInputWriter.finish() }
                 var pending: [UInt8] = []
+                var count = 0
                 for try await buffer in execution.standardOutput {
                     buffer.withUnsafeBytes { pending.append(contentsOf: $0) }
+                    count += buffer.count
+                    if count > limit {
+                        throw Failure(.build, "\(command.tool) printed more than \(limit >> 20) MB in the sandbox")
+                    }
                     while let newline = pending.firstIndex(of: UInt8(ascii: "\n")) {
                         try onLine(String(decoding: pending[..<newline], as: UTF8.self))
                         pending.removeSubrange(...newline)
@@ -164,8 +219,51 @@ public struct CommandRunner: Sendable {
         return result.output.hasSuffix("\n") ? String(result.output.dropLast()) : result.output
     }
 
-    private func configuration(for command: Command) throws -> Configuration {
+    /// Runs a command while the limits are watched that it shares with all its processes.
+    private func watched<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result
+    {
+        guard sandbox != nil || quota != nil else { return try await body() }
+        try sandbox?.prepare()
+        let quotas = [quota, sandbox?.quota].compactMap { $0 }
+        let deadline = sandbox?.limits.seconds.map { ContinuousClock.now + .seconds($0) }
+        let result = try await withThrowingTaskGroup(of: Result.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                let clock = ContinuousClock()
+                var pause = Duration.milliseconds(500)
+                while true {
+                    try await Task.sleep(for: pause)
+                    let duration = try clock.measure { for quota in quotas { try quota.check() } }
+                    // Looking takes a twentieth of the time at most, however many files there are.
+                    pause = max(.milliseconds(500), duration * 20)
+                    if let deadline, ContinuousClock.now > deadline { throw Sandbox.outOfTime }
+                }
+            }
+            // When the watch is first the command is ended before this returns.
+            defer { group.cancelAll() }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
+        }
+        try sandbox?.inspect()
+        for quota in quotas { try quota.check() }
+        return result
+    }
+
+    /// The command as it is started: in the sandbox, if there is one.
+    private func confined(_ command: Command) throws -> (command: Command, executable: FilePath) {
         let executable = try locate(command.tool)
+        guard var sandbox else { return (command, executable) }
+        if let real = realpath(executable.string, nil) {
+            defer { free(real) }
+            if let root = Sandbox.installation(of: FilePath(String(cString: real))) { sandbox.readable.append(root) }
+        }
+        for tool in ["bwrap", "prlimit"] + (sandbox.identity == nil ? [] : ["setpriv"]) { _ = try locate(tool) }
+        let wrapped = sandbox.wrapping(command, executable: executable, path: path)
+        return (wrapped, try locate(wrapped.tool))
+    }
+
+    private func configuration(for command: Command) throws -> Configuration {
+        let (command, executable) = try confined(command)
         progress(.command(command.description))
         var environment: [Environment.Key: String?] = [:]
         for (name, value) in command.environment {
@@ -178,12 +276,12 @@ public struct CommandRunner: Sendable {
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
         ]
-        guard supervisor != nil || command.sockets.isEmpty else {
-            throw Failure(.infrastructure, "kbuild cannot find its own executable to connect sockets with")
+        guard supervisor != nil || command.descriptors.isEmpty else {
+            throw Failure(.infrastructure, "kbuild cannot find its own executable to open descriptors with")
         }
-        let sockets = command.sockets.flatMap { [Self.socketArgument, $0.string] }
+        let descriptors = command.descriptors.flatMap { [Self.descriptorArgument, $0.string] }
         let supervised = supervisor.map {
-            ($0, [Self.superviseArgument] + sockets + [executable.string] + command.arguments)
+            ($0, [Self.superviseArgument] + descriptors + [executable.string] + command.arguments)
         }
         return Configuration(
             executable: .path(supervised?.0 ?? executable),
@@ -226,9 +324,11 @@ extension ProcessStatus {
 
 /// Which Debian package holds a tool that kbuild runs.
 private let debianPackages: [String: String] = [
-    "addr2line": "binutils", "bc": "bc", "bison": "bison", "busybox": "busybox-static", "ccache": "ccache",
+    "addr2line": "binutils", "bc": "bc", "bison": "bison", "busybox": "busybox-static", "bwrap": "bubblewrap",
+    "ccache": "ccache",
     "cpio": "cpio", "flex": "flex",
     "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
+    "prlimit": "util-linux", "setpriv": "util-linux",
     "mke2fs": "e2fsprogs", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86", "readelf": "binutils",
     "strip": "binutils", "tar": "tar",
     "xz": "xz-utils",

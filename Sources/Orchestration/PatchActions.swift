@@ -28,7 +28,8 @@ extension Pipeline {
     /// - Throws: `Failure` (`patch`) when one does not apply; the tree is then as it was.
     public func applyPatches() async throws -> [String] {
         try await change { pristine in
-            try TreeOverlay.compute(pristine: pristine.folder, sources: try KernelStep(pipeline: self).patchSources())
+            try TreeOverlay.compute(
+                pristine: pristine.folder, sources: try KernelStep(pipeline: self, rules: nil).patchSources())
         }
     }
 
@@ -41,7 +42,7 @@ extension Pipeline {
     }
 
     private func change(_ overlay: (PristineKernel) throws -> TreeOverlay) async throws -> [String] {
-        let step = KernelStep(pipeline: self)
+        let step = KernelStep(pipeline: self, rules: nil)
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
@@ -60,7 +61,7 @@ extension Pipeline {
     /// - Returns: The system calls and notes, in lines.
     /// - Throws: `Failure` (`patch`) when a patch does not apply.
     public func checkPatches() async throws -> [String] {
-        let step = KernelStep(pipeline: self)
+        let step = KernelStep(pipeline: self, rules: nil)
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
@@ -74,7 +75,7 @@ extension Pipeline {
     ///
     /// - Throws: `Failure` (`infrastructure`) when the tree cannot be read.
     public func patchStatus() async throws -> PatchStatus {
-        let step = KernelStep(pipeline: self)
+        let step = KernelStep(pipeline: self, rules: nil)
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await step.source()
@@ -105,7 +106,7 @@ extension Pipeline {
     public func configureKernel() async throws -> FilePath {
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self)
+        let step = KernelStep(pipeline: self, rules: try await confinement.rules())
         let patched = try await step.patch()
         if patched.artifact == nil { try patched.pristine.verify() }
         return try await step.configure(patched)
@@ -117,10 +118,10 @@ extension Pipeline {
     public func listTests(filter: String?) async throws -> [String] {
         try checkFiles()
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self)
-        let pristine = try await step.source()
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try step.patchSources())
-        return try await programs(numbers: try step.numbers(of: overlay), filter: filter).flatMap { program in
+        let step = KernelStep(pipeline: self, rules: try await confinement.rules())
+        let patched = try await step.patch()
+        let numbers = try step.numbers(of: patched.overlay)
+        return try await programs(numbers: numbers, filter: filter, of: patched).flatMap { program in
             if case .swiftTesting(let expected) = program.planned.resultsProtocol {
                 expected
             } else {

@@ -21,6 +21,7 @@ public struct Pipeline: Sendable {
     let tools: Toolbox
     let log: StepLog
     let projectCache: FilePath
+    let confinement: Confinement
     /// How far make walks after a small change.
     public var buildScope = BuildScope.narrow
 
@@ -44,6 +45,7 @@ public struct Pipeline: Sendable {
             runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
         log = StepLog(onEvent)
         projectCache = layout.projects.appending(Digest.of(project.folder.string).short)
+        confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
     // MARK: What verbs do
@@ -82,7 +84,7 @@ public struct Pipeline: Sendable {
     /// - Throws: `Failure` with the code of what went wrong.
     public func buildKernel() async throws -> BuiltKernel {
         defer { tools.statCache.save() }
-        return try await KernelStep(pipeline: self).build()
+        return try await KernelStep(pipeline: self, rules: try await confinement.rules()).build()
     }
 
     /// Builds the root file system and returns where it is.
@@ -103,8 +105,9 @@ public struct Pipeline: Sendable {
         let folder = try newRunFolder()
         report.artifacts = .init(folder: folder.string)
 
+        let rules = try await confinement.rules()
         let accelerator = try await decideAccelerator()
-        let kernelStep = KernelStep(pipeline: self)
+        let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()
         report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
         report.kernel?.identity = patched.pristine.identity.hex
@@ -114,6 +117,10 @@ public struct Pipeline: Sendable {
 
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter)
+        let kselftests = Kselftests(pipeline: self, rules: rules, patched: patched)
+        for case .kselftest(let collection, _) in project.tests {
+            try kselftests.hint(collection, config: kernel.config)
+        }
 
         let share = try layOut(programs, in: folder)
         let machines = try await machines(
@@ -121,7 +128,8 @@ public struct Pipeline: Sendable {
         report.machine = machines.first?.reported
         report.artifacts.console = folder.appending("console.log").string
         let symbolizer = CrashSymbolizer(
-            runner: tools.runner, vmlinux: kernel.vmlinux,
+            runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
+            vmlinux: kernel.vmlinux,
             root: kernelStep.folder(for: patched.pristine).appending("tree"))
         try await runTests(
             programs, share: share.path, on: machines, kernel: kernel, symbolizer: symbolizer, in: folder, into: &report
@@ -164,7 +172,7 @@ public struct Pipeline: Sendable {
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
             group.addTask {
                 // The root file system has the libraries that the programs need.
-                let programs = try await programs(numbers: numbers, filter: filter)
+                let programs = try await programs(numbers: numbers, filter: filter, of: patched)
                 let root = try await rootFilesystem(
                     accelerator: accelerator, covering: programs.filter { !$0.isStatic }.map(\.executable))
                 return .user(programs, root)
@@ -197,6 +205,8 @@ public struct Pipeline: Sendable {
         for test in project.tests where !forKernelOnly {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
+            // The kernel's tree has them, or says that it has not.
+            case .kselftest: break
             case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
             }
         }

@@ -107,7 +107,7 @@ extension Pipeline {
                 nextStep: "name a folder with syscall.yaml, a series or *.patch files, or a patch file")
         }
         defer { tools.statCache.save() }
-        let pristine = try await KernelStep(pipeline: self).source()
+        let pristine = try await KernelStep(pipeline: self, rules: nil).source()
         var sources: [PatchSource] = []
         var unreadable: [SyscallFinding] = []
         let locations = paths.isEmpty ? project.kernel.patches : paths
@@ -143,7 +143,7 @@ extension Pipeline {
     public func listSyscalls(all: Bool) async throws -> SyscallList {
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self)
+        let step = KernelStep(pipeline: self, rules: nil)
         let pristine = try await step.source()
         let examination = try SyscallExamination(pristine: pristine.folder, sources: try step.patchSources())
         try examination.throwErrors()

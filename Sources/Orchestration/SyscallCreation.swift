@@ -27,7 +27,7 @@ extension Pipeline {
                 .usage, "\(folder) exists already", nextStep: "choose another name, or remove the folder")
         }
         defer { tools.statCache.save() }
-        let pristine = try await KernelStep(pipeline: self).source()
+        let pristine = try await KernelStep(pipeline: self, rules: nil).source()
         try checkIsFree(name, pristine)
 
         var edits = FileEdits(folder: project.folder)

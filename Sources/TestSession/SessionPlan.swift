@@ -6,6 +6,8 @@ public enum ProgramProtocol: Sendable, Hashable {
     case swiftTesting(expected: [String])
     /// KTAP or TAP on its standard output.
     case ktap
+    /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
+    case kselftest
     /// Its exit code alone: 0 passes, 4 skips (KSFT_SKIP of kselftest), anything else fails.
     case exitCode
 }

@@ -52,7 +52,7 @@ public struct SessionRecorder: Sendable {
         programs = plan.programs.map { program in
             switch program.resultsProtocol {
             case .swiftTesting: ProgramOutcome(name: program.name, kind: "swift-testing")
-            case .ktap: ProgramOutcome(name: program.name, kind: "ktap")
+            case .ktap, .kselftest: ProgramOutcome(name: program.name, kind: "ktap")
             case .exitCode: ProgramOutcome(name: program.name, kind: "exit-code")
             }
         }
@@ -193,6 +193,11 @@ public struct SessionRecorder: Sendable {
         case .swiftTesting: checkSwiftTesting(current, ending: ending)
         case .exitCode: events = judgeExitCode(current, ending: ending, ended: ended)
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
+        case .kselftest:
+            events =
+                KTAPSuite.isKTAP(programOutput)
+                ? judgeKTAP(current, ending: ending, ended: ended, isKselftest: true)
+                : judgeExitCode(current, ending: ending, ended: ended)
         }
         let lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         programs[current].output = lines.suffix(Self.mostOutputLines).map(String.init)
@@ -369,7 +374,7 @@ public struct SessionRecorder: Sendable {
             for test in programs[index].tests where !planned.contains(test.id) {
                 programs[index].problems.append("\(test.id) ran without being planned")
             }
-        case .ktap, .exitCode:
+        case .ktap, .exitCode, .kselftest:
             if programs[index].tests.isEmpty, programs[index].problems.isEmpty {
                 let name = plan.programs[index].name
                 programs[index].tests = [TestOutcome(id: name, name: name, status: .notReported, reason: reason)]

@@ -2,6 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// Something that boots a kernel and ends.
@@ -63,10 +64,13 @@ public struct MachineSockets: Sendable, Hashable {
     public var results: FilePath
     /// QEMU's monitor, where kbuild has something to say to QEMU itself.
     public var monitor: FilePath
+    /// Where QEMU sends the state of a machine that is saved.
+    var state: FilePath
 
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
         monitor = folder.appending("monitor")
+        state = folder.appending("state")
         console = folder.appending("console")
         results = folder.appending("results")
     }
@@ -80,6 +84,10 @@ struct MachineLinks: Sendable {
     var sendToConsole: @Sendable ([UInt8]) -> Void
     /// Sends bytes to the guest's end of the results port.
     var sendToGuest: @Sendable ([UInt8]) -> Void
+    /// Where QEMU is to send the state of a machine that is saved.
+    var stateSocket: FilePath
+    /// What it has sent there. Called once it says that it is done.
+    var savedState: @Sendable () async -> [UInt8]
 
     /// Opens the conversation with QEMU's monitor, once.
     func monitor() async throws -> QEMUMonitor {
@@ -105,7 +113,13 @@ func runMachine(
     let console = try SocketListener(path: sockets.console)
     let results = try SocketListener(path: sockets.results)
     let monitor = try control.map { _ in try SocketListener(path: sockets.monitor) }
+    let state = try control.map { _ in try SocketListener(path: sockets.state) }
     let command = try command(folder, sockets)
+    var runner = runner
+    if runner.sandbox != nil {
+        runner.sandbox?.writable.append(folder)
+        try runner.sandbox?.handOver(folder)
+    }
     console.start { [weak console] bytes in
         let reply = handlers.console(bytes)
         if !reply.isEmpty { console?.send(reply) }
@@ -113,12 +127,18 @@ func runMachine(
     results.start(onBytes: handlers.results)
     let (lines, continuation) = AsyncStream.makeStream(of: [UInt8].self)
     monitor?.startLines(continuation)
+    let saved = Mutex<[UInt8]>([])
+    state?.start(onBytes: { bytes in saved.withLock { $0 += bytes } })
     let outcome: Result<CommandResult, any Error>
     do {
         let links = MachineLinks(
             lines: lines, sendToMonitor: { [weak monitor] in monitor?.send($0) },
             sendToConsole: { [weak console] in console?.send($0) },
-            sendToGuest: { [weak results] in results?.send($0) })
+            sendToGuest: { [weak results] in results?.send($0) }, stateSocket: sockets.state,
+            savedState: { [weak state] in
+                await state?.finish()
+                return saved.withLock { $0 }
+            })
         outcome = .success(try await run(command, runner, control, links))
     } catch {
         outcome = .failure(error)
@@ -126,6 +146,7 @@ func runMachine(
     await console.finish()
     await results.finish()
     await monitor?.finish()
+    await state?.finish()
     return try outcome.get()
 }
 

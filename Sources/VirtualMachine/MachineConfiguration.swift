@@ -81,12 +81,15 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var timeStampKilohertz: Int?
     /// The guest's timer interrupts a second (CONFIG_HZ).
     public var timerHertz: Int
+    /// Whether QEMU gives up the system calls that it does not need: to start programs, above all.
+    public var filtersSystemCalls: Bool
 
     /// Creates a configuration.
     public init(
         type: MachineType, accelerator: Accelerator, memoryMegabytes: Int, cpus: Int, kernel: FilePath,
         root: RootDevice, shares: [Share], results: ResultsChannel, kernelArguments: [String] = [],
-        bootsDirectly: Bool = false, timeStampKilohertz: Int? = nil, timerHertz: Int = 250
+        bootsDirectly: Bool = false, timeStampKilohertz: Int? = nil, timerHertz: Int = 250,
+        filtersSystemCalls: Bool = false
     ) {
         self.type = type
         self.accelerator = accelerator
@@ -100,5 +103,6 @@ public struct MachineConfiguration: Sendable, Hashable {
         self.kernelArguments = kernelArguments
         self.timeStampKilohertz = timeStampKilohertz
         self.timerHertz = timerHertz
+        self.filtersSystemCalls = filtersSystemCalls
     }
 }

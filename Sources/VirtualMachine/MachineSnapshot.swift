@@ -77,13 +77,14 @@ extension QEMUMachine {
             try await whenReady()
             try await monitor.execute("stop")
             try await monitor.shareMemory()
-            // QEMU is done when it has written to a pipe; the file has its name when its last byte is in it.
-            let (part, whole) = (Command.quoted("\(snapshot.state).part"), Command.quoted(snapshot.state.string))
-            try await monitor.execute("migrate", ["uri": "exec:cat >\(part) && mv \(part) \(whole)"])
+            // QEMU may start no program to write with, and in a sandbox no file: it sends the state.
+            try await monitor.execute("migrate", ["uri": "unix:\(links.stateSocket)"])
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not save the machine")
             }
-            while !fileExists(snapshot.state) { try await Task.sleep(for: .milliseconds(5)) }
+            // It closes the connection when all has been sent.
+            let state = await links.savedState()
+            try writeAtomically(state, to: snapshot.state)
             try await monitor.execute("quit")
         } command: { _, sockets in
             configuration.command(sockets: sockets, memory: .saved(snapshot))
@@ -133,8 +134,7 @@ public struct RestoredMachine: Machine {
         let result = try await runMachine(handlers, runner: runner) { links in
             var monitor = try await links.monitor()
             try await monitor.shareMemory()
-            try await monitor.execute(
-                "migrate-incoming", ["uri": "exec:cat \(Command.quoted(snapshot.state.string))"])
+            try await monitor.execute("migrate-incoming", ["uri": "fd:\(MachineConfiguration.stateDescriptor)"])
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not restore the machine from \(snapshot.folder)")
             }

@@ -8,6 +8,8 @@ extension MachineConfiguration {
     public static let exitCodeOfInit: Int32 = 85
     /// What QEMU exits with when the guest panics (`-action panic=exit-failure`).
     public static let exitCodeOfPanic: Int32 = 1
+    /// The descriptor that one who wakes reads the saved state from.
+    static let stateDescriptor = 3
     /// The name of the results port in the guest.
     static let resultsPortName = "kbuild.results"
 
@@ -55,6 +57,12 @@ extension MachineConfiguration {
         return accelerated + ",rtc=on,pit=off,pic=off" + (bootsDirectly ? ",x-option-roms=off" : "")
     }
 
+    /// The options by which QEMU gives up system calls: a guest that takes over the process can start no program, become
+    /// nobody else, and change no limit. QEMU may be built without it.
+    public static let systemCallFilter = [
+        "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+    ]
+
     /// How virtio devices are attached.
     private var virtioBus: String { type == .microvm ? "device" : "pci" }
 
@@ -95,6 +103,7 @@ extension MachineConfiguration {
             "-smp", "\(cpus)", "-m", "\(memoryMegabytes)M",
             "-kernel", kernel.string, "-append", kernelCommandLine,
         ]
+        if filtersSystemCalls { arguments += Self.systemCallFilter }
         arguments += memoryArguments(memory)
         arguments += [
             "-chardev", "socket,id=monitor,path=\(Self.escaped(sockets.monitor))",
@@ -134,7 +143,9 @@ extension MachineConfiguration {
         arguments += ["-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4"]
         // Without PCI a panic ends in a reset; the console tells the two apart.
         if type != .microvm { arguments += ["-device", "pvpanic-pci"] }
-        return Command("qemu-system-x86_64", arguments)
+        var command = Command("qemu-system-x86_64", arguments)
+        if case .restored(let snapshot) = memory { command.descriptors = [snapshot.state] }
+        return command
     }
 
     /// A path within a QEMU option, where a comma ends the value unless it is doubled.

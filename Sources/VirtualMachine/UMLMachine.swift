@@ -59,7 +59,7 @@ public struct UMLConfiguration: Sendable, Hashable {
             "kbuild.results=ttyS0", "kbuild.shares=hostfs", "kbuild.exit=proc",
         ]
         return Command(
-            kernel.string, arguments + kernelArguments, sockets: [sockets.console, sockets.results])
+            kernel.string, arguments + kernelArguments, descriptors: [sockets.console, sockets.results])
     }
 
     /// Makes the links by which the guest's kernel finds its root and its shares.

@@ -53,6 +53,9 @@ struct BuildOptions: ParsableArguments {
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
     var jobs: Int?
 
+    @Option(help: "Confine what patches run on the host: auto (when one is from outside of the project), on or off.")
+    var sandbox: String?
+
     @Flag(
         name: .customLong("verify-build"),
         help: "After a narrow build run a plain make as well, which must come to the same kernel.")
@@ -74,6 +77,7 @@ struct BuildOptions: ParsableArguments {
             kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },
             machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
+            sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
         ].compactMap { $0 }
     }
 }

@@ -38,7 +38,7 @@ extension AsPublishedTests {
                 machine:
                   command-line: loglevel=5 sysctl.kernel.watchdog_thresh=2 sysctl.kernel.hung_task_timeout_secs=4
                 tests:
-            \(tests.joined())    timeouts: {silence: 20, test: 20}
+            \(tests.joined())    timeouts: {silence: 30, test: 30}
 
             """)
         let run = try await fixture.report("run", "--profile", "provoked")

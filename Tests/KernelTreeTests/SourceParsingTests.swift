@@ -64,7 +64,11 @@ struct SourceParsingTests {
         #expect(arguments("a.tar.gz").contains("--gzip"))
         #expect(arguments("a.tgz").contains("--gzip"))
         #expect(arguments("a.tar.zst").contains("--zstd"))
-        #expect(arguments("a.tar") == ["--extract", "--file=a.tar", "--directory=/tmp/x", "--no-same-owner"])
+        #expect(arguments("a.tar").contains("--fsize=1073741824"))
+        #expect(
+            Array(arguments("a.tar").drop { $0 != "tar" }) == [
+                "tar", "--extract", "--file=a.tar", "--directory=/tmp/x", "--no-same-owner",
+            ])
     }
 
     @Test func picksTheCommitThatGitWould() {

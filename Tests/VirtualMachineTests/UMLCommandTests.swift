@@ -19,7 +19,7 @@ struct UMLCommandTests {
         let sockets = MachineSockets(folder: "/private")
         let command = configuration().command(folder: "/private", sockets: sockets)
         #expect(command.tool == "/store/linux")
-        #expect(command.sockets == ["/private/console", "/private/results"])
+        #expect(command.descriptors == ["/private/console", "/private/results"])
         for word in ["mem=96M", "con0=fd:3", "ssl0=fd:4", "kbuild.results=ttyS0", "kbuild.shares=hostfs", "noreboot"] {
             #expect(command.arguments.contains(word), "\(word)")
         }

@@ -5,9 +5,9 @@
 ///
 /// Standard input is a lifeline, not data: when its other end closes, which happens however the process that
 /// holds it dies, the whole process group is killed. So is, then and when the child has ended, a session that the
-/// child made for itself. The child reads /dev/null and finds the Unix sockets that `sockets` names, up to a null
-/// pointer, connected as descriptors 3, 4 and so on. Returns the child's exit code, 128 + N when signal N ended it, or
+/// child made for itself. The child reads /dev/null and finds what `paths` names, up to a null pointer, as its
+/// descriptors 3, 4 and so on: Unix sockets connected, other files open for reading. Returns the child's exit code, 128 + N when signal N ended it, or
 /// 127 when it could not be started.
-int kbuild_supervise(char *const argv[], char *const sockets[]);
+int kbuild_supervise(char *const argv[], char *const paths[]);
 
 #endif

@@ -123,8 +123,15 @@ enum BuildLog {
             (line.hasPrefix("make") && line.contains("***") && !line.hasSuffix("Error 2")
                 && !line.contains("unfinished jobs"))
                 || line.hasPrefix("***") || line.contains(": not found") || line.contains("command not found")
-                || line.hasPrefix("error:") || line.hasPrefix("Error:")
+                || line.hasPrefix("error:") || line.hasPrefix("Error:") || isKconfigError(line)
         }
+    }
+
+    /// kconfig's own form: "init/Kconfig:12: syntax error".
+    private static func isKconfigError(_ line: String) -> Bool {
+        let parts = line.split(separator: ":", maxSplits: 2)
+        return parts.count == 3 && Int(parts[1]) != nil && !parts[2].hasPrefix("warning")
+            && parts[0].split(separator: "/").last?.hasPrefix("Kconfig") == true
     }
 
     /// A line that only tells what make is doing: two spaces, a word in capitals, a file.

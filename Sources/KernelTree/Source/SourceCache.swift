@@ -122,7 +122,16 @@ public struct SourceCache: Sendable {
         key.add("contents", try statCache.digest(of: tarball))
         return try await publish(key.key, source: source) { folder in
             progress(.note("unpacking \(source) into the cache; this is done once"))
-            let result = try await runner.capture(Self.unpackCommand(tarball, into: folder))
+            let quota = FolderQuota(
+                folders: [folder], bytes: Self.mostUnpackedBytes, files: Self.mostUnpackedFiles, code: .infrastructure,
+                message: "\(tarball) unpacks to more than any kernel source",
+                nextStep: "give the tar file of a kernel; nothing of this one was kept")
+            let result = try await runner.limited(by: quota).capture(Self.unpackCommand(tarball, into: folder))
+            guard result.status != .signaled(SIGXFSZ) else {
+                throw Failure(
+                    .infrastructure, "\(tarball) holds a file of more than \(Self.mostBytesOfFile >> 20) MB",
+                    nextStep: quota.nextStep)
+            }
             guard result.status.isSuccess else {
                 throw Failure(
                     .infrastructure, "\(tarball) cannot be unpacked (tar: \(result.status))",
@@ -132,6 +141,11 @@ public struct SourceCache: Sendable {
             return try Self.top(of: folder)
         }
     }
+
+    /// Limits for what a tar file holds: Linux 6.12 has 86,000 files and takes 1.6 GB, of which one takes 16 MB.
+    private static let mostUnpackedBytes = 6 << 30
+    private static let mostUnpackedFiles = 500_000
+    private static let mostBytesOfFile = 1 << 30
 
     /// The command that unpacks `tarball` into `folder`. GNU tar strips a leading slash from member names and refuses
     /// those with `..`, so nothing is written elsewhere.
@@ -146,7 +160,9 @@ public struct SourceCache: Sendable {
             arguments.append("--zstd")
         }
         // Options in the user's TAR_OPTIONS, and a GZIP that is not a program, would change what is unpacked.
-        return Command("tar", arguments, environment: ["LC_ALL": "C", "TAR_OPTIONS": nil])
+        return Command(
+            "prlimit", ["--fsize=\(mostBytesOfFile)", "--core=0", "--", "tar"] + arguments,
+            environment: ["LC_ALL": "C", "TAR_OPTIONS": nil])
     }
 
     /// The folder that holds the tree: the only one in `folder`, or `folder` itself.

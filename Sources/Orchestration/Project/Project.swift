@@ -90,6 +90,8 @@ public struct Project: Sendable, Equatable {
     public enum Test: Sendable, Equatable {
         /// The Swift Testing tests of a package, with filters as `swift test` takes them.
         case swift(package: FilePath, filter: String?, skip: String?, timeout: Int?)
+        /// A collection of the kernel's own selftests: a folder of tools/testing/selftests.
+        case kselftest(collection: String, timeout: Int?)
         /// A program: a C file to be compiled, or an executable.
         case program(ProgramTest)
     }
@@ -132,6 +134,16 @@ public struct Project: Sendable, Equatable {
         case test
     }
 
+    /// Whether code that came with the patches is confined when it runs on the host.
+    public enum SandboxChoice: String, Sendable, CaseIterable {
+        /// Where a patch is from outside of the project's folder, and the host can.
+        case auto
+        /// Always; a host that cannot is an error.
+        case on
+        /// Never.
+        case off
+    }
+
     /// What a kernel report that is not fatal does to the run.
     public enum SplatPolicy: String, Sendable, CaseIterable {
         /// The run fails.
@@ -168,9 +180,15 @@ public struct Project: Sendable, Equatable {
     public var failFast: Bool
     /// What splats do.
     public var splats: SplatPolicy
+    /// Whether builds and machines are confined.
+    public var sandbox: SandboxChoice
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }
+    /// Whether tests are built from the kernel's tree.
+    var hasKselftests: Bool {
+        tests.contains { if case .kselftest = $0 { true } else { false } }
+    }
     /// The configuration fragments for that.
     public var configFragments: [FilePath] { architecture == .um ? kernel.umlConfig : kernel.config }
 

@@ -102,6 +102,8 @@ extension Project {
                     ("swift", Self.quoted(path(package))), ("filter", filter.map(Self.quoted)),
                     ("skip", skip.map(Self.quoted)), ("timeout", timeout.map { String($0) }),
                 ]
+            case .kselftest(let collection, let timeout):
+                pairs = [("kselftest", Self.quoted(collection)), ("timeout", timeout.map { String($0) })]
             case .program(let program):
                 pairs = [
                     (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
@@ -120,7 +122,7 @@ extension Project {
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")",
-            "splats: \(splats.rawValue)",
+            "splats: \(splats.rawValue)", "sandbox: \(sandbox.rawValue)",
         ]
         return lines.joined(separator: "\n")
     }
@@ -379,7 +381,8 @@ struct ProjectLoader {
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
-            failFast: text(node["fail-fast"]) == "on", splats: choice(node["splats"], .fail))
+            failFast: text(node["fail-fast"]) == "on", splats: choice(node["splats"], .fail),
+            sandbox: choice(node["sandbox"], .auto))
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {
@@ -446,8 +449,10 @@ struct ProjectLoader {
     private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
         func text(_ key: String) -> String? { node[key]?.scalar?.string }
         let place = "tests[\(index)]"
-        let kinds = ["swift", "c", "program"].filter { text($0) != nil }
-        guard kinds.count == 1 else { throw missing("exactly one of swift, c and program", in: place, node) }
+        let kinds = ["swift", "c", "program", "kselftest"].filter { text($0) != nil }
+        guard kinds.count == 1 else {
+            throw missing("exactly one of swift, c, program and kselftest", in: place, node)
+        }
         let timeout = text("timeout").flatMap(seconds(in:))
         if let package = text("swift") {
             for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
@@ -462,6 +467,15 @@ struct ProjectLoader {
         }
         for key in ["filter", "skip"] where node[key] != nil {
             throw error("\(place).\(key) goes with swift", at: node[key])
+        }
+        if let name = text("kselftest") {
+            for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
+                throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
+            }
+            guard Kselftests.isCollection(name) else {
+                throw error("\(place).kselftest \(name) is no folder's name", at: node["kselftest"])
+            }
+            return .kselftest(collection: name, timeout: timeout)
         }
         if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
         let file = path(text(kinds[0]) ?? "")

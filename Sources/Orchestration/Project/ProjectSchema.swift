@@ -97,6 +97,9 @@ indirect enum Schema: Sendable {
                             name: "bits", schema: .choice(["64", "32"]),
                             meaning: "c: whether it is compiled for x86-64 or for i386 (64)"),
                         Key(name: "program", schema: .text, meaning: "an executable"),
+                        Key(
+                            name: "kselftest", schema: .text,
+                            meaning: "a collection of the kernel's own selftests, such as openat2"),
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(
             name: "isolate", schema: .choice(["none", "test"]),
@@ -121,6 +124,9 @@ indirect enum Schema: Sendable {
         Key(
             name: "splats", schema: .choice(["fail", "warn"]),
             meaning: "whether a kernel report that is not fatal fails the run (fail)"),
+        Key(
+            name: "sandbox", schema: .choice(["auto", "on", "off"]),
+            meaning: "whether code of the patches is confined when it runs on the host (auto: if a patch is foreign)"),
     ]
 
     static let file: [Key] =

@@ -10,7 +10,7 @@ import VirtualMachine
 struct SessionLimits: Sendable, Hashable {
     /// From QEMU's start to the first word of init.
     var boot: Double
-    /// Without a byte on the console or the results port.
+    /// Without a byte on the console or the results port, once init has spoken.
     var silence: Double
     /// For one test.
     var test: Double
@@ -204,7 +204,10 @@ struct GuestSession: Sendable {
                 if let test = state.testStarted, Self.seconds(now - test.at) > limits.test {
                     return .limit(.test(test.name, limits.test))
                 }
-                if Self.seconds(now - state.lastSign) > limits.silence { return .limit(.silence(limits.silence)) }
+                // A quiet boot has a limit of its own.
+                if state.booted != nil, Self.seconds(now - state.lastSign) > limits.silence {
+                    return .limit(.silence(limits.silence))
+                }
                 return limits.failFast && state.hasFailure ? .enough : nil
             }
             if let ending { return ending }

@@ -1,5 +1,4 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
 import Reporting
@@ -24,8 +23,7 @@ extension Pipeline {
         let width = width(for: portions.count, tools.progress)
         let (outcome, guests) = try await log.step("test") { progress in
             let source = GuestSource(
-                share: share, machines: machines, snapshots: snapshots, wakeLimit: min(limits.boot, SessionLimits.wake),
-                runner: tools.runner)
+                share: share, machines: machines, snapshots: snapshots, wakeLimit: min(limits.boot, SessionLimits.wake))
             let session = SpreadSession(
                 programs: programs, portions: portions, width: width, limits: limits,
                 deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
@@ -110,7 +108,7 @@ extension Pipeline {
         let sources = project.rootfsDefinition.removingLastComponent().appending("holder")
         guard isFolder(sources) else { return nil }
         do {
-            return try await GuestProgramBuilder(tools: tools, projectCache: projectCache).holder(sources: sources)
+            return try await programBuilder().holder(sources: sources)
         } catch let failure as Failure where failure.code == .build {
             // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
             progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
@@ -152,18 +150,15 @@ private final class GuestSource: Sendable {
     /// By the program that a guest holds; nil where guests boot.
     private let snapshots: [Int?: ReadySnapshot]?
     private let wakeLimit: Double
-    private let runner: CommandRunner
     private let plans = Mutex(0)
 
     init(
-        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double,
-        runner: CommandRunner
+        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double
     ) {
         self.share = share
         self.machines = machines
         self.snapshots = snapshots
         self.wakeLimit = wakeLimit
-        self.runner = runner
     }
 
     func machine(for portion: GuestPortion, attempt: Int) throws -> GuestMachine? {
@@ -181,12 +176,13 @@ private final class GuestSource: Sendable {
         let place = portion.heldProgram
         // A guest that holds the bundle is told which of its tests to run; another reads its plan.
         let holding = place.flatMap { snapshots[$0] }
-        guard attempt < 2, let snapshot = holding ?? snapshots[nil] else { return nil }
+        guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
         let orders =
             holding == nil ? WakeOrders(plan: try writePlan(portion)) : WakeOrders(filters: portion.patterns)
         var configuration = snapshot.configuration
-        configuration.shares = machines.first?.configuration?.shares ?? []
-        let machine = RestoredMachine(configuration, from: snapshot.snapshot, orders: orders, runner: runner)
+        configuration.shares = first.configuration?.shares ?? []
+        let machine = RestoredMachine(
+            configuration, from: snapshot.snapshot, orders: orders, runner: first.runner(for: snapshot.snapshot))
         return GuestMachine(machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit)
     }
 

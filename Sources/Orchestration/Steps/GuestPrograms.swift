@@ -19,8 +19,21 @@ struct GuestBundle: Sendable {
 /// Builds what runs in the guest: Swift Testing bundles, C programs and init.
 struct GuestProgramBuilder: Sendable {
     let tools: Toolbox
+    /// The project's folder, which all of its builds may read.
+    let project: FilePath
     /// The folder of the project's own build folders in the cache.
     let projectCache: FilePath
+    /// How builds are confined; nil when they are not.
+    let rules: Confinement.Rules?
+
+    /// What runs the build of code at `source`, which writes to `folder` alone.
+    private func runner(for source: FilePath, writing folder: FilePath, reading others: [FilePath] = [])
+        -> CommandRunner
+    {
+        guard let rules = rules?.covering(source) else { return tools.runner }
+        let readable = [project, source] + others + tools.installations(of: ["gcc", "swiftc"])
+        return tools.runner.confined(by: rules.build(readable: readable, writable: [folder]))
+    }
 
     /// The files of a package that its build does not read.
     private static func isSource(_ path: String) -> Bool {
@@ -40,7 +53,10 @@ struct GuestProgramBuilder: Sendable {
                 .usage, "\(package) is not a Swift package: it has no Package.swift",
                 nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
         }
-        let scratch = projectCache.appending("swift-" + Digest.of(package.string).short)
+        // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
+        let kind = rules?.covering(package) == nil ? "swift" : "swift-confined"
+        let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
+        let runner = runner(for: package, writing: scratch, reading: [numbers])
         let roots = try await dependencyRoots(of: package, scratch: scratch)
         var key = KeyBuilder(step: "bundle", version: 1)
         key.add("swift", try tools.digest(ofTool: "swift-build"))
@@ -60,8 +76,8 @@ struct GuestProgramBuilder: Sendable {
             "-Xswiftc", "-I\(numbers)", "-Xcc", "-I\(numbers)",
         ]
         try createFolder(scratch)
-        try await compile(Command("swift-build", arguments), what: "the tests in \(package)")
-        let bin = try await tools.runner.output(
+        try await compile(Command("swift-build", arguments), what: "the tests in \(package)", by: runner)
+        let bin = try await runner.output(
             of: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()), failingWith: .infrastructure)
         let bundles = try namesInFolder(FilePath(bin)).filter { $0.hasSuffix(".xctest") }
         guard let name = bundles.first else {
@@ -70,7 +86,7 @@ struct GuestProgramBuilder: Sendable {
                 nextStep: "add a test target to its Package.swift")
         }
         let executable = FilePath(bin).appending(name)
-        let list = try await tools.runner.output(
+        let list = try await runner.output(
             of: Command(executable.string, ["--testing-library", "swift-testing", "--list-tests"]))
         let artifact = try await tools.store.publish(step: "bundle", key: key.key) { folder in
             try copyFile(executable, to: folder.appending("tests.xctest"))
@@ -103,7 +119,7 @@ struct GuestProgramBuilder: Sendable {
             var all: [String] { dependencies.flatMap { [$0.path] + $0.all } }
         }
         try createFolder(scratch)
-        let json = try await tools.runner.output(
+        let json = try await runner(for: package, writing: scratch).output(
             of: Command(
                 "swift-package",
                 [
@@ -149,7 +165,10 @@ struct GuestProgramBuilder: Sendable {
                 "-o", folder.appending("program").string,
             ]
             do {
-                try await compile(Command("gcc", arguments), what: source.string)
+                // Headers lie beside the file.
+                let runner = runner(for: source.removingLastComponent(), writing: folder, reading: [numbers])
+                try await compile(Command("gcc", arguments), what: source.string, by: runner)
+                try runner.sandbox?.takeBack(folder)
             } catch let failure as Failure where is32Bit && failure.code == .build {
                 try await checkFor32BitLibraries()
                 throw failure
@@ -194,21 +213,24 @@ struct GuestProgramBuilder: Sendable {
         let names = try namesInFolder(sources).filter { $0.hasSuffix(".swift") }
         let artifact = try await tools.store.publish(step: "init", key: key.key) { folder in
             let object = folder.appending("init.o")
+            let runner = runner(for: sources, writing: folder)
             try await compile(
                 Command(
                     "swiftc",
                     [
                         "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
                         "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
-                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object.string]), what: "init")
+                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object.string]), what: "init",
+                by: runner)
             let tables = try await embeddedRuntime().appending("libswiftUnicodeDataTables.a")
             let program = folder.appending("init")
             try await compile(
                 Command(
                     "gcc",
                     ["-static", "-Wl,--gc-sections", "-s", object.string, tables.string, "-lm", "-o", program.string]
-                ), what: "init")
+                ), what: "init", by: runner)
             try removeAll(object)
+            try runner.sandbox?.takeBack(folder)
         }
         return (artifact.path("init"), artifact.key, false)
     }
@@ -226,13 +248,14 @@ struct GuestProgramBuilder: Sendable {
         if let artifact = tools.store.lookup(step: "holder", key: key.key) { return artifact.path("holder.so") }
         let artifact = try await tools.store.publish(step: "holder", key: key.key) { folder in
             let object = folder.appending("start.o")
+            let runner = runner(for: sources, writing: folder)
             try await compile(
                 Command(
                     "gcc",
                     [
                         "-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-c", sources.appending("start.c").string,
                         "-o", object.string,
-                    ]), what: "the holder of test bundles")
+                    ]), what: "the holder of test bundles", by: runner)
             try await compile(
                 Command(
                     "swiftc",
@@ -240,8 +263,9 @@ struct GuestProgramBuilder: Sendable {
                         "-parse-as-library", "-swift-version", "6", "-O", "-emit-library", "-module-name", "Holder",
                         sources.appending("Holder.swift").string, object.string, "-o",
                         folder.appending("holder.so").string,
-                    ]), what: "the holder of test bundles")
+                    ]), what: "the holder of test bundles", by: runner)
             try removeAll(object)
+            try runner.sandbox?.takeBack(folder)
         }
         return artifact.path("holder.so")
     }
@@ -261,8 +285,8 @@ struct GuestProgramBuilder: Sendable {
         return FilePath(info.paths.runtimeResourcePath).appending("embedded").appending(info.target.unversionedTriple)
     }
 
-    private func compile(_ command: Command, what: String) async throws {
-        let result = try await tools.runner.capture(command)
+    private func compile(_ command: Command, what: String, by runner: CommandRunner) async throws {
+        let result = try await runner.capture(command)
         guard result.status.isSuccess else {
             let words = (result.output + result.errors).split(separator: "\n", omittingEmptySubsequences: false)
             let first = words.firstIndex { $0.contains("error:") } ?? 0

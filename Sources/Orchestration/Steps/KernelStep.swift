@@ -34,6 +34,8 @@ struct PatchedKernel: Sendable {
 /// The steps from a kernel's source to its image.
 struct KernelStep: Sendable {
     let pipeline: Pipeline
+    /// How make is confined; nil when it is not.
+    let rules: Confinement.Rules?
 
     private var scope: BuildScope { pipeline.buildScope }
     private var tools: Toolbox { pipeline.tools }
@@ -44,9 +46,10 @@ struct KernelStep: Sendable {
     func folder(for pristine: PristineKernel) -> FilePath {
         pipeline.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
-    private func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
+    func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
+    /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
     private func output(_ pristine: PristineKernel) -> FilePath {
-        folder(for: pristine).appending("build").appending(project.architecture.rawValue)
+        folder(for: pristine).appending(rules == nil ? "build" : "confined").appending(project.architecture.rawValue)
     }
     func workTree(_ pristine: PristineKernel) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
@@ -55,11 +58,49 @@ struct KernelStep: Sendable {
     /// All that make printed the last time.
     var buildLog: FilePath { pipeline.projectCache.appending("build.log") }
 
-    private func make(_ pristine: PristineKernel) -> KernelMake {
+    func make(_ pristine: PristineKernel) -> KernelMake {
         KernelMake(
             tree: tree(pristine), output: output(pristine), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
+    }
+
+    // MARK: Confined builds
+
+    /// Beside the output, where make cannot write: the overlay that the output was built from to the end.
+    private func confinedMark(_ pristine: PristineKernel) -> FilePath { FilePath("\(output(pristine)).overlay") }
+
+    /// Has a confined build begin anew where a last one is not to be gone on from: its files may be made to deceive the
+    /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
+    /// patches have one author.
+    private func discardForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws {
+        guard let rules else { return }
+        let mark = confinedMark(pristine)
+        let last = try? readText(mark)
+        // Until this build has come to its end as well.
+        try removeAll(mark)
+        let isOwn = !rules.hasForeignPatches && last != nil
+        guard isOwn || last == overlay.digest.hex else { return try removeAll(output(pristine)) }
+    }
+
+    /// How make runs, and in which environment.
+    func tooling(_ make: KernelMake) async throws -> (runner: CommandRunner, environment: [String: String]) {
+        var environment = ProcessInfo.processInfo.environment
+        guard let rules else { return (tools.runner, environment) }
+        environment = environment.filter { $0.key == "PATH" }
+        environment["HOME"] = "/tmp"
+        var readable = [make.tree]
+        if make.usesCcache {
+            // Objects of trusted builds are read; none is added, which others would then link.
+            let cache = FilePath(try await tools.runner.output(of: Command("ccache", ["--get-config", "cache_dir"])))
+            if isFolder(cache) { readable.append(cache) }
+            environment["CCACHE_DIR"] = cache.string
+            environment["CCACHE_NOSTATS"] = "1"
+            environment["CCACHE_READONLY"] = "1"
+            environment["CCACHE_TEMPDIR"] = "/tmp"
+        }
+        readable += tools.installations(of: ["gcc", "ld", "make", "ccache"])
+        return (tools.runner.confined(by: rules.build(readable: readable, writable: [make.output])), environment)
     }
 
     /// Builds from source to image.
@@ -128,7 +169,8 @@ struct KernelStep: Sendable {
                 pristine: pristine, overlay: overlay, request: request, key: key,
                 artifact: tools.store.lookup(step: "kernel", key: key))
             let what = "\(overlay.sources.count) sources, \(overlay.files.count) files"
-            if patched.artifact != nil { return (patched, .hit, what) }
+            // Selftests are built from the tree.
+            if patched.artifact != nil, !project.hasKselftests { return (patched, .hit, what) }
             for note in overlay.notes { progress(.note(note)) }
             patched.lock = try await lock(pristine, progress)
             let change = try await bringInLine(pristine, overlay, progress)
@@ -159,6 +201,7 @@ struct KernelStep: Sendable {
         let change = try await cache.makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
         if change == .created { try removeAll(output(pristine)) }
+        try discardForeignOutput(pristine, overlay)
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
@@ -193,7 +236,8 @@ struct KernelStep: Sendable {
             for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
             // The first make of a build; what it compiles are its own tools.
             try workTree(pristine).recordStart(output: make.output)
-            let configurator = KernelConfigurator(runner: tools.runner, progress: progress)
+            let (runner, environment) = try await tooling(make)
+            let configurator = KernelConfigurator(runner: runner, progress: progress, environment: environment)
             let result = try await configurator.configure(make, request: patched.request, inputs: inputs.key)
             let options = "\(patched.request.entries.count) options requested, all in place"
             return (result.file, result.wasCurrent ? .hit : .made, options)
@@ -213,7 +257,8 @@ struct KernelStep: Sendable {
         defer { withExtendedLifetime(patched.lock) {} }
         _ = try await configure(patched)
         return try await log.step("compile") { progress in
-            let builder = KernelBuilder(runner: tools.runner, progress: progress)
+            let (runner, environment) = try await tooling(make)
+            let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
             let userFiles = patched.overlay.userFiles.mapValues { path in
                 var name = path
                 _ = name.removePrefix(project.folder)
@@ -231,6 +276,7 @@ struct KernelStep: Sendable {
             }
             try await verification
             try workTree.recordBuild(output: make.output)
+            if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
             let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
                 try copyFile(result.image, to: folder.appending("image"))
                 try copyFile(result.vmlinux, to: folder.appending("vmlinux"))

@@ -1,3 +1,5 @@
+import Artifacts
+import Commands
 import KernelTree
 import Reporting
 import SystemPackage
@@ -12,6 +14,8 @@ struct MachineCandidate: Sendable {
     var bootLimit: Double
     /// What QEMU is told; nil for user-mode Linux.
     var configuration: MachineConfiguration?
+    /// What its process is run by.
+    var runner: CommandRunner
 }
 
 extension Pipeline {
@@ -23,9 +27,12 @@ extension Pipeline {
         accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel, root: RootDevice, shares: [Share]
     ) async throws -> [MachineCandidate] {
         let boot = Double(project.timeouts.boot)
+        let rules = try await confinement.rules()
         guard project.architecture != .um else {
-            return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot)]
+            let runner = machineRunner(rules, kernel: kernel.image, root: root, shares: shares)
+            return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot, runner: runner)]
         }
+        let filters = try await filtersSystemCalls()
         let features = try BootFeatures(config: kernel.config)
         let boards: [MachineType]
         switch project.machine.type {
@@ -42,7 +49,7 @@ extension Pipeline {
             qemuMachine(
                 board, accelerator: accelerator, kernel: kernel, features: features,
                 bootsDirectly: features.isDirectlyBootable && index == 0, root: root, shares: shares,
-                kilohertz: kilohertz,
+                kilohertz: kilohertz, filtersSystemCalls: filters, rules: rules,
                 // A quarter of the time that a boot may take is many times what one takes on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
         }
@@ -51,7 +58,7 @@ extension Pipeline {
     private func qemuMachine(
         _ board: MachineType, accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel,
         features: BootFeatures, bootsDirectly: Bool, root: RootDevice, shares: [Share], kilohertz: Int?,
-        bootLimit: Double
+        filtersSystemCalls: Bool, rules: Confinement.Rules?, bootLimit: Double
     ) -> MachineCandidate {
         let settings = project.machine
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
@@ -59,30 +66,61 @@ extension Pipeline {
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
             cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image, root: root, shares: shares,
             results: results, kernelArguments: settings.kernelArguments, bootsDirectly: bootsDirectly,
-            timeStampKilohertz: kilohertz, timerHertz: features.timerHertz)
+            timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
+            filtersSystemCalls: filtersSystemCalls)
+        let devices: [FilePath] = accelerator.accelerator == .kvm ? ["/dev/kvm"] : []
+        let runner = machineRunner(
+            rules, kernel: configuration.kernel, root: root, shares: shares, devices: devices)
         return MachineCandidate(
-            machine: QEMUMachine(configuration, runner: tools.runner),
+            machine: QEMUMachine(configuration, runner: runner),
             reported: .init(
                 type: board.rawValue, accelerator: accelerator.accelerator.rawValue,
                 acceleratorReason: accelerator.reason, memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus,
                 rootfs: project.rootfsType.rawValue, results: results.rawValue), bootLimit: bootLimit,
-            configuration: configuration)
+            configuration: configuration, runner: runner)
+    }
+
+    /// What runs a machine's process, which sees what its guest is made of, the shares, and nothing else.
+    private func machineRunner(
+        _ rules: Confinement.Rules?, kernel: FilePath, root: RootDevice, shares: [Share], devices: [FilePath] = []
+    ) -> CommandRunner {
+        guard let rules else { return tools.runner }
+        let image: FilePath =
+            switch root {
+            case .disk(let path), .initramfs(let path): path
+            }
+        return tools.runner.confined(
+            by: rules.machine(
+                readable: [kernel, image] + shares.filter(\.isReadOnly).map(\.path),
+                writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
+    }
+
+    /// Whether QEMU can give up system calls, which some builds of it cannot. QEMU is asked once.
+    private func filtersSystemCalls() async throws -> Bool {
+        let qemu = "qemu-system-x86_64"
+        let memo = tools.layout.root.appending("qemu-filter-\(try tools.digest(ofTool: qemu).short)")
+        if let answer = try? readText(memo) { return answer == "yes" }
+        let command = Command(qemu, MachineConfiguration.systemCallFilter + ["-version"])
+        let filters = try await tools.runner.capture(command).status.isSuccess
+        if !filters { tools.progress(.note("this QEMU has no filter of system calls (-sandbox); it runs without")) }
+        try writeAtomically(filters ? "yes" : "no", to: memo)
+        return filters
     }
 
     private func umlMachine(
-        kernel: BuiltKernel, root: RootDevice, shares: [Share], bootLimit: Double
+        kernel: BuiltKernel, root: RootDevice, shares: [Share], bootLimit: Double, runner: CommandRunner
     ) -> MachineCandidate {
         let settings = project.machine
         let configuration = UMLConfiguration(
             kernel: kernel.image, memoryMegabytes: settings.memoryMegabytes, root: root, shares: shares,
             kernelArguments: settings.kernelArguments)
         return MachineCandidate(
-            machine: UMLMachine(configuration, runner: tools.runner),
+            machine: UMLMachine(configuration, runner: runner),
             reported: .init(
                 type: settings.type.rawValue, accelerator: "none",
                 acceleratorReason: "user-mode Linux is a process of the host",
                 // It has one CPU, whatever is asked for.
                 memoryMegabytes: settings.memoryMegabytes, cpus: 1, rootfs: project.rootfsType.rawValue,
-                results: "ttyS0"), bootLimit: bootLimit)
+                results: "ttyS0"), bootLimit: bootLimit, runner: runner)
     }
 }

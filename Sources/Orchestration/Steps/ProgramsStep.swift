@@ -40,14 +40,20 @@ struct ReadyProgram: Sendable {
 }
 
 extension Pipeline {
+    /// What builds programs for the guest.
+    func programBuilder() async throws -> GuestProgramBuilder {
+        GuestProgramBuilder(
+            tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules())
+    }
+
     /// Builds the test programs and works out which tests are expected of each.
     ///
     /// - Parameter filter: The command line's pattern.
     /// - Throws: `Failure`: `usage` for a pattern that is none, `infrastructure` when no test is left to run.
-    func programs(numbers: FilePath, filter: String?) async throws -> [ReadyProgram] {
+    func programs(numbers: FilePath, filter: String?, of patched: PatchedKernel) async throws -> [ReadyProgram] {
         try await log.step("programs") { progress in
             let selection = try TestSelection(filter: filter)
-            let builder = GuestProgramBuilder(tools: tools, projectCache: projectCache)
+            let builder = try await programBuilder()
             var ready: [ReadyProgram] = []
             var made = 0
             for (index, test) in project.tests.enumerated() {
@@ -61,6 +67,21 @@ extension Pipeline {
                     ready.append(
                         swiftProgram(
                             package, bundle, expected: expected, index: index, seconds: timeout ?? 0))
+                case .kselftest(let collection, let timeout):
+                    let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
+                    let built = try await kselftests.build(collection, progress)
+                    if !built.isHit { made += 1 }
+                    for program in built.programs where selection.includes(built.name(of: program)) {
+                        // Programs of two collections may have one name.
+                        let fileName = "\(index)-\(program)"
+                        let planned = PlannedProgram(
+                            name: built.name(of: program), arguments: ["\(Self.programsFolder)/\(fileName)"],
+                            seconds: timeout ?? project.timeouts.test, resultsProtocol: .kselftest)
+                        ready.append(
+                            ReadyProgram(
+                                planned: planned, executable: built.folder.appending(program), fileName: fileName,
+                                isStatic: false))
+                    }
                 case .program(let program):
                     guard selection.includes(program.name), reasonToSkip(program) == nil else { continue }
                     var executable = program.path

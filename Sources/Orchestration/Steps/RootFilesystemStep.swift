@@ -23,7 +23,7 @@ extension Pipeline {
         accelerator: Accelerator, covering executables: [FilePath]
     ) async throws -> ReadyRootFilesystem {
         try await log.step("rootfs") { progress in
-            let builder = GuestProgramBuilder(tools: tools, projectCache: projectCache)
+            let builder = try await programBuilder()
             let initProgram = try await builder.initProgram(sources: try initSources())
             var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
             // A busybox that is missing on this host has a package of its own.

@@ -16,6 +16,16 @@ struct ReadySnapshot: Sendable {
     var isHit: Bool
 }
 
+extension MachineCandidate {
+    /// What a machine that is saved or woken is run by: QEMU opens the memory's file for writing, though one who wakes
+    /// has a view of it that is private.
+    func runner(for snapshot: MachineSnapshot) -> CommandRunner {
+        var runner = runner
+        runner.sandbox?.writable.append(snapshot.folder)
+        return runner
+    }
+}
+
 extension Pipeline {
     /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
     private static let keptSnapshots = 6
@@ -37,7 +47,7 @@ extension Pipeline {
         for candidate in machines {
             guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
             configuration.kernelArguments.append("\(MachineSnapshot.holdOption)=\(plan ?? "none")")
-            let key = try snapshotKey(configuration, program, holder: holder)
+            let key = try snapshotKey(configuration, program, holder: holder, user: candidate.runner.sandbox?.identity)
             let home = projectCache.appending("snapshots")
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
             func ready(isHit: Bool) -> ReadySnapshot {
@@ -56,7 +66,9 @@ extension Pipeline {
             try removeOldSnapshots(in: home, keeping: max(Self.keptSnapshots, needed) - 1)
             try createFolder(snapshot.folder)
             do {
-                try await save(snapshot, configuration, within: candidate.bootLimit, in: folder)
+                let runner = candidate.runner(for: snapshot)
+                try runner.sandbox?.handOver(snapshot.folder)
+                try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, in: folder)
                 try writeAtomically(seal(snapshot), to: sealFile(snapshot))
                 return ready(isHit: false)
             } catch let failure as Failure {
@@ -70,9 +82,9 @@ extension Pipeline {
 
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
     /// one counter differ.
-    private func snapshotKey(_ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath) throws
-        -> Digest
-    {
+    private func snapshotKey(
+        _ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath, user: UInt32?
+    ) throws -> Digest {
         var key = KeyBuilder(step: "snapshot", version: 1)
         key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
         var plain = configuration
@@ -92,6 +104,8 @@ extension Pipeline {
         key.add("command", command.description)
         key.add("qemu", try tools.digest(ofTool: command.tool))
         key.add("processor", Self.processor())
+        // Who wakes has to open the file of one who was saved.
+        key.add("user", user.map { "\($0)" } ?? "own")
         if let program {
             key.add("program", try tools.statCache.digest(of: program.executable))
             key.add("plan", try SessionPlan(programs: [program.selecting([]).planned]).encoded())
@@ -109,7 +123,8 @@ extension Pipeline {
 
     /// Boots a guest and saves it once it sleeps.
     private func save(
-        _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, within limit: Double, in folder: FilePath
+        _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, by runner: CommandRunner,
+        within limit: Double, in folder: FilePath
     ) async throws {
         let log = GuestLog(try ConsoleTranscript(path: folder.appending("console-snapshot.log")))
         let (ready, continuation) = AsyncStream.makeStream(of: Frame.self)
@@ -121,7 +136,7 @@ extension Pipeline {
         let exit: MachineExit?? = try await withThrowingTaskGroup(of: MachineExit??.self) { group in
             group.addTask {
                 .some(
-                    try await QEMUMachine(configuration, runner: tools.runner).save(to: snapshot, handlers) {
+                    try await QEMUMachine(configuration, runner: runner).save(to: snapshot, handlers) {
                         guard let frame = await ready.first(where: { _ in true }), frame.kind == .ready else {
                             throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
                         }

@@ -15,9 +15,19 @@ struct Toolbox: Sendable {
 
     /// What a tool is: the digest of its executable, so that an upgrade changes the keys of what it made.
     func digest(ofTool tool: String) throws -> Digest {
+        try statCache.digest(of: try executable(of: tool))
+    }
+
+    /// The folders of tools that a sandbox does not show by itself; a tool that is not there has none.
+    func installations(of names: [String]) -> [FilePath] {
+        names.compactMap { name in (try? executable(of: name)).flatMap(Sandbox.installation) }
+    }
+
+    /// A tool's executable, links followed.
+    private func executable(of tool: String) throws -> FilePath {
         let path = try runner.locate(tool)
-        guard let resolved = realpath(path.string, nil) else { return try statCache.digest(of: path) }
+        guard let resolved = realpath(path.string, nil) else { return path }
         defer { free(resolved) }
-        return try statCache.digest(of: FilePath(String(cString: resolved)))
+        return FilePath(String(cString: resolved))
     }
 }

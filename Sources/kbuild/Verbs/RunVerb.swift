@@ -25,7 +25,7 @@ func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions?
 func runAndReport(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, filter: String?
 ) async throws {
-    let project = try loadProject(common, build.overrides + options.overrides)
+    let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
     let console = common.makeConsole()
     let pipeline = try makePipeline(project, console, build)
     var report: RunReport
@@ -85,9 +85,11 @@ struct TestVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "As run, for the tests that match a pattern.",
         discussion: """
-            The pattern is a regular expression. It is matched with the names that --list prints. Examples:
+            The pattern is a regular expression. It is matched with the names that --list prints. kselftest:NAME \
+            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests. Examples:
 
               kbuild test 'MsgboxTests/'
+              kbuild test kselftest:openat2
               kbuild test --list
             """)
 
@@ -103,10 +105,9 @@ struct TestVerb: AsyncParsableCommand {
 
     func run() async throws {
         guard list else { return try await runAndReport(common, build, options, filter: filter) }
-        let project = try loadProject(common, build.overrides + options.overrides)
+        let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
         let pipeline = try makePipeline(project, console)
-        let filter = filter
         let names = try await interruptible { try await pipeline.listTests(filter: filter) }
         console.finish()
         console.output(names.joined(separator: "\n"))

@@ -1,0 +1,213 @@
+import Diagnostics
+import Glibc
+import SystemPackage
+
+/// A confinement for a command that runs code which nobody trusts: a kernel's makefiles after a stranger's patch, or a
+/// test's build.
+///
+/// The command sees the system's programs and libraries and the folders named here, and nothing else of the host. It has
+/// no network, no capabilities, no process but its own, a /tmp of its own, and limits. Where kbuild is root it becomes a
+/// user that owns nothing else. bubblewrap makes all of that, so that this is a value whose argv can be tested.
+public struct Sandbox: Sendable, Hashable {
+    /// The most that a command may use.
+    public struct Limits: Sendable, Hashable {
+        /// Seconds of one process's processor time; nil for no limit.
+        public var cpuSeconds: Int?
+        /// Bytes of one process's address space; nil for no limit.
+        public var memoryBytes: Int?
+        /// Bytes of one file.
+        public var fileBytes = 4 << 30
+        /// Processes and threads at one time.
+        public var processes = 2048
+        /// Seconds until the command is ended; nil for no limit.
+        public var seconds: Int?
+        /// Bytes in all writable folders together; nil for no limit.
+        public var diskBytes: Int?
+        /// Files in all writable folders together.
+        public var files = 500_000
+        /// Bytes that the command may print.
+        public var outputBytes = 256 << 20
+
+        /// The limits of a build. A kernel with every checker and its debug information takes a tenth of these.
+        public static let build = Limits(
+            cpuSeconds: 3600, memoryBytes: 16 << 30, seconds: 2 * 3600, diskBytes: 24 << 30)
+        /// The limits of a virtual machine, whose time the session watches, and whose memory is on its command line.
+        public static let machine = Limits()
+    }
+
+    /// The user and group that the command runs as; nil for kbuild's own, which is all that one without root can have.
+    public var identity: UInt32?
+    /// Files and folders that the command may read.
+    public var readable: [FilePath]
+    /// Folders that it may write to.
+    public var writable: [FilePath]
+    /// Device nodes that it may open.
+    public var devices: [FilePath]
+    /// The most that it may use.
+    public var limits: Limits
+    /// Whether the writable folders are the command's alone: they are given to its user, and what it left in them is
+    /// looked at before kbuild reads any of it.
+    public var ownsFolders: Bool
+
+    /// Describes a sandbox.
+    public init(
+        identity: UInt32? = nil, readable: [FilePath] = [], writable: [FilePath] = [], devices: [FilePath] = [],
+        limits: Limits = .build, ownsFolders: Bool = true
+    ) {
+        self.identity = identity
+        self.readable = readable
+        self.writable = writable
+        self.devices = devices
+        self.limits = limits
+        self.ownsFolders = ownsFolders
+    }
+
+    /// The user that a command becomes where kbuild is root: one of the range that systemd gives out for a time
+    /// (DynamicUser), so that no account has it, and another one for each `name` so that they share no limits.
+    public static func identity(for name: String, user: UInt32 = geteuid()) -> UInt32? {
+        guard user == 0 else { return nil }
+        // FNV-1a: Swift's own hash changes with every process.
+        let hash = name.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
+        return 61_184 + hash % 4_336
+    }
+
+    /// What every command sees: programs, libraries, and the names that Debian chooses among programs by.
+    static let system: [FilePath] = [
+        "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives", "/etc/ld.so.cache",
+    ]
+
+    /// The folder that holds a tool with its libraries, when `system` does not.
+    ///
+    /// - Parameter tool: The executable, links followed.
+    public static func installation(of tool: FilePath) -> FilePath? {
+        guard !system.contains(where: { tool.starts(with: $0) }) else { return nil }
+        let folder = tool.removingLastComponent()
+        let root = folder.removingLastComponent()
+        let isInstalled = folder.lastComponent == "bin" && !root.components.isEmpty
+        return isInstalled ? root : tool
+    }
+
+    // MARK: The command
+
+    /// What is mounted, in an order in which nothing hides what came before it.
+    private var mounts: [String] {
+        var arguments: [String] = []
+        var folders: Set<FilePath> = []
+        /// bubblewrap makes the folders above a mount for their owner alone, whom the command then is not.
+        func makeFolders(above path: FilePath) {
+            var folder = FilePath("/")
+            for component in path.removingLastComponent().components {
+                folder.append(component)
+                if folders.insert(folder).inserted { arguments += ["--perms", "0755", "--dir", folder.string] }
+            }
+        }
+        arguments += ["--size", "\(4 << 30)", "--perms", "1777", "--tmpfs", "/tmp"]
+        folders.insert("/tmp")
+        for path in Self.system {
+            makeFolders(above: path)
+            arguments += ["--ro-bind-try", path.string, path.string]
+        }
+        let binds = Set(readable).subtracting(writable).map { ($0, "--ro-bind") } + Set(writable).map { ($0, "--bind") }
+        // A folder comes before what is in it.
+        for (path, option) in binds.sorted(by: {
+            ($0.0.components.count, $0.0.string) < ($1.0.components.count, $1.0.string)
+        }) {
+            makeFolders(above: path)
+            arguments += [option, path.string, path.string]
+        }
+        return arguments
+    }
+
+    /// The command in the sandbox.
+    ///
+    /// bubblewrap needs no root where the kernel lets users have namespaces, but it must reach the folders, and those of
+    /// root are closed to the user that the command becomes. So root has two of them: the outer one mounts them where
+    /// that user can reach them, the inner one is the same that everybody else has.
+    ///
+    /// - Parameters:
+    ///   - executable: The command's tool, located.
+    ///   - path: The search path for tools.
+    public func wrapping(_ command: Command, executable: FilePath, path: String) -> Command {
+        var environment = ["HOME": "/tmp", "LC_ALL": "C.UTF-8", "PATH": path]
+        for (name, value) in command.environment { environment[name] = value }
+        // Of kbuild's own environment nothing gets in: it may hold a job's credentials.
+        let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        var words = ["-i"] + variables
+        if let identity {
+            words += ["bwrap", "--die-with-parent"] + mounts
+            words += ["--bind", "/proc", "/proc", "--dev-bind", "/dev", "/dev"]
+            words += [
+                "setpriv", "--reuid=\(identity)", "--regid=\(identity)", "--clear-groups", "--no-new-privs",
+                "--inh-caps=-all", "--bounding-set=-all", "--pdeathsig=keep",
+            ]
+        }
+        words += [
+            "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
+            "--cap-drop", "ALL", "--hostname", "kbuild",
+        ]
+        words += mounts + ["--proc", "/proc", "--dev", "/dev", "--size", "\(4 << 30)", "--tmpfs", "/dev/shm"]
+        for device in devices { words += ["--dev-bind", device.string, device.string] }
+        words += ["--remount-ro", "/dev", "--remount-ro", "/"]
+        words += ["--chdir", command.workingDirectory?.string ?? "/tmp"]
+        // The kernel ends these first when memory runs out.
+        words += ["choom", "--adjust=1000", "--", "prlimit"] + limits.arguments + ["--"]
+        words += [executable.string] + command.arguments
+        return Command("env", words, descriptors: command.descriptors)
+    }
+
+    // MARK: Before and after
+
+    /// Makes the writable folders, and gives them to the command's user.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    func prepare() throws(Failure) {
+        guard ownsFolders else { return }
+        for folder in writable { try SandboxFolder(folder).handOver(to: identity) }
+    }
+
+    /// Gives a folder of kbuild's, with all that is in it, to the command's user.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    public func handOver(_ folder: FilePath) throws(Failure) {
+        try SandboxFolder(folder).handOver(to: identity)
+    }
+
+    /// Takes a folder back from the command's user.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    public func takeBack(_ folder: FilePath) throws(Failure) {
+        if identity != nil { try SandboxFolder(folder).handOver(to: geteuid()) }
+    }
+
+    /// Looks at what the command left before anybody reads it.
+    ///
+    /// - Throws: `Failure` (`build`) when something is there that would lead a reader elsewhere.
+    func inspect() throws(Failure) {
+        guard ownsFolders else { return }
+        for folder in writable { try SandboxFolder(folder).inspect(allowing: readable + writable + Self.system) }
+    }
+
+    /// What the command may put into its folders.
+    var quota: FolderQuota? {
+        guard ownsFolders, let bytes = limits.diskBytes else { return nil }
+        return FolderQuota(
+            folders: writable, bytes: bytes, files: limits.files, code: .build,
+            message: "the sandbox was closed: its command filled the disk",
+            nextStep: "look for a recipe that writes without an end")
+    }
+
+    /// What is said of a command that does not end.
+    static let outOfTime = Failure(
+        .timeout, "the sandbox was closed: its command did not end in time",
+        nextStep: "look for a recipe or a test that waits for ever")
+}
+
+extension Sandbox.Limits {
+    /// The options of prlimit.
+    var arguments: [String] {
+        [
+            cpuSeconds.map { "--cpu=\($0)" }, memoryBytes.map { "--as=\($0)" }, "--fsize=\(fileBytes)",
+            "--nproc=\(processes)", "--core=0",
+        ].compactMap { $0 }
+    }
+}

@@ -1,0 +1,192 @@
+import Artifacts
+import Commands
+import Diagnostics
+import KernelTree
+import SystemPackage
+
+/// The kernel's own selftests: collections of programs in its tree, built with its headers.
+struct Kselftests: Sendable {
+    let pipeline: Pipeline
+    /// How make is confined; nil when it is not. The makefiles are the patched tree's.
+    let rules: Confinement.Rules?
+    let patched: PatchedKernel
+
+    /// A collection that is built.
+    struct Collection: Sendable {
+        /// Its folder in tools/testing/selftests.
+        var name: String
+        /// Where its programs are.
+        var folder: FilePath
+        /// Their names.
+        var programs: [String]
+        /// Whether they were there already.
+        var isHit: Bool
+
+        /// A program's name in reports.
+        func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
+    }
+
+    /// What tells a collection from a pattern on the command line, and stands before the names of its programs.
+    static let prefix = "kselftest:"
+    /// What people call a collection, where that is not its folder.
+    private static let folders = ["close_range": "core"]
+
+    /// The collection that the command line's pattern names; nil for another pattern.
+    static func collection(namedBy filter: String) -> String? {
+        guard filter.hasPrefix(prefix) else { return nil }
+        let name = String(filter.dropFirst(prefix.count))
+        return isCollection(name) ? name : nil
+    }
+
+    /// Whether a word can be a collection's folder: names with slashes between, and none that leads elsewhere.
+    static func isCollection(_ name: String) -> Bool {
+        let parts = name.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.allSatisfy { part in
+            !part.isEmpty && !part.hasPrefix(".") && !part.hasPrefix("-")
+                && part.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-.".contains($0)) }
+        }
+    }
+
+    private var tools: Toolbox { pipeline.tools }
+    private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
+    private var selftests: FilePath {
+        step.tree(patched.pristine).appending("tools").appending("testing").appending("selftests")
+    }
+
+    /// Builds a collection, unless the store has it.
+    ///
+    /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
+    func build(_ requested: String, _ progress: Progress) async throws -> Collection {
+        let name = Self.folders[requested] ?? requested
+        let source = selftests.pushing(FilePath(name))
+        guard fileExists(source.appending("Makefile")) else {
+            let names = ((try? namesInFolder(selftests)) ?? []).filter {
+                fileExists(selftests.appending($0).appending("Makefile"))
+            }
+            let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+            throw Failure(
+                .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
+                details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
+        }
+        var key = KeyBuilder(step: "kselftest", version: 1)
+        key.add("collection", name)
+        key.add("source", patched.pristine.identity)
+        for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key }) where Self.reads(treeFile: path) {
+            if case .file(let file) = entry { key.add(path, Digest.of(file.bytes)) } else { key.add(path, "") }
+        }
+        for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
+        if let artifact = tools.store.lookup(step: "kselftest", key: key.key) {
+            return try collection(name, artifact, isHit: true)
+        }
+        let artifact = try await tools.store.publish(step: "kselftest", key: key.key) { folder in
+            let (programs, scripts) = try await compile(name, source, to: folder)
+            try writeAtomically("\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+        }
+        return try collection(name, artifact, isHit: false)
+    }
+
+    /// The file that lists an artifact's programs, after the number of scripts that were left out.
+    private static let list = ".programs"
+
+    private func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
+        let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
+        if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
+            tools.progress(
+                .note("\(Self.prefix)\(name): \(scripts) scripts are left out; the guest has no shell for them"))
+        }
+        return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()), isHit: isHit)
+    }
+
+    /// Whether selftests depend on a file of the tree: their own, and what exported headers are made from.
+    private static func reads(treeFile path: String) -> Bool {
+        path.hasPrefix("tools/") || path.hasPrefix("scripts/") || path.hasSuffix(".tbl") || path.contains("include/")
+            || path == "Makefile"
+    }
+
+    /// Makes headers and programs, and puts the programs into `folder`.
+    private func compile(
+        _ name: String, _ source: FilePath, to folder: FilePath
+    ) async throws -> (programs: [String], scripts: Int) {
+        var make = step.make(patched.pristine)
+        // User-mode Linux's programs are the host's, and the selftests' headers x86's.
+        make.architecture = .x86_64
+        // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
+        make.output = step.folder(for: patched.pristine).appending("kselftest")
+        try removeAll(make.output)
+        try createFolder(make.output)
+        defer { try? removeAll(make.output) }
+        let (runner, environment) = try await step.tooling(make)
+        let headers = make.command(["headers"], environment: environment)
+        try await run(headers, what: "the kernel's headers", by: runner)
+
+        let built = make.output.appending("programs")
+        var collection = make
+        collection.tree = source
+        let settings = ["OUTPUT=\(built)", "KHDR_INCLUDES=-isystem \(make.output.pushing("usr/include"))"]
+        try await run(Command("mkdir", ["-p", built.string]), what: "the folder of selftests", by: runner)
+        try await run(
+            collection.command(settings + ["all"], environment: environment), what: "the selftests \(name)", by: runner)
+        var listing = collection.command(settings + ["emit_tests", "COLLECTION=\(name)"], environment: environment)
+        listing.arguments.append("--silent")
+        let output = try await runner.output(of: listing, failingWith: .build)
+        // "COLLECTION:PROGRAM", a line each.
+        let names = output.split(separator: "\n").filter { $0.hasPrefix("\(name):") }
+            .map { String($0.dropFirst(name.count + 1)) }
+        let programs = names.filter { !$0.contains("/") && fileExists(built.appending($0)) }
+        guard !programs.isEmpty else {
+            throw Failure(
+                .infrastructure, "the selftests \(name) have no compiled program",
+                details: names.joined(separator: "\n"),
+                nextStep: "choose another collection")
+        }
+        for program in programs { try copyFile(built.appending(program), to: folder.appending(program)) }
+        return (programs, names.count - programs.count)
+    }
+
+    private func run(_ command: Command, what: String, by runner: CommandRunner) async throws {
+        let result = try await runner.capture(command)
+        guard result.status.isSuccess else {
+            let lines = (result.output + result.errors).split(separator: "\n")
+            let first = lines.firstIndex { $0.contains("error:") } ?? max(0, lines.count - 20)
+            throw Failure(
+                .build, "\(what) did not compile (\(result.status))",
+                details: lines[first...].prefix(40).joined(separator: "\n"),
+                nextStep: lines.contains { $0.contains("-lcap") || $0.contains("sys/capability.h") }
+                    ? "apt-get install libcap-dev" : "run the command that `-v` shows")
+        }
+    }
+
+    /// Names the options that a collection wants and the kernel has not got: its tests may skip or fail for want of them.
+    func hint(_ requested: String, config: FilePath) throws {
+        let name = Self.folders[requested] ?? requested
+        guard let text = try? readText(selftests.pushing(FilePath(name)).appending("config")) else { return }
+        let missing = Self.missingOptions(wanted: text, in: try readText(config))
+        guard !missing.isEmpty else { return }
+        tools.progress(
+            .note("\(Self.prefix)\(name) wants options that this kernel lacks: \(missing.joined(separator: " "))"))
+    }
+
+    /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built in.
+    static func missingOptions(wanted: String, in config: String) -> [String] {
+        let given = Set(config.split(separator: "\n").map(String.init))
+        return wanted.split(separator: "\n").map(String.init).filter { line in
+            guard line.hasPrefix("CONFIG_") else { return false }
+            let builtIn = line.hasSuffix("=m") ? String(line.dropLast()) + "y" : line
+            return !given.contains(line) && !given.contains(builtIn)
+        }
+    }
+}
+
+extension Project {
+    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, whether the
+    /// project file has it or not, and no filter; for any other filter both as they are.
+    public func selecting(_ filter: String?) -> (project: Project, filter: String?) {
+        guard let filter, let name = Kselftests.collection(namedBy: filter) else { return (self, filter) }
+        var project = self
+        let own = tests.filter { test in
+            if case .kselftest(name, _) = test { true } else { false }
+        }
+        project.tests = own.isEmpty ? [.kselftest(collection: name, timeout: nil)] : own
+        return (project, nil)
+    }
+}

@@ -1,0 +1,293 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Foundation
+import Glibc
+import ProjectFixture
+import SystemPackage
+import Testing
+
+/// Submissions that attack the host, for real. Each has a target that it can reach without the sandbox.
+@Suite("sandbox", .serialized)
+struct SandboxTests {
+    let fixture: Fixture
+    /// Where attacks write to.
+    private var target: FilePath { fixture.project.appending("target") }
+
+    init() throws {
+        fixture = try Fixture(name: "sandbox")
+        try removeAll(target)
+        try fixture.edit("kbuild.yaml", replacing: Self.patches, with: "  patches:\n    - evil\n")
+        try removeAll(fixture.project.appending("evil"))
+    }
+
+    private static let patches = """
+          patches:
+            - kernel/msgbox
+            - kernel/memcpy
+            - kernel/caesar
+            - kernel/silly-copy
+            - kernel/six-args
+            - kernel/gated
+            - kernel/process-info
+            - kernel/memcpy-struct
+
+        """
+
+    /// A patch that puts lines on top of a file whose first line is `first`.
+    private static func patch(_ path: String, first: String, adding lines: [String]) -> String {
+        """
+        --- a/\(path)
+        +++ b/\(path)
+        @@ -1,1 +1,\(lines.count + 1) @@
+        \(lines.map { "+" + $0 }.joined(separator: "\n"))
+         \(first)
+
+        """
+    }
+
+    private static let license = "# SPDX-License-Identifier: GPL-2.0"
+
+    /// A Kconfig file that runs a script on the host, and then fails with what the script said.
+    private func writeKconfigAttack(_ script: String, shell: String = "bash") throws {
+        // The script reaches the build as a file of the tree.
+        let lines = "exec 2>&1\n\(script)".split(separator: "\n", omittingEmptySubsequences: false).map { "+\($0)" }
+        let file = """
+            --- /dev/null
+            +++ b/scripts/attack.sh
+            @@ -0,0 +1,\(lines.count) @@
+            \(lines.joined(separator: "\n"))
+
+            """
+        let call = "$(error-if,y,the attack said: $(shell,\(shell) $(srctree)/scripts/attack.sh))"
+        try fixture.write(
+            "evil/attack.patch", file + Self.patch("Kconfig", first: Self.license, adding: [call]))
+    }
+
+    // MARK: Code on the host
+
+    @Test("a Kconfig file's $(shell) writes nowhere, sees no other file, and reaches no network")
+    func kconfig() async throws {
+        let listener = try Listener()
+        try fixture.write("secret", "the other submission\n")
+        try writeKconfigAttack(
+            """
+            { echo pwned >'\(target)'; } && echo wrote-target
+            [ -e '\(fixture.project)/secret' ] || if echo pwned >>"$srctree/Makefile"; then echo wrote-tree; fi
+            cat '\(fixture.project)/secret' && echo read-secret
+            (exec 3<>/dev/tcp/127.0.0.1/\(listener.port)) && echo connected
+            id -u
+            """)
+        let confined = try await fixture.kbuild("config", "--sandbox", "on")
+        #expect(confined.status == .exited(4))
+        #expect(confined.errors.contains("the attack said"))
+        for sign in ["wrote-target", "wrote-tree", "read-secret", "the other submission", "connected"] {
+            #expect(!confined.errors.contains(sign), "\(sign)")
+        }
+        #expect(!fileExists(target))
+        #expect(!listener.hasCaller)
+
+        // Without the sandbox the same attack gets to all of them but the cached tree: the test is not blind.
+        let free = try await fixture.kbuild("config", "--sandbox", "off")
+        #expect(free.status == .exited(4))
+        for sign in ["wrote-target", "read-secret", "connected"] { #expect(free.errors.contains(sign), "\(sign)") }
+        #expect(fileExists(target))
+        #expect(listener.hasCaller)
+    }
+
+    @Test("the top makefile's $(shell) and its recipes write nowhere")
+    func makefile() async throws {
+        let script = "{ echo pwned >'\(target)'; } 2>&1 && echo wrote-target"
+        try fixture.write(
+            "evil/attack.patch",
+            Self.patch(
+                "Makefile", first: Self.license,
+                adding: [
+                    "kbuild-said := $(shell \(script))", "tinyconfig: kbuild-attack", "kbuild-attack:",
+                    "\t@echo '$(kbuild-said)'; \(script); exit 1",
+                ]))
+        let result = try await fixture.kbuild("config", "--sandbox", "on")
+        #expect(result.status == .exited(4))
+        #expect(result.errors.contains("kbuild-attack"))
+        #expect(!result.errors.contains("wrote-target"))
+        #expect(!fileExists(target))
+    }
+
+    @Test("a foreign patch is confined without being asked for, one of the project's own is not")
+    func foreign() async throws {
+        try writeKconfigAttack("{ echo pwned >'\(target)'; } && echo wrote-target")
+        let outside = fixture.project.removingLastComponent().appending("submission")
+        try removeAll(outside)
+        try createFolder(outside)
+        try copyFile(fixture.project.pushing("evil/attack.patch"), to: outside.appending("attack.patch"))
+        try fixture.edit("kbuild.yaml", replacing: "    - evil\n", with: "    - ../submission\n")
+        let result = try await fixture.kbuild("config")
+        #expect(result.status == .exited(4))
+        #expect(result.errors.contains("what it runs here is confined"))
+        #expect(!result.errors.contains("wrote-target"))
+        #expect(!fileExists(target))
+
+        // A link does not make it the project's own.
+        try removeAll(fixture.project.appending("evil"))
+        #expect(symlink(outside.string, fixture.project.appending("evil").string) == 0)
+        try fixture.edit("kbuild.yaml", replacing: "    - ../submission\n", with: "    - evil\n")
+        let linked = try await fixture.kbuild("config")
+        #expect(linked.errors.contains("what it runs here is confined"))
+        #expect(!fileExists(target))
+        unlink(fixture.project.appending("evil").string)
+    }
+
+    @Test("processes of a build have a limit, and none survives it")
+    func forkBomb() async throws {
+        // A number that no other sleep has.
+        let seconds = 31_415_926
+        try writeKconfigAttack(
+            """
+            i=0
+            while [ $i -lt 4000 ]; do sleep \(seconds) >/dev/null 2>&1 & i=$((i + 1)); done
+            echo no-limit
+            """, shell: "sh")
+        let result = try await fixture.kbuild("config", "--sandbox", "on")
+        #expect(result.status == .exited(4))
+        #expect(result.errors.contains("Cannot fork"))
+        #expect(!result.errors.contains("no-limit"))
+        #expect(try Fixture.processes(containing: "sleep \(seconds)").isEmpty)
+    }
+
+    @Test("links and pipes that a build leaves where kbuild reads are found before it does")
+    func traps() async throws {
+        try fixture.write(
+            "evil/attack.patch",
+            Self.patch(
+                "Makefile", first: Self.license,
+                adding: [
+                    "olddefconfig: kbuild-attack", ".PHONY: kbuild-attack",
+                    "kbuild-attack: ;"
+                        + " @rm -f .config; ln -s /etc/hostname $(CURDIR)/.config; mv .config kbuild-link; exit 0",
+                ]))
+        let result = try await fixture.kbuild("config", "--sandbox", "on")
+        #expect(result.status == .exited(4))
+        #expect(result.errors.contains("a link to /etc/hostname"))
+    }
+
+    // MARK: Patches and sources
+
+    @Test(
+        "a patch that leaves the tree is refused",
+        arguments: [
+            ("../../../../target", "leaves the tree"), ("/target", "is absolute"),
+            ("scripts/dtc/include-prefixes/arm/target", "symbolic link"), (".git/hooks/x", "git's own folder"),
+        ])
+    func paths(path: String, reason: String) async throws {
+        let header = path.hasPrefix("/") ? path : "b/\(path)"
+        try fixture.write("evil/attack.patch", "--- /dev/null\n+++ \(header)\n@@ -0,0 +1 @@\n+pwned\n")
+        try fixture.write("evil/series", path.hasPrefix("/") ? "attack.patch -p0\n" : "attack.patch\n")
+        let result = try await fixture.kbuild("patch", "apply")
+        #expect(result.status == .exited(3))
+        #expect(result.errors.contains(reason))
+    }
+
+    @Test("a series that makes a link and writes through it is refused")
+    func linkInSeries() async throws {
+        try fixture.write(
+            "evil/1.patch",
+            """
+            diff --git a/way b/way
+            new file mode 120000
+            --- /dev/null
+            +++ b/way
+            @@ -0,0 +1 @@
+            +\(fixture.project)
+            \\ No newline at end of file
+
+            """)
+        try fixture.write("evil/2.patch", "--- /dev/null\n+++ b/way/target\n@@ -0,0 +1 @@\n+pwned\n")
+        let result = try await fixture.kbuild("patch", "apply")
+        #expect(result.status == .exited(3))
+        #expect(result.errors.contains("symbolic link"))
+        #expect(!fileExists(target))
+    }
+
+    @Test("a source that unpacks without an end is stopped, and nothing of it stays")
+    func decompressionBomb() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: Self.patches)
+        let folder = fixture.project.appending("bomb")
+        try createFolder(folder)
+        defer { try? removeAll(folder) }
+        let runner = CommandRunner()
+        _ = try await runner.output(of: Command("truncate", ["--size=1100M", "zeros"], workingDirectory: folder))
+        _ = try await runner.output(
+            of: Command("tar", ["--zstd", "--create", "--file=../bomb.tar.zst", "zeros"], workingDirectory: folder))
+        defer { try? removeAll(fixture.project.appending("bomb.tar.zst")) }
+        let result = try await fixture.kbuild("patch", "check", "--kernel", "bomb.tar.zst")
+        #expect(result.status == .exited(7))
+        #expect(result.errors.contains("holds a file of more than"))
+        let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
+        #expect(try namesInFolder(layout.temporary).filter { $0.hasPrefix("source-") }.isEmpty)
+    }
+
+    // MARK: The guest
+
+    @Test("a link that the guest plants in a share is none on the host")
+    func plantedLink() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: Self.patches)
+        try fixture.write(
+            "Tests/programs/plant.c",
+            """
+            #include <sys/stat.h>
+            #include <sys/sysmacros.h>
+            #include <unistd.h>
+            int main(void) {
+                if (symlink("/etc/passwd", "/root/host_folder/link") != 0) return 1;
+                if (mknod("/root/host_folder/device", S_IFBLK | 0666, makedev(8, 0)) != 0) return 2;
+                if (mknod("/root/host_folder/pipe", S_IFIFO | 0666, 0) != 0) return 3;
+                return chmod("/root/host_folder/link-to-be", 0) == 0 ? 4 : 0;
+            }
+            """)
+        try fixture.edit(
+            "kbuild.yaml", replacing: "  - swift: Tests/GuestTests\n    skip: ^(MsgboxStrictTests|LeakTests)\n",
+            with: "  - c: Tests/programs/plant.c\n")
+        let shared = fixture.project.appending("shared")
+        for name in ["link", "device", "pipe"] { try removeAll(shared.appending(name)) }
+        let run = try await fixture.report("test", "plant", "--sandbox", "on")
+        #expect(run.exitCode == 0)
+        #expect(run.tests == ["plant": "passed"])
+        for name in ["link", "device", "pipe"] {
+            var status = stat()
+            #expect(lstat(shared.appending(name).string, &status) == 0)
+            #expect(status.st_mode & S_IFMT == S_IFREG, "\(name)")
+            try removeAll(shared.appending(name))
+        }
+        #expect(try Fixture.processes(containing: "path=\(shared)").isEmpty)
+    }
+}
+
+/// A port of this machine that counts who calls.
+private final class Listener {
+    private let descriptor: Int32
+    let port: UInt16
+
+    init() throws {
+        descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue), 0)
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = in_addr_t(0x7F00_0001).bigEndian
+        var size = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let descriptor = descriptor
+        let isBound = withUnsafeMutablePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, size) == 0 && listen(descriptor, 4) == 0 && getsockname(descriptor, $0, &size) == 0
+            }
+        }
+        guard isBound else { throw Failure(.infrastructure, "cannot listen", details: errnoText()) }
+        port = UInt16(bigEndian: address.sin_port)
+    }
+
+    deinit { close(descriptor) }
+
+    var hasCaller: Bool {
+        let caller = accept(descriptor, nil, nil)
+        if caller >= 0 { close(caller) }
+        return caller >= 0
+    }
+}
