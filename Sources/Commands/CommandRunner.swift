@@ -123,8 +123,12 @@ public struct CommandRunner: Sendable {
         let package = debianPackages[tool]
         throw Failure(
             .infrastructure, "\(tool) is not on PATH",
-            nextStep: package.map { "apt-get install \($0)" } ?? "install \(tool)")
+            nextStep: (package.map { "apt-get install \($0)" } ?? "install \(tool)")
+                + "; `kbuild doctor` looks for all that is needed")
     }
+
+    /// The Debian package that holds `tool`, where it is known.
+    public static func debianPackage(of tool: String) -> String? { debianPackages[tool] }
 
     /// Runs a command to its end and collects what it prints.
     ///
@@ -330,6 +334,6 @@ private let debianPackages: [String: String] = [
     "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
     "prlimit": "util-linux", "setpriv": "util-linux",
     "mke2fs": "e2fsprogs", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86", "readelf": "binutils",
-    "strip": "binutils", "tar": "tar",
+    "strip": "binutils", "supermin": "supermin", "tar": "tar",
     "xz": "xz-utils",
 ]

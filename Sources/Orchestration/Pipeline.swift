@@ -12,6 +12,21 @@ import VirtualMachine
 /// How far make walks after a small change.
 public typealias BuildScope = KernelTree.BuildScope
 
+/// All that a guest needs, made and in place.
+struct PreparedRun: Sendable {
+    /// The run's own folder, for logs and what the guest reads.
+    var folder: FilePath
+    var accelerator: (accelerator: Accelerator, reason: String)
+    var patched: PatchedKernel
+    var kernel: BuiltKernel
+    var root: ReadyRootFilesystem
+    var programs: [ReadyProgram]
+    var symbolizer: CrashSymbolizer
+
+    /// The console's log.
+    var consoleLog: FilePath { folder.appending("console.log") }
+}
+
 /// Carries a project from its patches to a report: source > patch > configure > compile > rootfs > boot > test.
 ///
 /// Steps that do not need each other's results run at the same time.
@@ -98,42 +113,65 @@ public struct Pipeline: Sendable {
 
     // MARK: The run
 
-    private func run(filter: String?, into report: inout RunReport) async throws {
+    /// Makes all that a guest needs.
+    ///
+    /// - Parameters:
+    ///   - filter: A pattern for the tests.
+    ///   - needsTests: Whether it is an error to have none.
+    ///   - note: Told what is known early, for the report of a run that fails later.
+    func prepare(
+        filter: String?, needsTests: Bool,
+        note: (_ folder: FilePath, PatchedKernel?, _ buildLog: FilePath?) -> Void = { _, _, _ in }
+    ) async throws -> PreparedRun {
         try checkFiles()
         // What is surely needed later is looked for before anything is built.
         if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
         let folder = try newRunFolder()
-        report.artifacts = .init(folder: folder.string)
-
+        note(folder, nil, nil)
         let rules = try await confinement.rules()
         let accelerator = try await decideAccelerator()
         let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()
-        report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
-        report.kernel?.identity = patched.pristine.identity.hex
-        report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
-            .map { .init(name: $0.name, number: $0.number) }
-        report.artifacts.buildLog = kernelStep.buildLog.string
-
+        note(folder, patched, kernelStep.buildLog)
         let (kernel, root, programs) = try await build(
-            kernelStep, patched, accelerator: accelerator.accelerator, filter: filter)
+            kernelStep, patched, accelerator: accelerator.accelerator, filter: filter, needsTests: needsTests)
         let kselftests = Kselftests(pipeline: self, rules: rules, patched: patched)
         for case .kselftest(let collection, _) in project.tests {
             try kselftests.hint(collection, config: kernel.config)
         }
+        return PreparedRun(
+            folder: folder, accelerator: accelerator, patched: patched, kernel: kernel, root: root, programs: programs,
+            symbolizer: CrashSymbolizer(
+                runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
+                vmlinux: kernel.vmlinux,
+                root: kernelStep.folder(for: patched.pristine).appending("tree")))
+    }
 
+    /// The machines for what was prepared, with the share of test programs and the user's.
+    func machines(for prepared: PreparedRun, sharing share: Share) async throws -> [MachineCandidate] {
+        try await machines(
+            accelerator: prepared.accelerator, kernel: prepared.kernel, root: prepared.root.device,
+            shares: [share] + (try userShares()))
+    }
+
+    private func run(filter: String?, into report: inout RunReport) async throws {
+        let prepared = try await prepare(filter: filter, needsTests: true) { folder, patched, buildLog in
+            report.artifacts = .init(folder: folder.string)
+            guard let patched else { return }
+            report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
+            report.kernel?.identity = patched.pristine.identity.hex
+            report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
+                .map { .init(name: $0.name, number: $0.number) }
+            report.artifacts.buildLog = buildLog?.string
+        }
+        let (folder, programs, symbolizer) = (prepared.folder, prepared.programs, prepared.symbolizer)
         let share = try layOut(programs, in: folder)
-        let machines = try await machines(
-            accelerator: accelerator, kernel: kernel, root: root.device, shares: [share] + (try userShares()))
+        let machines = try await machines(for: prepared, sharing: share)
         report.machine = machines.first?.reported
-        report.artifacts.console = folder.appending("console.log").string
-        let symbolizer = CrashSymbolizer(
-            runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
-            vmlinux: kernel.vmlinux,
-            root: kernelStep.folder(for: patched.pristine).appending("tree"))
+        report.artifacts.console = prepared.consoleLog.string
         try await runTests(
-            programs, share: share.path, on: machines, kernel: kernel, symbolizer: symbolizer, in: folder, into: &report
-        )
+            programs, share: share.path, on: machines, kernel: prepared.kernel, symbolizer: symbolizer, in: folder,
+            into: &report)
         report.suites += try skippedPrograms(filter: filter)
     }
 
@@ -161,7 +199,8 @@ public struct Pipeline: Sendable {
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for
     /// a kernel to learn that a test does not compile.
     private func build(
-        _ kernelStep: KernelStep, _ patched: PatchedKernel, accelerator: Accelerator, filter: String?
+        _ kernelStep: KernelStep, _ patched: PatchedKernel, accelerator: Accelerator, filter: String?,
+        needsTests: Bool
     ) async throws -> (BuiltKernel, ReadyRootFilesystem, [ReadyProgram]) {
         enum Part: Sendable {
             case kernel(BuiltKernel)
@@ -172,7 +211,8 @@ public struct Pipeline: Sendable {
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
             group.addTask {
                 // The root file system has the libraries that the programs need.
-                let programs = try await programs(numbers: numbers, filter: filter, of: patched)
+                let programs = try await programs(
+                    numbers: numbers, filter: filter, of: patched, needsTests: needsTests)
                 let root = try await rootFilesystem(
                     accelerator: accelerator, covering: programs.filter { !$0.isStatic }.map(\.executable))
                 return .user(programs, root)

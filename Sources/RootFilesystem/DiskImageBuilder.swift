@@ -42,6 +42,11 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
         publisher = ImagePublisher(store: store, kind: .disk, fileName: "root.ext4")
     }
 
+    /// The release of the kernel that the appliance would run.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when there is none, or none that this user may read.
+    public static func applianceKernel() throws(Failure) -> String { try ApplianceKernel.find().release }
+
     /// `disk`.
     public var kind: RootFilesystemKind { .disk }
 

@@ -25,6 +25,10 @@ public struct Frame: Equatable, Sendable {
         case torn
         /// Bytes that the program printed.
         case output
+        /// Bytes that an interactive program meant for its standard error.
+        case errors
+        /// How many bytes of an interactive program's input are out of the way.
+        case took
         /// A program ended: its index, the clock, and how.
         case stop
         /// All programs have run: how many.

@@ -64,6 +64,32 @@ public struct ProgramOutcome: Sendable, Equatable {
     public var problems: [String] = []
     /// What it printed: the last lines.
     public var output: [String] = []
+    /// How it ended, once it has.
+    public var ending: ProgramEnding?
+}
+
+/// How a program in the guest ended.
+public enum ProgramEnding: Sendable, Hashable {
+    /// It called exit with this code.
+    case exited(Int32)
+    /// This signal ended it.
+    case signaled(Int32)
+    /// It ran into its limit.
+    case timedOut
+    /// It could not be started: why.
+    case notStarted(String)
+
+    /// Reads the words of rootfs/init/Program.swift.
+    init?(_ text: String) {
+        let fields = text.split(separator: " ", maxSplits: 1).map(String.init)
+        switch (fields.first, fields.count > 1 ? Int32(fields[1]) : nil) {
+        case ("exit", let code?): self = .exited(code)
+        case ("signal", let number?): self = .signaled(number)
+        case ("timeout", _): self = .timedOut
+        case ("failed", _): self = .notStarted(fields.count > 1 ? fields[1] : "")
+        default: return nil
+        }
+    }
 }
 
 /// What happened in a guest, from the first byte of its console to its end.

@@ -10,6 +10,17 @@ public enum ProgramProtocol: Sendable, Hashable {
     case kselftest
     /// Its exit code alone: 0 passes, 4 skips (KSFT_SKIP of kselftest), anything else fails.
     case exitCode
+    /// It has no results: somebody at the host talks with it, as its terminal or over its standard streams.
+    case interactive(isTerminal: Bool)
+
+    /// The word for it in a plan.
+    var kind: String {
+        switch self {
+        case .swiftTesting: "swift"
+        case .ktap, .kselftest, .exitCode: "output"
+        case .interactive(let isTerminal): isTerminal ? "terminal" : "streams"
+        }
+    }
 }
 
 /// A program that the guest is to run.
@@ -54,9 +65,7 @@ public struct SessionPlan: Sendable, Hashable {
     public func encoded() throws(Failure) -> String {
         var lines = ["kbuild-plan 1"]
         for program in programs {
-            let kind: String
-            if case .swiftTesting = program.resultsProtocol { kind = "swift" } else { kind = "output" }
-            lines.append("program \(kind) \(program.seconds)")
+            lines.append("program \(program.resultsProtocol.kind) \(program.seconds)")
             lines += program.arguments.map { "arg \($0)" } + program.environment.map { "env \($0)" }
             lines.append("end")
             for text in program.arguments + program.environment where text.utf8.contains(0x0A) {

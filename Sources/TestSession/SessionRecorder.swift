@@ -15,6 +15,18 @@ public enum SessionEvent: Sendable, Equatable {
     case ended
 }
 
+/// What a program does that somebody talks with.
+public enum Interaction: Sendable, Equatable {
+    /// It is about to start, and waits for the word.
+    case started
+    /// It printed this to its standard output or its terminal.
+    case output([UInt8])
+    /// It printed this to its standard error.
+    case errors([UInt8])
+    /// So many bytes of its input are out of the way.
+    case took(Int)
+}
+
 /// Builds the account of a session from what the guest sends: a pure state machine, fed bytes in order.
 ///
 /// It trusts nothing that is missing. A planned test that did not report failed; a stream that did not end with its
@@ -36,6 +48,7 @@ public struct SessionRecorder: Sendable {
     private var endCount: Int?
     private var consoleLines: [ConsoleLine] = []
     private var consoleBytes = 0
+    private var interaction: [Interaction] = []
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private var clockOffset: Double?
 
@@ -54,6 +67,7 @@ public struct SessionRecorder: Sendable {
             case .swiftTesting: ProgramOutcome(name: program.name, kind: "swift-testing")
             case .ktap, .kselftest: ProgramOutcome(name: program.name, kind: "ktap")
             case .exitCode: ProgramOutcome(name: program.name, kind: "exit-code")
+            case .interactive: ProgramOutcome(name: program.name, kind: "interactive")
             }
         }
     }
@@ -124,6 +138,16 @@ public struct SessionRecorder: Sendable {
         case .torn:
             if let current { programs[current].problems.append("its event stream ends in the middle of a record") }
             return []
+        case .output where isInteractive:
+            interaction.append(.output(frame.payload))
+            return []
+        case .errors, .took:
+            guard isInteractive else {
+                faults.append("a program that nobody talks with answered")
+                return []
+            }
+            interaction.append(frame.kind == .errors ? .errors(frame.payload) : .took(Int(frame.text) ?? 0))
+            return []
         case .output:
             if output.count < Self.longestOutput { output += frame.payload } else { outputWasCut = true }
             return []
@@ -153,6 +177,18 @@ public struct SessionRecorder: Sendable {
         runEnded = false
         output = []
         outputWasCut = false
+        if isInteractive { interaction.append(.started) }
+    }
+
+    private var isInteractive: Bool {
+        guard let current, case .interactive = plan.programs[current].resultsProtocol else { return false }
+        return true
+    }
+
+    /// Takes what an interactive program has done since this was last asked for.
+    public mutating func takeInteraction() -> [Interaction] {
+        defer { interaction = [] }
+        return interaction
     }
 
     /// What the program has printed so far.
@@ -183,6 +219,7 @@ public struct SessionRecorder: Sendable {
         }
         let ending = String(fields[2])
         let ended = Double(clock) / 1e9
+        programs[current].ending = ProgramEnding(ending)
         var events: [SessionEvent] = []
         if ending.hasPrefix("failed ") {
             programs[current].problems.append("it could not be started: \(ending.dropFirst(7))")
@@ -198,6 +235,7 @@ public struct SessionRecorder: Sendable {
                 KTAPSuite.isKTAP(programOutput)
                 ? judgeKTAP(current, ending: ending, ended: ended, isKselftest: true)
                 : judgeExitCode(current, ending: ending, ended: ended)
+        case .interactive: break
         }
         let lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
         programs[current].output = lines.suffix(Self.mostOutputLines).map(String.init)
@@ -374,6 +412,7 @@ public struct SessionRecorder: Sendable {
             for test in programs[index].tests where !planned.contains(test.id) {
                 programs[index].problems.append("\(test.id) ran without being planned")
             }
+        case .interactive: break
         case .ktap, .exitCode, .kselftest:
             if programs[index].tests.isEmpty, programs[index].problems.isEmpty {
                 let name = plan.programs[index].name

@@ -32,15 +32,19 @@ public struct MachineHandlers: Sendable {
     public var results: @Sendable ([UInt8]) -> Void
     /// Asks what the guest is doing. A machine that cannot tell leaves it alone.
     public var inspector: MachineInspector?
+    /// Called once before the machine starts, with a way to send bytes to the guest's end of the results port.
+    public var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
 
     /// Creates the handlers.
     public init(
         console: @escaping @Sendable ([UInt8]) -> [UInt8], results: @escaping @Sendable ([UInt8]) -> Void,
-        inspector: MachineInspector? = nil
+        inspector: MachineInspector? = nil,
+        connected: @escaping @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void = { _ in }
     ) {
         self.console = console
         self.results = results
         self.inspector = inspector
+        self.connected = connected
     }
 }
 
@@ -125,6 +129,7 @@ func runMachine(
         if !reply.isEmpty { console?.send(reply) }
     }
     results.start(onBytes: handlers.results)
+    handlers.connected { [weak results] in results?.send($0) }
     let (lines, continuation) = AsyncStream.makeStream(of: [UInt8].self)
     monitor?.startLines(continuation)
     let saved = Mutex<[UInt8]>([])

@@ -4,6 +4,8 @@ import Orchestration
 import Synchronization
 import TestSession
 
+import class Foundation.JSONEncoder
+
 /// What a person sees while kbuild works: progress on standard error, never mixed with results.
 ///
 /// On a terminal the last line shows what goes on now and is redrawn; elsewhere each thing is a line of its own.
@@ -30,8 +32,12 @@ final class Console: Sendable {
     let usesColor: Bool
     private let state = Mutex(State())
 
-    init(verbosity: Verbosity, noProgress: Bool) {
+    /// Whether standard error is somebody else's too: steps that go as they always go, and notes, are left out.
+    private let isTerse: Bool
+
+    init(verbosity: Verbosity, noProgress: Bool, isTerse: Bool = false) {
         self.verbosity = verbosity
+        self.isTerse = isTerse
         let isDumb = getenv("TERM").map { String(cString: $0) } ?? "dumb" == "dumb"
         isLive = isatty(STDERR_FILENO) == 1 && !isDumb && !noProgress && verbosity != .quiet
         usesColor = isatty(STDOUT_FILENO) == 1 && !isDumb && getenv("NO_COLOR") == nil
@@ -49,6 +55,17 @@ final class Console: Sendable {
         state.withLock { state in
             eraseStatus(&state)
             Self.write(text + "\n", to: STDOUT_FILENO)
+        }
+    }
+
+    /// Prints a result as text, or as JSON.
+    func output(_ value: some Encodable, text: String, _ format: OutputFormat) throws {
+        switch format {
+        case .text: output(text)
+        case .json:
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            output(String(decoding: try encoder.encode(value), as: UTF8.self))
         }
     }
 
@@ -76,7 +93,8 @@ final class Console: Sendable {
             redraw(now: true)
         case .stepFinished(let step, let outcome, let seconds, let detail):
             state.withLock { $0.active.removeAll { $0.step == step } }
-            if verbosity > .quiet {
+            let isUsual = outcome == .hit || outcome == .made && step == "boot"
+            if verbosity > .quiet, !(isTerse && isUsual) {
                 let mark = outcome == .failed ? "failed" : outcome == .hit ? "hit" : "made"
                 log("  \(step.padded(to: 10)) \(mark.padded(to: 6)) \(format(seconds).padded(to: 8)) \(detail)")
             }
@@ -90,7 +108,7 @@ final class Console: Sendable {
 
     private func show(_ event: ProgressEvent, in step: String?) {
         switch event {
-        case .note(let text): if verbosity > .quiet { log("  note: \(text)") }
+        case .note(let text): if verbosity > .quiet, !isTerse { log("  note: \(text)") }
         case .detail(let text): if verbosity == .verbose { log("  \(text)") }
         case .command(let text): if verbosity == .verbose { log("  $ \(text)") }
         case .advance(let done, let total, let label):
@@ -168,6 +186,10 @@ final class Console: Sendable {
     }
 
     private static func write(_ text: String, to descriptor: Int32) {
+        // A raw terminal does not go back to the first column by itself.
+        let text =
+            Terminal.isRaw
+            ? text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\r\n") : text
         var bytes = Array(text.utf8)[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }

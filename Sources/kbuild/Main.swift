@@ -27,8 +27,10 @@ struct Kbuild: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunVerb.self, TestVerb.self, WatchVerb.self, BuildVerb.self, PatchVerb.self, SyscallVerb.self,
-            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, CleanVerb.self,
+            RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, BuildVerb.self, PatchVerb.self,
+            SyscallVerb.self,
+            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, DoctorVerb.self, InitVerb.self,
+            CleanVerb.self,
         ])
 }
 
@@ -100,7 +102,10 @@ func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws
                 defer { first = first ?? number }
                 return first != nil
             }
-            if isSecond { _exit(128 + number) }
+            if isSecond {
+                Terminal.restore()
+                _exit(128 + number)
+            }
             task.cancel()
         }
         source.activate()

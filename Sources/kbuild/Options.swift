@@ -37,8 +37,9 @@ struct CommonOptions: ParsableArguments {
 
     var verbosity: Console.Verbosity { quiet ? .quiet : verbose ? .verbose : .normal }
 
-    func makeConsole() -> Console {
-        Console(verbosity: verbosity, noProgress: noProgress)
+    /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is given.
+    func makeConsole(isTerse: Bool = false) -> Console {
+        Console(verbosity: verbosity, noProgress: noProgress, isTerse: isTerse && !verbose)
     }
 }
 

@@ -12,7 +12,7 @@ struct RunTests {
     let fixture: Fixture
 
     /// What stands on the command line of this project's QEMU and of no other: the folder that it shares.
-    private var guestMarker: String { "path=\(fixture.project)/shared" }
+    var guestMarker: String { "path=\(fixture.project)/shared" }
 
     init() throws {
         fixture = try Fixture()

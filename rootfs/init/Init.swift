@@ -44,7 +44,11 @@ struct Init {
             shutDown(options)
         }
         for (index, program) in plan.programs.enumerated() {
-            let ending = RunningProgram.run(program, index: index, channel: &channel)
+            let ending =
+                switch program.kind {
+                case .swift, .output: RunningProgram.run(program, index: index, channel: &channel)
+                case .terminal, .streams: Shell.run(program, index: index, channel: &channel)
+                }
             channel.send("stop", "\(index) \(kbuild_monotonic()) \(ending.payload)")
         }
         channel.send("end", "\(plan.programs.count)")

@@ -3,9 +3,30 @@
 /// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `arg TEXT` and `env NAME=VALUE`
 /// lines, and `end`; last `done`. A plan without its `done` was cut short and is refused.
 struct Plan {
+    /// How a program is joined to the host.
+    enum Kind {
+        /// It writes Swift Testing's event stream to the descriptor that it is given.
+        case swift
+        /// What it prints is forwarded.
+        case output
+        /// The host is its terminal; see Shell.swift.
+        case terminal
+        /// The host has the other ends of its standard streams; see Shell.swift.
+        case streams
+
+        init?(_ word: String) {
+            switch word {
+            case "swift": self = .swift
+            case "output": self = .output
+            case "terminal": self = .terminal
+            case "streams": self = .streams
+            default: return nil
+            }
+        }
+    }
+
     struct Program {
-        /// Whether the program writes Swift Testing's event stream to the descriptor that it is given.
-        var hasEvents: Bool
+        var kind: Kind
         /// The most seconds that it may run; 0 for no limit.
         var seconds: Int
         var arguments: [String] = []
@@ -25,8 +46,9 @@ struct Plan {
             let rest = Array(line[min(space + 1, line.count)...]).text()
             if keyword == "program" {
                 let fields = words(line)
-                guard program == nil, fields.count == 3, let seconds = Int(fields[2]) else { return nil }
-                program = Program(hasEvents: fields[1] == "swift", seconds: seconds)
+                guard program == nil, fields.count == 3, let kind = Kind(fields[1]), let seconds = Int(fields[2])
+                else { return nil }
+                program = Program(kind: kind, seconds: seconds)
             } else if keyword == "arg", program != nil {
                 program?.arguments.append(rest)
             } else if keyword == "env", program != nil {

@@ -15,6 +15,11 @@ enum Ending {
         case .notStarted(let reason): "failed \(reason)"
         }
     }
+
+    /// The ending that waitpid tells.
+    init(status: Int32) {
+        self = kbuild_exited(status) != 0 ? .exited(kbuild_exit_status(status)) : .signaled(kbuild_term_signal(status))
+    }
 }
 
 /// A test program that runs as a child of PID 1, its output and events forwarded as they come.
@@ -37,9 +42,7 @@ struct RunningProgram {
     /// Sees the program through to its end, its limit counted from now.
     mutating func finish(seconds: Int, index: Int, channel: inout Channel) -> Ending {
         let ending = wait(seconds: seconds, index: index, channel: &channel)
-        // Whatever the program left behind must not disturb the next one: from PID 1, -1 is everybody else.
-        kill(-1, kbuild_sigkill)
-        while waitpid(-1, nil, 0) > 0 {}
+        System.endEverybody()
         drain(index: index, channel: &channel)
         return ending
     }
@@ -52,30 +55,18 @@ struct RunningProgram {
 
     init?(_ program: Plan.Program) {
         guard let output = System.pipe(), let events = System.pipe() else { return nil }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
-        posix_spawn_file_actions_adddup2(&actions, output.write, 1)
-        posix_spawn_file_actions_adddup2(&actions, output.write, 2)
-        if program.hasEvents {
-            posix_spawn_file_actions_adddup2(&actions, events.write, Self.eventDescriptor)
+        let process = System.spawn(program, in: "/tmp") { actions in
+            posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+            posix_spawn_file_actions_adddup2(&actions, output.write, 1)
+            posix_spawn_file_actions_adddup2(&actions, output.write, 2)
+            if case .swift = program.kind {
+                posix_spawn_file_actions_adddup2(&actions, events.write, Self.eventDescriptor)
+            }
         }
-        posix_spawn_file_actions_addchdir_np(&actions, "/tmp")
-        var attributes = posix_spawnattr_t()
-        posix_spawnattr_init(&attributes)
-        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
-
-        var arguments: [UnsafeMutablePointer<CChar>?] = program.arguments.map { strdup($0) } + [nil]
-        let fixed = ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/root", "TERM=dumb"]
-        var environment: [UnsafeMutablePointer<CChar>?] = (fixed + program.environment).map { strdup($0) } + [nil]
-        var process: pid_t = 0
-        let error = posix_spawn(&process, program.arguments[0], &actions, &attributes, &arguments, &environment)
-        for string in arguments + environment { free(string) }
-        posix_spawn_file_actions_destroy(&actions)
-        posix_spawnattr_destroy(&attributes)
         close(output.write)
         close(events.write)
-        guard error == 0 else {
+        guard let process else {
+            let error = kbuild_errno()
             close(output.read)
             close(events.read)
             kbuild_set_errno(error)
@@ -107,8 +98,7 @@ struct RunningProgram {
                 let ended = waitpid(-1, &status, WNOHANG)
                 if ended == process {
                     close(processDescriptor)
-                    return kbuild_exited(status) != 0
-                        ? .exited(kbuild_exit_status(status)) : .signaled(kbuild_term_signal(status))
+                    return Ending(status: status)
                 }
                 if ended <= 0 { break }
             }

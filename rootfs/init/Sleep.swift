@@ -79,17 +79,6 @@ enum Sleep {
             }
         }
     }
-
-    private static func bytes(hexadecimal digits: [UInt8]) -> [UInt8] {
-        var bytes: [UInt8] = []
-        var index = 0
-        while index + 1 < digits.count {
-            guard let byte = UInt8(Array(digits[index...(index + 1)]).text(), radix: 16) else { return [] }
-            bytes.append(byte)
-            index += 2
-        }
-        return bytes
-    }
 }
 
 /// A Swift Testing bundle that has been started and waits to be told which tests to run.

@@ -86,6 +86,45 @@ enum System {
         return result == 0 ? (ends[0], ends[1]) : nil
     }
 
+    /// Starts a program in a session of its own; nil when it cannot be started, with errno telling why.
+    ///
+    /// - Parameter streams: Adds the actions that open its descriptors.
+    static func spawn(
+        _ program: Plan.Program, in folder: String, streams: (inout posix_spawn_file_actions_t) -> Void
+    ) -> pid_t? {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        streams(&actions)
+        posix_spawn_file_actions_addchdir_np(&actions, folder)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
+
+        var arguments: [UnsafeMutablePointer<CChar>?] = program.arguments.map { strdup($0) } + [nil]
+        // With two of a name some programs take the first, others the last.
+        let defaults = [
+            ("PATH=", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("HOME=", "/root"), ("TERM=", "dumb"),
+        ].filter { name, _ in !program.environment.contains { $0.hasPrefix(name) } }.map { $0 + $1 }
+        var environment: [UnsafeMutablePointer<CChar>?] = (defaults + program.environment).map { strdup($0) } + [nil]
+        var process: pid_t = 0
+        let error = posix_spawn(&process, program.arguments[0], &actions, &attributes, &arguments, &environment)
+        for string in arguments + environment { free(string) }
+        posix_spawn_file_actions_destroy(&actions)
+        posix_spawnattr_destroy(&attributes)
+        guard error == 0 else {
+            kbuild_set_errno(error)
+            return nil
+        }
+        return process
+    }
+
+    /// Ends every process but this one: what a program leaves behind must not disturb the next.
+    static func endEverybody() {
+        // From PID 1, -1 is everybody else.
+        kill(-1, kbuild_sigkill)
+        while waitpid(-1, nil, 0) > 0 {}
+    }
+
     /// The last error, as the C library words it.
     static var lastError: String {
         strerror(kbuild_errno()).map { String(cString: $0) } ?? "error"
@@ -110,6 +149,28 @@ extension Array where Element == UInt8 {
     }
 
     func text() -> String { String(decoding: self, as: UTF8.self) }
+}
+
+/// The bytes that pairs of hexadecimal digits stand for; none when one is no such digit.
+func bytes(hexadecimal digits: some RandomAccessCollection<UInt8>) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(digits.count / 2)
+    var high: UInt8?
+    for digit in digits {
+        let value: UInt8
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): value = digit - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): value = digit - UInt8(ascii: "a") + 10
+        default: return []
+        }
+        if let first = high {
+            bytes.append(first << 4 | value)
+            high = nil
+        } else {
+            high = value
+        }
+    }
+    return bytes
 }
 
 /// The words of a line: separated by any run of `separator`s.

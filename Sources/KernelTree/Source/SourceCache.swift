@@ -13,12 +13,15 @@ public struct SourceCache: Sendable {
     /// Where Debian's linux-source packages put their tar files.
     let debianFolder: FilePath
 
+    /// Where Debian's linux-source packages put their tar files.
+    public static let debianFolder = FilePath("/usr/src")
+
     /// Opens the cache.
     ///
     /// - Parameter debianFolder: Where Debian's linux-source packages put their tar files.
     public init(
         layout: CacheLayout, statCache: StatCache, runner: CommandRunner, progress: Progress = .silent,
-        debianFolder: FilePath = "/usr/src"
+        debianFolder: FilePath = Self.debianFolder
     ) {
         self.layout = layout
         self.statCache = statCache

@@ -61,6 +61,18 @@ struct GuestSession: Sendable {
     let limits: SessionLimits
     /// Where the console's transcript is written.
     let consoleLog: FilePath
+    /// Who talks with the plan's programs, if anybody does.
+    var attendant: Attendant?
+
+    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest.
+    struct Attendant: Sendable {
+        /// Takes a way to send bytes to the guest's init.
+        var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
+        /// Told what the program does. No lock is held: it may take its time, and the guest waits.
+        var interaction: @Sendable (Interaction) -> Void
+        /// Told each line of the console.
+        var line: @Sendable ([UInt8]) -> Void
+    }
 
     private struct State {
         var console: ResultsDecoder
@@ -95,21 +107,26 @@ struct GuestSession: Sendable {
                 recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start))
 
         let inspector = MachineInspector()
+        let attendant = attendant
         let handlers = MachineHandlers(
             console: { bytes in
                 box.state.withLock { state in
                     state.lastSign = clock.now
-                    Self.handle(state.console.consume(bytes), in: &state, at: clock.now, onEvent)
+                    let items = state.console.consume(bytes)
+                    if let attendant { for case .line(let line) in items { attendant.line(line) } }
+                    Self.handle(items, in: &state, at: clock.now, onEvent)
                     state.transcript.flush()
                     return state.console.takeReplies()
                 }
             },
             results: { bytes in
-                box.state.withLock { state in
+                let interaction = box.state.withLock { state in
                     state.lastSign = clock.now
                     Self.handle(state.port.consume(bytes), in: &state, at: clock.now, onEvent)
+                    return state.recorder.takeInteraction()
                 }
-            }, inspector: inspector)
+                if let attendant { interaction.forEach(attendant.interaction) }
+            }, inspector: inspector, connected: { attendant?.connected($0) })
 
         var exit: MachineExit?
         var limit: LimitReached?

@@ -6,15 +6,6 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// A machine for some tests.
-struct GuestMachine: Sendable {
-    var machine: any Machine
-    /// The same in the report's terms.
-    var reported: RunReport.Machine
-    /// Seconds until its guest must have spoken.
-    var bootLimit: Double
-}
-
 /// What one guest did.
 struct GuestRun: Sendable {
     var portion: GuestPortion
@@ -170,42 +161,19 @@ struct SpreadSession: Sendable {
         _ portion: GuestPortion, _ log: FilePath, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: Progress
     ) async throws -> GuestRun {
-        guard var guest = try machine(portion, 0) else {
-            throw Failure(.infrastructure, "there is no machine to run on")
-        }
         try createFolder(log.removingLastComponent())
-        var attempt = 0
-        while true {
-            let left = (deadline - ContinuousClock.now).components
-            var limits = limits
-            limits.run = max(0.001, Double(left.seconds) + Double(left.attoseconds) / 1e18)
-            limits.boot = guest.bootLimit
-            let session = GuestSession(machine: guest.machine, plan: portion.plan, limits: limits, consoleLog: log)
-            var result = try await session.run(onEvent: onEvent)
-            if case .run? = result.limit { result.limit = .run(self.limits.run) }
-            let run = GuestRun(portion: portion, result: result, machine: guest.reported, log: log)
-            attempt += 1
-            guard let reason = Self.reasonToTryAgain(result, limit: guest.bootLimit),
-                let other = try machine(portion, attempt)
-            else { return run }
-            // What the first attempt said may tell why, so it is kept.
-            let name = "\(log.stem ?? "console")-\(guest.reported.type)-\(attempt).log"
-            rename(log.string, log.removingLastComponent().appending(name).string)
-            note(.note("on \(guest.reported.type) \(reason): trying \(other.reported.type)"))
-            guest = other
-        }
-    }
-
-    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel that
-    /// said what went wrong has said it.
-    private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
-        guard result.bootSeconds == nil, result.outcome.crashes.isEmpty else { return nil }
-        switch (result.limit, result.exit) {
-        case (.boot?, _): return "the guest did not speak within \(Int(limit)) s"
-        case (nil, .reset?): return "the guest reset before its init had started"
-        case (nil, .failed(let status, _)?): return "QEMU ended with \(status) before the guest spoke"
-        default: return nil
-        }
+        let (deadline, limits) = (deadline, limits)
+        let (ended, guest) = try await GuestSession.run(
+            portion.plan,
+            within: {
+                let left = (deadline - ContinuousClock.now).components
+                var limits = limits
+                limits.run = max(0.001, Double(left.seconds) + Double(left.attoseconds) / 1e18)
+                return limits
+            }, consoleLog: log, machine: { try machine(portion, $0) }, onEvent: onEvent, note: note)
+        var result = ended
+        if case .run? = result.limit { result.limit = .run(limits.run) }
+        return GuestRun(portion: portion, result: result, machine: guest.reported, log: log)
     }
 
     /// How a guest that did not get through its tests ended.

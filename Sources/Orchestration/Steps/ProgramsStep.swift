@@ -48,9 +48,13 @@ extension Pipeline {
 
     /// Builds the test programs and works out which tests are expected of each.
     ///
-    /// - Parameter filter: The command line's pattern.
+    /// - Parameters:
+    ///   - filter: The command line's pattern.
+    ///   - needsTests: Whether it is an error to have none.
     /// - Throws: `Failure`: `usage` for a pattern that is none, `infrastructure` when no test is left to run.
-    func programs(numbers: FilePath, filter: String?, of patched: PatchedKernel) async throws -> [ReadyProgram] {
+    func programs(
+        numbers: FilePath, filter: String?, of patched: PatchedKernel, needsTests: Bool = true
+    ) async throws -> [ReadyProgram] {
         try await log.step("programs") { progress in
             let selection = try TestSelection(filter: filter)
             let builder = try await programBuilder()
@@ -101,7 +105,7 @@ extension Pipeline {
                             planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource))
                 }
             }
-            guard !ready.isEmpty else {
+            guard !ready.isEmpty || !needsTests else {
                 if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
                     throw Failure(
                         .infrastructure, "no test is left to run: \(skipped.name) is skipped",
@@ -175,11 +179,15 @@ extension Pipeline {
         let share = folder.appending("guest")
         try createFolder(share)
         for program in programs {
-            let target = share.appending(program.fileName)
-            // A link costs nothing, and the guest has the folder read-only; another file system needs a copy.
-            if link(program.executable.string, target.string) != 0 { try copyFile(program.executable, to: target) }
+            try Self.place(program.executable, at: share.appending(program.fileName))
         }
         return Share(tag: Self.programsTag, path: share, isReadOnly: true)
+    }
+
+    /// Puts an executable where the guest finds it. A link costs nothing, and the guest has the folder read-only; another
+    /// file system needs a copy.
+    static func place(_ executable: FilePath, at target: FilePath) throws {
+        if link(executable.string, target.string) != 0 { try copyFile(executable, to: target) }
     }
 }
 

@@ -23,7 +23,8 @@ func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions?
 
 /// Runs everything and prints the report.
 func runAndReport(
-    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, filter: String?
+    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, filter: String?,
+    shellOnFailure: Bool
 ) async throws {
     let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
     let console = common.makeConsole()
@@ -59,7 +60,24 @@ func runAndReport(
         let renderer = TextReport(usesColor: console.usesColor)
         console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
     }
+    if shellOnFailure { try await showShell(after: report, pipeline, console) }
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
+}
+
+/// Gives a shell in a fresh guest when the tests ran and not all passed.
+private func showShell(after report: RunReport, _ pipeline: Pipeline, _ console: Console) async throws {
+    let codes: [Diagnostics.ExitCode] = [.testFailure, .guestCrash, .timeout]
+    guard codes.map(\.rawValue).contains(report.exitCode) else { return }
+    guard Terminal.isThere else { return console.log("no shell: \(GuestShell.noTerminal.message)") }
+    console.log("a shell in a fresh guest, because the run failed:")
+    do {
+        try await GuestShell(
+            pipeline: pipeline, console: console,
+            request: GuestShell.request(command: nil, isTerminal: true, limit: nil)
+        ).run()
+    } catch is Verdict {
+        // The run's own code is the one that counts.
+    }
 }
 
 struct RunVerb: AsyncParsableCommand {
@@ -70,14 +88,18 @@ struct RunVerb: AsyncParsableCommand {
 
               kbuild run --accel tcg --memory 1G
               kbuild run --format json --junit results.xml
+              kbuild run --shell-on-failure
             """)
+
+    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
+    var shellOnFailure = false
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var options: RunOptions
 
     func run() async throws {
-        try await runAndReport(common, build, options, filter: nil)
+        try await runAndReport(common, build, options, filter: nil, shellOnFailure: shellOnFailure)
     }
 }
 
@@ -99,12 +121,17 @@ struct TestVerb: AsyncParsableCommand {
     @Flag(help: "Print the tests' names instead of running them.")
     var list = false
 
+    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
+    var shellOnFailure = false
+
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var options: RunOptions
 
     func run() async throws {
-        guard list else { return try await runAndReport(common, build, options, filter: filter) }
+        guard list else {
+            return try await runAndReport(common, build, options, filter: filter, shellOnFailure: shellOnFailure)
+        }
         let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
         let pipeline = try makePipeline(project, console)

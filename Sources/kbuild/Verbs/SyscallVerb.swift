@@ -65,7 +65,7 @@ struct SyscallVerb: AsyncParsableCommand {
             defer { console.finish() }
             let all = all
             let list = try await interruptible { try await pipeline.listSyscalls(all: all) }
-            try SyscallVerb.print(list, text: list.text, format, console)
+            try console.output(list, text: list.text, format)
         }
     }
 
@@ -96,20 +96,8 @@ struct SyscallVerb: AsyncParsableCommand {
             let paths = paths.map { here.pushing(FilePath($0)).lexicallyNormalized() }
             defer { console.finish() }
             let report = try await interruptible { try await pipeline.checkSyscalls(paths) }
-            try SyscallVerb.print(report, text: report.text, format, console)
+            try console.output(report, text: report.text, format)
             if report.hasErrors { throw Verdict(code: Diagnostics.ExitCode.patch.rawValue) }
-        }
-    }
-
-    private static func print(
-        _ value: some Encodable, text: String, _ format: OutputFormat, _ console: Console
-    ) throws {
-        switch format {
-        case .text: console.output(text)
-        case .json:
-            let encoder = JSONEncoder()
-            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            console.output(String(decoding: try encoder.encode(value), as: UTF8.self))
         }
     }
 }

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -34,6 +35,7 @@ static inline int kbuild_exited(int status) { return WIFEXITED(status); }
 static inline int kbuild_exit_status(int status) { return WEXITSTATUS(status); }
 static inline int kbuild_term_signal(int status) { return WTERMSIG(status); }
 static inline int kbuild_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
+static inline int kbuild_set_blocking(int fd) { return fcntl(fd, F_SETFL, 0); }
 static inline const char *kbuild_entry_name(const struct dirent *entry) { return entry->d_name; }
 static inline int64_t kbuild_monotonic(void) {
     struct timespec now;
@@ -70,8 +72,36 @@ static inline int kbuild_reseed(const void *bytes, uint32_t count) {
     return result;
 }
 
+static inline int kbuild_set_terminal_size(int fd, uint16_t rows, uint16_t columns) {
+    struct winsize size = {.ws_row = rows, .ws_col = columns};
+    return ioctl(fd, TIOCSWINSZ, &size);
+}
+
+// Makes a terminal, writes the name of the end for programs to `name` and returns the other end, or -1.
+static inline int kbuild_open_terminal(char *name, size_t size) {
+    int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+    int locked = 0;
+    unsigned number;
+    if (fd < 0) return -1;
+    if (ioctl(fd, TIOCSPTLCK, &locked) != 0 || ioctl(fd, TIOCGPTN, &number) != 0) {
+        close(fd);
+        return -1;
+    }
+    snprintf(name, size, "/dev/pts/%u", number);
+    struct termios settings;
+    if (tcgetattr(fd, &settings) == 0) {
+        // Erasing takes away a whole character.
+        settings.c_iflag |= IUTF8;
+        tcsetattr(fd, TCSANOW, &settings);
+    }
+    return fd;
+}
+
 // Values that the importer skips because their macros have casts or arithmetic.
 static const int kbuild_sigchld = SIGCHLD;
 static const int kbuild_sigkill = SIGKILL;
+static const int kbuild_sigterm = SIGTERM;
+static const int kbuild_sigusr1 = SIGUSR1;
+static const int kbuild_sigusr2 = SIGUSR2;
 
 #endif

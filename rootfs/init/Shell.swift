@@ -1,0 +1,211 @@
+import CInit
+
+/// Whether a program has asked PID 1 to end the machine.
+private nonisolated(unsafe) var isAskedToEnd = false
+
+/// A program that somebody at the host talks with while it runs.
+///
+/// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`, and
+/// `took` says how many bytes of its input are out of the way, so that the host may send more. What the host says are lines
+/// on the results port:
+///
+///     size ROWS COLUMNS     of the terminal
+///     go                    the program may start
+///     in HEXADECIMAL        bytes for its standard input
+///     eof                   there will be no more of them
+///     deaf 1                nobody reads its standard output any more; 2 stands for its standard error
+///     end                   it is to end
+struct Shell {
+    private var process: pid_t = 0
+    private var processDescriptor: Int32 = -1
+    /// Where its input is written to: the terminal's other end, or a pipe.
+    private var input: Int32 = -1
+    private var output: Int32 = -1
+    private var errors: Int32 = -1
+    /// The program's end of its terminal, held open so that the other end outlives who closes it in between.
+    private var terminal: Int32 = -1
+    private var pendingInput: [UInt8] = []
+    private var pendingOrders: [UInt8] = []
+    private var inputEnds = false
+    private var mayStart = false
+    private var isToEnd = false
+    private var rows: UInt16 = 0
+    private var columns: UInt16 = 0
+
+    static func run(_ program: Plan.Program, index: Int, channel: inout Channel) -> Ending {
+        // What busybox's reboot, halt and poweroff send to PID 1.
+        for number in [kbuild_sigterm, kbuild_sigusr1, kbuild_sigusr2] { signal(number) { _ in isAskedToEnd = true } }
+        channel.send("start", "\(index) \(kbuild_monotonic())")
+        var shell = Shell()
+        while !shell.mayStart {
+            shell.obeyOrders(on: channel.descriptor)
+            if shell.isToEnd { return .exited(0) }
+        }
+        guard shell.start(program) else { return .notStarted(System.lastError) }
+        let ending = shell.wait(seconds: program.seconds, channel: &channel)
+        System.endEverybody()
+        shell.drain(&channel)
+        return ending
+    }
+
+    // MARK: Its start
+
+    private mutating func start(_ program: Plan.Program) -> Bool {
+        let process: pid_t?
+        if case .terminal = program.kind {
+            var name = [CChar](repeating: 0, count: 64)
+            output = kbuild_open_terminal(&name, name.count)
+            guard output >= 0 else { return false }
+            terminal = kbuild_open(name, O_RDWR | O_NOCTTY | O_CLOEXEC)
+            input = output
+            setSize()
+            process = System.spawn(program, in: "/tmp") { actions in
+                // The first terminal that the leader of a session opens is its controlling one.
+                posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0)
+                posix_spawn_file_actions_adddup2(&actions, 0, 1)
+                posix_spawn_file_actions_adddup2(&actions, 0, 2)
+            }
+        } else {
+            guard let input = System.pipe(), let output = System.pipe(), let errors = System.pipe() else {
+                return false
+            }
+            process = System.spawn(program, in: "/tmp") { actions in
+                posix_spawn_file_actions_adddup2(&actions, input.read, 0)
+                posix_spawn_file_actions_adddup2(&actions, output.write, 1)
+                posix_spawn_file_actions_adddup2(&actions, errors.write, 2)
+            }
+            (self.input, self.output, self.errors) = (input.write, output.read, errors.read)
+            let error = kbuild_errno()
+            for end in [input.read, output.write, errors.write] { close(end) }
+            kbuild_set_errno(error)
+        }
+        guard let process else { return false }
+        self.process = process
+        processDescriptor = kbuild_pidfd_open(process)
+        for descriptor in [input, output, errors] where descriptor >= 0 { _ = kbuild_set_nonblocking(descriptor) }
+        return true
+    }
+
+    private func setSize() {
+        guard terminal >= 0, rows > 0, columns > 0 else { return }
+        kbuild_set_terminal_size(output, rows, columns)
+    }
+
+    // MARK: Its life
+
+    private mutating func wait(seconds: Int, channel: inout Channel) -> Ending {
+        let deadline = seconds > 0 ? kbuild_monotonic() + Int64(seconds) * 1_000_000_000 : Int64.max
+        while true {
+            // A descriptor of -1 is passed over.
+            var waiting = [
+                pollfd(fd: processDescriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: output, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: errors, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: channel.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: pendingInput.isEmpty ? -1 : input, events: Int16(POLLOUT), revents: 0),
+            ]
+            _ = poll(&waiting, 5, processDescriptor < 0 ? 20 : 1000)
+            if waiting[3].revents != 0 { obeyOrders(on: channel.descriptor) }
+            let taken = writeInput()
+            if taken > 0 { channel.send("took", "\(taken)") }
+            forwardOutput(&channel)
+            if isToEnd || isAskedToEnd { return .exited(0) }
+            var status: Int32 = 0
+            while true {
+                let ended = waitpid(-1, &status, WNOHANG)
+                if ended == process { return Ending(status: status) }
+                if ended <= 0 { break }
+            }
+            if kbuild_monotonic() >= deadline { return .timedOut }
+        }
+    }
+
+    /// Reads what the host has said, waiting for something if need be.
+    private mutating func obeyOrders(on descriptor: Int32) {
+        guard let chunk = System.readChunk(descriptor), !chunk.isEmpty else {
+            // Nobody is there to talk with.
+            isToEnd = true
+            return
+        }
+        pendingOrders += chunk
+        var lines = pendingOrders.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        pendingOrders = Array(lines.removeLast())
+        for line in lines { obey(Array(line)) }
+    }
+
+    private mutating func obey(_ line: [UInt8]) {
+        let fields = line.split(separator: UInt8(ascii: " "))
+        guard let keyword = fields.first else { return }
+        switch Array(keyword).text() {
+        case "go": mayStart = true
+        case "in": if fields.count == 2 { pendingInput += bytes(hexadecimal: fields[1]) }
+        case "eof":
+            inputEnds = true
+            // The host's own terminal is gone.
+            if terminal >= 0 { isToEnd = true }
+        case "end": isToEnd = true
+        case "deaf":
+            // The program is told as the kernel tells it: by SIGPIPE.
+            if fields.count == 2, Array(fields[1]).text() == "2" { drop(&errors) } else { drop(&output) }
+        case "size":
+            guard fields.count == 3, let rows = UInt16(Array(fields[1]).text()),
+                let columns = UInt16(Array(fields[2]).text())
+            else { return }
+            (self.rows, self.columns) = (rows, columns)
+            setSize()
+        default: break
+        }
+    }
+
+    /// Hands on what the program takes of its input; returns how many bytes that was, or that nobody will ever take.
+    private mutating func writeInput() -> Int {
+        let before = pendingInput.count
+        while input >= 0, !pendingInput.isEmpty {
+            let count = pendingInput.withUnsafeBytes { write(input, $0.baseAddress, $0.count) }
+            if count > 0 {
+                pendingInput.removeFirst(count)
+            } else if kbuild_errno() == EAGAIN {
+                return before - pendingInput.count
+            } else if kbuild_errno() != EINTR {
+                // Nobody reads it any more.
+                if terminal < 0 { drop(&input) } else { pendingInput = [] }
+            }
+        }
+        if input < 0 { pendingInput = [] }
+        if inputEnds, terminal < 0 { drop(&input) }
+        return before - pendingInput.count
+    }
+
+    private mutating func forwardOutput(_ channel: inout Channel) {
+        forward(&output, as: "output", &channel)
+        forward(&errors, as: "errors", &channel)
+    }
+
+    private func forward(_ descriptor: inout Int32, as kind: String, _ channel: inout Channel) {
+        // One piece at a time: who prints without end must not keep the host from being heard.
+        guard descriptor >= 0, let bytes = System.readChunk(descriptor) else { return }
+        if bytes.isEmpty { drop(&descriptor) } else { channel.send(kind, bytes) }
+    }
+
+    /// Closes a descriptor that is open.
+    private func drop(_ descriptor: inout Int32) {
+        if descriptor >= 0 { close(descriptor) }
+        descriptor = -1
+    }
+
+    // MARK: Its end
+
+    /// Forwards what is left when nobody writes any more.
+    private mutating func drain(_ channel: inout Channel) {
+        drop(&terminal)
+        // A terminal may have output on its way to the reader; only who waits gets it all, and then an error.
+        for descriptor in [output, errors] where descriptor >= 0 { _ = kbuild_set_blocking(descriptor) }
+        for (descriptor, kind) in [(output, "output"), (errors, "errors")] where descriptor >= 0 {
+            while let bytes = System.readChunk(descriptor), !bytes.isEmpty { channel.send(kind, bytes) }
+        }
+        if input != output { drop(&input) }
+        drop(&output)
+        drop(&errors)
+        if processDescriptor >= 0 { drop(&processDescriptor) }
+    }
+}
