@@ -84,11 +84,11 @@ bench-test: ## Test what the benchmarks reckon with.
 
 .PHONY: check
 check: ## Check the format of the sources.
-	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Tests rootfs Benchmarks)
+	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks)
 
 .PHONY: format
 format: ## Format the sources.
-	swift format --in-place --parallel --recursive Package.swift Sources Tests rootfs Benchmarks
+	swift format --in-place --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks
 
 .PHONY: clean
 clean: ## Remove what the build made here. `kbuild clean` empties the cache.

@@ -32,10 +32,14 @@ let package = Package(
             name: "Orchestration",
             dependencies: [
                 "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelTree", "Artifacts",
-                "Commands", "Diagnostics", "KTAP",
+                "Commands", "Diagnostics", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
+        // What `kbuild init` writes, compiled in.
+        .target(name: "ProjectTemplate", plugins: ["CarryTemplate"]),
+        .plugin(name: "CarryTemplate", capability: .buildTool, dependencies: ["TemplateCarrier"]),
+        .executableTarget(name: "TemplateCarrier", path: "Plugins/TemplateCarrier"),
         .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"]),
         .target(name: "TestSession", dependencies: ["KTAP", "Diagnostics"]),
         .target(
@@ -89,7 +93,7 @@ let package = Package(
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
-        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts"]),
+        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate"]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(
             name: "ProjectFixture",

@@ -29,7 +29,7 @@ struct Kbuild: AsyncParsableCommand {
         subcommands: [
             RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, BuildVerb.self, PatchVerb.self,
             SyscallVerb.self,
-            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, DoctorVerb.self,
+            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, DoctorVerb.self, InitVerb.self,
             CleanVerb.self,
         ])
 }
