@@ -10,7 +10,7 @@ PACKAGES := \
     linux-source-6.1 linux-source-6.12 \
     qemu-system-x86 \
     libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
-    busybox-static e2fsprogs binutils \
+    busybox-static e2fsprogs binutils libcap-dev \
     bubblewrap util-linux
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv

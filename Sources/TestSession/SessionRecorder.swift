@@ -232,7 +232,7 @@ public struct SessionRecorder: Sendable {
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
         case .kselftest:
             events =
-                KTAPSuite.isKTAP(programOutput)
+                KTAPSuite.judges(programOutput)
                 ? judgeKTAP(current, ending: ending, ended: ended, isKselftest: true)
                 : judgeExitCode(current, ending: ending, ended: ended)
         case .interactive: break

@@ -47,6 +47,18 @@ struct Kselftests: Sendable {
         }
     }
 
+    /// Coreutils' library that has a program write each line at once, as the kernel's own runner of selftests uses it: the
+    /// children of a program that forks amid its results would otherwise repeat those that wait in its buffer. Nil where
+    /// this machine has not got it.
+    static let lineBuffer: FilePath? = ["/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/coreutils/libstdbuf.so"]
+        .map { FilePath($0) }.first(where: fileExists)
+
+    /// What loads it into a program; one with the address sanitizer would refuse to have a library before its own.
+    static func environment(programs folder: String) -> [String] {
+        guard let name = lineBuffer?.lastComponent?.string else { return [] }
+        return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
+    }
+
     private var tools: Toolbox { pipeline.tools }
     private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
     private var selftests: FilePath {
@@ -91,8 +103,8 @@ struct Kselftests: Sendable {
     private func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
         let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
         if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
-            tools.progress(
-                .note("\(Self.prefix)\(name): \(scripts) scripts are left out; the guest has no shell for them"))
+            let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
+            tools.progress(.note("\(Self.prefix)\(name): \(what) left out; kbuild runs the compiled programs"))
         }
         return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()), isHit: isHit)
     }

@@ -16,6 +16,8 @@ struct ReadyProgram: Sendable {
     var fileName: String
     /// Whether it was linked statically, and so needs no library of the root file system.
     var isStatic: Bool
+    /// A library that is loaded into it before all others, and lies beside it on the share.
+    var preloaded: FilePath?
 
     /// The tests that are expected of a Swift Testing bundle; nil for other programs, which are one test each.
     var tests: [String]? {
@@ -80,11 +82,12 @@ extension Pipeline {
                         let fileName = "\(index)-\(program)"
                         let planned = PlannedProgram(
                             name: built.name(of: program), arguments: ["\(Self.programsFolder)/\(fileName)"],
+                            environment: Kselftests.environment(programs: Self.programsFolder),
                             seconds: timeout ?? project.timeouts.test, resultsProtocol: .kselftest)
                         ready.append(
                             ReadyProgram(
                                 planned: planned, executable: built.folder.appending(program), fileName: fileName,
-                                isStatic: false))
+                                isStatic: false, preloaded: Kselftests.lineBuffer))
                     }
                 case .program(let program):
                     guard selection.includes(program.name), reasonToSkip(program) == nil else { continue }
@@ -178,6 +181,9 @@ extension Pipeline {
     func layOut(_ programs: [ReadyProgram], in folder: FilePath) throws -> Share {
         let share = folder.appending("guest")
         try createFolder(share)
+        for library in Set(programs.compactMap(\.preloaded)) {
+            try copyFile(library, to: share.appending(library.lastComponent?.string ?? "library"))
+        }
         for program in programs {
             try Self.place(program.executable, at: share.appending(program.fileName))
         }
