@@ -58,6 +58,7 @@ struct HostRequirements: Sendable {
                 tool: "lz4", purpose: "compresses the kernel (CONFIG_KERNEL_LZ4)", isNeeded: !isUML),
             .init(tool: "strip", purpose: "takes debug information off the guest's libraries", isNeeded: true),
             .init(tool: "ccache", purpose: "spares compiling what was compiled before", isNeeded: false),
+            .init(tool: "bwrap", purpose: "confines what foreign patches run here (sandbox)", isNeeded: false),
         ]
         if !isUML { tools.append(.init(tool: HostCheck.qemu, purpose: "runs the guest", isNeeded: true)) }
         if hasDisk {
@@ -73,6 +74,9 @@ struct HostRequirements: Sendable {
 
     var headers: [HeaderRequirement] {
         [
+            .init(
+                header: "sys/capability.h", name: "libcap", package: "libcap-dev",
+                purpose: "some of the kernel's selftests", isNeeded: false),
             .init(
                 header: "stdio.h", name: "C library", package: "libc6-dev",
                 purpose: "C programs and the kernel's tools",
