@@ -26,6 +26,8 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     var breaks: String
     /// Why no suite can notice it; nil when one must.
     var survives: String?
+    /// How many runs may take to notice it: more than one for a race, which a busy host may leave out.
+    var tries: Int
 
     var name: String { "\(call)/\(id)" }
     var testDescription: String { "\(name): \(breaks)" }
@@ -54,6 +56,7 @@ enum MutationList {
             var with: String
             var breaks: String
             var survives: String?
+            var tries: Int?
         }
         var suite: String
         var profile: String?
@@ -79,7 +82,7 @@ enum MutationList {
                 Mutant(
                     call: String(name.dropLast(".yaml".count)), suite: file.suite, profile: file.profile,
                     file: file.file, id: entry.id, original: entry.replace, replacement: entry.with,
-                    breaks: entry.breaks, survives: entry.survives)
+                    breaks: entry.breaks, survives: entry.survives, tries: entry.tries ?? 1)
             }
         }
     }

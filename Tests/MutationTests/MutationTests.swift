@@ -42,8 +42,10 @@ struct MutationTests {
     func mutated(mutant: Mutant) async throws {
         let source = try readText(fixture.project.pushing(FilePath(mutant.file)))
         try fixture.write(mutant.file, try mutant.applied(to: source))
-        let run = try await test(mutant.suite, profile: mutant.profile)
-        let verdict = Verdict(run, suite: mutant.suite)
+        var verdict = Verdict.survived
+        for _ in 0..<mutant.tries where verdict == .survived {
+            verdict = Verdict(try await test(mutant.suite, profile: mutant.profile), suite: mutant.suite)
+        }
         await Scoreboard.shared.add(mutant, verdict)
         switch verdict {
         case .killed(let test):
@@ -81,6 +83,9 @@ enum Verdict: Equatable {
             }
             if let id = noticed?["id"] as? String {
                 self = .killed(by: "\(id) (\(run.result.status))")
+            } else if let crash = run.crashes.first {
+                // Between two tests the kernel crashed of what they had done.
+                self = .killed(by: "\(crash) (\(run.result.status))")
             } else {
                 self = .useless("kbuild ended with \(run.result.status), but no test of \(suite) failed")
             }
