@@ -78,6 +78,22 @@ extension RunTests {
             #expect(try Fixture.processes(containing: marker).isEmpty)
         }
 
+        @Test("--: a slow reader gets all of a long output, and the exit code is still the command's")
+        func slowReader() async throws {
+            let executable = Command.quoted(try Fixture.executable())
+            let reader =
+                "while dd bs=16k count=1 >piece 2>/dev/null; test -s piece; do cat piece >>output; sleep 0.05; done"
+            let file = fixture.project.appending("output")
+            try removeAll(file)
+            defer { for name in ["output", "piece"] { try? removeAll(fixture.project.appending(name)) } }
+            let result = try await CommandRunner().capture(
+                Command(
+                    "sh", ["-c", "{ \(executable) shell -q -- seq 100000; echo \"code $?\" >&2; } | { \(reader); }"],
+                    workingDirectory: fixture.project))
+            #expect(result.errors.contains("code 0\n"), "\(result.errors)")
+            #expect(try readText(file) == (1...100_000).map { "\($0)\n" }.joined())
+        }
+
         @Test("--: it works where it is handed over: the shares, the programs, the numbers, the kernel")
         func surroundings() async throws {
             try fixture.write("shared/from-host", "of the host")

@@ -53,6 +53,20 @@ struct Channel {
         send(kind, Array(payload.utf8))
     }
 
+    /// Waits until the host has read all that was sent and says `bye`: what is on its way when the machine ends is lost. The
+    /// host has the limit.
+    func awaitFarewell() {
+        guard !isAcknowledged else { return }
+        var pending: [UInt8] = []
+        while let chunk = System.readChunk(descriptor), !chunk.isEmpty {
+            pending += chunk
+            var lines = pending.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            pending = Array(lines.removeLast())
+            // Others may be meant for a program that has ended.
+            if lines.contains(where: { Array($0).text() == "bye" }) { return }
+        }
+    }
+
     /// Waits for `ack SEQUENCE`. Answers to earlier sendings are passed over; a `nak` means: send again now.
     private mutating func waitForAcknowledgement() -> Bool {
         let deadline = kbuild_monotonic() + Int64(Self.replyMilliseconds) * 1_000_000

@@ -37,6 +37,7 @@ struct Init {
         if let held {
             held.run(filters: filters, channel: &channel)
             channel.send("end", "1")
+            channel.awaitFarewell()
             shutDown(options)
         }
         guard let plan = readPlan(planName) else {
@@ -52,6 +53,7 @@ struct Init {
             channel.send("stop", "\(index) \(kbuild_monotonic()) \(ending.payload)")
         }
         channel.send("end", "\(plan.programs.count)")
+        channel.awaitFarewell()
         shutDown(options)
     }
 

@@ -84,6 +84,8 @@ struct GuestSession: Sendable {
         var testStarted: (name: String, at: ContinuousClock.Instant)?
         var fatalCrash: ContinuousClock.Instant?
         var ended: ContinuousClock.Instant?
+        /// Sends bytes to the guest's init.
+        var send: (@Sendable ([UInt8]) -> Void)?
         var hasFailure = false
     }
 
@@ -120,13 +122,20 @@ struct GuestSession: Sendable {
                 }
             },
             results: { bytes in
-                let interaction = box.state.withLock { state in
+                let (interaction, farewell) = box.state.withLock { state in
                     state.lastSign = clock.now
+                    let hadEnded = state.ended != nil
                     Self.handle(state.port.consume(bytes), in: &state, at: clock.now, onEvent)
-                    return state.recorder.takeInteraction()
+                    return (state.recorder.takeInteraction(), hadEnded || state.ended == nil ? nil : state.send)
                 }
                 if let attendant { interaction.forEach(attendant.interaction) }
-            }, inspector: inspector, connected: { attendant?.connected($0) })
+                // Init waits for this, so that nothing is on its way when the machine ends.
+                farewell?(Array("bye\n".utf8))
+            }, inspector: inspector,
+            connected: { send in
+                box.state.withLock { $0.send = send }
+                attendant?.connected(send)
+            })
 
         var exit: MachineExit?
         var limit: LimitReached?
