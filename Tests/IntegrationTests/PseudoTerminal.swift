@@ -87,9 +87,17 @@ final class PseudoTerminal {
 
     func signal(_ number: Int32) { kill(process, number) }
 
+    /// Longer than the slowest machine takes: a test that waits for what does not come must end.
+    private static let longestWait: Duration = .seconds(600)
+
     /// Waits until `text` has been printed, after all that was waited for before.
     func wait(for text: String) async throws {
+        let deadline = ContinuousClock.now + Self.longestWait
         while true {
+            guard ContinuousClock.now < deadline else {
+                throw Failure(
+                    .timeout, "kbuild did not print \(text)", details: String(decoding: output, as: UTF8.self))
+            }
             read()
             if let range = output.firstRange(of: Array(text.utf8)) {
                 output.removeSubrange(..<range.upperBound)
@@ -108,7 +116,9 @@ final class PseudoTerminal {
 
     /// Waits until kbuild has ended; returns its exit code, or less than 0 for a signal.
     func exitCode() async throws -> Int32 {
+        let deadline = ContinuousClock.now + Self.longestWait
         while !reap() {
+            guard ContinuousClock.now < deadline else { throw Failure(.timeout, "kbuild did not end") }
             read()
             try await Task.sleep(for: .milliseconds(20))
         }

@@ -270,7 +270,7 @@ extension RunTests {
             try fixture.write("Tests/programs/fails.c", "int main(void) { return 1; }\n")
             let terminal = try PseudoTerminal(rows: 24, columns: 80)
             try terminal.start(["test", "^fails$", "--shell-on-failure"], for: fixture.project.string)
-            try await terminal.wait(for: "FAILED: 0 passed, 1 failed")
+            try await terminal.wait(for: "0 passed, 1 failed")
             try await terminal.wait(for: "# ")
             terminal.type("exit\r")
             #expect(try await terminal.exitCode() == 1)
