@@ -194,6 +194,9 @@ public struct SessionRecorder: Sendable {
     /// What the program has printed so far.
     var programOutput: [UInt8] { output }
 
+    /// The programs that the guest is to run.
+    public var plannedPrograms: [PlannedProgram] { plan.programs }
+
     func plannedName(_ index: Int) -> String { plan.programs[index].name }
 
     /// Takes over the tests of a program that tells them all at its end.

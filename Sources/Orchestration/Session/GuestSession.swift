@@ -82,6 +82,8 @@ struct GuestSession: Sendable {
         var lastSign: ContinuousClock.Instant
         var booted: ContinuousClock.Instant?
         var testStarted: (name: String, at: ContinuousClock.Instant)?
+        /// The program that runs, with the seconds that it may take.
+        var program: (name: String, seconds: Int, at: ContinuousClock.Instant)?
         var fatalCrash: ContinuousClock.Instant?
         var ended: ContinuousClock.Instant?
         /// Sends bytes to the guest's init.
@@ -92,6 +94,8 @@ struct GuestSession: Sendable {
     /// How long QEMU may take to exit once the guest has ended or panicked.
     private static let exitGrace: Duration = .seconds(10)
 
+    /// How much longer than it may take a program is waited for, so that the guest's init can end it first.
+    private static let programGrace: Duration = .seconds(10)
     /// How long a guest that hangs may take to tell what it does.
     private static let inspectionLimit: Duration = .seconds(10)
 
@@ -196,7 +200,11 @@ struct GuestSession: Sendable {
         _ onEvent: (SessionEvent) -> Void
     ) {
         for item in items {
-            if case .line(let line) = item { state.transcript.append(line) }
+            switch item {
+            case .line(let line): state.transcript.append(line)
+            case .frame(let frame): follow(frame, in: &state, at: now)
+            case .fault: break
+            }
             for event in state.recorder.consume(item) {
                 switch event {
                 case .booted: state.booted = now
@@ -211,6 +219,20 @@ struct GuestSession: Sendable {
                 }
                 onEvent(event)
             }
+        }
+    }
+
+    /// Notes which program runs. Its limit is init's to keep, but a program that the kernel does not let go of does not die.
+    private static func follow(_ frame: Frame, in state: inout State, at now: ContinuousClock.Instant) {
+        switch frame.kind {
+        case .start:
+            let programs = state.recorder.plannedPrograms
+            guard let index = frame.text.split(separator: " ").first.flatMap({ Int($0) }),
+                programs.indices.contains(index), programs[index].seconds > 0
+            else { return }
+            state.program = (programs[index].name, programs[index].seconds, now)
+        case .stop, .end: state.program = nil
+        default: break
         }
     }
 
@@ -229,6 +251,11 @@ struct GuestSession: Sendable {
                 if state.booted == nil, Self.seconds(now - start) > limits.boot { return .limit(.boot(limits.boot)) }
                 if let test = state.testStarted, Self.seconds(now - test.at) > limits.test {
                     return .limit(.test(test.name, limits.test))
+                }
+                if let program = state.program,
+                    now - program.at > .seconds(program.seconds) + Self.programGrace
+                {
+                    return .limit(.test(program.name, Double(program.seconds)))
                 }
                 // A quiet boot has a limit of its own.
                 if state.booted != nil, Self.seconds(now - state.lastSign) > limits.silence {
