@@ -261,6 +261,11 @@ public struct SessionRecorder: Sendable {
             for id in runningTests {
                 finishRunning(id, in: index, as: .failed, reason: "the program ended (\(ending)) while this test ran")
             }
+        } else if !runningTests.isEmpty {
+            programs[index].problems.append("its run ended while a test was running")
+            for id in runningTests {
+                finishRunning(id, in: index, as: .failed, reason: "the run ended while this test ran")
+            }
         } else if ending == "exit 0", anyFailed {
             programs[index].problems.append("it exited with 0 although a test failed")
         } else if ending != "exit 0", !anyFailed {

@@ -222,6 +222,20 @@ struct SessionRecorderTests {
             ])
     }
 
+    @Test("a run that ends, or says so, while a test is running fails that test")
+    func endedInTheMiddle() {
+        var guest = Guest(bundle)
+        guest.send(.hello, "version=1 release=6.1.0 cpus=2")
+        guest.send(.start, "0 1000000000")
+        guest.declare("one")
+        guest.declare("two")
+        guest.run("two")
+        guest.event("testStarted", "one")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].tests.map(\.status) == [.failed, .passed])
+        #expect(outcome.programs[0].problems == ["its run ended while a test was running"])
+    }
+
     @Test("an issue that comes after its test's end fails it all the same")
     func lateIssue() {
         var guest = passing()
