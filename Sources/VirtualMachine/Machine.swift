@@ -20,7 +20,7 @@ public protocol Machine: Sendable {
 
 /// A machine whose guest boots, and reads the kernel's command line.
 public protocol BootingMachine: Machine {
-    /// The same machine with a word added to the end of the kernel's command line.
+    /// The same machine with a word added to the kernel's command line, before the user's.
     func adding(kernelArgument word: String) -> Self
 }
 

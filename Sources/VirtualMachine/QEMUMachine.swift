@@ -13,10 +13,11 @@ public struct QEMUMachine: BootingMachine {
         self.runner = runner
     }
 
-    /// The same machine with a word added to the end of the kernel's command line.
+    /// The same machine with a word added to the kernel's command line, before the user's.
     public func adding(kernelArgument word: String) -> QEMUMachine {
         var configuration = configuration
-        configuration.kernelArguments.append(word)
+        // The user's may end with `--` and words for another init.
+        configuration.kernelArguments.insert(word, at: 0)
         return QEMUMachine(configuration, runner: runner)
     }
 

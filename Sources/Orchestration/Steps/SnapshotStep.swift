@@ -46,7 +46,7 @@ extension Pipeline {
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
             guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
-            configuration.kernelArguments.append("\(MachineSnapshot.holdOption)=\(plan ?? "none")")
+            configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
             let key = try snapshotKey(configuration, program, holder: holder, user: candidate.runner.sandbox?.identity)
             let home = projectCache.appending("snapshots")
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
