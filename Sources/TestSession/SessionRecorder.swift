@@ -255,6 +255,16 @@ public struct SessionRecorder: Sendable {
             }
             return
         }
+        if runEnded, case .swiftTesting(let expected) = plan.programs[index].resultsProtocol {
+            // Another guest may run them yet; that this one passed them over is wrong all the same.
+            let told = Set(programs[index].tests.filter { $0.status != .notReported }.map(\.id))
+                .union(runningTests.compactMap { testIndex[$0] }.map { programs[index].tests[$0].id })
+            let missing = expected.filter { !told.contains($0) }
+            if let first = missing.first {
+                let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
+                programs[index].problems.append("its run ended without \(first)\(others)")
+            }
+        }
         let anyFailed = programs[index].tests.contains { $0.status == .failed }
         if !runEnded {
             programs[index].problems.append("it ended (\(ending)) before its run had ended")

@@ -121,6 +121,8 @@ struct SessionRecorderTests {
         let outcome = finish(&guest)
         #expect(outcome.programs[0].tests.map(\.id) == ["M.S/one()", "M.S/two()"])
         #expect(outcome.programs[0].tests[1].status == .notReported)
+        // It stays wrong if another guest runs that test.
+        #expect(outcome.programs[0].problems == ["its run ended without M.S/two()"])
     }
 
     @Test("a test that calls exit(0) fails, and its program is told off")
