@@ -90,27 +90,20 @@ extension RunTests {
         let file = "kernel/caesar/caesar.c"
         let source = try readText(fixture.project.pushing(FilePath(file)))
         try fixture.faults("pass")
+        // The project's cache, two above a run's folder, is on the command line of all that builds and of the guest.
+        let artifacts = try #require(try await fixture.report("run").json["artifacts"] as? [String: Any])
+        let cache = FilePath(try #require(artifacts["folder"] as? String)).removingLastComponent()
+            .removingLastComponent()
         for (index, delay) in [0.05, 0.4, 1.5, 3, 4.5, 6].enumerated() {
             // Every step has something to do.
             try fixture.write(file, source + "\n/* \(index) */\n")
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: try Fixture.executable())
-            process.arguments = ["run"]
-            process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
-            process.standardOutput = FileHandle.nullDevice
-            process.standardError = FileHandle.nullDevice
-            try process.run()
+            let process = try fixture.start("run")
             try await Task.sleep(for: .seconds(delay))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
         }
-        let marker = fixture.marker
-        for _ in 0..<100 where try !Fixture.processes(containing: marker).isEmpty {
-            try await Task.sleep(for: .milliseconds(100))
-        }
-        #expect(try Fixture.processes(containing: marker).isEmpty)
-        let run = try await fixture.report("run")
-        #expect(run.exitCode == 0)
+        #expect(try await Fixture.lastingProcesses(containing: cache.string) == [])
+        #expect(try await fixture.report("run").exitCode == 0)
         try fixture.write(file, source)
     }
 

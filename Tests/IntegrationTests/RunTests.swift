@@ -11,9 +11,6 @@ import Testing
 struct RunTests {
     let fixture: Fixture
 
-    /// What stands on the command line of this project's QEMU and of no other: the folder that it shares.
-    var guestMarker: String { "path=\(fixture.project)/shared" }
-
     init() throws {
         fixture = try Fixture()
     }
@@ -53,7 +50,7 @@ struct RunTests {
             #expect(outcome == "hit", "\(step)")
         }
         #expect(second.steps.count >= 5)
-        #expect(try Fixture.processes(containing: guestMarker).isEmpty)
+        #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 
     @Test("the same suites pass over the serial console, from an initramfs and on both boards")
@@ -361,7 +358,7 @@ struct RunTests {
         #expect((trouble["details"] as? String)?.contains("CPU 1: ") == true)
         let console = try readText(try run.console())
         #expect(console.contains("sysrq: Show State"))
-        #expect(try Fixture.processes(containing: guestMarker).isEmpty)
+        #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 
     @Test("a kernel that never gets to init is exit 6, one without a root exit 5")
@@ -396,26 +393,13 @@ struct RunTests {
                 @Test func hangs() { Thread.sleep(forTimeInterval: 600) }
                 """)
         _ = try await fixture.kbuild("build")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
-        process.arguments = ["run"]
-        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        let marker = guestMarker
+        let process = try fixture.start("run")
+        let marker = fixture.marker
         while try Fixture.processes(containing: marker).isEmpty {
             try #require(process.isRunning, "kbuild ended before its guest was up")
             try await Task.sleep(for: .milliseconds(100))
         }
         return (process, marker)
-    }
-
-    private func waitUntilGone(_ marker: String) async throws {
-        for _ in 0..<100 where try !Fixture.processes(containing: marker).isEmpty {
-            try await Task.sleep(for: .milliseconds(100))
-        }
-        #expect(try Fixture.processes(containing: marker).isEmpty)
     }
 
     @Test("Ctrl-C is exit 130 with no process left", arguments: [SIGINT, SIGTERM])
@@ -424,7 +408,7 @@ struct RunTests {
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
         #expect(process.terminationStatus == (signal == SIGINT ? 130 : 143))
-        try await waitUntilGone(marker)
+        #expect(try await Fixture.lastingProcesses(containing: marker) == [])
     }
 
     @Test("kbuild killed outright leaves no QEMU behind, and the next run is right")
@@ -432,7 +416,7 @@ struct RunTests {
         let (process, marker) = try await startHangingRun()
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        try await waitUntilGone(marker)
+        #expect(try await Fixture.lastingProcesses(containing: marker) == [])
         try replaceSuite(with: "import Testing\n@Test func passes() {}\n")
         #expect(try await fixture.report("run").exitCode == 0)
     }

@@ -158,7 +158,7 @@ extension RunTests {
             #expect(try pipe.fileHandleForReading.read(upToCount: 3) == Data("up\n".utf8))
             kill(process.processIdentifier, SIGKILL)
             process.waitUntilExit()
-            while try !Fixture.processes(containing: marker).isEmpty { try await Task.sleep(for: .milliseconds(50)) }
+            #expect(try await Fixture.lastingProcesses(containing: marker) == [])
         }
 
         // MARK: A terminal

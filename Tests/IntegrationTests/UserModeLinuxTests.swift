@@ -85,13 +85,7 @@ extension RunTests {
         try onlyProgram("hang")
         let marker = try markGuest()
         _ = try await fixture.kbuild("build", "--machine", "uml")
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
-        process.arguments = ["test", "^mischief$", "--machine", "uml"]
-        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try fixture.start("test", "^mischief$", "--machine", "uml")
         while try Fixture.processes(containing: marker).isEmpty {
             try #require(process.isRunning, "kbuild ended before its guest was up")
             try await Task.sleep(for: .milliseconds(20))

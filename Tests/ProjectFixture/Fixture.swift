@@ -139,6 +139,31 @@ public struct Fixture {
             workingDirectory: project)
     }
 
+    /// Starts kbuild in the project, to be killed or watched.
+    ///
+    /// - Parameter output: Where its standard output goes; nowhere by default.
+    /// - Throws: `Failure` (`usage`) when nothing names kbuild; an error when it cannot be started.
+    public func start(_ arguments: String..., output: FileHandle = .nullDevice) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: try Self.executable())
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(fileURLWithPath: project.string)
+        process.standardOutput = output
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        return process
+    }
+
+    /// The processes whose command line holds `text` that are still there after ten seconds.
+    ///
+    /// - Throws: `Failure` when /proc cannot be read; `CancellationError`.
+    public static func lastingProcesses(containing text: String) async throws -> [String] {
+        for _ in 0..<100 where try !processes(containing: text).isEmpty {
+            try await Task.sleep(for: .milliseconds(100))
+        }
+        return try processes(containing: text)
+    }
+
     /// The processes of this machine whose command line holds `text`.
     ///
     /// - Throws: `Failure` when /proc cannot be read.

@@ -57,19 +57,11 @@ struct SoakTests {
     }
 
     private func killRun(after delay: Double) async throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
-        process.arguments = ["run"]
-        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try fixture.start("run")
         try await Task.sleep(for: .seconds(delay))
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
-        for _ in 0..<100 where try !Fixture.processes(containing: fixture.marker).isEmpty {
-            try await Task.sleep(for: .milliseconds(100))
-        }
+        _ = try await Fixture.lastingProcesses(containing: fixture.marker)
     }
 
     @Test("after all that every entry of the cache is as it was published")
@@ -100,13 +92,7 @@ struct SoakTests {
     func leaks() async throws {
         let guests = max(10, Self.number("BOOTS", default: 500) / 5)
         try fixture.faults((0..<guests).map { ("panic-\($0)", "panic") } + [("after", "pass")])
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: try Fixture.executable())
-        process.arguments = ["run", "--timeout", "2h"]
-        process.currentDirectoryURL = URL(fileURLWithPath: fixture.project.string)
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
+        let process = try fixture.start("run", "--timeout", "2h")
         var samples: [(descriptors: Int, megabytes: Int)] = []
         while process.isRunning {
             let folder = FilePath("/proc/\(process.processIdentifier)")
