@@ -102,12 +102,13 @@ struct MachineLinks: Sendable {
 /// Runs a machine's process with its sockets in a private folder, which is removed on every path.
 ///
 /// - Parameters:
+///   - savesState: Whether QEMU is going to send the machine's state.
 ///   - control: Speaks with QEMU meanwhile; when it throws, the machine is killed.
 ///   - command: Told the folder, makes the command.
 /// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; what `control` throws;
 ///   `CancellationError`.
 func runMachine(
-    _ handlers: MachineHandlers, runner: CommandRunner,
+    _ handlers: MachineHandlers, runner: CommandRunner, savesState: Bool = false,
     control: (@Sendable (MachineLinks) async throws -> Void)? = nil,
     command: (FilePath, MachineSockets) throws -> Command
 ) async throws -> CommandResult {
@@ -117,7 +118,7 @@ func runMachine(
     let console = try SocketListener(path: sockets.console)
     let results = try SocketListener(path: sockets.results)
     let monitor = try control.map { _ in try SocketListener(path: sockets.monitor) }
-    let state = try control.map { _ in try SocketListener(path: sockets.state) }
+    let state = savesState ? try SocketListener(path: sockets.state) : nil
     let command = try command(folder, sockets)
     var runner = runner
     if runner.sandbox != nil {

@@ -72,7 +72,7 @@ extension QEMUMachine {
         to snapshot: MachineSnapshot, _ handlers: MachineHandlers,
         whenReady: @escaping @Sendable () async throws -> Void
     ) async throws -> MachineExit? {
-        let result = try await runMachine(handlers, runner: runner) { links in
+        let result = try await runMachine(handlers, runner: runner, savesState: true) { links in
             var monitor = try await links.monitor()
             try await whenReady()
             try await monitor.execute("stop")
