@@ -17,6 +17,8 @@ extension RunTests {
 
         @Test("new: what it scaffolds passes as it stands")
         func newPasses() async throws {
+            // What the table changes from is a kernel that was built to its end.
+            #expect(try await fixture.kbuild("build").status == .exited(0))
             let created = try await fixture.kbuild(
                 "syscall", "new", "hello_there", "--args", "int number, const char __user *text", "--args",
                 "void __user *out, size_t length")
@@ -34,8 +36,17 @@ extension RunTests {
 
             let listed = try await fixture.kbuild("syscall", "list")
             #expect(listed.output.contains(/\d+ +x86-64 +hello_there +sys_hello_there +kernel\/hello_there/))
+            // A kernel that the store does not have from an earlier run of this test.
+            let source = try fixture.text("kernel/hello_there/hello_there.c")
+            try fixture.write("kernel/hello_there/hello_there.c", source + "/* \(UUID()) */\n")
             let run = try await fixture.report("test", "HelloThere")
             #expect(run.exitCode == 0)
+            // Of more than a thousand objects those are compiled that can tell that the table has one call more.
+            let steps = run.json["steps"] as? [[String: Any]] ?? []
+            let compile = steps.first { $0["name"] as? String == "compile" }?["detail"] as? String ?? ""
+            let counts = try #require(compile.firstMatch(of: /(\d+) objects, (\d+) spared/)).output
+            #expect(try #require(Int(counts.1)) < 100)
+            #expect(try #require(Int(counts.2)) > 1000)
             #expect(run.tests.count == 9)
             #expect(Set(run.tests.values) == ["passed"])
 

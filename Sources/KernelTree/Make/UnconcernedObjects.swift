@@ -12,6 +12,8 @@ import SystemPackage
 struct UnconcernedObjects {
     /// The headers as the last whole build left them.
     private let changes: [FilePath: HeaderChange]
+    /// Headers that were made again and came out as they were: only make thinks that they changed.
+    private let unchanged: Set<FilePath>
     private let make: KernelMake
 
     // MARK: Copies
@@ -61,15 +63,20 @@ struct UnconcernedObjects {
         let headers = try Self.headers(make)
         guard isFolder(folder), Set(try namesInFolder(folder)) == Set(headers.keys) else { return nil }
         var changes: [FilePath: HeaderChange] = [:]
+        var unchanged: Set<FilePath> = []
         for (name, header) in headers {
             let old = try readText(folder.appending(name))
             let new = try readText(header)
-            if old == new { continue }
+            if old == new {
+                unchanged.insert(header.lexicallyNormalized())
+                continue
+            }
             guard let change = HeaderChange(path: header.string, from: old, to: new) else { return nil }
             changes[header.lexicallyNormalized()] = change
         }
         guard !changes.isEmpty else { return nil }
         self.changes = changes
+        self.unchanged = unchanged
     }
 
     // MARK: Objects
@@ -107,6 +114,7 @@ struct UnconcernedObjects {
             uniqueKeysWithValues: changes.compactMap { path, change in
                 files.number(of: path).map { ($0, change) }
             })
+        let harmless = Set(unchanged.compactMap { files.number(of: $0) })
         let others = paths.indices.filter { headers[$0] == nil && times[$0] != nil }.map { paths[$0] }
         let reached = try filesInReach(of: Array(headers.values), others, paths)
         guard let reached else { return [] }
@@ -120,7 +128,7 @@ struct UnconcernedObjects {
                     if change.isList { isConcerned = true }
                 } else if reached.contains(file) {
                     isConcerned = true
-                } else if times[file].map({ $0 > compilation.time }) ?? true {
+                } else if !harmless.contains(file), times[file].map({ $0 > compilation.time }) ?? true {
                     // make has another reason to compile it.
                     isConcerned = true
                 }
