@@ -74,6 +74,17 @@ public struct CommandRunner: Sendable {
         return runner
     }
 
+    /// The same runner for a command that, if it is confined, writes to one folder more.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the folder cannot be handed over to the command's user.
+    public func writing(to folder: FilePath) throws(Failure) -> CommandRunner {
+        guard sandbox != nil else { return self }
+        var runner = self
+        runner.sandbox?.writable.append(folder)
+        try runner.sandbox?.handOver(folder)
+        return runner
+    }
+
     /// The same runner for commands that may not fill the disk.
     public func limited(by quota: FolderQuota) -> CommandRunner {
         var runner = self
@@ -204,6 +215,30 @@ public struct CommandRunner: Sendable {
             }
             try Task.checkCancellation()
             return supervisor == nil ? ProcessStatus(result.terminationStatus) : supervised(result.terminationStatus)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command that talks with the user: kbuild's standard streams, and its terminal, are the command's until it
+    /// ends. The terminal's signals are for the command; kbuild must not end by them.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the tool is missing; `CancellationError` when the task is cancelled, after
+    ///   the command has been ended.
+    public func converse(_ command: Command) async throws -> ProcessStatus {
+        let executable = try locate(command.tool)
+        progress(.command(command.description))
+        var options = PlatformOptions()
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .milliseconds(500))]
+        do {
+            let result = try await run(
+                .path(executable), arguments: Arguments(command.arguments), environment: .inherit,
+                workingDirectory: command.workingDirectory, platformOptions: options,
+                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
+                error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
+            try Task.checkCancellation()
+            return ProcessStatus(result.terminationStatus)
         } catch let error as SubprocessError {
             throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
         }

@@ -125,7 +125,7 @@ public struct Pipeline: Sendable {
     ) async throws -> PreparedRun {
         try checkFiles()
         // What is surely needed later is looked for before anything is built.
-        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+        if project.architecture != .um { _ = try await emulator() }
         let folder = try newRunFolder()
         note(folder, nil, nil)
         let rules = try await confinement.rules()
@@ -263,7 +263,9 @@ public struct Pipeline: Sendable {
     var limits: SessionLimits {
         SessionLimits(
             boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
-            test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast)
+            test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast,
+            // A slow disk takes a minute for a gigabyte.
+            inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
     }
 
     /// The user's shared folders, created where they are missing.

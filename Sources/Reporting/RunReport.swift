@@ -339,12 +339,17 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var console: String?
         /// The full log of make.
         public var buildLog: String?
+        /// The folder with the memory of guests that crashed or hung, as ELF core files.
+        public var memory: String?
 
         /// Creates the list.
-        public init(folder: String? = nil, console: String? = nil, buildLog: String? = nil) {
+        public init(
+            folder: String? = nil, console: String? = nil, buildLog: String? = nil, memory: String? = nil
+        ) {
             self.folder = folder
             self.console = console
             self.buildLog = buildLog
+            self.memory = memory
         }
     }
 

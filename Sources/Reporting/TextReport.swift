@@ -187,6 +187,7 @@ public struct TextReport: Sendable {
         lines += verdictLines(report)
         let isGood = report.exitCode == ExitCode.success.rawValue
         if !isGood, let console = report.artifacts.console { lines.append("console: \(console)") }
+        if let memory = report.artifacts.memory { lines.append("memory: \(memory)") }
         if report.exitCode == ExitCode.build.rawValue, let log = report.artifacts.buildLog {
             lines.append("build log: \(log)")
         }

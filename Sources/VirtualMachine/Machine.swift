@@ -34,17 +34,21 @@ public struct MachineHandlers: Sendable {
     public var inspector: MachineInspector?
     /// Called once before the machine starts, with a way to send bytes to the guest's end of the results port.
     public var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
+    /// Told where a debugger is waited for, once it is.
+    public var waitsForDebugger: (@Sendable (_ socket: FilePath) -> Void)?
 
     /// Creates the handlers.
     public init(
         console: @escaping @Sendable ([UInt8]) -> [UInt8], results: @escaping @Sendable ([UInt8]) -> Void,
         inspector: MachineInspector? = nil,
-        connected: @escaping @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void = { _ in }
+        connected: @escaping @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void = { _ in },
+        waitsForDebugger: (@Sendable (_ socket: FilePath) -> Void)? = nil
     ) {
         self.console = console
         self.results = results
         self.inspector = inspector
         self.connected = connected
+        self.waitsForDebugger = waitsForDebugger
     }
 }
 
@@ -70,11 +74,14 @@ public struct MachineSockets: Sendable, Hashable {
     public var monitor: FilePath
     /// Where QEMU sends the state of a machine that is saved.
     var state: FilePath
+    /// Where QEMU waits for a debugger.
+    public var debugger: FilePath
 
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
         monitor = folder.appending("monitor")
         state = folder.appending("state")
+        debugger = folder.appending("debugger")
         console = folder.appending("console")
         results = folder.appending("results")
     }
@@ -88,8 +95,10 @@ struct MachineLinks: Sendable {
     var sendToConsole: @Sendable ([UInt8]) -> Void
     /// Sends bytes to the guest's end of the results port.
     var sendToGuest: @Sendable ([UInt8]) -> Void
-    /// Where QEMU is to send the state of a machine that is saved.
-    var stateSocket: FilePath
+    /// The machine's private folder.
+    var folder: FilePath
+    /// The sockets in it.
+    var sockets: MachineSockets
     /// What it has sent there. Called once it says that it is done.
     var savedState: @Sendable () async -> [UInt8]
 
@@ -120,11 +129,7 @@ func runMachine(
     let monitor = try control.map { _ in try SocketListener(path: sockets.monitor) }
     let state = savesState ? try SocketListener(path: sockets.state) : nil
     let command = try command(folder, sockets)
-    var runner = runner
-    if runner.sandbox != nil {
-        runner.sandbox?.writable.append(folder)
-        try runner.sandbox?.handOver(folder)
-    }
+    let runner = try runner.writing(to: folder)
     console.start { [weak console] bytes in
         let reply = handlers.console(bytes)
         if !reply.isEmpty { console?.send(reply) }
@@ -140,7 +145,7 @@ func runMachine(
         let links = MachineLinks(
             lines: lines, sendToMonitor: { [weak monitor] in monitor?.send($0) },
             sendToConsole: { [weak console] in console?.send($0) },
-            sendToGuest: { [weak results] in results?.send($0) }, stateSocket: sockets.state,
+            sendToGuest: { [weak results] in results?.send($0) }, folder: folder, sockets: sockets,
             savedState: { [weak state] in
                 await state?.finish()
                 return saved.withLock { $0 }

@@ -83,6 +83,10 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var timerHertz: Int
     /// Whether QEMU gives up the system calls that it does not need: to start programs, above all.
     public var filtersSystemCalls: Bool
+    /// Where the guest's memory is written when it crashes, resets or reaches a limit; nil to let it go.
+    public var memoryDump: FilePath?
+    /// Whether the machine waits at its first instruction for a debugger to say go on.
+    public var waitsForDebugger = false
 
     /// Creates a configuration.
     public init(

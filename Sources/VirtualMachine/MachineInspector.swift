@@ -96,24 +96,79 @@ extension QEMUMonitor {
     /// wait without being interruptible, and all tasks (Documentation/admin-guide/sysrq.rst).
     private static let sysrqLetters = "lwt"
 
-    /// Answers an inspector's questions until the machine ends.
+    /// Has the kernel tell, reads the registers and, if that is wanted, writes the guest's memory to a file.
+    private mutating func inspect(_ links: MachineLinks, dump: FilePath?) async throws -> [ProcessorState] {
+        let registers = try await ask("human-monitor-command", ["command-line": "info registers -a"])
+        // As it hangs, before sysrq's own work overwrites it.
+        if let dump { try await keepMemory(in: dump) }
+        for letter in Self.sysrqLetters.utf8 {
+            // On a serial console a break and a letter are the magic key.
+            try await execute("chardev-send-break", ["id": "console"])
+            try await Task.sleep(for: .milliseconds(50))
+            links.sendToConsole([letter])
+            try await Task.sleep(for: .milliseconds(400))
+        }
+        // A list of tasks takes its time on a serial line.
+        try await Task.sleep(for: .seconds(1))
+        return ProcessorState.parse(registers)
+    }
+
+    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers.
+    private mutating func keepMemory(in file: FilePath) async throws {
+        struct Request: Encodable {
+            var paging = false
+            var `protocol`: String
+        }
+        try await execute("dump-guest-memory", Request(protocol: "file:\(file)"))
+    }
+
+    /// Looks after a running machine until it ends: answers an inspector's questions, and keeps the memory of a guest that
+    /// crashed, where that is wanted.
     ///
+    /// - Parameter dump: Where the memory goes; nil when nobody wants it.
+    /// - Returns: How the guest ended when it was this that ended the machine.
     /// - Throws: As `execute`.
-    mutating func answer(_ inspector: MachineInspector, _ links: MachineLinks) async throws {
-        inspector.serve()
-        for await request in inspector.requests {
-            let registers = try await ask("human-monitor-command", ["command-line": "info registers -a"])
-            for letter in Self.sysrqLetters.utf8 {
-                // On a serial console a break and a letter are the magic key.
-                try await execute("chardev-send-break", ["id": "console"])
-                try await Task.sleep(for: .milliseconds(50))
-                links.sendToConsole([letter])
-                try await Task.sleep(for: .milliseconds(400))
+    mutating func attend(
+        _ inspector: MachineInspector?, _ links: MachineLinks, dump: FilePath?
+    ) async throws -> MachineExit? {
+        guard inspector != nil || dump != nil else { return nil }
+        let (turns, turn) = AsyncStream.makeStream(of: MachineInspector.Request?.self)
+        inspector?.serve()
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            if let inspector {
+                group.addTask { for await request in inspector.requests { turn.yield(request) } }
             }
-            // A list of tasks takes its time on a serial line.
-            try await Task.sleep(for: .seconds(1))
-            request.reply.yield(ProcessorState.parse(registers))
-            request.reply.finish()
+            if dump != nil {
+                group.addTask {
+                    // Often enough: a guest that has crashed does nothing more.
+                    while !Task.isCancelled {
+                        try await Task.sleep(for: .milliseconds(250))
+                        turn.yield(nil)
+                    }
+                }
+            }
+            defer { group.cancelAll() }
+            for await request in turns {
+                if let request {
+                    request.reply.yield(try await inspect(links, dump: dump))
+                    request.reply.finish()
+                } else if let dump, let exit = try await crash() {
+                    try await keepMemory(in: dump)
+                    try await execute("quit")
+                    return exit
+                }
+            }
+            try Task.checkCancellation()
+            return nil
+        }
+    }
+
+    /// How the guest of a machine that pauses at its end came to it; nil while it runs (RunState in qapi/run-state.json).
+    private mutating func crash() async throws -> MachineExit? {
+        switch try await ask("query-status") {
+        case "guest-panicked": .panicked
+        case "shutdown": .reset
+        default: nil
         }
     }
 }

@@ -2,6 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// A machine that was saved while its guest slept, in a folder of its own: the guest's memory, as one sparse file of that
@@ -78,7 +79,7 @@ extension QEMUMachine {
             try await monitor.execute("stop")
             try await monitor.shareMemory()
             // QEMU may start no program to write with, and in a sandbox no file: it sends the state.
-            try await monitor.execute("migrate", ["uri": "unix:\(links.stateSocket)"])
+            try await monitor.execute("migrate", ["uri": "unix:\(links.sockets.state)"])
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not save the machine")
             }
@@ -131,6 +132,8 @@ public struct RestoredMachine: Machine {
 
     /// Wakes the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
+        let crash = Mutex<MachineExit?>(nil)
+        let runner = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
         let result = try await runMachine(handlers, runner: runner) { links in
             var monitor = try await links.monitor()
             try await monitor.shareMemory()
@@ -141,10 +144,11 @@ public struct RestoredMachine: Machine {
             // It was stopped when it was saved, and so it is still.
             try await monitor.execute("cont")
             links.sendToGuest(orders.encoded)
-            if let inspector = handlers.inspector { try await monitor.answer(inspector, links) }
+            let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
+            crash.withLock { $0 = exit }
         } command: { _, sockets in
             configuration.command(sockets: sockets, memory: .restored(snapshot))
         }
-        return QEMUMachine.interpret(result)
+        return crash.withLock { $0 } ?? QEMUMachine.interpret(result)
     }
 }

@@ -96,7 +96,8 @@ extension MachineConfiguration {
     public func command(sockets: MachineSockets, memory: Memory = .anonymous) -> Command {
         var arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-action", "panic=exit-failure",
+            // Memory that is to be kept has to stay: kbuild ends the machine then.
+            "-action", memoryDump == nil ? "panic=exit-failure" : "panic=pause,shutdown=pause",
             "-machine", machineOption + (memory == .anonymous ? "" : ",memory-backend=ram"),
             // TCG's "max" has RDRAND; 57-bit addresses would only make page-table walks longer.
             "-cpu", accelerator == .kvm ? "host" : "max,la57=off",
@@ -109,6 +110,12 @@ extension MachineConfiguration {
             "-chardev", "socket,id=monitor,path=\(Self.escaped(sockets.monitor))",
             "-mon", "chardev=monitor,mode=control",
         ]
+        if waitsForDebugger {
+            arguments += [
+                "-S", "-chardev", "socket,id=debugger,path=\(Self.escaped(sockets.debugger)),server=on,wait=off",
+                "-gdb", "chardev:debugger",
+            ]
+        }
         switch root {
         case .disk(let image):
             arguments += [

@@ -1,5 +1,6 @@
 import Commands
 import Diagnostics
+import Synchronization
 
 /// A guest in QEMU.
 public struct QEMUMachine: BootingMachine {
@@ -26,14 +27,17 @@ public struct QEMUMachine: BootingMachine {
 
     /// Boots the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
+        let crash = Mutex<MachineExit?>(nil)
+        let runner = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
         let result = try await runMachine(handlers, runner: runner) { links in
-            guard let inspector = handlers.inspector else { return }
             var monitor = try await links.monitor()
-            try await monitor.answer(inspector, links)
+            if configuration.waitsForDebugger { handlers.waitsForDebugger?(links.sockets.debugger) }
+            let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
+            crash.withLock { $0 = exit }
         } command: {
             configuration.command(sockets: $1)
         }
-        return Self.interpret(result)
+        return crash.withLock { $0 } ?? Self.interpret(result)
     }
 
     static func interpret(_ result: CommandResult) -> MachineExit {

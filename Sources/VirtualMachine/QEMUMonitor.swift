@@ -15,12 +15,13 @@ struct QEMUMonitor {
         struct EventData: Decodable {
             var status: String?
         }
-        /// The text that an answer consists of; other answers are of no interest.
+        /// The text that an answer consists of, or the state that it tells; other answers are of no interest.
         struct Text: Decodable {
             var value: String?
 
             init(from decoder: any Decoder) throws {
-                value = try? decoder.singleValueContainer().decode(String.self)
+                let container = try decoder.singleValueContainer()
+                value = (try? container.decode(String.self)) ?? (try? container.decode(EventData.self))?.status
             }
         }
         /// Present in the answer to a command that was carried out.
@@ -68,11 +69,11 @@ struct QEMUMonitor {
         _ = try await ask(command, arguments)
     }
 
-    /// Carries out a command that answers with text.
+    /// Carries out a command that answers with text or, as query-status does, with an object that has a status.
     ///
-    /// - Returns: The text; empty when the answer is none.
+    /// - Returns: The text or the status; empty when the answer is neither.
     /// - Throws: As `init`.
-    mutating func ask(_ command: String, _ arguments: some Encodable) async throws -> String {
+    mutating func ask(_ command: String, _ arguments: some Encodable = [String: String]()) async throws -> String {
         send(try JSONEncoder().encode(Request(execute: command, arguments: arguments)) + [0x0A])
         while true {
             let message = try await next()

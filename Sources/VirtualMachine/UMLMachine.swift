@@ -34,6 +34,10 @@ public struct UMLConfiguration: Sendable, Hashable {
     /// The names of the links in the machine's private folder: kernel arguments cannot carry every path.
     static let rootLink = "root"
     static let sharesFolder = "shares"
+    /// Where the kernel makes its management socket: a folder of this name, and in it one of the guest's.
+    static let managementFolder = "uml"
+    /// The guest's name there.
+    static let identity = "guest"
 
     /// The kernel with all its arguments.
     ///
@@ -54,7 +58,7 @@ public struct UMLConfiguration: Sendable, Hashable {
             // A guest that reboots would otherwise start itself anew (arch/um/kernel/reboot.c).
             "noreboot",
             // Where the process leaves its PID file and management socket: in HOME otherwise.
-            "uml_dir=\(folder.appending("uml"))",
+            "uml_dir=\(folder.appending(Self.managementFolder))", "umid=\(Self.identity)",
             "hostfs=\(folder.appending(Self.sharesFolder))",
             "kbuild.results=ttyS0", "kbuild.shares=hostfs", "kbuild.exit=proc",
         ]
@@ -70,7 +74,7 @@ public struct UMLConfiguration: Sendable, Hashable {
             }
         let shares = folder.appending(Self.sharesFolder)
         try createFolder(shares)
-        try createFolder(folder.appending("uml"))
+        try createFolder(folder.appending(Self.managementFolder))
         let links = [(root, folder.appending(Self.rootLink))] + self.shares.map { ($0.path, shares.appending($0.tag)) }
         for (target, link) in links where symlink(target.string, link.string) != 0 {
             throw Failure(.infrastructure, "cannot make the link \(link)", details: String(cString: strerror(errno)))
@@ -103,7 +107,12 @@ public struct UMLMachine: BootingMachine {
 
     /// Boots the guest and returns when its process has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
-        let result = try await runMachine(handlers, runner: runner) { folder, sockets in
+        let result = try await runMachine(handlers, runner: runner) { links in
+            let console = ManagementConsole(
+                folder: links.folder.appending(UMLConfiguration.managementFolder)
+                    .appending(UMLConfiguration.identity))
+            if let inspector = handlers.inspector { try await console.attend(inspector) }
+        } command: { folder, sockets in
             try configuration.prepare(folder)
             return configuration.command(folder: folder, sockets: sockets)
         }

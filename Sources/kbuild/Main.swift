@@ -27,7 +27,7 @@ struct Kbuild: AsyncParsableCommand {
             """,
         version: "0.1.0",
         subcommands: [
-            RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, BuildVerb.self, PatchVerb.self,
+            RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, DebugVerb.self, BuildVerb.self, PatchVerb.self,
             SyscallVerb.self,
             ConfigVerb.self, RootfsVerb.self, ParseVerb.self, DoctorVerb.self, InitVerb.self,
             CleanVerb.self,
@@ -87,6 +87,26 @@ struct Verdict: Error {
     var code: Int32
 }
 
+/// Whose the terminal's interrupt key is.
+enum Interruptions {
+    private static let isOfChild = Mutex(false)
+
+    /// Whether a child that talks with the user has it, and kbuild lets it pass.
+    static var areOfChild: Bool { isOfChild.withLock { $0 } }
+
+    /// A child is about to talk with the user. It and kbuild are one job of the shell's, so both get the signal.
+    static func leaveToChild() {
+        isOfChild.withLock { $0 = true }
+        signal(SIGQUIT, SIG_IGN)
+    }
+
+    /// The child has ended.
+    static func takeBack() {
+        isOfChild.withLock { $0 = false }
+        signal(SIGQUIT, SIG_DFL)
+    }
+}
+
 /// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns. A second signal
 /// ends kbuild at once, which its children's supervisors notice.
 ///
@@ -98,6 +118,7 @@ func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler {
+            if number == SIGINT, Interruptions.areOfChild { return }
             let isSecond = received.withLock { first in
                 defer { first = first ?? number }
                 return first != nil

@@ -112,6 +112,9 @@ struct MachineOptions: ParsableArguments {
     @Flag(help: "End the run at the first failure.")
     var failFast = false
 
+    @Flag(help: "Keep the memory of a guest that crashes or hangs, as an ELF core file in the run's folder.")
+    var memoryDump = false
+
     @Option(help: "The most time that the guests may take, such as 90s or 5m.")
     var timeout: String?
 
@@ -123,6 +126,7 @@ struct MachineOptions: ParsableArguments {
             (guests.map { String($0) }, "guests", "--guests"),
             (retries.map { String($0) }, "retries", "--retries"), (timeout, "timeouts.run", "--timeout"),
             (failFast ? "on" : nil, "fail-fast", "--fail-fast"),
+            (memoryDump ? "on" : nil, "machine.memory-dump", "--memory-dump"),
         ]
         return pairs.compactMap { value, key, flag in
             value.map { ProjectOverride(key: key, value: $0, flag: flag) }

@@ -6,6 +6,7 @@ import CInit
 struct Init {
     static func main() {
         mountFileSystems()
+        sethostname("kbuild", 6)
         let options = kernelOptions()
         let byHostfs = options["kbuild.shares"] == "hostfs"
         guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {

@@ -18,6 +18,8 @@ public struct Project: Sendable, Equatable {
         public var umlConfig: [FilePath]
         /// How many jobs make may run; nil for the number of processors.
         public var jobs: Int?
+        /// Whether it is built with debug information.
+        public var hasDebugInfo = false
     }
 
     /// How the root file system is stored.
@@ -76,6 +78,8 @@ public struct Project: Sendable, Equatable {
         public var results: ResultsChoice
         /// Words added to the kernel's command line.
         public var kernelArguments: [String]
+        /// Whether the memory of a guest that crashes or hangs is kept.
+        public var keepsMemory = false
     }
 
     /// How a program tells its results.

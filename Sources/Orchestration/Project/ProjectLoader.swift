@@ -76,6 +76,7 @@ extension Project {
         lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
         if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(list(kernel.umlConfig.map(path)))") }
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
+        if kernel.hasDebugInfo { lines.append("  debug-info: on") }
         lines += [
             "rootfs: {type: \(rootfsType.rawValue), definition: \(Self.quoted(path(rootfsDefinition)))}",
             "shares:" + (shares.isEmpty ? " []" : ""),
@@ -93,6 +94,7 @@ extension Project {
         if !machine.kernelArguments.isEmpty {
             lines.append("  command-line: \(Self.quoted(machine.kernelArguments.joined(separator: " ")))")
         }
+        if machine.keepsMemory { lines.append("  memory-dump: on") }
         lines.append("tests:" + (tests.isEmpty ? " []" : ""))
         for test in tests {
             var pairs: [(String, String?)]
@@ -368,14 +370,15 @@ struct ProjectLoader {
             kernel: .init(
                 source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
                 umlConfig: paths(kernel?["uml-config"]),
-                jobs: text(kernel?["jobs"]).flatMap { Int($0) }),
+                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on"),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
             rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"), shares: shares,
             machine: .init(
                 type: choice(machine?["type"], .auto), accelerator: choice(machine?["accel"], .auto),
                 memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
                 cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
-                kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init)),
+                kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init),
+                keepsMemory: text(machine?["memory-dump"]) == "on"),
             tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
             retries: text(node["retries"]).flatMap { Int($0) } ?? 0,
             timeouts: .init(

@@ -43,6 +43,9 @@ indirect enum Schema: Sendable {
             name: "uml-config", schema: .list(.text),
             meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),
         Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
+        Key(
+            name: "debug-info", schema: .choice(["off", "on"]),
+            meaning: "on: DWARF and the kernel's gdb scripts; crash reports then name files and lines (off)"),
     ]
 
     private static let program: [Key] = [
@@ -83,6 +86,9 @@ indirect enum Schema: Sendable {
                     name: "results", schema: .choice(["auto", "virtio", "serial"]),
                     meaning: "how results leave the guest (auto: virtio)"),
                 Key(name: "command-line", schema: .text, meaning: "words added to the kernel's command line"),
+                Key(
+                    name: "memory-dump", schema: .choice(["off", "on"]),
+                    meaning: "on: the memory of a guest that crashes or hangs is kept, as an ELF core file (off)"),
             ]), meaning: "the virtual machine"),
         Key(
             name: "tests",

@@ -18,6 +18,8 @@ struct SessionLimits: Sendable, Hashable {
     var run: Double
     /// Whether the first failure is the end.
     var failFast = false
+    /// For a guest that hangs to tell what it does.
+    var inspection: Double = 10
 }
 
 /// A limit that was reached.
@@ -63,6 +65,8 @@ struct GuestSession: Sendable {
     let consoleLog: FilePath
     /// Who talks with the plan's programs, if anybody does.
     var attendant: Attendant?
+    /// Told where a debugger is waited for, if the machine waits for one.
+    var waitsForDebugger: (@Sendable (FilePath) -> Void)?
 
     /// Somebody who talks with a program of the plan. All are called on the threads that read the guest.
     struct Attendant: Sendable {
@@ -96,8 +100,6 @@ struct GuestSession: Sendable {
 
     /// How much longer than it may take a program is waited for, so that the guest's init can end it first.
     private static let programGrace: Duration = .seconds(10)
-    /// How long a guest that hangs may take to tell what it does.
-    private static let inspectionLimit: Duration = .seconds(10)
 
     /// Runs the session.
     ///
@@ -139,7 +141,7 @@ struct GuestSession: Sendable {
             connected: { send in
                 box.state.withLock { $0.send = send }
                 attendant?.connected(send)
-            })
+            }, waitsForDebugger: waitsForDebugger)
 
         var exit: MachineExit?
         var limit: LimitReached?
@@ -153,7 +155,7 @@ struct GuestSession: Sendable {
             case .machine(let status): exit = status
             case .limit(let reached):
                 limit = reached
-                processors = await inspector.inspect(within: Self.inspectionLimit)
+                processors = await inspector.inspect(within: .seconds(limits.inspection))
                 group.cancelAll()
                 // QEMU dies by the cancellation; its last words are still handled before `run` returns.
                 while let result = await group.nextResult() {

@@ -23,7 +23,8 @@ extension Pipeline {
         let width = width(for: portions.count, tools.progress)
         let (outcome, guests) = try await log.step("test") { progress in
             let source = GuestSource(
-                share: share, machines: machines, snapshots: snapshots, wakeLimit: min(limits.boot, SessionLimits.wake))
+                share: share, machines: machines, snapshots: snapshots,
+                wakeLimit: min(limits.boot, SessionLimits.wake), memory: try memoryFolder(in: folder))
             let session = SpreadSession(
                 programs: programs, portions: portions, width: width, limits: limits,
                 deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
@@ -32,6 +33,8 @@ extension Pipeline {
             let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
             return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
         }
+        let memory = folder.appending(Self.memoryName)
+        if let files = try? namesInFolder(memory), !files.isEmpty { report.artifacts.memory = memory.string }
         report.machine = guests.last?.machine ?? report.machine
         if guests.count > 1 {
             report.guests = .init(
@@ -53,6 +56,20 @@ extension Pipeline {
                 report.troubles.append(.init(trouble))
             }
         }
+    }
+
+    private static let memoryName = "memory"
+
+    /// Makes the folder for the memory of guests that crash; nil when nobody wants it, or no machine can keep it.
+    private func memoryFolder(in folder: FilePath) throws -> FilePath? {
+        guard project.machine.keepsMemory else { return nil }
+        guard project.architecture != .um else {
+            tools.progress(.note("user-mode Linux cannot keep its guest's memory; machine.memory-dump goes with QEMU"))
+            return nil
+        }
+        let memory = folder.appending(Self.memoryName)
+        try createFolder(memory)
+        return memory
     }
 
     /// "booted in 0.98 s, 40 of 41 tests passed".
@@ -150,23 +167,33 @@ private final class GuestSource: Sendable {
     /// By the program that a guest holds; nil where guests boot.
     private let snapshots: [Int?: ReadySnapshot]?
     private let wakeLimit: Double
-    private let plans = Mutex(0)
+    /// Where the memory of guests that crash goes; nil when nobody wants it.
+    private let memory: FilePath?
+    private let guests = Mutex(0)
 
     init(
-        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double
+        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double,
+        memory: FilePath?
     ) {
         self.share = share
         self.machines = machines
         self.snapshots = snapshots
         self.wakeLimit = wakeLimit
+        self.memory = memory
     }
 
     func machine(for portion: GuestPortion, attempt: Int) throws -> GuestMachine? {
         if let snapshots { return try woken(portion, snapshots, attempt: attempt) }
         guard attempt < machines.count else { return nil }
         let candidate = machines[attempt]
+        let number = nextNumber()
+        var machine: any BootingMachine = candidate.machine
+        if var configuration = candidate.configuration, let dump = memoryDump(number) {
+            configuration.memoryDump = dump
+            machine = QEMUMachine(configuration, runner: candidate.runner)
+        }
         return GuestMachine(
-            machine: candidate.machine.adding(kernelArgument: "kbuild.plan=\(try writePlan(portion))"),
+            machine: machine.adding(kernelArgument: "kbuild.plan=\(try writePlan(portion, number))"),
             reported: candidate.reported, bootLimit: candidate.bootLimit)
     }
 
@@ -177,9 +204,11 @@ private final class GuestSource: Sendable {
         // A guest that holds the bundle is told which of its tests to run; another reads its plan.
         let holding = place.flatMap { snapshots[$0] }
         guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
+        let number = nextNumber()
         let orders =
-            holding == nil ? WakeOrders(plan: try writePlan(portion)) : WakeOrders(filters: portion.patterns)
+            holding == nil ? WakeOrders(plan: try writePlan(portion, number)) : WakeOrders(filters: portion.patterns)
         var configuration = snapshot.configuration
+        configuration.memoryDump = memoryDump(number)
         configuration.shares = first.configuration?.shares ?? []
         let machine = RestoredMachine(
             configuration, from: snapshot.snapshot, orders: orders, runner: first.runner(for: snapshot.snapshot))
@@ -187,14 +216,20 @@ private final class GuestSource: Sendable {
     }
 
     /// Writes the portion's plan where the guest finds it; returns its name there.
-    private func writePlan(_ portion: GuestPortion) throws -> String {
-        let number = plans.withLock { plans in
-            plans += 1
-            return plans
-        }
+    private func writePlan(_ portion: GuestPortion, _ number: Int) throws -> String {
         try writeAtomically(try portion.plan.encoded(), to: share.appending("plan-\(number)"))
         return "plan-\(number)"
     }
+
+    /// Guests are numbered from 1.
+    private func nextNumber() -> Int {
+        guests.withLock { guests in
+            guests += 1
+            return guests
+        }
+    }
+
+    private func memoryDump(_ number: Int) -> FilePath? { memory?.appending("guest-\(number).elf") }
 }
 
 extension Array where Element == Double {

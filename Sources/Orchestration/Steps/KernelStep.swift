@@ -16,6 +16,8 @@ public struct BuiltKernel: Sendable {
     public var config: FilePath
     /// Its version.
     public var version: String
+    /// The kernel's own commands for gdb; nil where they were not made, or a stranger's makefiles made them.
+    public var debuggerScripts: FilePath?
 }
 
 /// A source with its patches, and what is known of the kernel that comes of it.
@@ -49,7 +51,9 @@ struct KernelStep: Sendable {
     func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
     /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
     private func output(_ pristine: PristineKernel) -> FilePath {
-        folder(for: pristine).appending(rules == nil ? "build" : "confined").appending(project.architecture.rawValue)
+        // Objects with debug information have no use for those without.
+        folder(for: pristine).appending(rules == nil ? "build" : "confined")
+            .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : ""))
     }
     func workTree(_ pristine: PristineKernel) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
@@ -158,12 +162,7 @@ struct KernelStep: Sendable {
         let pristine = try await source()
         return try await log.step("patch") { progress in
             let overlay = try overlay(over: pristine)
-            let request = ConfigRequest.merge(
-                try project.configFragments.map { path in
-                    var name = path
-                    _ = name.removePrefix(project.folder)
-                    return try ConfigFragment(contentsOf: path, name: name.string)
-                })
+            let request = ConfigRequest.merge(try fragments())
             let key = try key(pristine, overlay, request)
             var patched = PatchedKernel(
                 pristine: pristine, overlay: overlay, request: request, key: key,
@@ -176,6 +175,25 @@ struct KernelStep: Sendable {
             let change = try await bringInLine(pristine, overlay, progress)
             return (patched, change.isUnchanged ? .hit : .made, what)
         }
+    }
+
+    /// Debug information of every object, for gdb and for the lines of crash reports, and the kernel's own commands for gdb.
+    private static let debugInfo = """
+        # CONFIG_DEBUG_INFO_NONE is not set
+        CONFIG_DEBUG_INFO_DWARF5=y
+        CONFIG_GDB_SCRIPTS=y
+
+        """
+
+    /// The project's fragments and, where debug information is wanted, that of kbuild itself.
+    private func fragments() throws -> [ConfigFragment] {
+        let own = try project.configFragments.map { path in
+            var name = path
+            _ = name.removePrefix(project.folder)
+            return try ConfigFragment(contentsOf: path, name: name.string)
+        }
+        guard project.kernel.hasDebugInfo else { return own }
+        return own + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
     }
 
     func lock(_ pristine: PristineKernel, _ progress: Progress) async throws -> FileLock {
@@ -275,6 +293,10 @@ struct KernelStep: Sendable {
                 throw failure
             }
             try await verification
+            if project.kernel.hasDebugInfo, rules == nil {
+                let log = FilePath("\(buildLog.string).gdb")
+                _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
+            }
             try workTree.recordBuild(output: make.output)
             if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
             let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
@@ -291,10 +313,16 @@ struct KernelStep: Sendable {
         }
     }
 
+    /// make's target for the kernel's own commands for gdb (scripts/gdb), and the file by which gdb loads them.
+    private static let scriptsTarget = "scripts_gdb"
+    private static let scriptsFile = "vmlinux-gdb.py"
+
     private func kernel(_ artifact: Artifact, _ pristine: PristineKernel) -> BuiltKernel {
-        BuiltKernel(
+        let scripts = output(pristine).appending(Self.scriptsFile)
+        return BuiltKernel(
             image: artifact.path("image"), vmlinux: artifact.path("vmlinux"), config: artifact.path("config"),
-            version: pristine.version)
+            version: pristine.version,
+            debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
     }
 
     /// The folder of the module SyscallNumbers for the calls that the patches add. Its name follows its contents.

@@ -1,5 +1,7 @@
 import Artifacts
 import Commands
+import Diagnostics
+import Foundation
 import KernelTree
 import Reporting
 import SystemPackage
@@ -18,6 +20,35 @@ struct MachineCandidate: Sendable {
     var runner: CommandRunner
 }
 
+/// What kbuild has to know of QEMU.
+struct Emulator: Codable, Equatable {
+    /// Its version, as it tells it.
+    var version: String
+    /// Whether it can give up system calls, which some builds of it cannot.
+    var filtersSystemCalls: Bool
+
+    /// The least version that serves: the first with `-action panic=exit-failure` (PanicAction in qapi/run-state.json),
+    /// without which a guest that panics looks like one that ends.
+    static let minimum = [7, 1]
+
+    /// Reads `QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)`.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it is too old, or something else.
+    static func version(in text: String) throws(Failure) -> String {
+        guard let version = HostCheck.version(in: text) else {
+            throw Failure(
+                .infrastructure, "\(HostCheck.qemu) does not tell its version", details: String(text.prefix(200)))
+        }
+        guard !HostCheck.isOlder(version, than: minimum) else {
+            let least = minimum.map { String($0) }.joined(separator: ".")
+            throw Failure(
+                .infrastructure, "QEMU \(version) is too old: kbuild needs \(least) or later",
+                nextStep: "install a newer qemu-system-x86 (Debian 12 has 7.2); `kbuild doctor` shows what is found")
+        }
+        return version
+    }
+}
+
 extension Pipeline {
     /// The machines for a session: the second is for a guest that does not boot on the first.
     ///
@@ -32,7 +63,7 @@ extension Pipeline {
             let runner = machineRunner(rules, kernel: kernel.image, root: root, shares: shares)
             return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot, runner: runner)]
         }
-        let filters = try await filtersSystemCalls()
+        let emulator = try await emulator()
         let features = try BootFeatures(config: kernel.config)
         let boards: [MachineType]
         switch project.machine.type {
@@ -49,7 +80,7 @@ extension Pipeline {
             qemuMachine(
                 board, accelerator: accelerator, kernel: kernel, features: features,
                 bootsDirectly: features.isDirectlyBootable && index == 0, root: root, shares: shares,
-                kilohertz: kilohertz, filtersSystemCalls: filters, rules: rules,
+                kilohertz: kilohertz, emulator: emulator, rules: rules,
                 // A quarter of the time that a boot may take is many times what one takes on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
         }
@@ -58,7 +89,7 @@ extension Pipeline {
     private func qemuMachine(
         _ board: MachineType, accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel,
         features: BootFeatures, bootsDirectly: Bool, root: RootDevice, shares: [Share], kilohertz: Int?,
-        filtersSystemCalls: Bool, rules: Confinement.Rules?, bootLimit: Double
+        emulator: Emulator, rules: Confinement.Rules?, bootLimit: Double
     ) -> MachineCandidate {
         let settings = project.machine
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
@@ -67,7 +98,7 @@ extension Pipeline {
             cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image, root: root, shares: shares,
             results: results, kernelArguments: settings.kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
-            filtersSystemCalls: filtersSystemCalls)
+            filtersSystemCalls: emulator.filtersSystemCalls)
         let devices: [FilePath] = accelerator.accelerator == .kvm ? ["/dev/kvm"] : []
         let runner = machineRunner(
             rules, kernel: configuration.kernel, root: root, shares: shares, devices: devices)
@@ -76,7 +107,8 @@ extension Pipeline {
             reported: .init(
                 type: board.rawValue, accelerator: accelerator.accelerator.rawValue,
                 acceleratorReason: accelerator.reason, memoryMegabytes: settings.memoryMegabytes, cpus: settings.cpus,
-                rootfs: project.rootfsType.rawValue, results: results.rawValue), bootLimit: bootLimit,
+                rootfs: project.rootfsType.rawValue, results: results.rawValue, qemuVersion: emulator.version),
+            bootLimit: bootLimit,
             configuration: configuration, runner: runner)
     }
 
@@ -95,16 +127,23 @@ extension Pipeline {
                 writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
     }
 
-    /// Whether QEMU can give up system calls, which some builds of it cannot. QEMU is asked once.
-    private func filtersSystemCalls() async throws -> Bool {
-        let qemu = "qemu-system-x86_64"
-        let memo = tools.layout.root.appending("qemu-filter-\(try tools.digest(ofTool: qemu).short)")
-        if let answer = try? readText(memo) { return answer == "yes" }
-        let command = Command(qemu, MachineConfiguration.systemCallFilter + ["-version"])
-        let filters = try await tools.runner.capture(command).status.isSuccess
+    /// What this QEMU is and can do. It is asked once.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it is missing or too old; `CancellationError`.
+    func emulator() async throws -> Emulator {
+        let qemu = HostCheck.qemu
+        let memo = tools.layout.root.appending("qemu-\(try tools.digest(ofTool: qemu).short)")
+        if let bytes = try? readBytes(memo), let known = try? JSONDecoder().decode(Emulator.self, from: Data(bytes)) {
+            return known
+        }
+        let text = try await tools.runner.output(of: Command(qemu, ["--version"]))
+        let version = try Emulator.version(in: text)
+        let filter = Command(qemu, MachineConfiguration.systemCallFilter + ["-version"])
+        let filters = try await tools.runner.capture(filter).status.isSuccess
         if !filters { tools.progress(.note("this QEMU has no filter of system calls (-sandbox); it runs without")) }
-        try writeAtomically(filters ? "yes" : "no", to: memo)
-        return filters
+        let emulator = Emulator(version: version, filtersSystemCalls: filters)
+        try writeAtomically(Array(JSONEncoder().encode(emulator)), to: memo)
+        return emulator
     }
 
     private func umlMachine(

@@ -1,0 +1,65 @@
+import Glibc
+import SystemPackage
+
+/// The management console of user-mode Linux: a datagram socket on which the kernel takes commands, in its interrupt
+/// handler (Documentation/virt/uml/user_mode_linux_howto_v2.rst; arch/um/include/shared/mconsole.h).
+struct ManagementConsole: Sendable {
+    /// The guest's folder, where its kernel makes the socket.
+    let folder: FilePath
+
+    /// `MCONSOLE_MAGIC`, `MCONSOLE_VERSION` and `MCONSOLE_MAX_DATA` of mconsole.h.
+    private static let magic: UInt32 = 0xCAFE_BABE
+    private static let version: UInt32 = 2
+    private static let mostData = 512
+
+    /// The letters of sysrq by which the kernel tells its registers, the tasks that wait without being interruptible, and
+    /// all tasks. What the processors do, as QEMU's guests are asked, is none of its letters.
+    private static let sysrqLetters = "pwt"
+
+    /// Answers an inspector's questions until the machine ends. What the kernel tells is on its console.
+    ///
+    /// - Throws: `CancellationError`.
+    func attend(_ inspector: MachineInspector) async throws {
+        inspector.serve()
+        for await request in inspector.requests {
+            for letter in Self.sysrqLetters {
+                guard send("sysrq \(letter)") else { break }
+                try await Task.sleep(for: .milliseconds(400))
+            }
+            request.reply.yield([])
+            request.reply.finish()
+        }
+        try Task.checkCancellation()
+    }
+
+    /// A command as the kernel reads it: magic, version, length, and the text in a field of fixed size.
+    static func encode(_ command: String) -> [UInt8] {
+        let text = Array(command.utf8.prefix(mostData - 1))
+        let words = [magic, version, UInt32(text.count)].flatMap { word in
+            withUnsafeBytes(of: word) { Array($0) }
+        }
+        return words + text + Array(repeating: 0, count: mostData - text.count)
+    }
+
+    /// Sends a command; false when nobody takes it. Its answer, which says no more than that it was carried out, has
+    /// nowhere to go.
+    private func send(_ command: String) -> Bool {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let path = Array(folder.appending("mconsole").string.utf8)
+        guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return false }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        let bytes = Self.encode(command)
+        let sent = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(
+                    descriptor, bytes, bytes.count, Int32(MSG_NOSIGNAL | MSG_DONTWAIT.rawValue), $0,
+                    socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        return sent == bytes.count
+    }
+}
