@@ -31,6 +31,14 @@ public struct CacheLayout: Sendable, Equatable {
         guard root.isAbsolute else {
             throw Failure(.usage, "the cache folder \(root) is not an absolute path")
         }
+        // The kernel's makefiles refuse the first two, and hand paths to make and to shells, which take the others apart.
+        let refused = root.string.first { $0.isWhitespace || ":\"'$\\`#%;&|<>()*?[]{}!=".contains($0) }
+        if let refused {
+            throw Failure(
+                .usage, "the cache folder \(root) has \(refused.isWhitespace ? "a space" : "the character \(refused)") in "
+                    + "its path, where make cannot build a kernel",
+                nextStep: "set KBUILD_CACHE to a folder whose path has letters, digits and ._+-~@, alone")
+        }
     }
 
     /// Published results of steps.

@@ -44,6 +44,7 @@ extension RunTests {
         let run = try Run(result)
         #expect(run.exitCode == 1)
         #expect(run.tests == ["pass": "passed", "flood": "passed", "fail": "failed"])
+        #expect(result.errors.contains("the console's log lacks a part: No space left on device"))
     }
 
     @Test("fault: results that cannot be written are exit 7, whatever the verdict was")

@@ -52,6 +52,15 @@ extension AsPublishedTests {
         #expect(titles("WARNING") == ["WARNING in lkdtm_WARNING"])
         #expect(titles("READ_AFTER_FREE").first?.hasSuffix("use-after-free Read in lkdtm_READ_AFTER_FREE") == true)
         #expect(titles("BUG") == ["kernel BUG in lkdtm_BUG"])
+        // The profile has debug information, and the place is that of the source.
+        let places = crashes.filter { $0["test"] as? String == "BUG" }
+            .flatMap { $0["trace"] as? [[String: Any]] ?? [] }
+            .flatMap { $0["locations"] as? [[String: Any]] ?? [] }
+        #expect(
+            places.contains { place in
+                guard place["function"] as? String == "lkdtm_BUG", let line = place["line"] as? Int else { return false }
+                return place["file"] as? String == "drivers/misc/lkdtm/bugs.c" && line > 1
+            }, "\(places)")
         #expect(titles("EXHAUST_STACK").count == 1)
         #expect(titles("PANIC") == ["kernel panic: dumptest"])
         // A stall is put down to the system call, and the trace says where in it.

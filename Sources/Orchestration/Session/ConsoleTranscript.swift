@@ -11,6 +11,8 @@ final class ConsoleTranscript {
     private let descriptor: FileDescriptor
     private var buffer: [UInt8] = []
     private var written = 0
+    /// Why a part of it could not be written; nil when all could.
+    private(set) var obstacle: String?
 
     init(path: FilePath) throws {
         do {
@@ -40,7 +42,11 @@ final class ConsoleTranscript {
     /// Writes what has come together. A full disk loses the log, not the run.
     func flush() {
         guard !buffer.isEmpty else { return }
-        _ = try? descriptor.writeAll(buffer)
+        do {
+            _ = try descriptor.writeAll(buffer)
+        } catch {
+            obstacle = obstacle ?? "\(error)"
+        }
         buffer = []
     }
 

@@ -54,6 +54,8 @@ struct SessionResult: Sendable {
     var bootSeconds: Double?
     /// Seconds that QEMU ran.
     var machineSeconds: Double
+    /// Why the console's log lacks a part; nil when it is whole.
+    var logObstacle: String?
 }
 
 /// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
@@ -180,7 +182,7 @@ struct GuestSession: Sendable {
             return SessionResult(
                 outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
                 limit: limit, processors: processors, bootSeconds: state.booted.map { Self.seconds($0 - start) },
-                machineSeconds: Self.seconds(clock.now - start))
+                machineSeconds: Self.seconds(clock.now - start), logObstacle: state.transcript.obstacle)
         }
     }
 

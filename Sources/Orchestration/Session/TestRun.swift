@@ -33,6 +33,9 @@ extension Pipeline {
             let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
             return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
         }
+        if let obstacle = guests.lazy.compactMap(\.result.logObstacle).first {
+            tools.progress(.note("the console's log lacks a part: \(obstacle)"))
+        }
         let memory = folder.appending(Self.memoryName)
         if let files = try? namesInFolder(memory), !files.isEmpty { report.artifacts.memory = memory.string }
         report.machine = guests.last?.machine ?? report.machine
