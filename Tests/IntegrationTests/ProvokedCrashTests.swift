@@ -54,7 +54,7 @@ extension AsPublishedTests {
         #expect(titles("BUG") == ["kernel BUG in lkdtm_BUG"])
         // The profile has debug information, and the place is that of the source.
         let places = crashes.filter { $0["test"] as? String == "BUG" }
-            .flatMap { $0["trace"] as? [[String: Any]] ?? [] }
+            .flatMap { $0["frames"] as? [[String: Any]] ?? [] }
             .flatMap { $0["locations"] as? [[String: Any]] ?? [] }
         #expect(
             places.contains { place in
