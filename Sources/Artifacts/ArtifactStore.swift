@@ -35,7 +35,8 @@ public struct CacheLayout: Sendable, Equatable {
         let refused = root.string.first { $0.isWhitespace || ":\"'$\\`#%;&|<>()*?[]{}!=".contains($0) }
         if let refused {
             throw Failure(
-                .usage, "the cache folder \(root) has \(refused.isWhitespace ? "a space" : "the character \(refused)") in "
+                .usage,
+                "the cache folder \(root) has \(refused.isWhitespace ? "a space" : "the character \(refused)") in "
                     + "its path, where make cannot build a kernel",
                 nextStep: "set KBUILD_CACHE to a folder whose path has letters, digits and ._+-~@, alone")
         }

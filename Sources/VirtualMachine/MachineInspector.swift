@@ -1,5 +1,6 @@
 import Diagnostics
 import Synchronization
+import SystemPackage
 
 /// What a processor of a guest was doing at a moment.
 public struct ProcessorState: Sendable, Equatable {

@@ -133,8 +133,8 @@ public struct RestoredMachine: Machine {
     /// Wakes the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
         let crash = Mutex<MachineExit?>(nil)
-        let runner = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
-        let result = try await runMachine(handlers, runner: runner) { links in
+        let keeping = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
+        let result = try await runMachine(handlers, runner: keeping) { links in
             var monitor = try await links.monitor()
             try await monitor.shareMemory()
             try await monitor.execute("migrate-incoming", ["uri": "fd:\(MachineConfiguration.stateDescriptor)"])

@@ -28,8 +28,8 @@ public struct QEMUMachine: BootingMachine {
     /// Boots the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
         let crash = Mutex<MachineExit?>(nil)
-        let runner = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
-        let result = try await runMachine(handlers, runner: runner) { links in
+        let keeping = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
+        let result = try await runMachine(handlers, runner: keeping) { links in
             var monitor = try await links.monitor()
             if configuration.waitsForDebugger { handlers.waitsForDebugger?(links.sockets.debugger) }
             let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)

@@ -74,7 +74,8 @@ extension RunTests {
         try fixture.edit("kbuild.yaml", replacing: "silence: 120", with: "silence: 5")
     }
 
-    @Test("fault: a triple fault, a deadlock, a loop with interrupts off and a stack that ran over, each by its own name")
+    @Test(
+        "fault: a triple fault, a deadlock, a loop with interrupts off and a stack that ran over, each by its own name")
     func kernelFaults() async throws {
         try kernelFaults(["triple", "deadlock", "interrupts", "stack"])
         let run = try await fixture.report("run", "--memory-dump")

@@ -58,7 +58,9 @@ extension AsPublishedTests {
             .flatMap { $0["locations"] as? [[String: Any]] ?? [] }
         #expect(
             places.contains { place in
-                guard place["function"] as? String == "lkdtm_BUG", let line = place["line"] as? Int else { return false }
+                guard place["function"] as? String == "lkdtm_BUG", let line = place["line"] as? Int else {
+                    return false
+                }
                 return place["file"] as? String == "drivers/misc/lkdtm/bugs.c" && line > 1
             }, "\(places)")
         #expect(titles("EXHAUST_STACK").count == 1)

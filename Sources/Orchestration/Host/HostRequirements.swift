@@ -60,7 +60,10 @@ struct HostRequirements: Sendable {
             .init(tool: "ccache", purpose: "spares compiling what was compiled before", isNeeded: false),
             .init(tool: "bwrap", purpose: "confines what foreign patches run here (sandbox)", isNeeded: false),
         ]
-        if !isUML { tools.append(.init(tool: HostCheck.qemu, purpose: "runs the guest", minimum: Emulator.minimum, isNeeded: true)) }
+        if !isUML {
+            tools.append(
+                .init(tool: HostCheck.qemu, purpose: "runs the guest", minimum: Emulator.minimum, isNeeded: true))
+        }
         if hasDisk {
             tools += [
                 .init(

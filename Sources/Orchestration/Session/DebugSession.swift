@@ -50,6 +50,21 @@ public struct DebugResult: Sendable {
     public var crashes: [String] = []
 }
 
+/// Collects what happens in a guest.
+private final class Happenings: Sendable {
+    let result = Mutex(DebugResult())
+
+    func note(_ event: SessionEvent) {
+        result.withLock { result in
+            switch event {
+            case .testEnded(let test): result.tests.append(test)
+            case .crashed(let crash): result.crashes.append(crash.title)
+            default: break
+            }
+        }
+    }
+}
+
 extension Pipeline {
     /// Boots the guest of a run so that a debugger can join it before its first instruction; the tests run in it, without
     /// limits on their time. Returns when the debugger has left, and the guest has ended with it.
@@ -85,7 +100,7 @@ extension Pipeline {
         var plan = GuestPortion(all: prepared.programs).plan
         for index in plan.programs.indices { plan.programs[index].seconds = 0 }
         try writeAtomically(try plan.encoded(), to: share.path.appending("plan"))
-        let happened = Mutex(DebugResult())
+        let happenings = Happenings()
         let (sockets, socket) = AsyncStream.makeStream(of: FilePath.self)
         var session = GuestSession(
             machine: QEMUMachine(configuration, runner: candidate.runner), plan: plan, limits: .none,
@@ -101,13 +116,7 @@ extension Pipeline {
             group.addTask {
                 defer { socket.finish() }
                 let result = try await session.run { event in
-                    happened.withLock { happened in
-                        switch event {
-                        case .testEnded(let test): happened.tests.append(test)
-                        case .crashed(let crash): happened.crashes.append(crash.title)
-                        default: break
-                        }
-                    }
+                    happenings.note(event)
                 }
                 if case .failed(let status, let message) = result.exit, result.bootSeconds == nil {
                     throw Failure(.infrastructure, "the machine ended with \(status)", details: message)
@@ -130,7 +139,7 @@ extension Pipeline {
                 if case .debugger = part { return }
             }
         }
-        return happened.withLock { $0 }
+        return happenings.result.withLock { $0 }
     }
 
     /// The functions in which the added calls' own code begins, as `SYSCALL_DEFINEx` names them (include/linux/syscalls.h):
