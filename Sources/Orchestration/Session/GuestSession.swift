@@ -95,6 +95,8 @@ struct GuestSession: Sendable {
         /// Sends bytes to the guest's init.
         var send: (@Sendable ([UInt8]) -> Void)?
         var hasFailure = false
+        /// Whether the guest is being asked what it does: what the kernel then says, or does of it, is no result.
+        var isInspected = false
     }
 
     /// How long QEMU may take to exit once the guest has ended or panicked.
@@ -157,6 +159,7 @@ struct GuestSession: Sendable {
             case .machine(let status): exit = status
             case .limit(let reached):
                 limit = reached
+                box.state.withLock { $0.isInspected = true }
                 processors = await inspector.inspect(within: .seconds(limits.inspection))
                 group.cancelAll()
                 // QEMU dies by the cancellation; its last words are still handled before `run` returns.
@@ -205,7 +208,9 @@ struct GuestSession: Sendable {
     ) {
         for item in items {
             switch item {
-            case .line(let line): state.transcript.append(line)
+            case .line(let line):
+                state.transcript.append(line)
+                if state.isInspected { continue }
             case .frame(let frame): follow(frame, in: &state, at: now)
             case .fault: break
             }

@@ -46,12 +46,12 @@ extension Pipeline {
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
         SessionReport.add(await symbolized(outcome, symbolizer), to: &report)
-        // Guests that fail for one reason are one trouble, told of the first.
+        // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own place.
         var told: Set<String> = []
         for guest in guests {
             let evidence = await evidence(of: guest.result, kernel: kernel)
             for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence)
-            where told.insert(trouble.message).inserted {
+            where told.insert(trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")).inserted {
                 if portions.count > 1 {
                     trouble.details = (["in the guest of \(guest.portion.name)"] + [trouble.details].compactMap { $0 })
                         .joined(separator: "\n")
