@@ -76,6 +76,9 @@ final class StepLog: Sendable {
             let (result, outcome, detail) = try await body(Progress { [sink] event in sink(.progress(name, event)) })
             finish(outcome, detail)
             return result
+        } catch is CancellationError {
+            finish(.failed, "ended before it was done")
+            throw CancellationError()
         } catch {
             finish(.failed, (error as? Failure)?.message ?? "\(error)")
             throw error

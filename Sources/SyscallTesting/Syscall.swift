@@ -15,6 +15,12 @@ extension FixedWidthInteger {
 }
 extension Int: SyscallArgument {}
 extension UInt: SyscallArgument {}
+extension Int8: SyscallArgument {}
+extension UInt8: SyscallArgument {}
+extension Int16: SyscallArgument {}
+extension UInt16: SyscallArgument {}
+extension Int64: SyscallArgument {}
+extension UInt64: SyscallArgument {}
 extension Int32: SyscallArgument {}
 extension UInt32: SyscallArgument {}
 
@@ -23,6 +29,14 @@ extension UnsafeRawPointer: SyscallArgument {
     public var syscallArgument: Int { Int(bitPattern: self) }
 }
 extension UnsafeMutableRawPointer: SyscallArgument {
+    /// The address.
+    public var syscallArgument: Int { Int(bitPattern: self) }
+}
+extension UnsafePointer: SyscallArgument {
+    /// The address.
+    public var syscallArgument: Int { Int(bitPattern: self) }
+}
+extension UnsafeMutablePointer: SyscallArgument {
     /// The address.
     public var syscallArgument: Int { Int(bitPattern: self) }
 }

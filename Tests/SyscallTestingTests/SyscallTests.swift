@@ -19,6 +19,13 @@ struct SyscallTests {
         #expect(buffer.prefix(7) == message[...])
     }
 
+    @Test("a string's own pointer is an argument, as C has it")
+    func strings() throws {
+        // access is 21, F_OK 0.
+        #expect(try "/proc/self".withCString { try syscall(21, $0, 0) } == 0)
+        #expect(throws: Errno.ENOENT) { try "/no/such/file".withCString { try syscall(21, $0, 0) } }
+    }
+
     @Test("six arguments arrive: mmap takes them all")
     func sixArguments() throws {
         // mmap is 9, munmap 11.
