@@ -11,7 +11,7 @@ PACKAGES := \
     qemu-system-x86 \
     libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
     busybox-static e2fsprogs binutils libcap-dev \
-    bubblewrap
+    bubblewrap gdb
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv
 
