@@ -44,14 +44,17 @@ extension Pipeline {
             let isSafe = accelerator.accelerator == .tcg && features.hasVirtioMMIO
             boards = isSafe ? [.microvm, .q35] : [.q35]
         }
+        let version = try await qemuVersion()
         let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
         return boards.enumerated().map { index, board in
-            qemuMachine(
+            var candidate = qemuMachine(
                 board, accelerator: accelerator, kernel: kernel, features: features,
                 bootsDirectly: features.isDirectlyBootable && index == 0, root: root, shares: shares,
                 kilohertz: kilohertz, filtersSystemCalls: filters, rules: rules,
                 // A quarter of the time that a boot may take is many times what one takes on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
+            candidate.reported.qemuVersion = version
+            return candidate
         }
     }
 
@@ -93,6 +96,19 @@ extension Pipeline {
             by: rules.machine(
                 readable: [kernel, image] + shares.filter(\.isReadOnly).map(\.path),
                 writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
+    }
+
+    /// The first line that QEMU says of itself; nil when it says none. QEMU is asked once.
+    private func qemuVersion() async throws -> String? {
+        let qemu = "qemu-system-x86_64"
+        let memo = tools.layout.root.appending("qemu-version-\(try tools.digest(ofTool: qemu).short)")
+        if let known = try? readText(memo) { return known }
+        let answer = try await tools.runner.capture(Command(qemu, ["-version"]))
+        guard answer.status.isSuccess, let line = answer.output.split(whereSeparator: \.isNewline).first else {
+            return nil
+        }
+        try writeAtomically(String(line), to: memo)
+        return String(line)
     }
 
     /// Whether QEMU can give up system calls, which some builds of it cannot. QEMU is asked once.
