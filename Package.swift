@@ -92,8 +92,9 @@ let package = Package(
         .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
-        .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
-        .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts"]),
+        .testTarget(
+            name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate", "Reporting"]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(
             name: "ProjectFixture",

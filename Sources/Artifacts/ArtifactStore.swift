@@ -48,6 +48,10 @@ public struct CacheLayout: Sendable, Equatable {
     public var sources: FilePath { root.appending("sources") }
     /// Each project's own tree and build folders.
     public var projects: FilePath { root.appending("projects") }
+    /// What is kept for the project in a folder.
+    public func folder(ofProject folder: FilePath) -> FilePath {
+        projects.appending(Digest.of(folder.string).short)
+    }
     /// Lock files.
     public var locks: FilePath { root.appending("locks") }
     /// The stat cache's file.

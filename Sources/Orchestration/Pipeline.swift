@@ -37,8 +37,11 @@ public struct Pipeline: Sendable {
     let log: StepLog
     let projectCache: FilePath
     let confinement: Confinement
+    let history: RunHistory
     /// How far make walks after a small change.
     public var buildScope = BuildScope.narrow
+    /// How kbuild was called, for the report; empty when that is not known.
+    public var arguments: [String] = []
 
     /// Prepares a pipeline; nothing runs yet.
     ///
@@ -54,12 +57,14 @@ public struct Pipeline: Sendable {
         let layout = try CacheLayout(environment: environment)
         try createFolder(layout.root)
         let statCache = StatCache(file: layout.statCache)
-        let progress = Progress { onEvent(.progress(nil, $0)) }
+        let log = StepLog(onEvent)
+        let progress = Progress { log(.progress(nil, $0)) }
         tools = Toolbox(
             layout: layout, store: ArtifactStore(layout: layout, statCache: statCache),
             runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
-        log = StepLog(onEvent)
-        projectCache = layout.projects.appending(Digest.of(project.folder.string).short)
+        self.log = log
+        projectCache = layout.folder(ofProject: project.folder)
+        history = RunHistory(layout: layout, project: project.folder)
         confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
@@ -74,8 +79,12 @@ public struct Pipeline: Sendable {
         var report = RunReport(
             startedAt: Date().formatted(.iso8601), project: project.folder.string, profile: project.profile,
             splatsFail: project.splats == .fail)
+        describe(filter: filter, in: &report)
         do {
-            try await run(filter: filter, into: &report)
+            // First, so that a run which cannot begin is kept as well.
+            let folder = try history.newRun(tools.progress)
+            report.artifacts.folder = folder.string
+            try await run(filter: filter, in: folder, into: &report)
         } catch let failure as Failure {
             report.troubles.append(.init(failure))
         } catch is CancellationError {
@@ -84,14 +93,35 @@ public struct Pipeline: Sendable {
             report.troubles.append(.init(Failure(.infrastructure, "\(error)")))
         }
         report.steps = log.steps.map {
-            .init(name: $0.name, outcome: $0.outcome.rawValue, seconds: $0.seconds, detail: $0.detail)
+            .init(
+                name: $0.name, outcome: $0.outcome.rawValue, seconds: $0.seconds, detail: $0.detail,
+                startSeconds: Self.seconds($0.start - start))
         }
-        let duration = (clock.now - start).components
-        report.seconds = Double(duration.seconds) + Double(duration.attoseconds) / 1e18
+        report.commands = log.commands
+        report.seconds = Self.seconds(clock.now - start)
         report.judge()
-        keep(report)
+        history.keep(report, tools.progress)
         tools.statCache.save()
         return report
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+
+    /// What is known of a run before it begins.
+    private func describe(filter: String?, in report: inout RunReport) {
+        report.filter = filter
+        report.kbuildVersion = kbuildVersion
+        report.commandLine = arguments.isEmpty ? nil : arguments.map(Command.quoted).joined(separator: " ")
+        report.configuration = project.rendered()
+        var names = utsname()
+        if uname(&names) == 0 {
+            report.host = [text(&names.sysname), text(&names.release), text(&names.machine)].joined(separator: " ")
+        }
+        func text<Characters>(_ characters: inout Characters) -> String {
+            withUnsafeBytes(of: &characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        }
     }
 
     /// Builds the kernel and returns where it is.
@@ -116,23 +146,22 @@ public struct Pipeline: Sendable {
     /// Makes all that a guest needs.
     ///
     /// - Parameters:
+    ///   - folder: The run's folder.
     ///   - filter: A pattern for the tests.
     ///   - needsTests: Whether it is an error to have none.
     ///   - note: Told what is known early, for the report of a run that fails later.
     func prepare(
-        filter: String?, needsTests: Bool,
-        note: (_ folder: FilePath, PatchedKernel?, _ buildLog: FilePath?) -> Void = { _, _, _ in }
+        in folder: FilePath, filter: String?, needsTests: Bool,
+        note: (PatchedKernel, _ buildLog: FilePath) -> Void = { _, _ in }
     ) async throws -> PreparedRun {
         try checkFiles()
         // What is surely needed later is looked for before anything is built.
         if project.architecture != .um { _ = try await emulator() }
-        let folder = try newRunFolder()
-        note(folder, nil, nil)
         let rules = try await confinement.rules()
         let accelerator = try await decideAccelerator()
         let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()
-        note(folder, patched, kernelStep.buildLog)
+        note(patched, kernelStep.buildLog)
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter, needsTests: needsTests)
         let kselftests = Kselftests(pipeline: self, rules: rules, patched: patched)
@@ -154,17 +183,16 @@ public struct Pipeline: Sendable {
             shares: [share] + (try userShares()))
     }
 
-    private func run(filter: String?, into report: inout RunReport) async throws {
-        let prepared = try await prepare(filter: filter, needsTests: true) { folder, patched, buildLog in
-            report.artifacts = .init(folder: folder.string)
-            guard let patched else { return }
+    private func run(filter: String?, in folder: FilePath, into report: inout RunReport) async throws {
+        let prepared = try await prepare(in: folder, filter: filter, needsTests: true) { patched, buildLog in
             report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
             report.kernel?.identity = patched.pristine.identity.hex
             report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
                 .map { .init(name: $0.name, number: $0.number) }
-            report.artifacts.buildLog = buildLog?.string
+            report.artifacts.buildLog = buildLog.string
         }
-        let (folder, programs, symbolizer) = (prepared.folder, prepared.programs, prepared.symbolizer)
+        report.kernel?.compiler = prepared.kernel.compiler
+        let (programs, symbolizer) = (prepared.programs, prepared.symbolizer)
         let share = try layOut(programs, in: folder)
         let machines = try await machines(for: prepared, sharing: share)
         report.machine = machines.first?.reported
@@ -282,33 +310,4 @@ public struct Pipeline: Sendable {
     static let programsTag = "programs"
     /// Where the guest mounts the test programs.
     static let programsFolder = "/kbuild/programs"
-
-    // MARK: The run's folder
-
-    private static let keptRuns = 20
-
-    /// Makes the folder of this run and removes those of old ones.
-    private func newRunFolder() throws -> FilePath {
-        let runs = projectCache.appending("runs")
-        try createFolder(runs)
-        let names = try namesInFolder(runs).filter { $0 != "latest" }
-        for name in names.dropLast(Self.keptRuns - 1) { try? removeAll(runs.appending(name)) }
-        let time = Date().formatted(
-            .verbatim(
-                "\(year: .defaultDigits)\(month: .twoDigits)\(day: .twoDigits)T\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
-                timeZone: .gmt, calendar: Calendar(identifier: .iso8601)))
-        let folder = runs.appending("\(time)-\(getpid())-\(UInt16.random(in: 0 ... .max))")
-        try createFolder(folder)
-        // The link is a convenience; a race between two runs leaves it at either.
-        let link = runs.appending("latest")
-        unlink(link.string)
-        symlink(folder.lastComponent?.string ?? "", link.string)
-        return folder
-    }
-
-    /// Keeps the report with the run's logs.
-    private func keep(_ report: RunReport) {
-        guard let folder = report.artifacts.folder, let json = try? JSONReport.render(report) else { return }
-        try? writeAtomically(json + "\n", to: FilePath(folder).appending("report.json"))
-    }
 }

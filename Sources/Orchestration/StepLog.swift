@@ -28,15 +28,22 @@ public enum PipelineEvent: Sendable {
 struct FinishedStep: Sendable, Equatable {
     var name: String
     var outcome: StepOutcome
+    var start: ContinuousClock.Instant
     var seconds: Double
     var detail: String
 }
 
-/// Times steps, tells of them, and remembers them in the order in which they began.
+/// Times steps, tells of them, and remembers them in the order in which they began, and the commands that were run.
 final class StepLog: Sendable {
+    /// More commands than these are not remembered: a guest to each test is a command to each.
+    private static let mostCommands = 100
+    /// The characters that are remembered of one.
+    private static let longestCommand = 4000
+
     private struct State {
         var order: [String] = []
         var finished: [String: FinishedStep] = [:]
+        var commands: [String] = []
     }
 
     private let state = Mutex(State())
@@ -51,7 +58,17 @@ final class StepLog: Sendable {
         state.withLock { state in state.order.compactMap { state.finished[$0] } }
     }
 
+    /// The commands that were run, in order.
+    var commands: [String] { state.withLock { $0.commands } }
+
     func callAsFunction(_ event: PipelineEvent) {
+        if case .progress(_, .command(let text)) = event {
+            state.withLock { state in
+                guard state.commands.count < Self.mostCommands else { return }
+                let isLong = text.count > Self.longestCommand
+                state.commands.append(isLong ? text.prefix(Self.longestCommand) + "…" : text)
+            }
+        }
         sink(event)
     }
 
@@ -68,7 +85,7 @@ final class StepLog: Sendable {
         func finish(_ outcome: StepOutcome, _ detail: String) {
             let duration = (clock.now - start).components
             let seconds = Double(duration.seconds) + Double(duration.attoseconds) / 1e18
-            let step = FinishedStep(name: name, outcome: outcome, seconds: seconds, detail: detail)
+            let step = FinishedStep(name: name, outcome: outcome, start: start, seconds: seconds, detail: detail)
             state.withLock { $0.finished[name] = step }
             sink(.stepFinished(name, outcome, seconds: seconds, detail: detail))
         }

@@ -9,7 +9,10 @@ public enum JSONReport {
     public static func render(_ report: RunReport) throws -> String {
         var report = report
         if !report.seconds.isFinite { report.seconds = 0 }
-        for step in report.steps.indices where !report.steps[step].seconds.isFinite { report.steps[step].seconds = 0 }
+        for step in report.steps.indices {
+            if !report.steps[step].seconds.isFinite { report.steps[step].seconds = 0 }
+            if report.steps[step].startSeconds?.isFinite == false { report.steps[step].startSeconds = nil }
+        }
         for suite in report.suites.indices {
             for test in report.suites[suite].tests.indices
             where report.suites[suite].tests[test].seconds?.isFinite == false {

@@ -37,6 +37,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var release: String?
         /// The digest of all that it was built from: equal for equal kernels.
         public var identity: String?
+        /// The compiler that built it, in its own words.
+        public var compiler: String?
 
         /// Creates a kernel.
         public init(source: String, version: String, release: String? = nil, identity: String? = nil) {
@@ -132,13 +134,16 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var seconds: Double
         /// What it came to.
         public var detail: String
+        /// When it began: seconds after the run did; nil in a report of a kbuild that did not say.
+        public var startSeconds: Double?
 
         /// Creates a step.
-        public init(name: String, outcome: String, seconds: Double, detail: String) {
+        public init(name: String, outcome: String, seconds: Double, detail: String, startSeconds: Double? = nil) {
             self.name = name
             self.outcome = outcome
             self.seconds = seconds
             self.detail = detail
+            self.startSeconds = startSeconds
         }
     }
 
@@ -367,6 +372,18 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var project: String
     /// The profile.
     public var profile: String?
+    /// The pattern for the tests that were to run; nil for all.
+    public var filter: String?
+    /// kbuild's version.
+    public var kbuildVersion: String?
+    /// What kbuild ran on: the name and release of its kernel, and the processor.
+    public var host: String?
+    /// How kbuild was called, as it could be pasted into a shell.
+    public var commandLine: String?
+    /// The effective project file, as `kbuild config --show` prints it.
+    public var configuration: String?
+    /// The commands that kbuild ran, in order; of very many the first.
+    public var commands: [String]?
     /// The kernel.
     public var kernel: Kernel?
     /// The machine.

@@ -10,6 +10,9 @@ enum Text {
         decimals(seconds, places: 2) + " s"
     }
 
+    /// A share of a hundred, for a picture: 12.34%.
+    static func percent(_ share: Double) -> String { decimals(share * 100, places: 2) + "%" }
+
     private static func decimals(_ value: Double, places: Int) -> String {
         let scale = places == 3 ? 1000 : 100
         // 2^40 seconds are 35,000 years, and still far from where the conversion to Int traps.
@@ -17,6 +20,24 @@ enum Text {
         let units = Int((sane * Double(scale)).rounded())
         let fraction = String(units % scale)
         return "\(units / scale).\(String(repeating: "0", count: places - fraction.count))\(fraction)"
+    }
+
+    /// The lines of a text, without their ends, be they LF or CR LF, and without an empty one for the last end.
+    static func lines(_ text: String) -> [String] {
+        var lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
+            String(Substring(line.last == 0x0D ? line.dropLast() : line))
+        }
+        if lines.last?.isEmpty == true { lines.removeLast() }
+        return lines
+    }
+
+    /// A text, cut with an ellipsis where it is longer.
+    static func cut(_ text: String, to most: Int) -> String {
+        guard let end = text.index(text.startIndex, offsetBy: most, limitedBy: text.endIndex), end < text.endIndex
+        else {
+            return text
+        }
+        return text[..<end] + "…"
     }
 
     /// A line that a terminal shows as it is: control characters, with which a guest could rewrite the screen, become
@@ -27,13 +48,17 @@ enum Text {
         for scalar in line.unicodeScalars {
             if scalar == "\t" {
                 result.append(contentsOf: "    ".unicodeScalars)
-            } else if scalar.value < 0x20, let picture = Unicode.Scalar(0x2400 + scalar.value) {
-                result.append(picture)
             } else {
-                result.append(isControl(scalar) ? "\u{FFFD}" : scalar)
+                result.append(printable(scalar))
             }
         }
         return String(result)
+    }
+
+    /// A character, or what stands for it when it is a control character.
+    static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
+        if scalar.value < 0x20, let picture = Unicode.Scalar(0x2400 + scalar.value) { return picture }
+        return isControl(scalar) ? "\u{FFFD}" : scalar
     }
 
     /// C0, DEL, C1, and the marks that change the direction of text (Unicode, "Trojan Source").
@@ -43,6 +68,9 @@ enum Text {
         default: false
         }
     }
+
+    /// A verdict as it is shown: TIMED OUT for timed-out.
+    static func verdict(_ verdict: String) -> String { String(verdict.map { $0 == "-" ? " " : $0 }).uppercased() }
 
     /// A line broken at blanks, where there are any, so that no part is wider than `width`; the parts after the first are
     /// indented as the first is.
@@ -65,5 +93,47 @@ enum Text {
         }
         parts.append(String(rest))
         return parts
+    }
+}
+
+extension RunReport.Status {
+    /// How a test ended, in a word or two.
+    var word: String {
+        switch self {
+        case .passed: "passed"
+        case .failed: "failed"
+        case .skipped: "skipped"
+        case .crashed: "crashed"
+        case .timedOut: "timed out"
+        case .notReported: "no result"
+        case .flaky: "flaky"
+        }
+    }
+}
+
+extension RunReport {
+    /// The tests by how they ended, as a sentence says it: 2 passed, 1 failed. Passes and failures are always told.
+    var counts: String {
+        let words: [(Status, String)] = [
+            (.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
+            (.notReported, "without result"), (.flaky, "flaky"), (.skipped, "skipped"),
+        ]
+        return words.filter { count($0.0) > 0 || $0.0 == .passed || $0.0 == .failed }
+            .map { "\(count($0.0)) \($0.1)" }.joined(separator: ", ")
+    }
+
+    /// The verdict as it is shown: TIMED OUT.
+    var verdictWord: String { Text.verdict(verdict) }
+
+    /// "Linux 6.1.192 on q35, TCG, 2 CPUs, 512 MB"; nil before there is a kernel.
+    var machineLine: String? {
+        guard let kernel else { return nil }
+        var text = "Linux \(kernel.version)"
+        if let machine {
+            let cpus = machine.cpus == 1 ? "1 CPU" : "\(machine.cpus) CPUs"
+            let accelerator = machine.accelerator == "none" ? "" : ", \(machine.accelerator.uppercased())"
+            text += " on \(machine.type)\(accelerator), \(cpus), \(machine.memoryMegabytes) MB"
+        }
+        return text
     }
 }

@@ -39,7 +39,7 @@ public struct TextReport: Sendable {
         return painted(word, paint) + " " + text
     }
 
-    private enum Paint: String {
+    enum Paint: String {
         case red = "31"
         case green = "32"
         case yellow = "33"
@@ -93,9 +93,8 @@ public struct TextReport: Sendable {
     }
 
     /// A line of text that a terminal cannot take for orders, broken to the width.
-    private func body(_ line: String) -> [String] {
-        let cut = line.count > Self.longestLine ? line.prefix(Self.longestLine) + "…" : line
-        return Text.wrapped(Text.printable(cut), width: width)
+    func body(_ line: String) -> [String] {
+        Text.wrapped(Text.printable(Text.cut(line, to: Self.longestLine)), width: width)
     }
 
     /// Why a crash report is not whole, and where in the sources it was.
@@ -149,7 +148,7 @@ public struct TextReport: Sendable {
     /// The verdict on a log with its counts.
     public func verdict(_ report: LogReport) -> String {
         let isGood = report.exitCode == ExitCode.success.rawValue
-        let word = report.verdict.replacingDashes.uppercased() + ":"
+        let word = Text.verdict(report.verdict) + ":"
         return entry(word, isGood ? .green : .red, report.summary).joined(separator: "\n")
     }
 
@@ -166,13 +165,7 @@ public struct TextReport: Sendable {
 
     private func summary(_ report: RunReport) -> [String] {
         var lines: [String] = []
-        if let kernel = report.kernel {
-            var text = "Linux \(kernel.version)"
-            if let machine = report.machine {
-                let cpus = machine.cpus == 1 ? "1 CPU" : "\(machine.cpus) CPUs"
-                let accelerator = machine.accelerator == "none" ? "" : ", \(machine.accelerator.uppercased())"
-                text += " on \(machine.type)\(accelerator), \(cpus), \(machine.memoryMegabytes) MB"
-            }
+        if var text = report.machineLine {
             if !report.syscalls.isEmpty {
                 text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
             }
@@ -198,27 +191,15 @@ public struct TextReport: Sendable {
     public func verdict(_ report: RunReport) -> String { verdictLines(report).joined(separator: "\n") }
 
     private func verdictLines(_ report: RunReport) -> [String] {
-        var counts: [String] = []
-        for (status, word) in [
-            (RunReport.Status.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
-            (.notReported, "without result"), (.flaky, "flaky"), (.skipped, "skipped"),
-        ] where report.count(status) > 0 || status == .passed || status == .failed {
-            counts.append("\(report.count(status)) \(word)")
-        }
         let isGood = report.exitCode == ExitCode.success.rawValue
-        let verdict = report.verdict.replacingDashes.uppercased()
         return entry(
-            verdict + ":", isGood ? .green : .red,
-            "\(counts.joined(separator: ", ")) in \(Self.format(report.seconds))")
+            report.verdictWord + ":", isGood ? .green : .red,
+            "\(report.counts) in \(Self.format(report.seconds))")
     }
 
-    private func painted(_ text: String, _ paint: Paint) -> String {
+    func painted(_ text: String, _ paint: Paint) -> String {
         usesColor ? "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m" : text
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }
-}
-
-extension String {
-    fileprivate var replacingDashes: String { String(map { $0 == "-" ? " " : $0 }) }
 }

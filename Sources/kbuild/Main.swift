@@ -25,11 +25,11 @@ struct Kbuild: AsyncParsableCommand {
             or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
             interrupted.
             """,
-        version: "0.1.0",
+        version: kbuildVersion,
         subcommands: [
             RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, DebugVerb.self, BuildVerb.self, PatchVerb.self,
-            SyscallVerb.self,
-            ConfigVerb.self, RootfsVerb.self, ParseVerb.self, DoctorVerb.self, InitVerb.self,
+            SyscallVerb.self, ConfigVerb.self, RootfsVerb.self, ReportVerb.self, ParseVerb.self, DoctorVerb.self,
+            InitVerb.self,
             CleanVerb.self,
         ])
 }

@@ -134,6 +134,20 @@ struct MachineOptions: ParsableArguments {
     }
 }
 
+/// The files that are made of a report.
+struct FileOptions: ParsableArguments {
+    @Option(help: "Write the report as one HTML page to this file.", completion: .file())
+    var html: String?
+
+    @Option(help: "Write the results as JUnit XML to this file.", completion: .file())
+    var junit: String?
+
+    @Option(help: "Write a summary in Markdown to this file.", completion: .file())
+    var summary: String?
+
+    var files: ReportFiles { ReportFiles(html: html, junit: junit, summary: summary) }
+}
+
 /// Where it runs, and what is made of the results.
 struct RunOptions: ParsableArguments {
     @OptionGroup var machine: MachineOptions
@@ -141,10 +155,10 @@ struct RunOptions: ParsableArguments {
     @Option(help: "Print the report as text or json.")
     var format: OutputFormat = .text
 
-    @Option(help: "Write the results as JUnit XML to this file.")
-    var junit: String?
+    @OptionGroup var output: FileOptions
 
-    @Option(help: "Print failures as annotations too: github.")
+    @Option(
+        help: "Print failures as annotations too, and add the summary to the job's ($GITHUB_STEP_SUMMARY): github.")
     var annotations: AnnotationFormat?
 
     var overrides: [ProjectOverride] { machine.overrides }

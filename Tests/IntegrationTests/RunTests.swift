@@ -50,6 +50,13 @@ struct RunTests {
             #expect(outcome == "hit", "\(step)")
         }
         #expect(second.steps.count >= 5)
+
+        let page = fixture.project.appending("report.html")
+        let kept = try await fixture.report("report", "--html", page.string)
+        #expect(kept.json["startedAt"] as? String == second.json["startedAt"] as? String)
+        #expect(kept.tests == second.tests)
+        #expect(try readText(page).contains("kbuild: clock"))
+        #expect(try await fixture.kbuild("report", "--compare").status == .exited(0))
         #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 

@@ -85,7 +85,8 @@ extension Pipeline {
         }
         if needsDebugger { _ = try tools.runner.locate(DebugTarget.debugger) }
         defer { tools.statCache.save() }
-        let prepared = try await prepare(filter: filter, needsTests: filter != nil)
+        let prepared = try await prepare(
+            in: try history.newRun(tools.progress), filter: filter, needsTests: filter != nil)
         let share = try layOut(prepared.programs, in: prepared.folder)
         guard let candidate = try await machines(for: prepared, sharing: share).first,
             var configuration = candidate.configuration

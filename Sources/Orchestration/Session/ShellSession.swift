@@ -87,7 +87,8 @@ extension Pipeline {
                 nextStep: "leave the key out, or add --results virtio")
         }
         defer { tools.statCache.save() }
-        let prepared = try await prepare(filter: nil, needsTests: false)
+        let prepared = try await prepare(
+            in: try history.newRun(tools.progress), filter: nil, needsTests: false)
         let programs = ShellFolder(prepared, project: project, request: request)
         let plan = SessionPlan(programs: [programs.planned])
         let share = try layOut(prepared.programs, in: prepared.folder)

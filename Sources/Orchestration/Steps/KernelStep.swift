@@ -18,6 +18,13 @@ public struct BuiltKernel: Sendable {
     public var version: String
     /// The kernel's own commands for gdb; nil where they were not made, or a stranger's makefiles made them.
     public var debuggerScripts: FilePath?
+
+    /// The compiler that built it, in its own words; nil where the configuration does not say (CONFIG_CC_VERSION_TEXT).
+    var compiler: String? {
+        let start = "CONFIG_CC_VERSION_TEXT=\""
+        return ((try? readText(config)) ?? "").split(separator: "\n").first { $0.hasPrefix(start) }
+            .map { String($0.dropFirst(start.count).prefix { $0 != "\"" }) }
+    }
 }
 
 /// A source with its patches, and what is known of the kernel that comes of it.

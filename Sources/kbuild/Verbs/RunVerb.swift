@@ -18,6 +18,7 @@ func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions?
         project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
         onEvent: { console.show($0) })
     if let build { pipeline.buildScope = build.scope }
+    pipeline.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
     return pipeline
 }
 
@@ -38,17 +39,8 @@ func runAndReport(
         throw interruption
     }
     console.finish()
-    if let path = options.junit {
-        do {
-            try JUnitReport.render(report).write(toFile: path, atomically: true, encoding: .utf8)
-        } catch {
-            report.troubles.append(
-                .init(Failure(.infrastructure, "cannot write the JUnit file \(path)", details: "\(error)")))
-            report.judge()
-        }
-    }
-    // Workflow commands are read from standard error as well, where they do not spoil JSON.
-    if options.annotations == .github { console.log(GitHubAnnotations.render(report)) }
+    options.output.files.write(&report)
+    if options.annotations == .github { annotate(report, console) }
     switch options.format {
     case .json:
         console.output(try JSONReport.render(report))
@@ -62,6 +54,17 @@ func runAndReport(
     }
     if shellOnFailure { try await showShell(after: report, pipeline, console) }
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
+}
+
+/// Tells GitHub of a run: what failed at its lines, and a summary of the job.
+private func annotate(_ report: RunReport, _ console: Console) {
+    // Workflow commands are read from standard error as well, where they do not spoil JSON.
+    console.log(GitHubAnnotations.render(report))
+    do {
+        try ReportFiles.addStepSummary(report, environment: ProcessInfo.processInfo.environment)
+    } catch {
+        console.log("warning: \(error.message): \(error.details ?? "")")
+    }
 }
 
 /// Gives a shell in a fresh guest when the tests ran and not all passed.
@@ -87,7 +90,8 @@ struct RunVerb: AsyncParsableCommand {
             Steps whose inputs have not changed are not done again. Examples:
 
               kbuild run --accel tcg --memory 1G
-              kbuild run --format json --junit results.xml
+              kbuild run --html report.html --junit results.xml
+              kbuild run --format json --annotations github
               kbuild run --shell-on-failure
             """)
 

@@ -1,0 +1,87 @@
+import Artifacts
+import Diagnostics
+import Glibc
+import Reporting
+import SystemPackage
+
+/// The files that are made of a report, beside what is printed.
+public struct ReportFiles: Sendable, Equatable {
+    /// Where the page goes.
+    public var html: FilePath?
+    /// Where the JUnit XML goes.
+    public var junit: FilePath?
+    /// Where the summary in Markdown goes.
+    public var summary: FilePath?
+
+    /// Names the files; nil for those that are not wanted.
+    public init(html: String? = nil, junit: String? = nil, summary: String? = nil) {
+        self.html = html.map { FilePath($0) }
+        self.junit = junit.map { FilePath($0) }
+        self.summary = summary.map { FilePath($0) }
+    }
+
+    /// Writes them.
+    ///
+    /// - Parameters:
+    ///   - report: What they are made of.
+    ///   - console: The console's log, for the page.
+    /// - Returns: What went wrong; one file's trouble keeps no other from being written.
+    public func write(_ report: RunReport, console: FilePath?) -> [Failure] {
+        var failures: [Failure] = []
+        func write(_ path: FilePath?, _ what: String, _ text: () -> String) {
+            guard let path else { return }
+            do {
+                try Self.write(text(), to: path)
+            } catch {
+                let details = (error as? Failure)?.details ?? "\(error)"
+                failures.append(Failure(.infrastructure, "cannot write the \(what) \(path)", details: details))
+            }
+        }
+        write(html, "HTML file") {
+            HTMLReport.render(report, console: console.flatMap { ConsoleExcerpt.read($0) })
+        }
+        write(junit, "JUnit file") { JUnitReport.render(report) }
+        write(summary, "summary") { MarkdownSummary.render(report) }
+        return failures
+    }
+
+    /// Writes the files of a run that has just ended. What cannot be written is trouble of the run: a job that reads the
+    /// file would take its absence for a pass.
+    public func write(_ report: inout RunReport) {
+        let failures = write(report, console: report.artifacts.console.map { FilePath($0) })
+        guard !failures.isEmpty else { return }
+        report.troubles += failures.map { RunReport.Trouble($0) }
+        report.judge()
+    }
+
+    /// Adds the summary to the file that GitHub shows with the job.
+    ///
+    /// - Parameter environment: `GITHUB_STEP_SUMMARY` in it names the file; without it nothing happens.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
+    public static func addStepSummary(_ report: RunReport, environment: [String: String]) throws(Failure) {
+        guard let path = environment["GITHUB_STEP_SUMMARY"], !path.isEmpty else { return }
+        do {
+            let file = try FileDescriptor.open(
+                FilePath(path), .writeOnly, options: [.append, .create, .closeOnExec],
+                permissions: FilePermissions(rawValue: 0o644))
+            // What another tool wrote before may have no line's end.
+            try file.closeAfter { _ = try file.writeAll(Array("\n\(MarkdownSummary.render(report))".utf8)) }
+        } catch {
+            throw Failure(.infrastructure, "cannot add the summary to \(path)", details: "\(error)")
+        }
+    }
+
+    /// Writes a file at once; a pipe or a device, which a rename would replace, as it is.
+    private static func write(_ text: String, to path: FilePath) throws {
+        var status = stat()
+        guard stat(path.string, &status) == 0, status.st_mode & S_IFMT != S_IFREG else {
+            return try writeAtomically(text, to: path)
+        }
+        do {
+            let file = try FileDescriptor.open(path, .writeOnly, options: .closeOnExec)
+            try file.closeAfter { _ = try file.writeAll(Array(text.utf8)) }
+        } catch let error as SystemPackage.Errno {
+            throw Failure(.infrastructure, "cannot write \(path)", details: "\(error)")
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/// kbuild's version.
+public let kbuildVersion = "0.1.0"

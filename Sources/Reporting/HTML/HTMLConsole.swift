@@ -1,0 +1,69 @@
+/// The console's log, in parts: each crash report is one, with an anchor.
+struct HTMLConsole {
+    /// Lines in a part, so that finding a text need not look at one huge node.
+    private static let partLines = 500
+
+    private let report: RunReport
+    private let console: ConsoleExcerpt?
+
+    init(_ report: RunReport, _ console: ConsoleExcerpt?) {
+        self.report = report
+        self.console = console
+    }
+
+    var body: String {
+        guard let console, !console.text.isEmpty else {
+            return report.artifacts.console == nil ? "" : "<p class=\"soft\">The console's log was not kept.</p>"
+        }
+        let note =
+            console.omittedBytes > 0
+            ? "<p class=\"soft\">From line \(console.firstLine); the \(console.omittedBytes) bytes before are in the "
+                + "log\(report.artifacts.console.map { " <code>\(Markup.html($0))</code>" } ?? "").</p>\n" : ""
+        return """
+            \(note)<form id="search" hidden>
+            <input type="search" placeholder="Find in the console" aria-label="Find in the console">
+            <button type="submit">Next</button>
+            <button type="button">Previous</button>
+            <output class="soft"></output>
+            </form>
+            <div id="console" tabindex="0" role="region" aria-label="Console">
+            \(parts(of: console).joined(separator: "\n"))
+            </div>
+            """
+    }
+
+    private func parts(of console: ConsoleExcerpt) -> [String] {
+        let lines = Text.lines(console.text)
+        // The crash reports' lines as places among these. A report that began before them is not marked.
+        let crashes = report.crashes.enumerated().compactMap { number, crash -> (number: Int, range: Range<Int>)? in
+            guard let first = crash.firstLine, let last = crash.lastLine, first >= console.firstLine, last >= first
+            else { return nil }
+            let start = first - console.firstLine
+            guard start < lines.count else { return nil }
+            return (number: number, range: start..<min(lines.count, last - console.firstLine + 1))
+        }.sorted { $0.range.lowerBound < $1.range.lowerBound }
+        var parts: [String] = []
+        var at = 0
+        func add(upTo end: Int, _ attributes: String) {
+            guard at < end else { return }
+            parts.append("<pre\(attributes)>\n\(Markup.html(lines[at..<end].joined(separator: "\n")))</pre>")
+            at = end
+        }
+        func addPlain(upTo end: Int) {
+            while at < end { add(upTo: min(end, at + Self.partLines), "") }
+        }
+        for (number, range) in crashes {
+            let isMild = !report.crashes[number].isFatal && !report.splatsFail
+            let kind = isMild ? "crash mild" : "crash"
+            guard range.lowerBound >= at else {
+                // Reports of two processors may lie in one another: the later has its anchor after the earlier.
+                parts.append("<span id=\"crash-\(number + 1)\"></span>")
+                continue
+            }
+            addPlain(upTo: range.lowerBound)
+            add(upTo: range.upperBound, " class=\"\(kind)\" id=\"crash-\(number + 1)\"")
+        }
+        addPlain(upTo: lines.count)
+        return parts
+    }
+}

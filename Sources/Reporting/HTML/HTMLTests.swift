@@ -1,0 +1,90 @@
+/// The tests as a table, which can be narrowed to those that failed or were skipped, and the slowest of them.
+struct HTMLTests {
+    private let report: RunReport
+    private let failureID: [[String]: String]
+
+    /// - Parameter failureID: The anchors of failures, by suite and test.
+    init(_ report: RunReport, failureID: [[String]: String]) {
+        self.report = report
+        self.failureID = failureID
+    }
+
+    var body: String {
+        let tests = report.tests
+        guard !tests.isEmpty else { return "" }
+        let longest = max(0.001, tests.compactMap(\.seconds).filter { $0.isFinite && $0 < 0x1p40 }.max() ?? 0)
+        let suites = report.suites.filter { !$0.tests.isEmpty }.map { suite in
+            """
+            <tbody><tr><th colspan="3">\(Markup.html(suite.name)) <span class="soft">\(Markup.html(suite.kind))</span></th></tr>
+            \(suite.tests.map { row($0, of: suite, longest: longest) }.joined(separator: "\n"))
+            </tbody>
+            """
+        }
+        let failed = tests.count(where: \.status.isFailure)
+        return """
+            <div class="card">
+            \(choice("all", "All \(tests.count)", isChosen: true))
+            \(choice("failed", "Failed \(failed)"))
+            \(choice("skipped", "Skipped \(report.count(.skipped))"))
+            <table>
+            \(suites.joined(separator: "\n"))
+            </table>
+            \(slowest)
+            </div>
+            """
+    }
+
+    /// The style shows the rows of the choice that is checked.
+    private func choice(_ kind: String, _ label: String, isChosen: Bool = false) -> String {
+        "<input type=\"radio\" name=\"show\" id=\"show-\(kind)\"\(isChosen ? " checked" : "")>"
+            + "<label for=\"show-\(kind)\">\(label)</label>"
+    }
+
+    private func row(_ test: RunReport.Test, of suite: RunReport.Suite, longest: Double) -> String {
+        let kinds = "test \(test.status.rawValue)" + (test.status.isFailure ? " failing" : "")
+        var name = "<code>\(Markup.html(test.id))</code>"
+        if let id = failureID[[suite.name, test.id]] { name = "<a href=\"#\(id)\">\(name)</a>" }
+        if test.name != test.id { name += "<p class=\"soft\">\(Markup.html(test.name))</p>" }
+        if let reason = test.reason { name += "<p class=\"soft\">\(Markup.html(reason))</p>" }
+        for issue in test.issues where issue.isKnown {
+            name += "<p class=\"soft\">known: \(Markup.html(issue.message))</p>"
+        }
+        // A failed test has its own place for these.
+        if !test.status.isFailure, !test.kernelLog.isEmpty {
+            let lines = Markup.html(test.kernelLog, most: HTMLReport.mostLines, longest: HTMLReport.longestLine)
+            name += "<details><summary>The kernel, while it ran</summary><pre class=\"wrap\">\n\(lines)</pre></details>"
+        }
+        let badge = "<span class=\"badge \(test.status.rawValue)\">\(test.status.word)</span>"
+        return "<tr class=\"\(kinds)\"><td class=\"status\">\(badge)</td><td>\(name)</td>"
+            + "<td class=\"time\">\(time(test.seconds, longest: longest))</td></tr>"
+    }
+
+    private func time(_ seconds: Double?, longest: Double) -> String {
+        guard let seconds else { return "" }
+        let share = seconds.isFinite && seconds > 0 ? min(1, seconds / longest) : 0
+        let bar =
+            "<svg class=\"bar\" aria-hidden=\"true\"><rect class=\"made\" x=\"\(Text.percent(1 - share))\" "
+            + "width=\"\(Text.percent(share))\" height=\"4\"/></svg>"
+        return Text.seconds(seconds) + bar
+    }
+
+    private var slowest: String {
+        let tests = report.slowest(HTMLReport.mostSlow)
+        guard tests.count > 1 else { return "" }
+        let rows = tests.map { test, seconds in
+            "<tr><td><code>\(Markup.html(test.id))</code></td><td class=\"time\">\(Text.seconds(seconds))</td></tr>"
+        }
+        return "<details><summary>The slowest</summary><table><tbody>\n\(rows.joined(separator: "\n"))\n"
+            + "</tbody></table></details>"
+    }
+}
+
+extension RunReport {
+    /// The tests that took longest, the slowest first. Those without a time, or with none that can be, are left out.
+    func slowest(_ count: Int) -> [(test: Test, seconds: Double)] {
+        let timed = tests.compactMap { test in
+            test.seconds.flatMap { $0.isFinite && $0 > 0 && $0 < 0x1p40 ? (test: test, seconds: $0) : nil }
+        }
+        return Array(timed.sorted { $0.seconds > $1.seconds }.prefix(count))
+    }
+}
