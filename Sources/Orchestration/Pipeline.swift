@@ -164,6 +164,7 @@ public struct Pipeline: Sendable {
         note(patched, kernelStep.buildLog)
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter, needsTests: needsTests)
+        try KUnitTests.check(project.tests, config: kernel.config)
         let kselftests = Kselftests(pipeline: self, rules: rules, patched: patched)
         for case .kselftest(let collection, _) in project.tests {
             try kselftests.hint(collection, config: kernel.config)
@@ -274,7 +275,7 @@ public struct Pipeline: Sendable {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
             // The kernel's tree has them, or says that it has not.
-            case .kselftest: break
+            case .kselftest, .kunit: break
             case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
             }
         }

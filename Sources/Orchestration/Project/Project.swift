@@ -96,6 +96,8 @@ public struct Project: Sendable, Equatable {
         case swift(package: FilePath, filter: String?, skip: String?, timeout: Int?)
         /// A collection of the kernel's own selftests: a folder of tools/testing/selftests.
         case kselftest(collection: String, timeout: Int?)
+        /// The suites that are built into the kernel, those that match a pattern as shells have it.
+        case kunit(pattern: String, timeout: Int?)
         /// A program: a C file to be compiled, or an executable.
         case program(ProgramTest)
     }

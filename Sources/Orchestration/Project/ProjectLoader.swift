@@ -106,6 +106,8 @@ extension Project {
                 ]
             case .kselftest(let collection, let timeout):
                 pairs = [("kselftest", Self.quoted(collection)), ("timeout", timeout.map { String($0) })]
+            case .kunit(let pattern, let timeout):
+                pairs = [("kunit", Self.quoted(pattern)), ("timeout", timeout.map { String($0) })]
             case .program(let program):
                 pairs = [
                     (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
@@ -452,9 +454,9 @@ struct ProjectLoader {
     private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
         func text(_ key: String) -> String? { node[key]?.scalar?.string }
         let place = "tests[\(index)]"
-        let kinds = ["swift", "c", "program", "kselftest"].filter { text($0) != nil }
+        let kinds = ["swift", "c", "program", "kselftest", "kunit"].filter { text($0) != nil }
         guard kinds.count == 1 else {
-            throw missing("exactly one of swift, c, program and kselftest", in: place, node)
+            throw missing("exactly one of swift, c, program, kselftest and kunit", in: place, node)
         }
         let timeout = text("timeout").flatMap(seconds(in:))
         if let package = text("swift") {
@@ -471,9 +473,15 @@ struct ProjectLoader {
         for key in ["filter", "skip"] where node[key] != nil {
             throw error("\(place).\(key) goes with swift", at: node[key])
         }
-        if let name = text("kselftest") {
+        if let name = text("kselftest") ?? text("kunit") {
             for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
                 throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
+            }
+            if node["kunit"] != nil {
+                guard KUnitTests.isPattern(name) else {
+                    throw error("\(place).kunit \(name) is no pattern of suites' names, such as list*", at: node["kunit"])
+                }
+                return .kunit(pattern: name, timeout: timeout)
             }
             guard Kselftests.isCollection(name) else {
                 throw error("\(place).kselftest \(name) is no folder's name", at: node["kselftest"])

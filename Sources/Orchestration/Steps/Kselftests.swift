@@ -190,9 +190,15 @@ struct Kselftests: Sendable {
 }
 
 extension Project {
-    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, whether the
-    /// project file has it or not, and no filter; for any other filter both as they are.
+    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the suites
+    /// in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no filter; for any
+    /// other filter both as they are.
     public func selecting(_ filter: String?) -> (project: Project, filter: String?) {
+        if let pattern = filter.flatMap(KUnitTests.pattern) {
+            var project = self
+            project.tests = [.kunit(pattern: pattern, timeout: nil)]
+            return (project, nil)
+        }
         guard let filter, let name = Kselftests.collection(namedBy: filter) else { return (self, filter) }
         var project = self
         let own = tests.filter { test in

@@ -96,7 +96,7 @@ extension Pipeline {
         let configuration = MachineConfiguration(
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
             cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image, root: root, shares: shares,
-            results: results, kernelArguments: settings.kernelArguments, bootsDirectly: bootsDirectly,
+            results: results, kernelArguments: kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
             filtersSystemCalls: emulator.filtersSystemCalls)
         let devices: [FilePath] = accelerator.accelerator == .kvm ? ["/dev/kvm"] : []
@@ -146,13 +146,18 @@ extension Pipeline {
         return emulator
     }
 
+    /// The words that this project adds to the kernel's command line; the user's are last.
+    private var kernelArguments: [String] {
+        KUnitTests.kernelArguments(project.tests) + project.machine.kernelArguments
+    }
+
     private func umlMachine(
         kernel: BuiltKernel, root: RootDevice, shares: [Share], bootLimit: Double, runner: CommandRunner
     ) -> MachineCandidate {
         let settings = project.machine
         let configuration = UMLConfiguration(
             kernel: kernel.image, memoryMegabytes: settings.memoryMegabytes, root: root, shares: shares,
-            kernelArguments: settings.kernelArguments)
+            kernelArguments: kernelArguments)
         return MachineCandidate(
             machine: UMLMachine(configuration, runner: runner),
             reported: .init(

@@ -89,6 +89,18 @@ extension Pipeline {
                                 planned: planned, executable: built.folder.appending(program), fileName: fileName,
                                 isStatic: false, preloaded: Kselftests.lineBuffer))
                     }
+                case .kunit(_, let timeout):
+                    guard selection.includes(KUnitTests.name) else { continue }
+                    let built = try await builder.program(
+                        source: try KUnitTests.program(in: tools.layout), is32Bit: false, numbers: numbers)
+                    if !built.isHit { made += 1 }
+                    let fileName = "\(index)-\(KUnitTests.name)"
+                    let planned = PlannedProgram(
+                        name: KUnitTests.name, arguments: ["\(Self.programsFolder)/\(fileName)"],
+                        seconds: timeout ?? project.timeouts.test, resultsProtocol: .ktap)
+                    ready.append(
+                        ReadyProgram(
+                            planned: planned, executable: built.executable, fileName: fileName, isStatic: true))
                 case .program(let program):
                     guard selection.includes(program.name), reasonToSkip(program) == nil else { continue }
                     var executable = program.path

@@ -112,10 +112,12 @@ struct TestVerb: AsyncParsableCommand {
         commandName: "test", abstract: "As run, for the tests that match a pattern.",
         discussion: """
             The pattern is a regular expression. It is matched with the names that --list prints. kselftest:NAME \
-            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests. Examples:
+            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests; kunit, or \
+            kunit:PATTERN, for the suites that are built into the kernel. Examples:
 
               kbuild test 'MsgboxTests/'
               kbuild test kselftest:openat2
+              kbuild test kunit --profile kunit --machine uml
               kbuild test --list
             """)
 
