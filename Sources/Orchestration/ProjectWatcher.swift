@@ -32,7 +32,7 @@ public struct ProjectWatcher: Sendable {
                 switch test {
                 case .swift(let package, _, _, _): package
                 case .program(let program): program.path
-                case .kselftest: project.file
+                case .kselftest, .kunit: project.file
                 }
             }
         roots = [project.folder] + named.filter { !$0.starts(with: project.folder) }

@@ -197,6 +197,11 @@ struct CacheLayoutTests {
     @Test("none set, or a relative one, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
     func errors(environment: [String: String]) {
         #expect(throws: Failure.self) { try CacheLayout(environment: environment) }
+        // Where the kernel's makefiles or their shells would come to grief.
+        for name in ["a b", "a:b", "it's", "$x", "a\nb", "x;y", "#1"] {
+            #expect(throws: Failure.self) { try CacheLayout(environment: ["KBUILD_CACHE": "/cache/\(name)"]) }
+        }
+        #expect(try CacheLayout(environment: ["KBUILD_CACHE": "/æ/a-b_c.d~e@f+g"]).root == "/æ/a-b_c.d~e@f+g")
     }
 }
 

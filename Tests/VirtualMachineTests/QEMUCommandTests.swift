@@ -33,6 +33,21 @@ struct QEMUCommandTests {
         #expect(value("-cpu", in: arguments) == [accelerator == .kvm ? "host" : "max,la57=off"])
     }
 
+    @Test("a machine whose guest's memory is kept stays when the guest ends; one for a debugger waits for it")
+    func observed() {
+        var kept = configuration()
+        kept.memoryDump = "/dump"
+        #expect(value("-action", in: arguments(kept)) == ["panic=pause,shutdown=pause"])
+        var debugged = configuration()
+        debugged.waitsForDebugger = true
+        let arguments = arguments(debugged)
+        #expect(arguments.contains("-S"))
+        #expect(value("-gdb", in: arguments) == ["chardev:debugger"])
+        #expect(
+            value("-chardev", in: arguments).contains("socket,id=debugger,path=/run/debugger,server=on,wait=off"))
+        #expect(!self.arguments(configuration()).contains("-S"))
+    }
+
     @Test("a machine never reboots and a panic is an exit")
     func endings() {
         let arguments = arguments(configuration())

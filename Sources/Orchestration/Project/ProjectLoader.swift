@@ -479,7 +479,8 @@ struct ProjectLoader {
             }
             if node["kunit"] != nil {
                 guard KUnitTests.isPattern(name) else {
-                    throw error("\(place).kunit \(name) is no pattern of suites' names, such as list*", at: node["kunit"])
+                    throw error(
+                        "\(place).kunit \(name) is no pattern of suites' names, such as list*", at: node["kunit"])
                 }
                 return .kunit(pattern: name, timeout: timeout)
             }

@@ -37,7 +37,7 @@ enum KUnitTests {
     /// The program's source, in the cache.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
-    static func program(in layout: CacheLayout) throws(Failure) -> FilePath {
+    static func program(in layout: CacheLayout) throws -> FilePath {
         let path = layout.root.appending(name).appending("\(name).c")
         if (try? readText(path)) == source { return path }
         try createFolder(path.removingLastComponent())
@@ -69,12 +69,12 @@ enum KUnitTests {
     /// Makes sure that a kernel has them.
     ///
     /// - Throws: `Failure`: `usage` when it has not; `infrastructure` when its configuration cannot be read.
-    static func check(_ tests: [Project.Test], config: FilePath) throws(Failure) {
+    static func check(_ tests: [Project.Test], config: FilePath) throws {
         guard tests.contains(where: { if case .kunit = $0 { true } else { false } }) else { return }
         guard !(try readText(config)).contains("CONFIG_KUNIT=y\n") else { return }
         throw Failure(
             .usage, "the project has kunit tests, and its kernel has no KUnit (CONFIG_KUNIT=y)",
-            nextStep: "add a fragment with CONFIG_KUNIT=y and the suites' options, such as CONFIG_LIST_KUNIT_TEST=y, to "
-                + "kernel.config")
+            nextStep: "add a fragment with CONFIG_KUNIT=y and the suites' options, such as CONFIG_LIST_KUNIT_TEST=y, "
+                + "to kernel.config")
     }
 }
