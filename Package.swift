@@ -94,6 +94,12 @@ let package = Package(
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting"]),
         .testTarget(name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate"]),
+        .testTarget(
+            name: "KbuildTests",
+            dependencies: [
+                "kbuild", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(
             name: "ProjectFixture",

@@ -44,22 +44,24 @@ public struct Pipeline: Sendable {
     ///
     /// - Parameters:
     ///   - supervisor: The kbuild executable, which guards the processes that the pipeline starts.
+    ///   - isDryRun: Whether it is made for `plan` alone: then it can run nothing and change nothing.
     ///   - onEvent: Told what goes on, from any thread.
     /// - Throws: `Failure` (`usage`) when there is no place for the cache.
     public init(
-        project: Project, environment: [String: String], supervisor: FilePath?,
+        project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
         onEvent: @escaping @Sendable (PipelineEvent) -> Void
     ) throws {
         self.project = project
         let layout = try CacheLayout(environment: environment)
-        try createFolder(layout.root)
-        let statCache = StatCache(file: layout.statCache)
+        if !isDryRun { try createFolder(layout.root) }
         let progress = Progress { onEvent(.progress(nil, $0)) }
-        tools = Toolbox(
-            layout: layout, store: ArtifactStore(layout: layout, statCache: statCache),
-            runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
+        var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
+        store.isReadOnly = isDryRun
+        var runner = CommandRunner(supervisor: supervisor, progress: progress)
+        runner.runsNothing = isDryRun
+        tools = Toolbox(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
         log = StepLog(onEvent)
-        projectCache = layout.projects.appending(Digest.of(project.folder.string).short)
+        projectCache = layout.projectFolder(project.folder)
         confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
@@ -123,9 +125,7 @@ public struct Pipeline: Sendable {
         filter: String?, needsTests: Bool,
         note: (_ folder: FilePath, PatchedKernel?, _ buildLog: FilePath?) -> Void = { _, _, _ in }
     ) async throws -> PreparedRun {
-        try checkFiles()
-        // What is surely needed later is looked for before anything is built.
-        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+        try checkBeforehand()
         let folder = try newRunFolder()
         note(folder, nil, nil)
         let rules = try await confinement.rules()
@@ -147,11 +147,19 @@ public struct Pipeline: Sendable {
                 root: kernelStep.folder(for: patched.pristine).appending("tree")))
     }
 
+    /// What is surely needed later is looked for before anything is built.
+    func checkBeforehand() throws {
+        try checkFiles()
+        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+    }
+
     /// The machines for what was prepared, with the share of test programs and the user's.
     func machines(for prepared: PreparedRun, sharing share: Share) async throws -> [MachineCandidate] {
-        try await machines(
+        // The user's shared folders are created where they are missing.
+        for share in project.shares { try createFolder(share.path) }
+        return try await machines(
             accelerator: prepared.accelerator, kernel: prepared.kernel, root: prepared.root.device,
-            shares: [share] + (try userShares()))
+            shares: [share] + userShares)
     }
 
     private func run(filter: String?, into report: inout RunReport) async throws {
@@ -206,7 +214,8 @@ public struct Pipeline: Sendable {
             case kernel(BuiltKernel)
             case user([ReadyProgram], ReadyRootFilesystem)
         }
-        let numbers = try kernelStep.numbers(of: patched.overlay)
+        let numbers = kernelStep.numbers(of: patched.overlay)
+        try numbers.write()
         return try await withThrowingTaskGroup(of: Part.self) { group in
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
             group.addTask {
@@ -266,11 +275,10 @@ public struct Pipeline: Sendable {
             test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast)
     }
 
-    /// The user's shared folders, created where they are missing.
-    private func userShares() throws -> [Share] {
-        try project.shares.enumerated().map { index, share in
-            try createFolder(share.path)
-            return Share(tag: Self.shareTag(index), path: share.path, isReadOnly: !share.isWritable)
+    /// The user's shared folders.
+    var userShares: [Share] {
+        project.shares.enumerated().map { index, share in
+            Share(tag: Self.shareTag(index), path: share.path, isReadOnly: !share.isWritable)
         }
     }
 
@@ -285,9 +293,11 @@ public struct Pipeline: Sendable {
 
     private static let keptRuns = 20
 
+    /// The folders of the last runs.
+    var runs: FilePath { projectCache.appending("runs") }
+
     /// Makes the folder of this run and removes those of old ones.
     private func newRunFolder() throws -> FilePath {
-        let runs = projectCache.appending("runs")
         try createFolder(runs)
         let names = try namesInFolder(runs).filter { $0 != "latest" }
         for name in names.dropLast(Self.keptRuns - 1) { try? removeAll(runs.appending(name)) }
