@@ -12,7 +12,6 @@ enum Suggestion {
             let verbs = command.configuration.subcommands
             // What follows the last verb are its own arguments; options come after verbs.
             guard !verbs.isEmpty, !word.hasPrefix("-") else { return nil }
-            if path.count == 1, word == "help" { continue }
             guard let verb = verbs.first(where: { $0.name == word }) else {
                 return closestMatch(to: word, among: verbs.map { $0.name }).map { (path + [$0]).joined(separator: " ") }
             }

@@ -37,7 +37,6 @@ struct CommandLineTests {
         arguments: [
             (["rnu"], "kbuild run"), (["docter", "--format", "json"], "kbuild doctor"),
             (["patch", "aply"], "kbuild patch apply"), (["syscall", "ceck"], "kbuild syscall check"),
-            (["help", "shel"], "kbuild shell"),
         ])
     func verbs(arguments: [String], suggestion: String) {
         #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }

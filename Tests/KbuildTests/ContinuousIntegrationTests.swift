@@ -109,7 +109,7 @@ struct ContinuousIntegrationTests {
 
     @Test("every kbuild command in them parses", arguments: [github, gitlab])
     func commands(name: String) throws {
-        let commands = try scalars(try example(name)).flatMap { $0.split(separator: "\n") }
+        let commands = scalars(try example(name)).flatMap { $0.split(separator: "\n") }
             .filter { $0.hasPrefix("kbuild ") }
         #expect(commands.count >= 2)
         for command in commands {
