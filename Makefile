@@ -108,7 +108,6 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR put th
 STAGE := Packaging/stage.sh
 STAGED = "$(DESTDIR)" "$(PREFIX)" "$(PREFIX)/share/doc/kbuild" "$(PREFIX)/share/zsh/site-functions"
 
-# The date of the last change, so that equal sources give equal pages.
 .PHONY: man
 man: build ## Make the man pages, from what the command line's parser knows.
 	$(call step,man pages,Packaging/make-man.sh)

@@ -39,5 +39,6 @@ CONTROL
 (cd "$root" && find . -type f -not -path './DEBIAN/*' -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' md5sum) \
     >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
-dpkg-deb --root-owner-group --build "$root" "$output" >/dev/null
+# Harder compression takes most of a minute, for little.
+dpkg-deb -Zxz -z1 --root-owner-group --build "$root" "$output" >/dev/null
 echo "$output"

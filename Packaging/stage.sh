@@ -17,9 +17,16 @@ files() {
     printf '%s\t%s\t%s\n' 644 "$prefix/share/bash-completion/completions/kbuild" 'kbuild bash'
     printf '%s\t%s\t%s\n' 644 "$zsh/_kbuild" 'kbuild zsh'
     printf '%s\t%s\t%s\n' 644 "$prefix/share/fish/vendor_completions.d/kbuild.fish" 'kbuild fish'
-    for page in "$pages"/*.1; do
-        printf '%s\t%s\t%s\n' 644 "$prefix/share/man/man1/${page##*/}.gz" "$page"
-    done
+    # What is removed may have been made by another version.
+    if [ "$action" = remove ]; then
+        for page in "$destdir$prefix"/share/man/man1/kbuild{,-*}.1.gz; do
+            printf '%s\t%s\t%s\n' 644 "${page#"$destdir"}" "$page"
+        done
+    else
+        for page in "$pages"/*.1; do
+            printf '%s\t%s\t%s\n' 644 "$prefix/share/man/man1/${page##*/}.gz" "$page"
+        done
+    fi
     for document in README.md docs/*.md docs/reference/* docs/ci/*; do
         printf '%s\t%s\t%s\n' 644 "$docs/${document#docs/}" "$document"
     done

@@ -109,7 +109,9 @@ public struct ArtifactStore: Sendable {
     public func publish(
         step: String, key: Digest, make: (FilePath) async throws -> Void
     ) async throws -> Artifact {
-        guard !isReadOnly else { throw Failure(.infrastructure, "\(step) would be published, but the store is read-only") }
+        guard !isReadOnly else {
+            throw Failure(.infrastructure, "\(step) would be published, but the store is read-only")
+        }
         let temporary = FilePath("\(draft(step: step, key: key))-\(UInt32.random(in: 0 ... .max))")
         try createFolder(temporary)
         defer { try? removeAll(temporary) }

@@ -28,7 +28,9 @@ public struct Completions: Sendable {
 
     /// The profiles of the project file, even of one that is wrong elsewhere.
     public var profiles: [String] {
-        guard let project, let text = try? readText(project), let root = try? Yams.compose(yaml: text) else { return [] }
+        guard let project, let text = try? readText(project), let root = try? Yams.compose(yaml: text) else {
+            return []
+        }
         return root["profiles"]?.mapping?.keys.compactMap(\.string).sorted() ?? []
     }
 

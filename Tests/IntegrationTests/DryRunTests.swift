@@ -100,10 +100,13 @@ extension RunTests {
 
     @Test("run --dry-run: what would be made first, and what depends on it")
     func dryRunOfAll() async throws {
-        try fixture.edit("kernel/msgbox/syscall.yaml", replacing: "number: { \"6.1\": 451 }", with: "number: { \"6.1\": 470 }")
+        try fixture.edit(
+            "kernel/msgbox/syscall.yaml", replacing: "number: { \"6.1\": 451 }", with: "number: { \"6.1\": 470 }")
         try fixture.write("Tests/programs/msgbox_put.c", try fixture.text("Tests/programs/msgbox_put.c") + "\n")
         let planned = try await plan("--no-narrow")
-        for name in ["patch", "compile", "programs"] { #expect(planned[name]?["outcome"] as? String == "miss", "\(name)") }
+        for name in ["patch", "compile", "programs"] {
+            #expect(planned[name]?["outcome"] as? String == "miss", "\(name)")
+        }
         #expect(commands(planned["programs"]).contains { $0.hasPrefix("swift-build --build-tests") })
         #expect(commands(planned["programs"]).contains { $0.hasPrefix("gcc -m64") && $0.contains("msgbox_put.c") })
         #expect(planned["rootfs"]?["outcome"] as? String == "unknown")
@@ -128,9 +131,14 @@ extension RunTests {
         let run = try await fixture.kbuild(
             "test", "order", "--ci", environment: ["GITHUB_ACTIONS": "true", "GITLAB_CI": nil])
         #expect(run.status == .exited(0))
-        for name in ["junit.xml", "report.json", "console.log"] { #expect(fileExists(folder.appending(name)), "\(name)") }
+        for name in ["junit.xml", "report.json", "console.log"] {
+            #expect(fileExists(folder.appending(name)), "\(name)")
+        }
         let lines = run.errors.split(separator: "\n")
-        #expect(lines.filter { $0.hasPrefix("::group::") } == ["::group::kbuild: patch and build", "::group::kbuild: tests"])
+        #expect(
+            lines.filter { $0.hasPrefix("::group::") } == [
+                "::group::kbuild: patch and build", "::group::kbuild: tests",
+            ])
         #expect(lines.filter { $0 == "::endgroup::" }.count == 2)
         let failing = try await fixture.kbuild(
             "test", "noSuchTest", "--ci", environment: ["GITHUB_ACTIONS": "true", "GITLAB_CI": nil])

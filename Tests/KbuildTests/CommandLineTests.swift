@@ -43,17 +43,21 @@ struct CommandLineTests {
         #expect(Suggestion.verb(for: arguments) == suggestion)
     }
 
-    @Test("a word that is no verb's misspelling, or a verb's own argument, is left alone", arguments: [
-        ["xyzzyquux"], ["run", "tset"], ["--verson"], ["test", "rnu"], [],
-    ])
+    @Test(
+        "a word that is no verb's misspelling, or a verb's own argument, is left alone",
+        arguments: [
+            ["xyzzyquux"], ["run", "tset"], ["--verson"], ["test", "rnu"], [],
+        ])
     func others(arguments: [String]) {
         #expect(Suggestion.verb(for: arguments) == nil)
     }
 
-    @Test("a misspelt option is told what it was meant to be", arguments: [
-        (["run", "--acel", "tcg"], "--accel"), (["run", "--dryrun"], "--dry-run"),
-        (["doctor", "--formt", "json"], "--format"), (["test", "--retires", "2"], "--retries"),
-    ])
+    @Test(
+        "a misspelt option is told what it was meant to be",
+        arguments: [
+            (["run", "--acel", "tcg"], "--accel"), (["run", "--dryrun"], "--dry-run"),
+            (["doctor", "--formt", "json"], "--format"), (["test", "--retires", "2"], "--retries"),
+        ])
     func options(arguments: [String], suggestion: String) {
         do {
             _ = try Kbuild.parseAsRoot(arguments)
@@ -76,10 +80,12 @@ struct CommandLineTests {
         }
     }
 
-    @Test("modes that exclude each other are refused", arguments: [
-        ["run", "--ci", "--shell-on-failure"], ["run", "--dry-run", "--shell-on-failure"],
-        ["test", "--dry-run", "--list"],
-    ])
+    @Test(
+        "modes that exclude each other are refused",
+        arguments: [
+            ["run", "--ci", "--shell-on-failure"], ["run", "--dry-run", "--shell-on-failure"],
+            ["test", "--dry-run", "--list"],
+        ])
     func exclusive(arguments: [String]) {
         #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
     }

@@ -66,7 +66,8 @@ import Testing
 
     @Test func aPlanIsWhatIsThenDoneAndDoesNothing() throws {
         let overlays = [
-            overlay(["kernel/fork.c": "new\n", "info/a/x.c": "x\n", "Kbuild": nil]), overlay(["kernel/fork.c": "newer\n"]),
+            overlay(["kernel/fork.c": "new\n", "info/a/x.c": "x\n", "Kbuild": nil]),
+            overlay(["kernel/fork.c": "newer\n"]),
             .empty,
         ]
         for overlay in overlays {

@@ -31,7 +31,8 @@ struct RunPlanTests {
         let plan = RunPlan(
             project: "/p",
             steps: [
-                .init(name: "source", outcome: .hit, key: String(repeating: "a", count: 64), detail: "linux-source-6.1"),
+                .init(
+                    name: "source", outcome: .hit, key: String(repeating: "a", count: 64), detail: "linux-source-6.1"),
                 .init(
                     name: "compile", outcome: .miss, actions: [.remark("a plain make"), .command("make -C '/a b'")]),
                 .init(name: "rootfs", outcome: .unknown, detail: "disk", dependsOn: ["programs"]),

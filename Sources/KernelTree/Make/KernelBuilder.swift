@@ -169,7 +169,8 @@ public struct KernelBuilder: Sendable {
     private static let preparation = ["prepare"]
 
     /// What the output was built from and is to be built from, when the calls' tables differ.
-    private func tablesChanged(_ make: KernelMake, to new: BuildBaseline?) -> (old: BuildBaseline, new: BuildBaseline)? {
+    private func tablesChanged(_ make: KernelMake, to new: BuildBaseline?) -> (old: BuildBaseline, new: BuildBaseline)?
+    {
         let state = BuildState(output: make.output)
         guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output), let new,
             Set(old.files.keys).union(new.files.keys)

@@ -155,7 +155,8 @@ public struct WorkTree: Sendable {
         }
         manifest.sources = overlay.sources
         return Examination(
-            storedManifest: storedManifest, manifest: manifest, storedRecord: storedRecord, record: record, steps: steps)
+            storedManifest: storedManifest, manifest: manifest, storedRecord: storedRecord, record: record, steps: steps
+        )
     }
 
     /// Decides what one file must be.

@@ -83,7 +83,9 @@ extension Pipeline {
         do {
             guard let kernel, let root else {
                 test.dependsOn = needed
-                test.actions = [.remark("the machine's command follows from the kernel's configuration and the root's place")]
+                test.actions = [
+                    .remark("the machine's command follows from the kernel's configuration and the root's place")
+                ]
                 if isAlone { steps.append(.init("snapshot", .unknown, dependsOn: made)) }
                 return steps + [test]
             }

@@ -364,7 +364,8 @@ struct KernelStep: Sendable {
             switch change {
             case .created:
                 patch.outcome = .miss
-                patch.actions.append(.remark("kbuild makes the tree \(self.tree(pristine)) of links to \(pristine.folder)"))
+                patch.actions.append(
+                    .remark("kbuild makes the tree \(self.tree(pristine)) of links to \(pristine.folder)"))
                 patch.actions += patched.overlay.files.keys.sorted().map { .remark("kbuild writes \($0)") }
             case .updated(let paths):
                 patch.outcome = .miss

@@ -2,8 +2,8 @@ import Artifacts
 import Commands
 import Diagnostics
 import Glibc
-import Synchronization
 import Reporting
+import Synchronization
 import SystemPackage
 import TestSession
 import VirtualMachine
