@@ -12,11 +12,24 @@ PACKAGES := \
     libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
     busybox-static e2fsprogs binutils libcap-dev \
     bubblewrap gdb
+# Of these kbuild's own build alone takes
+BUILD_PACKAGES := libguestfs-dev pkg-config
+# and a run can do without, or takes for some projects only.
+OPTIONAL_PACKAGES := gcc-multilib ccache libcap-dev bubblewrap gdb linux-source-6.1 linux-source-6.12
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv
+# What `make deb` takes besides.
+DEB_PACKAGES := dpkg-dev
+
+# Where `make install` puts things, and a folder that stands for the root of the file system.
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KBUILD := .build/release/kbuild
+DEB := .build/kbuild-cli.deb
+# With Swift's libraries in it, so that it runs where no toolchain is, or another one.
+BUILD := swift build -c release --static-swift-stdlib
 ARGS ?=
 
 # Says what it does, does it, and says how long that took: $(call step,WHAT,COMMAND)
@@ -39,7 +52,7 @@ setup: ## Install the Debian packages that are missing.
 
 .PHONY: build
 build: setup ## Build kbuild in release mode.
-	$(call step,building kbuild,swift build -c release --product kbuild)
+	$(call step,building kbuild,$(BUILD) --product kbuild)
 
 .PHONY: run
 run: build ## Patch, build, boot and test: the main job. ARGS="..." adds flags.
@@ -82,6 +95,31 @@ bench: build ## Measure against targets and peers. ROUNDS=5, ONLY=boot,uml for s
 .PHONY: bench-test
 bench-test: ## Test what the benchmarks reckon with.
 	$(call step,tests of the benchmarks,swift test --package-path Benchmarks)
+
+# Built by the user who calls make; only the copying may need more rights.
+.PHONY: install
+install: build man ## Install kbuild, completions, man pages and documents below PREFIX (/usr/local), in DESTDIR.
+	$(if $(DESTDIR),,$(SUDO)) $(STAGE) install $(STAGED)
+
+.PHONY: uninstall
+uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR put there.
+	$(if $(DESTDIR),,$(SUDO)) $(STAGE) remove $(STAGED)
+
+STAGE := Packaging/stage.sh
+STAGED = "$(DESTDIR)" "$(PREFIX)" "$(PREFIX)/share/doc/kbuild" "$(PREFIX)/share/zsh/site-functions"
+
+.PHONY: man
+man: build ## Make the man pages, from what the command line's parser knows.
+	$(call step,man pages,Packaging/make-man.sh)
+
+.PHONY: deb
+deb: EXTRA_PACKAGES := $(DEB_PACKAGES)
+deb: build man ## Make a Debian package, .build/kbuild-cli.deb.
+	$(call step,the Debian package,Packaging/make-deb.sh $(DEB) "$(filter-out $(BUILD_PACKAGES) $(OPTIONAL_PACKAGES),$(PACKAGES))" "$(OPTIONAL_PACKAGES)")
+
+.PHONY: deb-test
+deb-test: deb ## Show that the package is whole and works where it is unpacked.
+	$(call step,test of the Debian package,Packaging/test-deb.sh $(DEB))
 
 .PHONY: check
 check: ## Check the format of the sources.

@@ -95,6 +95,12 @@ let package = Package(
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts"]),
         .testTarget(
             name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate", "Reporting"]),
+        .testTarget(
+            name: "KbuildTests",
+            dependencies: [
+                "kbuild", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(
             name: "ProjectFixture",

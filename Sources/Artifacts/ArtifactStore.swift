@@ -82,6 +82,8 @@ public struct ArtifactStore: Sendable {
     public let layout: CacheLayout
     /// Remembers digests between runs.
     public let statCache: StatCache
+    /// Whether the store is only looked at: nothing is published, and a damaged entry stays where it is.
+    public var isReadOnly = false
 
     private struct Manifest: Codable {
         var format = 1
@@ -106,7 +108,7 @@ public struct ArtifactStore: Sendable {
         else { return nil }
         for (name, digest) in manifest.files {
             guard let found = try? statCache.digest(of: folder.pushing(FilePath(name))), found == digest else {
-                try? removeAll(folder)
+                if !isReadOnly { try? removeAll(folder) }
                 return nil
             }
         }
@@ -120,7 +122,10 @@ public struct ArtifactStore: Sendable {
     public func publish(
         step: String, key: Digest, make: (FilePath) async throws -> Void
     ) async throws -> Artifact {
-        let temporary = layout.temporary.appending("\(step)-\(key.short)-\(UInt32.random(in: 0 ... .max))")
+        guard !isReadOnly else {
+            throw Failure(.infrastructure, "\(step) would be published, but the store is read-only")
+        }
+        let temporary = FilePath("\(draft(step: step, key: key))-\(UInt32.random(in: 0 ... .max))")
         try createFolder(temporary)
         defer { try? removeAll(temporary) }
         try await make(temporary)
@@ -144,7 +149,13 @@ public struct ArtifactStore: Sendable {
         return Artifact(key: key, folder: target, files: files)
     }
 
-    private func folder(step: String, key: Digest) -> FilePath {
+    /// Where an entry is made, but for the random number that keeps two runs apart.
+    public func draft(step: String, key: Digest) -> FilePath {
+        layout.temporary.appending("\(step)-\(key.short)")
+    }
+
+    /// Where an entry is, or will be.
+    public func folder(step: String, key: Digest) -> FilePath {
         layout.store.appending(step).appending(String(key.hex.prefix(32)))
     }
 }

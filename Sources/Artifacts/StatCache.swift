@@ -115,7 +115,7 @@ public final class StatCache: Sendable {
     public func digest(
         ofFolder folder: FilePath, including include: (String) -> Bool = { _ in true }
     ) throws -> Digest {
-        var key = KeyBuilder(step: "folder", version: 1)
+        var key = KeyBuilder(step: Self.folderStep, version: Self.folderVersion)
         for (relative, signature) in try listFolder(folder, including: include) {
             let path = folder.pushing(FilePath(relative))
             if signature.isSymbolicLink {
@@ -128,6 +128,18 @@ public final class StatCache: Sendable {
         }
         return key.key
     }
+
+    /// What `digest(ofFolder:including:)` gives for a folder that holds these texts, none executable, and nothing else.
+    ///
+    /// - Parameter texts: Each file's contents by its name.
+    public static func digest(ofTexts texts: [String: String]) -> Digest {
+        var key = KeyBuilder(step: folderStep, version: folderVersion)
+        for (name, text) in texts.sorted(by: { $0.key < $1.key }) { key.add("file " + name, Digest.of(text)) }
+        return key.key
+    }
+
+    private static let folderStep = "folder"
+    private static let folderVersion = 1
 
     /// Writes what was learnt to the cache's file, atomically. A failure costs only time, so it is not an error.
     public func save() {

@@ -39,6 +39,12 @@ public struct CommandResult: Sendable, Equatable {
     }
 }
 
+/// A command that a dry run would have had to run to go on.
+public struct CommandNotRun: Error {
+    /// The command as it would have been started.
+    public var command: Command
+}
+
 /// Runs commands: the only place in kbuild that starts processes.
 ///
 /// Every child gets a session of its own, so that cancelling the task ends it together with its descendants. With
@@ -54,6 +60,8 @@ public struct CommandRunner: Sendable {
     public var sandbox: Sandbox?
     /// What commands may put on the disk; nil for as much as there is room.
     public var quota: FolderQuota?
+    /// Whether no command is run at all: whoever needs one's answer gets `CommandNotRun` instead.
+    public var runsNothing = false
 
     /// The first argument by which the kbuild executable knows that it is to supervise a command.
     public static let superviseArgument = "__supervise"
@@ -91,6 +99,11 @@ public struct CommandRunner: Sendable {
         runner.quota = quota
         return runner
     }
+
+    /// The command as it would be started: in the sandbox, if there is one.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when a tool is missing.
+    public func planned(_ command: Command) throws -> Command { try confined(command).command }
 
     /// Why commands cannot be confined on this machine; nil when they can.
     ///
@@ -147,7 +160,7 @@ public struct CommandRunner: Sendable {
     /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
     ///   is cancelled. A non-zero exit is a result, not an error.
     public func capture(_ command: Command, limit: Int = 64 << 20) async throws -> CommandResult {
-        try await watched { try await captureUnwatched(command, limit: limit) }
+        try await watched(command) { try await captureUnwatched(command, limit: limit) }
     }
 
     private func captureUnwatched(_ command: Command, limit: Int) async throws -> CommandResult {
@@ -185,7 +198,7 @@ public struct CommandRunner: Sendable {
     public func stream(
         _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
     ) async throws -> ProcessStatus {
-        try await watched { try await streamUnwatched(command, onLine: onLine) }
+        try await watched(command) { try await streamUnwatched(command, onLine: onLine) }
     }
 
     private func streamUnwatched(
@@ -259,8 +272,10 @@ public struct CommandRunner: Sendable {
     }
 
     /// Runs a command while the limits are watched that it shares with all its processes.
-    private func watched<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result
-    {
+    private func watched<Result: Sendable>(
+        _ command: Command, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        guard !runsNothing else { throw CommandNotRun(command: try planned(command)) }
         guard sandbox != nil || quota != nil else { return try await body() }
         try sandbox?.prepare()
         let quotas = [quota, sandbox?.quota].compactMap { $0 }

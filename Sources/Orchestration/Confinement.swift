@@ -64,7 +64,9 @@ actor Confinement {
         let foreign = Self.foreignPatches(of: project)
         if project.sandbox == .off || (project.sandbox == .auto && foreign.isEmpty) { return nil }
         let user = Sandbox.identity(for: name)
-        guard var obstacle = try await tools.runner.obstacleToSandbox(user: user) else {
+        // Where nothing may be run, a sandbox that is wanted is taken for one that works.
+        let found = tools.isDryRun ? nil : try await tools.runner.obstacleToSandbox(user: user)
+        guard var obstacle = found else {
             if let first = foreign.first, project.sandbox == .auto {
                 tools.progress(.note("\(first) is from outside of the project: what it runs here is confined"))
             }

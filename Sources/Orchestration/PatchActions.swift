@@ -120,7 +120,8 @@ extension Pipeline {
         defer { tools.statCache.save() }
         let step = KernelStep(pipeline: self, rules: try await confinement.rules())
         let patched = try await step.patch()
-        let numbers = try step.numbers(of: patched.overlay)
+        let numbers = step.numbers(of: patched.overlay)
+        try numbers.write()
         return try await programs(numbers: numbers, filter: filter, of: patched).flatMap { program in
             if case .swiftTesting(let expected) = program.planned.resultsProtocol {
                 expected

@@ -47,21 +47,23 @@ public struct Pipeline: Sendable {
     ///
     /// - Parameters:
     ///   - supervisor: The kbuild executable, which guards the processes that the pipeline starts.
+    ///   - isDryRun: Whether it is made for `plan` alone: then it can run nothing and change nothing.
     ///   - onEvent: Told what goes on, from any thread.
     /// - Throws: `Failure` (`usage`) when there is no place for the cache.
     public init(
-        project: Project, environment: [String: String], supervisor: FilePath?,
+        project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
         onEvent: @escaping @Sendable (PipelineEvent) -> Void
     ) throws {
         self.project = project
         let layout = try CacheLayout(environment: environment)
-        try createFolder(layout.root)
-        let statCache = StatCache(file: layout.statCache)
+        if !isDryRun { try createFolder(layout.root) }
         let log = StepLog(onEvent)
         let progress = Progress { log(.progress(nil, $0)) }
-        tools = Toolbox(
-            layout: layout, store: ArtifactStore(layout: layout, statCache: statCache),
-            runner: CommandRunner(supervisor: supervisor, progress: progress), progress: progress)
+        var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
+        store.isReadOnly = isDryRun
+        var runner = CommandRunner(supervisor: supervisor, progress: progress)
+        runner.runsNothing = isDryRun
+        tools = Toolbox(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
         self.log = log
         projectCache = layout.folder(ofProject: project.folder)
         history = RunHistory(layout: layout, project: project.folder)
@@ -154,8 +156,7 @@ public struct Pipeline: Sendable {
         in folder: FilePath, filter: String?, needsTests: Bool,
         note: (PatchedKernel, _ buildLog: FilePath) -> Void = { _, _ in }
     ) async throws -> PreparedRun {
-        try checkFiles()
-        // What is surely needed later is looked for before anything is built.
+        try checkBeforehand()
         if project.architecture != .um { _ = try await emulator() }
         let rules = try await confinement.rules()
         let accelerator = try await decideAccelerator()
@@ -177,11 +178,19 @@ public struct Pipeline: Sendable {
                 root: kernelStep.folder(for: patched.pristine).appending("tree")))
     }
 
+    /// What is surely needed later is looked for before anything is built.
+    func checkBeforehand() throws {
+        try checkFiles()
+        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+    }
+
     /// The machines for what was prepared, with the share of test programs and the user's.
     func machines(for prepared: PreparedRun, sharing share: Share) async throws -> [MachineCandidate] {
-        try await machines(
+        // The user's shared folders are created where they are missing.
+        for share in project.shares { try createFolder(share.path) }
+        return try await machines(
             accelerator: prepared.accelerator, kernel: prepared.kernel, root: prepared.root.device,
-            shares: [share] + (try userShares()))
+            shares: [share] + userShares)
     }
 
     private func run(filter: String?, in folder: FilePath, into report: inout RunReport) async throws {
@@ -235,7 +244,8 @@ public struct Pipeline: Sendable {
             case kernel(BuiltKernel)
             case user([ReadyProgram], ReadyRootFilesystem)
         }
-        let numbers = try kernelStep.numbers(of: patched.overlay)
+        let numbers = kernelStep.numbers(of: patched.overlay)
+        try numbers.write()
         return try await withThrowingTaskGroup(of: Part.self) { group in
             group.addTask { .kernel(try await kernelStep.compile(patched)) }
             group.addTask {
@@ -297,11 +307,10 @@ public struct Pipeline: Sendable {
             inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
     }
 
-    /// The user's shared folders, created where they are missing.
-    private func userShares() throws -> [Share] {
-        try project.shares.enumerated().map { index, share in
-            try createFolder(share.path)
-            return Share(tag: Self.shareTag(index), path: share.path, isReadOnly: !share.isWritable)
+    /// The user's shared folders.
+    var userShares: [Share] {
+        project.shares.enumerated().map { index, share in
+            Share(tag: Self.shareTag(index), path: share.path, isReadOnly: !share.isWritable)
         }
     }
 
@@ -311,4 +320,7 @@ public struct Pipeline: Sendable {
     static let programsTag = "programs"
     /// Where the guest mounts the test programs.
     static let programsFolder = "/kbuild/programs"
+
+    /// The folders of the last runs.
+    var runs: FilePath { projectCache.appending("runs") }
 }

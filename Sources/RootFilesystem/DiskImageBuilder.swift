@@ -63,6 +63,14 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     }
 
     /// See `RootFilesystemBuilder`.
+    public func commands(for plan: RootFilesystemPlan) throws -> [Command] {
+        guard plan.cached == nil else { return [] }
+        let folder = temporaryFolder(plan.key.short)
+        return try libraries.commands(for: plan.tree.strippedLibraries)
+            + [command(in: folder, kernel: try ApplianceKernel.find())]
+    }
+
+    /// See `RootFilesystemBuilder`.
     public func image(for plan: RootFilesystemPlan, progress: Progress) async throws -> RootFilesystemImage {
         try await publisher.image(for: plan, progress: progress) { path in
             let kernel = try ApplianceKernel.find()
@@ -91,22 +99,9 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     }
 
     private func run(_ spec: ImageBuildSpec, kernel: ApplianceKernel, progress: Progress) async throws {
-        let specPath = FilePath(spec.temporaryFolder).appending("spec.json")
-        try writeAtomically(try JSONEncoder().encode(spec), to: specPath)
-        // Settings of the user's that would change what is built, or where it is kept.
-        let ignoredVariables: [String: String?] = Dictionary(
-            uniqueKeysWithValues: ["APPEND", "BACKEND", "BACKEND_SETTINGS", "HV", "MEMSIZE", "PATH"].map {
-                ("LIBGUESTFS_\($0)", nil)
-            })
-        let command = Command(
-            executable.string, [imageBuilderArgument, specPath.string],
-            environment: ignoredVariables.merging(
-                [
-                    // The very kernel that the cache folder is named after.
-                    "SUPERMIN_KERNEL": kernel.image.string, "SUPERMIN_MODULES": kernel.modules.string,
-                    // Sockets: their path may have 107 bytes, which the temporary folder heeds.
-                    "XDG_RUNTIME_DIR": spec.temporaryFolder, "TMPDIR": spec.temporaryFolder,
-                ]) { $1 })
+        let folder = FilePath(spec.temporaryFolder)
+        try writeAtomically(try JSONEncoder().encode(spec), to: Self.specification(in: folder))
+        let command = command(in: folder, kernel: kernel)
         let report = SharedReport()
         let outcome: ProcessStatus? = try await withThrowingTaskGroup(of: ProcessStatus?.self) { group in
             group.addTask {
@@ -133,6 +128,26 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
                 "the process that drives libguestfs ended with \(outcome)", spec: spec,
                 details: (["while \(final.step)"] + final.otherLines).joined(separator: "\n"))
         }
+    }
+
+    private static func specification(in folder: FilePath) -> FilePath { folder.appending("spec.json") }
+
+    /// The process that drives libguestfs, told what to do by a file in `folder`.
+    private func command(in folder: FilePath, kernel: ApplianceKernel) -> Command {
+        // Settings of the user's that would change what is built, or where it is kept.
+        let ignoredVariables: [String: String?] = Dictionary(
+            uniqueKeysWithValues: ["APPEND", "BACKEND", "BACKEND_SETTINGS", "HV", "MEMSIZE", "PATH"].map {
+                ("LIBGUESTFS_\($0)", nil)
+            })
+        return Command(
+            executable.string, [imageBuilderArgument, Self.specification(in: folder).string],
+            environment: ignoredVariables.merging(
+                [
+                    // The very kernel that the cache folder is named after.
+                    "SUPERMIN_KERNEL": kernel.image.string, "SUPERMIN_MODULES": kernel.modules.string,
+                    // Sockets: their path may have 107 bytes, which the temporary folder heeds.
+                    "XDG_RUNTIME_DIR": folder.string, "TMPDIR": folder.string,
+                ]) { $1 })
     }
 
     /// What the child has said so far.
@@ -181,12 +196,16 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
 
     /// A folder for one build, in the cache if sockets in it can have paths that the kernel takes, else in /tmp.
     private func makeTemporaryFolder() throws -> FilePath {
-        let name = "g\(UInt32.random(in: 0 ... .max))"
-        let inCache = store.layout.temporary.appending(name)
-        // sun_path has 108 bytes: see unix(7). libguestfs adds a folder and a socket's name, less than 40 bytes.
-        let folder = inCache.string.utf8.count <= 107 - 40 ? inCache : FilePath("/tmp").appending("kbuild-" + name)
+        let folder = temporaryFolder("\(UInt32.random(in: 0 ... .max))")
         try createFolder(folder)
         return folder
+    }
+
+    private func temporaryFolder(_ suffix: String) -> FilePath {
+        let name = "g" + suffix
+        let inCache = store.layout.temporary.appending(name)
+        // sun_path has 108 bytes: see unix(7). libguestfs adds a folder and a socket's name, less than 40 bytes.
+        return inCache.string.utf8.count <= 107 - 40 ? inCache : FilePath("/tmp").appending("kbuild-" + name)
     }
 
     /// A UUID (version 8, RFC 9562: contents of one's own choice) made of a key, so that equal inputs give equal ones.

@@ -34,6 +34,11 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
     }
 
     /// See `RootFilesystemBuilder`.
+    public func commands(for plan: RootFilesystemPlan) throws -> [Command] {
+        plan.cached == nil ? try libraries.commands(for: plan.tree.strippedLibraries) : []
+    }
+
+    /// See `RootFilesystemBuilder`.
     public func image(for plan: RootFilesystemPlan, progress: Progress) async throws -> RootFilesystemImage {
         try await publisher.image(for: plan, progress: progress) { path in
             progress(.detail("packing \(plan.tree.entries.count) entries into an initramfs"))

@@ -1,4 +1,5 @@
 import Artifacts
+import Commands
 import Diagnostics
 import SystemPackage
 
@@ -73,6 +74,8 @@ public struct RootFilesystemPlan: Sendable {
     public var key: Digest
     /// The finished image, when these inputs were built before.
     public var cached: RootFilesystemImage?
+    /// Where the image is, or will be.
+    public var path: FilePath
 
     let tree: GuestTree
 }
@@ -87,6 +90,11 @@ public protocol RootFilesystemBuilder: Sendable {
     /// - Throws: `Failure` (`usage`) when the definition contradicts itself, (`infrastructure`) when an input is
     ///   missing; `CancellationError`.
     func plan(_ request: RootFilesystemRequest) async throws -> RootFilesystemPlan
+
+    /// The commands that `image(for:progress:)` runs for a plan; none for one that was built before.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when an input is missing.
+    func commands(for plan: RootFilesystemPlan) throws -> [Command]
 
     /// The image of a plan: the cached one, else one built now. Two kbuilds that want the same build it once.
     ///
@@ -104,7 +112,9 @@ struct ImagePublisher: Sendable {
     private var step: String { "rootfs-\(kind.rawValue)" }
 
     func plan(tree: GuestTree, key: Digest) -> RootFilesystemPlan {
-        RootFilesystemPlan(kind: kind, key: key, cached: cached(key), tree: tree)
+        RootFilesystemPlan(
+            kind: kind, key: key, cached: cached(key),
+            path: store.folder(step: step, key: key).appending(fileName), tree: tree)
     }
 
     func image(

@@ -73,24 +73,9 @@ struct SwiftRuntime: Sendable {
         var paths: Paths
     }
 
-    /// Where the toolchain of the `swiftc` on PATH keeps its shared libraries.
-    ///
-    /// Asking the compiler takes 0.1 s, so its answer is kept for as long as the compiler stays the same file. A
-    /// version manager's `swiftc` stands for a toolchain that can change behind it, so it is asked each time.
+    /// Where the toolchain keeps its shared libraries.
     private func toolchainFolders() async throws -> [FilePath] {
-        let compiler = try runner.locate("swiftc")
-        let real = LibraryClosure.resolved(compiler)
-        let command = Command(compiler.string, ["-print-target-info"])
-        if real.lastComponent?.string == "swiftly" {
-            return try folders(inTargetInfo: try await runner.output(of: command))
-        }
-        var key = KeyBuilder(step: "swift-target-info", version: 1)
-        key.add("path", real.string)
-        key.add("compiler", try store.statCache.digest(of: real))
-        let text = try await store.remembered("swift-target-info", key: key.key) {
-            try await runner.output(of: command)
-        }
-        return try folders(inTargetInfo: text)
+        try folders(inTargetInfo: try await SwiftToolchain(store: store, runner: runner).targetInfo())
     }
 
     private func folders(inTargetInfo text: String) throws(Failure) -> [FilePath] {
@@ -99,6 +84,35 @@ struct SwiftRuntime: Sendable {
                 .infrastructure, "swiftc -print-target-info says nothing that kbuild understands", details: text)
         }
         return info.paths.runtimeLibraryPaths.map { LibraryClosure.resolved(FilePath($0)) }
+    }
+}
+
+/// The toolchain of the `swiftc` on PATH.
+public struct SwiftToolchain: Sendable {
+    private let store: ArtifactStore
+    private let runner: CommandRunner
+
+    /// Names it; nothing runs yet.
+    public init(store: ArtifactStore, runner: CommandRunner) {
+        self.store = store
+        self.runner = runner
+    }
+
+    /// What `swiftc -print-target-info` prints: JSON.
+    ///
+    /// Asking the compiler takes 0.1 s, so its answer is kept for as long as the compiler stays the same file. A
+    /// version manager's `swiftc` stands for a toolchain that can change behind it, so it is asked each time.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when there is no compiler or it fails.
+    public func targetInfo() async throws -> String {
+        let compiler = try runner.locate("swiftc")
+        let real = LibraryClosure.resolved(compiler)
+        let command = Command(compiler.string, ["-print-target-info"])
+        if real.lastComponent?.string == "swiftly" { return try await runner.output(of: command) }
+        var key = KeyBuilder(step: "swift-target-info", version: 1)
+        key.add("path", real.string)
+        key.add("compiler", try store.statCache.digest(of: real))
+        return try await store.remembered("swift-target-info", key: key.key) { try await runner.output(of: command) }
     }
 }
 
@@ -132,7 +146,36 @@ struct StrippedLibraries: Sendable {
     /// - Throws: `Failure` (`infrastructure`) when one cannot be stripped.
     func copies(of libraries: Set<FilePath>) async throws -> [FilePath: FilePath] {
         if libraries.isEmpty { return [:] }
-        var builder = KeyBuilder(step: "stripped-libraries", version: 1)
+        let (key, names) = try recipe(libraries)
+        let artifact: Artifact
+        if let known = store.lookup(step: Self.step, key: key) {
+            artifact = known
+        } else {
+            artifact = try await store.publish(step: Self.step, key: key) { folder in
+                try await strip(names.sorted { $0.value < $1.value }, into: folder)
+            }
+        }
+        return names.mapValues { artifact.path($0) }
+    }
+
+    private static let step = "stripped-libraries"
+
+    /// The commands that make the copies, unless they are there.
+    func commands(for libraries: Set<FilePath>) throws -> [Command] {
+        if libraries.isEmpty { return [] }
+        let (key, names) = try recipe(libraries)
+        guard store.lookup(step: Self.step, key: key) == nil else { return [] }
+        let folder = store.draft(step: Self.step, key: key)
+        return names.sorted { $0.value < $1.value }.map { Self.command($0.key, to: folder.appending($0.value)) }
+    }
+
+    private static func command(_ library: FilePath, to copy: FilePath) -> Command {
+        Command("strip", ["--strip-unneeded", "-o", copy.string, library.string])
+    }
+
+    /// The key of the copies, and the name of each.
+    private func recipe(_ libraries: Set<FilePath>) throws -> (key: Digest, names: [FilePath: String]) {
+        var builder = KeyBuilder(step: Self.step, version: 1)
         builder.add("strip", try toolDigest())
         var names: [FilePath: String] = [:]
         for (index, library) in libraries.sorted(by: { $0.string < $1.string }).enumerated() {
@@ -140,17 +183,7 @@ struct StrippedLibraries: Sendable {
             builder.add(name, try store.statCache.digest(of: library))
             names[library] = "\(index)-\(name)"
         }
-        let key = builder.key
-        let step = "stripped-libraries"
-        let artifact: Artifact
-        if let known = store.lookup(step: step, key: key) {
-            artifact = known
-        } else {
-            artifact = try await store.publish(step: step, key: key) { folder in
-                try await strip(names.sorted { $0.value < $1.value }, into: folder)
-            }
-        }
-        return names.mapValues { artifact.path($0) }
+        return (builder.key, names)
     }
 
     private func strip(_ names: [(key: FilePath, value: String)], into folder: FilePath) async throws {
@@ -160,8 +193,7 @@ struct StrippedLibraries: Sendable {
             while true {
                 while running < ProcessInfo.processInfo.activeProcessorCount, let (library, name) = waiting.next() {
                     group.addTask {
-                        let arguments = ["--strip-unneeded", "-o", folder.appending(name).string, library.string]
-                        _ = try await runner.output(of: Command("strip", arguments))
+                        _ = try await runner.output(of: Self.command(library, to: folder.appending(name)))
                     }
                     running += 1
                 }

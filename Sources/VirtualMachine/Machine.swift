@@ -22,6 +22,9 @@ public protocol Machine: Sendable {
 public protocol BootingMachine: Machine {
     /// The same machine with a word added to the kernel's command line, before the user's.
     func adding(kernelArgument word: String) -> Self
+
+    /// What starts it, with its sockets in `folder`.
+    func command(in folder: FilePath) -> Command
 }
 
 /// What a running machine says, called on the threads that read its sockets.
@@ -76,6 +79,15 @@ public struct MachineSockets: Sendable, Hashable {
     var state: FilePath
     /// Where QEMU waits for a debugger.
     public var debugger: FilePath
+
+    /// What the private folder of a machine's sockets is called, in the terms of mkdtemp(3).
+    public static var folderTemplate: FilePath { FilePath(folderTemplates.first ?? "/tmp") }
+
+    fileprivate static var folderTemplates: [String] {
+        let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+        // A socket's path has at most 107 bytes; the names below take up to 30.
+        return [base, "/tmp"].filter { $0.utf8.count < 75 }.map { "\($0)/kbuild-XXXXXX" }
+    }
 
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
@@ -184,14 +196,13 @@ private func run(
 
 /// A folder that only this user can enter, with a path short enough for sockets.
 private func makePrivateFolder() throws(Failure) -> FilePath {
-    let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
-    // A socket's path has at most 107 bytes; the names below take up to 30.
-    for parent in [base, "/tmp"] where parent.utf8.count < 75 {
-        var template = Array("\(parent)/kbuild-XXXXXX".utf8CString)
+    for folder in MachineSockets.folderTemplates {
+        var template = Array(folder.utf8CString)
         if mkdtemp(&template) != nil {
             return FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
         }
     }
     throw Failure(
-        .infrastructure, "cannot create a temporary folder in \(base)", details: String(cString: strerror(errno)))
+        .infrastructure, "cannot create a temporary folder like \(MachineSockets.folderTemplate)",
+        details: String(cString: strerror(errno)))
 }

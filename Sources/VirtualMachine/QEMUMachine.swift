@@ -1,6 +1,7 @@
 import Commands
 import Diagnostics
 import Synchronization
+import SystemPackage
 
 /// A guest in QEMU.
 public struct QEMUMachine: BootingMachine {
@@ -20,6 +21,11 @@ public struct QEMUMachine: BootingMachine {
         // The user's may end with `--` and words for another init.
         configuration.kernelArguments.insert(word, at: 0)
         return QEMUMachine(configuration, runner: runner)
+    }
+
+    /// QEMU with all its options.
+    public func command(in folder: FilePath) -> Command {
+        configuration.command(sockets: MachineSockets(folder: folder))
     }
 
     /// Whether test results come framed on the serial console.

@@ -102,6 +102,11 @@ public struct UMLMachine: BootingMachine {
         return UMLMachine(configuration, runner: runner)
     }
 
+    /// The kernel with all its arguments.
+    public func command(in folder: FilePath) -> Command {
+        configuration.command(folder: folder, sockets: MachineSockets(folder: folder))
+    }
+
     /// Never: a line of its own carries them.
     public var hasResultsOnConsole: Bool { false }
 

@@ -1,6 +1,7 @@
 import Diagnostics
 import Glibc
 import Orchestration
+import Reporting
 import Synchronization
 import TestSession
 
@@ -23,6 +24,8 @@ final class Console: Sendable {
         var lastShare: [String: Int] = [:]
         /// The crash report that was shown last, by its first line: one that turns out to be fatal is told of again.
         var lastCrash: Int?
+        /// The group of a job's log that is open.
+        var group: String?
     }
 
     let verbosity: Verbosity
@@ -34,10 +37,13 @@ final class Console: Sendable {
 
     /// Whether standard error is somebody else's too: steps that go as they always go, and notes, are left out.
     private let isTerse: Bool
+    /// Where it is all shown, when that folds groups of lines.
+    private let jobLog: JobLog
 
-    init(verbosity: Verbosity, noProgress: Bool, isTerse: Bool = false) {
+    init(verbosity: Verbosity, noProgress: Bool, isTerse: Bool = false, jobLog: JobLog = .plain) {
         self.verbosity = verbosity
         self.isTerse = isTerse
+        self.jobLog = jobLog
         let isDumb = getenv("TERM").map { String(cString: $0) } ?? "dumb" == "dumb"
         isLive = isatty(STDERR_FILENO) == 1 && !isDumb && !noProgress && verbosity != .quiet
         usesColor = isatty(STDOUT_FILENO) == 1 && !isDumb && getenv("NO_COLOR") == nil
@@ -82,6 +88,21 @@ final class Console: Sendable {
         state.withLock { state in
             eraseStatus(&state)
             state.active = []
+            openGroup(nil, &state)
+        }
+    }
+
+    /// Ends the open group of the job's log, and begins another.
+    private func openGroup(_ group: (name: String, title: String)?, _ state: inout State) {
+        guard state.group != group?.name else { return }
+        let lines = [
+            state.group.flatMap { jobLog.end($0, time: time(nil)) },
+            group.flatMap { jobLog.begin($0.name, title: $0.title, time: time(nil)) },
+        ]
+        state.group = group?.name
+        for line in lines.compactMap({ $0 }) {
+            eraseStatus(&state)
+            Self.write(line + "\n", to: STDERR_FILENO)
         }
     }
 
@@ -89,7 +110,11 @@ final class Console: Sendable {
     func show(_ event: PipelineEvent) {
         switch event {
         case .stepStarted(let step):
-            state.withLock { $0.active.append((step, "")) }
+            let isTest = ["snapshot", "test"].contains(step)
+            state.withLock { state in
+                openGroup(isTest ? ("test", "kbuild: tests") : ("build", "kbuild: patch and build"), &state)
+                state.active.append((step, ""))
+            }
             redraw(now: true)
         case .stepFinished(let step, let outcome, let seconds, let detail):
             state.withLock { $0.active.removeAll { $0.step == step } }

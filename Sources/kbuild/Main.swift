@@ -16,10 +16,11 @@ struct Kbuild: AsyncParsableCommand {
             kbuild applies the patches that kbuild.yaml names, builds the kernel, boots it in QEMU and runs the test \
             programs in it, one command from a patch to a verdict:
 
-              kbuild run                        everything, with the project file here or above
+              kbuild run                        with the project file here or above
               kbuild run --profile serial       with a profile of the project file
               kbuild run --kernel linux-source-6.12
               kbuild test 'msgbox|order'        only the tests that match
+              kbuild help run                   a command's options, and examples
 
             Exit codes: 0 all passed, 1 a test failed, 2 usage or project file, 3 a patch does not apply, 4 configure \
             or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
@@ -67,7 +68,7 @@ enum Main {
                 print(text)
                 return Diagnostics.ExitCode.success.rawValue
             }
-            printError(text)
+            printError(text + (Suggestion.verb(for: arguments).map { "\nDid you mean '\($0)'?" } ?? ""))
             return Diagnostics.ExitCode.usage.rawValue
         }
     }

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Diagnostics
+import Foundation
 import Orchestration
+import Reporting
+import SystemPackage
 
 /// How results are printed on standard output.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
@@ -16,10 +19,11 @@ enum AnnotationFormat: String, ExpressibleByArgument, CaseIterable {
 struct CommonOptions: ParsableArguments {
     @Option(
         name: .customLong("project"),
-        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)")
+        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)",
+        completion: .file())
     var project: String?
 
-    @Option(help: "The profile of kbuild.yaml to use.")
+    @Option(help: "The profile of kbuild.yaml to use.", completion: .found { $0.profiles })
     var profile: String?
 
     @Flag(name: .shortAndLong, help: "Show every command, as it could be pasted into a shell.")
@@ -38,23 +42,32 @@ struct CommonOptions: ParsableArguments {
     var verbosity: Console.Verbosity { quiet ? .quiet : verbose ? .verbose : .normal }
 
     /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is given.
-    func makeConsole(isTerse: Bool = false) -> Console {
-        Console(verbosity: verbosity, noProgress: noProgress, isTerse: isTerse && !verbose)
+    /// - Parameter jobLog: The CI job's log that standard error goes to; nil for none.
+    func makeConsole(isTerse: Bool = false, jobLog: JobLog? = nil) -> Console {
+        Console(
+            verbosity: verbosity, noProgress: noProgress || jobLog != nil, isTerse: isTerse && !verbose,
+            jobLog: jobLog ?? .plain)
     }
 }
 
 /// What is built.
 struct BuildOptions: ParsableArguments {
-    @Option(help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.")
+    @Option(
+        help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.",
+        completion: .found { $0.kernels })
     var kernel: String?
 
-    @Option(help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has a kernel of its own).")
+    @Option(
+        help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has a kernel of its own).",
+        completion: .choices(ofKey: "machine.type"))
     var machine: String?
 
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
     var jobs: Int?
 
-    @Option(help: "Confine what patches run on the host: auto (when one is from outside of the project), on or off.")
+    @Option(
+        help: "Confine what patches run on the host: auto (when one is from outside of the project), on or off.",
+        completion: .choices(ofKey: "sandbox"))
     var sandbox: String?
 
     @Flag(
@@ -85,7 +98,9 @@ struct BuildOptions: ParsableArguments {
 
 /// Where it runs.
 struct MachineOptions: ParsableArguments {
-    @Option(help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.")
+    @Option(
+        help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.",
+        completion: .choices(ofKey: "machine.accel"))
     var accel: String?
 
     @Option(help: "Guest memory, such as 512M or 2G.")
@@ -94,13 +109,17 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "Virtual CPUs.")
     var cpus: Int?
 
-    @Option(help: "The root file system: disk or initramfs.")
+    @Option(help: "The root file system: disk or initramfs.", completion: .choices(ofKey: "rootfs.type"))
     var rootfs: String?
 
-    @Option(help: "How results leave the guest: auto, virtio (a port of their own) or serial (framed on the console).")
+    @Option(
+        help: "How results leave the guest: auto, virtio (a port of their own) or serial (framed on the console).",
+        completion: .choices(ofKey: "machine.results"))
     var results: String?
 
-    @Option(help: "none: all tests share a guest. test: each has a guest of its own, woken from a snapshot.")
+    @Option(
+        help: "none: all tests share a guest. test: each has a guest of its own, woken from a snapshot.",
+        completion: .choices(ofKey: "isolate"))
     var isolate: String?
 
     @Option(help: "How many guests run at once and share the tests. (default: 1; with --isolate test all processors)")
@@ -162,4 +181,45 @@ struct RunOptions: ParsableArguments {
     var annotations: AnnotationFormat?
 
     var overrides: [ProjectOverride] { machine.overrides }
+}
+
+/// How a run goes about it.
+struct RunModes: ParsableArguments {
+    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
+    var shellOnFailure = false
+
+    @Flag(help: "Print what would be done, step by step, with the exact commands; run nothing and change nothing.")
+    var dryRun = false
+
+    @Flag(
+        help: """
+            For a CI job: no live status line; JUnit, JSON, a page and logs in the folder kbuild-report; groups in the job's log, \
+            and annotations where GITHUB_ACTIONS is set.
+            """)
+    var ci = false
+
+    func validate() throws {
+        if shellOnFailure, ci { throw ValidationError("--shell-on-failure and --ci exclude each other") }
+        if dryRun, shellOnFailure { throw ValidationError("--dry-run and --shell-on-failure exclude each other") }
+    }
+
+    /// The CI job's log; nil outside of one.
+    var jobLog: JobLog? { ci ? JobLog(environment: ProcessInfo.processInfo.environment) : nil }
+    /// What a CI job keeps; nil outside of one.
+    var folder: ReportFolder? { ci ? ReportFolder(in: FilePath(FileManager.default.currentDirectoryPath)) : nil }
+}
+
+extension CompletionKind {
+    /// What is found in the project, or on this machine, when the shell asks.
+    static func found(_ candidates: @escaping @Sendable (Completions) -> [String]) -> CompletionKind {
+        .custom { words, _, _ in
+            candidates(
+                Completions(
+                    words: words, in: FilePath(FileManager.default.currentDirectoryPath),
+                    environment: ProcessInfo.processInfo.environment))
+        }
+    }
+
+    /// The words that a key of the project file may hold.
+    static func choices(ofKey key: String) -> CompletionKind { .list(Completions.choices(ofKey: key)) }
 }

@@ -54,6 +54,29 @@ struct ArtifactStoreTests {
         #expect(store.lookup(step: "other", key: key) == nil)
     }
 
+    @Test("a store that is only looked at publishes nothing, and leaves a damaged entry where it is")
+    func readOnly() async throws {
+        let made = try await publish()
+        var reader = store
+        reader.isReadOnly = true
+        #expect(reader.lookup(step: "step", key: key) == made)
+        #expect(reader.folder(step: "step", key: key) == made.folder)
+        await #expect(throws: Failure.self) { _ = try await reader.publish(step: "step", key: .of("other")) { _ in } }
+        try writeAtomically("damage", to: made.path("sub/file"))
+        #expect(reader.lookup(step: "step", key: key) == nil)
+        #expect(fileExists(made.folder))
+    }
+
+    @Test("the digest of texts is that of a folder that holds them")
+    func textsDigest() throws {
+        let folder = scratch.path.appending("texts")
+        try createFolder(folder)
+        let texts = ["b.h": "two", "a.map": "one"]
+        for (name, text) in texts { try writeAtomically(text, to: folder.appending(name)) }
+        #expect(try StatCache().digest(ofFolder: folder) == StatCache.digest(ofTexts: texts))
+        #expect(StatCache.digest(ofTexts: ["b.h": "two"]) != StatCache.digest(ofTexts: texts))
+    }
+
     @Test("a step that fails publishes nothing and leaves nothing")
     func failure() async throws {
         await #expect(throws: Failure.self) {
@@ -195,7 +218,7 @@ struct CacheLayoutTests {
     }
 
     @Test("none set, or a relative one, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
-    func errors(environment: [String: String]) {
+    func errors(environment: [String: String]) throws {
         #expect(throws: Failure.self) { try CacheLayout(environment: environment) }
         // Where the kernel's makefiles or their shells would come to grief.
         for name in ["a b", "a:b", "it's", "$x", "a\nb", "x;y", "#1"] {

@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import Glibc
 import Synchronization
 import SystemPackage
 import Testing
@@ -37,6 +38,22 @@ struct CommandTests {
 @Suite("Running commands")
 struct CommandRunnerTests {
     let runner = CommandRunner()
+
+    @Test("a runner that runs nothing says what it would have run, in its sandbox if it has one")
+    func dryRun() async throws {
+        let file = FilePath(FileManager.default.temporaryDirectory.path).appending("kbuild-\(UUID().uuidString)")
+        let command = Command("touch", [file.string])
+        var dry = runner
+        dry.runsNothing = true
+        let question = await #expect(throws: CommandNotRun.self) { _ = try await dry.capture(command) }
+        #expect(question?.command == command)
+        await #expect(throws: CommandNotRun.self) { try await dry.stream(command) { _ in } }
+        #expect(access(file.string, F_OK) != 0)
+        #expect(try dry.planned(command) == command)
+        let wrapped = try dry.confined(by: Sandbox()).planned(command)
+        #expect(wrapped.arguments.contains("bwrap"))
+        await #expect(throws: Failure.self) { _ = try await dry.capture(Command("no-such-tool-anywhere")) }
+    }
 
     @Test("output, errors and exit come back apart")
     func capture() async throws {

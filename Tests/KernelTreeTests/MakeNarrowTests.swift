@@ -85,6 +85,20 @@ struct MakeNarrowTests {
         return nil
     }
 
+    @Test func anotherSourceTakesAPlainMake() throws {
+        let manifest = SourceCache.manifest(ofTree: make.tree)
+        try TreeManifest(identity: .of("one"), items: [:]).write(to: manifest)
+        let before = try baseline(["kernel/box.c": ""])
+        #expect(
+            try NarrowBuild(make, from: before, to: baseline(["kernel/box.c": "int x;"])).objects == ["kernel/box.o"])
+        // A file that no patch touches changed with it, which the record of patched files cannot tell.
+        try TreeManifest(identity: .of("two"), items: [:]).write(to: manifest)
+        let obstacle = #expect(throws: NarrowBuild.Obstacle.self) {
+            try NarrowBuild(make, from: before, to: baseline(["kernel/box.c": "int x;"]))
+        }
+        #expect(obstacle?.reason == "the kernel's source is another one")
+    }
+
     // MARK: Narrow
 
     @Test func aFileLeadsToItsObjectAndItsFolder() throws {

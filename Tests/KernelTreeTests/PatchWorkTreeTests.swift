@@ -64,6 +64,23 @@ import Testing
         #expect(try contents(of: work.pristine) == pristineBefore)
     }
 
+    @Test func aPlanIsWhatIsThenDoneAndDoesNothing() throws {
+        let overlays = [
+            overlay(["kernel/fork.c": "new\n", "info/a/x.c": "x\n", "Kbuild": nil]),
+            overlay(["kernel/fork.c": "newer\n"]),
+            .empty,
+        ]
+        for overlay in overlays {
+            let before = (try contents(of: scratch.path), fileExists(output))
+            let planned = try work.planSynchronization(overlay: overlay, output: output)
+            #expect(try contents(of: scratch.path) == before.0)
+            #expect(fileExists(output) == before.1)
+            #expect(try work.synchronize(overlay: overlay, output: output) == planned.changes)
+            #expect(!planned.changes.isUnchanged)
+            #expect(try work.planSynchronization(overlay: overlay, output: output).changes.isUnchanged)
+        }
+    }
+
     @Test func aSecondTimeChangesNothing() throws {
         let overlay = overlay(["kernel/fork.c": "new\n"])
         try work.synchronize(overlay: overlay, output: output)

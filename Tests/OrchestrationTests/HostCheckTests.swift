@@ -1,4 +1,5 @@
 import Artifacts
+import Commands
 import Foundation
 import SystemPackage
 import Testing
@@ -60,6 +61,20 @@ struct HostCheckTests {
             "libguestfs-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
         ]
         #expect(installed.subtracting(HostRequirements.packages) == other)
+    }
+
+    @Test("what a new project needs is among what the Debian package depends on")
+    func dependencies() throws {
+        let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let text = try readText(repository.appending("Makefile"))
+        let line = try #require(text.firstMatch(of: /\nOPTIONAL_PACKAGES := (.*)\n/)).output.1
+        let optional = Set(line.split(separator: " ").map(String.init))
+        let new = HostRequirements(
+            isUML: false, hasDisk: true, has32BitPrograms: false, isFromGit: false, isFromDebian: true)
+        let needed =
+            new.tools.filter(\.isNeeded).compactMap { CommandRunner.debianPackage(of: $0.tool) }
+            + new.headers.filter(\.isNeeded).map(\.package)
+        #expect(optional.intersection(needed) == [])
     }
 
     @Test("what is needed follows the project")

@@ -174,6 +174,18 @@ struct JSONReportTests {
         #expect(!JUnitReport.render(report).isEmpty)
     }
 
+    @Test("a plan's is as docs/reference/plan-schema.json says")
+    func planSchema() throws {
+        let schema = try schema("plan-schema.json")
+        let steps = RunPlan.Outcome.allCases.map {
+            RunPlan.Step(
+                name: "compile", outcome: $0, key: "ab", detail: "", dependsOn: ["patch"],
+                actions: [.command("make"), .remark("a plain make")])
+        }
+        let plan = RunPlan(project: "/p", profile: "debug", steps: steps)
+        check(try JSONSerialization.jsonObject(with: JSONEncoder().encode(plan)), schema, schema, at: "plan")
+    }
+
     @Test("it is as docs/reference/report-schema.json says")
     func schema() throws {
         let schema = try schema("report-schema.json")

@@ -60,18 +60,12 @@ public struct KernelConfigurator: Sendable {
     /// - Throws: `Failure` (`build`) when kconfig fails, or drops a requested option: it names the fragment's line and
     ///   what the option lacks; `CancellationError`.
     public func configure(
-        _ make: KernelMake, base: String = "tinyconfig", request: ConfigRequest, inputs: Digest
+        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
     ) async throws -> KernelConfiguration {
-        let file = make.output.appending(".config")
+        let file = Self.file(of: make)
         let stamp = make.output.appending(Self.stampName)
-        var key = KeyBuilder(step: "kernel-config", version: 1)
-        key.add("inputs", inputs)
-        key.add("base", base)
-        key.add("request", request.text)
-        key.add("command", make.command([], environment: [:]).description)
-        if let text = try? readText(stamp), let digest = try? Digest.ofFile(file), text == "\(key.key) \(digest)\n" {
-            return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
-        }
+        let key = key(make, base: base, request: request, inputs: inputs)
+        if let current = current(make, base: base, request: request, inputs: inputs) { return current }
         for note in request.notes { progress(.note(note)) }
 
         try createFolder(make.output)
@@ -81,7 +75,7 @@ public struct KernelConfigurator: Sendable {
         try removeAll(file)
         try await run(make, target: base)
         try writeAtomically(Self.merged(try readText(file), request), to: file)
-        try await run(make, target: "olddefconfig")
+        try await run(make, target: Self.completion)
 
         let text = try readText(file)
         let config = ConfigFile(parsing: text)
@@ -92,18 +86,57 @@ public struct KernelConfigurator: Sendable {
         }
         // Now, because the build would run it, and write the file again without the header. It looks at the file's time
         // only, so that the header may come after it.
-        try await run(make, target: "syncconfig")
+        try await run(make, target: Self.headers)
         let finished = Array((Self.header(base, request) + text).utf8)
         let time = finished == earlier ? earlierTime : modificationTime(file)
         try writeAtomically(finished, to: file)
         if let time { setModificationTime(file, time) }
         let digest = Digest.of(finished)
-        try writeAtomically("\(key.key) \(digest)\n", to: stamp)
+        try writeAtomically("\(key) \(digest)\n", to: stamp)
         return KernelConfiguration(file: file, digest: digest, wasCurrent: false)
     }
 
+    private static func file(of make: KernelMake) -> FilePath { make.output.appending(".config") }
+
+    private func key(_ make: KernelMake, base: String, request: ConfigRequest, inputs: Digest) -> Digest {
+        var key = KeyBuilder(step: "kernel-config", version: 1)
+        key.add("inputs", inputs)
+        key.add("base", base)
+        key.add("request", request.text)
+        key.add("command", make.command([], environment: [:]).description)
+        return key.key
+    }
+
+    /// The configuration in the output folder, when it was made from these inputs and nobody touched it since.
+    public func current(
+        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
+    ) -> KernelConfiguration? {
+        let file = Self.file(of: make)
+        let key = key(make, base: base, request: request, inputs: inputs)
+        guard let text = try? readText(make.output.appending(Self.stampName)), let digest = try? Digest.ofFile(file),
+            text == "\(key) \(digest)\n"
+        else { return nil }
+        return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
+    }
+
+    /// The smallest configuration of a tree, which fragments go on top of.
+    public static let defaultBase = "tinyconfig"
+    /// Completes a configuration that fragments were merged into.
+    private static let completion = "olddefconfig"
+    /// Writes the headers that follow from it.
+    private static let headers = "syncconfig"
+
+    /// The commands that `configure` runs when it has work to do. After the first it merges the request into `.config`.
+    public func commands(_ make: KernelMake, base: String = Self.defaultBase) -> [Command] {
+        [base, Self.completion, Self.headers].map { command(make, target: $0) }
+    }
+
+    private func command(_ make: KernelMake, target: String) -> Command {
+        make.command([target], environment: environment)
+    }
+
     private func run(_ make: KernelMake, target: String) async throws {
-        let result = try await runner.capture(make.command([target], environment: environment))
+        let result = try await runner.capture(command(make, target: target))
         guard result.status.isSuccess else {
             let report = BuildLog.report(
                 (result.errors + result.output).split(separator: "\n").map(String.init), make: make, userFiles: [:])

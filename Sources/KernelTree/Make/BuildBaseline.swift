@@ -35,9 +35,10 @@ struct BuildBaseline: Codable, Equatable {
 
     /// Describes the present: what an output folder would be built from now.
     ///
+    /// - Parameter record: What the output is offered; nil for what it was offered last.
     /// - Returns: Nil when it is not known what the output was offered, as of one not built through a `WorkTree`.
-    init?(of make: KernelMake, command: Command, runner: CommandRunner) {
-        guard let record = OutputRecord.load(output: make.output),
+    init?(of make: KernelMake, command: Command, runner: CommandRunner, record: OutputRecord? = nil) {
+        guard let record = record ?? OutputRecord.load(output: make.output),
             // A file half written: nothing is known.
             record.files.values.allSatisfy({ $0.content != nil })
         else { return nil }
@@ -48,6 +49,9 @@ struct BuildBaseline: Codable, Equatable {
             guard let path = try? runner.locate(tool) else { continue }
             fixtures[path.string] = Self.signature(path)
         }
+        // Files that no patch ever touched change with the source: a directory of the user's, or a branch.
+        let manifest = SourceCache.manifest(ofTree: make.tree)
+        fixtures["the kernel's source"] = TreeManifest.identity(inFile: manifest)?.hex ?? "not known"
         for name in Self.configuration { fixtures[name] = Self.signature(make.output.appending(name)) }
     }
 

@@ -29,6 +29,14 @@ public struct BuildResult: Sendable, Equatable {
     var madeTargets: [String] = []
 }
 
+/// What a builder is about to do.
+public struct BuildPlan: Sendable, Equatable {
+    /// The commands, in order.
+    public var commands: [Command]
+    /// Why it is these.
+    public var remark: String?
+}
+
 /// How far make walks when little changed.
 public enum BuildScope: Sendable, Hashable {
     /// Only through the folders that the change of C files concerns, when nothing else changed; else a plain make.
@@ -57,7 +65,40 @@ public struct KernelBuilder: Sendable {
         self.environment = environment
     }
 
-    /// The make command that `build` runs, for a dry run.
+    /// What `build` would do; nothing is changed.
+    ///
+    /// - Parameters:
+    ///   - scope: How far make walks.
+    ///   - tree: What is done to the tree before; nil when make begins with an empty output.
+    /// - Throws: `Failure` (`infrastructure`) when the output cannot be read.
+    public func plan(
+        _ make: KernelMake, scope: BuildScope, tree: WorkTree.PlannedSynchronization?
+    ) throws -> BuildPlan {
+        let whole = command(make)
+        guard let tree, scope != .whole else {
+            return BuildPlan(commands: [whole], remark: scope == .whole ? "a plain make, as asked for" : nil)
+        }
+        let baseline = baseline(make, record: tree.record)
+        switch try narrowBuild(make, to: baseline) {
+        case .success(let narrow):
+            let short = command(make, targets: nil, makefile: NarrowBuild.path(in: make.output))
+            return BuildPlan(
+                commands: scope == .verified ? [short, whole] : [short],
+                remark: "a narrow make, of \(narrow.objects.joined(separator: ", ")); "
+                    + "kbuild writes \(NarrowBuild.path(in: make.output)) for it")
+        case .failure(let obstacle):
+            guard tablesChanged(make, to: baseline) != nil else {
+                return BuildPlan(commands: [whole], remark: "a plain make: \(obstacle.reason)")
+            }
+            let remark =
+                "a plain make: \(obstacle.reason); before the second command kbuild spares objects that the change of the "
+                + "calls' tables does not concern"
+            let commands = [command(make, targets: Self.preparation), whole]
+            return BuildPlan(commands: scope == .verified ? commands + [whole] : commands, remark: remark)
+        }
+    }
+
+    /// The plain make command that `build` runs.
     public func command(_ make: KernelMake, targets: [String]? = nil) -> Command {
         command(make, targets: targets, makefile: nil)
     }
@@ -110,14 +151,9 @@ public struct KernelBuilder: Sendable {
 
     /// When the calls' tables changed, finds the objects that this does not concern and has make leave them alone.
     private func spareObjects(_ make: KernelMake, log: FilePath) async throws -> [String] {
-        let state = BuildState(output: make.output)
-        guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output),
-            let new = baseline(make),
-            Set(old.files.keys).union(new.files.keys)
-                .contains(where: { Self.isOfTables($0) && old.files[$0] != new.files[$0] })
-        else { return [] }
+        guard let (old, new) = tablesChanged(make, to: baseline(make)) else { return [] }
         // The headers that follow from the tables are to be compared.
-        let prepare = MakeRun(builder: self, make: make, targets: ["prepare"], log: log, userFiles: [:])
+        let prepare = MakeRun(builder: self, make: make, targets: Self.preparation, log: log, userFiles: [:])
         do {
             _ = try await prepare.whole()
         } catch let failure as Failure where failure.code == .build {
@@ -127,6 +163,20 @@ public struct KernelBuilder: Sendable {
         let objects = try UnconcernedObjects(make, from: old, to: new)?.touch() ?? []
         if !objects.isEmpty { progress(.detail("\(objects.count) objects cannot tell that the tables changed")) }
         return objects
+    }
+
+    /// make's target that makes the headers which follow from the tables.
+    private static let preparation = ["prepare"]
+
+    /// What the output was built from and is to be built from, when the calls' tables differ.
+    private func tablesChanged(_ make: KernelMake, to new: BuildBaseline?) -> (old: BuildBaseline, new: BuildBaseline)?
+    {
+        let state = BuildState(output: make.output)
+        guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output), let new,
+            Set(old.files.keys).union(new.files.keys)
+                .contains(where: { Self.isOfTables($0) && old.files[$0] != new.files[$0] })
+        else { return nil }
+        return (old, new)
     }
 
     /// Has make compile the objects that were spared after all, which is to give the same kernel.
@@ -150,21 +200,33 @@ public struct KernelBuilder: Sendable {
             nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
     }
 
-    private func baseline(_ make: KernelMake) -> BuildBaseline? {
-        BuildBaseline(of: make, command: command(make), runner: runner)
+    private func baseline(_ make: KernelMake, record: OutputRecord? = nil) -> BuildBaseline? {
+        BuildBaseline(of: make, command: command(make), runner: runner, record: record)
     }
 
     /// What a narrow build would do; nil when it takes a plain make.
     private func narrowBuild(_ make: KernelMake) throws -> NarrowBuild? {
-        let state = BuildState(output: make.output)
-        guard state.isComplete, !state.isRunning else { return nil }
-        do {
-            let narrow = try NarrowBuild(make, from: .load(output: make.output), to: baseline(make))
+        switch try narrowBuild(make, to: baseline(make)) {
+        case .success(let narrow):
             progress(.detail("a narrow make: \(narrow.objects.joined(separator: ", "))"))
             return narrow
-        } catch let obstacle as NarrowBuild.Obstacle {
+        case .failure(let obstacle):
             progress(.detail("a plain make: \(obstacle.reason)"))
             return nil
+        }
+    }
+
+    private func narrowBuild(
+        _ make: KernelMake, to baseline: BuildBaseline?
+    ) throws -> Result<NarrowBuild, NarrowBuild.Obstacle> {
+        let state = BuildState(output: make.output)
+        guard state.isComplete, !state.isRunning else {
+            return .failure(.init(reason: "no build of \(make.output) has come to its end"))
+        }
+        do {
+            return .success(try NarrowBuild(make, from: .load(output: make.output), to: baseline))
+        } catch let obstacle as NarrowBuild.Obstacle {
+            return .failure(obstacle)
         }
     }
 

@@ -226,13 +226,16 @@ struct NarrowBuild: Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
+    /// Where `write(to:)` puts the makefile.
+    static func path(in output: FilePath) -> FilePath { output.appending(".kbuild-narrow.mk") }
+
     /// Writes the makefile, and the link's script, to the output folder.
     ///
     /// - Returns: The makefile's path.
     /// - Throws: `Failure` (`infrastructure`).
     func write(to output: FilePath) throws -> FilePath {
         if let link { try writeAtomically(link.script, to: output.appending(NarrowLink.scriptName)) }
-        let path = output.appending(".kbuild-narrow.mk")
+        let path = Self.path(in: output)
         try writeAtomically(makefile, to: path)
         return path
     }

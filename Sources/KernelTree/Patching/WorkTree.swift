@@ -40,6 +40,14 @@ public struct WorkTree: Sendable {
         public var isUnchanged: Bool { self == Synchronization() }
     }
 
+    /// What `synchronize(overlay:output:)` would do.
+    public struct PlannedSynchronization: Sendable {
+        /// The files that it would touch.
+        public var changes: Synchronization
+        /// What the output would then have been offered.
+        var record: OutputRecord
+    }
+
     /// One file that may need work.
     private struct Step {
         var path: String
@@ -63,10 +71,70 @@ public struct WorkTree: Sendable {
     ///   pristine one. After an error or a kill the next call puts things right.
     @discardableResult
     public func synchronize(overlay: TreeOverlay, output: FilePath) throws -> Synchronization {
+        let examination = try examine(overlay: overlay, output: output)
+        let (record, steps) = (examination.record, examination.steps)
+        var manifest = examination.manifest
+        try createFolder(output)
+        if !steps.isEmpty {
+            // Should this be interrupted, neither file claims to know what is half done.
+            var (journal, unsure) = (manifest, record)
+            for step in steps {
+                journal.files[step.path, default: .init()].content = nil
+                unsure.files[step.path]?.content = nil
+            }
+            try unsure.save(output: output)
+            try journal.save(tree: tree)
+        }
+        for step in steps { try perform(step) }
+        for path in record.files.keys {
+            guard let content = record.files[path]?.content else { continue }
+            let location = FilePath(path)
+            manifest.files[path, default: .init()].describe(
+                FileStatus(tree.pushing(location)), pristine: FileStatus(pristine.pushing(location)), content: content)
+        }
+        if record != examination.storedRecord || !steps.isEmpty { try record.save(output: output) }
+        if manifest != examination.storedManifest || !steps.isEmpty { try manifest.save(tree: tree) }
+        return examination.synchronization
+    }
+
+    /// What `synchronize(overlay:output:)` would do; nothing is changed.
+    ///
+    /// - Throws: As `synchronize(overlay:output:)`.
+    public func planSynchronization(overlay: TreeOverlay, output: FilePath) throws -> PlannedSynchronization {
+        let examination = try examine(overlay: overlay, output: output)
+        return PlannedSynchronization(changes: examination.synchronization, record: examination.record)
+    }
+
+    /// What the tree is and what it is to be.
+    private struct Examination {
+        var storedManifest: WorkTreeManifest?
+        var manifest: WorkTreeManifest
+        var storedRecord: OutputRecord?
+        var record: OutputRecord
+        var steps: [Step] = []
+
+        /// The steps as the caller hears of them.
+        var synchronization: Synchronization {
+            var result = Synchronization()
+            for step in steps {
+                if step.file == nil {
+                    result.removed.append(step.path)
+                } else if step.hasContent {
+                    result.restamped.append(step.path)
+                } else if step.exists {
+                    result.modified.append(step.path)
+                } else {
+                    result.added.append(step.path)
+                }
+            }
+            return result
+        }
+    }
+
+    private func examine(overlay: TreeOverlay, output: FilePath) throws -> Examination {
         let storedManifest = WorkTreeManifest.load(tree: tree)
         if storedManifest == nil { try verifyCopy() }
         var manifest = storedManifest ?? WorkTreeManifest()
-        try createFolder(output)
         let storedRecord = OutputRecord.load(output: output)
         var record = storedRecord ?? OutputRecord()
 
@@ -86,28 +154,9 @@ public struct WorkTree: Sendable {
             if !isDone { steps.append(step) }
         }
         manifest.sources = overlay.sources
-
-        if !steps.isEmpty {
-            // Should this be interrupted, neither file claims to know what is half done.
-            var (journal, unsure) = (manifest, record)
-            for step in steps {
-                journal.files[step.path, default: .init()].content = nil
-                unsure.files[step.path]?.content = nil
-            }
-            try unsure.save(output: output)
-            try journal.save(tree: tree)
-        }
-        var result = Synchronization()
-        for step in steps { try perform(step, result: &result) }
-        for path in record.files.keys {
-            guard let content = record.files[path]?.content else { continue }
-            let location = FilePath(path)
-            manifest.files[path, default: .init()].describe(
-                FileStatus(tree.pushing(location)), pristine: FileStatus(pristine.pushing(location)), content: content)
-        }
-        if record != storedRecord || !steps.isEmpty { try record.save(output: output) }
-        if manifest != storedManifest || !steps.isEmpty { try manifest.save(tree: tree) }
-        return result
+        return Examination(
+            storedManifest: storedManifest, manifest: manifest, storedRecord: storedRecord, record: record, steps: steps
+        )
     }
 
     /// Decides what one file must be.
@@ -161,12 +210,11 @@ public struct WorkTree: Sendable {
             hasContent: current == content, exists: status != nil)
     }
 
-    private func perform(_ step: Step, result: inout Synchronization) throws {
+    private func perform(_ step: Step) throws {
         let location = tree.pushing(FilePath(step.path))
         guard let file = step.file else {
             try removeAll(location)
             removeEmptyFolders(above: step.path)
-            result.removed.append(step.path)
             return
         }
         let original = pristine.pushing(FilePath(step.path))
@@ -178,13 +226,6 @@ public struct WorkTree: Sendable {
             try setModified(location, step.modified)
         } else {
             try replace(location, with: file, stamp: step.modified)
-        }
-        if step.hasContent {
-            result.restamped.append(step.path)
-        } else if step.exists {
-            result.modified.append(step.path)
-        } else {
-            result.added.append(step.path)
         }
     }
 

@@ -15,23 +15,12 @@ extension SourceCache {
 
     /// The cache's copy of a directory of the user's, brought in line with it.
     func mirror(_ directory: FilePath, of source: KernelSource) async throws -> PristineKernel {
-        guard isFolder(directory) else {
-            throw Failure(
-                .infrastructure, "there is no kernel source directory \(directory)",
-                nextStep: "give \(KernelSource.forms)")
-        }
-        _ = try PristineKernel.version(ofTree: directory, source: source)
-        let home = layout.sources.appending("directory-\(Digest.of(directory.string).short)")
+        let home = try mirrorHome(of: directory, source: source)
         return try await FileLock.withLock(mirrorLock(home), in: layout, progress: progress) {
-            let scan = try TreeScan(
-                of: directory, filter: .sources, settledBefore: presentTime() - Self.clockGranularity)
+            let scan = try scan(directory)
             let manifestFile = home.appending(PristineKernel.manifestName)
             let scanFile = home.appending(Self.userScanName)
-            if let identity = TreeManifest.identity(inFile: manifestFile), let bytes = try? readBytes(scanFile),
-                bytes == scan.bytes, let kernel = try published(identity, at: home, source: source)
-            {
-                return kernel
-            }
+            if let kernel = try currentMirror(home, scan: scan, source: source) { return kernel }
             if let manifest = TreeManifest(file: manifestFile), let bytes = try? readBytes(scanFile) {
                 try await update(home, manifest: manifest, from: directory, was: TreeScan(bytes: bytes), is: scan)
             } else {
@@ -43,6 +32,36 @@ extension SourceCache {
             else { throw Failure(.infrastructure, "the copy of \(directory) in \(home) cannot be read back") }
             return kernel
         }
+    }
+
+    /// What `mirror` would do.
+    func planMirror(of directory: FilePath, source: KernelSource) throws -> SourcePlan {
+        let home = try mirrorHome(of: directory, source: source)
+        if let kernel = try currentMirror(home, scan: try scan(directory), source: source) { return .present(kernel) }
+        return .absent(commands: [], remark: "kbuild copies what changed of \(directory) to \(home)")
+    }
+
+    /// Where the mirror is.
+    private func mirrorHome(of directory: FilePath, source: KernelSource) throws -> FilePath {
+        guard isFolder(directory) else {
+            throw Failure(
+                .infrastructure, "there is no kernel source directory \(directory)",
+                nextStep: "give \(KernelSource.forms)")
+        }
+        _ = try PristineKernel.version(ofTree: directory, source: source)
+        return layout.sources.appending("directory-\(Digest.of(directory.string).short)")
+    }
+
+    private func scan(_ directory: FilePath) throws -> TreeScan {
+        try TreeScan(of: directory, filter: .sources, settledBefore: presentTime() - Self.clockGranularity)
+    }
+
+    /// The mirror, when it is what the directory is.
+    private func currentMirror(_ home: FilePath, scan: TreeScan, source: KernelSource) throws -> PristineKernel? {
+        guard let identity = TreeManifest.identity(inFile: home.appending(PristineKernel.manifestName)),
+            let bytes = try? readBytes(home.appending(Self.userScanName)), bytes == scan.bytes
+        else { return nil }
+        return try published(identity, at: home, source: source)
     }
 
     private func presentTime() -> Int64 {

@@ -98,22 +98,32 @@ struct GitRepository: Sendable {
     /// - Parameter scratch: A folder for the index, and for the objects of a remote repository.
     /// - Throws: `Failure` (`infrastructure`) when git fails.
     func checkOut(_ commit: String, to folder: FilePath, scratch: FilePath) async throws {
+        if isRemote { try createFolder(Self.objects(in: scratch)) }
+        for command in checkOutCommands(commit, to: folder, scratch: scratch) { try await run(command) }
+    }
+
+    private static func objects(in scratch: FilePath) -> FilePath { scratch.appending("objects") }
+
+    /// The commands that `checkOut` runs.
+    func checkOutCommands(_ commit: String, to folder: FilePath, scratch: FilePath) -> [Command] {
+        var commands: [Command] = []
         var repository = location
         if isRemote {
-            repository = scratch.appending("objects").string
-            try createFolder(FilePath(repository))
-            try await run(Self.command(["init", "--quiet", "--bare"], in: repository))
-            try await run(
-                Self.command(["fetch", "--quiet", "--depth=1", "--no-tags", "--", location, commit], in: repository))
+            repository = Self.objects(in: scratch).string
+            commands = [
+                Self.command(["init", "--quiet", "--bare"], in: repository),
+                Self.command(["fetch", "--quiet", "--depth=1", "--no-tags", "--", location, commit], in: repository),
+            ]
         }
         // An index of our own: the repository's would then differ from its work tree.
         let index = scratch.appending("index")
-        try await run(Self.command(["read-tree", commit], in: repository, index: index))
-        // A bare repository has no work tree to leave; --work-tree gives git one to write below.
-        try await run(
+        return commands + [
+            Self.command(["read-tree", commit], in: repository, index: index),
+            // A bare repository has no work tree to leave; --work-tree gives git one to write below.
             Self.command(
                 ["--work-tree=\(folder)", "checkout-index", "--all", "--force", "--quiet"], in: repository, index: index
-            ))
+            ),
+        ]
     }
 
     private func run(_ command: Command) async throws {
@@ -130,9 +140,7 @@ extension SourceCache {
     /// The tree of a commit.
     func checkOut(_ ref: String, of repository: GitRepository, source: KernelSource) async throws -> PristineKernel {
         let commit = try await repository.commit(of: ref)
-        var key = KeyBuilder(step: "kernel-git", version: 1)
-        key.add("commit", commit)
-        return try await publish(key.key, source: source) { folder in
+        return try await publish(Self.identity(ofCommit: commit), source: source) { folder in
             progress(.note("checking out \(ref) (\(commit.prefix(12))) of \(repository.location) into the cache"))
             let scratch = layout.temporary.appending("git-\(UInt32.random(in: 0 ... .max))")
             try createFolder(scratch)
@@ -140,5 +148,21 @@ extension SourceCache {
             try await repository.checkOut(commit, to: folder, scratch: scratch)
             return folder
         }
+    }
+
+    /// What `checkOut` would do.
+    func planCheckOut(_ ref: String, of repository: GitRepository, source: KernelSource) async throws -> SourcePlan {
+        let commit = try await repository.commit(of: ref)
+        let identity = Self.identity(ofCommit: commit)
+        if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
+        let commands = repository.checkOutCommands(
+            commit, to: unpackedFolder(identity), scratch: layout.temporary.appending("git"))
+        return .absent(commands: commands, remark: nil)
+    }
+
+    private static func identity(ofCommit commit: String) -> Digest {
+        var key = KeyBuilder(step: "kernel-git", version: 1)
+        key.add("commit", commit)
+        return key.key
     }
 }

@@ -37,27 +37,49 @@ public struct SourceCache: Sendable {
     ///   `CancellationError`. Nothing half made is left in either case.
     public func prepare(_ source: KernelSource) async throws -> PristineKernel {
         switch source {
-        case .debianPackage(let name):
-            let tarball = debianFolder.appending("\(name).tar.xz")
-            guard fileExists(tarball) else {
-                throw Failure(
-                    .infrastructure, "the package \(name) is not installed: there is no \(tarball)",
-                    nextStep: "apt-get install \(name)")
-            }
-            return try await unpack(tarball, of: source)
+        case .debianPackage(let name): return try await unpack(try tarball(ofPackage: name), of: source)
         case .tarball(let path, let expected):
-            guard fileExists(path) else { throw Failure(.infrastructure, "there is no kernel source \(path)") }
-            let found = try statCache.digest(of: path)
-            if let expected, expected != found {
-                throw Failure(
-                    .infrastructure, "the sha256 of \(path) is not the one that is asked for",
-                    details: "expected \(expected)\nfound    \(found)",
-                    nextStep: "fetch the file again, or correct the sha256")
-            }
+            try check(path, against: expected)
             return try await unpack(path, of: source)
         case .directory(let path): return try await mirror(path, of: source)
         case .git(let repository, let ref):
             return try await checkOut(ref, of: GitRepository(repository, runner: runner), source: source)
+        }
+    }
+
+    /// What `prepare` would do; nothing is changed.
+    ///
+    /// - Throws: As `prepare`; `CommandNotRun` when git would have to be asked.
+    public func plan(_ source: KernelSource) async throws -> SourcePlan {
+        switch source {
+        case .debianPackage(let name): return try plan(unpacking: try tarball(ofPackage: name), of: source)
+        case .tarball(let path, let expected):
+            try check(path, against: expected)
+            return try plan(unpacking: path, of: source)
+        case .directory(let path): return try planMirror(of: path, source: source)
+        case .git(let repository, let ref):
+            return try await planCheckOut(ref, of: GitRepository(repository, runner: runner), source: source)
+        }
+    }
+
+    private func tarball(ofPackage name: String) throws(Failure) -> FilePath {
+        let tarball = debianFolder.appending("\(name).tar.xz")
+        guard fileExists(tarball) else {
+            throw Failure(
+                .infrastructure, "the package \(name) is not installed: there is no \(tarball)",
+                nextStep: "apt-get install \(name)")
+        }
+        return tarball
+    }
+
+    private func check(_ tarball: FilePath, against expected: Digest?) throws {
+        guard fileExists(tarball) else { throw Failure(.infrastructure, "there is no kernel source \(tarball)") }
+        let found = try statCache.digest(of: tarball)
+        if let expected, expected != found {
+            throw Failure(
+                .infrastructure, "the sha256 of \(tarball) is not the one that is asked for",
+                details: "expected \(expected)\nfound    \(found)",
+                nextStep: "fetch the file again, or correct the sha256")
         }
     }
 
@@ -83,8 +105,8 @@ public struct SourceCache: Sendable {
         if let kernel = try published(identity, at: home, source: source) { return kernel }
         return try await FileLock.withLock("source-\(identity.short)", in: layout, progress: progress) {
             if let kernel = try published(identity, at: home, source: source) { return kernel }
-            let temporary = try freshTemporary("source-\(identity.short)")
-            let unpacked = temporary.appending("unpacked")
+            let temporary = try freshTemporary(Self.temporaryName(identity))
+            let unpacked = temporary.appending(Self.unpackedName)
             let finished = temporary.appending("finished")
             try createFolder(unpacked)
             try createFolder(finished)
@@ -104,6 +126,15 @@ public struct SourceCache: Sendable {
         }
     }
 
+    private static let unpackedName = "unpacked"
+
+    private static func temporaryName(_ identity: Digest) -> String { "source-\(identity.short)" }
+
+    /// Where `publish` has a source unpacked.
+    func unpackedFolder(_ identity: Digest) -> FilePath {
+        layout.temporary.appending(Self.temporaryName(identity)).appending(Self.unpackedName)
+    }
+
     /// A path for a temporary folder, with what a killed run left under its name removed: the caller holds the lock.
     func freshTemporary(_ name: String) throws -> FilePath {
         let path = layout.temporary.appending(name)
@@ -120,10 +151,20 @@ public struct SourceCache: Sendable {
         try TreeManifest(identity: identity, items: items).write(to: home.appending(PristineKernel.manifestName))
     }
 
-    private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> PristineKernel {
+    private func identity(ofTarball tarball: FilePath) throws -> Digest {
         var key = KeyBuilder(step: "kernel-tarball", version: 1)
         key.add("contents", try statCache.digest(of: tarball))
-        return try await publish(key.key, source: source) { folder in
+        return key.key
+    }
+
+    private func plan(unpacking tarball: FilePath, of source: KernelSource) throws -> SourcePlan {
+        let identity = try identity(ofTarball: tarball)
+        if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
+        return .absent(commands: [Self.unpackCommand(tarball, into: unpackedFolder(identity))], remark: nil)
+    }
+
+    private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> PristineKernel {
+        try await publish(try identity(ofTarball: tarball), source: source) { folder in
             progress(.note("unpacking \(source) into the cache; this is done once"))
             let quota = FolderQuota(
                 folders: [folder], bytes: Self.mostUnpackedBytes, files: Self.mostUnpackedFiles, code: .infrastructure,

@@ -29,13 +29,26 @@ extension SourceCache {
     ///   brought in line is completed by the next call.
     @discardableResult
     public func makeWorkTree(of pristine: PristineKernel, at path: FilePath) async throws -> WorkTreeChange {
-        let manifestFile = FilePath(path.string + ".manifest")
+        let manifestFile = Self.manifest(ofTree: path)
         if isFolder(path), TreeManifest.identity(inFile: manifestFile) == pristine.identity { return .unchanged }
         guard case .directory = pristine.source else { return try replaceOrUpdate(path, manifestFile, pristine) }
         // Another project's run may be bringing the mirror in line with the user's directory.
         return try await FileLock.withLock(mirrorLock(pristine.home), in: layout, progress: progress) {
             try replaceOrUpdate(path, manifestFile, pristine)
         }
+    }
+
+    /// Where it is kept what a work tree was made from.
+    static func manifest(ofTree path: FilePath) -> FilePath { FilePath(path.string + ".manifest") }
+
+    /// What `makeWorkTree(of:at:)` would do; nothing is changed.
+    public func planWorkTree(of pristine: PristineKernel, at path: FilePath) -> WorkTreeChange {
+        let manifestFile = Self.manifest(ofTree: path)
+        if isFolder(path), TreeManifest.identity(inFile: manifestFile) == pristine.identity { return .unchanged }
+        guard isFolder(path), let old = TreeManifest(file: manifestFile),
+            let manifest = TreeManifest(file: pristine.manifestFile)
+        else { return .created }
+        return .updated(manifest.differences(from: old))
     }
 
     private func replaceOrUpdate(
@@ -49,11 +62,12 @@ extension SourceCache {
                 nextStep: "run again")
         }
         try pristine.verify()
-        guard isFolder(path), let old = TreeManifest(file: manifestFile) else {
+        guard case .updated(let changed) = planWorkTree(of: pristine, at: path),
+            let old = TreeManifest(file: manifestFile)
+        else {
             try create(path, manifestFile, pristine)
             return .created
         }
-        let changed = manifest.differences(from: old)
         // The manifest admits to a half-changed tree for as long as there is one.
         try old.marking(changed).write(to: manifestFile)
         try TreeEditing.update(

@@ -108,7 +108,8 @@ indirect enum Schema: Sendable {
                             meaning: "a collection of the kernel's own selftests, such as openat2"),
                         Key(
                             name: "kunit", schema: .text,
-                            meaning: "the suites that are built into the kernel (CONFIG_KUNIT): * or a pattern of names"),
+                            meaning: "the suites that are built into the kernel (CONFIG_KUNIT): * or a pattern of names"
+                        ),
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(
             name: "isolate", schema: .choice(["none", "test"]),

@@ -102,8 +102,8 @@ extension Pipeline {
                 var name: String?
                 if let index {
                     let plan = SessionPlan(programs: [programs[index].selecting([]).planned])
-                    name = "held-\(index)"
-                    try writeAtomically(try plan.encoded(), to: share.appending("held-\(index)"))
+                    name = Self.heldPlan(index)
+                    try writeAtomically(try plan.encoded(), to: share.appending(Self.heldPlan(index)))
                 }
                 let program = index.map { programs[$0] }
                 guard
@@ -123,9 +123,12 @@ extension Pipeline {
         }
     }
 
+    /// The holder's sources lie beside the definition.
+    var holderSources: FilePath { project.rootfsDefinition.removingLastComponent().appending("holder") }
+
     /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
     private func holder(_ progress: Diagnostics.Progress) async throws -> FilePath? {
-        let sources = project.rootfsDefinition.removingLastComponent().appending("holder")
+        let sources = holderSources
         guard isFolder(sources) else { return nil }
         do {
             return try await programBuilder().holder(sources: sources)
@@ -135,6 +138,12 @@ extension Pipeline {
             return nil
         }
     }
+
+    /// The name of the plan of the guest with this number, from 1, on the share.
+    static func planName(_ number: Int) -> String { "plan-\(number)" }
+
+    /// What tells a guest its plan.
+    static func planArgument(_ name: String) -> String { "kbuild.plan=\(name)" }
 
     // MARK: Room
 
@@ -196,7 +205,7 @@ private final class GuestSource: Sendable {
             machine = QEMUMachine(configuration, runner: candidate.runner)
         }
         return GuestMachine(
-            machine: machine.adding(kernelArgument: "kbuild.plan=\(try writePlan(portion, number))"),
+            machine: machine.adding(kernelArgument: Pipeline.planArgument(try writePlan(portion, number))),
             reported: candidate.reported, bootLimit: candidate.bootLimit)
     }
 
@@ -220,8 +229,9 @@ private final class GuestSource: Sendable {
 
     /// Writes the portion's plan where the guest finds it; returns its name there.
     private func writePlan(_ portion: GuestPortion, _ number: Int) throws -> String {
-        try writeAtomically(try portion.plan.encoded(), to: share.appending("plan-\(number)"))
-        return "plan-\(number)"
+        let name = Pipeline.planName(number)
+        try writeAtomically(try portion.plan.encoded(), to: share.appending(name))
+        return name
     }
 
     /// Guests are numbered from 1.

@@ -2,6 +2,8 @@ import Artifacts
 import Commands
 import Diagnostics
 import Foundation
+import KernelTree
+import RootFilesystem
 import SystemPackage
 
 /// A Swift Testing bundle, built and listed.
@@ -41,13 +43,100 @@ struct GuestProgramBuilder: Sendable {
         return !first.hasPrefix(".") && first != "Package.resolved"
     }
 
+    // MARK: Recipes
+
+    /// How one file is made by commands, and whether it was: known before any of them runs.
+    struct Recipe: Sendable {
+        /// Where it is filed in the store.
+        var step: String
+        var key: Digest
+        var artifact: Artifact?
+        /// The file that counts.
+        var file: String
+        /// One that is removed at the end.
+        var intermediate: String?
+        /// What it is, for messages.
+        var what: String
+        /// What runs the commands, which write to a folder.
+        var runner: @Sendable (FilePath) -> CommandRunner
+        /// The commands, for a folder.
+        var commands: @Sendable (FilePath) -> [Command]
+
+        var isMade: Bool { artifact != nil }
+    }
+
+    private func recipe(
+        _ step: String, _ key: Digest, file: String, intermediate: String? = nil, what: String, source: FilePath,
+        reading others: [FilePath] = [], commands: @escaping @Sendable (FilePath) -> [Command]
+    ) -> Recipe {
+        Recipe(
+            step: step, key: key, artifact: tools.store.lookup(step: step, key: key), file: file,
+            intermediate: intermediate, what: what,
+            runner: { runner(for: source, writing: $0, reading: others) }, commands: commands)
+    }
+
+    /// The file of a recipe, made unless it is there.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    private func make(_ recipe: Recipe) async throws -> FilePath {
+        if let artifact = recipe.artifact { return artifact.path(recipe.file) }
+        let artifact = try await tools.store.publish(step: recipe.step, key: recipe.key) { folder in
+            let runner = recipe.runner(folder)
+            for command in recipe.commands(folder) { try await compile(command, what: recipe.what, by: runner) }
+            if let intermediate = recipe.intermediate { try removeAll(folder.appending(intermediate)) }
+            try runner.sandbox?.takeBack(folder)
+        }
+        return artifact.path(recipe.file)
+    }
+
     // MARK: Swift Testing
 
     /// Builds the test bundle of the SwiftPM package in `package`.
     ///
-    /// - Parameter numbers: The folder of the generated module SyscallNumbers.
+    /// - Parameter numbers: The generated module SyscallNumbers.
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words, or has no test.
-    func bundle(package: FilePath, numbers: FilePath) async throws -> GuestBundle {
+    func bundle(package: FilePath, numbers: NumbersModule) async throws -> GuestBundle {
+        let recipe = try await bundleRecipe(package: package, numbers: numbers)
+        if let artifact = recipe.artifact { return try bundle(artifact, isHit: true) }
+        try createFolder(recipe.scratch)
+        let runner = recipe.runner
+        try await compile(recipe.build, what: "the tests in \(package)", by: runner)
+        let bin = try await runner.output(of: recipe.binPath, failingWith: .infrastructure)
+        let bundles = try namesInFolder(FilePath(bin)).filter { $0.hasSuffix(".xctest") }
+        guard let name = bundles.first else {
+            throw Failure(
+                .infrastructure, "\(package) has no tests: its build made no .xctest bundle",
+                nextStep: "add a test target to its Package.swift")
+        }
+        let executable = FilePath(bin).appending(name)
+        let list = try await runner.output(of: Command(executable.string, BundleRecipe.listArguments))
+        let artifact = try await tools.store.publish(step: "bundle", key: recipe.key) { folder in
+            try copyFile(executable, to: folder.appending("tests.xctest"))
+            try writeAtomically(list, to: folder.appending("tests.list"))
+        }
+        return try bundle(artifact, isHit: false)
+    }
+
+    /// How a test bundle is built, and whether it was.
+    struct BundleRecipe: Sendable {
+        var key: Digest
+        var artifact: Artifact?
+        var scratch: FilePath
+        var runner: CommandRunner
+        var build: Command
+        /// Tells where SwiftPM put the bundle.
+        var binPath: Command
+
+        /// What has the bundle list its tests.
+        static let listArguments = ["--testing-library", "swift-testing", "--list-tests"]
+        /// The same as a person reads it.
+        static let listing = listArguments.joined(separator: " ")
+    }
+
+    /// Works out how the bundle in `package` is built.
+    ///
+    /// - Throws: `Failure` (`usage`) when it is no package.
+    func bundleRecipe(package: FilePath, numbers: NumbersModule) async throws -> BundleRecipe {
         guard fileExists(package.appending("Package.swift")) else {
             throw Failure(
                 .usage, "\(package) is not a Swift package: it has no Package.swift",
@@ -56,46 +145,29 @@ struct GuestProgramBuilder: Sendable {
         // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
         let kind = rules?.covering(package) == nil ? "swift" : "swift-confined"
         let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
-        let runner = runner(for: package, writing: scratch, reading: [numbers])
+        let runner = runner(for: package, writing: scratch, reading: [numbers.folder])
         let roots = try await dependencyRoots(of: package, scratch: scratch)
         var key = KeyBuilder(step: "bundle", version: 1)
         key.add("swift", try tools.digest(ofTool: "swift-build"))
-        key.add("numbers", try tools.statCache.digest(ofFolder: numbers))
+        key.add("numbers", numbers.digest)
         key.add("package", try tools.statCache.digest(ofFolder: package, including: Self.isSource))
         for root in roots {
             key.add("dependency", try tools.statCache.digest(of: root.appending("Package.swift")))
             key.add(
                 "sources", try tools.statCache.digest(ofFolder: root.appending("Sources"), including: Self.isSource))
         }
-        if let artifact = tools.store.lookup(step: "bundle", key: key.key) {
-            return try bundle(artifact, isHit: true)
-        }
         // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
         let arguments = [
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
-            "-Xswiftc", "-I\(numbers)", "-Xcc", "-I\(numbers)",
+            "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
         ]
-        try createFolder(scratch)
-        try await compile(Command("swift-build", arguments), what: "the tests in \(package)", by: runner)
-        let bin = try await runner.output(
-            of: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()), failingWith: .infrastructure)
-        let bundles = try namesInFolder(FilePath(bin)).filter { $0.hasSuffix(".xctest") }
-        guard let name = bundles.first else {
-            throw Failure(
-                .infrastructure, "\(package) has no tests: its build made no .xctest bundle",
-                nextStep: "add a test target to its Package.swift")
-        }
-        let executable = FilePath(bin).appending(name)
-        let list = try await runner.output(
-            of: Command(executable.string, ["--testing-library", "swift-testing", "--list-tests"]))
-        let artifact = try await tools.store.publish(step: "bundle", key: key.key) { folder in
-            try copyFile(executable, to: folder.appending("tests.xctest"))
-            try writeAtomically(list, to: folder.appending("tests.list"))
-        }
-        return try bundle(artifact, isHit: false)
+        return BundleRecipe(
+            key: key.key, artifact: tools.store.lookup(step: "bundle", key: key.key), scratch: scratch, runner: runner,
+            build: Command("swift-build", arguments),
+            binPath: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()))
     }
 
-    private func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
+    func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
         let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
         guard !tests.isEmpty else {
             throw Failure(
@@ -118,7 +190,6 @@ struct GuestProgramBuilder: Sendable {
             var dependencies: [Dependency]
             var all: [String] { dependencies.flatMap { [$0.path] + $0.all } }
         }
-        try createFolder(scratch)
         let json = try await runner(for: package, writing: scratch).output(
             of: Command(
                 "swift-package",
@@ -132,6 +203,7 @@ struct GuestProgramBuilder: Sendable {
         else { throw Failure(.infrastructure, "SwiftPM's list of dependencies cannot be read", details: json) }
         // Packages that SwiftPM checked out itself do not change under their version.
         let roots = Set(tree.all).filter { !$0.hasPrefix(scratch.string) }.sorted()
+        try createFolder(scratch)
         try writeAtomically(roots.joined(separator: "\n"), to: memo)
         return roots.map { FilePath($0) }
     }
@@ -144,8 +216,19 @@ struct GuestProgramBuilder: Sendable {
     /// - Throws: `Failure`: `build` when it does not compile, with the compiler's words; `infrastructure` when this
     ///   machine has no libraries to make 32-bit programs with.
     func program(
-        source: FilePath, is32Bit: Bool, numbers: FilePath
-    ) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
+        source: FilePath, is32Bit: Bool, numbers: NumbersModule
+    ) async throws -> (executable: FilePath, isHit: Bool) {
+        let recipe = try programRecipe(source: source, is32Bit: is32Bit, numbers: numbers)
+        do {
+            return (try await make(recipe), recipe.isMade)
+        } catch let failure as Failure where is32Bit && failure.code == .build {
+            try await checkFor32BitLibraries()
+            throw failure
+        }
+    }
+
+    /// Works out how a C file is compiled.
+    func programRecipe(source: FilePath, is32Bit: Bool, numbers: NumbersModule) throws -> Recipe {
         var key = KeyBuilder(step: "program", version: 2)
         key.add("target", is32Bit ? "i386" : "x86-64")
         key.add("gcc", try tools.digest(ofTool: "gcc"))
@@ -154,27 +237,23 @@ struct GuestProgramBuilder: Sendable {
         for name in try namesInFolder(source.removingLastComponent()) where name.hasSuffix(".h") {
             key.add(name, try tools.statCache.digest(of: source.removingLastComponent().appending(name)))
         }
-        key.add("numbers", try tools.statCache.digest(ofFolder: numbers))
-        if let artifact = tools.store.lookup(step: "program", key: key.key) {
-            return (artifact.path("program"), artifact.key, true)
-        }
-        let artifact = try await tools.store.publish(step: "program", key: key.key) { folder in
-            let arguments = [
-                is32Bit ? "-m32" : "-m64", "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
-                "-I\(numbers)", "-include", numbers.appending("kbuild_syscalls.h").string, source.string,
-                "-o", folder.appending("program").string,
+        key.add("numbers", numbers.digest)
+        let header = numbers.folder.appending(SyscallHeader.fileName)
+        // Headers lie beside the file.
+        return recipe(
+            "program", key.key, file: "program", what: source.string, source: source.removingLastComponent(),
+            reading: [numbers.folder]
+        ) { folder in
+            [
+                Command(
+                    "gcc",
+                    [
+                        is32Bit ? "-m32" : "-m64", "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
+                        "-I\(numbers.folder)", "-include", header.string, source.string,
+                        "-o", folder.appending("program").string,
+                    ])
             ]
-            do {
-                // Headers lie beside the file.
-                let runner = runner(for: source.removingLastComponent(), writing: folder, reading: [numbers])
-                try await compile(Command("gcc", arguments), what: source.string, by: runner)
-                try runner.sandbox?.takeBack(folder)
-            } catch let failure as Failure where is32Bit && failure.code == .build {
-                try await checkFor32BitLibraries()
-                throw failure
-            }
         }
-        return (artifact.path("program"), artifact.key, false)
     }
 
     /// What an installation without 32-bit libraries says about a program looks like the program's own error, so the
@@ -199,7 +278,15 @@ struct GuestProgramBuilder: Sendable {
     /// Compiles PID 1: Embedded Swift, linked statically, so that it needs nothing of the root file system.
     ///
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
-    func initProgram(sources: FilePath) async throws -> (executable: FilePath, key: Digest, isHit: Bool) {
+    func initProgram(sources: FilePath) async throws -> (executable: FilePath, isHit: Bool) {
+        let recipe = try await initRecipe(sources: sources)
+        return (try await make(recipe), recipe.isMade)
+    }
+
+    /// Works out how init is compiled.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    func initRecipe(sources: FilePath) async throws -> Recipe {
         guard isFolder(sources) else {
             throw Failure(.usage, "the init's sources are not at \(sources)")
         }
@@ -207,32 +294,26 @@ struct GuestProgramBuilder: Sendable {
         key.add("swiftc", try tools.digest(ofTool: "swiftc"))
         key.add("gcc", try tools.digest(ofTool: "gcc"))
         key.add("sources", try tools.statCache.digest(ofFolder: sources))
-        if let artifact = tools.store.lookup(step: "init", key: key.key) {
-            return (artifact.path("init"), artifact.key, true)
-        }
         let names = try namesInFolder(sources).filter { $0.hasSuffix(".swift") }
-        let artifact = try await tools.store.publish(step: "init", key: key.key) { folder in
-            let object = folder.appending("init.o")
-            let runner = runner(for: sources, writing: folder)
-            try await compile(
+        // One that is made needs no answer of the compiler's.
+        let isMade = tools.store.lookup(step: "init", key: key.key) != nil
+        let tables = isMade ? nil : try await embeddedRuntime().appending("libswiftUnicodeDataTables.a")
+        return recipe("init", key.key, file: "init", intermediate: "init.o", what: "init", source: sources) { folder in
+            let object = folder.appending("init.o").string
+            let program = folder.appending("init").string
+            return [
                 Command(
                     "swiftc",
                     [
                         "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
                         "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
-                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object.string]), what: "init",
-                by: runner)
-            let tables = try await embeddedRuntime().appending("libswiftUnicodeDataTables.a")
-            let program = folder.appending("init")
-            try await compile(
+                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object]),
                 Command(
                     "gcc",
-                    ["-static", "-Wl,--gc-sections", "-s", object.string, tables.string, "-lm", "-o", program.string]
-                ), what: "init", by: runner)
-            try removeAll(object)
-            try runner.sandbox?.takeBack(folder)
+                    ["-static", "-Wl,--gc-sections", "-s", object] + (tables.map { [$0.string] } ?? [])
+                        + ["-lm", "-o", program]),
+            ]
         }
-        return (artifact.path("init"), artifact.key, false)
     }
 
     // MARK: The holder
@@ -241,33 +322,35 @@ struct GuestProgramBuilder: Sendable {
     ///
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
     func holder(sources: FilePath) async throws -> FilePath {
+        try await make(try holderRecipe(sources: sources))
+    }
+
+    /// Works out how that library is compiled.
+    func holderRecipe(sources: FilePath) throws -> Recipe {
         var key = KeyBuilder(step: "holder", version: 1)
         key.add("swiftc", try tools.digest(ofTool: "swiftc"))
         key.add("gcc", try tools.digest(ofTool: "gcc"))
         key.add("sources", try tools.statCache.digest(ofFolder: sources))
-        if let artifact = tools.store.lookup(step: "holder", key: key.key) { return artifact.path("holder.so") }
-        let artifact = try await tools.store.publish(step: "holder", key: key.key) { folder in
-            let object = folder.appending("start.o")
-            let runner = runner(for: sources, writing: folder)
-            try await compile(
+        return recipe(
+            "holder", key.key, file: "holder.so", intermediate: "start.o", what: "the holder of test bundles",
+            source: sources
+        ) { folder in
+            let object = folder.appending("start.o").string
+            return [
                 Command(
                     "gcc",
                     [
                         "-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-c", sources.appending("start.c").string,
-                        "-o", object.string,
-                    ]), what: "the holder of test bundles", by: runner)
-            try await compile(
+                        "-o", object,
+                    ]),
                 Command(
                     "swiftc",
                     [
                         "-parse-as-library", "-swift-version", "6", "-O", "-emit-library", "-module-name", "Holder",
-                        sources.appending("Holder.swift").string, object.string, "-o",
-                        folder.appending("holder.so").string,
-                    ]), what: "the holder of test bundles", by: runner)
-            try removeAll(object)
-            try runner.sandbox?.takeBack(folder)
+                        sources.appending("Holder.swift").string, object, "-o", folder.appending("holder.so").string,
+                    ]),
+            ]
         }
-        return artifact.path("holder.so")
     }
 
     /// Where the toolchain keeps the libraries of Embedded Swift for this processor.
@@ -278,7 +361,7 @@ struct GuestProgramBuilder: Sendable {
             var paths: Paths
             var target: Target
         }
-        let json = try await tools.runner.output(of: Command("swiftc", ["-print-target-info"]))
+        let json = try await SwiftToolchain(store: tools.store, runner: tools.runner).targetInfo()
         guard let info = try? JSONDecoder().decode(TargetInfo.self, from: Data(json.utf8)) else {
             throw Failure(.infrastructure, "swiftc -print-target-info cannot be read", details: json)
         }

@@ -34,11 +34,14 @@ enum KUnitTests {
 
         """
 
-    /// The program's source, in the cache.
+    /// Where the program's source is.
+    static func path(in layout: CacheLayout) -> FilePath { layout.root.appending(name).appending("\(name).c") }
+
+    /// The program's source, written to the cache if need be.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
     static func program(in layout: CacheLayout) throws -> FilePath {
-        let path = layout.root.appending(name).appending("\(name).c")
+        let path = path(in: layout)
         if (try? readText(path)) == source { return path }
         try createFolder(path.removingLastComponent())
         try writeAtomically(source, to: path)

@@ -2,6 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import KernelTree
+import Reporting
 import SystemPackage
 
 import class Foundation.ProcessInfo
@@ -38,6 +39,9 @@ struct PatchedKernel: Sendable {
     var artifact: Artifact?
     /// Held from the first change of the tree to the end of the build.
     var lock: FileLock?
+
+    /// "7 sources, 14 files".
+    var summary: String { "\(overlay.sources.count) sources, \(overlay.files.count) files" }
 }
 
 /// The steps from a kernel's source to its image.
@@ -85,13 +89,18 @@ struct KernelStep: Sendable {
     /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
     /// patches have one author.
     private func discardForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws {
-        guard let rules else { return }
-        let mark = confinedMark(pristine)
-        let last = try? readText(mark)
+        guard rules != nil else { return }
+        let isForeign = hasForeignOutput(pristine, overlay)
         // Until this build has come to its end as well.
-        try removeAll(mark)
+        try removeAll(confinedMark(pristine))
+        if isForeign { try removeAll(output(pristine)) }
+    }
+
+    private func hasForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) -> Bool {
+        guard let rules else { return false }
+        let last = try? readText(confinedMark(pristine))
         let isOwn = !rules.hasForeignPatches && last != nil
-        guard isOwn || last == overlay.digest.hex else { return try removeAll(output(pristine)) }
+        return !isOwn && last != overlay.digest.hex
     }
 
     /// How make runs, and in which environment.
@@ -123,10 +132,8 @@ struct KernelStep: Sendable {
     /// Prepares the source.
     func source() async throws -> PristineKernel {
         try await log.step("source") { progress in
-            let source = try KernelSource(
-                parsing: project.kernel.source, sha256: project.kernel.sha256, relativeTo: project.folder)
-            let cache = SourceCache(
-                layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
+            let source = try kernelSource()
+            let cache = sourceCache(progress)
             let clock = ContinuousClock()
             let start = clock.now
             let pristine = try await cache.prepare(source)
@@ -134,6 +141,14 @@ struct KernelStep: Sendable {
             let outcome: StepOutcome = clock.now - start > .seconds(1) ? .made : .hit
             return (pristine, outcome, "\(source), Linux \(pristine.version)")
         }
+    }
+
+    private func kernelSource() throws -> KernelSource {
+        try KernelSource(parsing: project.kernel.source, sha256: project.kernel.sha256, relativeTo: project.folder)
+    }
+
+    private func sourceCache(_ progress: Progress) -> SourceCache {
+        SourceCache(layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
     }
 
     /// Loads the patches.
@@ -158,6 +173,7 @@ struct KernelStep: Sendable {
             file: pipeline.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let overlay = memo.load(key: key.key) { return overlay }
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
+        guard !tools.isDryRun else { return overlay }
         try createFolder(pipeline.projectCache)
         memo.save(overlay, key: key.key)
         return overlay
@@ -168,19 +184,12 @@ struct KernelStep: Sendable {
     func patch() async throws -> PatchedKernel {
         let pristine = try await source()
         return try await log.step("patch") { progress in
-            let overlay = try overlay(over: pristine)
-            let request = ConfigRequest.merge(try fragments())
-            let key = try key(pristine, overlay, request)
-            var patched = PatchedKernel(
-                pristine: pristine, overlay: overlay, request: request, key: key,
-                artifact: tools.store.lookup(step: "kernel", key: key))
-            let what = "\(overlay.sources.count) sources, \(overlay.files.count) files"
-            // Selftests are built from the tree.
-            if patched.artifact != nil, !project.hasKselftests { return (patched, .hit, what) }
-            for note in overlay.notes { progress(.note(note)) }
+            var patched = try patched(pristine)
+            guard needsTree(patched) else { return (patched, .hit, patched.summary) }
+            for note in patched.overlay.notes { progress(.note(note)) }
             patched.lock = try await lock(pristine, progress)
-            let change = try await bringInLine(pristine, overlay, progress)
-            return (patched, change.isUnchanged ? .hit : .made, what)
+            let change = try await bringInLine(pristine, patched.overlay, progress)
+            return (patched, change.isUnchanged ? .hit : .made, patched.summary)
         }
     }
 
@@ -203,6 +212,22 @@ struct KernelStep: Sendable {
         return own + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
     }
 
+    /// What is known of the kernel before anything is done to the tree.
+    private func patched(_ pristine: PristineKernel) throws -> PatchedKernel {
+        let overlay = try overlay(over: pristine)
+        let request = ConfigRequest.merge(try fragments())
+        let key = try key(pristine, overlay, request)
+        return PatchedKernel(
+            pristine: pristine, overlay: overlay, request: request, key: key,
+            artifact: tools.store.lookup(step: Self.artifactStep, key: key))
+    }
+
+    /// Where kernels are in the store.
+    private static let artifactStep = "kernel"
+
+    /// Whether the tree on disk has to have the patches: the kernel is made from it, and so are selftests.
+    private func needsTree(_ patched: PatchedKernel) -> Bool { patched.artifact == nil || project.hasKselftests }
+
     func lock(_ pristine: PristineKernel, _ progress: Progress) async throws -> FileLock {
         try await FileLock.acquire(
             "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
@@ -221,9 +246,7 @@ struct KernelStep: Sendable {
     private func bringInLine(
         _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
     ) async throws -> WorkTree.Synchronization {
-        let cache = SourceCache(
-            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
-        let change = try await cache.makeWorkTree(of: pristine, at: tree(pristine))
+        let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
         if change == .created { try removeAll(output(pristine)) }
         try discardForeignOutput(pristine, overlay)
@@ -248,25 +271,31 @@ struct KernelStep: Sendable {
         let pristine = patched.pristine
         let make = make(pristine)
         return try await log.step("configure") { progress in
-            var inputs = KeyBuilder(step: "configure", version: 1)
-            inputs.add("source", pristine.identity)
-            for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
-            where KernelConfigurator.reads(treeFile: path) {
-                if case .file(let file) = entry {
-                    inputs.add(path, Digest.of(file.bytes))
-                } else {
-                    inputs.add(path, "")
-                }
-            }
-            for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
+            let inputs = try configurationInputs(patched)
             // The first make of a build; what it compiles are its own tools.
             try workTree(pristine).recordStart(output: make.output)
             let (runner, environment) = try await tooling(make)
             let configurator = KernelConfigurator(runner: runner, progress: progress, environment: environment)
-            let result = try await configurator.configure(make, request: patched.request, inputs: inputs.key)
+            let result = try await configurator.configure(make, request: patched.request, inputs: inputs)
             let options = "\(patched.request.entries.count) options requested, all in place"
             return (result.file, result.wasCurrent ? .hit : .made, options)
         }
+    }
+
+    /// What a configuration depends on beside the request.
+    private func configurationInputs(_ patched: PatchedKernel) throws -> Digest {
+        var inputs = KeyBuilder(step: "configure", version: 1)
+        inputs.add("source", patched.pristine.identity)
+        for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
+        where KernelConfigurator.reads(treeFile: path) {
+            if case .file(let file) = entry {
+                inputs.add(path, Digest.of(file.bytes))
+            } else {
+                inputs.add(path, "")
+            }
+        }
+        for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
+        return inputs.key
     }
 
     /// Configures and compiles, unless the store has the kernel.
@@ -274,7 +303,9 @@ struct KernelStep: Sendable {
         let pristine = patched.pristine
         if let artifact = patched.artifact {
             _ = try await configure(patched)
-            return try await log.step("compile") { _ in (kernel(artifact, pristine), .hit, artifact.key.short) }
+            return try await log.step("compile") { _ in
+                (kernel(in: artifact.folder, pristine), .hit, artifact.key.short)
+            }
         }
         let make = make(pristine)
         let workTree = workTree(pristine)
@@ -306,7 +337,7 @@ struct KernelStep: Sendable {
             }
             try workTree.recordBuild(output: make.output)
             if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
-            let artifact = try await tools.store.publish(step: "kernel", key: patched.key) { folder in
+            let artifact = try await tools.store.publish(step: Self.artifactStep, key: patched.key) { folder in
                 try copyFile(result.image, to: folder.appending("image"))
                 try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
@@ -316,7 +347,7 @@ struct KernelStep: Sendable {
             if result.isNarrow { detail += ", narrow" }
             if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }
-            return (kernel(artifact, pristine), .made, detail)
+            return (kernel(in: artifact.folder, pristine), .made, detail)
         }
     }
 
@@ -324,22 +355,155 @@ struct KernelStep: Sendable {
     private static let scriptsTarget = "scripts_gdb"
     private static let scriptsFile = "vmlinux-gdb.py"
 
-    private func kernel(_ artifact: Artifact, _ pristine: PristineKernel) -> BuiltKernel {
+    private func kernel(in folder: FilePath, _ pristine: PristineKernel) -> BuiltKernel {
         let scripts = output(pristine).appending(Self.scriptsFile)
         return BuiltKernel(
-            image: artifact.path("image"), vmlinux: artifact.path("vmlinux"), config: artifact.path("config"),
+            image: folder.appending("image"), vmlinux: folder.appending("vmlinux"), config: folder.appending("config"),
             version: pristine.version,
             debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
     }
 
-    /// The folder of the module SyscallNumbers for the calls that the patches add. Its name follows its contents.
-    func numbers(of overlay: TreeOverlay) throws -> FilePath {
-        let header = SyscallHeader.text(overlay.syscalls)
-        let folder = tools.layout.root.appending("numbers").appending(Digest.of(header).short)
-        if (try? readText(folder.appending(SyscallHeader.fileName))) == header { return folder }
-        try createFolder(folder)
-        try writeAtomically(SyscallHeader.moduleMap, to: folder.appending("module.modulemap"))
-        try writeAtomically(header, to: folder.appending(SyscallHeader.fileName))
-        return folder
+    /// The module SyscallNumbers for the calls that the patches add.
+    func numbers(of overlay: TreeOverlay) -> NumbersModule {
+        NumbersModule(header: SyscallHeader.text(overlay.syscalls), in: tools.layout)
+    }
+
+    // MARK: What would be done
+
+    /// The source, and what is to be done to have it; nil for the source when that is not there.
+    func planSource() async throws -> (pristine: PristineKernel?, step: RunPlan.Step) {
+        let source = try kernelSource()
+        switch try await sourceCache(.silent).plan(source) {
+        case .present(let pristine):
+            return (pristine, .init("source", .hit, key: pristine.identity, "\(source), Linux \(pristine.version)"))
+        case .absent(let commands, let remark):
+            let actions = try commands.map { try RunPlan.Action($0, by: tools.runner) }
+            return (nil, .init("source", .miss, "\(source)", actions: (remark.map { [.remark($0)] } ?? []) + actions))
+        }
+    }
+
+    /// What is to be done from the patches to the kernel.
+    ///
+    /// - Returns: The kernel, whose files need not be there; and where its configuration is when that is known.
+    func planBuild(
+        _ pristine: PristineKernel
+    ) async throws -> (patched: PatchedKernel, kernel: BuiltKernel?, steps: [RunPlan.Step]) {
+        let patched = try patched(pristine)
+        let make = make(pristine)
+        var patch = RunPlan.Step("patch", .hit, key: patched.overlay.digest, patched.summary)
+        // Nil for an output that begins empty.
+        var tree: WorkTree.PlannedSynchronization?
+        var isSourceNew = false
+        if needsTree(patched) {
+            let change = sourceCache(.silent).planWorkTree(of: pristine, at: self.tree(pristine))
+            switch change {
+            case .created:
+                patch.outcome = .miss
+                patch.actions.append(
+                    .remark("kbuild makes the tree \(self.tree(pristine)) of links to \(pristine.folder)"))
+                patch.actions += patched.overlay.files.keys.sorted().map { .remark("kbuild writes \($0)") }
+            case .updated(let paths):
+                patch.outcome = .miss
+                isSourceNew = true
+                patch.actions.append(.remark("kbuild brings \(paths.count) files in line with the kernel's source"))
+                fallthrough
+            case .unchanged:
+                let planned = try workTree(pristine).planSynchronization(
+                    overlay: patched.overlay, output: make.output)
+                if !planned.changes.isUnchanged { patch.outcome = .miss }
+                patch.actions += planned.changes.remarks
+                if !hasForeignOutput(pristine, patched.overlay) { tree = planned }
+            }
+        }
+        if let artifact = patched.artifact {
+            let steps = [
+                patch, RunPlan.Step("configure", .hit, ""),
+                RunPlan.Step("compile", .hit, key: patched.key),
+            ]
+            return (patched, kernel(in: artifact.folder, pristine), steps)
+        }
+        let tooling: (runner: CommandRunner, environment: [String: String])
+        do {
+            tooling = try await self.tooling(make)
+        } catch let question as CommandNotRun {
+            let steps = [
+                patch, RunPlan.Step("configure", needing: question),
+                RunPlan.Step("compile", .miss, key: patched.key, dependsOn: ["configure"]),
+            ]
+            return (patched, nil, steps)
+        }
+        let runner = tooling.runner
+        let configurator = KernelConfigurator(runner: runner, environment: tooling.environment)
+        let inputs = try configurationInputs(patched)
+        let requested = "\(patched.request.entries.count) options requested"
+        let builder = KernelBuilder(runner: runner, environment: tooling.environment)
+        var built = kernel(in: tools.store.folder(step: Self.artifactStep, key: patched.key), pristine)
+        if tree != nil, let current = configurator.current(make, request: patched.request, inputs: inputs) {
+            built.config = current.file
+            // With another source make has to look everywhere.
+            let build = try builder.plan(make, scope: scope, tree: isSourceNew ? nil : tree)
+            return (
+                patched, built,
+                [
+                    patch, RunPlan.Step("configure", .hit, requested),
+                    RunPlan.Step("compile", .miss, key: patched.key, actions: try actions(build, by: runner)),
+                ]
+            )
+        }
+        var configure = RunPlan.Step("configure", .miss, requested)
+        for (index, command) in configurator.commands(make).enumerated() {
+            configure.actions.append(try RunPlan.Action(command, by: runner))
+            if index == 0 { configure.actions.append(.remark("kbuild merges the requested options into .config")) }
+        }
+        // What make has to do follows from what it finds configured, but for a build from nothing.
+        let build = try builder.plan(make, scope: tree == nil ? scope : .whole, tree: nil)
+        var compile = RunPlan.Step("compile", .miss, key: patched.key, actions: try actions(build, by: runner))
+        if tree != nil, scope != .whole {
+            compile.dependsOn = ["configure"]
+            compile.actions = compile.actions.filter { $0.command != nil }
+            compile.actions.append(
+                .remark("should the configuration come out as it was, make may have to visit fewer folders"))
+        }
+        return (patched, nil, [patch, configure, compile])
+    }
+
+    private func actions(_ build: BuildPlan, by runner: CommandRunner) throws -> [RunPlan.Action] {
+        try (build.remark.map { [.remark($0)] } ?? []) + build.commands.map { try RunPlan.Action($0, by: runner) }
+    }
+}
+
+/// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the numbers.
+struct NumbersModule: Sendable {
+    /// Where it is, once it is written.
+    let folder: FilePath
+    /// The digest of the folder's contents.
+    let digest: Digest
+    private let texts: [String: String]
+
+    init(header: String, in layout: CacheLayout) {
+        texts = [SyscallHeader.fileName: header, "module.modulemap": SyscallHeader.moduleMap]
+        folder = layout.root.appending("numbers").appending(Digest.of(header).short)
+        digest = StatCache.digest(ofTexts: texts)
+    }
+
+    /// Writes the folder, unless it is there.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    func write() throws {
+        for (name, text) in texts where (try? readText(folder.appending(name))) != text {
+            try createFolder(folder)
+            try writeAtomically(text, to: folder.appending(name))
+        }
+    }
+}
+
+extension WorkTree.Synchronization {
+    /// The changes, a line each.
+    fileprivate var remarks: [RunPlan.Action] {
+        let lines =
+            added.map { "kbuild adds \($0)" } + modified.map { "kbuild changes \($0)" }
+            + removed.map { "kbuild removes \($0)" }
+            + restamped.map { "kbuild sets the time of \($0), so that make sees what changed" }
+        return lines.map { .remark($0) }
     }
 }

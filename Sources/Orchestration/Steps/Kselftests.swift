@@ -61,46 +61,57 @@ struct Kselftests: Sendable {
 
     private var tools: Toolbox { pipeline.tools }
     private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
-    private var selftests: FilePath {
-        step.tree(patched.pristine).appending("tools").appending("testing").appending("selftests")
-    }
+    private static let folder: FilePath = "tools/testing/selftests"
+    private var selftests: FilePath { step.tree(patched.pristine).pushing(Self.folder) }
 
     /// Builds a collection, unless the store has it.
     ///
     /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
     func build(_ requested: String, _ progress: Progress) async throws -> Collection {
+        let (name, source, key, artifact) = try recipe(requested)
+        if let artifact { return try collection(name, artifact, isHit: true) }
+        let published = try await tools.store.publish(step: Self.step, key: key) { folder in
+            let (programs, scripts) = try await compile(name, source, to: folder)
+            try writeAtomically("\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+        }
+        return try collection(name, published, isHit: false)
+    }
+
+    private static let step = "kselftest"
+
+    /// Works out what a collection is made from, and whether it was.
+    ///
+    /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
+    func recipe(
+        _ requested: String
+    ) throws -> (name: String, source: FilePath, key: Digest, artifact: Artifact?) {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))
-        guard fileExists(source.appending("Makefile")) else {
-            let names = ((try? namesInFolder(selftests)) ?? []).filter {
-                fileExists(selftests.appending($0).appending("Makefile"))
+        // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source tells.
+        let place = fileExists(selftests) ? selftests : patched.pristine.folder.pushing(Self.folder)
+        guard fileExists(place.pushing(FilePath(name)).appending("Makefile")) else {
+            let names = ((try? namesInFolder(place)) ?? []).filter {
+                fileExists(place.appending($0).appending("Makefile"))
             }
             let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
             throw Failure(
                 .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
                 details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
         }
-        var key = KeyBuilder(step: "kselftest", version: 1)
+        var key = KeyBuilder(step: Self.step, version: 1)
         key.add("collection", name)
         key.add("source", patched.pristine.identity)
         for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key }) where Self.reads(treeFile: path) {
             if case .file(let file) = entry { key.add(path, Digest.of(file.bytes)) } else { key.add(path, "") }
         }
         for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
-        if let artifact = tools.store.lookup(step: "kselftest", key: key.key) {
-            return try collection(name, artifact, isHit: true)
-        }
-        let artifact = try await tools.store.publish(step: "kselftest", key: key.key) { folder in
-            let (programs, scripts) = try await compile(name, source, to: folder)
-            try writeAtomically("\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
-        }
-        return try collection(name, artifact, isHit: false)
+        return (name, source, key.key, tools.store.lookup(step: Self.step, key: key.key))
     }
 
     /// The file that lists an artifact's programs, after the number of scripts that were left out.
     private static let list = ".programs"
 
-    private func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
+    func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
         let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
         if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
             let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
@@ -119,28 +130,13 @@ struct Kselftests: Sendable {
     private func compile(
         _ name: String, _ source: FilePath, to folder: FilePath
     ) async throws -> (programs: [String], scripts: Int) {
-        var make = step.make(patched.pristine)
-        // User-mode Linux's programs are the host's, and the selftests' headers x86's.
-        make.architecture = .x86_64
-        // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
-        make.output = step.folder(for: patched.pristine).appending("kselftest")
-        try removeAll(make.output)
-        try createFolder(make.output)
-        defer { try? removeAll(make.output) }
-        let (runner, environment) = try await step.tooling(make)
-        let headers = make.command(["headers"], environment: environment)
-        try await run(headers, what: "the kernel's headers", by: runner)
-
-        let built = make.output.appending("programs")
-        var collection = make
-        collection.tree = source
-        let settings = ["OUTPUT=\(built)", "KHDR_INCLUDES=-isystem \(make.output.pushing("usr/include"))"]
-        try await run(Command("mkdir", ["-p", built.string]), what: "the folder of selftests", by: runner)
-        try await run(
-            collection.command(settings + ["all"], environment: environment), what: "the selftests \(name)", by: runner)
-        var listing = collection.command(settings + ["emit_tests", "COLLECTION=\(name)"], environment: environment)
-        listing.arguments.append("--silent")
-        let output = try await runner.output(of: listing, failingWith: .build)
+        let build = try await makeBuild(of: name, source)
+        let (runner, built) = (build.runner, build.programs)
+        try removeAll(build.output)
+        try createFolder(build.output)
+        defer { try? removeAll(build.output) }
+        for (command, what) in build.commands { try await run(command, what: what, by: runner) }
+        let output = try await runner.output(of: build.listing, failingWith: .build)
         // "COLLECTION:PROGRAM", a line each.
         let names = output.split(separator: "\n").filter { $0.hasPrefix("\(name):") }
             .map { String($0.dropFirst(name.count + 1)) }
@@ -153,6 +149,41 @@ struct Kselftests: Sendable {
         }
         for program in programs { try copyFile(built.appending(program), to: folder.appending(program)) }
         return (programs, names.count - programs.count)
+    }
+
+    /// How a collection is built.
+    struct Build: Sendable {
+        var runner: CommandRunner
+        /// make's output folder.
+        var output: FilePath
+        /// Where the programs are then.
+        var programs: FilePath
+        /// The commands, and what each makes.
+        var commands: [(command: Command, what: String)]
+        /// Tells the names of the programs.
+        var listing: Command
+    }
+
+    func makeBuild(of name: String, _ source: FilePath) async throws -> Build {
+        var make = step.make(patched.pristine)
+        // User-mode Linux's programs are the host's, and the selftests' headers x86's.
+        make.architecture = .x86_64
+        // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
+        make.output = step.folder(for: patched.pristine).appending("kselftest")
+        let (runner, environment) = try await step.tooling(make)
+        let built = make.output.appending("programs")
+        var collection = make
+        collection.tree = source
+        let settings = ["OUTPUT=\(built)", "KHDR_INCLUDES=-isystem \(make.output.pushing("usr/include"))"]
+        var listing = collection.command(settings + ["emit_tests", "COLLECTION=\(name)"], environment: environment)
+        listing.arguments.append("--silent")
+        return Build(
+            runner: runner, output: make.output, programs: built,
+            commands: [
+                (make.command(["headers"], environment: environment), "the kernel's headers"),
+                (Command("mkdir", ["-p", built.string]), "the folder of selftests"),
+                (collection.command(settings + ["all"], environment: environment), "the selftests \(name)"),
+            ], listing: listing)
     }
 
     private func run(_ command: Command, what: String, by runner: CommandRunner) async throws {

@@ -1,4 +1,5 @@
 import Artifacts
+import Commands
 import Diagnostics
 import Foundation
 import Reporting
@@ -55,7 +56,7 @@ extension Pipeline {
     ///   - needsTests: Whether it is an error to have none.
     /// - Throws: `Failure`: `usage` for a pattern that is none, `infrastructure` when no test is left to run.
     func programs(
-        numbers: FilePath, filter: String?, of patched: PatchedKernel, needsTests: Bool = true
+        numbers: NumbersModule, filter: String?, of patched: PatchedKernel, needsTests: Bool = true
     ) async throws -> [ReadyProgram] {
         try await log.step("programs") { progress in
             let selection = try TestSelection(filter: filter)
@@ -63,91 +64,203 @@ extension Pipeline {
             var ready: [ReadyProgram] = []
             var made = 0
             for (index, test) in project.tests.enumerated() {
-                switch test {
-                case .swift(let package, let filter, let skip, let timeout):
-                    let bundle = try await builder.bundle(package: package, numbers: numbers)
-                    if !bundle.isHit { made += 1 }
-                    let selection = try selection.adding(filter: filter, skip: skip)
-                    let expected = bundle.tests.filter(selection.includes)
-                    if expected.isEmpty { continue }
-                    ready.append(
-                        swiftProgram(
-                            package, bundle, expected: expected, index: index, seconds: timeout ?? 0))
-                case .kselftest(let collection, let timeout):
-                    let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
-                    let built = try await kselftests.build(collection, progress)
-                    if !built.isHit { made += 1 }
-                    for program in built.programs where selection.includes(built.name(of: program)) {
-                        // Programs of two collections may have one name.
-                        let fileName = "\(index)-\(program)"
-                        let planned = PlannedProgram(
-                            name: built.name(of: program), arguments: ["\(Self.programsFolder)/\(fileName)"],
-                            environment: Kselftests.environment(programs: Self.programsFolder),
-                            seconds: timeout ?? project.timeouts.test, resultsProtocol: .kselftest)
-                        ready.append(
-                            ReadyProgram(
-                                planned: planned, executable: built.folder.appending(program), fileName: fileName,
-                                isStatic: false, preloaded: Kselftests.lineBuffer))
-                    }
-                case .kunit(_, let timeout):
-                    guard selection.includes(KUnitTests.name) else { continue }
-                    let built = try await builder.program(
-                        source: try KUnitTests.program(in: tools.layout), is32Bit: false, numbers: numbers)
-                    if !built.isHit { made += 1 }
-                    let fileName = "\(index)-\(KUnitTests.name)"
-                    let planned = PlannedProgram(
-                        name: KUnitTests.name, arguments: ["\(Self.programsFolder)/\(fileName)"],
-                        seconds: timeout ?? project.timeouts.test, resultsProtocol: .ktap)
-                    ready.append(
-                        ReadyProgram(
-                            planned: planned, executable: built.executable, fileName: fileName, isStatic: true))
-                case .program(let program):
-                    guard selection.includes(program.name), reasonToSkip(program) == nil else { continue }
-                    var executable = program.path
-                    if program.isSource {
-                        let result = try await builder.program(
-                            source: program.path, is32Bit: program.is32Bit, numbers: numbers)
-                        executable = result.executable
-                        if !result.isHit { made += 1 }
-                    }
-                    let fileName = "\(index)-\(program.path.stem ?? "program")"
-                    let planned = PlannedProgram(
-                        name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
-                        seconds: program.timeout ?? project.timeouts.test,
-                        resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode)
-                    ready.append(
-                        ReadyProgram(
-                            planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource))
-                }
+                let (programs, isHit) = try await self.ready(
+                    test, at: index, selection, numbers: numbers, of: patched, by: builder, progress)
+                ready += programs
+                if !isHit { made += 1 }
             }
-            guard !ready.isEmpty || !needsTests else {
-                if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
-                    throw Failure(
-                        .infrastructure, "no test is left to run: \(skipped.name) is skipped",
-                        details: skipped.reason, nextStep: "choose another machine")
-                }
-                if let filter {
-                    throw Failure(
-                        .infrastructure, "no test matches \(filter)",
-                        nextStep: "`kbuild test --list` shows the names that a pattern is matched with")
-                }
-                throw Failure(
-                    .infrastructure, "there is no test to run", nextStep: "name tests in \(project.file), key tests")
-            }
-            let names = ready.map(\.planned.name)
-            if let twice = names.first(where: { name in names.count { $0 == name } > 1 }) {
-                throw Failure(
-                    .usage, "two tests are named \(twice)", nextStep: "give one a name: of its own in \(project.file)")
-            }
-            let tests = ready.reduce(0) { sum, program in
-                if case .swiftTesting(let expected) = program.planned.resultsProtocol {
-                    sum + expected.count
-                } else {
-                    sum + 1
-                }
-            }
-            return (ready, made > 0 ? .made : .hit, "\(tests) tests in \(ready.count) programs")
+            if needsTests { try checkTests(ready, filter: filter) }
+            try checkNames(ready)
+            return (ready, made > 0 ? .made : .hit, Self.summary(ready))
         }
+    }
+
+    /// The programs of one entry under `tests` of which something is to run, built if need be.
+    private func ready(
+        _ test: Project.Test, at index: Int, _ selection: TestSelection, numbers: NumbersModule,
+        of patched: PatchedKernel, by builder: GuestProgramBuilder, _ progress: Diagnostics.Progress
+    ) async throws -> (programs: [ReadyProgram], isHit: Bool) {
+        switch test {
+        case .swift(let package, let filter, let skip, let timeout):
+            let bundle = try await builder.bundle(package: package, numbers: numbers)
+            let expected = bundle.tests.filter(try selection.adding(filter: filter, skip: skip).includes)
+            let program = swiftProgram(package, bundle, expected: expected, index: index, seconds: timeout ?? 0)
+            return (expected.isEmpty ? [] : [program], bundle.isHit)
+        case .kselftest(let collection, let timeout):
+            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
+            let built = try await kselftests.build(collection, progress)
+            let programs = built.programs.filter { selection.includes(built.name(of: $0)) }.map { program in
+                // Programs of two collections may have one name.
+                let fileName = "\(index)-\(program)"
+                let planned = PlannedProgram(
+                    name: built.name(of: program), arguments: ["\(Self.programsFolder)/\(fileName)"],
+                    environment: Kselftests.environment(programs: Self.programsFolder),
+                    seconds: timeout ?? project.timeouts.test, resultsProtocol: .kselftest)
+                return ReadyProgram(
+                    planned: planned, executable: built.folder.appending(program), fileName: fileName,
+                    isStatic: false, preloaded: Kselftests.lineBuffer)
+            }
+            return (programs, built.isHit)
+        case .kunit(_, let timeout):
+            guard selection.includes(KUnitTests.name) else { return ([], true) }
+            let (executable, isHit) = try await builder.program(
+                source: try KUnitTests.program(in: tools.layout), is32Bit: false, numbers: numbers)
+            let fileName = "\(index)-\(KUnitTests.name)"
+            let planned = PlannedProgram(
+                name: KUnitTests.name, arguments: ["\(Self.programsFolder)/\(fileName)"],
+                seconds: timeout ?? project.timeouts.test, resultsProtocol: .ktap)
+            let ready = ReadyProgram(planned: planned, executable: executable, fileName: fileName, isStatic: true)
+            return ([ready], isHit)
+        case .program(let program):
+            guard selection.includes(program.name), reasonToSkip(program) == nil else { return ([], true) }
+            var (executable, isHit) = (program.path, true)
+            if program.isSource {
+                (executable, isHit) = try await builder.program(
+                    source: program.path, is32Bit: program.is32Bit, numbers: numbers)
+            }
+            let fileName = "\(index)-\(program.path.stem ?? "program")"
+            let planned = PlannedProgram(
+                name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
+                seconds: program.timeout ?? project.timeouts.test,
+                resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode)
+            let ready = ReadyProgram(
+                planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource)
+            return ([ready], isHit)
+        }
+    }
+
+    /// - Throws: `Failure` (`infrastructure`) when there is nothing to run.
+    private func checkTests(_ ready: [ReadyProgram], filter: String?) throws {
+        guard ready.isEmpty else { return }
+        if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
+            throw Failure(
+                .infrastructure, "no test is left to run: \(skipped.name) is skipped",
+                details: skipped.reason, nextStep: "choose another machine")
+        }
+        if let filter {
+            throw Failure(
+                .infrastructure, "no test matches \(filter)",
+                nextStep: "`kbuild test --list` shows the names that a pattern is matched with")
+        }
+        throw Failure(
+            .infrastructure, "there is no test to run", nextStep: "name tests in \(project.file), key tests")
+    }
+
+    /// - Throws: `Failure` (`usage`) when a report could not tell two programs apart.
+    private func checkNames(_ ready: [ReadyProgram]) throws {
+        let names = ready.map(\.planned.name)
+        guard let twice = names.first(where: { name in names.count { $0 == name } > 1 }) else { return }
+        throw Failure(
+            .usage, "two tests are named \(twice)", nextStep: "give one a name: of its own in \(project.file)")
+    }
+
+    /// "50 tests in 5 programs".
+    private static func summary(_ ready: [ReadyProgram]) -> String {
+        "\(ready.reduce(0) { $0 + ($1.tests?.count ?? 1) }) tests in \(ready.count) programs"
+    }
+
+    // MARK: What would be done
+
+    /// What is to be done for the test programs.
+    ///
+    /// - Returns: The programs when all of them are there; and those whose libraries the guest needs, or nil when not all
+    ///   of these are.
+    /// - Throws: As `programs`, when all are there.
+    func planPrograms(
+        numbers: NumbersModule, filter: String?, of patched: PatchedKernel
+    ) async throws -> (ready: [ReadyProgram]?, linked: [FilePath]?, step: RunPlan.Step) {
+        let selection = try TestSelection(filter: filter)
+        let builder = try await programBuilder()
+        var step = RunPlan.Step("programs", .hit)
+        var ready: [ReadyProgram] = []
+        var isLinkedKnown = true
+        for (index, test) in project.tests.enumerated() {
+            var isLinked = true
+            if case .program(let program) = test { isLinked = !program.isSource }
+            if case .kunit = test { isLinked = false }
+            do {
+                let actions = try await actions(
+                    for: test, selection, numbers: numbers, of: patched, by: builder)
+                if actions.isEmpty {
+                    // Nothing is left to be made, so this only reads.
+                    ready += try await self.ready(
+                        test, at: index, selection, numbers: numbers, of: patched, by: builder, .silent
+                    ).programs
+                } else {
+                    if step.outcome == .hit { step.outcome = .miss }
+                    step.actions += actions
+                    if isLinked { isLinkedKnown = false }
+                }
+            } catch let question as CommandNotRun {
+                step.outcome = .unknown
+                step.dependsOn.append(question.command.description)
+                if isLinked { isLinkedKnown = false }
+            }
+        }
+        let linked = isLinkedKnown ? ready.filter { !$0.isStatic }.map(\.executable) : nil
+        guard step.outcome == .hit else {
+            if !fileExists(numbers.folder) {
+                step.actions.insert(.remark("kbuild writes the calls' numbers to \(numbers.folder)"), at: 0)
+            }
+            return (nil, linked, step)
+        }
+        try checkTests(ready, filter: filter)
+        try checkNames(ready)
+        step.detail = Self.summary(ready)
+        return (ready, linked, step)
+    }
+
+    /// What is to be done for one entry under `tests`; nothing when all of it is there.
+    private func actions(
+        for test: Project.Test, _ selection: TestSelection, numbers: NumbersModule, of patched: PatchedKernel,
+        by builder: GuestProgramBuilder
+    ) async throws -> [RunPlan.Action] {
+        switch test {
+        case .swift(let package, _, _, _):
+            let recipe = try await builder.bundleRecipe(package: package, numbers: numbers)
+            if recipe.artifact != nil { return [] }
+            return [
+                .remark("\(shown(package)): \(recipe.key.short)"), try .init(recipe.build, by: recipe.runner),
+                try .init(recipe.binPath, by: recipe.runner),
+                .remark("there the bundle lists its tests: \(GuestProgramBuilder.BundleRecipe.listing)"),
+            ]
+        case .kselftest(let collection, _):
+            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
+            let recipe = try kselftests.recipe(collection)
+            if recipe.artifact != nil { return [] }
+            let build = try await kselftests.makeBuild(of: recipe.name, recipe.source)
+            return [.remark("\(Kselftests.prefix)\(recipe.name): \(recipe.key.short)")]
+                + (try (build.commands.map(\.command) + [build.listing]).map { try .init($0, by: build.runner) })
+        case .kunit:
+            guard selection.includes(KUnitTests.name) else { return [] }
+            let source = KUnitTests.path(in: tools.layout)
+            guard fileExists(source) else {
+                return [.remark("kbuild writes \(source), a program that reads the kernel's log, and compiles it")]
+            }
+            let recipe = try builder.programRecipe(source: source, is32Bit: false, numbers: numbers)
+            return recipe.isMade ? [] : [.remark("\(source): \(recipe.key.short)")] + (try planned(recipe))
+        case .program(let program):
+            guard program.isSource, selection.includes(program.name), reasonToSkip(program) == nil else { return [] }
+            let recipe = try builder.programRecipe(source: program.path, is32Bit: program.is32Bit, numbers: numbers)
+            if recipe.isMade { return [] }
+            return [.remark("\(shown(program.path)): \(recipe.key.short)")] + (try planned(recipe))
+        }
+    }
+
+    /// What makes a recipe's file.
+    func planned(_ recipe: GuestProgramBuilder.Recipe) throws -> [RunPlan.Action] {
+        let folder = tools.store.draft(step: recipe.step, key: recipe.key)
+        let commands = [Command("mkdir", ["-p", folder.string])] + recipe.commands(folder)
+        return try commands.enumerated().map { index, command in
+            // The folder is kbuild's to make.
+            try RunPlan.Action(command, by: index == 0 ? tools.runner : recipe.runner(folder))
+        }
+    }
+
+    /// A path as the user knows it: from the project's folder on.
+    private func shown(_ path: FilePath) -> String {
+        var name = path
+        return name.removePrefix(project.folder) && !name.isEmpty ? name.string : path.string
     }
 
     /// Why a program cannot run on the project's machine; nil when it can.

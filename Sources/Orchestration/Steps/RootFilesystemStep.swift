@@ -1,4 +1,6 @@
+import Commands
 import Diagnostics
+import Reporting
 import RootFilesystem
 import SystemPackage
 import VirtualMachine
@@ -25,22 +27,65 @@ extension Pipeline {
         try await log.step("rootfs") { progress in
             let builder = try await programBuilder()
             let initProgram = try await builder.initProgram(sources: try initSources())
-            var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
-            // A busybox that is missing on this host has a package of its own.
-            if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
-            for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
-            let request = RootFilesystemRequest(
-                definition: definition, initProgram: initProgram.executable, shares: guestMounts,
-                coveredExecutables: executables)
+            let request = try request(initProgram: initProgram.executable, covering: executables)
             let images = try imageBuilder(accelerator: accelerator)
             let plan = try await images.plan(request)
             let isHit = plan.cached != nil && initProgram.isHit
             let image = try await images.image(for: plan, progress: progress)
-            let device: RootDevice = image.kind == .disk ? .disk(image.path) : .initramfs(image.path)
             return (
-                ReadyRootFilesystem(path: image.path, device: device), isHit ? .hit : .made,
+                ReadyRootFilesystem(path: image.path, device: device(image.kind, image.path)), isHit ? .hit : .made,
                 "\(image.kind.rawValue) \(image.key.short)"
             )
+        }
+    }
+
+    private func device(_ kind: RootFilesystemKind, _ path: FilePath) -> RootDevice {
+        kind == .disk ? .disk(path) : .initramfs(path)
+    }
+
+    private func request(initProgram: FilePath, covering executables: [FilePath]) throws -> RootFilesystemRequest {
+        var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
+        // A busybox that is missing on this host has a package of its own.
+        if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
+        for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
+        return RootFilesystemRequest(
+            definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables)
+    }
+
+    /// What is to be done for the root file system.
+    ///
+    /// - Parameter executables: Programs whose shared libraries have to be there; nil when they are not all known.
+    /// - Returns: What the machine gets, which need not be there; nil when its place is not known.
+    func planRootFilesystem(covering executables: [FilePath]?) async throws -> (root: RootDevice?, step: RunPlan.Step) {
+        var step = RunPlan.Step("rootfs", .hit, project.rootfsType.rawValue)
+        do {
+            let recipe = try await programBuilder().initRecipe(sources: try initSources())
+            guard let artifact = recipe.artifact else {
+                step.outcome = .miss
+                step.actions = try [.remark("init: \(recipe.key.short)")] + planned(recipe)
+                step.actions.append(.remark("the image's key holds the digest of init as it comes out"))
+                step.dependsOn = executables == nil ? ["programs"] : []
+                return (nil, step)
+            }
+            guard let executables else {
+                step.outcome = .unknown
+                step.dependsOn = ["programs"]
+                step.actions = [.remark("it holds the libraries that the programs turn out to need")]
+                return (nil, step)
+            }
+            // Whether the appliance runs on KVM makes no difference to what comes out.
+            let images = try imageBuilder(accelerator: .tcg)
+            let plan = try await images.plan(
+                try request(initProgram: artifact.path(recipe.file), covering: executables))
+            step.key = plan.key.hex
+            if plan.cached == nil {
+                step.outcome = .miss
+                step.actions = try images.commands(for: plan).map { try RunPlan.Action($0, by: tools.runner) }
+                step.actions.append(.remark("kbuild packs the files itself, and publishes \(plan.path)"))
+            }
+            return (device(plan.kind, plan.path), step)
+        } catch let question as CommandNotRun {
+            return (nil, RunPlan.Step("rootfs", project.rootfsType.rawValue, needing: question))
         }
     }
 

@@ -2,6 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Glibc
+import Reporting
 import Synchronization
 import SystemPackage
 import TestSession
@@ -45,10 +46,9 @@ extension Pipeline {
         needed: Int, in folder: FilePath, _ progress: Progress
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
-            guard var configuration = candidate.configuration, configuration.results == .virtio else { continue }
-            configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
-            let key = try snapshotKey(configuration, program, holder: holder, user: candidate.runner.sandbox?.identity)
-            let home = projectCache.appending("snapshots")
+            guard let (configuration, key) = try snapshotKey(candidate, holding: program, plan: plan, holder: holder)
+            else { continue }
+            let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
             func ready(isHit: Bool) -> ReadySnapshot {
                 ReadySnapshot(
@@ -78,6 +78,50 @@ extension Pipeline {
             }
         }
         return nil
+    }
+
+    private var snapshotsFolder: FilePath { projectCache.appending("snapshots") }
+
+    /// What is to be done for a run's snapshots, when all that they are made from is there.
+    func planSnapshots(_ programs: [ReadyProgram], on machines: [MachineCandidate]) async throws -> RunPlan.Step {
+        var step = RunPlan.Step("snapshot", .hit)
+        let sources = holderSources
+        let recipe = isFolder(sources) ? try await programBuilder().holderRecipe(sources: sources) : nil
+        if let recipe, !recipe.isMade {
+            step.outcome = .miss
+            step.actions = try planned(recipe) + [.remark("kbuild boots a guest and saves it once it is ready")]
+            return step
+        }
+        let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
+        let held = GuestPortion.divide(programs, among: nil).map { holder == nil ? nil : $0.heldProgram }
+        for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
+            var key: Digest?
+            for candidate in machines where key == nil {
+                let place = try snapshotKey(
+                    candidate, holding: index.map { programs[$0] }, plan: index.map { Self.heldPlan($0) },
+                    holder: holder ?? "")
+                key = place?.1
+            }
+            guard let key else { continue }
+            let snapshot = MachineSnapshot(folder: snapshotsFolder.appending(key.short))
+            if isIntact(snapshot) { continue }
+            step.outcome = .miss
+            step.actions.append(.remark("kbuild boots a guest and saves it once it is ready: \(snapshot.folder)"))
+        }
+        return step
+    }
+
+    /// The name of the plan with the one program that a guest holds, on the share.
+    static func heldPlan(_ index: Int) -> String { "held-\(index)" }
+
+    /// What a candidate is told to be saved, and the key of the snapshot; nil for a machine that cannot be saved.
+    private func snapshotKey(
+        _ candidate: MachineCandidate, holding program: ReadyProgram?, plan: String?, holder: FilePath
+    ) throws -> (MachineConfiguration, Digest)? {
+        guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
+        configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
+        let user = candidate.runner.sandbox?.identity
+        return (configuration, try snapshotKey(configuration, program, holder: holder, user: user))
     }
 
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of

@@ -10,6 +10,8 @@ struct Toolbox: Sendable {
     let store: ArtifactStore
     let runner: CommandRunner
     let progress: Progress
+    /// Whether nothing is to be run or changed.
+    var isDryRun = false
 
     var statCache: StatCache { store.statCache }
 

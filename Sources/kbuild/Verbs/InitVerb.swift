@@ -18,7 +18,9 @@ struct InitVerb: ParsableCommand {
     @Argument(help: "The project's folder. (default: this one)", completion: .directory)
     var name: String?
 
-    @Option(help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.")
+    @Option(
+        help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.",
+        completion: .found { $0.kernels })
     var kernel: String?
 
     func run() throws {

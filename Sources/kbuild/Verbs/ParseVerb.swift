@@ -8,6 +8,12 @@ import SystemPackage
 struct ParseVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "parse", abstract: "Read a console or KTAP log from elsewhere, as a live guest is read.",
+        discussion: """
+            Examples:
+
+              kbuild parse console console.log
+              kbuild parse ktap kunit.log
+            """,
         subcommands: [ConsoleLog.self, KTAPLog.self])
 
     /// What is read, and how it is told.
@@ -18,7 +24,7 @@ struct ParseVerb: AsyncParsableCommand {
         @Option(help: "Print text or json.")
         var format: OutputFormat = .text
 
-        @Option(help: "Write what was found as JUnit XML to this file.")
+        @Option(help: "Write what was found as JUnit XML to this file.", completion: .file())
         var junit: String?
 
         @Flag(name: .shortAndLong, help: "Say nothing but the verdict.")
@@ -42,7 +48,9 @@ struct ParseVerb: AsyncParsableCommand {
 
         @OptionGroup var options: Options
 
-        @Option(help: "The kernel that printed the log, built with debug information: tells files and lines.")
+        @Option(
+            help: "The kernel that printed the log, built with debug information: tells files and lines.",
+            completion: .file())
         var vmlinux: String?
 
         func run() async throws {

@@ -5,12 +5,22 @@ import Orchestration
 struct PatchVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "patch", abstract: "Apply, revert, check or show the project's patches.",
-        discussion: "kbuild patches a tree of its own, never the kernel source that the project names.",
+        discussion: """
+            kbuild patches a tree of its own, never the kernel source that the project names. Examples:
+
+              kbuild patch check --kernel linux-source-6.12
+              kbuild patch apply && kbuild patch status
+            """,
         subcommands: [Apply.self, Revert.self, Status.self, Check.self])
 
     struct Apply: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Bring the project's tree in line with its patches. What is applied already stays untouched.")
+            abstract: "Bring the project's tree in line with its patches. What is applied already stays untouched.",
+            discussion: """
+                Only files whose contents differ are written. Example:
+
+                  kbuild patch apply --profile msgbox-strict
+                """)
         @OptionGroup var common: CommonOptions
         @OptionGroup var build: BuildOptions
 
@@ -20,7 +30,13 @@ struct PatchVerb: AsyncParsableCommand {
     }
 
     struct Revert: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Make the project's tree pristine again.")
+        static let configuration = CommandConfiguration(
+            abstract: "Make the project's tree pristine again.",
+            discussion: """
+                The next run applies the patches again, and compiles only what differs. Example:
+
+                  kbuild patch revert
+                """)
         @OptionGroup var common: CommonOptions
         @OptionGroup var build: BuildOptions
 
@@ -31,7 +47,12 @@ struct PatchVerb: AsyncParsableCommand {
 
     struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say whether the patches apply, without changing anything.")
+            abstract: "Say whether the patches apply, without changing anything.",
+            discussion: """
+                The exit code is 3 when one does not, with the hunk and what stands in its place. Example:
+
+                  kbuild patch check --kernel ~/linux
+                """)
         @OptionGroup var common: CommonOptions
         @OptionGroup var build: BuildOptions
 
@@ -41,7 +62,14 @@ struct PatchVerb: AsyncParsableCommand {
     }
 
     struct Status: AsyncParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Say which patches are applied.")
+        static let configuration = CommandConfiguration(
+            abstract: "Say which patches are applied.",
+            discussion: """
+                Each is applied, modified, not-applied or leftover. Examples:
+
+                  kbuild patch status
+                  kbuild patch status --format json
+                """)
         @OptionGroup var common: CommonOptions
         @OptionGroup var build: BuildOptions
         @Option(help: "Print text or json.")

@@ -13,10 +13,12 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
 }
 
 /// Makes the pipeline for a project, with the console as its audience.
-func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions? = nil) throws -> Pipeline {
+func makePipeline(
+    _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
+) throws -> Pipeline {
     var pipeline = try Pipeline(
         project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
-        onEvent: { console.show($0) })
+        isDryRun: isDryRun, onEvent: { console.show($0) })
     if let build { pipeline.buildScope = build.scope }
     pipeline.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
     return pipeline
@@ -24,11 +26,15 @@ func makePipeline(_ project: Project, _ console: Console, _ build: BuildOptions?
 
 /// Runs everything and prints the report.
 func runAndReport(
-    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, filter: String?,
-    shellOnFailure: Bool
+    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
 ) async throws {
     let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
-    let console = common.makeConsole()
+    let console = common.makeConsole(jobLog: modes.jobLog)
+    if modes.dryRun {
+        let pipeline = try makePipeline(project, console, build, isDryRun: true)
+        let plan = try await interruptible { try await pipeline.plan(filter: filter) }
+        return try console.output(plan, text: plan.text, options.format)
+    }
     let pipeline = try makePipeline(project, console, build)
     var report: RunReport
     do {
@@ -39,8 +45,19 @@ func runAndReport(
         throw interruption
     }
     console.finish()
-    options.output.files.write(&report)
-    if options.annotations == .github { annotate(report, console) }
+    if let folder = modes.folder {
+        do {
+            try folder.write(report)
+        } catch let failure as Failure {
+            report.troubles.append(.init(failure))
+            report.judge()
+        }
+    }
+    var files = options.output.files
+    files.junit = files.junit ?? modes.folder?.junit
+    files.html = files.html ?? modes.folder?.html
+    files.write(&report)
+    if options.annotations == .github || modes.jobLog == .github { annotate(report, console) }
     switch options.format {
     case .json:
         console.output(try JSONReport.render(report))
@@ -52,7 +69,7 @@ func runAndReport(
         let renderer = TextReport(usesColor: console.usesColor)
         console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
     }
-    if shellOnFailure { try await showShell(after: report, pipeline, console) }
+    if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
 }
 
@@ -93,17 +110,17 @@ struct RunVerb: AsyncParsableCommand {
               kbuild run --html report.html --junit results.xml
               kbuild run --format json --annotations github
               kbuild run --shell-on-failure
+              kbuild run --dry-run
+              kbuild run --ci
             """)
 
-    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
-    var shellOnFailure = false
-
+    @OptionGroup var modes: RunModes
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var options: RunOptions
 
     func run() async throws {
-        try await runAndReport(common, build, options, filter: nil, shellOnFailure: shellOnFailure)
+        try await runAndReport(common, build, options, modes)
     }
 }
 
@@ -121,22 +138,24 @@ struct TestVerb: AsyncParsableCommand {
               kbuild test --list
             """)
 
-    @Argument(help: "A pattern for the tests to run. (default: all)")
+    @Argument(help: "A pattern for the tests to run. (default: all)", completion: .found { $0.tests })
     var filter: String?
 
     @Flag(help: "Print the tests' names instead of running them.")
     var list = false
 
-    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
-    var shellOnFailure = false
-
+    @OptionGroup var modes: RunModes
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var options: RunOptions
 
+    func validate() throws {
+        if list, modes.dryRun { throw ValidationError("--list and --dry-run exclude each other") }
+    }
+
     func run() async throws {
         guard list else {
-            return try await runAndReport(common, build, options, filter: filter, shellOnFailure: shellOnFailure)
+            return try await runAndReport(common, build, options, modes, filter: filter)
         }
         let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
@@ -149,7 +168,14 @@ struct TestVerb: AsyncParsableCommand {
 
 struct BuildVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.")
+        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.",
+        discussion: """
+            A kernel that was built from the same inputs before is found again. Examples:
+
+              kbuild build
+              kbuild build --kernel linux-source-6.12 --jobs 8
+              qemu-system-x86_64 -kernel "$(kbuild build -q)" ...
+            """)
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
@@ -166,11 +192,17 @@ struct BuildVerb: AsyncParsableCommand {
 
 struct RootfsVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rootfs", abstract: "Build the root file system; print where it is.")
+        commandName: "rootfs", abstract: "Build the root file system; print where it is.",
+        discussion: """
+            Its definition is the file that rootfs.definition names. Examples:
+
+              kbuild rootfs
+              kbuild rootfs --type initramfs
+            """)
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: "disk or initramfs.")
+    @Option(help: "disk or initramfs.", completion: .choices(ofKey: "rootfs.type"))
     var type: String?
 
     func run() async throws {
@@ -189,7 +221,10 @@ struct ConfigVerb: AsyncParsableCommand {
         commandName: "config", abstract: "Show what kbuild works from.",
         discussion: """
             --show prints the project as it is after the profile and the flags, in the project file's own form. \
-            Without it the kernel is configured and the path of its .config printed.
+            Without it the kernel is configured and the path of its .config printed. Examples:
+
+              kbuild config --show --profile serial
+              grep KASAN "$(kbuild config)"
             """)
 
     @OptionGroup var common: CommonOptions
@@ -212,7 +247,13 @@ struct ConfigVerb: AsyncParsableCommand {
 
 struct CleanVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "clean", abstract: "Remove what kbuild keeps for this project, or its whole cache.")
+        commandName: "clean", abstract: "Remove what kbuild keeps for this project, or its whole cache.",
+        discussion: """
+            The project's own files stay. Examples:
+
+              kbuild clean
+              kbuild clean --all
+            """)
 
     @OptionGroup var common: CommonOptions
 

@@ -7,6 +7,13 @@ import SystemPackage
 struct SyscallVerb: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "syscall", abstract: "Scaffold, list or check system calls.",
+        discussion: """
+            Examples:
+
+              kbuild syscall new hello_there --args "int number, const char __user *text"
+              kbuild syscall list
+              kbuild syscall check
+            """,
         subcommands: [New.self, List.self, Check.self])
 
     struct New: AsyncParsableCommand {

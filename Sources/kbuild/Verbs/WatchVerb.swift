@@ -14,7 +14,7 @@ struct WatchVerb: AsyncParsableCommand {
               kbuild watch 'MsgboxTests/'
             """)
 
-    @Argument(help: "A pattern for the tests to run. (default: all)")
+    @Argument(help: "A pattern for the tests to run. (default: all)", completion: .found { $0.tests })
     var filter: String?
 
     @OptionGroup var common: CommonOptions

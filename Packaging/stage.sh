@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Puts what is installed below a folder, or lists or removes it: stage.sh install|list|remove DESTDIR PREFIX DOCS ZSH
+#
+#   DESTDIR  a folder that stands for the root of the file system; "" for the root itself
+#   PREFIX   such as /usr/local
+#   DOCS     the folder for documentation, such as /usr/local/share/doc/kbuild
+#   ZSH      the folder for zsh's completion functions
+set -euo pipefail
+cd "$(dirname "$0")/.."
+action=$1 destdir=$2 prefix=$3 docs=$4 zsh=$5
+kbuild=.build/release/kbuild
+pages=.build/man
+
+# Each file once: its mode, where it goes, and where it comes from ("kbuild SHELL" for a completion script).
+files() {
+    printf '%s\t%s\t%s\n' 755 "$prefix/bin/kbuild" "$kbuild"
+    printf '%s\t%s\t%s\n' 644 "$prefix/share/bash-completion/completions/kbuild" 'kbuild bash'
+    printf '%s\t%s\t%s\n' 644 "$zsh/_kbuild" 'kbuild zsh'
+    printf '%s\t%s\t%s\n' 644 "$prefix/share/fish/vendor_completions.d/kbuild.fish" 'kbuild fish'
+    # What is removed may have been made by another version.
+    if [ "$action" = remove ]; then
+        for page in "$destdir$prefix"/share/man/man1/kbuild{,-*}.1.gz; do
+            printf '%s\t%s\t%s\n' 644 "${page#"$destdir"}" "$page"
+        done
+    else
+        for page in "$pages"/*.1; do
+            printf '%s\t%s\t%s\n' 644 "$prefix/share/man/man1/${page##*/}.gz" "$page"
+        done
+    fi
+    for document in README.md docs/*.md docs/reference/* docs/ci/*; do
+        printf '%s\t%s\t%s\n' 644 "$docs/${document#docs/}" "$document"
+    done
+    # Debian keeps licences in the file copyright; there is one when there is a licence.
+    if [ -e LICENSE ]; then printf '%s\t%s\t%s\n' 644 "$docs/copyright" LICENSE; fi
+}
+
+files | while IFS=$'\t' read -r mode target source; do
+    path=$destdir$target
+    case $action in
+    list) echo "$path" ;;
+    remove)
+        rm -f "$path"
+        # Folders of kbuild's alone.
+        case $target in "$docs"/*) rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")" 2>/dev/null || true ;; esac
+        ;;
+    install)
+        mkdir -p "$(dirname "$path")"
+        case $source in
+        'kbuild '*) "$kbuild" --generate-completion-script "${source#kbuild }" >"$path.new" ;;
+        *.1) gzip --best --no-name --stdout "$source" >"$path.new" ;;
+        # A running kbuild keeps the file that it was started from.
+        "$kbuild") strip --strip-unneeded -o "$path.new" "$source" ;;
+        *) cp "$source" "$path.new" ;;
+        esac
+        chmod "$mode" "$path.new"
+        mv "$path.new" "$path"
+        ;;
+    esac
+done

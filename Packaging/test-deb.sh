@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Shows that a package made by make-deb.sh is whole and that what is in it works where it is unpacked: test-deb.sh PACKAGE
+set -euo pipefail
+package=$(realpath "$1")
+build=$(realpath "$(dirname "$0")/../.build")
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+root=$scratch/root home=$scratch/home
+mkdir -p "$home"
+fail() { echo "FAIL: $*" >&2; exit 1; }
+field() { dpkg-deb --field "$package" "$1"; }
+
+dpkg-deb --extract "$package" "$root"
+dpkg-deb --control "$package" "$scratch/control"
+(cd "$root" && md5sum --quiet --check "$scratch/control/md5sums") || fail "md5sums"
+[ "$(cd "$root" && find . -type f | wc -l)" = "$(wc -l <"$scratch/control/md5sums")" ] || fail "md5sums lacks files"
+[ ! -e "$scratch/control/conffiles" ] || fail "there are conffiles"
+[ -z "$(find "$root" ! -type l -perm /022)" ] || fail "files that others may write to"
+[ "$(field Depends | grep -c qemu-system-x86)" = 1 ] || fail "Depends: $(field Depends)"
+field Depends | grep -q 'libguestfs0' || fail "Depends lacks the libraries: $(field Depends)"
+field Depends | grep -q -- '-dev' || fail "Depends lacks the libraries' headers"
+# What apt would say of the fields' form, and whether this system could have the package.
+dpkg --no-act --install "$package" >/dev/null 2>"$scratch/dpkg" || [ "$(id -u)" != 0 ] || fail "$(cat "$scratch/dpkg")"
+
+# Runs a command where the folder that kbuild was built in is hidden, in a bare environment.
+swift=$(dirname "$(command -v swiftc)")
+bare() {
+    env -i HOME="$home" PATH="$1:/usr/sbin:/usr/bin:/sbin:/bin" TERM=dumb "${hide[@]}" "${@:2}"
+}
+hide=(bwrap --dev-bind / / --tmpfs "$build" --chdir "$home")
+bwrap --dev-bind / / --tmpfs "$build" true 2>/dev/null || { hide=(env --chdir="$home"); echo "note: $build is not hidden"; }
+
+version=$(bare "$root/usr/bin" kbuild --version)
+[ "$version" = "$(field Version)" ] || fail "kbuild --version says $version"
+bare "$root/usr/bin" kbuild help run | grep -q -- '--dry-run' || fail "kbuild help run"
+code=0
+bare "$root/usr/bin:$swift" kbuild doctor >"$scratch/doctor" || code=$?
+case $code in
+0) grep -q '^READY' "$scratch/doctor" || fail "doctor: $(cat "$scratch/doctor")" ;;
+7) grep -q '^NOT READY' "$scratch/doctor" || fail "doctor: $(cat "$scratch/doctor")" ;;
+*) fail "doctor ends with $code: $(cat "$scratch/doctor")" ;;
+esac
+bare "$root/usr/bin" kbuild init demo >/dev/null || fail "kbuild init"
+[ -e "$home/demo/kbuild.yaml" ] || fail "kbuild init wrote no project"
+bare "$root/usr/bin" kbuild config --show --project demo | grep -q hello_there || fail "kbuild config --show"
+
+# The shells and man read what is there for them.
+for page in "$root"/usr/share/man/man1/kbuild*.1.gz; do
+    gzip --test "$page"
+    if command -v groff >/dev/null; then
+        warnings=$(gzip --decompress --stdout "$page" | groff -mandoc -Tutf8 -ww 2>&1 >/dev/null)
+        [ -z "$warnings" ] || fail "$page: $warnings"
+    fi
+done
+bare "$root/usr/bin" bash -c "
+    source '$root/usr/share/bash-completion/completions/kbuild'
+    complete -p kbuild" >/dev/null || fail "bash's completion"
+grep -q '^#compdef kbuild' "$root/usr/share/zsh/vendor-completions/_kbuild" || fail "zsh's completion"
+if command -v zsh >/dev/null; then zsh -n "$root/usr/share/zsh/vendor-completions/_kbuild" || fail "zsh's completion"; fi
+fish=$root/usr/share/fish/vendor_completions.d/kbuild.fish
+grep -q 'complete -c .*kbuild' "$fish" || fail "fish's completion"
+if command -v fish >/dev/null; then fish --no-execute "$fish" || fail "fish's completion"; fi
+echo "ok: $(basename "$package"): $(wc -l <"$scratch/control/md5sums") files, kbuild $version; doctor ended with $code"

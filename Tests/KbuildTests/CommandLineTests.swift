@@ -1,0 +1,92 @@
+import ArgumentParser
+import Foundation
+import Testing
+
+@testable import kbuild
+
+/// What the parser makes of the command line, and what it tells of it.
+@Suite("Command line")
+struct CommandLineTests {
+    /// Every command with the verbs that lead to it.
+    private static func commands(
+        _ command: any ParsableCommand.Type = Kbuild.self, _ path: [String] = []
+    ) -> [(path: [String], type: any ParsableCommand.Type)] {
+        [(path, command)] + command.configuration.subcommands.flatMap { commands($0, path + [$0.name]) }
+    }
+
+    @Test("every command says what it is for and shows examples, which parse")
+    func examples() throws {
+        #expect(Self.commands().count > 20)
+        for (path, command) in Self.commands() {
+            #expect(!command.configuration.abstract.isEmpty, "\(path)")
+            let lines = command.configuration.discussion.split(separator: "\n")
+            // Prose stands at the margin, examples are indented.
+            let examples = lines.filter { $0.hasPrefix("  ") && $0.contains("kbuild") }
+            #expect(!examples.isEmpty, "kbuild \(path.joined(separator: " ")) has no example")
+            for example in examples where !example.contains(/[|&$"'~]/) {
+                // Remarks stand two spaces and more after a command.
+                let line = example.drop { $0 == " " }.split(separator: "  ").first ?? ""
+                let words = line.split(separator: " ").dropFirst().map(String.init)
+                #expect(throws: Never.self, "\(line)") { try Kbuild.parseAsRoot(words) }
+            }
+        }
+    }
+
+    @Test(
+        "a misspelt verb is told what it was meant to be",
+        arguments: [
+            (["rnu"], "kbuild run"), (["docter", "--format", "json"], "kbuild doctor"),
+            (["patch", "aply"], "kbuild patch apply"), (["syscall", "ceck"], "kbuild syscall check"),
+        ])
+    func verbs(arguments: [String], suggestion: String) {
+        #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
+        #expect(Suggestion.verb(for: arguments) == suggestion)
+    }
+
+    @Test(
+        "a word that is no verb's misspelling, or a verb's own argument, is left alone",
+        arguments: [
+            ["xyzzyquux"], ["run", "tset"], ["--verson"], ["test", "rnu"], [],
+        ])
+    func others(arguments: [String]) {
+        #expect(Suggestion.verb(for: arguments) == nil)
+    }
+
+    @Test(
+        "a misspelt option is told what it was meant to be",
+        arguments: [
+            (["run", "--acel", "tcg"], "--accel"), (["run", "--dryrun"], "--dry-run"),
+            (["doctor", "--formt", "json"], "--format"), (["test", "--retires", "2"], "--retries"),
+        ])
+    func options(arguments: [String], suggestion: String) {
+        do {
+            _ = try Kbuild.parseAsRoot(arguments)
+            Issue.record("\(arguments) parses")
+        } catch {
+            #expect(Kbuild.fullMessage(for: error).contains("Did you mean '\(suggestion)'?"))
+        }
+    }
+
+    @Test("the shells' completion scripts name every verb", arguments: ["bash", "zsh", "fish"])
+    func completion(shell: String) throws {
+        do {
+            _ = try Kbuild.parseAsRoot(["--generate-completion-script", shell])
+            Issue.record("no script")
+        } catch {
+            #expect(Kbuild.exitCode(for: error) == .success)
+            let script = Kbuild.fullMessage(for: error)
+            for (path, _) in Self.commands() { for verb in path { #expect(script.contains(verb), "\(verb)") } }
+            #expect(script.contains("microvm"))
+        }
+    }
+
+    @Test(
+        "modes that exclude each other are refused",
+        arguments: [
+            ["run", "--ci", "--shell-on-failure"], ["run", "--dry-run", "--shell-on-failure"],
+            ["test", "--dry-run", "--list"],
+        ])
+    func exclusive(arguments: [String]) {
+        #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
+    }
+}
