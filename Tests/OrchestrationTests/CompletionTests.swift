@@ -54,7 +54,7 @@ struct CompletionTests {
                 ]),
             .init(name: "k", kind: "ktap", tests: [.init(id: "k/a long name", name: "a long name", status: .passed)]),
         ]
-        let run = cache.projectFolder(project).appending("runs").appending("20260101T000000-1-1")
+        let run = cache.folder(ofProject: project).appending("runs").appending("20260101T000000-1-1")
         try createFolder(run)
         try writeAtomically(try JSONReport.render(report), to: run.appending("report.json"))
         try createFolder(run.removingLastComponent().appending("20260102T000000-1-1"))
