@@ -57,13 +57,14 @@ struct Transcript {
     /// - Parameters:
     ///   - folder: Where the session begins.
     ///   - bin: A folder before all others on PATH.
-    func mistakes(startingIn folder: FilePath, bin: FilePath) async throws -> [String] {
+    ///   - skipped: Commands that begin so are left out.
+    func mistakes(startingIn folder: FilePath, bin: FilePath, skipping skipped: String?) async throws -> [String] {
         var mistakes: [String] = []
         var here = folder
         var last = "0"
         let note = folder.appending(".here")
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-        for step in steps {
+        for step in steps where skipped.map({ !step.command.hasPrefix($0) }) ?? true {
             // The exit code and the folder go from one command to the next.
             let script = "(exit \(last)); \(step.command)\nstatus=$?; pwd >\(Command.quoted(note.string)); exit $status"
             let result = try await CommandRunner().capture(

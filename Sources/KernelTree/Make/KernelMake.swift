@@ -16,6 +16,8 @@ public struct KernelMake: Sendable, Hashable {
     public var usesCcache: Bool
     /// The C compiler.
     public var compiler: String
+    /// Whether objects have debug information.
+    public var hasDebugInfo = false
 
     /// Describes a build.
     public init(
@@ -73,9 +75,10 @@ public struct KernelMake: Sendable, Hashable {
         environment["LC_ALL"] = "C"
         if usesCcache {
             // Paths below the folder that holds both tree and output count as relative ones, and the working directory
-            // does not count, so that all projects whose two folders lie alike share their hits.
+            // does not count, so that all projects whose two folders lie alike share their hits. In debug information it
+            // stands, and gdb looks there for the sources.
             if let base = commonFolder { environment["CCACHE_BASEDIR"] = base.string }
-            environment["CCACHE_NOHASHDIR"] = "1"
+            if !hasDebugInfo { environment["CCACHE_NOHASHDIR"] = "1" }
         }
         return environment
     }

@@ -73,11 +73,12 @@ extension Pipeline {
     ///   - filter: A pattern for the tests; nil for all.
     ///   - goesOn: Whether the guest runs to the first breakpoint by itself.
     ///   - needsDebugger: Whether gdb itself is going to be run.
-    ///   - join: Debugs; returns when it has left.
+    ///   - join: Debugs; returns when it has left, with what it complained of. That counts unless the guest had ended:
+    ///     gdb takes a machine that goes for an error.
     /// - Throws: `Failure` with the code of what kept the guest from being made; what `join` throws; `CancellationError`.
     public func debug(
         filter: String?, goesOn: Bool, needsDebugger: Bool,
-        join: @escaping @Sendable (DebugTarget) async throws -> Void
+        join: @escaping @Sendable (DebugTarget) async throws -> Failure?
     ) async throws -> DebugResult {
         guard project.architecture != .um else {
             throw Failure(
@@ -111,7 +112,8 @@ extension Pipeline {
 
         enum Part: Sendable {
             case guest
-            case debugger
+            case debugger(Failure?)
+            case noGuest
         }
         try await withThrowingTaskGroup(of: Part.self) { [session] group in
             group.addTask {
@@ -125,23 +127,39 @@ extension Pipeline {
                 return .guest
             }
             group.addTask {
-                guard let socket = await sockets.first(where: { _ in true }) else { return .debugger }
+                guard let socket = await sockets.first(where: { _ in true }) else { return .debugger(nil) }
                 let commands = prepared.folder.appending("debug.gdb")
                 let target = DebugTarget(
                     socket: socket, vmlinux: prepared.kernel.vmlinux, commands: commands, breakpoints: breakpoints,
                     console: prepared.consoleLog, runner: tools.runner)
                 try writeAtomically(script(target, prepared, goesOn: goesOn), to: commands)
-                try await join(target)
-                return .debugger
+                return .debugger(try await join(target))
             }
             defer { group.cancelAll() }
-            // A guest that has ended leaves the debugger to be read.
+            var hasEnded = false
+            var complaint: Failure?
             while let part = try await group.next() {
-                if case .debugger = part { return }
+                switch part {
+                // One that has ended leaves the debugger to be read.
+                case .guest:
+                    hasEnded = true
+                    if complaint != nil { return }
+                case .debugger(let failure):
+                    guard let failure, !hasEnded else { return }
+                    complaint = failure
+                    group.addTask {
+                        try await Task.sleep(for: Self.endGrace)
+                        return .noGuest
+                    }
+                case .noGuest: if let complaint { throw complaint }
+                }
             }
         }
         return happenings.result.withLock { $0 }
     }
+
+    /// How long a guest's end may take to be noticed after the debugger has noticed it.
+    private static let endGrace: Duration = .seconds(2)
 
     /// The functions in which the added calls' own code begins, as `SYSCALL_DEFINEx` names them (include/linux/syscalls.h):
     /// those with arguments have a function that takes them with their types.

@@ -74,10 +74,12 @@ struct KernelStep: Sendable {
     var buildLog: FilePath { pipeline.projectCache.appending("build.log") }
 
     func make(_ pristine: PristineKernel) -> KernelMake {
-        KernelMake(
+        var make = KernelMake(
             tree: tree(pristine), output: output(pristine), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
+        make.hasDebugInfo = project.kernel.hasDebugInfo
+        return make
     }
 
     // MARK: Confined builds

@@ -56,10 +56,9 @@ struct DebugVerb: AsyncParsableCommand {
                 Interruptions.leaveToChild()
                 defer { Interruptions.takeBack() }
                 let status = try await target.debug(arguments: arguments)
-                guard status.isSuccess else {
-                    throw Failure(
-                        .infrastructure, "gdb ended with \(status)", nextStep: "by hand: \(target.command)")
-                }
+                return status.isSuccess
+                    ? nil
+                    : Failure(.infrastructure, "gdb ended with \(status)", nextStep: "by hand: \(target.command)")
             }
         }
         console.finish()
