@@ -150,9 +150,7 @@ extension MachineConfiguration {
         arguments += ["-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4"]
         // Without PCI a panic ends in a reset; the console tells the two apart.
         if type != .microvm { arguments += ["-device", "pvpanic-pci"] }
-        // Each of QEMU's threads would get an arena of its own from glibc's malloc, 64 MiB of addresses and half of that
-        // touched in time; they hardly ever allocate at once.
-        var command = Command("qemu-system-x86_64", arguments, environment: ["MALLOC_ARENA_MAX": "1"])
+        var command = Command("qemu-system-x86_64", arguments)
         if case .restored(let snapshot) = memory { command.descriptors = [snapshot.state] }
         return command
     }
