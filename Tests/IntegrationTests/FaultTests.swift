@@ -107,17 +107,22 @@ extension RunTests {
         try fixture.write(file, source)
     }
 
-    @Test("fault: two runs at once, in one project, are both right")
+    @Test("fault: two runs at once in one project, and a third in another, are all right")
     func twoRuns() async throws {
         try fixture.faults("pass", "fail")
         let command = try fixture.reporting(["run"])
+        var other = command
+        let folder = fixture.project.removingLastComponent().appending("other")
+        other.workingDirectory = try fixture.copy(to: folder)
         async let first = CommandRunner().capture(command)
         async let second = CommandRunner().capture(command)
-        for result in try await [first, second] {
+        async let third = CommandRunner().capture(other)
+        for result in try await [first, second, third] {
             let run = try Run(result)
             #expect(run.exitCode == 1)
             #expect(run.tests == ["pass": "passed", "fail": "failed"])
         }
+        try removeAll(folder)
     }
 
     @Test("fault: a truncated and a changed file of the cache are found out and made anew")
@@ -143,6 +148,8 @@ extension RunTests {
             let run = try await fixture.report("run")
             #expect(run.exitCode == 0, "\(damage)")
         }
+        // Those that no run has asked for since are damaged still.
+        try removeAll(inits)
     }
 
     @Test("fault: without HOME, TERM and a terminal, and with a closed output, a run's verdict is the same")

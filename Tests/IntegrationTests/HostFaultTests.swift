@@ -137,12 +137,7 @@ extension RunTests {
         try fixture.faults("pass", "fail")
         let folder = fixture.project.removingLastComponent().appending("odd")
         try removeAll(folder)
-        let project = folder.appending(name)
-        try createFolder(project)
-        for part in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml", "Tests"] {
-            try FileManager.default.copyItem(
-                atPath: fixture.project.appending(part).string, toPath: project.appending(part).string)
-        }
+        let project = try fixture.copy(to: folder.appending(name))
         let result = try await CommandRunner().capture(
             Command(try Fixture.executable(), ["run", "--format", "json"], workingDirectory: project))
         print("\(result.errors)=> \(result.status)")

@@ -98,6 +98,42 @@ extension RunTests {
         #expect(console[line - 1].hasSuffix(text))
     }
 
+    @Test("results that a test closes, cuts, doubles or garbles are no pass of it, and another's stays")
+    func spoiltResults() async throws {
+        try onlyTheSuite()
+        try replaceSuite(
+            with: ##"""
+                import Foundation
+                import Testing
+
+                /// To whatever descriptor the results go by.
+                private func spoil(_ body: (Int32) -> Void) { for descriptor in 3...20 as ClosedRange<Int32> { body(descriptor) } }
+                private func say(_ text: String) { spoil { _ = write($0, text, text.utf8.count) } }
+                private func event(_ kind: String, _ test: String) -> String {
+                    #"{"version":"6.3.0","kind":"event","payload":{"kind":"\#(kind)","instant":{"absolute":9,"since1970":9},"#
+                        + #""testID":"\#(test)","messages":[]}}"# + "\n"
+                }
+
+                @Test func aCloses() { spoil { close($0) } }
+                @Test func bCuts() {
+                    say(#"{"version":"6.3.0","kind":"ev"#)
+                    _exit(0)
+                }
+                @Test func cDoubles() { for _ in 0..<2 { say(event("testEnded", "OnlyTests.cDoubles()/OnlyTests.swift:20:2")) } }
+                @Test func dGarbles() { say("}{ no record at all\n") }
+                @Test func ePasses() {}
+                """##)
+        let run = try await fixture.report("run", "--isolate", "test")
+        #expect(run.exitCode != 0)
+        for test in ["aCloses", "bCuts", "cDoubles", "dGarbles"] {
+            let problems = run.suites.flatMap { $0["problems"] as? [String] ?? [] }
+            #expect(run.tests["OnlyTests.\(test)()"] != "passed" || !problems.isEmpty, "\(test)")
+        }
+        #expect(run.tests["OnlyTests.aCloses()"] != "passed")
+        #expect(run.tests["OnlyTests.bCuts()"] == "failed")
+        #expect(run.tests["OnlyTests.ePasses()"] == "passed")
+    }
+
     @Test("isolate: a test that writes another's pass into the results of its own guest changes nothing for the other")
     func isolationDefeatsForgery() async throws {
         try onlyTheSuite()

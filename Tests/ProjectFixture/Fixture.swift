@@ -101,6 +101,20 @@ public struct Fixture {
         try write(name, text.replacingOccurrences(of: old, with: new))
     }
 
+    /// Copies what programs in C and the kernel need of the project to another folder, which is made anew.
+    ///
+    /// - Returns: That folder.
+    /// - Throws: An error when a file cannot be read or written.
+    public func copy(to folder: FilePath) throws -> FilePath {
+        try removeAll(folder)
+        try createFolder(folder)
+        for part in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml", "Tests"] {
+            try FileManager.default.copyItem(
+                atPath: project.appending(part).string, toPath: folder.appending(part).string)
+        }
+        return folder
+    }
+
     /// Runs kbuild in the project.
     ///
     /// - Throws: `Failure` when it cannot be started.
