@@ -69,9 +69,9 @@ unit-test: setup ## Run the tests that need no kernel.
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
 	$(call step,integration tests,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
-.PHONY: tutorial
-tutorial: build ## Do all that docs/tutorial says, gdb included, and compare what is printed.
-	$(call step,tutorial,KBUILD_TUTORIAL=whole KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter 'RunTests/tutorial')
+.PHONY: long-test
+long-test: build ## Run the tests that compile kernels of their own: all of docs/tutorial, gdb included, and KUnit.
+	$(call step,long tests,KBUILD_LONG=1 KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter 'RunTests/(tutorial|kunit)')
 
 .PHONY: verify-builds
 verify-builds: build ## Show that narrow builds agree with plain ones, on every kernel and after an edit of the table.

@@ -50,10 +50,9 @@ extension RunTests {
         let text = try readText(Fixture.repository.pushing("docs/tutorial/README.md"))
         let transcript = Transcript(parsing: text)
         #expect(transcript.steps.count > 25)
-        // The kernel with debug information takes minutes to compile; `make tutorial` has the time.
-        let isWhole = ProcessInfo.processInfo.environment["KBUILD_TUTORIAL"] == "whole"
+        // A kernel with debug information takes minutes to compile.
         let mistakes = try await transcript.mistakes(
-            startingIn: home, bin: bin, skipping: isWhole ? nil : "kbuild debug")
+            startingIn: home, bin: bin, skipping: Self.hasLongTests ? nil : "kbuild debug")
         for mistake in mistakes { Issue.record(Comment(rawValue: mistake)) }
     }
 }

@@ -1,9 +1,20 @@
 import Artifacts
+import Foundation
 import ProjectFixture
 import Testing
 
 extension RunTests {
-    @Test("kunit: the suites in the kernel, each test by its name; a kernel without any is exit 2")
+    /// Whether tests that compile a kernel of their own, for minutes, are wanted too: `make long-test` says so.
+    static let hasLongTests = ProcessInfo.processInfo.environment["KBUILD_LONG"] != nil
+
+    @Test("kunit: a kernel without any suites is exit 2 with what to do")
+    func noKUnit() async throws {
+        let without = try await fixture.kbuild("test", "kunit", "--machine", "uml")
+        #expect(without.status == .exited(2))
+        #expect(without.errors.contains("CONFIG_KUNIT=y"))
+    }
+
+    @Test("kunit: the suites in the kernel, each test by its name", .enabled(if: hasLongTests))
     func kunit() async throws {
         let run = try await fixture.report("run", "--profile", "kunit", "--machine", "uml")
         #expect(run.exitCode == 0)
@@ -18,8 +29,5 @@ extension RunTests {
 
         let none = try await fixture.kbuild("test", "kunit:no-such-suite", "--profile", "kunit", "--machine", "uml")
         #expect(none.status == .exited(7) || none.status == .exited(1))
-        let without = try await fixture.kbuild("test", "kunit", "--machine", "uml")
-        #expect(without.status == .exited(2))
-        #expect(without.errors.contains("CONFIG_KUNIT=y"))
     }
 }
