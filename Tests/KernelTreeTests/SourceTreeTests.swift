@@ -258,6 +258,43 @@ struct SourceTreeTests {
         }
     }
 
+    @Test func aPlanSaysWhatIsToBeDoneAndDoesNothing() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Scratch.tree, below: "user/linux")
+        let (folder, tarball) = (scratch.root.pushing("user/linux"), scratch.root.appending("linux.tar"))
+        let runner = CommandRunner()
+        _ = try await runner.output(
+            of: Command("tar", ["-cf", tarball.string, "-C", folder.removingLastComponent().string, "linux"]))
+        try await scratch.settle()
+        for source in [KernelSource.directory(folder), .tarball(tarball, sha256: nil)] {
+            guard case .absent(let commands, let remark) = try await scratch.cache.plan(source) else {
+                Issue.record("\(source) is there")
+                continue
+            }
+            #expect(commands.isEmpty == (remark != nil))
+            #expect(!fileExists(scratch.root.appending("cache")))
+            // What is printed can be pasted.
+            for command in commands { _ = try await runner.output(of: Command("sh", ["-c", command.description])) }
+            if !commands.isEmpty {
+                let unpacked = try #require(commands.last?.arguments.first { $0.hasPrefix("--directory=") }).dropFirst(
+                    12)
+                #expect(fileExists(FilePath(String(unpacked)).pushing("linux/kernel/sys.c")))
+            }
+            let kernel = try await scratch.cache.prepare(source)
+            guard case .present(let found) = try await scratch.cache.plan(source) else {
+                Issue.record("\(source) is not there")
+                continue
+            }
+            #expect(found == kernel)
+            let work = scratch.root.appending("work")
+            #expect(scratch.cache.planWorkTree(of: kernel, at: work) == .created)
+            #expect(try await scratch.cache.makeWorkTree(of: kernel, at: work) == .created)
+            #expect(scratch.cache.planWorkTree(of: kernel, at: work) == .unchanged)
+            try removeAll(work)
+            try removeAll(scratch.root.appending("cache"))
+        }
+    }
+
     @Test func missingSourcesSayWhatToDo() async throws {
         let scratch = try Scratch()
         try scratch.write(["README": ""], below: "other")

@@ -102,7 +102,7 @@ struct GitRepository: Sendable {
         for command in checkOutCommands(commit, to: folder, scratch: scratch) { try await run(command) }
     }
 
-    private static func objects(in scratch: FilePath) -> FilePath { scratch.appending("objects") }
+    fileprivate static func objects(in scratch: FilePath) -> FilePath { scratch.appending("objects") }
 
     /// The commands that `checkOut` runs.
     func checkOutCommands(_ commit: String, to folder: FilePath, scratch: FilePath) -> [Command] {
@@ -155,9 +155,11 @@ extension SourceCache {
         let commit = try await repository.commit(of: ref)
         let identity = Self.identity(ofCommit: commit)
         if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
-        let commands = repository.checkOutCommands(
-            commit, to: unpackedFolder(identity), scratch: layout.temporary.appending("git"))
-        return .absent(commands: commands, remark: nil)
+        let (folder, scratch) = (unpackedFolder(identity), layout.temporary.appending("git"))
+        // kbuild makes the folders itself; whoever pastes the commands has to.
+        let folders = Command("mkdir", ["-p", folder.string, GitRepository.objects(in: scratch).string])
+        let commands = repository.checkOutCommands(commit, to: folder, scratch: scratch)
+        return .absent(commands: [folders] + commands, remark: nil)
     }
 
     private static func identity(ofCommit commit: String) -> Digest {

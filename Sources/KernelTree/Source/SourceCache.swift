@@ -160,7 +160,10 @@ public struct SourceCache: Sendable {
     private func plan(unpacking tarball: FilePath, of source: KernelSource) throws -> SourcePlan {
         let identity = try identity(ofTarball: tarball)
         if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
-        return .absent(commands: [Self.unpackCommand(tarball, into: unpackedFolder(identity))], remark: nil)
+        let folder = unpackedFolder(identity)
+        // kbuild makes the folder itself; whoever pastes the commands has to.
+        let commands = [Command("mkdir", ["-p", folder.string]), Self.unpackCommand(tarball, into: folder)]
+        return .absent(commands: commands, remark: nil)
     }
 
     private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> PristineKernel {
