@@ -37,7 +37,7 @@ public struct Completions: Sendable {
     /// The tests of the last runs, as patterns: without the parentheses, which a shell would want quoted.
     public var tests: [String] {
         guard let project, let layout = try? CacheLayout(environment: environment) else { return [] }
-        let runs = layout.folder(ofProject: project.removingLastComponent()).appending("runs")
+        let runs = RunHistory(layout: layout, project: project.removingLastComponent()).folder
         // A run of some tests knows only those; the largest of the last ones knows most.
         let names = ((try? namesInFolder(runs)) ?? []).filter { $0 != "latest" }.suffix(5)
         let reports = names.compactMap { name in

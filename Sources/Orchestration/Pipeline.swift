@@ -321,6 +321,4 @@ public struct Pipeline: Sendable {
     /// Where the guest mounts the test programs.
     static let programsFolder = "/kbuild/programs"
 
-    /// The folders of the last runs.
-    var runs: FilePath { projectCache.appending("runs") }
 }

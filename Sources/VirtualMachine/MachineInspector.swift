@@ -1,4 +1,5 @@
 import Diagnostics
+import Glibc
 import Synchronization
 import SystemPackage
 
@@ -114,13 +115,18 @@ extension QEMUMonitor {
         return ProcessorState.parse(registers)
     }
 
-    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers.
+    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers. Where
+    /// that cannot be, for want of room, there is no file: what the guest has told so far is worth more than its memory.
     private mutating func keepMemory(in file: FilePath) async throws {
         struct Request: Encodable {
             var paging = false
             var `protocol`: String
         }
-        try await execute("dump-guest-memory", Request(protocol: "file:\(file)"))
+        do {
+            try await execute("dump-guest-memory", Request(protocol: "file:\(file)"))
+        } catch is Failure {
+            unlink(file.string)
+        }
     }
 
     /// Looks after a running machine until it ends: answers an inspector's questions, and keeps the memory of a guest that
@@ -155,7 +161,8 @@ extension QEMUMonitor {
                     request.reply.finish()
                 } else if let dump, let exit = try await crash() {
                     try await keepMemory(in: dump)
-                    try await execute("quit")
+                    // It may be gone before it has answered.
+                    do { try await execute("quit") } catch is Closed {}
                     return exit
                 }
             }

@@ -51,6 +51,20 @@ extension RunTests {
         #expect(result.errors.contains("the console's log lacks a part: No space left on device"))
     }
 
+    @Test("fault: a host without room for a guest's memory has the run's verdict, and says so")
+    func fullMemoryDump() async throws {
+        try fixture.faults("pass", "panic")
+        let artifacts = try #require(try await fixture.report("run").json["artifacts"] as? [String: Any])
+        let runs = FilePath(try #require(artifacts["folder"] as? String)).removingLastComponent()
+        let result = try await kbuild(
+            after: "mount -t tmpfs -o size=64m tmpfs \(runs)", ["run", "--memory-dump", "--format", "json"])
+        let run = try Run(result)
+        #expect(run.exitCode == 5)
+        #expect(run.tests == ["pass": "passed", "panic": "crashed"])
+        #expect(result.errors.contains("the memory of 1 guests could not be kept"))
+        #expect((run.json["artifacts"] as? [String: Any])?["memory"] == nil)
+    }
+
     @Test("fault: results that cannot be written are exit 7, whatever the verdict was")
     func fullResults() async throws {
         try fixture.faults("pass")

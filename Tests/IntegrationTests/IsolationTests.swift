@@ -119,16 +119,17 @@ extension RunTests {
                     say(#"{"version":"6.3.0","kind":"ev"#)
                     _exit(0)
                 }
-                @Test func cDoubles() { for _ in 0..<2 { say(event("testEnded", "OnlyTests.cDoubles()/OnlyTests.swift:20:2")) } }
+                @Test func cDoubles() { for _ in 0..<2 { say(event("testEnded", "OnlyTests.cDoubles()/OnlyTests.swift:\(#line):2")) } }
                 @Test func dGarbles() { say("}{ no record at all\n") }
                 @Test func ePasses() {}
                 """##)
-        let run = try await fixture.report("run", "--isolate", "test")
-        #expect(run.exitCode != 0)
+        // Each alone, so that none hides behind another's failure.
         for test in ["aCloses", "bCuts", "cDoubles", "dGarbles"] {
-            let problems = run.suites.flatMap { $0["problems"] as? [String] ?? [] }
-            #expect(run.tests["OnlyTests.\(test)()"] != "passed" || !problems.isEmpty, "\(test)")
+            let run = try await fixture.report("test", test, "--isolate", "test")
+            #expect(run.exitCode == 1, "\(test)")
         }
+        let run = try await fixture.report("run", "--isolate", "test")
+        #expect(run.exitCode == 1)
         #expect(run.tests["OnlyTests.aCloses()"] != "passed")
         #expect(run.tests["OnlyTests.bCuts()"] == "failed")
         #expect(run.tests["OnlyTests.ePasses()"] == "passed")

@@ -66,7 +66,7 @@ extension Pipeline {
     }
 
     /// The folder of a run that has not begun.
-    private var nextRun: FilePath { runs.appending("TIME-PID-RANDOM") }
+    private var nextRun: FilePath { history.folder.appending("TIME-PID-RANDOM") }
 
     /// What is to be done with what was made.
     ///

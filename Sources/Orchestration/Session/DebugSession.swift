@@ -94,14 +94,14 @@ extension Pipeline {
         else { throw Failure(.infrastructure, "there is no machine to run on") }
         configuration.waitsForDebugger = true
         // What takes interrupts from a guest that is being looked at would be taken for its fault.
-        var words = ["nowatchdog", "kbuild.plan=plan"]
+        var words = ["nowatchdog", Self.planArgument(Self.planName(1))]
         // vmlinux has the addresses of a kernel that does not move itself.
         if try BootFeatures(config: prepared.kernel.config).movesItself { words.append("nokaslr") }
         configuration.kernelArguments.insert(contentsOf: words, at: 0)
 
         var plan = GuestPortion(all: prepared.programs).plan
         for index in plan.programs.indices { plan.programs[index].seconds = 0 }
-        try writeAtomically(try plan.encoded(), to: share.path.appending("plan"))
+        try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName(1)))
         let happenings = Happenings()
         let (sockets, socket) = AsyncStream.makeStream(of: FilePath.self)
         var session = GuestSession(

@@ -37,7 +37,12 @@ extension Pipeline {
             tools.progress(.note("the console's log lacks a part: \(obstacle)"))
         }
         let memory = folder.appending(Self.memoryName)
-        if let files = try? namesInFolder(memory), !files.isEmpty { report.artifacts.memory = memory.string }
+        if isFolder(memory) {
+            let kept = try namesInFolder(memory).count
+            if kept > 0 { report.artifacts.memory = memory.string }
+            let lost = guests.count { $0.result.limit != nil || [.panicked, .reset].contains($0.result.exit) } - kept
+            if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
+        }
         report.machine = guests.last?.machine ?? report.machine
         if guests.count > 1 {
             report.guests = .init(

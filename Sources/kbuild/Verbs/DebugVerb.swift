@@ -15,8 +15,8 @@ struct DebugVerb: AsyncParsableCommand {
             --wait gdb, or an editor, joins by hand: what it needs is printed. After -- stand gdb's own arguments. Examples:
 
               kbuild debug
-              kbuild debug --test CaesarTests/encrypts
-              kbuild debug --test encrypts -- -batch -ex 'info args' -ex backtrace
+              kbuild debug --test CaesarTests/empty
+              kbuild debug --test CaesarTests/empty -- -batch -ex 'info args' -ex backtrace
               kbuild debug --wait
             """)
 
