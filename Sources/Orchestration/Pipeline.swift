@@ -131,7 +131,7 @@ public struct Pipeline: Sendable {
     /// - Throws: `Failure` with the code of what went wrong.
     public func buildKernel() async throws -> BuiltKernel {
         defer { tools.statCache.save() }
-        return try await KernelStep(pipeline: self, rules: try await confinement.rules()).build()
+        return try await KernelStep(pipeline: self, rules: try await confinement.rules(), wantsImage: true).build()
     }
 
     /// Builds the root file system and returns where it is.

@@ -166,7 +166,8 @@ struct MakeNarrowTests {
 
     // MARK: The link
 
-    private let early = "if is_enabled CONFIG_KALLSYMS; then\n\tkallsyms_step 1\n\tkallsyms_step 2\nfi\n"
+    private let early =
+        "\t\tobjs=vmlinux.a\nif is_enabled CONFIG_KALLSYMS; then\n\tkallsyms_step 1\n\tkallsyms_step 2\nfi\n"
     private let record =
         "cmd_vmlinux := /t/scripts/link-vmlinux.sh \"ld\" \"-m elf\" \"-z x\";  true\n\nsource_vmlinux := x\n"
 
@@ -181,6 +182,7 @@ struct MakeNarrowTests {
 
     @Test func aLaterKernelsLinkLosesTheEmptyTableToo() throws {
         let script = """
+            \t\tobjs=vmlinux.a
             if is_enabled CONFIG_KALLSYMS; then
             \ttrue > .tmp_vmlinux.kallsyms0.syms
             \tkallsyms .tmp_vmlinux.kallsyms0.syms .tmp_vmlinux0.kallsyms
@@ -218,6 +220,95 @@ struct MakeNarrowTests {
         #expect(link == nil)
         #expect(
             NarrowLink(script: "ld", record: self.record, configuration: "CONFIG_KALLSYMS=y\n", tree: "/t") == nil)
+    }
+
+    // MARK: Without make
+
+    /// Gives the output all that a replay needs.
+    private func prepareReplay(_ changes: [String: String] = [:]) throws {
+        let object = "kernel/box.o"
+        var files = [
+            "tree/scripts/Makefile.build": """
+
+            $(subdir-ym):
+            define rule_cc_o_c
+            \t$(call cmd_and_fixdep,cc_o_c)
+            \t$(call cmd,check_local_export)
+            \t$(call cmd,gen_objtooldep)
+            endef
+
+            """,
+            "tree/scripts/link-vmlinux.sh": early,
+            "build/x86_64/include/config/auto.conf": "CONFIG_SMP=y\nCONFIG_KALLSYMS=y\n",
+            "build/x86_64/.vmlinux.cmd":
+                "cmd_vmlinux := \(make.tree)/scripts/link-vmlinux.sh \"ld\" \"-m elf\" \"-z x\";  true\n",
+            "build/x86_64/.vmlinux.a.cmd": "cmd_vmlinux.a := ar cDPrST vmlinux.a ./built-in.a $$(ar t x)\n",
+            "build/x86_64/\(NarrowLink.environmentName)": "export CC='ccache gcc'\n",
+            "build/x86_64/kernel/.box.o.cmd": """
+            cmd_\(object) := gcc -Wp,-MMD,kernel/.box.o.d -D'X="$$(pound)"' -c -o \(object) \(make.tree)/kernel/box.c
+
+            source_\(object) := ../../tree/kernel/box.c
+
+            deps_\(object) := \\
+              ../../tree/kernel/box.h \\
+
+            \(object): $(deps_\(object))
+
+            $(deps_\(object)):
+
+            \(object): $(wildcard ./tools/objtool/objtool)
+
+            """,
+        ]
+        files.merge(changes) { $1 }
+        try scratch.write(files, below: "")
+    }
+
+    @Test func aReplayRunsTheRecordedCommandsInOrder() throws {
+        try prepareReplay()
+        let narrow = try plan(["kernel/box.c": ("", "int x;")])
+        #expect(narrow.archives == ["kernel/built-in.a", "built-in.a"])
+        let lines = try #require(narrow.replay).script.split(separator: "\n").map(String.init)
+        let expected = [
+            ". ./\(NarrowLink.environmentName)",
+            "gcc -Wp,-MMD,kernel/.box.o.d -D'X=\"$(pound)\"' -c -o kernel/box.o \(make.tree)/kernel/box.c",
+            "scripts/basic/fixdep kernel/.box.o.d kernel/box.o 'gcc -Wp,-MMD,kernel/.box.o.d -D'\\''X=\"$$(pound)\"'\\'' "
+                + "-c -o kernel/box.o \(make.tree)/kernel/box.c' >kernel/.box.o.cmd",
+            "kernel/box.o: $(wildcard ./tools/objtool/objtool)",
+            "\(make.tree)/scripts/check-local-export kernel/box.o",
+            "cp -p vmlinux.a .kbuild-vmlinux.a",
+            "rm -f kernel/built-in.a;  printf \"kernel/%s \" box.o sched/built-in.a | xargs ar cDPrST x",
+            "ar cDPrST vmlinux.a ./built-in.a $(ar t x)",
+            "ld -r -o vmlinux.o vmlinux.a --start-group lib/lib.a --end-group",
+            "CC=\"${CC#ccache }\" kbuild_archive=.kbuild-vmlinux.a sh ./.kbuild-link.sh \"ld\" \"-m elf\" \"-z x\" "
+                + "|| linked=$?",
+            "touch -c vmlinux",
+        ]
+        #expect(lines.filter { expected.contains($0) } == expected)
+    }
+
+    /// Each of these is something that a replay would get wrong.
+    @Test(
+        arguments: [
+            ("build/x86_64/.kbuild-link-environment", nil),
+            ("build/x86_64/include/config/auto.conf", "CONFIG_KALLSYMS=y\nCONFIG_FTRACE_MCOUNT_USE_RECORDMCOUNT=y\n"),
+            ("tree/scripts/Makefile.build", "\n$(subdir-ym):\ndefine rule_cc_o_c\n\t$(call cmd,sign)\nendef\n"),
+            ("tree/scripts/Makefile.build", "\n$(subdir-ym):\n"),
+            ("build/x86_64/.news.cmd", "cmd_news := true\n"),
+            ("build/x86_64/.vmlinux.a.cmd", "cmd_vmlinux.a := ar $(flags) vmlinux.a\n"),
+            (
+                "build/x86_64/kernel/.box.o.cmd",
+                "cmd_kernel/box.o := gcc -c \n\nsource_kernel/box.o := x/kernel/box.c\n"
+            ),
+        ] as [(String, String?)])
+    func noReplayOfWhatIsNotKnown(path: String, text: String?) throws {
+        try prepareReplay(text.map { [path: $0] } ?? [:])
+        if text == nil { try removeAll(scratch.root.pushing(FilePath(path))) }
+        let narrow = try? plan(["kernel/box.c": ("", "int x;")])
+        #expect(narrow?.replay == nil)
+        try prepareReplay()
+        try removeAll(make.output.appending(".news.cmd"))
+        #expect(try plan(["kernel/box.c": ("", "int x;")]).replay != nil)
     }
 
     // MARK: Not narrow

@@ -77,8 +77,32 @@ struct CommandRecords {
     ///
     /// - Throws: `Failure` (`infrastructure`) when its record cannot be read.
     func command(of target: String) throws -> [Substring] {
+        try text(of: target).prefix { $0 != "\n" }.split { " \t;|\"'".contains($0) }
+    }
+
+    /// A target's whole record.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+    func text(of target: String) throws -> String { try readText(output.pushing(FilePath(Self.record(of: target)))) }
+
+    /// The command in a record, as make reads it; nil when there is none.
+    static func commandText(in record: String) -> Substring? {
         // The first line; 6.1 writes `cmd_TARGET := COMMAND`, later kernels `savedcmd_TARGET := COMMAND`.
-        let text = try readText(output.pushing(FilePath(Self.record(of: target))))
-        return text.prefix { $0 != "\n" }.split { " \t;|\"'".contains($0) }
+        let line = record.prefix { $0 != "\n" }
+        guard line.hasPrefix("cmd_") || line.hasPrefix("savedcmd_"), let sign = line.firstRange(of: " := ") else {
+            return nil
+        }
+        return line[sign.upperBound...]
+    }
+
+    /// The command in a record, as the shell reads it; nil when make would do more than undo its own quoting (make-cmd in
+    /// scripts/Kbuild.include).
+    static func replayable(_ record: String) -> String? {
+        guard let text = commandText(in: record) else { return nil }
+        // Every dollar that is meant for the shell stands twice.
+        let parts = text.split(separator: "$$", omittingEmptySubsequences: false)
+            .map { $0.replacing("$(pound)", with: "#") }
+        guard !parts.contains(where: { $0.contains("$") }) else { return nil }
+        return parts.joined(separator: "$")
     }
 }

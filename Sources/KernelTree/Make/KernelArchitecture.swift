@@ -31,6 +31,17 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
         }
     }
 
+    /// The make targets of a kernel, with the image around vmlinux or without.
+    func targets(withImage: Bool) -> [String] { withImage ? defaultTargets : ["vmlinux"] }
+
+    /// Whether make's target is of the image around vmlinux.
+    func isOfImage(_ target: some StringProtocol) -> Bool {
+        switch self {
+        case .x86_64: target.hasPrefix("arch/x86/boot/")
+        case .um: target == "linux"
+        }
+    }
+
     /// The file that is booted, relative to the output folder.
     public var imagePath: String {
         switch self {

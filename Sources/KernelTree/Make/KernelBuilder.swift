@@ -7,8 +7,8 @@ import class Foundation.ProcessInfo
 
 /// A built kernel.
 public struct BuildResult: Sendable, Equatable {
-    /// What is booted: bzImage, or user-mode Linux's executable.
-    public var image: FilePath
+    /// What is booted: bzImage, or user-mode Linux's executable; nil when it was not made, since nobody asked for it.
+    public var image: FilePath?
     /// The kernel as an ELF file, with symbols.
     public var vmlinux: FilePath
     /// The addresses of its symbols.
@@ -23,6 +23,8 @@ public struct BuildResult: Sendable, Equatable {
     public var sparedObjects = 0
     /// Whether make visited only the folders that a change of C files concerns.
     public var isNarrow: Bool
+    /// Whether a narrow build took make's own commands from its records, and did without make.
+    public var isReplayed = false
     /// Whether a plain make has confirmed a narrow build.
     public var isVerified = false
     /// What make made, but for what it makes each time.
@@ -35,6 +37,8 @@ public struct BuildPlan: Sendable, Equatable {
     public var commands: [Command]
     /// Why it is these.
     public var remark: String?
+    /// Whether the image is made, beside vmlinux.
+    public var makesImage = true
 }
 
 /// How far make walks when little changed.
@@ -69,10 +73,11 @@ public struct KernelBuilder: Sendable {
     ///
     /// - Parameters:
     ///   - scope: How far make walks.
+    ///   - needsImage: Whether the image is wanted, beside vmlinux.
     ///   - tree: What is done to the tree before; nil when make begins with an empty output.
     /// - Throws: `Failure` (`infrastructure`) when the output cannot be read.
     public func plan(
-        _ make: KernelMake, scope: BuildScope, tree: WorkTree.PlannedSynchronization?
+        _ make: KernelMake, scope: BuildScope, needsImage: Bool = true, tree: WorkTree.PlannedSynchronization?
     ) throws -> BuildPlan {
         let whole = command(make)
         guard let tree, scope != .whole else {
@@ -81,11 +86,21 @@ public struct KernelBuilder: Sendable {
         let baseline = baseline(make, record: tree.record)
         switch try narrowBuild(make, to: baseline) {
         case .success(let narrow):
-            let short = command(make, targets: nil, makefile: NarrowBuild.path(in: make.output))
+            if narrow.replay != nil, !needsImage || scope == .verified {
+                let replay = replayCommand(make)
+                return BuildPlan(
+                    commands: scope == .verified ? [replay, whole] : [replay],
+                    remark: "make's own commands for \(narrow.objects.joined(separator: ", ")) and what it goes into; "
+                        + "kbuild writes the script", makesImage: scope == .verified)
+            }
+            let makesImage = needsImage || scope == .verified
+            let short = command(
+                make, targets: make.architecture.targets(withImage: makesImage),
+                makefile: NarrowBuild.path(in: make.output))
             return BuildPlan(
                 commands: scope == .verified ? [short, whole] : [short],
                 remark: "a narrow make, of \(narrow.objects.joined(separator: ", ")); "
-                    + "kbuild writes \(NarrowBuild.path(in: make.output)) for it")
+                    + "kbuild writes \(NarrowBuild.path(in: make.output)) for it", makesImage: makesImage)
         case .failure(let obstacle):
             guard tablesChanged(make, to: baseline) != nil else {
                 return BuildPlan(commands: [whole], remark: "a plain make: \(obstacle.reason)")
@@ -107,6 +122,13 @@ public struct KernelBuilder: Sendable {
         make.command(targets ?? make.architecture.defaultTargets, environment: environment, makefile: makefile)
     }
 
+    /// The command that runs a replay's script.
+    func replayCommand(_ make: KernelMake) -> Command {
+        Command(
+            "env", ["-i", "PATH=\(environment["PATH"] ?? "")", "sh", "./\(NarrowReplay.scriptName)"],
+            workingDirectory: make.output)
+    }
+
     /// Builds a configured kernel, as far as it is not up to date.
     ///
     /// Progress counts objects: of as many as the output's first build had, or an estimate; a later build of the same
@@ -115,6 +137,7 @@ public struct KernelBuilder: Sendable {
     ///
     /// - Parameters:
     ///   - targets: make's targets; nil for the architecture's image.
+    ///   - needsImage: Whether the image is wanted, beside vmlinux. One that is not may be made all the same.
     ///   - scope: How far make walks. A narrow build needs an output that was built through a `WorkTree` before.
     ///   - log: Where all that make prints is kept; an earlier file is replaced.
     ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows it by. Errors in them
@@ -122,18 +145,28 @@ public struct KernelBuilder: Sendable {
     /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm a narrow build;
     ///   `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
     public func build(
-        _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, log: FilePath,
-        userFiles: [String: String] = [:]
+        _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, needsImage: Bool = true,
+        log: FilePath, userFiles: [String: String] = [:]
     ) async throws -> BuildResult {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         let run = MakeRun(builder: self, make: make, targets: targets, log: log, userFiles: userFiles)
         if targets == nil, scope != .whole, let narrow = try narrowBuild(make) {
-            if let result = try await run.narrow(narrow) {
+            if let replay = narrow.replay, let link = narrow.link, !needsImage || scope == .verified {
+                try replay.write(to: make.output, link: link)
+                if let result = try await run.replay(narrow) {
+                    try baseline(make)?.save(output: make.output)
+                    return scope == .verified ? try await verify(result, by: run) : result
+                }
+                progress(.detail("make: the replay of its commands failed"))
+            }
+            if let result = try await run.narrow(narrow, hasImage: needsImage || scope == .verified) {
                 try baseline(make)?.save(output: make.output)
                 return scope == .verified ? try await verify(result, by: run) : result
             }
             progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
         }
+        // Whatever the link's environment was, it may be another one after this.
+        try removeAll(make.output.appending(NarrowLink.environmentName))
         let spared = targets == nil && scope != .whole ? try await spareObjects(make, log: log) : []
         var result = try await run.whole()
         result.sparedObjects = spared.count
@@ -181,7 +214,7 @@ public struct KernelBuilder: Sendable {
 
     /// Has make compile the objects that were spared after all, which is to give the same kernel.
     private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
-        let files = [result.vmlinux, result.systemMap, result.image]
+        let files = [result.vmlinux, result.systemMap] + (result.image.map { [$0] } ?? [])
         let before = try files.map(Digest.ofFile)
         try UnconcernedObjects.age(spared, in: run.make)
         let whole = try await run.whole()
@@ -232,16 +265,19 @@ public struct KernelBuilder: Sendable {
 
     /// Runs a plain make over what a narrow one left, which is to change nothing.
     private func verify(_ narrow: BuildResult, by run: MakeRun) async throws -> BuildResult {
-        let files = [narrow.vmlinux, narrow.systemMap, narrow.image]
+        let files = [narrow.vmlinux, narrow.systemMap] + (narrow.image.map { [$0] } ?? [])
         let before = try files.map(Digest.ofFile)
         let whole = try await run.whole()
         let after = try files.map(Digest.ofFile)
         var differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
-        if !whole.madeTargets.isEmpty {
-            differences.append("made again: \(whole.madeTargets.prefix(20).joined(separator: ", "))")
+        // A replay leaves the image to make.
+        let made = whole.madeTargets.filter { target in
+            narrow.image != nil || !run.make.architecture.isOfImage(target.drop { $0 != " " }.dropFirst())
         }
+        if !made.isEmpty { differences.append("made again: \(made.prefix(20).joined(separator: ", "))") }
         guard differences.isEmpty else { throw Self.disagreement(differences) }
         var result = narrow
+        result.image = whole.image
         result.isVerified = true
         result.seconds += whole.seconds
         return result

@@ -30,38 +30,55 @@ struct MakeRun {
         try StaleTargets.removeOrphans(in: make)
         let total = state.isComplete ? nil : state.expectedSteps ?? Self.estimatedSteps(make.output)
         let recorder = try Recorder(log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total, progress)
-        let (status, seconds) = try await run(&state, recorder, makefile: nil)
+        let (status, seconds) = try await run(&state, recorder, builder.command(make, targets: targets))
         guard status.isSuccess else { throw failure(status, recorder.lines) }
         return try result(recorder, seconds: seconds, isNarrow: false)
     }
 
     /// Runs make through the folders of a narrow build alone.
     ///
+    /// - Parameter hasImage: Whether the image is made, beside vmlinux.
     /// - Returns: Nil when it failed for another reason than an error in a source; a plain make is to say what it is.
     /// - Throws: As `KernelBuilder.build`.
-    func narrow(_ narrow: NarrowBuild) async throws -> BuildResult? {
+    func narrow(_ narrow: NarrowBuild, hasImage: Bool) async throws -> BuildResult? {
+        let command = builder.command(
+            make, targets: make.architecture.targets(withImage: hasImage), makefile: try narrow.write(to: make.output))
+        guard var result = try await short(command, hasImage: hasImage) else { return nil }
+        // The link assembles tables of its own each time.
+        result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
+        return result
+    }
+
+    /// Runs the script of a replay, which is in the output folder.
+    ///
+    /// - Returns: As `narrow(_:)`.
+    /// - Throws: As `KernelBuilder.build`.
+    func replay(_ narrow: NarrowBuild) async throws -> BuildResult? {
+        let command = builder.replayCommand(make)
+        guard var result = try await short(command, hasImage: false) else { return nil }
+        result.compiledObjects = narrow.objects.count
+        result.isReplayed = true
+        return result
+    }
+
+    private func short(_ command: Command, hasImage: Bool) async throws -> BuildResult? {
         var state = BuildState(output: make.output)
-        let makefile = try narrow.write(to: make.output)
         let recorder = try Recorder(log: log, stepsBefore: 0, total: nil, progress)
-        let (status, seconds) = try await run(&state, recorder, makefile: makefile)
+        let (status, seconds) = try await run(&state, recorder, command)
         guard status.isSuccess else {
             // A plain make would only have come to the same compiler's and linker's opinion later.
             let report = BuildLog.report(recorder.lines, make: make, userFiles: userFiles)
             if report.isSourceError { throw failure(status, recorder.lines) }
             return nil
         }
-        var result = try result(recorder, seconds: seconds, isNarrow: true)
-        // The link assembles tables of its own each time.
-        result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
-        return result
+        return try result(recorder, seconds: seconds, isNarrow: true, hasImage: hasImage)
     }
 
     private func run(
-        _ state: inout BuildState, _ recorder: Recorder, makefile: FilePath?
+        _ state: inout BuildState, _ recorder: Recorder, _ command: Command
     ) async throws -> (ProcessStatus, seconds: Double) {
         state.isRunning = true
         try state.write()
-        let command = builder.command(make, targets: targets, makefile: makefile)
         let clock = ContinuousClock()
         let start = clock.now
         let status: ProcessStatus
@@ -84,15 +101,18 @@ struct MakeRun {
         return (status, Double(duration.seconds) + Double(duration.attoseconds) / 1e18)
     }
 
-    private func result(_ recorder: Recorder, seconds: Double, isNarrow: Bool) throws -> BuildResult {
+    private func result(
+        _ recorder: Recorder, seconds: Double, isNarrow: Bool, hasImage: Bool = true
+    ) throws -> BuildResult {
         let output = make.output
         let result = BuildResult(
-            image: output.pushing(FilePath(make.architecture.imagePath)), vmlinux: output.appending("vmlinux"),
+            image: hasImage ? output.pushing(FilePath(make.architecture.imagePath)) : nil,
+            vmlinux: output.appending("vmlinux"),
             systemMap: output.appending("System.map"), config: output.appending(".config"),
             compiledObjects: recorder.compiledObjects, seconds: seconds, isNarrow: isNarrow,
             madeTargets: recorder.madeTargets)
         if targets == nil {
-            for file in [result.image, result.vmlinux, result.systemMap] where !fileExists(file) {
+            for file in [result.image, result.vmlinux, result.systemMap].compactMap({ $0 }) where !fileExists(file) {
                 throw Failure(
                     .build, "make succeeded, but there is no \(file)", details: "the whole log: \(log)",
                     nextStep: "remove \(output) and build again")
@@ -103,8 +123,11 @@ struct MakeRun {
 
     private func failure(_ status: ProcessStatus, _ lines: [String]) -> Failure {
         let report = BuildLog.report(lines, make: make, userFiles: userFiles)
+        // An exit code says nothing more; a signal may tell of memory that ran out.
+        var message = "the kernel did not build"
+        if case .signaled = status { message += " (make: \(status))" }
         return Failure(
-            .build, "the kernel did not build (make: \(status))",
+            .build, message,
             details: report.details + "\nthe whole log: \(log)", nextStep: report.nextStep)
     }
 

@@ -16,8 +16,12 @@ struct NarrowBuild: Equatable {
     var objects: [String]
     /// For each folder to visit (`.` is the top), which of its subfolders to go on to.
     var subfolders: [String: [String]]
+    /// The archives that the objects go into, each after those that go into it.
+    var archives: [String]
     /// How to link; nil for make's own way.
     var link: NarrowLink?
+    /// How to do all of it but the image without make; nil where that is not known.
+    var replay: NarrowReplay?
 
     /// Why a build cannot be narrow.
     struct Obstacle: Error, Equatable {
@@ -60,8 +64,9 @@ struct NarrowBuild: Equatable {
         let records = try CommandRecords(output: make.output)
         try Self.checkMentions(inMakefilesOf: make, of: changed, records: records)
         objects = try Self.objects(dependingOn: changed, make: make, records: records)
-        subfolders = try Self.route(to: objects, records: records)
+        (subfolders, archives) = try Self.route(to: objects, records: records)
         link = NarrowLink(make)
+        replay = try NarrowReplay(self, make: make, records: records)
     }
 
     /// Whether a path is one of a kernel's own C files, or of the headers beside them. Headers in an include folder are
@@ -156,9 +161,11 @@ struct NarrowBuild: Equatable {
         ["built-in.a", "lib.a"].contains(target.split(separator: "/").last ?? "")
     }
 
-    /// The way from the top to the folders whose archives hold the objects.
-    private static func route(to objects: [String], records: CommandRecords) throws -> [String: [String]] {
-        // Which folders' archives hold an object, or another archive.
+    /// The way from the top to the folders whose archives hold the objects, and these archives from the objects upwards.
+    private static func route(
+        to objects: [String], records: CommandRecords
+    ) throws -> (subfolders: [String: [String]], archives: [String]) {
+        // Which archives hold an object, or another archive.
         var holders: [String: Set<String>] = [:]
         let linked = Set(
             try ["vmlinux.a", "vmlinux.o"].filter(records.targets.contains).flatMap { try records.command(of: $0) }
@@ -166,13 +173,19 @@ struct NarrowBuild: Equatable {
         for archive in records.targets where isArchive(archive) {
             if archive.hasSuffix("lib.a"), !linked.contains(archive) { continue }
             let folder = FilePath(archive).removingLastComponent()
+            func add(_ member: FilePath) {
+                if member.string != archive { holders[member.string, default: []].insert(archive) }
+            }
             for word in try records.command(of: archive) where word.hasSuffix(".o") || word.hasSuffix(".a") {
                 // built-in.a's recipe names its members relative to its folder, lib.a's relative to the output.
                 let member = FilePath(String(word)).lexicallyNormalized()
-                for path in [member, folder.pushing(member).lexicallyNormalized()] where path.string != archive {
-                    holders[path.string, default: []].insert(folder.isEmpty ? "." : folder.string)
-                }
+                add(member)
+                add(folder.pushing(member).lexicallyNormalized())
             }
+        }
+        func folder(of archive: String) -> String {
+            let folder = FilePath(archive).removingLastComponent()
+            return folder.isEmpty ? "." : folder.string
         }
         var subfolders: [String: Set<String>] = [:]
         var visited: Set<String> = []
@@ -181,18 +194,29 @@ struct NarrowBuild: Equatable {
             guard let parents = holders["\(folder)/built-in.a"], !parents.isEmpty else {
                 throw Obstacle(reason: "\(folder) is not among the folders that are linked")
             }
-            for parent in parents where parent != folder {
+            for parent in parents.map(folder(of:)) where parent != folder {
                 subfolders[parent, default: []].insert(folder)
                 try visit(parent)
             }
         }
+        var archives: [String] = []
+        var gathered: Set<String> = []
+        // Depth first, so that each archive is put in front of all those that hold it.
+        func gather(_ archive: String) {
+            guard gathered.insert(archive).inserted else { return }
+            for holder in (holders[archive] ?? []).sorted() { gather(holder) }
+            archives.insert(archive, at: 0)
+        }
         for object in objects {
-            guard let folders = holders[object], !folders.isEmpty else {
+            guard let found = holders[object], !found.isEmpty else {
                 throw Obstacle(reason: "\(object) is in no archive of the kernel")
             }
-            for folder in folders { try visit(folder) }
+            for archive in found.sorted() {
+                try visit(folder(of: archive))
+                gather(archive)
+            }
         }
-        return subfolders.mapValues { $0.sorted() }
+        return (subfolders.mapValues { $0.sorted() }, archives)
     }
 
     // MARK: Running

@@ -20,6 +20,10 @@ struct NarrowLink: Equatable {
     /// Whether the tables are assembled without ccache, which never has them and takes as long again to find that out.
     var bypassesCcache: Bool
 
+    /// make's environment at the last narrow link, as the shell reads it: the script takes much from there.
+    static let environmentName = ".kbuild-link-environment"
+    /// The environment variable that names the list of objects to link, when that is not `vmlinux.a`.
+    static let archiveVariable = "kbuild_archive"
     /// What the script is called in the output folder, and what it prints until it has succeeded.
     static let scriptName = ".kbuild-link.sh"
     private static let logName = ".kbuild-link.log"
@@ -73,15 +77,18 @@ struct NarrowLink: Equatable {
             }
             return text
         }
+        let archive = ("\t\tobjs=vmlinux.a\n", "\t\tobjs=${\(archiveVariable):-vmlinux.a}\n")
         // 6.1
         let early = replacing([
+            archive,
             (
                 "\tkallsyms_step 1\n",
                 lastTable(".tmp_vmlinux.kallsyms[23].o", as: ".tmp_vmlinux.kallsyms1.o")
-            )
+            ),
         ])
         // 6.12 has a pass before the first, with an empty table.
         let late = replacing([
+            archive,
             ("\tkallsyms .tmp_vmlinux.kallsyms0.syms .tmp_vmlinux0.kallsyms\n", ""),
             ("\tvmlinux_link .tmp_vmlinux1\n", "\t:\n"),
             (
@@ -99,6 +106,9 @@ struct NarrowLink: Equatable {
         return [
             ".PHONY: kbuild-link kbuild-linked",
             "kbuild-link: vmlinux.a",
+            // Without what belongs to this call of make alone.
+            "\t@export -p | sed -e '/^export MAKEFILES=/d' -e '/^export MA*K*E*FLAGS=/s/ -j[0-9]*//' "
+                + "-e '/^export MA*K*E*FLAGS=/s/ --jobserver-[a-z]*=[^ ]*//' >\(Self.environmentName)",
             "\t+@if \(compiler)sh ./\(Self.scriptName) \(arguments) >\(Self.logName) 2>&1; then cat \(Self.logName); "
                 + "else rm -f vmlinux; fi; rm -f .vmlinux.d \(Self.logName)",
             "kbuild-linked: kbuild-link vmlinux.o",

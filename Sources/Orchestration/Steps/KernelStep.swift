@@ -9,8 +9,8 @@ import class Foundation.ProcessInfo
 
 /// A kernel, ready to boot.
 public struct BuiltKernel: Sendable {
-    /// What is booted.
-    public var image: FilePath
+    /// The image: bzImage, or user-mode Linux's executable; nil when it was not made, since the machine boots vmlinux.
+    public var image: FilePath?
     /// The ELF file with symbols.
     public var vmlinux: FilePath
     /// The configuration.
@@ -49,6 +49,8 @@ struct KernelStep: Sendable {
     let pipeline: Pipeline
     /// How make is confined; nil when it is not.
     let rules: Confinement.Rules?
+    /// Whether the image is asked for, beside a kernel that can be booted.
+    var wantsImage = false
 
     private var scope: BuildScope { pipeline.buildScope }
     private var tools: Toolbox { pipeline.tools }
@@ -221,11 +223,18 @@ struct KernelStep: Sendable {
         let key = try key(pristine, overlay, request)
         return PatchedKernel(
             pristine: pristine, overlay: overlay, request: request, key: key,
-            artifact: tools.store.lookup(step: Self.artifactStep, key: key))
+            artifact: tools.store.lookup(step: Self.artifactStep(hasImage: true), key: key)
+                ?? (wantsImage ? nil : tools.store.lookup(step: Self.artifactStep(hasImage: false), key: key)))
     }
 
     /// Where kernels are in the store.
-    private static let artifactStep = "kernel"
+    private static func artifactStep(hasImage: Bool) -> String { hasImage ? "kernel" : "kernel-vmlinux" }
+    private static let imageName = "image"
+
+    /// Whether the build has to make the image: compressing a kernel that QEMU boots as it is takes longer than compiling a file.
+    private func needsImage(config: FilePath) throws -> Bool {
+        try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
+    }
 
     /// Whether the tree on disk has to have the patches: the kernel is made from it, and so are selftests.
     private func needsTree(_ patched: PatchedKernel) -> Bool { patched.artifact == nil || project.hasKselftests }
@@ -306,14 +315,15 @@ struct KernelStep: Sendable {
         if let artifact = patched.artifact {
             _ = try await configure(patched)
             return try await log.step("compile") { _ in
-                (kernel(in: artifact.folder, pristine), .hit, artifact.key.short)
+                let hasImage = artifact.files[Self.imageName] != nil
+                return (kernel(in: artifact.folder, pristine, hasImage: hasImage), .hit, artifact.key.short)
             }
         }
         let make = make(pristine)
         let workTree = workTree(pristine)
         // Held since `patch`.
         defer { withExtendedLifetime(patched.lock) {} }
-        _ = try await configure(patched)
+        let config = try await configure(patched)
         return try await log.step("compile") { progress in
             let (runner, environment) = try await tooling(make)
             let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
@@ -327,7 +337,8 @@ struct KernelStep: Sendable {
             async let verification: Void = pristine.verify()
             let result: BuildResult
             do {
-                result = try await builder.build(make, scope: scope, log: buildLog, userFiles: userFiles)
+                result = try await builder.build(
+                    make, scope: scope, needsImage: try needsImage(config: config), log: buildLog, userFiles: userFiles)
             } catch let failure as Failure {
                 try await verification
                 throw failure
@@ -339,17 +350,18 @@ struct KernelStep: Sendable {
             }
             try workTree.recordBuild(output: make.output)
             if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
-            let artifact = try await tools.store.publish(step: Self.artifactStep, key: patched.key) { folder in
-                try copyFile(result.image, to: folder.appending("image"))
+            let step = Self.artifactStep(hasImage: result.image != nil)
+            let artifact = try await tools.store.publish(step: step, key: patched.key) { folder in
+                if let image = result.image { try copyFile(image, to: folder.appending(Self.imageName)) }
                 try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
                 try copyFile(result.config, to: folder.appending("config"))
             }
             var detail = result.compiledObjects == 1 ? "1 object" : "\(result.compiledObjects) objects"
-            if result.isNarrow { detail += ", narrow" }
+            if result.isNarrow { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
             if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }
-            return (kernel(in: artifact.folder, pristine), .made, detail)
+            return (kernel(in: artifact.folder, pristine, hasImage: result.image != nil), .made, detail)
         }
     }
 
@@ -357,11 +369,11 @@ struct KernelStep: Sendable {
     private static let scriptsTarget = "scripts_gdb"
     private static let scriptsFile = "vmlinux-gdb.py"
 
-    private func kernel(in folder: FilePath, _ pristine: PristineKernel) -> BuiltKernel {
+    private func kernel(in folder: FilePath, _ pristine: PristineKernel, hasImage: Bool) -> BuiltKernel {
         let scripts = output(pristine).appending(Self.scriptsFile)
         return BuiltKernel(
-            image: folder.appending("image"), vmlinux: folder.appending("vmlinux"), config: folder.appending("config"),
-            version: pristine.version,
+            image: hasImage ? folder.appending(Self.imageName) : nil, vmlinux: folder.appending("vmlinux"),
+            config: folder.appending("config"), version: pristine.version,
             debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
     }
 
@@ -422,7 +434,8 @@ struct KernelStep: Sendable {
                 patch, RunPlan.Step("configure", .hit, ""),
                 RunPlan.Step("compile", .hit, key: patched.key),
             ]
-            return (patched, kernel(in: artifact.folder, pristine), steps)
+            let hasImage = artifact.files[Self.imageName] != nil
+            return (patched, kernel(in: artifact.folder, pristine, hasImage: hasImage), steps)
         }
         let tooling: (runner: CommandRunner, environment: [String: String])
         do {
@@ -439,11 +452,13 @@ struct KernelStep: Sendable {
         let inputs = try configurationInputs(patched)
         let requested = "\(patched.request.entries.count) options requested"
         let builder = KernelBuilder(runner: runner, environment: tooling.environment)
-        var built = kernel(in: tools.store.folder(step: Self.artifactStep, key: patched.key), pristine)
         if tree != nil, let current = configurator.current(make, request: patched.request, inputs: inputs) {
-            built.config = current.file
             // With another source make has to look everywhere.
-            let build = try builder.plan(make, scope: scope, tree: isSourceNew ? nil : tree)
+            let build = try builder.plan(
+                make, scope: scope, needsImage: try needsImage(config: current.file), tree: isSourceNew ? nil : tree)
+            let folder = tools.store.folder(step: Self.artifactStep(hasImage: build.makesImage), key: patched.key)
+            var built = kernel(in: folder, pristine, hasImage: build.makesImage)
+            built.config = current.file
             return (
                 patched, built,
                 [

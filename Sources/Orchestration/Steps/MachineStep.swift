@@ -60,7 +60,7 @@ extension Pipeline {
         let boot = Double(project.timeouts.boot)
         let rules = try await confinement.rules()
         guard project.architecture != .um else {
-            let runner = machineRunner(rules, kernel: kernel.image, root: root, shares: shares)
+            let runner = machineRunner(rules, kernel: kernel.image ?? kernel.vmlinux, root: root, shares: shares)
             return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot, runner: runner)]
         }
         let emulator = try await emulator()
@@ -79,7 +79,8 @@ extension Pipeline {
         return boards.enumerated().map { index, board in
             qemuMachine(
                 board, accelerator: accelerator, kernel: kernel, features: features,
-                bootsDirectly: features.isDirectlyBootable && index == 0, root: root, shares: shares,
+                bootsDirectly: features.isDirectlyBootable && (index == 0 || kernel.image == nil), root: root,
+                shares: shares,
                 kilohertz: kilohertz, emulator: emulator, rules: rules,
                 // A quarter of the time that a boot may take is many times what one takes on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
@@ -95,8 +96,8 @@ extension Pipeline {
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
         let configuration = MachineConfiguration(
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
-            cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image, root: root, shares: shares,
-            results: results, kernelArguments: kernelArguments, bootsDirectly: bootsDirectly,
+            cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image ?? kernel.vmlinux, root: root,
+            shares: shares, results: results, kernelArguments: kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
             filtersSystemCalls: emulator.filtersSystemCalls)
         let devices: [FilePath] = accelerator.accelerator == .kvm ? ["/dev/kvm"] : []
@@ -156,7 +157,8 @@ extension Pipeline {
     ) -> MachineCandidate {
         let settings = project.machine
         let configuration = UMLConfiguration(
-            kernel: kernel.image, memoryMegabytes: settings.memoryMegabytes, root: root, shares: shares,
+            kernel: kernel.image ?? kernel.vmlinux, memoryMegabytes: settings.memoryMegabytes, root: root,
+            shares: shares,
             kernelArguments: kernelArguments)
         return MachineCandidate(
             machine: UMLMachine(configuration, runner: runner),

@@ -186,7 +186,7 @@ struct BuildVerb: AsyncParsableCommand {
         let pipeline = try makePipeline(project, console, build)
         defer { console.finish() }
         let kernel = try await interruptible { try await pipeline.buildKernel() }
-        console.output(kernel.image.string)
+        console.output((kernel.image ?? kernel.vmlinux).string)
     }
 }
 
@@ -198,11 +198,12 @@ struct RootfsVerb: AsyncParsableCommand {
 
               kbuild rootfs
               kbuild rootfs --type initramfs
+              kbuild rootfs --type debian
             """)
 
     @OptionGroup var common: CommonOptions
 
-    @Option(help: "disk or initramfs.", completion: .choices(ofKey: "rootfs.type"))
+    @Option(help: "disk, initramfs or debian.", completion: .choices(ofKey: "rootfs.type"))
     var type: String?
 
     func run() async throws {
