@@ -383,7 +383,8 @@ private let debianPackages: [String: String] = [
     "cpio": "cpio", "flex": "flex",
     "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
     "prlimit": "util-linux", "setpriv": "util-linux",
-    "mke2fs": "e2fsprogs", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86", "readelf": "binutils",
+    "mke2fs": "e2fsprogs", "mmdebstrap": "mmdebstrap", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86",
+    "readelf": "binutils",
     "strip": "binutils", "supermin": "supermin", "tar": "tar",
     "xz": "xz-utils",
 ]

@@ -81,12 +81,13 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
             try ArchiveFile.create(archive) { file in
                 try TarArchive(reader: reader).write(plan.tree, to: file)
             }
-            let size = ImageSize(of: plan.tree, archiveSize: fileSize(archive))
+            let archives = [plan.tree.base?.archive, archive].compactMap { $0 }
+            let size = ImageSize(of: plan.tree, archiveSize: archives.reduce(0) { $0 + fileSize($1) })
             let cache = try applianceFolder(for: kernel)
             let logs = store.layout.root.appending("logs")
             try createFolder(logs)
             let spec = ImageBuildSpec(
-                archive: archive.string, image: path.string, size: size.bytes, inodes: size.inodes,
+                archives: archives.map(\.string), image: path.string, size: size.bytes, inodes: size.inodes,
                 uuid: Self.uuid(from: plan.key), forcesTCG: try await !kvmWorks(), cacheFolder: cache.string,
                 temporaryFolder: temporary.string, log: logs.appending("image-\(plan.key.short).log").string,
                 expected: [GuestTreeAssembler.initPath] + (plan.tree.sorted.last.map { [$0.path] } ?? []))
@@ -102,26 +103,16 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
         let folder = FilePath(spec.temporaryFolder)
         try writeAtomically(try JSONEncoder().encode(spec), to: Self.specification(in: folder))
         let command = command(in: folder, kernel: kernel)
-        let report = SharedReport()
-        let outcome: ProcessStatus? = try await withThrowingTaskGroup(of: ProcessStatus?.self) { group in
-            group.addTask {
-                try await runner.stream(command) { line in
-                    if let event = report.state.withLock({ $0.take(line) }) { progress(event) }
-                }
-            }
-            group.addTask {
-                try await Task.sleep(for: timeLimit)
-                return nil
-            }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
+        let report = Mutex(BuildReport())
+        let outcome = try await runner.stream(command, within: timeLimit) { line in
+            if let event = report.withLock({ $0.take(line) }) { progress(event) }
         }
         guard let outcome else {
             throw failure(
                 "the libguestfs appliance did not finish within \(timeLimit.components.seconds) s", spec: spec,
-                details: "while \(report.state.withLock { $0.step })")
+                details: "while \(report.withLock { $0.step })")
         }
-        let final = report.state.withLock { $0 }
+        let final = report.withLock { $0 }
         if let failed = final.failure { throw failure(failed.message, spec: spec, details: failed.details) }
         if !outcome.isSuccess {
             throw failure(
@@ -171,11 +162,6 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
                 return .detail(line)
             }
         }
-    }
-
-    /// The report, for the closure that fills it and the function that reads it.
-    private final class SharedReport: Sendable {
-        let state = Mutex(BuildReport())
     }
 
     private func failure(_ message: String, spec: ImageBuildSpec, details: String) -> Failure {

@@ -33,11 +33,28 @@ struct GuestTree: Hashable, Sendable {
 
     /// Each entry by its real absolute path: no part of it goes through a link. The root itself is not listed.
     private(set) var entries: [String: GuestEntry] = [:]
+    /// The system that this tree is laid over; nil when the tree is all there is.
+    let base: DebianBase?
+    /// Which entries are the base's, and stay as they are there.
+    private var given: Set<String> = []
+
+    /// An empty tree.
+    init() { base = nil }
+
+    /// A tree that already has the entries of a base.
+    init(over base: DebianBase, having entries: [String: GuestEntry]) {
+        self.base = base
+        self.entries = entries
+        given = Set(entries.keys)
+    }
 
     /// The entries with each folder before what is in it.
     var sorted: [(path: String, entry: GuestEntry)] {
         entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
     }
+
+    /// The entries that the base has not.
+    var written: [(path: String, entry: GuestEntry)] { sorted.filter { !given.contains($0.path) } }
 
     /// What makes `path` unfit to name something in the guest; nil when nothing does.
     static func problem(withPath path: String) -> String? {
@@ -50,17 +67,24 @@ struct GuestTree: Hashable, Sendable {
     }
 
     /// Adds an entry, with the folders above it. Links among those are followed, so that `/bin/x` lands in
-    /// `/usr/bin` when `/bin` is a link there.
+    /// `/usr/bin` when `/bin` is a link there. What the base has stays.
     ///
     /// - Throws: `Failure` (`usage`) when something else is there already, or the path leads through a file.
     mutating func add(_ entry: GuestEntry, at path: String) throws(Failure) {
         let real = try resolve(path)
+        if given.contains(real) { return }
         if let other = entries[real], other != entry {
             guard other.kind == .folder, entry.kind == .folder else {
                 throw Failure(.usage, "the root file system has two different things at \(path)")
             }
         }
         entries[real] = entry
+    }
+
+    /// Makes room where the base has a file or a link.
+    mutating func forgetBase(at path: String) throws(Failure) {
+        let real = try resolve(path)
+        if entries[real]?.kind != .folder, given.remove(real) != nil { entries[real] = nil }
     }
 
     /// Adds an entry where nothing is yet.
@@ -131,7 +155,8 @@ extension GuestTree {
     func digest(with statCache: StatCache, strip: Digest?) throws -> Digest {
         var key = KeyBuilder(step: "guest-tree", version: 1)
         if let strip { key.add("strip", strip) }
-        for (path, entry) in sorted {
+        if let base { key.add("base", base.key) }
+        for (path, entry) in written {
             let mode = String(entry.mode, radix: 8)
             switch entry.kind {
             case .folder: key.add("folder \(mode)", path)

@@ -20,7 +20,10 @@ struct GuestTreeAssembler: Sendable {
     ///   tool is missing.
     func assemble(_ request: RootFilesystemRequest) async throws -> GuestTree {
         let definition = request.definition
-        var tree = GuestTree()
+        var tree = try request.base.map { try GuestTree(over: $0) } ?? GuestTree()
+        for path in [Self.initPath, Self.diskInitPath, Self.fstabPath] where tree.base != nil {
+            try tree.forgetBase(at: path)
+        }
         // Links first, so that /bin/x lands where /bin leads.
         for (path, target) in definition.links.sorted(by: { $0.key < $1.key }) {
             try tree.add(GuestEntry(kind: .link(target), mode: 0o777), at: path)

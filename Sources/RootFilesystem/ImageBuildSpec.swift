@@ -2,8 +2,8 @@ import Foundation
 
 /// What the process that drives libguestfs is to do. It gets this as a JSON file.
 struct ImageBuildSpec: Codable, Equatable {
-    /// The archive with everything that goes into the image.
-    var archive: String
+    /// The archives with everything that goes into the image, in the order in which they are unpacked.
+    var archives: [String]
     /// The image to write. It does not exist yet.
     var image: String
     /// The image's size in bytes, a multiple of `blockSize`.

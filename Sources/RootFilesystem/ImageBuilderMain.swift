@@ -45,9 +45,11 @@ private func buildImage(_ spec: ImageBuildSpec) throws {
     try session.makeFilesystem(spec, on: device)
     try session.call("mount the image") { guestfs_mount($0, device, "/") }
     send(.step("copying files into the image"))
-    try session.call("unpack the archive") { handle in
-        var options = guestfs_tar_in_opts_argv()
-        return guestfs_tar_in_opts_argv(handle, spec.archive, "/", &options)
+    for archive in spec.archives {
+        try session.call("unpack \(archive)") { handle in
+            var options = guestfs_tar_in_opts_argv()
+            return guestfs_tar_in_opts_argv(handle, archive, "/", &options)
+        }
     }
     for path in spec.expected where try !session.exists(path) {
         throw Failure(.infrastructure, "the image lacks \(path) after it was written")

@@ -43,12 +43,15 @@ public struct RootFilesystemRequest: Sendable {
     /// Programs that will be run from a share, whose shared libraries have to be in the root file system. Their own
     /// contents are not part of it, so a rebuilt program with the same needs is no reason to build it again.
     public var coveredExecutables: [FilePath]
+    /// The system over which all that is laid; nil for none. Its own files stay, except init and /etc/fstab.
+    public var base: DebianBase?
 
     /// Creates a request.
     public init(
         definition: RootFilesystemDefinition, initProgram: FilePath? = nil, shares: [SharedFolder] = [],
-        coveredExecutables: [FilePath] = []
+        coveredExecutables: [FilePath] = [], base: DebianBase? = nil
     ) {
+        self.base = base
         self.definition = definition
         self.initProgram = initProgram
         self.shares = shares

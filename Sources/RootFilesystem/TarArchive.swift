@@ -1,6 +1,6 @@
 import Diagnostics
 
-/// Writes a tree as a POSIX ustar archive, which the libguestfs appliance unpacks: see pax(1).
+/// Writes a tree, without what its base has, as a POSIX ustar archive, which the libguestfs appliance unpacks: see pax(1).
 struct TarArchive {
     let reader: GuestFileReader
 
@@ -10,7 +10,7 @@ struct TarArchive {
     ///
     /// - Throws: `Failure` when a file cannot be read, or does not fit into the format.
     func write(_ tree: GuestTree, to archive: ArchiveFile) throws {
-        for (path, entry) in tree.sorted {
+        for (path, entry) in tree.written {
             let name = "." + path
             switch entry.kind {
             case .folder:

@@ -109,7 +109,7 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "Virtual CPUs.")
     var cpus: Int?
 
-    @Option(help: "The root file system: disk or initramfs.", completion: .choices(ofKey: "rootfs.type"))
+    @Option(help: "The root file system: disk, initramfs or debian.", completion: .choices(ofKey: "rootfs.type"))
     var rootfs: String?
 
     @Option(

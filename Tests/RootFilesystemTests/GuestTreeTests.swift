@@ -1,4 +1,5 @@
 import Artifacts
+import Commands
 import Diagnostics
 import Foundation
 import SystemPackage
@@ -56,6 +57,85 @@ struct GuestTreeTests {
         ]
         #expect(Set(digests).count == digests.count)
         #expect(try digest { try $0.add(file("x"), at: "/f") } == digests[0])
+    }
+}
+
+@Suite("A Debian system below")
+struct DebianBaseTests {
+    private let layout = CacheLayout(root: FilePath(NSTemporaryDirectory()).appending("kbuild-\(UUID().uuidString)"))
+
+    private func builder(
+        suite: String? = nil, packages: [String] = ["strace", "gdb", "strace"], mirror: String? = nil,
+        host: String = "ID=debian\nVERSION_CODENAME=bookworm\n"
+    ) throws -> DebianBaseBuilder {
+        try DebianBaseBuilder(
+            store: ArtifactStore(layout: layout, statCache: StatCache()), runner: CommandRunner(), suite: suite,
+            packages: packages, mirror: mirror, host: OSRelease(host))
+    }
+
+    @Test("mmdebstrap is told the suite, the packages and the mirror, and takes the host's names out again")
+    func command() throws {
+        let command = try builder(suite: "trixie", mirror: "http://mirror.example/debian").command(into: "/d raft")
+        #expect(command.tool == "mmdebstrap")
+        #expect(command.arguments.suffix(3) == ["trixie", "/d raft/base.tar", "http://mirror.example/debian"])
+        #expect(command.arguments.contains("--include=gdb,strace"))
+        #expect(command.arguments.contains("--variant=minbase"))
+        #expect(command.arguments.contains { $0.contains("rm -f") && $0.contains("/etc/resolv.conf") })
+        #expect(command.arguments.contains { $0.hasSuffix("download /kbuild-entries '/d raft/entries'") })
+        // A suite that is not the host's comes from where mmdebstrap likes.
+        #expect(try builder(suite: "trixie").command(into: "/d").arguments.last == "/d/base.tar")
+    }
+
+    @Test("the suite is the host's; a host that is no Debian has none")
+    func suite() throws {
+        #expect(try builder().command(into: "/d").arguments.contains("bookworm"))
+        #expect(
+            try builder(host: "ID=\"debian\"\nVERSION_CODENAME='forky'\n").command(into: "/d").arguments.contains(
+                "forky"))
+        let failure = #expect(throws: Failure.self) { try builder(host: "ID=fedora\nVERSION_CODENAME=x\n") }
+        #expect(failure?.code == .usage)
+        #expect(failure?.nextStep?.contains("suite: trixie") == true)
+    }
+
+    @Test(
+        "what is no name of a suite or package is refused",
+        arguments: ["", "--hook=x", "a,b", "a b", "A", "x'y", "é"])
+    func names(name: String) {
+        #expect(throws: Failure.self) { try builder(packages: [name]) }
+        #expect(throws: Failure.self) { try builder(suite: name) }
+    }
+
+    @Test("the base's own files stay, what it lacks is added through its links, and only that is written")
+    func overlay() throws {
+        let listing = [
+            "d 755 usr", "", "d 755 usr/bin", "", "d 755 usr/sbin", "", "l 777 bin", "usr/bin", "l 777 sbin",
+            "usr/sbin",
+            "f 755 usr/bin/ls", "", "f 644 etc/fstab", "", "d 755 etc", "", "f 755 usr/sbin/init", "", "f 644 a b", "",
+        ].map { $0 + "\0" }.joined()
+        let base = DebianBase(key: .of("base"), archive: "/none", listing: "/none")
+        var tree = GuestTree(over: base, having: try GuestTree.entries(inListing: Array(listing.utf8)))
+        #expect(tree.entry(at: "/a b")?.mode == 0o644)
+        try tree.add(GuestEntry(kind: .link("usr/bin"), mode: 0o777), at: "/sbin")
+        try tree.add(file("mine"), at: "/bin/ls")
+        try tree.add(file("tool"), at: "/bin/tool")
+        try tree.addIfAbsent(GuestEntry(kind: .link("busybox"), mode: 0o777), at: "/usr/bin/ls")
+        for path in ["/etc/fstab", "/sbin/init", "/usr"] { try tree.forgetBase(at: path) }
+        try tree.add(file("shares"), at: "/etc/fstab")
+        try tree.add(GuestEntry(kind: .link("/init"), mode: 0o777), at: "/sbin/init")
+        #expect(tree.written.map(\.path) == ["/etc/fstab", "/usr/bin/tool", "/usr/sbin/init"])
+        #expect(tree.entry(at: "/sbin")?.kind == .folder)
+
+        let digest = try tree.digest(with: StatCache(), strip: nil)
+        var other = GuestTree(
+            over: DebianBase(key: .of("another"), archive: "/none", listing: "/none"), having: tree.entries)
+        #expect(try other.digest(with: StatCache(), strip: nil) != digest)
+        try other.add(file("x"), at: "/x")
+        #expect(other.written.map(\.path) == ["/x"])
+    }
+
+    @Test("a list that was cut off is refused", arguments: ["d 755 usr\0", "d 755\0\0", "d x usr\0\0"])
+    func cutListing(text: String) {
+        #expect(throws: Failure.self) { try GuestTree.entries(inListing: Array(text.utf8)) }
     }
 }
 

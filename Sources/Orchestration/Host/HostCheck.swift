@@ -40,8 +40,9 @@ public struct HostCheck: Sendable {
             }
         }
         requirements = HostRequirements(
-            isUML: project.map { $0.architecture == .um } ?? isUML, hasDisk: project?.rootfsType ?? .disk == .disk,
-            has32BitPrograms: project?.has32BitPrograms ?? false, isFromGit: isFromGit, isFromDebian: isFromDebian)
+            isUML: project.map { $0.architecture == .um } ?? isUML, hasDisk: project?.rootfsType.isDisk ?? true,
+            has32BitPrograms: project?.has32BitPrograms ?? false, isFromGit: isFromGit, isFromDebian: isFromDebian,
+            isDebian: project?.rootfsType == .debian)
     }
 
     /// Looks at everything.

@@ -33,6 +33,8 @@ struct HostRequirements: Sendable {
     var has32BitPrograms: Bool
     var isFromGit: Bool
     var isFromDebian: Bool
+    /// Whether the guest's root file system is a Debian system.
+    var isDebian = false
 
     /// The tools, in the order in which a run needs them.
     var tools: [ToolRequirement] {
@@ -64,6 +66,12 @@ struct HostRequirements: Sendable {
         if !isUML {
             tools.append(
                 .init(tool: HostCheck.qemu, purpose: "runs the guest", minimum: Emulator.minimum, isNeeded: true))
+        }
+        if isDebian {
+            tools.append(
+                .init(
+                    tool: "mmdebstrap", purpose: "makes the guest's Debian system (rootfs.type debian)", isNeeded: true)
+            )
         }
         if hasDisk {
             tools += [
@@ -107,7 +115,8 @@ struct HostRequirements: Sendable {
     /// Every package that may be asked for.
     static var packages: Set<String> {
         let most = HostRequirements(
-            isUML: false, hasDisk: true, has32BitPrograms: true, isFromGit: true, isFromDebian: true)
+            isUML: false, hasDisk: true, has32BitPrograms: true, isFromGit: true, isFromDebian: true,
+            isDebian: true)
         let tools = most.tools.compactMap { CommandRunner.debianPackage(of: $0.tool) }
         return Set(tools + most.headers.map(\.package) + [appliancePackage, busyboxPackage, defaultSource])
     }

@@ -28,6 +28,24 @@ public struct Project: Sendable, Equatable {
         case disk
         /// A cpio archive.
         case initramfs
+        /// An ext4 image of a Debian system, with all else laid over it.
+        case debian
+
+        /// Whether libguestfs makes an image of it.
+        var isDisk: Bool { self != .initramfs }
+    }
+
+    /// What a Debian system for the guest is made of.
+    public struct Debian: Sendable, Equatable {
+        /// The suite; nil for the host's.
+        public var suite: String?
+        /// What is installed beside the essential packages.
+        public var packages: [String]
+        /// Where packages come from; nil for where the host's do.
+        public var mirror: String?
+
+        /// What a course on system calls wants at hand.
+        public static let defaultPackages = ["gdb-minimal", "less", "procps", "strace"]
     }
 
     /// A folder that host and guest share.
@@ -168,6 +186,8 @@ public struct Project: Sendable, Equatable {
     public var rootfsType: RootFilesystemType
     /// What is in it.
     public var rootfsDefinition: FilePath
+    /// What a root file system of the type `debian` is made of.
+    public var debian: Debian
     /// Folders that host and guest share.
     public var shares: [SharedFolder]
     /// The virtual machine.

@@ -78,9 +78,14 @@ extension Project {
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
         if kernel.hasDebugInfo { lines.append("  debug-info: on") }
         lines += [
-            "rootfs: {type: \(rootfsType.rawValue), definition: \(Self.quoted(path(rootfsDefinition)))}",
-            "shares:" + (shares.isEmpty ? " []" : ""),
+            "rootfs:", "  type: \(rootfsType.rawValue)", "  definition: \(Self.quoted(path(rootfsDefinition)))",
         ]
+        if rootfsType == .debian {
+            if let suite = debian.suite { lines.append("  suite: \(Self.quoted(suite))") }
+            lines.append("  packages: \(list(debian.packages))")
+            if let mirror = debian.mirror { lines.append("  mirror: \(Self.quoted(mirror))") }
+        }
+        lines.append("shares:" + (shares.isEmpty ? " []" : ""))
         for share in shares {
             lines.append(
                 "  - {path: \(Self.quoted(path(share.path))), target: \(Self.quoted(share.target)), "
@@ -374,7 +379,11 @@ struct ProjectLoader {
                 umlConfig: paths(kernel?["uml-config"]),
                 jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on"),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
-            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"), shares: shares,
+            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"),
+            debian: .init(
+                suite: text(node["rootfs"]?["suite"]),
+                packages: node["rootfs"]?["packages"].map { strings($0) } ?? Project.Debian.defaultPackages,
+                mirror: text(node["rootfs"]?["mirror"])), shares: shares,
             machine: .init(
                 type: choice(machine?["type"], .auto), accelerator: choice(machine?["accel"], .auto),
                 memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,

@@ -60,8 +60,17 @@ indirect enum Schema: Sendable {
         Key(
             name: "rootfs",
             schema: .map([
-                Key(name: "type", schema: .choice(["disk", "initramfs"]), meaning: "how it is stored (disk)"),
+                Key(
+                    name: "type", schema: .choice(["disk", "initramfs", "debian"]),
+                    meaning: "how it is stored; debian: on a disk, laid over a Debian system (disk)"),
                 Key(name: "definition", schema: .text, meaning: "what is in it (rootfs/default.yaml)"),
+                Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
+                Key(
+                    name: "packages", schema: .list(.text),
+                    meaning: "debian: packages (\(Project.Debian.defaultPackages.joined(separator: ", ")))"),
+                Key(
+                    name: "mirror", schema: .text,
+                    meaning: "debian: the address of a Debian archive (where the host's packages come from)"),
             ]), meaning: "the root file system"),
         Key(
             name: "shares",

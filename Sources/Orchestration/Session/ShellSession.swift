@@ -235,7 +235,11 @@ struct ShellFolder {
         let home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
         let action =
             request.command.map { "exec " + $0.map(Command.quoted).joined(separator: " ") }
-            ?? "ENV=\(Self.folder)/\(Self.profileName) exec /bin/sh -i"
+                // Debian's sh has no line editing, and busybox's has.
+                ?? """
+                [ -x /bin/bash ] && exec /bin/bash --rcfile \(Self.folder)/\(Self.profileName) -i
+                ENV=\(Self.folder)/\(Self.profileName) exec /bin/sh -i
+                """
         script = "\(home)\n\(action)\n"
         profile = """
             unset ENV

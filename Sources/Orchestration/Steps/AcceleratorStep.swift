@@ -9,7 +9,7 @@ extension Pipeline {
     func decideAccelerator() async throws -> (accelerator: Accelerator, reason: String) {
         // User-mode Linux runs on the host's CPU; at most libguestfs's appliance needs an accelerator.
         let isForGuest = project.architecture != .um
-        if !isForGuest, project.rootfsType == .initramfs { return (.tcg, "nothing needs one") }
+        if !isForGuest, !project.rootfsType.isDisk { return (.tcg, "nothing needs one") }
         let requested = project.machine.accelerator
         guard requested != .tcg else { return (.tcg, "asked for") }
         guard let executable = tools.runner.supervisor else {

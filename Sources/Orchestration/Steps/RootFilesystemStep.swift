@@ -27,7 +27,10 @@ extension Pipeline {
         try await log.step("rootfs") { progress in
             let builder = try await programBuilder()
             let initProgram = try await builder.initProgram(sources: try initSources())
-            let request = try request(initProgram: initProgram.executable, covering: executables)
+            let debian = try debianBuilder()
+            let request = try request(
+                initProgram: initProgram.executable, covering: executables,
+                base: try await debian?.base(progress: progress))
             let images = try imageBuilder(accelerator: accelerator)
             let plan = try await images.plan(request)
             let isHit = plan.cached != nil && initProgram.isHit
@@ -43,13 +46,24 @@ extension Pipeline {
         kind == .disk ? .disk(path) : .initramfs(path)
     }
 
-    private func request(initProgram: FilePath, covering executables: [FilePath]) throws -> RootFilesystemRequest {
+    /// Makes the Debian system that the root file system is laid over; nil when there shall be none.
+    private func debianBuilder() throws -> DebianBaseBuilder? {
+        guard project.rootfsType == .debian else { return nil }
+        return try DebianBaseBuilder(
+            store: tools.store, runner: tools.runner, suite: project.debian.suite, packages: project.debian.packages,
+            mirror: project.debian.mirror)
+    }
+
+    private func request(
+        initProgram: FilePath, covering executables: [FilePath], base: DebianBase?
+    ) throws -> RootFilesystemRequest {
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
         // A busybox that is missing on this host has a package of its own.
         if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
         for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
         return RootFilesystemRequest(
-            definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables)
+            definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables,
+            base: base)
     }
 
     /// What is to be done for the root file system.
@@ -73,10 +87,20 @@ extension Pipeline {
                 step.actions = [.remark("it holds the libraries that the programs turn out to need")]
                 return (nil, step)
             }
+            let debian = try debianBuilder()
+            let base = try debian?.cached()
+            if let debian, base == nil {
+                step.outcome = .miss
+                step.actions = [
+                    try RunPlan.Action(try debian.command(), by: tools.runner),
+                    .remark("the image is made of what comes out"),
+                ]
+                return (nil, step)
+            }
             // Whether the appliance runs on KVM makes no difference to what comes out.
             let images = try imageBuilder(accelerator: .tcg)
             let plan = try await images.plan(
-                try request(initProgram: artifact.path(recipe.file), covering: executables))
+                try request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
             step.key = plan.key.hex
             if plan.cached == nil {
                 step.outcome = .miss
@@ -97,7 +121,7 @@ extension Pipeline {
     private func imageBuilder(accelerator: Accelerator) throws -> any RootFilesystemBuilder {
         switch project.rootfsType {
         case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner)
-        case .disk:
+        case .disk, .debian:
             guard let executable = tools.runner.supervisor else {
                 throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")
             }
