@@ -11,11 +11,12 @@ PACKAGES := \
     qemu-system-x86 \
     libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
     busybox-static e2fsprogs binutils libcap-dev \
-    bubblewrap gdb
+    bubblewrap gdb mmdebstrap
 # Of these kbuild's own build alone takes
 BUILD_PACKAGES := libguestfs-dev pkg-config
 # and a run can do without, or takes for some projects only.
-OPTIONAL_PACKAGES := gcc-multilib ccache libcap-dev bubblewrap gdb linux-source-6.1 linux-source-6.12
+OPTIONAL_PACKAGES := gcc-multilib ccache libcap-dev bubblewrap gdb mmdebstrap linux-source-6.1 \
+    linux-source-6.12
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv
 # What `make deb` takes besides.
@@ -69,9 +70,13 @@ unit-test: setup ## Run the tests that need no kernel.
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
 	$(call step,integration tests,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
+.PHONY: kernels-test
+kernels-test: build ## Run the tests that compile other kernels: with every checker and debug information, and Linux 6.12.
+	$(call step,tests with other kernels,KBUILD_OTHER_KERNELS=1 KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter 'IntegrationTests.*/(leak|doubleFree|sleeping|provoked|debug|newerKernel)')
+
 .PHONY: long-test
-long-test: build ## Run the tests that compile kernels of their own: all of docs/tutorial, gdb included, and KUnit.
-	$(call step,long tests,KBUILD_LONG=1 KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter 'RunTests/(tutorial|kunit)')
+long-test: build ## Run the tests that compile kernels of their own: all of docs/tutorial, gdb included, KUnit, and a guest with Debian.
+	$(call step,long tests,KBUILD_LONG=1 KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter 'RunTests/(tutorial|kunit|DebianTests)')
 
 .PHONY: verify-builds
 verify-builds: build ## Show that narrow builds agree with plain ones, on every kernel and after an edit of the table.

@@ -40,7 +40,9 @@ struct AsPublishedTests {
 
     // MARK: In a kernel with every checker
 
-    @Test("memcpy without freeing on EFAULT: kmemleak names the call that allocated")
+    @Test(
+        "memcpy without freeing on EFAULT: kmemleak names the call that allocated",
+        .enabled(if: Fixture.hasOtherKernels))
     func leak() async throws {
         let run = try await fixture.report("run", "--profile", "memcpy-as-published")
         #expect(run.exitCode == 5)
@@ -49,7 +51,9 @@ struct AsPublishedTests {
         #expect(!titles(run).isEmpty)
     }
 
-    @Test("the message box without a lock: KASAN names the call that uses or frees a message twice")
+    @Test(
+        "the message box without a lock: KASAN names the call that uses or frees a message twice",
+        .enabled(if: Fixture.hasOtherKernels))
     func doubleFree() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
         #expect(run.exitCode == 5)
@@ -60,7 +64,9 @@ struct AsPublishedTests {
         #expect(title.contains(/^KASAN: (double-free|slab-use-after-free|use-after-free)|^general protection fault/))
     }
 
-    @Test("the strict box that copies with interrupts off: sleeping where that is forbidden")
+    @Test(
+        "the strict box that copies with interrupts off: sleeping where that is forbidden",
+        .enabled(if: Fixture.hasOtherKernels))
     func sleeping() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-strict-as-published")
         #expect(run.exitCode == 5)

@@ -33,7 +33,9 @@ extension AsPublishedTests {
             """)
     }
 
-    @Test("debug: gdb stops in the call that a test makes, with its arguments, its caller's registers and its source")
+    @Test(
+        "debug: gdb stops in the call that a test makes, with its arguments, its caller's registers and its source",
+        .enabled(if: Fixture.hasOtherKernels))
     func debugStops() async throws {
         try oneCall()
         let run = try await fixture.kbuild(
@@ -52,7 +54,9 @@ extension AsPublishedTests {
         #expect(try await Fixture.lastingProcesses(containing: fixture.marker) == [])
     }
 
-    @Test("debug: the guest goes on to its end, whose verdicts are told; gdb's errors are told with what to do")
+    @Test(
+        "debug: the guest goes on to its end, whose verdicts are told; gdb's errors are told with what to do",
+        .enabled(if: Fixture.hasOtherKernels))
     func debugGoesOn() async throws {
         try oneCall()
         let run = try await fixture.kbuild(
@@ -66,7 +70,9 @@ extension AsPublishedTests {
         #expect(try await fixture.kbuild("debug", "--wait", "--", "-batch").status == .exited(2))
     }
 
-    @Test("debug --wait: what is printed is enough for a gdb started by hand, and an interrupt ends the guest")
+    @Test(
+        "debug --wait: what is printed is enough for a gdb started by hand, and an interrupt ends the guest",
+        .enabled(if: Fixture.hasOtherKernels))
     func debugByHand() async throws {
         try oneCall()
         let output = Pipe()
