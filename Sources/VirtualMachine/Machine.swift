@@ -83,7 +83,7 @@ public struct MachineSockets: Sendable, Hashable {
     /// What the private folder of a machine's sockets is called, in the terms of mkdtemp(3).
     public static var folderTemplate: FilePath { FilePath(folderTemplates.first ?? "/tmp") }
 
-    fileprivate static var folderTemplates: [String] {
+    static var folderTemplates: [String] {
         let base = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
         // A socket's path has at most 107 bytes; the names below take up to 30.
         return [base, "/tmp"].filter { $0.utf8.count < 75 }.map { "\($0)/kbuild-XXXXXX" }
@@ -133,8 +133,9 @@ func runMachine(
     control: (@Sendable (MachineLinks) async throws -> Void)? = nil,
     command: (FilePath, MachineSockets) throws -> Command
 ) async throws -> CommandResult {
-    let folder = try makePrivateFolder()
-    defer { try? removeAll(folder) }
+    let privateFolder = try PrivateFolder()
+    defer { privateFolder.remove() }
+    let folder = privateFolder.path
     let sockets = MachineSockets(folder: folder)
     let console = try SocketListener(path: sockets.console)
     let results = try SocketListener(path: sockets.results)
@@ -192,17 +193,4 @@ private func run(
         }
         throw CancellationError()
     }
-}
-
-/// A folder that only this user can enter, with a path short enough for sockets.
-private func makePrivateFolder() throws(Failure) -> FilePath {
-    for folder in MachineSockets.folderTemplates {
-        var template = Array(folder.utf8CString)
-        if mkdtemp(&template) != nil {
-            return FilePath(String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-        }
-    }
-    throw Failure(
-        .infrastructure, "cannot create a temporary folder like \(MachineSockets.folderTemplate)",
-        details: String(cString: strerror(errno)))
 }

@@ -236,7 +236,9 @@ extension KconfigTree {
     func similarNames(to name: String, limit: Int = 3) -> [String] {
         let target = Array(name.utf8)
         let scored: [(String, Int)] = definitions.keys.compactMap { candidate in
-            let distance = Self.editDistance(target, Array(candidate.utf8))
+            // Names of very different lengths are not worth comparing, of 15,000.
+            let isFar = abs(candidate.utf8.count - target.count) > 8
+            let distance = isFar ? .max : editDistance(target, Array(candidate.utf8))
             // A name that holds the other whole is near however long the rest.
             if name.utf8.count >= 4, candidate.contains(name) || name.contains(candidate), candidate.utf8.count >= 4 {
                 return (candidate, min(distance, 3))
@@ -244,20 +246,5 @@ extension KconfigTree {
             return distance <= max(1, target.count / 4) ? (candidate, distance) : nil
         }
         return scored.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(limit).map(\.0)
-    }
-
-    private static func editDistance(_ left: [UInt8], _ right: [UInt8]) -> Int {
-        if abs(left.count - right.count) > 8 { return .max }
-        var row = Array(0...right.count)
-        for (i, byte) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, other) in right.enumerated() {
-                let next = min(diagonal + (byte == other ? 0 : 1), row[j] + 1, row[j + 1] + 1)
-                diagonal = row[j + 1]
-                row[j + 1] = next
-            }
-        }
-        return row[right.count]
     }
 }

@@ -76,7 +76,7 @@ enum TreePath {
             if file == name || file.hasSuffix("/" + name) { sameName.append(file) }
         }
         let neighbours = ((try? namesInFolder(folder.isEmpty ? tree : tree.pushing(FilePath(folder)))) ?? [])
-            .map { ($0, editDistance($0, name)) }
+            .map { ($0, editDistance(Array($0.utf8), Array(name.utf8))) }
             .filter { $0.1 > 0 && $0.1 <= max(2, name.count / 4) }
             .sorted { $0.1 < $1.1 }
             .map { folder.isEmpty ? $0.0 : folder + "/" + $0.0 }
@@ -105,22 +105,6 @@ enum TreePath {
             }
         }
         visit("")
-    }
-
-    /// How many letters must be added, removed or replaced to get from one text to the other.
-    static func editDistance(_ left: String, _ right: String) -> Int {
-        let (left, right) = (Array(left.utf8), Array(right.utf8))
-        var row = Array(0...right.count)
-        for (i, a) in left.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, b) in right.enumerated() {
-                let replaced = diagonal + (a == b ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
-            }
-        }
-        return row[right.count]
     }
 }
 

@@ -236,21 +236,7 @@ func megabytes(in text: String) -> Int? {
 
 /// The candidate nearest to a misspelt word, if one is near enough to be meant.
 public func closestMatch(to word: String, among candidates: [String]) -> String? {
-    /// Levenshtein's distance, by rows.
-    func distance(_ a: [Character], _ b: [Character]) -> Int {
-        var row = Array(0...b.count)
-        for (i, x) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
-            for (j, y) in b.enumerated() {
-                let substitution = diagonal + (x == y ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(substitution, row[j + 1] + 1, row[j] + 1)
-            }
-        }
-        return row[b.count]
-    }
-    let scored = candidates.map { ($0, distance(Array(word.lowercased()), Array($0.lowercased()))) }
+    let scored = candidates.map { ($0, editDistance(Array(word.lowercased()), Array($0.lowercased()))) }
     guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
         return nil
     }
