@@ -117,6 +117,11 @@ uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR put th
 STAGE := Packaging/stage.sh
 STAGED = "$(DESTDIR)" "$(PREFIX)" "$(PREFIX)/share/doc/kbuild" "$(PREFIX)/share/zsh/site-functions"
 
+.PHONY: pictures
+pictures: EXTRA_PACKAGES := tmux python3
+pictures: build ## Make the README's pictures anew, from runs of a new project: a kernel is compiled.
+	$(call step,pictures,docs/pictures/make.sh $(KBUILD))
+
 .PHONY: man
 man: build ## Make the man pages, from what the command line's parser knows.
 	$(call step,man pages,Packaging/make-man.sh)

@@ -39,9 +39,13 @@ public struct TextReport: Sendable {
         return painted(word, paint) + " " + text
     }
 
-    enum Paint: String {
+    /// Colours.
+    public enum Paint: String, Sendable {
+        /// For what is wrong.
         case red = "31"
+        /// For what is right.
         case green = "32"
+        /// For what is neither.
         case yellow = "33"
     }
 
@@ -85,10 +89,15 @@ public struct TextReport: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// A word in colour and a text, broken to the width.
-    private func entry(_ word: String, _ paint: Paint, _ text: String) -> [String] {
-        var lines = body("\(word) \(text)")
-        if let first = lines.first { lines[0] = painted(word, paint) + first.dropFirst(word.count) }
+    /// A word in colour and a text, as lines that a terminal cannot take for orders, broken to the width.
+    ///
+    /// - Parameter indent: Blanks before each line.
+    public func entry(_ word: String, _ paint: Paint?, _ text: String, indent: String = "") -> [String] {
+        var lines = body("\(indent)\(word) \(text)")
+        let plain = indent + word
+        if let first = lines.first, first.hasPrefix(plain) {
+            lines[0] = indent + painted(word, paint) + first.dropFirst(plain.count)
+        }
         return lines
     }
 
@@ -172,10 +181,8 @@ public struct TextReport: Sendable {
             lines += body(text)
         }
         if !report.steps.isEmpty {
-            lines += body(
-                report.steps.map { step in
-                    "\(step.name) \(step.outcome == "hit" ? "hit" : Self.format(step.seconds))"
-                }.joined(separator: " · "))
+            lines += packed(
+                report.steps.map { "\($0.name) \($0.outcome == "hit" ? "hit" : Self.format($0.seconds))" })
         }
         lines += verdictLines(report)
         let isGood = report.exitCode == ExitCode.success.rawValue
@@ -185,6 +192,19 @@ public struct TextReport: Sendable {
             lines.append("build log: \(log)")
         }
         return lines
+    }
+
+    /// Short texts in as few lines as the width allows; none is broken unless it is wider by itself.
+    private func packed(_ texts: [String]) -> [String] {
+        var lines: [String] = []
+        for text in texts {
+            if let last = lines.last, last.count + text.count + 3 <= width ?? .max {
+                lines[lines.count - 1] = "\(last) · \(text)"
+            } else {
+                lines.append(text)
+            }
+        }
+        return lines.flatMap { body($0) }
     }
 
     /// The verdict with its counts, in one line unless the terminal is narrow.
@@ -197,8 +217,16 @@ public struct TextReport: Sendable {
             "\(report.counts) in \(Self.format(report.seconds))")
     }
 
-    func painted(_ text: String, _ paint: Paint) -> String {
-        usesColor ? "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m" : text
+    /// A text in a colour, if there is one and colours are used.
+    public func painted(_ text: String, _ paint: Paint?) -> String {
+        guard usesColor, let paint else { return text }
+        return "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m"
+    }
+
+    /// Lines that a terminal cannot take for orders, wherever they come from.
+    public static func printable(_ text: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { Text.printable(String($0)) }
+            .joined(separator: "\n")
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }

@@ -1,4 +1,5 @@
 import Diagnostics
+import Dispatch
 import Glibc
 import Orchestration
 import Reporting
@@ -17,8 +18,7 @@ final class Console: Sendable {
     }
 
     private struct State {
-        /// What runs now, by step, in the order of their starts.
-        var active: [(step: String, text: String)] = []
+        var status = StatusLine()
         var statusIsShown = false
         var lastDraw: ContinuousClock.Instant?
         var lastShare: [String: Int] = [:]
@@ -31,9 +31,15 @@ final class Console: Sendable {
     let verbosity: Verbosity
     /// Whether the status line may be drawn.
     let isLive: Bool
-    /// Whether colours may be used on standard output.
-    let usesColor: Bool
+    private let usesColor: Bool
+    /// How results are printed on standard output.
+    var renderer: TextReport { TextReport(usesColor: usesColor, width: Terminal.width(of: STDOUT_FILENO)) }
+    private let paintsLog: Bool
+    /// How lines are painted on standard error, and broken.
+    private var painter: TextReport { TextReport(usesColor: paintsLog, width: Terminal.width(of: STDERR_FILENO)) }
     private let state = Mutex(State())
+    /// Draws the status line anew while nothing happens, so that it is seen that time passes.
+    private let ticker = Mutex<(any DispatchSourceTimer)?>(nil)
 
     /// Whether standard error is somebody else's too: steps that go as they always go, and notes, are left out.
     private let isTerse: Bool
@@ -44,17 +50,27 @@ final class Console: Sendable {
         self.verbosity = verbosity
         self.isTerse = isTerse
         self.jobLog = jobLog
-        let isDumb = getenv("TERM").map { String(cString: $0) } ?? "dumb" == "dumb"
+        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        let isDumb = variable("TERM") ?? "dumb" == "dumb"
         isLive = isatty(STDERR_FILENO) == 1 && !isDumb && !noProgress && verbosity != .quiet
-        usesColor = isatty(STDOUT_FILENO) == 1 && !isDumb && getenv("NO_COLOR") == nil
+        // Set but empty counts as not set (no-color.org).
+        let wantsColor = !isDumb && variable("NO_COLOR") ?? "" == ""
+        usesColor = isatty(STDOUT_FILENO) == 1 && wantsColor
+        paintsLog = isatty(STDERR_FILENO) == 1 && wantsColor
+        if isLive { startTicker() }
     }
 
-    /// The terminal's width in columns.
-    static func width(of descriptor: Int32) -> Int {
-        var size = winsize()
-        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
+    private func startTicker() {
+        ticker.withLock { ticker in
+            let source = DispatchSource.makeTimerSource(queue: .global())
+            source.schedule(deadline: .now() + 1, repeating: 1)
+            source.setEventHandler { [weak self] in self?.redraw(now: false) }
+            source.activate()
+            ticker = source
+        }
     }
+
+    deinit { ticker.withLock { $0?.cancel() } }
 
     /// Prints a result to standard output.
     func output(_ text: String) {
@@ -78,16 +94,26 @@ final class Console: Sendable {
     /// Prints a line to standard error, above the status line.
     func log(_ text: String) {
         state.withLock { state in
-            eraseStatus(&state)
-            Self.write(text + "\n", to: STDERR_FILENO)
+            // In one go, so that neither is seen without the other.
+            let erasure = state.statusIsShown ? Self.erasure : ""
+            state.statusIsShown = false
+            Self.write(erasure + text + "\n" + (drawing(of: &state) ?? ""), to: STDERR_FILENO)
         }
+    }
+
+    /// Prints an error to standard error. It may tell what a guest or a patch has said.
+    func log(_ failure: Failure) { log(TextReport.printable(failure.description)) }
+
+    /// Prints a word in colour and a text to standard error.
+    private func log(_ word: String, _ paint: TextReport.Paint?, _ text: String) {
+        log(painter.entry(word, paint, text, indent: "  ").joined(separator: "\n"))
     }
 
     /// Takes the status line away, for good.
     func finish() {
         state.withLock { state in
+            state.status.clear()
             eraseStatus(&state)
-            state.active = []
             openGroup(nil, &state)
         }
     }
@@ -113,17 +139,18 @@ final class Console: Sendable {
             let isTest = ["snapshot", "test"].contains(step)
             state.withLock { state in
                 openGroup(isTest ? ("test", "kbuild: tests") : ("build", "kbuild: patch and build"), &state)
-                state.active.append((step, ""))
+                state.status.begin(step)
             }
             redraw(now: true)
         case .stepFinished(let step, let outcome, let seconds, let detail):
-            state.withLock { $0.active.removeAll { $0.step == step } }
+            state.withLock { $0.status.end(step) }
             let isUsual = outcome == .hit || outcome == .made && step == "boot"
             if verbosity > .quiet, !(isTerse && isUsual) {
-                let mark = outcome == .failed ? "failed" : outcome == .hit ? "hit" : "made"
-                log("  \(step.padded(to: 10)) \(mark.padded(to: 6)) \(format(seconds).padded(to: 8)) \(detail)")
+                let words = "\(step.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
+                log(words, outcome == .failed ? .red : nil, detail)
+            } else {
+                redraw(now: true)
             }
-            redraw(now: true)
         case .progress(let step, let event):
             show(event, in: step)
         case .session(let event):
@@ -133,15 +160,13 @@ final class Console: Sendable {
 
     private func show(_ event: ProgressEvent, in step: String?) {
         switch event {
-        case .note(let text): if verbosity > .quiet, !isTerse { log("  note: \(text)") }
-        case .detail(let text): if verbosity == .verbose { log("  \(text)") }
+        case .note(let text): if verbosity > .quiet, !isTerse { log("note:", .yellow, text) }
+        case .detail(let text): if verbosity == .verbose { log("  \(TextReport.printable(text))") }
         case .command(let text): if verbosity == .verbose { log("  $ \(text)") }
         case .advance(let done, let total, let label):
-            let count = total.map { "\(done)/\(max($0, done))" } ?? "\(done)"
+            let label = TextReport.printable(label)
             let isDue = state.withLock { state -> Bool in
-                if let index = state.active.firstIndex(where: { $0.step == step }) {
-                    state.active[index].text = "\(Self.bar(done, total))\(count) \(label)"
-                }
+                state.status.advance(step, done: done, total: total, label: label)
                 // Off a terminal a line for each tenth is enough to see that it is alive.
                 let share = total.map { $0 > 0 ? done * 10 / $0 : 0 } ?? done / 100
                 defer { state.lastShare[step ?? ""] = share }
@@ -150,7 +175,7 @@ final class Console: Sendable {
             if isLive {
                 redraw(now: false)
             } else if isDue, verbosity > .quiet {
-                log("  \(step ?? "") \(count) \(label)")
+                log("  \(step ?? "") \(StatusLine.count(done, of: total)) \(label)")
             }
         }
     }
@@ -161,22 +186,21 @@ final class Console: Sendable {
             state.withLock { $0.lastCrash = nil }
             if verbosity == .verbose { log("  the guest runs Linux \(release)") }
         case .testStarted(let id):
-            state.withLock { state in
-                if let last = state.active.indices.last { state.active[last].text = id }
-            }
+            state.withLock { $0.status.name(TextReport.printable(id)) }
             redraw(now: false)
         case .testEnded(let test):
             let isFailure = test.status != .passed && test.status != .skipped
             guard verbosity > .quiet || isFailure else { return }
-            let mark = isFailure ? "FAIL" : test.status == .skipped ? "skip" : "ok"
+            let (mark, paint): (String, TextReport.Paint) =
+                isFailure ? ("FAIL", .red) : test.status == .skipped ? ("skip", .yellow) : ("ok", .green)
             let time = test.seconds.map { " (\(format($0)))" } ?? ""
-            log("  \(mark.padded(to: 5))\(test.id)\(time)")
+            log(mark.padded(to: 4), paint, test.id + time)
         case .crashed(let crash):
             let isAgain = state.withLock { state -> Bool in
                 defer { state.lastCrash = crash.firstLine }
                 return state.lastCrash == crash.firstLine
             }
-            log(isAgain ? "  the kernel panicked because of that" : "  CRASH \(crash.title)")
+            if isAgain { log("  the kernel panicked because of that") } else { log("CRASH", .red, crash.title) }
         case .ended:
             break
         }
@@ -185,29 +209,33 @@ final class Console: Sendable {
     private func redraw(now: Bool) {
         guard isLive else { return }
         state.withLock { state in
-            let clock = ContinuousClock.now
             // More than ten times a second is flicker.
-            if !now, let last = state.lastDraw, clock - last < .milliseconds(100) { return }
-            state.lastDraw = clock
-            eraseStatus(&state)
-            guard !state.active.isEmpty else { return }
-            let text = state.active.map { $0.text.isEmpty ? $0.step : "\($0.step) \($0.text)" }.joined(separator: " · ")
-            Self.write(String(text.prefix(Self.width(of: STDERR_FILENO) - 1)), to: STDERR_FILENO)
-            state.statusIsShown = true
+            if !now, let last = state.lastDraw, .now - last < .milliseconds(100) { return }
+            if let drawing = drawing(of: &state) {
+                Self.write(drawing, to: STDERR_FILENO)
+            } else {
+                eraseStatus(&state)
+            }
         }
     }
 
-    private func eraseStatus(_ state: inout State) {
-        guard state.statusIsShown else { return }
-        // Carriage return, then ECMA-48 EL: erase to the end of the line.
-        Self.write("\r\u{1B}[K", to: STDERR_FILENO)
-        state.statusIsShown = false
+    /// What draws the status line over the one that is shown; nil when there is nothing to show.
+    private func drawing(of state: inout State) -> String? {
+        guard isLive, !state.status.isEmpty else { return nil }
+        state.lastDraw = .now
+        state.statusIsShown = true
+        let width = Terminal.width(of: STDERR_FILENO) ?? 80
+        // Wrapping is off meanwhile (DECAWM): what is wider than it counts, as some writings are, ends at the margin.
+        return "\r\u{1B}[?7l\(state.status.text(width: width - 1))\u{1B}[K\u{1B}[?7h"
     }
 
-    private static func bar(_ done: Int, _ total: Int?) -> String {
-        guard let total, total > 0 else { return "" }
-        let filled = min(16, done * 16 / total)
-        return "[\(String(repeating: "#", count: filled))\(String(repeating: "-", count: 16 - filled))] "
+    /// Carriage return, then ECMA-48 EL: erase to the end of the line.
+    private static let erasure = "\r\u{1B}[K"
+
+    private func eraseStatus(_ state: inout State) {
+        guard state.statusIsShown else { return }
+        Self.write(Self.erasure, to: STDERR_FILENO)
+        state.statusIsShown = false
     }
 
     private static func write(_ text: String, to descriptor: Int32) {

@@ -4,6 +4,7 @@ import Diagnostics
 import Dispatch
 import Glibc
 import Orchestration
+import Reporting
 import Synchronization
 import SystemPackage
 
@@ -57,7 +58,7 @@ enum Main {
         } catch let outcome as Verdict {
             return outcome.code
         } catch let failure as Failure {
-            printError(failure.description)
+            printError(TextReport.printable(failure.description))
             return failure.code.rawValue
         } catch is CancellationError {
             return Diagnostics.ExitCode.interrupted.rawValue

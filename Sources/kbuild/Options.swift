@@ -212,11 +212,24 @@ struct RunModes: ParsableArguments {
 extension CompletionKind {
     /// What is found in the project, or on this machine, when the shell asks.
     static func found(_ candidates: @escaping @Sendable (Completions) -> [String]) -> CompletionKind {
-        .custom { words, _, _ in
-            candidates(
+        .custom { words, index, _ in
+            let found = candidates(
                 Completions(
-                    words: words, in: FilePath(FileManager.default.currentDirectoryPath),
+                    words: words, index: index, in: FilePath(FileManager.default.currentDirectoryPath),
                     environment: ProcessInfo.processInfo.environment))
+            return Completions.harmless(found).compactMap(quoted)
+        }
+    }
+
+    /// A candidate as the shell that asks takes it for itself; nil when there is no way.
+    private static func quoted(_ candidate: String) -> String? {
+        let isBelowHome = candidate.hasPrefix("~")
+        return switch CompletionShell.requesting {
+        // It would put the folder in the tilde's place, and then find that this is not what was typed.
+        case .some(.bash): isBelowHome ? "\\" + candidate : candidate
+        // It has a description after a colon, and quotes the tilde.
+        case .some(.zsh): isBelowHome ? nil : candidate.replacing(":", with: "\\:")
+        default: candidate
         }
     }
 

@@ -20,6 +20,13 @@ enum Terminal {
         return TerminalSize(rows: Int(size.ws_row), columns: Int(size.ws_col))
     }
 
+    /// The width in columns of the terminal that a descriptor is; nil when it is none, or does not tell.
+    static func width(of descriptor: Int32) -> Int? {
+        var size = winsize()
+        guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
+        return Int(size.ws_col)
+    }
+
     /// Hands each key over as it is, the interrupt key included.
     static func makeRaw() {
         original.withLock { original in

@@ -18,9 +18,35 @@ struct CompletionTests {
         try createFolder(folder.appending("project/deep"))
     }
 
+    /// The last word is the one that is completed.
     private func completions(_ words: [String] = [], in place: String = "project/deep") -> Completions {
         Completions(
-            words: words, in: folder.pushing(FilePath(place)), environment: ["KBUILD_CACHE": cache.root.string])
+            words: words, index: words.isEmpty ? nil : words.count - 1, in: folder.pushing(FilePath(place)),
+            environment: ["KBUILD_CACHE": cache.root.string, "HOME": folder.string])
+    }
+
+    /// A project with a suite, programs and patches.
+    private func makeProject() throws -> FilePath {
+        let project = folder.appending("project")
+        for name in ["Tests/GuestTests/Tests/OneTests", "kernel/one", "kernel/two", "configs"] {
+            try createFolder(project.pushing(FilePath(name)))
+        }
+        try writeAtomically("", to: project.pushing("Tests/GuestTests/Tests/notes.txt"))
+        try writeAtomically(
+            """
+            kernel:
+              source: linux-source-6.1
+              patches: [kernel/one]
+              config: [configs/base.config]
+            rootfs: {type: disk, definition: rootfs.yaml}
+            tests:
+              - swift: Tests/GuestTests
+              - {c: Tests/programs/put.c, arguments: [hello]}
+            profiles:
+              both:
+                kernel: {patches: [kernel/one, kernel/two]}
+            """, to: project.appending("kbuild.yaml"))
+        return project
     }
 
     @Test("profiles are those of the project file, here or above or named, even where it is wrong elsewhere")
@@ -31,8 +57,9 @@ struct CompletionTests {
         try writeAtomically("nonsense: 1\nprofiles:\n  small: {}\n  big: {}\n", to: file)
         #expect(completions().profiles == ["big", "small"])
         #expect(completions(in: "cache/..").profiles == [])
-        for words in [["kbuild", "run", "--project", "project"], ["kbuild", "run", "--project=project"]] {
-            #expect(completions(words, in: ".").profiles == ["big", "small"])
+        // The last as bash has it.
+        for words in [["--project", "project"], ["--project=project"], ["--project", "=", "project"]] {
+            #expect(completions(["kbuild", "run"] + words + ["--profile", ""], in: ".").profiles == ["big", "small"])
         }
         try writeAtomically("profiles: [", to: file)
         #expect(completions().profiles == [])
@@ -59,6 +86,46 @@ struct CompletionTests {
         try writeAtomically(try JSONReport.render(report), to: run.appending("report.json"))
         try createFolder(run.removingLastComponent().appending("20260102T000000-1-1"))
         #expect(completions().tests == ["M.S/cases", "M.S/good"])
+        #expect(completions().runs == ["20260101T000000-1-1"])
+    }
+
+    @Test("the suites of the project's package are patterns, and its programs commands, before anything ran")
+    func suites() throws {
+        defer { try? removeAll(folder) }
+        _ = try makeProject()
+        #expect(completions().tests == ["OneTests"])
+        #expect(completions().programs == ["put"])
+    }
+
+    @Test("patches are the project's, of the profile too, as paths from here; then files and folders")
+    func patches() throws {
+        defer { try? removeAll(folder) }
+        let project = try makeProject()
+        try writeAtomically("", to: project.appending("mine.patch"))
+        try writeAtomically("", to: project.appending(".hidden"))
+        let check = ["kbuild", "syscall", "check"]
+        #expect(completions(check + ["m"], in: "project").patches == ["kernel/one", "mine.patch"])
+        #expect(
+            completions(check + ["--profile", "both", "kernel/"], in: "project").patches == [
+                "kernel/one", "kernel/two",
+            ])
+        #expect(completions(check + ["kernel/t"], in: "project").patches == ["kernel/one", "kernel/two/"])
+        #expect(completions(check + ["../m"]).patches == ["\(project)/kernel/one", "../mine.patch"])
+        #expect(completions(check + [".h"], in: "project").patches == ["kernel/one", ".hidden"])
+        #expect(completions(["kbuild", "run", "--kernel", "~/proj"]).kernels.last == "~/project/")
+        // Nothing is wrong where there is nothing.
+        #expect(completions(check + ["no/such/folder"], in: ".").patches == [])
+        #expect(completions(check + ["x"], in: ".").programs == [])
+        #expect(completions(check + ["x"], in: ".").runs == [])
+    }
+
+    @Test("what a shell would carry out is kept from it")
+    func harmless() {
+        let good = ["M.S/good", "kselftest:openat2/x_y-1", "../a+b@2.patch", "Grüße", "-1"]
+        let bad = [
+            "`reboot`", "$(reboot)", "a b", "a;b", "a|b", "'", "\"", "\\", "{a,b}", "a\nb", "a\u{1B}[2J", "", "<x", "*",
+        ]
+        #expect(Completions.harmless(good + bad) == good)
     }
 
     @Test("a key's words are those of the project file's schema")

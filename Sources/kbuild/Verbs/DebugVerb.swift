@@ -23,7 +23,9 @@ struct DebugVerb: AsyncParsableCommand {
     @Argument(help: "gdb's arguments, after --.")
     var arguments: [String] = []
 
-    @Option(help: "A pattern for the tests to run, as kbuild test takes it; the guest goes on to their first call.")
+    @Option(
+        help: "A pattern for the tests to run, as kbuild test takes it; the guest goes on to their first call.",
+        completion: .found { $0.tests })
     var test: String?
 
     @Flag(help: "Run no gdb: print how one joins the guest, and wait.")

@@ -95,7 +95,7 @@ struct ParseVerb: AsyncParsableCommand {
         switch options.format {
         case .json: console.output(try JSONReport.render(report))
         case .text:
-            let renderer = TextReport(usesColor: console.usesColor)
+            let renderer = console.renderer
             console.output(options.quiet ? renderer.verdict(report) : renderer.render(report))
         }
         if report.exitCode != 0 { throw Verdict(code: report.exitCode) }

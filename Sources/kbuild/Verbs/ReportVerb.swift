@@ -27,7 +27,8 @@ struct ReportVerb: AsyncParsableCommand {
     @Argument(
         parsing: .allUnrecognized,
         help: ArgumentHelp(
-            "The run: -1, -2 and so on, a name, or a report's path. (default: the last)", valueName: "run"))
+            "The run: -1, -2 and so on, a name, or a report's path. (default: the last)", valueName: "run"),
+        completion: .found { $0.runs })
     var runs: [String] = []
 
     @Flag(help: "List the runs that are kept.")
@@ -44,7 +45,8 @@ struct ReportVerb: AsyncParsableCommand {
 
     @Option(
         name: .customLong("project"),
-        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)")
+        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)",
+        completion: .file())
     var project: String?
 
     @Option(help: "Print text or json.")
@@ -72,7 +74,7 @@ struct ReportVerb: AsyncParsableCommand {
         let history = try RunHistory(
             projectFile: try projectFile(), environment: ProcessInfo.processInfo.environment)
         let console = Console(verbosity: quiet ? .quiet : .normal, noProgress: true)
-        let text = TextReport(usesColor: console.usesColor)
+        let text = console.renderer
         if list {
             let list = try history.list()
             return try console.output(list, text: text.render(list), format)

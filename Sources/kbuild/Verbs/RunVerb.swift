@@ -61,12 +61,12 @@ func runAndReport(
     switch options.format {
     case .json:
         console.output(try JSONReport.render(report))
-        for trouble in report.troubles { console.log(trouble.failure.description) }
+        for trouble in report.troubles { console.log(trouble.failure) }
     case .text:
         // Errors belong to standard error; the verdict is the result.
-        for trouble in report.troubles { console.log(trouble.failure.description) }
+        for trouble in report.troubles { console.log(trouble.failure) }
         report.troubles = []
-        let renderer = TextReport(usesColor: console.usesColor)
+        let renderer = console.renderer
         console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
     }
     if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }

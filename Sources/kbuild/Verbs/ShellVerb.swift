@@ -25,7 +25,7 @@ struct ShellVerb: AsyncParsableCommand {
               tar c . | kbuild shell -q -- tar t
             """)
 
-    @Argument(help: "A command and its arguments, after --.", completion: .default)
+    @Argument(help: "A command and its arguments, after --.", completion: .found { $0.programs })
     var command: [String] = []
 
     @Flag(name: [.customShort("t"), .customLong("tty")], help: "Give the command a terminal.")
@@ -105,7 +105,7 @@ struct GuestShell {
         }
         link?.release()
         console.finish()
-        for failure in result.failures { console.log(failure.description) }
+        for failure in result.failures { console.log(failure) }
         if result.exitCode != 0 { throw Verdict(code: result.exitCode) }
     }
 }

@@ -87,7 +87,8 @@ struct SyscallVerb: AsyncParsableCommand {
                   kbuild syscall check ~/0001-add-my-call.patch --kernel linux-source-6.12
                 """)
 
-        @Argument(help: "Folders or patch files. (default: the project's patches)", completion: .file())
+        @Argument(
+            help: "Folders or patch files. (default: the project's patches)", completion: .found { $0.patches })
         var paths: [String] = []
 
         @OptionGroup var common: CommonOptions

@@ -91,7 +91,7 @@ struct WatchVerb: AsyncParsableCommand {
             do {
                 return try loadProject(common, overrides)
             } catch let failure as Failure {
-                console.log(failure.description)
+                console.log(failure)
                 _ = watcher.changes()
                 _ = try await waitForChange(watcher)
             }
@@ -101,9 +101,9 @@ struct WatchVerb: AsyncParsableCommand {
     private static func show(_ report: RunReport, on console: Console) {
         console.finish()
         var report = report
-        for trouble in report.troubles { console.log(trouble.failure.description) }
+        for trouble in report.troubles { console.log(trouble.failure) }
         report.troubles = []
-        let renderer = TextReport(usesColor: console.usesColor)
+        let renderer = console.renderer
         console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
     }
 
