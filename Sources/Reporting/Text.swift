@@ -73,10 +73,11 @@ enum Text {
     static func verdict(_ verdict: String) -> String { String(verdict.map { $0 == "-" ? " " : $0 }).uppercased() }
 
     /// A line broken at blanks, where there are any, so that no part is wider than `width`; the parts after the first are
-    /// indented as the first is.
-    static func wrapped(_ line: String, width: Int?) -> [String] {
+    /// indented as the first is, and by `hang` more.
+    static func wrapped(_ line: String, width: Int?, hang: Int = 0) -> [String] {
         guard let width, line.count > width else { return [line] }
-        let indent = String(line.prefix { $0 == " " || $0 == "|" }.prefix(width / 2))
+        let margin = line.prefix { $0 == " " || $0 == "|" } + String(repeating: " ", count: hang)
+        let indent = String(margin.prefix(width / 2))
         var parts: [String] = []
         var rest = line[...]
         while rest.count > width {

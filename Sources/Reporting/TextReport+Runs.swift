@@ -29,7 +29,7 @@ extension TextReport {
 
     /// Renders how two runs differ, without a newline at its end.
     public func render(_ comparison: RunComparison) -> String {
-        var lines = ["A: \(Self.line(comparison.base))", "B: \(Self.line(comparison.head))"].flatMap(body)
+        var lines = ["A: \(Self.line(comparison.base))", "B: \(Self.line(comparison.head))"].flatMap { body($0) }
         func add(_ title: String, _ changes: [RunComparison.Change], _ text: (RunComparison.Change) -> String) {
             guard !changes.isEmpty else { return }
             lines += ["", "\(title): \(changes.count)"]

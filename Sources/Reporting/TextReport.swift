@@ -93,7 +93,7 @@ public struct TextReport: Sendable {
     ///
     /// - Parameter indent: Blanks before each line.
     public func entry(_ word: String, _ paint: Paint?, _ text: String, indent: String = "") -> [String] {
-        var lines = body("\(indent)\(word) \(text)")
+        var lines = body("\(indent)\(word) \(text)", hang: 4)
         let plain = indent + word
         if let first = lines.first, first.hasPrefix(plain) {
             lines[0] = indent + painted(word, paint) + first.dropFirst(plain.count)
@@ -102,8 +102,10 @@ public struct TextReport: Sendable {
     }
 
     /// A line of text that a terminal cannot take for orders, broken to the width.
-    func body(_ line: String) -> [String] {
-        Text.wrapped(Text.printable(Text.cut(line, to: Self.longestLine)), width: width)
+    ///
+    /// - Parameter hang: Blanks before its later parts, beyond its own.
+    func body(_ line: String, hang: Int = 0) -> [String] {
+        Text.wrapped(Text.printable(Text.cut(line, to: Self.longestLine)), width: width, hang: hang)
     }
 
     /// Why a crash report is not whole, and where in the sources it was.
