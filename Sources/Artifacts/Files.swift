@@ -101,7 +101,21 @@ public func symbolicLinkTarget(_ path: FilePath) throws -> String {
 ///
 /// - Throws: `Failure` (`infrastructure`) when it cannot be read.
 public func namesInFolder(_ folder: FilePath) throws -> [String] {
-    try listFolder(folder, including: { !$0.contains("/") }).map(\.path)
+    guard let stream = opendir(folder.string) else {
+        throw Failure(.infrastructure, "cannot read \(folder)", details: errnoText())
+    }
+    defer { closedir(stream) }
+    var names: [String] = []
+    while true {
+        errno = 0
+        guard let entry = readdir(stream) else { break }
+        let name = withUnsafeBytes(of: &entry.pointee.d_name) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        if name != ".", name != ".." { names.append(name) }
+    }
+    guard errno == 0 else { throw Failure(.infrastructure, "cannot read \(folder)", details: errnoText()) }
+    return names.sorted()
 }
 
 /// Removes a file or a whole folder without following links; nothing there is no error.
