@@ -19,16 +19,15 @@ public struct SyscallCheckReport: Codable, Sendable, Equatable {
 
     /// The report as a person reads it: a compiler's form for each finding, and what was checked.
     public var text: String {
-        func count(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
         var lines = findings.map(\.description)
         let checked =
-            "\(count(sources.count, "patch source")) with \(count(syscalls.count, "table line")) on Linux \(kernel)"
+            "\(counted(sources.count, "patch source")) with \(counted(syscalls.count, "table line")) on Linux \(kernel)"
         if findings.isEmpty {
             lines += ["no mistake found in \(checked):"] + sources.map { "  \($0)" }
             lines.append("checked: numbers, tables, entries, prototypes, definitions, Makefiles, generated files")
         } else {
             let errors = findings.count { $0.severity == .error }
-            lines.append("\(count(errors, "error")) and \(count(findings.count - errors, "warning")) in \(checked)")
+            lines.append("\(counted(errors, "error")) and \(counted(findings.count - errors, "warning")) in \(checked)")
         }
         return lines.joined(separator: "\n")
     }

@@ -107,6 +107,22 @@ extension RunTests {
         try removeAll(memory)
     }
 
+    @Test("fault: a test whose thread the kernel ended crashes alone, though its process would wait for ever")
+    func lostThread() async throws {
+        try fixture.edit(
+            "kernel/caesar/caesar.c", replacing: "\tfor (i = 0; i < length; i++)\n",
+            with: "\tif (!length && rot == 3)\n\t\t((volatile char *)0)[8] = 1;\n\tfor (i = 0; i < length; i++)\n")
+        let run = try await fixture.report("test", "CaesarTests")
+        #expect(run.exitCode == 5)
+        #expect(run.tests.filter { $0.value != "passed" } == ["CaesarTests.CaesarTests/empty()": "crashed"])
+        #expect(run.tests.count > 4)
+        #expect(run.crashes.contains { $0.contains("NULL pointer dereference in ") }, "\(run.crashes)")
+        // Not the limit for any silence, which is minutes.
+        let messages = (run.json["troubles"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
+        #expect(messages.contains { $0.contains("ended a thread of") }, "\(messages)")
+        #expect(!messages.contains { $0.contains("timeouts.") }, "\(messages)")
+    }
+
     @Test("fault: an init that dies is exit 5 with the kernel's own report")
     func panicInInit() async throws {
         try fixture.faults("pass")

@@ -14,6 +14,9 @@ struct SessionLimits: Sendable, Hashable {
     var silence: Double
     /// For one test.
     var test: Double
+    /// As `silence`, after a crash by which the kernel ended the thread that it happened in. What waits for that thread
+    /// waits without end, and says nothing.
+    var lostThread: Double = 10
     /// For everything.
     var run: Double
     /// Whether the first failure is the end.
@@ -28,12 +31,20 @@ enum LimitReached: Sendable, Equatable {
     case silence(Double)
     case test(String, Double)
     case run(Double)
+    case lostThread(String, Double)
+
+    /// What the run comes to by it.
+    var code: ExitCode {
+        if case .lostThread = self { .guestCrash } else { .timeout }
+    }
 
     var message: String {
         switch self {
         case .boot(let seconds): "the guest did not boot within \(format(seconds)) (timeouts.boot)"
         case .silence(let seconds): "the guest said nothing for \(format(seconds)) (timeouts.silence)"
         case .test(let name, let seconds): "\(name) ran for more than \(format(seconds)) (timeouts.test)"
+        case .lostThread(let name, let seconds):
+            "the kernel ended a thread of \(name), and the guest said nothing for \(format(seconds)) after that"
         case .run(let seconds): "the guest ran for more than \(format(seconds)) (timeouts.run)"
         }
     }
@@ -91,6 +102,8 @@ struct GuestSession: Sendable {
         /// The program that runs, with the seconds that it may take.
         var program: (name: String, seconds: Int, at: ContinuousClock.Instant)?
         var fatalCrash: ContinuousClock.Instant?
+        /// Whether the kernel ended a thread since the test began.
+        var hasLostThread = false
         var ended: ContinuousClock.Instant?
         /// Sends bytes to the guest's init.
         var send: (@Sendable ([UInt8]) -> Void)?
@@ -217,11 +230,15 @@ struct GuestSession: Sendable {
             for event in state.recorder.consume(item) {
                 switch event {
                 case .booted: state.booted = now
-                case .testStarted(let id): state.testStarted = (id, now)
+                case .testStarted(let id):
+                    state.testStarted = (id, now)
+                    state.hasLostThread = false
                 case .testEnded(let test):
                     state.testStarted = nil
                     if test.status != .passed, test.status != .skipped { state.hasFailure = true }
-                case .crashed(let crash): if crash.isFatal { state.fatalCrash = now }
+                case .crashed(let crash):
+                    if crash.isFatal { state.fatalCrash = now }
+                    if crash.endsThread { state.hasLostThread = true }
                 case .ended:
                     state.ended = now
                     state.testStarted = nil
@@ -267,8 +284,10 @@ struct GuestSession: Sendable {
                     return .limit(.test(program.name, Double(program.seconds)))
                 }
                 // A quiet boot has a limit of its own.
-                if state.booted != nil, Self.seconds(now - state.lastSign) > limits.silence {
-                    return .limit(.silence(limits.silence))
+                let silence = state.booted == nil ? 0 : Self.seconds(now - state.lastSign)
+                if silence > limits.silence { return .limit(.silence(limits.silence)) }
+                if state.hasLostThread, let test = state.testStarted, silence > limits.lostThread {
+                    return .limit(.lostThread(test.name, limits.lostThread))
                 }
                 return limits.failFast && state.hasFailure ? .enough : nil
             }
@@ -280,7 +299,7 @@ struct GuestSession: Sendable {
     private static func explain(
         exit: MachineExit?, limit: LimitReached?, crashed: Bool
     ) -> (reason: String?, running: TestOutcome.Status) {
-        if let limit { return (limit.message, .timedOut) }
+        if let limit { return (limit.message, limit.code == .guestCrash ? .crashed : .timedOut) }
         switch exit {
         case .panicked: return ("the guest's kernel panicked", .crashed)
         case .reset:

@@ -23,8 +23,9 @@ enum SessionReport {
             let details = ([whose].compactMap { $0 } + evidence).joined(separator: "\n")
             troubles.append(
                 Failure(
-                    .timeout, limit.message, details: details.isEmpty ? nil : details,
-                    nextStep: "read the end of the console log, or raise the limit in kbuild.yaml"))
+                    limit.code, limit.message, details: details.isEmpty ? nil : details,
+                    nextStep: limit.code == .timeout
+                        ? "read the end of the console log, or raise the limit in kbuild.yaml" : nil))
         }
         switch result.exit {
         case .panicked where !outcome.crashes.contains(where: \.isFatal):

@@ -261,7 +261,7 @@ struct ShellFolder {
         let native = numbers.filter { !$0.0.hasPrefix("NR_ia32_") }
         var lines = ["Linux \(version)"]
         if let (name, number) = native.first {
-            let count = native.count == 1 ? "1 added system call" : "\(native.count) added system calls"
+            let count = counted(native.count, "added system call")
             lines[0] += " with \(count): `env | grep NR_` lists the numbers, $\(name) is \(number)."
         }
         let names = names(of: programs)

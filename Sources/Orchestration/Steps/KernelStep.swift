@@ -41,7 +41,7 @@ struct PatchedKernel: Sendable {
     var lock: FileLock?
 
     /// "7 sources, 14 files".
-    var summary: String { "\(overlay.sources.count) sources, \(overlay.files.count) files" }
+    var summary: String { "\(counted(overlay.sources.count, "source")), \(counted(overlay.files.count, "file"))" }
 }
 
 /// The steps from a kernel's source to its image.
@@ -357,7 +357,7 @@ struct KernelStep: Sendable {
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
                 try copyFile(result.config, to: folder.appending("config"))
             }
-            var detail = result.compiledObjects == 1 ? "1 object" : "\(result.compiledObjects) objects"
+            var detail = counted(result.compiledObjects, "object")
             if result.isNarrow { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
             if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }

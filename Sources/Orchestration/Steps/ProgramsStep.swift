@@ -156,7 +156,7 @@ extension Pipeline {
 
     /// "50 tests in 5 programs".
     private static func summary(_ ready: [ReadyProgram]) -> String {
-        "\(ready.reduce(0) { $0 + ($1.tests?.count ?? 1) }) tests in \(ready.count) programs"
+        counted(ready.reduce(0) { $0 + ($1.tests?.count ?? 1) }, "test") + " in " + counted(ready.count, "program")
     }
 
     // MARK: What would be done

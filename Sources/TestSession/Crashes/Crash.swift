@@ -136,6 +136,16 @@ public struct Crash: Sendable, Equatable {
     public var kind: CrashKind
     /// Whether the kernel cannot have gone on.
     public var isFatal: Bool
+    /// Whether the kernel ends the thread that it happened in, and that alone: the process may go on, and wait for it.
+    public var endsThread: Bool {
+        if isFatal { return false }
+        switch kind {
+        case .pageFault, .nullPointer, .generalProtection, .divideError, .invalidOpcode, .oops, .usercopy: return true
+        // Other reports of this kind go on.
+        case .bug: return title.hasPrefix("kernel BUG")
+        default: return false
+        }
+    }
     /// The report, line by line.
     public var lines: [String]
     /// The test that was running.
