@@ -14,8 +14,6 @@ let package = Package(
         .package(url: "https://github.com/swiftlang/swift-subprocess", from: "1.0.2"),
         // Typed paths and file descriptors.
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        // SHA-256 for content addresses.
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         // kbuild.yaml, with line marks for errors.
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
@@ -66,8 +64,7 @@ let package = Package(
         .target(
             name: "Artifacts",
             dependencies: [
-                "Diagnostics",
-                .product(name: "Crypto", package: "swift-crypto"),
+                "Diagnostics", "COpenSSL",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .target(
@@ -82,6 +79,8 @@ let package = Package(
         .target(name: "KTAP"),
         .target(name: "SyscallTesting", dependencies: ["CSyscall"]),
         .target(name: "CSyscall"),
+        // SHA-256 for content addresses. libssl-dev is installed anyway: the kernel's build needs it.
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CGuestfs", pkgConfig: "libguestfs", providers: [.apt(["libguestfs-dev"])]),
 
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),

@@ -1,4 +1,4 @@
-import Crypto
+import COpenSSL
 import Diagnostics
 import Glibc
 import SystemPackage
@@ -14,14 +14,17 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
         self.hex = hex.lowercased()
     }
 
-    private init(_ digest: SHA256.Digest) {
+    fileprivate init(_ bytes: [UInt8]) {
         let digits = Array("0123456789abcdef".utf8)
-        hex = String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        hex = String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
     /// The digest of some bytes.
     public static func of(_ bytes: some Sequence<UInt8>) -> Digest {
-        Digest(SHA256.hash(data: Array(bytes)))
+        let hash = SHA256()
+        let bytes = Array(bytes)
+        bytes.withUnsafeBytes { hash.update($0) }
+        return hash.digest()
     }
 
     /// The digest of a text's UTF-8.
@@ -36,13 +39,13 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
         do {
             let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
             return try file.closeAfter {
-                var hash = SHA256()
+                let hash = SHA256()
                 let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)
                 defer { buffer.deallocate() }
                 while case let count = try file.read(into: buffer), count > 0 {
-                    hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+                    hash.update(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
                 }
-                return Digest(hash.finalize())
+                return hash.digest()
             }
         } catch let error as Errno {
             throw Failure(.infrastructure, "cannot read \(path)", details: "\(error)")
@@ -54,6 +57,33 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
 
     /// The digits.
     public var description: String { hex }
+}
+
+/// A SHA-256 computation, which OpenSSL carries out (EVP_DigestInit(3)).
+private final class SHA256 {
+    private let context: OpaquePointer?
+    /// Whether every call so far succeeded. Calls fail only without memory, or where OpenSSL's configuration forbids SHA-256.
+    private var isGood: Bool
+
+    init() {
+        context = EVP_MD_CTX_new()
+        isGood = context != nil && EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    func update(_ bytes: UnsafeRawBufferPointer) {
+        isGood = isGood && EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1
+    }
+
+    func digest() -> Digest {
+        var bytes = [UInt8](repeating: 0, count: 32)
+        var count: UInt32 = 0
+        isGood = isGood && EVP_DigestFinal_ex(context, &bytes, &count) == 1 && count == 32
+        // A wrong digest would give one artifact another's name, and kbuild can do nothing without digests.
+        precondition(isGood, "OpenSSL cannot compute SHA-256")
+        return Digest(bytes)
+    }
 }
 
 /// Builds the key of a step: the digest of everything that its result depends on, each part under a name, so that

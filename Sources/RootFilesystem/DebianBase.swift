@@ -43,7 +43,7 @@ public struct DebianBaseBuilder: Sendable {
     ///     mmdebstrap's default.
     ///   - host: The host's /etc/os-release.
     ///   - timeLimit: How long mmdebstrap may take. It needs 90 s on two cores.
-    /// - Throws: `Failure` (`usage`) when no suite is named and the host is no Debian, or a name is none.
+    /// - Throws: `Failure` (`usage`) when no suite is named and the host is no Debian, or a name or address is none.
     public init(
         store: ArtifactStore, runner: CommandRunner, suite: String?, packages: [String], mirror: String? = nil,
         host: OSRelease = .host, timeLimit: Duration = .seconds(1800)
@@ -58,6 +58,12 @@ public struct DebianBaseBuilder: Sendable {
             guard let first = name.utf8.first, UInt8(ascii: "a")...UInt8(ascii: "z") ~= first || 0x30...0x39 ~= first,
                 name.allSatisfy("abcdefghijklmnopqrstuvwxyz0123456789+-./:_".contains)
             else { throw Failure(.usage, "\"\(name)\" is no name of a Debian suite or package") }
+        }
+        // mmdebstrap takes much else there: options, files, whole lines of sources.list(5).
+        if let mirror, mirror.firstMatch(of: /^[a-z][a-z+]*:\/\/[^\s|]+$/) == nil {
+            throw Failure(
+                .usage, "\"\(mirror)\" is no address of a Debian archive",
+                nextStep: "write it as in `rootfs: {mirror: \"http://deb.debian.org/debian\"}`")
         }
         self.store = store
         self.runner = runner
@@ -91,9 +97,10 @@ public struct DebianBaseBuilder: Sendable {
     /// The system, if it was made before.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
-    public func cached() throws -> DebianBase? {
-        let key = try key()
-        return store.lookup(step: Self.step, key: key).map { base($0, key: key) }
+    public func cached() throws -> DebianBase? { cached(try key()) }
+
+    private func cached(_ key: Digest) -> DebianBase? {
+        store.lookup(step: Self.step, key: key).map { base($0, key: key) }
     }
 
     /// What makes the system, into the folder of a draft.
@@ -126,10 +133,10 @@ public struct DebianBaseBuilder: Sendable {
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be made; `CancellationError`.
     public func base(progress: Progress) async throws -> DebianBase {
-        if let base = try cached() { return base }
         let key = try key()
+        if let base = cached(key) { return base }
         return try await FileLock.withLock("\(Self.step)-\(key.short)", in: store.layout, progress: progress) {
-            if let base = try cached() { return base }
+            if let base = cached(key) { return base }
             let artifact = try await store.publish(step: Self.step, key: key) { folder in
                 progress(.detail("making Debian \(suite) with \(packages.joined(separator: ", "))"))
                 try await run(command(into: folder), progress: progress)

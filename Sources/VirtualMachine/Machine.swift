@@ -89,12 +89,15 @@ public struct MachineSockets: Sendable, Hashable {
         return [base, "/tmp"].filter { $0.utf8.count < 75 }.map { "\($0)/kbuild-XXXXXX" }
     }
 
+    /// What the console's socket is called; every machine has one.
+    static let consoleName = "console"
+
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
         monitor = folder.appending("monitor")
         state = folder.appending("state")
         debugger = folder.appending("debugger")
-        console = folder.appending("console")
+        console = folder.appending(Self.consoleName)
         results = folder.appending("results")
     }
 }

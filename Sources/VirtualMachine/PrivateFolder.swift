@@ -5,8 +5,8 @@ import SystemPackage
 
 /// A folder for one machine's sockets that only this user can enter, with a path short enough for sockets.
 ///
-/// It is locked as long as kbuild lives. One that a killed kbuild left behind is locked by nobody, and the next machine
-/// of the same user removes it.
+/// It is locked as long as kbuild lives. One that a killed kbuild left behind is locked by nobody, and the next kbuild
+/// of the same user that starts a machine removes it.
 final class PrivateFolder {
     let path: FilePath
     private let descriptor: Int32
@@ -18,8 +18,8 @@ final class PrivateFolder {
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be made.
     init() throws(Failure) {
+        _ = Self.isSwept
         for template in MachineSockets.folderTemplates {
-            Self.removeForgotten(beside: FilePath(template))
             var name = Array(template.utf8CString)
             guard mkdtemp(&name) != nil else { continue }
             path = FilePath(String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
@@ -44,7 +44,14 @@ final class PrivateFolder {
     /// Removes it with all that is in it.
     func remove() { try? removeAll(path) }
 
-    /// Removes this user's folders of the same form that nobody has locked.
+    /// Made once, before this process's first folder: a run of many guests need not look each time.
+    private static let isSwept: Bool = {
+        for template in MachineSockets.folderTemplates { removeForgotten(beside: FilePath(template)) }
+        return true
+    }()
+
+    /// Removes this user's folders of the same form that nobody has locked. A name of that form may be somebody's choice
+    /// too, so that only one with a machine's socket in it is taken for one of these.
     static func removeForgotten(beside template: FilePath) {
         let pattern = (template.lastComponent?.string ?? "").utf8
         let prefix = String(decoding: pattern.prefix { $0 != UInt8(ascii: "X") }, as: UTF8.self)
@@ -57,7 +64,9 @@ final class PrivateFolder {
             defer { close(descriptor) }
             var status = stat()
             guard fstat(descriptor, &status) == 0, status.st_uid == geteuid(), status.st_mode & 0o777 == 0o700,
-                status.st_mtim.tv_sec + grace < time(nil), flock(descriptor, LOCK_EX | LOCK_NB) == 0
+                status.st_mtim.tv_sec + grace < time(nil), flock(descriptor, LOCK_EX | LOCK_NB) == 0,
+                fstatat(descriptor, MachineSockets.consoleName, &status, AT_SYMLINK_NOFOLLOW) == 0,
+                status.st_mode & S_IFMT == S_IFSOCK
             else { continue }
             try? removeAll(folder)
         }

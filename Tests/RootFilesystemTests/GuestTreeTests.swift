@@ -105,6 +105,13 @@ struct DebianBaseTests {
         #expect(throws: Failure.self) { try builder(suite: name) }
     }
 
+    @Test(
+        "what is no address of an archive is refused: mmdebstrap would take options and hooks there",
+        arguments: ["--customize-hook=x", "/etc/passwd", "deb http://a b c", "http://a b", "http://a\nb", ""])
+    func mirrors(mirror: String) {
+        #expect(throws: Failure.self) { try builder(mirror: mirror) }
+    }
+
     @Test("the base's own files stay, what it lacks is added through its links, and only that is written")
     func overlay() throws {
         let listing = [

@@ -15,11 +15,18 @@ struct PrivateFolderTests {
         try createFolder(parent)
     }
 
-    /// Makes a folder with something in it that was last changed an hour ago.
-    private func folder(_ name: String, mode: mode_t = 0o700, age: Int = 3600) throws -> FilePath {
+    /// Makes a folder with a machine's socket, or a file of that name, in it that was last changed an hour ago.
+    private func folder(
+        _ name: String, mode: mode_t = 0o700, age: Int = 3600, hasSocket: Bool = true
+    ) throws -> FilePath {
         let path = parent.appending(name)
         try createFolder(path)
-        try writeAtomically("", to: path.appending("console"))
+        let file = path.appending("console")
+        if hasSocket {
+            try #require(mknod(file.string, S_IFSOCK | 0o600, 0) == 0)
+        } else {
+            try writeAtomically("", to: file)
+        }
         chmod(path.string, mode)
         let moment = timeval(tv_sec: time(nil) - age, tv_usec: 0)
         _ = [moment, moment].withUnsafeBufferPointer { utimes(path.string, $0.baseAddress) }
@@ -33,7 +40,7 @@ struct PrivateFolderTests {
         let locked = try folder("kbuild-locked")
         let kept = [
             locked, try folder("kbuild-recent", age: 1), try folder("kbuild-public", mode: 0o755),
-            try folder("kbuild-longername"), try folder("others-abcdef"),
+            try folder("kbuild-longername"), try folder("others-abcdef"), try folder("kbuild-report", hasSocket: false),
         ]
         let target = try folder("target")
         symlink(target.string, parent.appending("kbuild-alinks").string)

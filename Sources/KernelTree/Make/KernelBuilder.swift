@@ -27,6 +27,8 @@ public struct BuildResult: Sendable, Equatable {
     public var isReplayed = false
     /// Whether a plain make has confirmed a narrow build.
     public var isVerified = false
+    /// What came out.
+    var files: [FilePath] { [image, vmlinux, systemMap].compactMap { $0 } }
     /// What make made, but for what it makes each time.
     var madeTargets: [String] = []
 }
@@ -151,9 +153,8 @@ public struct KernelBuilder: Sendable {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         let run = MakeRun(builder: self, make: make, targets: targets, log: log, userFiles: userFiles)
         if targets == nil, scope != .whole, let narrow = try narrowBuild(make) {
-            if let replay = narrow.replay, let link = narrow.link, !needsImage || scope == .verified {
-                try replay.write(to: make.output, link: link)
-                if let result = try await run.replay(narrow) {
+            if let replay = narrow.replay, !needsImage || scope == .verified {
+                if let result = try await run.replay(replay, of: narrow) {
                     try baseline(make)?.save(output: make.output)
                     return scope == .verified ? try await verify(result, by: run) : result
                 }
@@ -214,7 +215,7 @@ public struct KernelBuilder: Sendable {
 
     /// Has make compile the objects that were spared after all, which is to give the same kernel.
     private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
-        let files = [result.vmlinux, result.systemMap] + (result.image.map { [$0] } ?? [])
+        let files = result.files
         let before = try files.map(Digest.ofFile)
         try UnconcernedObjects.age(spared, in: run.make)
         let whole = try await run.whole()
@@ -265,7 +266,7 @@ public struct KernelBuilder: Sendable {
 
     /// Runs a plain make over what a narrow one left, which is to change nothing.
     private func verify(_ narrow: BuildResult, by run: MakeRun) async throws -> BuildResult {
-        let files = [narrow.vmlinux, narrow.systemMap] + (narrow.image.map { [$0] } ?? [])
+        let files = narrow.files
         let before = try files.map(Digest.ofFile)
         let whole = try await run.whole()
         let after = try files.map(Digest.ofFile)

@@ -49,13 +49,13 @@ struct MakeRun {
         return result
     }
 
-    /// Runs the script of a replay, which is in the output folder.
+    /// Runs the commands of a narrow build without make.
     ///
     /// - Returns: As `narrow(_:)`.
     /// - Throws: As `KernelBuilder.build`.
-    func replay(_ narrow: NarrowBuild) async throws -> BuildResult? {
-        let command = builder.replayCommand(make)
-        guard var result = try await short(command, hasImage: false) else { return nil }
+    func replay(_ replay: NarrowReplay, of narrow: NarrowBuild) async throws -> BuildResult? {
+        try replay.write(to: make.output)
+        guard var result = try await short(builder.replayCommand(make), hasImage: false) else { return nil }
         result.compiledObjects = narrow.objects.count
         result.isReplayed = true
         return result
@@ -112,7 +112,7 @@ struct MakeRun {
             compiledObjects: recorder.compiledObjects, seconds: seconds, isNarrow: isNarrow,
             madeTargets: recorder.madeTargets)
         if targets == nil {
-            for file in [result.image, result.vmlinux, result.systemMap].compactMap({ $0 }) where !fileExists(file) {
+            for file in result.files where !fileExists(file) {
                 throw Failure(
                     .build, "make succeeded, but there is no \(file)", details: "the whole log: \(log)",
                     nextStep: "remove \(output) and build again")

@@ -258,7 +258,7 @@ struct NarrowBuild: Equatable {
     /// - Returns: The makefile's path.
     /// - Throws: `Failure` (`infrastructure`).
     func write(to output: FilePath) throws -> FilePath {
-        if let link { try writeAtomically(link.script, to: output.appending(NarrowLink.scriptName)) }
+        try link?.write(to: output)
         let path = Self.path(in: output)
         try writeAtomically(makefile, to: path)
         return path

@@ -99,6 +99,11 @@ struct NarrowLink: Equatable {
         return early ?? late
     }
 
+    /// Writes the script to the output folder.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    func write(to output: FilePath) throws { try writeAtomically(script, to: output.appending(Self.scriptName)) }
+
     /// The rules, for the kernel's top makefile. A link that fails leaves no vmlinux, and make's own rule makes it and
     /// says what is wrong; after one that succeeds vmlinux is newer than vmlinux.o, and that rule finds it up to date.
     var rules: [String] {

@@ -14,6 +14,8 @@ import SystemPackage
 struct NarrowReplay: Equatable {
     /// A script for the shell, to be run in the output folder.
     var script: String
+    /// The link that it runs.
+    private let link: NarrowLink
 
     /// What the script is called there.
     static let scriptName = ".kbuild-replay.sh"
@@ -47,6 +49,7 @@ struct NarrowReplay: Equatable {
             let rules = try? readText(make.tree.appending("scripts/Makefile.build")),
             let calls = Self.calls(inRules: rules), calls.isSubset(of: Self.knownCalls)
         else { return nil }
+        self.link = link
         let tops = Set(records.targets.filter { !$0.contains("/") && !$0.hasPrefix(".") })
         guard tops.isSubset(of: Self.checks + ["vmlinux", "vmlinux.a", "built-in.a"]), tops.contains("vmlinux.o") else {
             return nil
@@ -127,8 +130,8 @@ struct NarrowReplay: Equatable {
     /// Writes the scripts to the output folder.
     ///
     /// - Throws: `Failure` (`infrastructure`).
-    func write(to output: FilePath, link: NarrowLink) throws {
-        try writeAtomically(link.script, to: output.appending(NarrowLink.scriptName))
+    func write(to output: FilePath) throws {
+        try link.write(to: output)
         try writeAtomically(script, to: output.appending(Self.scriptName))
     }
 }

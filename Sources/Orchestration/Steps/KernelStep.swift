@@ -13,6 +13,8 @@ public struct BuiltKernel: Sendable {
     public var image: FilePath?
     /// The ELF file with symbols.
     public var vmlinux: FilePath
+    /// What the firmware, the host or, where it can, QEMU itself starts.
+    public var bootFile: FilePath { image ?? vmlinux }
     /// The configuration.
     public var config: FilePath
     /// Its version.
@@ -231,7 +233,8 @@ struct KernelStep: Sendable {
     private static func artifactStep(hasImage: Bool) -> String { hasImage ? "kernel" : "kernel-vmlinux" }
     private static let imageName = "image"
 
-    /// Whether the build has to make the image: compressing a kernel that QEMU boots as it is takes longer than compiling a file.
+    /// Whether the build has to make the image. Compressing a kernel that QEMU boots as it is takes longer than compiling a
+    /// file.
     private func needsImage(config: FilePath) throws -> Bool {
         try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
     }
@@ -314,10 +317,7 @@ struct KernelStep: Sendable {
         let pristine = patched.pristine
         if let artifact = patched.artifact {
             _ = try await configure(patched)
-            return try await log.step("compile") { _ in
-                let hasImage = artifact.files[Self.imageName] != nil
-                return (kernel(in: artifact.folder, pristine, hasImage: hasImage), .hit, artifact.key.short)
-            }
+            return try await log.step("compile") { _ in (kernel(artifact, pristine), .hit, artifact.key.short) }
         }
         let make = make(pristine)
         let workTree = workTree(pristine)
@@ -361,13 +361,17 @@ struct KernelStep: Sendable {
             if result.isNarrow { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
             if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }
-            return (kernel(in: artifact.folder, pristine, hasImage: result.image != nil), .made, detail)
+            return (kernel(artifact, pristine), .made, detail)
         }
     }
 
     /// make's target for the kernel's own commands for gdb (scripts/gdb), and the file by which gdb loads them.
     private static let scriptsTarget = "scripts_gdb"
     private static let scriptsFile = "vmlinux-gdb.py"
+
+    private func kernel(_ artifact: Artifact, _ pristine: PristineKernel) -> BuiltKernel {
+        kernel(in: artifact.folder, pristine, hasImage: artifact.files[Self.imageName] != nil)
+    }
 
     private func kernel(in folder: FilePath, _ pristine: PristineKernel, hasImage: Bool) -> BuiltKernel {
         let scripts = output(pristine).appending(Self.scriptsFile)
@@ -434,8 +438,7 @@ struct KernelStep: Sendable {
                 patch, RunPlan.Step("configure", .hit, ""),
                 RunPlan.Step("compile", .hit, key: patched.key),
             ]
-            let hasImage = artifact.files[Self.imageName] != nil
-            return (patched, kernel(in: artifact.folder, pristine, hasImage: hasImage), steps)
+            return (patched, kernel(artifact, pristine), steps)
         }
         let tooling: (runner: CommandRunner, environment: [String: String])
         do {
@@ -486,31 +489,6 @@ struct KernelStep: Sendable {
 
     private func actions(_ build: BuildPlan, by runner: CommandRunner) throws -> [RunPlan.Action] {
         try (build.remark.map { [.remark($0)] } ?? []) + build.commands.map { try RunPlan.Action($0, by: runner) }
-    }
-}
-
-/// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the numbers.
-struct NumbersModule: Sendable {
-    /// Where it is, once it is written.
-    let folder: FilePath
-    /// The digest of the folder's contents.
-    let digest: Digest
-    private let texts: [String: String]
-
-    init(header: String, in layout: CacheLayout) {
-        texts = [SyscallHeader.fileName: header, "module.modulemap": SyscallHeader.moduleMap]
-        folder = layout.root.appending("numbers").appending(Digest.of(header).short)
-        digest = StatCache.digest(ofTexts: texts)
-    }
-
-    /// Writes the folder, unless it is there.
-    ///
-    /// - Throws: `Failure` (`infrastructure`).
-    func write() throws {
-        for (name, text) in texts where (try? readText(folder.appending(name))) != text {
-            try createFolder(folder)
-            try writeAtomically(text, to: folder.appending(name))
-        }
     }
 }
 

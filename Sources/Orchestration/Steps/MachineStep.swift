@@ -60,7 +60,7 @@ extension Pipeline {
         let boot = Double(project.timeouts.boot)
         let rules = try await confinement.rules()
         guard project.architecture != .um else {
-            let runner = machineRunner(rules, kernel: kernel.image ?? kernel.vmlinux, root: root, shares: shares)
+            let runner = machineRunner(rules, kernel: kernel.bootFile, root: root, shares: shares)
             return [umlMachine(kernel: kernel, root: root, shares: shares, bootLimit: boot, runner: runner)]
         }
         let emulator = try await emulator()
@@ -96,7 +96,7 @@ extension Pipeline {
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
         let configuration = MachineConfiguration(
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
-            cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.image ?? kernel.vmlinux, root: root,
+            cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.bootFile, root: root,
             shares: shares, results: results, kernelArguments: kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
             filtersSystemCalls: emulator.filtersSystemCalls)
@@ -157,7 +157,7 @@ extension Pipeline {
     ) -> MachineCandidate {
         let settings = project.machine
         let configuration = UMLConfiguration(
-            kernel: kernel.image ?? kernel.vmlinux, memoryMegabytes: settings.memoryMegabytes, root: root,
+            kernel: kernel.bootFile, memoryMegabytes: settings.memoryMegabytes, root: root,
             shares: shares,
             kernelArguments: kernelArguments)
         return MachineCandidate(

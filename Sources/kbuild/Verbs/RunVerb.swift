@@ -186,7 +186,7 @@ struct BuildVerb: AsyncParsableCommand {
         let pipeline = try makePipeline(project, console, build)
         defer { console.finish() }
         let kernel = try await interruptible { try await pipeline.buildKernel() }
-        console.output((kernel.image ?? kernel.vmlinux).string)
+        console.output(kernel.bootFile.string)
     }
 }
 
