@@ -35,6 +35,14 @@ public struct Frame: Equatable, Sendable {
         case end
         /// Init cannot go on: why.
         case error
+        /// A sample of the kernel's taint and of how far its log has got: see `KernelEvidence`.
+        case kernel
+        /// Records of the kernel's log, one a line, as /dev/kmsg has them.
+        case log
+        /// The guest lives, though its program is quiet.
+        case beat
+        /// A sentence for the user about the program that runs, or about the guest where none does.
+        case note
     }
 
     /// The byte that opens a frame: U+001E, record separator.

@@ -104,4 +104,6 @@ public struct SessionOutcome: Sendable, Equatable {
     public var release: String?
     /// Whether the guest's end marker came, with the right count of programs.
     public var isComplete: Bool
+    /// The last sample that init sent of the kernel's state; nil when none came.
+    public var evidence: KernelEvidence?
 }

@@ -49,6 +49,8 @@ public struct SessionRecorder: Sendable {
     private var consoleLines: [ConsoleLine] = []
     private var consoleBytes = 0
     private var interaction: [Interaction] = []
+    /// What init has sampled of the kernel's state, in order.
+    private(set) var evidence: [KernelEvidence] = []
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private var clockOffset: Double?
 
@@ -160,6 +162,14 @@ public struct SessionRecorder: Sendable {
         case .error:
             faults.append("the guest's init: \(frame.text)")
             return []
+        case .kernel:
+            guard let sample = KernelEvidence(payload: frame.text) else {
+                faults.append("a sample of the kernel's state cannot be read")
+                return []
+            }
+            evidence.append(sample)
+            return []
+        case .log, .beat, .note: return []
         }
     }
 
@@ -411,7 +421,8 @@ public struct SessionRecorder: Sendable {
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
         return SessionOutcome(
-            programs: programs, crashes: detector.crashes, faults: faults, release: release, isComplete: isComplete)
+            programs: programs, crashes: detector.crashes, faults: faults, release: release, isComplete: isComplete,
+            evidence: evidence.last)
     }
 
     private mutating func addUnreported(to index: Int, reason: String?) {

@@ -181,7 +181,9 @@ extension Pipeline {
             group.addTask {
                 .some(
                     try await QEMUMachine(configuration, runner: runner).save(to: snapshot, handlers) {
-                        guard let frame = await ready.first(where: { _ in true }), frame.kind == .ready else {
+                        // What the kernel has said so far comes before.
+                        let last = await ready.first { ![.log, .kernel, .note].contains($0.kind) }
+                        guard last?.kind == .ready else {
                             throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
                         }
                     })
