@@ -28,10 +28,8 @@ public enum LogActions {
             if let note = outcome.note { progress(.note(note)) }
             crashes = outcome.crashes
         }
-        var report = LogReport(
+        return LogReport(
             source: name(path), format: .console, isEmpty: count == 0, crashes: crashes.map(SessionReport.crash))
-        report.judge()
-        return report
     }
 
     /// Reads the results of a KTAP or TAP log.
@@ -43,10 +41,8 @@ public enum LogActions {
         let stem = path?.lastComponent?.stem ?? "log"
         var parser = KTAPLogParser(name: stem)
         let count = try read(path) { parser.consume($0) }
-        var report = LogReport(
+        return LogReport(
             source: name(path), format: .ktap, isEmpty: count == 0, suites: [SessionReport.suite(parser.finish())])
-        report.judge()
-        return report
     }
 
     private static func name(_ path: FilePath?) -> String { path?.string ?? "standard input" }

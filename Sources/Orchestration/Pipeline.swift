@@ -72,7 +72,8 @@ public struct Pipeline: Sendable {
 
     // MARK: What verbs do
 
-    /// Everything: build, boot, test. Never throws: what goes wrong is in the report.
+    /// Everything: build, boot, test. Never throws: what goes wrong is in the report. Whoever has written all that is made
+    /// of the report calls `keep` then.
     ///
     /// - Parameter filter: A pattern for the tests to run; nil for all.
     public func run(filter: String? = nil) async -> RunReport {
@@ -101,11 +102,13 @@ public struct Pipeline: Sendable {
         }
         report.commands = log.commands
         report.seconds = Self.seconds(clock.now - start)
-        report.judge()
-        history.keep(report, tools.progress)
         tools.statCache.save()
         return report
     }
+
+    /// Keeps a run's report for `kbuild report`, in place of one that was kept of the same run. It has to be what the
+    /// process ends with, so that this comes after everything that can still fail.
+    public func keep(_ report: RunReport) { history.keep(report, tools.progress) }
 
     private static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18

@@ -49,9 +49,7 @@ public struct ReportFiles: Sendable, Equatable {
     /// file would take its absence for a pass.
     public func write(_ report: inout RunReport) {
         let failures = write(report, console: report.artifacts.console.map { FilePath($0) })
-        guard !failures.isEmpty else { return }
         report.troubles += failures.map { RunReport.Trouble($0) }
-        report.judge()
     }
 
     /// Adds the summary to the file that GitHub shows with the job.

@@ -21,16 +21,12 @@ public struct LogReport: Codable, Sendable, Equatable {
     public var format: Format
     /// Whether the log holds nothing at all.
     public var isEmpty: Bool
-    /// kbuild's exit code.
-    public var exitCode: Int32 = 0
-    /// The exit code in a word, as in a run's report.
-    public var verdict = ""
     /// The crash reports.
     public var crashes: [RunReport.Crash]
     /// The tests, and what is wrong with the log.
     public var suites: [RunReport.Suite]
 
-    /// Creates a report; `judge()` then gives its verdict.
+    /// Creates a report. Its exit code and its verdict are computed from what it holds.
     public init(
         source: String, format: Format, isEmpty: Bool, crashes: [RunReport.Crash] = [], suites: [RunReport.Suite] = []
     ) {
@@ -41,11 +37,11 @@ public struct LogReport: Codable, Sendable, Equatable {
         self.suites = suites
     }
 
-    /// Works out the exit code and the verdict. An empty log has passed nothing.
-    public mutating func judge() {
-        let run = self.run(startedAt: "")
-        (exitCode, verdict) = (run.exitCode, run.verdict)
-    }
+    /// kbuild's exit code, computed as a run's. An empty log has passed nothing.
+    public var exitCode: Int32 { run(startedAt: "").exitCode }
+
+    /// The exit code in a word, as in a run's report.
+    public var verdict: String { run(startedAt: "").verdict }
 
     /// The log as a run, for renderers that know only those. A console with no crash report in it has passed one test.
     ///
@@ -62,7 +58,6 @@ public struct LogReport: Codable, Sendable, Equatable {
                 .init(name: source, kind: "console", tests: [.init(id: name, name: name, status: .passed)])
             ]
         }
-        report.judge()
         return report
     }
 

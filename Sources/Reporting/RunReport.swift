@@ -360,10 +360,6 @@ public struct RunReport: Codable, Sendable, Equatable {
 
     /// The version of this form.
     public var schemaVersion = RunReport.currentSchemaVersion
-    /// kbuild's exit code for the run.
-    public var exitCode: Int32 = 0
-    /// The verdict in a word: passed, failed, crashed, timed-out, or the kind of trouble.
-    public var verdict = ""
     /// When it started, in ISO 8601.
     public var startedAt: String
     /// How long it took.
@@ -405,7 +401,7 @@ public struct RunReport: Codable, Sendable, Equatable {
     /// Files that it left.
     public var artifacts: Artifacts
 
-    /// Creates a report; `judge()` then gives its verdict.
+    /// Creates a report. Its exit code and its verdict are computed from what it holds, at any time.
     public init(
         startedAt: String, seconds: Double = 0, project: String, profile: String? = nil, kernel: Kernel? = nil,
         machine: Machine? = nil, syscalls: [Syscall] = [], steps: [Step] = [], suites: [Suite] = [],
@@ -434,26 +430,35 @@ extension RunReport {
     /// How many tests ended in a way.
     public func count(_ status: Status) -> Int { tests.count { $0.status == status } }
 
-    /// Works out the exit code and the verdict from the rest of the report.
+    /// Notes that the user interrupted the run, unless the report says so already.
+    public mutating func noteInterruption() {
+        guard exitCode != ExitCode.interrupted.rawValue else { return }
+        troubles.append(.init(Failure(.interrupted, "interrupted")))
+    }
+
+    /// kbuild's exit code for the run, computed from the rest of the report and never stored, so that the two cannot
+    /// contradict each other.
     ///
     /// The first that applies decides: an interruption, a crash of the guest, a limit, trouble with the run itself, a
     /// test that crashed or ran into its limit, a suite that holds no test, a failed, flaky or unreported test, and last
     /// whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
-    public mutating func judge() {
-        let code = judgement
-        exitCode = code.rawValue
-        verdict =
-            switch code {
-            case .success: "passed"
-            case .testFailure: "failed"
-            case .usage: "usage-error"
-            case .patch: "patch-failed"
-            case .build: "build-failed"
-            case .guestCrash: "crashed"
-            case .timeout: "timed-out"
-            case .infrastructure: "infrastructure-failed"
-            case .interrupted: "interrupted"
-            }
+    public var exitCode: Int32 { judgement.rawValue }
+
+    /// The exit code in a word: passed, failed, crashed, timed-out, or the kind of trouble.
+    public var verdict: String { Self.verdict(of: judgement) }
+
+    private static func verdict(of code: ExitCode) -> String {
+        switch code {
+        case .success: "passed"
+        case .testFailure: "failed"
+        case .usage: "usage-error"
+        case .patch: "patch-failed"
+        case .build: "build-failed"
+        case .guestCrash: "crashed"
+        case .timeout: "timed-out"
+        case .infrastructure: "infrastructure-failed"
+        case .interrupted: "interrupted"
+        }
     }
 
     private var judgement: ExitCode {

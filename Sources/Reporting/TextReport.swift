@@ -62,7 +62,9 @@ public struct TextReport: Sendable {
     }
 
     /// Renders a report, without a newline at its end.
-    public func render(_ report: RunReport) -> String {
+    ///
+    /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
+    public func render(_ report: RunReport, showsTroubles: Bool = true) -> String {
         var lines: [String] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure { lines += describe(test) }
@@ -81,7 +83,7 @@ public struct TextReport: Sendable {
             }
             lines += places(of: crash)
         }
-        for trouble in report.troubles {
+        for trouble in report.troubles where showsTroubles {
             lines += trouble.failure.description.split(whereSeparator: \.isNewline).flatMap { body(String($0)) }
         }
         if !lines.isEmpty { lines.append("") }

@@ -10,6 +10,8 @@ import SystemPackage
 final class PrivateFolder {
     let path: FilePath
     private let descriptor: Int32
+    /// Removes it when a signal ends the process at once.
+    private let cleanup: ExitCleanup
 
     /// How long a folder may be without its lock while it is being made, in seconds.
     private static let grace = 60
@@ -30,6 +32,7 @@ final class PrivateFolder {
                 rmdir(path.string)
                 throw Failure(.infrastructure, "cannot lock \(path)", details: reason)
             }
+            cleanup = ExitCleanup { [path] in try? removeAll(path) }
             return
         }
         throw Failure(
@@ -42,7 +45,10 @@ final class PrivateFolder {
     }
 
     /// Removes it with all that is in it.
-    func remove() { try? removeAll(path) }
+    func remove() {
+        try? removeAll(path)
+        cleanup.cancel()
+    }
 
     /// Made once, before this process's first folder: a run of many guests need not look each time.
     private static let isSwept: Bool = {

@@ -1,11 +1,9 @@
 import ArgumentParser
 import Commands
 import Diagnostics
-import Dispatch
 import Glibc
 import Orchestration
 import Reporting
-import Synchronization
 import SystemPackage
 
 /// The command line.
@@ -87,62 +85,6 @@ enum Main {
 /// Ends the process with a code when everything that there is to say has been said.
 struct Verdict: Error {
     var code: Int32
-}
-
-/// Whose the terminal's interrupt key is.
-enum Interruptions {
-    private static let isOfChild = Mutex(false)
-
-    /// Whether a child that talks with the user has it, and kbuild lets it pass.
-    static var areOfChild: Bool { isOfChild.withLock { $0 } }
-
-    /// A child is about to talk with the user. It and kbuild are one job of the shell's, so both get the signal.
-    static func leaveToChild() {
-        isOfChild.withLock { $0 = true }
-        signal(SIGQUIT, SIG_IGN)
-    }
-
-    /// The child has ended.
-    static func takeBack() {
-        isOfChild.withLock { $0 = false }
-        signal(SIGQUIT, SIG_DFL)
-    }
-}
-
-/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns. A second signal
-/// ends kbuild at once, which its children's supervisors notice.
-///
-/// - Throws: What `body` throws; after a signal a `Verdict` of 128 + its number, as shells report it.
-func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
-    let received = Mutex<Int32?>(nil)
-    let task = Task { try await body() }
-    let sources = [SIGINT, SIGTERM, SIGHUP].map { number in
-        signal(number, SIG_IGN)
-        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
-        source.setEventHandler {
-            if number == SIGINT, Interruptions.areOfChild { return }
-            let isSecond = received.withLock { first in
-                defer { first = first ?? number }
-                return first != nil
-            }
-            if isSecond {
-                Terminal.restore()
-                _exit(128 + number)
-            }
-            task.cancel()
-        }
-        source.activate()
-        return source
-    }
-    defer { sources.forEach { $0.cancel() } }
-    do {
-        let result = try await task.value
-        if let number = received.withLock({ $0 }) { throw Verdict(code: 128 + number) }
-        return result
-    } catch {
-        if let number = received.withLock({ $0 }) { throw Verdict(code: 128 + number) }
-        throw error
-    }
 }
 
 /// The running executable, which guards the processes that it starts.

@@ -36,7 +36,6 @@ private final class Scratch: Sendable {
             suites: [.init(name: "s", kind: "ktap", tests: [.init(id: "t", name: "t", status: .passed)])],
             artifacts: .init(folder: folder.string, console: folder.appending("console.log").string))
         change(&report)
-        report.judge()
         try writeAtomically("one\ntwo\n", to: folder.appending("console.log"))
         history.keep(report, progress)
         return folder
@@ -91,6 +90,22 @@ struct RunHistoryTests {
             #expect(error.code == .usage)
             #expect(error.details?.contains("startedAt") == true || error.details?.contains("schemaVersion") == true)
         }
+    }
+
+    @Test("a run that is kept again is what it came to last, in the list too, and one run")
+    func keptAgain() throws {
+        let scratch = try Scratch()
+        let folder = try scratch.add()
+        #expect(try scratch.history.list().runs.map(\.exitCode) == [0])
+        var report = try scratch.history.find("-1").report()
+        report.troubles.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
+        scratch.history.keep(report, scratch.progress)
+        #expect(try scratch.history.list().runs.map(\.exitCode) == [7])
+        #expect(try scratch.history.list().runs.map(\.verdict) == ["infrastructure-failed"])
+        #expect(try namesInFolder(folder).sorted() == ["console.log", "report.json"])
+        report.noteInterruption()
+        scratch.history.keep(report, scratch.progress)
+        #expect(try scratch.history.find("-1").report().exitCode == 130)
     }
 
     @Test("the newest are kept; runs that are not done are not in their way, and running ones are left alone")
@@ -193,7 +208,6 @@ struct ReportFilesTests {
             #expect(try readText(folder.appending("a.html")).contains("the console&#39;s &lt;line&gt;"))
             #expect(try readText(folder.appending("a.md")).hasPrefix("## kbuild"))
             var run = report
-            run.judge()
             #expect(run.exitCode == 0)
             files.write(&run)
             #expect(run.exitCode == Diagnostics.ExitCode.infrastructure.rawValue)

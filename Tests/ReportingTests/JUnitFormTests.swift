@@ -91,8 +91,7 @@ struct JUnitFormTests {
 
     /// Reports of every kind.
     private var reports: [RunReport] {
-        var empty = RunReport(startedAt: "2026-01-02T03:04:05Z", project: "/p")
-        empty.judge()
+        let empty = RunReport(startedAt: "2026-01-02T03:04:05Z", project: "/p")
         var nasty = sample()
         nasty.suites[0].name = ""
         nasty.suites[0].tests[0].id = ""

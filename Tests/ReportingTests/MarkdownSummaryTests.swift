@@ -31,7 +31,6 @@ struct MarkdownSummaryTests {
             startedAt: "", seconds: 1, project: "/p",
             suites: [.init(name: "s", kind: "ktap", tests: [.init(id: "t", name: "t", status: .passed)])])
         var judged = report
-        judged.judge()
         #expect(
             MarkdownSummary.render(judged) == """
                 ## kbuild: PASSED
@@ -42,7 +41,6 @@ struct MarkdownSummaryTests {
 
                 """ + "\n")
         judged.suites = []
-        judged.judge()
         #expect(MarkdownSummary.render(judged).contains("No test passed."))
     }
 

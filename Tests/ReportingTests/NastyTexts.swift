@@ -62,7 +62,6 @@ func report(of text: String) -> (RunReport, ConsoleExcerpt) {
     report.configuration = text
     report.commands = [text]
     report.kernel?.compiler = text
-    report.judge()
     let oneLine = text.replacingOccurrences(of: "\r", with: " ").replacingOccurrences(of: "\n", with: " ")
     return (report, ConsoleExcerpt(text: [oneLine, oneLine, oneLine].joined(separator: "\n"), omittedBytes: 7))
 }

@@ -34,7 +34,6 @@ struct TextReportTests {
         var report = sample()
         report.suites[0].tests.removeSubrange(1...)
         report.crashes = []
-        report.judge()
         let lines = TextReport().render(report).split(separator: "\n")
         #expect(lines.last == "PASSED: 1 passed, 0 failed in 12.35 s")
         #expect(lines.count == 3)
@@ -109,9 +108,8 @@ struct JSONReportTests {
     func logSchema() throws {
         let schema = try schema("log-schema.json")
         for format in LogReport.Format.allCases {
-            var report = LogReport(
+            let report = LogReport(
                 source: "a.log", format: format, isEmpty: false, crashes: sample().crashes, suites: sample().suites)
-            report.judge()
             let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
             check(value, schema, schema, at: "log")
         }
@@ -268,34 +266,27 @@ struct JUnitReportTests {
 
 @Suite("Log report")
 struct LogReportTests {
-    private func judged(_ report: LogReport) -> LogReport {
-        var report = report
-        report.judge()
-        return report
-    }
-
     @Test("a console without a crash report passes, one with one does not, an empty one has passed nothing")
     func console() {
-        let clean = judged(LogReport(source: "a.log", format: .console, isEmpty: false))
+        let clean = LogReport(source: "a.log", format: .console, isEmpty: false)
         #expect(clean.exitCode == 0)
         #expect(TextReport().render(clean) == "PASSED: no crash report in a.log")
-        let bad = judged(LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes))
+        let bad = LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes)
         #expect(bad.exitCode == 5)
         let text = TextReport().render(bad)
         for part in [
             "CRASH WARNING in f", "warning, lines 7 to 8, function f, CPU 1, task probe, PID 42", "| [ 1.0] WARNING",
             "not whole: its end is missing", "kernel/f.c:12 in g", "CRASHED: 1 crash report in a.log",
         ] { #expect(text.contains(part), "\(part)") }
-        #expect(judged(LogReport(source: "a.log", format: .console, isEmpty: true)).exitCode == 7)
+        #expect(LogReport(source: "a.log", format: .console, isEmpty: true).exitCode == 7)
     }
 
     @Test("a KTAP log is judged as a suite in a guest is")
     func ktap() {
         func report(_ tests: [RunReport.Test], problems: [String] = []) -> LogReport {
-            judged(
-                LogReport(
-                    source: "a.log", format: .ktap, isEmpty: false,
-                    suites: [.init(name: "a", kind: "ktap", tests: tests, problems: problems)]))
+            LogReport(
+                source: "a.log", format: .ktap, isEmpty: false,
+                suites: [.init(name: "a", kind: "ktap", tests: tests, problems: problems)])
         }
         let good = RunReport.Test(id: "a/x", name: "x", status: .passed)
         let bad = RunReport.Test(id: "a/y", name: "y", status: .failed, issues: [.init(message: "not ok")])
@@ -309,9 +300,9 @@ struct LogReportTests {
 
     @Test("as JUnit a log is never without a case")
     func junit() {
-        let clean = judged(LogReport(source: "a.log", format: .console, isEmpty: false))
+        let clean = LogReport(source: "a.log", format: .console, isEmpty: false)
         #expect(JUnitReport.render(clean.run(startedAt: "2026-01-02T03:04:05Z")).contains("no crash report"))
-        let bad = judged(LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes))
+        let bad = LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes)
         let xml = JUnitReport.render(bad.run(startedAt: "2026-01-02T03:04:05Z"))
         #expect(xml.contains("errors=\"1\""))
         #expect(xml.contains("WARNING in f"))

@@ -6,11 +6,9 @@ import Testing
 @testable import Reporting
 
 private func report(_ tests: [RunReport.Test], problems: [String] = []) -> RunReport {
-    var report = RunReport(
+    RunReport(
         startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p",
         suites: [.init(name: "suite", kind: "swift-testing", tests: tests, problems: problems)])
-    report.judge()
-    return report
 }
 
 private func failing(_ message: String, file: String? = nil, line: Int? = nil) -> RunReport.Test {
@@ -162,7 +160,6 @@ struct JUnitNameTests {
         var report = report([.init(id: "a", name: "a", status: .passed)])
         report.crashes = [.init(title: "WARNING in f", isFatal: false, lines: ["text"])]
         report.splatsFail = false
-        report.judge()
         #expect(report.exitCode == 0)
         let result = try junit(report)
         #expect(result.faults == 0)
@@ -173,10 +170,8 @@ struct JUnitNameTests {
     func verdicts() {
         var report = report([.init(id: "a", name: "a", status: .passed)])
         report.suites.append(.init(name: "empty", kind: "swift-testing", tests: []))
-        report.judge()
         #expect(report.verdict == "infrastructure-failed")
         report.suites[1].tests = [.init(id: "b", name: "b", status: .flaky)]
-        report.judge()
         #expect(report.verdict == "failed")
     }
 }

@@ -14,9 +14,7 @@ private func report(_ statuses: RunReport.Status...) -> RunReport {
 }
 
 private func judged(_ report: RunReport) -> ExitCode? {
-    var report = report
-    report.judge()
-    return ExitCode(rawValue: report.exitCode)
+    ExitCode(rawValue: report.exitCode)
 }
 
 @Suite("The verdict")
@@ -57,6 +55,47 @@ struct VerdictTests {
         #expect(judged(report) == .success)
         report.crashes[0].isFatal = true
         #expect(judged(report) == .guestCrash)
+    }
+
+    @Test("the exit code follows what the report holds, without being asked for")
+    func computed() {
+        var report = report(.passed)
+        #expect(report.exitCode == 0)
+        #expect(report.verdict == "passed")
+        report.troubles.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
+        #expect(report.exitCode == 7)
+        #expect(report.verdict == "infrastructure-failed")
+        report.noteInterruption()
+        report.noteInterruption()
+        #expect(report.exitCode == 130)
+        #expect(report.troubles.count == 2)
+        report.troubles = []
+        report.suites = []
+        #expect(report.exitCode == 7)
+    }
+
+    /// The JSON of a report with another claim in place of its own.
+    private func claiming(_ code: Int32?, _ verdict: String, in report: RunReport) throws -> String {
+        let lines = try JSONReport.render(report).split(separator: "\n").compactMap { line -> String? in
+            if line.hasPrefix("  \"exitCode\"") { return code.map { "  \"exitCode\" : \($0)," } }
+            if line.hasPrefix("  \"verdict\"") { return "  \"verdict\" : \"\(verdict)\"" }
+            return String(line)
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    @Test("a report from elsewhere cannot claim a pass; one that claims a failure that it does not hold is not a pass")
+    func claims() throws {
+        let failed = report(.passed, .failed)
+        #expect(try JSONReport.parse(JSONReport.render(failed)) == failed)
+        #expect(try JSONReport.parse(claiming(0, "passed", in: failed)).exitCode == 1)
+        // Nothing ran at all.
+        #expect(try JSONReport.parse(claiming(0, "passed", in: report())).verdict == "infrastructure-failed")
+        let cut = try JSONReport.parse(claiming(5, "crashed", in: report(.passed)))
+        #expect(cut.exitCode == 5)
+        #expect(cut.troubles.first?.message.contains("exit code 5") == true)
+        #expect(try JSONReport.parse(claiming(139, "?", in: report(.passed))).exitCode == 7)
+        #expect(throws: DecodingError.self) { try JSONReport.parse(claiming(nil, "passed", in: report(.passed))) }
     }
 
     @Test("every kind of trouble has its own code, even when all tests passed", arguments: ExitCode.allCases)

@@ -81,11 +81,12 @@ struct GuestSession: Sendable {
     /// Told where a debugger is waited for, if the machine waits for one.
     var waitsForDebugger: (@Sendable (FilePath) -> Void)?
 
-    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest.
+    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock held:
+    /// they may take their time, and the guest waits. The limits are watched meanwhile.
     struct Attendant: Sendable {
         /// Takes a way to send bytes to the guest's init.
         var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
-        /// Told what the program does. No lock is held: it may take its time, and the guest waits.
+        /// Told what the program does.
         var interaction: @Sendable (Interaction) -> Void
         /// Told each line of the console.
         var line: @Sendable ([UInt8]) -> Void
@@ -120,9 +121,22 @@ struct GuestSession: Sendable {
 
     /// Runs the session.
     ///
-    /// - Parameter onEvent: Called in order on the threads that read the guest.
+    /// - Parameter onEvent: Called in order, on a queue of its own: however long a call takes, the guest is read and its
+    ///   limits are watched. Every event has been delivered when this returns or throws.
     /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started; `CancellationError`.
     func run(onEvent: @escaping @Sendable (SessionEvent) -> Void) async throws -> SessionResult {
+        let events = EventQueue(onEvent)
+        do {
+            let result = try await run(events)
+            await events.flush()
+            return result
+        } catch {
+            await events.flush()
+            throw error
+        }
+    }
+
+    private func run(_ events: EventQueue<SessionEvent>) async throws -> SessionResult {
         let clock = ContinuousClock()
         let start = clock.now
         let transcript = try ConsoleTranscript(path: consoleLog)
@@ -135,20 +149,21 @@ struct GuestSession: Sendable {
         let attendant = attendant
         let handlers = MachineHandlers(
             console: { bytes in
-                box.state.withLock { state in
+                let (items, replies) = box.state.withLock { state in
                     state.lastSign = clock.now
                     let items = state.console.consume(bytes)
-                    if let attendant { for case .line(let line) in items { attendant.line(line) } }
-                    Self.handle(items, in: &state, at: clock.now, onEvent)
+                    Self.handle(items, in: &state, at: clock.now, events)
                     state.transcript.flush()
-                    return state.console.takeReplies()
+                    return (items, state.console.takeReplies())
                 }
+                if let attendant { for case .line(let line) in items { attendant.line(line) } }
+                return replies
             },
             results: { bytes in
                 let (interaction, farewell) = box.state.withLock { state in
                     state.lastSign = clock.now
                     let hadEnded = state.ended != nil
-                    Self.handle(state.port.consume(bytes), in: &state, at: clock.now, onEvent)
+                    Self.handle(state.port.consume(bytes), in: &state, at: clock.now, events)
                     return (state.recorder.takeInteraction(), hadEnded || state.ended == nil ? nil : state.send)
                 }
                 if let attendant { interaction.forEach(attendant.interaction) }
@@ -188,8 +203,8 @@ struct GuestSession: Sendable {
         try Task.checkCancellation()
 
         return box.state.withLock { state in
-            Self.handle(state.console.finish(), in: &state, at: clock.now, onEvent)
-            if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, onEvent) }
+            Self.handle(state.console.finish(), in: &state, at: clock.now, events)
+            if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, events) }
             state.transcript.flush()
             let (reason, status) =
                 isCutShort
@@ -217,7 +232,7 @@ struct GuestSession: Sendable {
 
     private static func handle(
         _ items: [ResultsDecoder.Item], in state: inout State, at now: ContinuousClock.Instant,
-        _ onEvent: (SessionEvent) -> Void
+        _ events: EventQueue<SessionEvent>
     ) {
         for item in items {
             switch item {
@@ -243,7 +258,7 @@ struct GuestSession: Sendable {
                     state.ended = now
                     state.testStarted = nil
                 }
-                onEvent(event)
+                events.send(event)
             }
         }
     }

@@ -36,27 +36,27 @@ func runAndReport(
         return try console.output(plan, text: plan.text, options.format)
     }
     let pipeline = try makePipeline(project, console, build)
-    var report: RunReport
-    do {
-        report = try await interruptible { await pipeline.run(filter: filter) }
-    } catch let interruption as Verdict {
-        console.finish()
-        console.log("interrupted")
-        throw interruption
-    }
+    let (ended, signal) = await interruptibly { await pipeline.run(filter: filter) }
+    var report = try ended.get()
+    // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
+    if signal != nil { report.noteInterruption() }
     console.finish()
     if let folder = modes.folder {
         do {
             try folder.write(report)
         } catch let failure as Failure {
             report.troubles.append(.init(failure))
-            report.judge()
         }
     }
     var files = options.output.files
     files.junit = files.junit ?? modes.folder?.junit
     files.html = files.html ?? modes.folder?.html
     files.write(&report)
+    pipeline.keep(report)
+    if let signal {
+        console.log("interrupted")
+        throw Verdict(code: 128 + signal)
+    }
     if options.annotations == .github || modes.jobLog == .github { annotate(report, console) }
     switch options.format {
     case .json:
@@ -65,9 +65,9 @@ func runAndReport(
     case .text:
         // Errors belong to standard error; the verdict is the result.
         for trouble in report.troubles { console.log(trouble.failure) }
-        report.troubles = []
         let renderer = console.renderer
-        console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
+        console.output(
+            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
     }
     if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }

@@ -52,6 +52,7 @@ struct WatchVerb: AsyncParsableCommand {
         return try await withThrowingTaskGroup(of: [FilePath].self) { group in
             group.addTask {
                 let report = await pipeline.run(filter: filter)
+                pipeline.keep(report)
                 try Task.checkCancellation()
                 show(report, on: console)
                 console.log("waiting for a change (Ctrl-C ends this)")
@@ -100,11 +101,10 @@ struct WatchVerb: AsyncParsableCommand {
 
     private static func show(_ report: RunReport, on console: Console) {
         console.finish()
-        var report = report
         for trouble in report.troubles { console.log(trouble.failure) }
-        report.troubles = []
         let renderer = console.renderer
-        console.output(console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report))
+        console.output(
+            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
     }
 
     private static func describe(_ files: [FilePath], in folder: FilePath) -> String {
