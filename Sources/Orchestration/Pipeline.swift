@@ -201,7 +201,7 @@ public struct Pipeline: Sendable {
             report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
             report.kernel?.identity = patched.pristine.identity.hex
             report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
-                .map { .init(name: $0.name, number: $0.number) }
+                .map { .init(name: $0.name.text, number: $0.number) }
             report.artifacts.buildLog = buildLog.string
         }
         report.kernel?.compiler = prepared.kernel.compiler

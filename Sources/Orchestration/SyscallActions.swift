@@ -56,14 +56,14 @@ public struct SyscallList: Codable, Sendable, Equatable {
                 uniquingKeysWith: { first, _ in first })
             rows += table.map { row in
                 [
-                    "\(row.number)", Self.abi(row.abi), row.name, row.entry ?? "-",
+                    "\(row.number)", Self.abi(row.abi), row.name.text, row.entry ?? "-",
                     sources["\(row.abi) \(row.name)"] ?? "",
                 ]
             }
         } else {
             rows += syscalls.map { call in
                 [
-                    "\(call.syscall.number)", Self.abi(call.syscall.abi.rawValue), call.syscall.name,
+                    "\(call.syscall.number)", Self.abi(call.syscall.abi.rawValue), call.syscall.name.text,
                     call.compat ?? call.entry, call.source,
                 ]
             }

@@ -81,8 +81,8 @@ extension Pipeline {
         let folder = project.folder.appending("kernel").appending(name)
         let sources = try project.kernel.patches.filter { $0 != folder }.map { try PatchSource.load($0) }
         let examination = try SyscallExamination(pristine: pristine.folder, sources: sources)
-        if let row = try examination.table().first(where: { $0.name == name }) {
-            let own = examination.added.first { $0.syscall.name == name }
+        if let row = try examination.table().first(where: { $0.name.text == name }) {
+            let own = examination.added.first { $0.syscall.name.text == name }
             throw Failure(
                 .usage, "a call named \(name) exists already, with number \(row.number)",
                 details: own.map { "\($0.place)" } ?? "it is Linux \(pristine.version)'s own",

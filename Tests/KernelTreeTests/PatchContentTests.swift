@@ -56,9 +56,9 @@ import Testing
         let (msgbox, memcpy) = (try source("msgbox"), try source("memcpy"))
         let overlay = try TreeOverlay.compute(pristine: tree, sources: [msgbox, memcpy])
         let native = overlay.syscalls.filter { $0.abi != .i386 }
-        let numbers = Dictionary(uniqueKeysWithValues: native.map { ($0.name, $0.number) })
+        let numbers = Dictionary(uniqueKeysWithValues: native.map { ($0.name.text, $0.number) })
         let ia32 = overlay.syscalls.filter { $0.abi == .i386 }
-        #expect(Dictionary(uniqueKeysWithValues: ia32.map { ($0.name, $0.number) }) == numbers)
+        #expect(Dictionary(uniqueKeysWithValues: ia32.map { ($0.name.text, $0.number) }) == numbers)
         switch version.series {
         case "6.1": #expect(numbers == ["dm510_msgbox_put": 451, "dm510_msgbox_get": 452, "memcpy": 453])
         case "6.12": #expect(numbers == ["dm510_msgbox_put": 464, "dm510_msgbox_get": 465, "memcpy": 463])
@@ -66,7 +66,7 @@ import Testing
         }
         #expect(overlay.notes.isEmpty)
         #expect(
-            try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name) == ["memcpy", "memcpy"])
+            try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name.text) == ["memcpy", "memcpy"])
         if let folder = ProcessInfo.processInfo.environment["KBUILD_TEST_WORK"].map({ FilePath($0) }) {
             // A hard-linked copy of the tree, to compile what was applied by hand.
             let work = WorkTree(tree: folder.appending("tree-\(version.series)"), pristine: tree)

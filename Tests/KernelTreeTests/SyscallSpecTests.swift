@@ -41,7 +41,7 @@ import Testing
         #expect(spec.syscalls[0].number.pin(on: KernelVersion(6, 12)) == nil)
         #expect(spec.syscalls[0].abi == .x64)
         #expect(spec.syscalls[0].ia32?.number.pin(on: KernelVersion(6, 1)) == 470)
-        #expect(spec.syscalls[0].ia32?.compatArguments?.map(\.name) == ["p"])
+        #expect(spec.syscalls[0].ia32?.compatArguments?.map(\.name.text) == ["p"])
         #expect(spec.syscalls[1].ia32 == nil)
         #expect(spec.syscalls[1].arguments.isEmpty)
         #expect(spec.syscalls[1].line == 10)

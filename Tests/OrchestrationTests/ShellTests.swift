@@ -43,10 +43,12 @@ struct EscapeFilterTests {
 
 @Suite("What a shell finds in the guest")
 struct ShellFolderTests {
-    private let calls = [
-        RegisteredSyscall(name: "hello", number: 451, abi: .common),
-        RegisteredSyscall(name: "hello", number: 452, abi: .i386),
-    ]
+    private let calls: [RegisteredSyscall]
+
+    init() throws {
+        let name = try #require(CIdentifier("hello"))
+        calls = [.init(name: name, number: 451, abi: .common), .init(name: name, number: 452, abi: .i386)]
+    }
 
     private func folder(_ command: [String]?, shares: [Project.SharedFolder] = []) -> ShellFolder {
         ShellFolder(

@@ -13,14 +13,14 @@ public struct RegisteredSyscall: Sendable, Hashable, Codable {
     }
 
     /// The call's name.
-    public var name: String
+    public var name: CIdentifier
     /// Its number.
     public var number: Int
     /// The ABI that the number is for.
     public var abi: ABI
 
     /// Creates a registered call.
-    public init(name: String, number: Int, abi: ABI) {
+    public init(name: CIdentifier, number: Int, abi: ABI) {
         self.name = name
         self.number = number
         self.abi = abi

@@ -28,6 +28,7 @@ struct SyscallCheck {
         if isChanged(SyscallTable.x8664) { native = try checkTable(SyscallTable.x8664) }
         if isChanged(SyscallTable.i386) { ia32 = try checkTable(SyscallTable.i386) }
         if isChanged(SyscallTable.generic) { _ = try checkTable(SyscallTable.generic) }
+        try checkStandingLines()
         try checkEntries(native: native, ia32: ia32)
         try checkGenericHeader(native)
         try checkGenericTable(native)
@@ -66,6 +67,17 @@ struct SyscallCheck {
         var treePlace: String
     }
 
+    /// Refuses lines of the tables that no patch added, too: a kernel may be as foreign as a patch.
+    private mutating func checkStandingLines() throws {
+        for path in [SyscallTable.x8664, SyscallTable.i386, SyscallTable.generic] where try final.read(path) != nil {
+            for (index, reason) in SyscallTable(try series.readLines(path)).refused where !isAdded(path, index) {
+                add(
+                    .error, place(path, index), "\(reason) (\(path):\(index + 1))",
+                    fix: "correct the line: NUMBER, ABI, NAME, ENTRY [and COMPAT], separated by tabs")
+            }
+        }
+    }
+
     /// The rows that the series add to a table, in its order, without those that are only moved or respaced.
     func addedRows(_ path: String) throws -> [Added] {
         let before = Set(SyscallTable((try? pristine.readLines(path)) ?? []).rows.map(\.identity))
@@ -98,15 +110,19 @@ struct SyscallCheck {
     private mutating func checkForm(
         _ line: String, at place: SyscallFinding.Place, tree: String, path: String
     ) -> Bool {
-        let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(String.init)
+        let words = line.unicodeScalars.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" }).map(
+            String.init)
         guard let first = words.first, !first.hasPrefix("#") else { return false }
         let form = path == SyscallTable.x8664 ? "NUMBER, ABI, NAME and ENTRY" : "NUMBER, ABI, NAME, ENTRY [and COMPAT]"
         let fix = "write \(form), separated by tabs"
-        guard words.count >= 3, let number = Int(first), number >= 0 else {
-            add(.error, place, "\"\(line.trimmed)\" is no line of a system-call table (\(tree))", fix: fix)
+        if case .refused(let reason) = SyscallTable.parse(line) {
+            add(.error, place, "\(reason) (\(tree))", fix: fix)
             return false
         }
-        let name = words[2]
+        guard words.count >= 3, let name = CIdentifier(words[2]) else {
+            add(.error, place, "\(line.quotedForMessage) is no line of a system-call table (\(tree))", fix: fix)
+            return false
+        }
         if line.first == " " || line.first == "\t" {
             add(
                 .error, place, "the line of \(name) begins with a blank, so the build leaves it out (\(tree))",
@@ -134,8 +150,10 @@ struct SyscallCheck {
         let limit = path == SyscallTable.x8664 ? (words.count > 4 && words[4] == "-" ? 5 : 4) : 5
         if words.count > limit, !isNoReturn {
             let extra = words[limit].hasPrefix("#") ? "a comment, which must be a line of its own" : "one too many"
+            let isPlain = words[limit].utf8.allSatisfy { CIdentifier.isByte($0) || $0 == UInt8(ascii: "#") }
+            let word = isPlain ? words[limit] : words[limit].quotedForMessage
             add(
-                .error, place, "the line of \(name) has \(words.count) columns: \(words[limit]) is \(extra) (\(tree))",
+                .error, place, "the line of \(name) has \(words.count) columns: \(word) is \(extra) (\(tree))",
                 fix: fix)
             return false
         }

@@ -223,15 +223,16 @@ extension SyscallCheck {
     mutating func checkGenericHeader(_ native: [Added]) throws {
         guard isChanged(Self.header) else { return }
         let lines = try series.readLines(Self.header)
-        func definition(_ line: String) -> (name: String, number: Int)? {
+        func definition(_ line: String) -> (name: CIdentifier, number: Int)? {
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
-            guard words.count >= 3, words[0] == "#define", words[1].hasPrefix("__NR_"), let number = Int(words[2])
+            guard words.count >= 3, words[0] == "#define", words[1].hasPrefix("__NR_"), let number = Int(words[2]),
+                let name = CIdentifier(String(words[1].dropFirst("__NR_".count)))
             else { return nil }
-            return (String(words[1].dropFirst("__NR_".count)), number)
+            return (name, number)
         }
         let all = lines.enumerated().compactMap { index, line in definition(line).map { (index, $0.name, $0.number) } }
-        let limit = all.last { $0.1 == "syscalls" }
-        for (index, name, number) in all where name != "syscalls" && isAdded(Self.header, index) {
+        let limit = all.last { $0.1.text == "syscalls" }
+        for (index, name, number) in all where name.text != "syscalls" && isAdded(Self.header, index) {
             let here = place(Self.header, index)
             let tree = "\(Self.header):\(index + 1)"
             if let limit, number >= limit.2 {
@@ -242,7 +243,7 @@ extension SyscallCheck {
                         + "the call out (\(Self.header):\(limit.0 + 1))",
                     fix: "raise it: #define __NR_syscalls \(number + 1)")
             }
-            let same = all.first { $0.2 == number && $0.1 != name && $0.1 != "syscalls" && $0.0 < index }
+            let same = all.first { $0.2 == number && $0.1 != name && $0.1.text != "syscalls" && $0.0 < index }
             if let same {
                 add(
                     .warning, here, "number \(number) of \(name) is taken by \(same.1) (\(Self.header):\(same.0 + 1))",
@@ -266,7 +267,7 @@ extension SyscallCheck {
     }
 
     private mutating func checkAgreement(
-        _ name: String, _ number: Int, _ native: [Added], _ here: SyscallFinding.Place, _ tree: String
+        _ name: CIdentifier, _ number: Int, _ native: [Added], _ here: SyscallFinding.Place, _ tree: String
     ) {
         guard let row = native.first(where: { $0.row.name == name })?.row, row.number != number,
             row.number >= SyscallNumbering.unifiedFrom

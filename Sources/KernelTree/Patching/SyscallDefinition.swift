@@ -26,8 +26,8 @@ struct SyscallDefinition: Equatable {
                 line += 1
             } else if byte == UInt8(ascii: "#") {
                 isDirective = true
-            } else if SyscallSpec.isIdentifierByte(byte) {
-                let word = text[index...].prefix(while: SyscallSpec.isIdentifierByte)
+            } else if CIdentifier.isByte(byte) {
+                let word = text[index...].prefix(while: CIdentifier.isByte)
                 if !isDirective, let found = parse(word, after: text[word.endIndex...], line: line) {
                     definitions.append(found)
                 }
@@ -66,7 +66,7 @@ struct SyscallDefinition: Equatable {
         }
         guard depth == 0 else { return nil }
         let words = parts.map { normalized(String(decoding: $0, as: UTF8.self)) }
-        guard let name = words.first, SyscallSpec.isIdentifier(name) else { return nil }
+        guard let name = words.first, CIdentifier(name) != nil else { return nil }
         return SyscallDefinition(
             name: name, isCompat: isCompat, count: count, parameters: Array(words.dropFirst()), line: line)
     }

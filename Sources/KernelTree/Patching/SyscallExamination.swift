@@ -124,7 +124,7 @@ public struct SyscallExamination: Sendable {
         /// The second column: common, 64, x32 or i386.
         public var abi: String
         /// The call's name.
-        public var name: String
+        public var name: CIdentifier
         /// The entry point; nil for a number that is kept for an old call.
         public var entry: String?
     }

@@ -7,7 +7,7 @@ struct SyscallNumbering {
 
     /// Who has each number: a row of the table, or a spec that pins it.
     private var owners: [Int: String] = [:]
-    private var pins: [String: Int] = [:]
+    private var pins: [CIdentifier: Int] = [:]
     /// The calls that can have no number.
     private var refused: Set<SyscallFinding.Place> = []
     private let lastOfKernel: Int
@@ -41,13 +41,13 @@ struct SyscallNumbering {
         var last = -1
         if calls.contains(where: { $0.1.ia32 != nil }) {
             for row in SyscallTable(try editor.readLines(SyscallTable.i386)).rows {
-                ia32Owners[row.number] = row.name
+                ia32Owners[row.number] = row.name.text
             }
             last = SyscallTable(try before.readLines(SyscallTable.i386)).rows.map(\.number).max() ?? -1
         }
         lastOfIA32 = last
 
-        var places: [String: SyscallFinding.Place] = [:]
+        var places: [CIdentifier: SyscallFinding.Place] = [:]
         for (spec, call) in calls {
             let place = spec.place(of: call)
             if let row = table.row(name: call.name) {
@@ -97,7 +97,7 @@ struct SyscallNumbering {
                 fix: "pin one from 548 on")
             return nil
         }
-        owners[number] = call.name
+        owners[number] = call.name.text
         return number
     }
 
@@ -114,12 +114,12 @@ struct SyscallNumbering {
                     fix: "pin another, or leave it out for the next free one")
                 return nil
             }
-            ia32Owners[pin] = call.name
+            ia32Owners[pin] = call.name.text
             return pin
         }
         var number = common >= Self.unifiedFrom ? common : lastOfIA32 + 1
         while ia32Owners[number] != nil { number += 1 }
-        ia32Owners[number] = call.name
+        ia32Owners[number] = call.name.text
         return number
     }
 

@@ -143,7 +143,7 @@ struct SyscallRegistration {
         try edit(SyscallTable.x8664) { lines in
             var table = SyscallTable(lines)
             lines = table.insert(
-                number: number, abi: call.abi.rawValue, name: call.name, entry: table.entryPrefix + call.name,
+                number: number, abi: call.abi, name: call.name, entry: "\(table.entryPrefix)\(call.name)",
                 compat: nil)
         }
     }
@@ -157,7 +157,7 @@ struct SyscallRegistration {
             var compat: String? = ia32.compatArguments == nil ? nil : "compat_sys_\(call.name)"
             if let wrapper { compat = wrapper + (compat ?? "sys_\(call.name)") }
             lines = table.insert(
-                number: number, abi: "i386", name: call.name, entry: "sys_\(call.name)", compat: compat)
+                number: number, abi: .i386, name: call.name, entry: "sys_\(call.name)", compat: compat)
         }
     }
 
@@ -168,7 +168,7 @@ struct SyscallRegistration {
             try edit(SyscallTable.generic) { lines in
                 var table = SyscallTable(lines)
                 lines = table.insert(
-                    number: number, abi: "common", name: call.name, entry: "sys_\(call.name)", compat: compat,
+                    number: number, abi: .common, name: call.name, entry: "sys_\(call.name)", compat: compat,
                     nameWidth: 32)
             }
         }

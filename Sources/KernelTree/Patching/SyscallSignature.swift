@@ -43,7 +43,7 @@ public struct SyscallSignature: Sendable, Equatable {
     /// - Parameter arguments: One or more arguments each, separated by commas; "void" for none.
     /// - Throws: `Failure` (`usage`) for what is no C identifier, more than six arguments, or a type that is not known.
     public init(name: String, arguments: [String]) throws {
-        guard SyscallSpec.isIdentifier(name), !Self.keywords.contains(name) else {
+        guard CIdentifier(name) != nil, !Self.keywords.contains(name) else {
             throw Failure(
                 .usage, "\(name) is not a C identifier, so it cannot name a system call",
                 nextStep: "use letters, digits and _, such as \(Self.suggestion(for: name))")
@@ -68,7 +68,7 @@ public struct SyscallSignature: Sendable, Equatable {
     private static func suggestion(for name: String) -> String {
         let letters = String(
             name.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
-        return isReserved(letters) || !SyscallSpec.isIdentifier(letters) ? "my_\(letters)" : letters
+        return isReserved(letters) || CIdentifier(letters) == nil ? "my_\(letters)" : letters
     }
 
     private static func isReserved(_ name: String) -> Bool { keywords.contains(name) }
@@ -79,15 +79,15 @@ public struct SyscallSignature: Sendable, Equatable {
         }
         let example = "write a type and a name, such as \"const char __user *buffer\" or \"size_t length\""
         let name = String(
-            decoding: text.utf8.reversed().prefix(while: SyscallSpec.isIdentifierByte).reversed(), as: UTF8.self)
+            decoding: text.utf8.reversed().prefix(while: CIdentifier.isByte).reversed(), as: UTF8.self)
         let type = String(text.dropLast(name.count)).trimmed
-        guard SyscallSpec.isIdentifier(name), !type.isEmpty else {
+        guard CIdentifier(name) != nil, !type.isEmpty else {
             throw failure("is not a C type and a name", example)
         }
         guard !keywords.contains(name) else { throw failure("has no name", example) }
         let stars = type.count { $0 == "*" }
         let words = type.split { $0 == " " || $0 == "*" }.map(String.init)
-        guard words.allSatisfy(SyscallSpec.isIdentifier), stars == 0 || type.hasSuffix("*"), stars < 2 else {
+        guard words.allSatisfy({ CIdentifier($0) != nil }), stars == 0 || type.hasSuffix("*"), stars < 2 else {
             throw failure(
                 stars > 1 ? "is a pointer to a pointer" : "is not a C type and a name",
                 stars > 1 ? "use void __user * and read the inner pointers one by one" : example)

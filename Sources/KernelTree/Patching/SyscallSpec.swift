@@ -16,10 +16,23 @@ struct SyscallSpec: Sendable, Equatable {
 
     struct Argument: Sendable, Equatable {
         /// As in C, such as "const char __user *".
-        var type: String
-        var name: String
+        let type: String
+        let name: CIdentifier
 
-        var declaration: String { type.hasSuffix("*") ? type + name : "\(type) \(name)" }
+        var declaration: String { type.hasSuffix("*") ? "\(type)\(name)" : "\(type) \(name)" }
+
+        /// Splits "type name" at the last word; nil where these are not words of C and stars alone.
+        init?(_ text: String) {
+            let text = text.trimmed
+            let name = String(
+                decoding: text.utf8.reversed().prefix(while: CIdentifier.isByte).reversed(), as: UTF8.self)
+            let type = String(text.dropLast(name.count)).trimmed
+            let isPlain = type.utf8.allSatisfy {
+                CIdentifier.isByte($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "*")
+            }
+            guard let name = CIdentifier(name), !type.isEmpty, isPlain else { return nil }
+            (self.type, self.name) = (type, name)
+        }
     }
 
     enum Number: Sendable, Equatable {
@@ -47,7 +60,7 @@ struct SyscallSpec: Sendable, Equatable {
     }
 
     struct Syscall: Sendable, Equatable {
-        var name: String
+        var name: CIdentifier
         var arguments: [Argument]
         var number: Number
         var abi: RegisteredSyscall.ABI
@@ -91,14 +104,26 @@ struct SyscallSpec: Sendable, Equatable {
             text: try readText(file), file: file.string, keys: ["folder", "sources", "headers", "syscalls"])
         let folder = try root.string("folder") ?? "kernel"
         if let reason = TreePath.unsafeReason(folder) ?? TreePath.generatedReason(folder), folder != "." {
-            throw root.failure("the folder \(folder) \(reason)", at: "folder")
+            throw root.failure("the folder \(folder.quotedForMessage) \(reason)", at: "folder")
+        }
+        // Folder and files are named in makefiles, where a blank ends a name and $( ) is a command.
+        guard folder.split(separator: "/").allSatisfy({ isPlainFileName(String($0)) }) || folder == "." else {
+            throw root.failure(
+                "the folder \(folder.quotedForMessage) has other characters than letters, digits and _ . + -",
+                at: "folder")
         }
         var files: [File] = []
         for (key, kind) in [("sources", File.Kind.source), ("headers", .header)] {
             for name in try root.strings(key) ?? [] {
                 let suffix = kind == .source ? ".c" : ".h"
                 guard name.hasSuffix(suffix), !name.contains("/"), !name.hasPrefix(".") else {
-                    throw root.failure("\(name) is not the name of a \(suffix) file beside the spec", at: key)
+                    throw root.failure(
+                        "\(name.quotedForMessage) is not the name of a \(suffix) file beside the spec", at: key)
+                }
+                guard isPlainFileName(name) else {
+                    throw root.failure(
+                        "the file name \(name.quotedForMessage) has other characters than letters, digits and _ . + -",
+                        at: key)
                 }
                 guard let status = FileStatus(location.appending(name)), status.isRegular else {
                     throw root.failure("there is no file \(name) beside the spec", at: key)
@@ -131,7 +156,9 @@ struct SyscallSpec: Sendable, Equatable {
 extension SyscallSpec.Syscall {
     init(_ entry: YAMLMapping) throws {
         guard let name = try entry.string("name") else { throw entry.failure("a call needs a `name`") }
-        guard SyscallSpec.isIdentifier(name) else { throw entry.failure("\(name) is not a C identifier", at: "name") }
+        guard let name = CIdentifier(name) else {
+            throw entry.failure("\(name.quotedForMessage) is not a C identifier", at: "name")
+        }
         self.name = name
         arguments = try SyscallSpec.arguments(try entry.strings("arguments") ?? [], of: entry, key: "arguments")
         number = try SyscallSpec.number(entry)
@@ -151,16 +178,10 @@ extension SyscallSpec.Syscall {
 }
 
 extension SyscallSpec {
-    static func isIdentifier(_ text: String) -> Bool {
-        guard let first = text.utf8.first, !(UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else {
-            return false
-        }
-        return text.utf8.allSatisfy(isIdentifierByte)
-    }
-
-    static func isIdentifierByte(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) || byte == UInt8(ascii: "_")
-            || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte & 0xDF) && byte < 128
+    /// Whether make and the kernel's build system read a file's or folder's name as one plain word.
+    static func isPlainFileName(_ name: String) -> Bool {
+        !name.isEmpty && !name.hasPrefix("-")
+            && name.utf8.allSatisfy { CIdentifier.isByte($0) || "+-.".utf8.contains($0) }
     }
 
     /// Splits each "type name" at the last word.
@@ -170,16 +191,11 @@ extension SyscallSpec {
             throw entry.failure("a system call has at most 6 arguments, this one \(texts.count)", at: key)
         }
         return try texts.map { text in
-            let name = String(
-                decoding: text.trimmed.utf8.reversed().prefix(while: isIdentifierByte).reversed(), as: UTF8.self)
-            let type = String(text.trimmed.dropLast(name.count)).trimmed
-            let isPlain = type.utf8.allSatisfy {
-                isIdentifierByte($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "*")
+            guard let argument = Argument(text) else {
+                throw entry.failure(
+                    "\(text.quotedForMessage) is not a C type and a name, such as \"char __user *buf\"", at: key)
             }
-            guard isIdentifier(name), !type.isEmpty, isPlain else {
-                throw entry.failure("\"\(text)\" is not a C type and a name, such as \"char __user *buf\"", at: key)
-            }
-            return Argument(type: type, name: name)
+            return argument
         }
     }
 

@@ -15,14 +15,14 @@ extension SyscallSpec {
                 (place: Place(file: folder.appending(file.name).string, line: $0.line), definition: $0)
             }
         }
-        var wanted: [(name: String, isCompat: Bool, arguments: [Argument], place: Place)] = []
+        var wanted: [(name: CIdentifier, isCompat: Bool, arguments: [Argument], place: Place)] = []
         for call in syscalls {
             wanted.append((call.name, false, call.arguments, place(of: call)))
             if let compat = call.ia32?.compatArguments { wanted.append((call.name, true, compat, place(of: call))) }
         }
         for want in wanted {
             let macro = "\(want.isCompat ? "COMPAT_" : "")SYSCALL_DEFINE\(want.arguments.count)"
-            let same = found.filter { $0.definition.name == want.name && $0.definition.isCompat == want.isCompat }
+            let same = found.filter { $0.definition.name == want.name.text && $0.definition.isCompat == want.isCompat }
             guard let first = same.first else {
                 let others = found.map { "\n\($0.place): \($0.definition.macro)(\($0.definition.name), ...)" }
                 findings.append(
@@ -42,7 +42,7 @@ extension SyscallSpec {
             findings += compare(first.definition, at: first.place, with: want.arguments, at: want.place)
         }
         for (place, definition) in found
-        where !wanted.contains(where: { $0.name == definition.name && $0.isCompat == definition.isCompat }) {
+        where !wanted.contains(where: { $0.name.text == definition.name && $0.isCompat == definition.isCompat }) {
             let what = definition.isCompat ? "its `i386: compat:`" : "`syscalls`"
             findings.append(
                 SyscallFinding(

@@ -80,7 +80,8 @@ struct TreeEditor {
         guard let text = String(validating: file.bytes, as: UTF8.self) else {
             throw Failure(.patch, "\(path) is not UTF-8, so kbuild cannot edit it")
         }
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        // By scalars: "\r\n" is one Character, and a line behind it would be hidden in the one before.
+        var lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
         return lines
     }

@@ -169,7 +169,7 @@ extension Pipeline {
         }
         return overlay.syscalls.filter { $0.abi != .i386 }.map { call in
             let hasNoArguments = texts.contains { $0.contains("SYSCALL_DEFINE0(\(call.name))") }
-            return (hasNoArguments ? "__x64_sys_" : "__do_sys_") + call.name
+            return "\(hasNoArguments ? "__x64_sys_" : "__do_sys_")\(call.name)"
         }
     }
 

@@ -252,7 +252,7 @@ struct ShellFolder {
 
     /// `NR_name` for each call that was added, and `NR_ia32_name` for programs that enter the kernel by `int 0x80`.
     static func variables(for syscalls: [RegisteredSyscall]) -> [(String, Int)] {
-        syscalls.map { (($0.abi == .i386 ? "NR_ia32_" : "NR_") + $0.name, $0.number) }
+        syscalls.map { ("\($0.abi == .i386 ? "NR_ia32_" : "NR_")\($0.name)", $0.number) }
     }
 
     private static func greeting(
