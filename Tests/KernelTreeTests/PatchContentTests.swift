@@ -66,7 +66,9 @@ import Testing
         }
         #expect(overlay.notes.isEmpty)
         #expect(
-            try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name.text) == ["memcpy", "memcpy"])
+            try TreeOverlay.compute(pristine: tree, sources: [memcpy]).syscalls.map(\.name.text) == [
+                "memcpy", "memcpy",
+            ])
         if let folder = ProcessInfo.processInfo.environment["KBUILD_TEST_WORK"].map({ FilePath($0) }) {
             // A hard-linked copy of the tree, to compile what was applied by hand.
             let work = WorkTree(tree: folder.appending("tree-\(version.series)"), pristine: tree)

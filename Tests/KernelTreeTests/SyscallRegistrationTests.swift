@@ -96,7 +96,9 @@ import Testing
             ])
         #expect(overlay.userFiles == ["kernel/box.c": scratch.path.appending("box").appending("box.c")])
         #expect(
-            overlay.syscalls.map { "\($0.name) \($0.number) \($0.abi)" } == ["box_put 451 common", "box_get 452 common"])
+            overlay.syscalls.map { "\($0.name) \($0.number) \($0.abi)" } == [
+                "box_put 451 common", "box_get 452 common",
+            ])
         #expect(overlay.notes.isEmpty)
     }
 
