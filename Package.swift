@@ -30,7 +30,7 @@ let package = Package(
             name: "Orchestration",
             dependencies: [
                 "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelTree", "Artifacts",
-                "Commands", "Diagnostics", "KTAP", "ProjectTemplate",
+                "Commands", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -57,24 +57,27 @@ let package = Package(
         .target(
             name: "KernelTree",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics",
+                "Artifacts", "Commands", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         .target(
             name: "Artifacts",
             dependencies: [
-                "Diagnostics", "COpenSSL",
+                "Diagnostics", "FileSystem", "COpenSSL",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .target(
             name: "Commands",
             dependencies: [
-                "Diagnostics", "CSupervisor",
+                "Diagnostics", "FileSystem", "CSupervisor",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .target(name: "CSupervisor"),
+        // Walks trees of folders by descriptors.
+        .target(
+            name: "FileSystem", dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
         .target(name: "Diagnostics"),
         .target(name: "KTAP"),
         .target(name: "SyscallTesting", dependencies: ["CSyscall"]),
@@ -85,7 +88,8 @@ let package = Package(
 
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
-        .testTarget(name: "CommandsTests", dependencies: ["Commands"]),
+        .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
+        .testTarget(name: "CommandsTests", dependencies: ["Commands", "FileSystem"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
         .testTarget(name: "KernelTreeTests", dependencies: ["KernelTree"]),
         .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),

@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -118,18 +119,14 @@ public func namesInFolder(_ folder: FilePath) throws -> [String] {
     return names.sorted()
 }
 
-/// Removes a file or a whole folder without following links; nothing there is no error.
+/// Removes a file or a whole folder, however deep, without following links; nothing there is no error. See `removeTree(_:)`.
 ///
-/// - Throws: `Failure` (`infrastructure`) when something cannot be removed.
+/// - Throws: `Failure` (`infrastructure`) when something cannot be removed; as much as can be is.
 public func removeAll(_ path: FilePath) throws {
-    guard let signature = FileSignature.of(path) else { return }
-    if signature.isDirectory {
-        for name in try namesInFolder(path) { try removeAll(path.appending(name)) }
-        guard rmdir(path.string) == 0 || errno == ENOENT else {
-            throw Failure(.infrastructure, "cannot remove \(path)", details: errnoText())
-        }
-    } else if unlink(path.string) != 0, errno != ENOENT {
-        throw Failure(.infrastructure, "cannot remove \(path)", details: errnoText())
+    do {
+        try removeTree(path)
+    } catch {
+        throw Failure(.infrastructure, "cannot remove \(path)", details: error.description)
     }
 }
 

@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Glibc
 import Synchronization
 import SystemPackage
@@ -155,27 +156,34 @@ public final class StatCache: Sendable {
 }
 
 /// Everything below `folder`, sorted by path, with links not followed.
+///
+/// - Throws: `Failure` (`infrastructure`) when something cannot be looked at. What goes away meanwhile is left out.
 func listFolder(
     _ folder: FilePath, including include: (String) -> Bool = { _ in true }
 ) throws -> [(path: String, signature: FileSignature)] {
-    var found: [(String, FileSignature)] = []
-    func visit(_ relative: String) throws {
-        let path = relative.isEmpty ? folder : folder.pushing(FilePath(relative))
-        guard let stream = opendir(path.string) else {
-            throw Failure(.infrastructure, "cannot read the folder \(path)", details: errnoText())
-        }
-        defer { closedir(stream) }
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name == "." || name == ".." { continue }
-            let child = relative.isEmpty ? name : relative + "/" + name
-            guard include(child), let signature = FileSignature.of(folder.pushing(FilePath(child))) else { continue }
-            found.append((child, signature))
-            if signature.isDirectory { try visit(child) }
-        }
+    try withoutActuallyEscaping(include) { include in
+        var walker = TreeWalker<FolderLister>()
+        var lister = FolderLister(folder: folder, include: include)
+        try walker.walk(contentsOf: folder, followsLink: true, &lister)
+        return lister.found.sorted { $0.path < $1.path }
     }
-    try visit("")
-    return found.sorted { $0.0 < $1.0 }
+}
+
+private struct FolderLister: TreeVisitor {
+    let folder: FilePath
+    let include: (String) -> Bool
+    var found: [(path: String, signature: FileSignature)] = []
+
+    mutating func visit(_ entry: TreeEntry) throws(Failure) -> TreeStep {
+        let path = entry.path
+        guard include(path) else { return .skip }
+        found.append((path, FileSignature(entry.status)))
+        return .enter
+    }
+
+    func meet(_ obstacle: TreeObstacle) throws(Failure) {
+        if obstacle.isGone, !obstacle.path.isEmpty { return }
+        let path = obstacle.path.isEmpty ? folder.string : "\(folder)/\(obstacle.path)"
+        throw Failure(.infrastructure, "cannot read the folder \(shortened(path))", details: obstacle.explanation)
+    }
 }

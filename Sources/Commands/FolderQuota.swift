@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import SystemPackage
 
 /// How much a command may put into some folders, and what is said of one that puts more there.
@@ -35,8 +36,22 @@ public struct FolderQuota: Sendable, Hashable {
     ///
     /// - Throws: `Failure` when they do.
     func check() throws(Failure) {
-        let usage = folders.map { SandboxFolder($0).usage(upTo: files) }
-        let (used, count) = usage.reduce((0, 0)) { ($0.0 + $1.bytes, $0.1 + $1.files) }
+        var (used, count) = (0, 0)
+        for folder in folders {
+            let usage = SandboxFolder(folder).usage(upTo: files)
+            used += usage.bytes
+            count += usage.files
+            guard let obstacle = usage.obstacle, obstacle.reason != .tooMany else {
+                if usage.obstacle != nil { count = max(count, files) }
+                continue
+            }
+            // What cannot be counted is too much: a command could hide its files there.
+            throw Failure(
+                code, message,
+                details: "its files cannot be counted: "
+                    + "\(shortened("\(folder.removingLastComponent())/\(obstacle.path)")): \(obstacle.explanation)",
+                nextStep: nextStep)
+        }
         guard used > bytes || count >= files else { return }
         throw Failure(
             code, message,

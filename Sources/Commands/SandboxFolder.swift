@@ -1,4 +1,5 @@
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -10,47 +11,33 @@ struct SandboxFolder {
         self.path = path
     }
 
-    /// Something in the folder.
-    private struct Entry {
-        var path: String
-        var status: stat
-        var kind: mode_t { status.st_mode & S_IFMT }
+    /// Calls `body` with the folder and all that is in it, a folder before what it holds, following no link.
+    ///
+    /// - Throws: `Failure` (`build`) for what cannot be looked at; what `body` throws.
+    private func visit(_ body: @escaping (TreeEntry) throws(Failure) -> Void) throws(Failure) {
+        var visitor = Visitor(parent: path.removingLastComponent(), body: body)
+        var walker = TreeWalker<Visitor>()
+        try walker.walk(path, &visitor)
     }
 
-    /// Calls `body` with the folder and all that is in it, a folder before what it holds, following no link, until it
-    /// returns false.
-    ///
-    /// - Parameter isChanging: Whether things may go away meanwhile.
-    /// - Throws: `Failure` (`build`) for what cannot be looked at; what `body` throws.
-    private func visit(isChanging: Bool = false, _ body: (Entry) throws(Failure) -> Bool) throws(Failure) {
-        var waiting = [path.string]
-        while let next = waiting.popLast() {
-            var status = stat()
-            guard lstat(next, &status) == 0 else {
-                if isChanging { continue }
-                throw Self.unreadable(next)
-            }
-            let entry = Entry(path: next, status: status)
-            guard try body(entry) else { return }
-            guard entry.kind == S_IFDIR else { continue }
-            guard let stream = opendir(next) else {
-                if isChanging { continue }
-                throw Self.unreadable(next)
-            }
-            defer { closedir(stream) }
-            while let item = readdir(stream) {
-                let name = withUnsafePointer(to: &item.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { waiting.append("\(next)/\(name)") }
-            }
+    private struct Visitor: TreeVisitor {
+        let parent: FilePath
+        let body: (TreeEntry) throws(Failure) -> Void
+
+        func visit(_ entry: TreeEntry) throws(Failure) -> TreeStep {
+            try body(entry)
+            return .enter
+        }
+
+        func meet(_ obstacle: TreeObstacle) throws(Failure) {
+            throw Failure(
+                .build, "cannot look at what the sandbox left",
+                details: "\(shortened("\(parent)/\(obstacle.path)")): \(obstacle.explanation)")
         }
     }
 
-    private static func unreadable(_ path: String) -> Failure {
-        let reason = String(cString: strerror(errno))
-        return Failure(.build, "cannot look at what the sandbox left", details: "\(path): \(reason)")
-    }
+    /// The path of something in the folder, for people and for what takes no descriptor.
+    private func location(_ entry: TreeEntry) -> String { "\(path.removingLastComponent())/\(entry.path)" }
 
     /// Makes the folder and gives it, with all that is in it, to `user`.
     ///
@@ -65,25 +52,20 @@ struct SandboxFolder {
         }
         guard let user else { return }
         try visit { (entry) throws(Failure) in
-            if entry.status.st_uid != user, lchown(entry.path, user, user) != 0 {
-                throw Failure(
-                    .infrastructure, "cannot give \(entry.path) to the sandbox's user",
-                    details: String(cString: strerror(errno)))
-            }
-            return true
+            guard entry.status.st_uid != user else { return }
+            // By the folder's descriptor: a path could lead elsewhere by now.
+            let result = entry.withName { fchownat(entry.folder, $0, user, user, AT_SYMLINK_NOFOLLOW) }
+            guard result != 0 else { return }
+            throw Failure(
+                .infrastructure, "cannot give \(shortened(location(entry))) to the sandbox's user",
+                details: String(cString: strerror(errno)))
         }
     }
 
     /// How much is in the folder. Counting ends at `files`: more is too much.
-    func usage(upTo files: Int) -> (bytes: Int, files: Int) {
-        var usage = (bytes: 0, files: 0)
-        // What goes away meanwhile takes no room. Nothing throws.
-        try? visit(isChanging: true) { entry in
-            usage.bytes += Int(entry.status.st_blocks) * 512
-            usage.files += 1
-            return usage.files < files
-        }
-        return usage
+    func usage(upTo files: Int) -> TreeUsage {
+        var counter = TreeUsageCounter()
+        return counter.usage(of: path, most: files)
     }
 
     /// Makes sure that what is in the folder is files, folders, and links that stay within `roots`.
@@ -93,7 +75,8 @@ struct SandboxFolder {
         try visit { (entry) throws(Failure) in
             func refuse(_ what: String) -> Failure {
                 Failure(
-                    .build, "the build left \(what) in its folder, which no build needs", details: entry.path,
+                    .build, "the build left \(what) in its folder, which no build needs",
+                    details: shortened(location(entry)),
                     nextStep: "look for what made it in the patches: kbuild reads nothing of this build")
             }
             switch entry.kind {
@@ -102,7 +85,7 @@ struct SandboxFolder {
             case S_IFREG: throw refuse("a setuid or setgid file")
             case S_IFLNK:
                 // A link to nothing cannot be followed, and the folders on its way could come to be.
-                guard let target = realpath(entry.path, nil) else { throw refuse("a link to nothing") }
+                guard let target = realpath(location(entry), nil) else { throw refuse("a link to nothing") }
                 defer { free(target) }
                 let place = FilePath(String(cString: target))
                 guard roots.contains(where: { place.starts(with: Self.resolved($0)) }) else {
@@ -110,7 +93,6 @@ struct SandboxFolder {
                 }
             default: throw refuse("a device, pipe or socket")
             }
-            return true
         }
     }
 

@@ -1,5 +1,6 @@
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -51,23 +52,37 @@ public struct ProjectWatcher: Sendable {
 
     private func scan() -> [FilePath: Stamp] {
         var found: [FilePath: Stamp] = [:]
-        var pending = roots
-        while let path = pending.popLast() {
-            var status = stat()
-            guard lstat(path.string, &status) == 0 else { continue }
-            switch status.st_mode & S_IFMT {
-            case S_IFDIR:
-                guard !excluded.contains(path) else { continue }
-                // A folder that goes while it is read is seen as gone the next time.
-                let names = (try? namesInFolder(path)) ?? []
-                pending += names.filter { !$0.hasPrefix(".") && $0 != "Package.resolved" }.map { path.appending($0) }
-            case S_IFREG:
-                found[path] = Stamp(
-                    inode: status.st_ino, size: status.st_size, seconds: status.st_mtim.tv_sec,
-                    nanoseconds: status.st_mtim.tv_nsec)
-            default: break
-            }
+        for root in roots {
+            var visitor = Visitor(parent: root.removingLastComponent(), excluded: excluded, found: found)
+            var walker = TreeWalker<Visitor>()
+            walker.walk(root, &visitor)
+            found = visitor.found
         }
         return found
+    }
+
+    private struct Visitor: TreeVisitor {
+        let parent: FilePath
+        let excluded: Set<FilePath>
+        var found: [FilePath: Stamp]
+
+        func select(_ names: inout [[UInt8]], in prefix: [UInt8]) {
+            guard !prefix.isEmpty else { return }
+            names.removeAll { $0.first == UInt8(ascii: ".") || $0 == Array("Package.resolved".utf8) }
+        }
+
+        mutating func visit(_ entry: TreeEntry) -> TreeStep {
+            let path = parent.pushing(FilePath(entry.path))
+            let status = entry.status
+            if entry.isFolder { return excluded.contains(path) ? .skip : .enter }
+            guard entry.kind == S_IFREG else { return .skip }
+            found[path] = Stamp(
+                inode: status.st_ino, size: status.st_size, seconds: status.st_mtim.tv_sec,
+                nanoseconds: status.st_mtim.tv_nsec)
+            return .skip
+        }
+
+        // What goes while it is read is seen as gone the next time, and what cannot be read cannot change a run.
+        func meet(_ obstacle: TreeObstacle) {}
     }
 }

@@ -1,6 +1,6 @@
 import Artifacts
 import Diagnostics
-import Glibc
+import FileSystem
 import Reporting
 import SystemPackage
 
@@ -25,16 +25,21 @@ public struct ReportFiles: Sendable, Equatable {
     /// - Parameters:
     ///   - report: What they are made of.
     ///   - console: The console's log, for the page.
+    ///   - folder: The report folder, when files go there.
     /// - Returns: What went wrong; one file's trouble keeps no other from being written.
-    public func write(_ report: RunReport, console: FilePath?) -> [Failure] {
+    public func write(_ report: RunReport, console: FilePath?, in folder: ReportFolder? = nil) -> [Failure] {
         var failures: [Failure] = []
         func write(_ path: FilePath?, _ what: String, _ text: () -> String) {
             guard let path else { return }
             do {
-                try Self.write(text(), to: path)
+                // The report folder may not be a link, which a path cannot tell.
+                if let folder, path.removingLastComponent() == folder.path {
+                    try folder.write(text(), to: path)
+                } else {
+                    try Self.write(text(), to: path, as: what)
+                }
             } catch {
-                let details = (error as? Failure)?.details ?? "\(error)"
-                failures.append(Failure(.infrastructure, "cannot write the \(what) \(path)", details: details))
+                failures.append(error)
             }
         }
         write(html, "HTML file") {
@@ -47,8 +52,10 @@ public struct ReportFiles: Sendable, Equatable {
 
     /// Writes the files of a run that has just ended. What cannot be written is trouble of the run: a job that reads the
     /// file would take its absence for a pass.
-    public func write(_ report: inout RunReport) {
-        let failures = write(report, console: report.artifacts.console.map { FilePath($0) })
+    ///
+    /// - Parameter folder: The report folder, when files go there.
+    public func write(_ report: inout RunReport, in folder: ReportFolder? = nil) {
+        let failures = write(report, console: report.artifacts.console.map { FilePath($0) }, in: folder)
         report.troubles += failures.map { RunReport.Trouble($0) }
     }
 
@@ -69,17 +76,17 @@ public struct ReportFiles: Sendable, Equatable {
         }
     }
 
-    /// Writes a file at once; a pipe or a device, which a rename would replace, as it is.
-    private static func write(_ text: String, to path: FilePath) throws {
-        var status = stat()
-        guard stat(path.string, &status) == 0, status.st_mode & S_IFMT != S_IFREG else {
-            return try writeAtomically(text, to: path)
-        }
+    /// Writes a file as `writeOutput(_:to:)` does: devices and pipes are written to, files and links replaced.
+    ///
+    /// - Parameter what: What the message calls it.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
+    public static func write(_ text: String, to path: FilePath, as what: String) throws(Failure) {
         do {
-            let file = try FileDescriptor.open(path, .writeOnly, options: .closeOnExec)
-            try file.closeAfter { _ = try file.writeAll(Array(text.utf8)) }
-        } catch let error as SystemPackage.Errno {
-            throw Failure(.infrastructure, "cannot write \(path)", details: "\(error)")
+            try writeOutput(Array(text.utf8), to: path)
+        } catch {
+            throw Failure(
+                .infrastructure, "cannot write the \(what) \(path)", details: error.description,
+                nextStep: error.nextStep)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Artifacts
 import Diagnostics
+import FileSystem
 import Foundation
 import Reporting
 import SystemPackage
@@ -177,13 +178,9 @@ public struct RunHistory: Sendable {
 
     /// The bytes of a run's logs and report.
     private static func bytes(of run: FilePath) -> Int {
+        var counter = TreeUsageCounter()
         let names = ((try? namesInFolder(run)) ?? []).filter { $0 != programsName }
-        return names.reduce(0) { sum, name in
-            let path = run.appending(name)
-            var status = stat()
-            guard lstat(path.string, &status) == 0 else { return sum }
-            return sum + (status.st_mode & S_IFMT == S_IFDIR ? bytes(of: path) : Int(status.st_size))
-        }
+        return names.reduce(0) { $0 + counter.usage(of: run.appending($1)).bytes }
     }
 
     private static func text(_ error: any Error) -> String {

@@ -5,16 +5,17 @@ import SystemPackage
 
 /// A folder for one machine's sockets that only this user can enter, with a path short enough for sockets.
 ///
-/// It is locked as long as kbuild lives. One that a killed kbuild left behind is locked by nobody, and the next kbuild
-/// of the same user that starts a machine removes it.
+/// A marker file in it says that it is kbuild's, and is locked as long as kbuild lives. One that a killed kbuild left behind
+/// is locked by nobody, and the next kbuild of the same user that starts a machine removes it. A folder without the marker is
+/// somebody else's, whatever its name and age.
 final class PrivateFolder {
     let path: FilePath
-    private let descriptor: Int32
+    private let marker: Int32
     /// Removes it when a signal ends the process at once.
     private let cleanup: ExitCleanup
 
-    /// How long a folder may be without its lock while it is being made, in seconds.
-    private static let grace = 60
+    private static let markerName = ".kbuild-private-folder"
+    private static let markerText = "Made by kbuild for the sockets of a virtual machine, and removed by it.\n"
 
     /// Makes a folder, and removes what is left of others.
     ///
@@ -25,12 +26,11 @@ final class PrivateFolder {
             var name = Array(template.utf8CString)
             guard mkdtemp(&name) != nil else { continue }
             path = FilePath(String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self))
-            descriptor = open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            // Without the lock a machine of more than a minute could lose its folder to the next kbuild.
-            guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
-                let reason = errnoText()
+            do {
+                marker = try Self.mark(path)
+            } catch {
                 rmdir(path.string)
-                throw Failure(.infrastructure, "cannot lock \(path)", details: reason)
+                throw error
             }
             cleanup = ExitCleanup { [path] in try? removeAll(path) }
             return
@@ -40,8 +40,26 @@ final class PrivateFolder {
             details: errnoText())
     }
 
+    /// Writes the marker. It is locked before it says anything, so that another kbuild sees it locked or takes it for
+    /// nothing.
+    ///
+    /// - Returns: The marker's descriptor, which holds the lock.
+    private static func mark(_ folder: FilePath) throws(Failure) -> Int32 {
+        let path = folder.appending(markerName)
+        let descriptor = open(path.string, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0,
+            (try? FileDescriptor(rawValue: descriptor).writeAll(Array(markerText.utf8))) == markerText.utf8.count
+        else {
+            let reason = errnoText()
+            if descriptor >= 0 { close(descriptor) }
+            unlink(path.string)
+            throw Failure(.infrastructure, "cannot write and lock \(path)", details: reason)
+        }
+        return descriptor
+    }
+
     deinit {
-        if descriptor >= 0 { close(descriptor) }
+        close(marker)
     }
 
     /// Removes it with all that is in it.
@@ -56,8 +74,7 @@ final class PrivateFolder {
         return true
     }()
 
-    /// Removes this user's folders of the same form that nobody has locked. A name of that form may be somebody's choice
-    /// too, so that only one with a machine's socket in it is taken for one of these.
+    /// Removes this user's folders of the same form that bear the marker and whose kbuild has ended.
     static func removeForgotten(beside template: FilePath) {
         let pattern = (template.lastComponent?.string ?? "").utf8
         let prefix = String(decoding: pattern.prefix { $0 != UInt8(ascii: "X") }, as: UTF8.self)
@@ -70,11 +87,23 @@ final class PrivateFolder {
             defer { close(descriptor) }
             var status = stat()
             guard fstat(descriptor, &status) == 0, status.st_uid == geteuid(), status.st_mode & 0o777 == 0o700,
-                status.st_mtim.tv_sec + grace < time(nil), flock(descriptor, LOCK_EX | LOCK_NB) == 0,
-                fstatat(descriptor, MachineSockets.consoleName, &status, AT_SYMLINK_NOFOLLOW) == 0,
-                status.st_mode & S_IFMT == S_IFSOCK
+                isForgotten(descriptor)
             else { continue }
             try? removeAll(folder)
         }
+    }
+
+    /// Whether a folder bears the marker, and nobody holds its lock.
+    private static func isForgotten(_ folder: Int32) -> Bool {
+        let marker = openat(folder, markerName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+        guard marker >= 0 else { return false }
+        defer { close(marker) }
+        var status = stat()
+        guard fstat(marker, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
+            flock(marker, LOCK_EX | LOCK_NB) == 0
+        else { return false }
+        var bytes = [UInt8](repeating: 0, count: markerText.utf8.count + 1)
+        let count = read(marker, &bytes, bytes.count)
+        return count == markerText.utf8.count && bytes.prefix(count).elementsEqual(markerText.utf8)
     }
 }

@@ -1,5 +1,7 @@
 import Diagnostics
+import FileSystem
 import Foundation
+import Glibc
 import SystemPackage
 import Testing
 
@@ -139,5 +141,72 @@ struct SandboxTests {
         }
         #expect(failure?.code == .build)
         #expect(failure?.details?.contains("50 files") == true)
+    }
+
+    @Test("files that lie deeper than a path can say count for the quota, and go to the sandbox's user and back")
+    func deep() async throws {
+        let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-deep-\(UUID().uuidString)")
+        try SandboxFolder(folder).handOver(to: nil)
+        // 6 MB in 1,500 nested folders: paths of 13 KB.
+        try nest(1500, in: folder)
+        func quota(bytes: Int) -> FolderQuota {
+            FolderQuota(folders: [folder], bytes: bytes, files: 10_000, code: .build, message: "too much")
+        }
+        #expect(throws: Never.self) { try quota(bytes: 20 << 20).check() }
+        let failure = #expect(throws: Failure.self) { try quota(bytes: 5 << 20).check() }
+        #expect(failure?.details?.contains("3001 files") == true)
+        if geteuid() == 0 {
+            for user in [61_500, 0] as [UInt32] {
+                try SandboxFolder(folder).handOver(to: user)
+                #expect(try owners(in: folder) == [user])
+            }
+        }
+        try removeTree(folder)
+    }
+
+    @Test("what cannot be counted is too much")
+    func obstacle() throws {
+        let file = FilePath(NSTemporaryDirectory()).appending("kbuild-file-\(UUID().uuidString)")
+        try Data("x".utf8).write(to: URL(fileURLWithPath: file.string))
+        defer { try? removeTree(file) }
+        // A folder "below" a file: ENOTDIR, which says nothing of how much is there.
+        let quota = FolderQuota(
+            folders: [file.appending("out")], bytes: 1 << 30, files: 100, code: .build, message: "too much")
+        let failure = #expect(throws: Failure.self) { try quota.check() }
+        #expect(failure?.details?.contains("cannot be counted") == true)
+        // What is not there takes no room.
+        let missing = FolderQuota(
+            folders: [FilePath("/nonexistent-\(UUID().uuidString)")], bytes: 1, files: 1, code: .build,
+            message: "too much")
+        #expect(throws: Never.self) { try missing.check() }
+    }
+
+    private func nest(_ depth: Int, in folder: FilePath) throws {
+        var descriptor = open(folder.string, O_RDONLY | O_DIRECTORY)
+        defer { close(descriptor) }
+        for _ in 0..<depth {
+            try #require(mkdirat(descriptor, "a-folder", 0o755) == 0)
+            let next = openat(descriptor, "a-folder", O_RDONLY | O_DIRECTORY)
+            close(descriptor)
+            descriptor = next
+            try #require(mknodat(descriptor, "file", S_IFREG | 0o644, 0) == 0)
+            let file = FileDescriptor(rawValue: openat(descriptor, "file", O_WRONLY))
+            _ = try file.closeAfter { try file.writeAll([UInt8](repeating: 0x78, count: 4096)) }
+        }
+    }
+
+    private func owners(in folder: FilePath) throws -> Set<UInt32> {
+        struct Owners: TreeVisitor {
+            var users: Set<UInt32> = []
+            mutating func visit(_ entry: TreeEntry) -> TreeStep {
+                users.insert(entry.status.st_uid)
+                return .enter
+            }
+            mutating func meet(_ obstacle: TreeObstacle) { users.insert(.max) }
+        }
+        var owners = Owners()
+        var walker = TreeWalker<Owners>()
+        walker.walk(folder, &owners)
+        return owners.users
     }
 }

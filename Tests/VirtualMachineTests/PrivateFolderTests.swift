@@ -15,36 +15,59 @@ struct PrivateFolderTests {
         try createFolder(parent)
     }
 
-    /// Makes a folder with a machine's socket, or a file of that name, in it that was last changed an hour ago.
-    private func folder(
-        _ name: String, mode: mode_t = 0o700, age: Int = 3600, hasSocket: Bool = true
-    ) throws -> FilePath {
+    /// Makes a folder as a killed kbuild leaves it, changed an hour ago: the marker of a folder of now is copied.
+    private func folder(_ name: String, mode: mode_t = 0o700, isMarked: Bool = true) throws -> FilePath {
         let path = parent.appending(name)
         try createFolder(path)
-        let file = path.appending("console")
-        if hasSocket {
-            try #require(mknod(file.string, S_IFSOCK | 0o600, 0) == 0)
-        } else {
-            try writeAtomically("", to: file)
+        try #require(mknod(path.appending("console").string, S_IFSOCK | 0o600, 0) == 0)
+        if isMarked {
+            let own = try PrivateFolder()
+            defer { own.remove() }
+            let names = try namesInFolder(own.path)
+            #expect(names.count == 1)
+            for name in names { try copyFile(own.path.appending(name), to: path.appending(name)) }
         }
         chmod(path.string, mode)
-        let moment = timeval(tv_sec: time(nil) - age, tv_usec: 0)
-        _ = [moment, moment].withUnsafeBufferPointer { utimes(path.string, $0.baseAddress) }
+        age(path)
         return path
     }
 
-    @Test("what a killed kbuild left is removed, and nothing that is in use, new, somebody else's or of another form")
+    private func age(_ path: FilePath) {
+        let moment = timeval(tv_sec: time(nil) - 3600, tv_usec: 0)
+        _ = [moment, moment].withUnsafeBufferPointer { utimes(path.string, $0.baseAddress) }
+    }
+
+    private func marker(in folder: FilePath) throws -> FilePath {
+        let names = try namesInFolder(folder).filter { $0 != "console" }
+        return folder.appending(try #require(names.first))
+    }
+
+    @Test("what a killed kbuild left is removed, and nothing that is in use, somebody else's or of another form")
     func forgotten() throws {
         defer { try? removeAll(parent) }
         let forgotten = try folder("kbuild-abcdef")
         let locked = try folder("kbuild-locked")
+        // A usual name for `make O=`, of this length, and only this user's: the name and the age say nothing.
+        let output = try folder("kbuild-output", isMarked: false)
+        let empty = parent.appending("kbuild-report")
+        try createFolder(empty)
+        try writeAtomically("", to: empty.appending("console"))
+        chmod(empty.string, 0o700)
+        age(empty)
+        let forged = try folder("kbuild-forged")
+        try writeAtomically("another text", to: try marker(in: forged))
+        let linked = try folder("kbuild-linked")
+        let elsewhere = try marker(in: try folder("elsewhere"))
+        let link = try marker(in: linked)
+        unlink(link.string)
+        symlink(elsewhere.string, link.string)
         let kept = [
-            locked, try folder("kbuild-recent", age: 1), try folder("kbuild-public", mode: 0o755),
-            try folder("kbuild-longername"), try folder("others-abcdef"), try folder("kbuild-report", hasSocket: false),
+            locked, output, empty, forged, linked, try folder("kbuild-public", mode: 0o755),
+            try folder("kbuild-longername"), try folder("others-abcdef"),
         ]
         let target = try folder("target")
         symlink(target.string, parent.appending("kbuild-alinks").string)
-        let descriptor = open(locked.string, O_RDONLY | O_DIRECTORY)
+        let descriptor = open(try marker(in: locked).string, O_RDONLY)
         defer { close(descriptor) }
         try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
 
@@ -60,8 +83,7 @@ struct PrivateFolderTests {
         var status = stat()
         #expect(stat(folder.path.string, &status) == 0)
         #expect(status.st_mode & 0o777 == 0o700)
-        let old = timeval(tv_sec: time(nil) - 3600, tv_usec: 0)
-        _ = [old, old].withUnsafeBufferPointer { utimes(folder.path.string, $0.baseAddress) }
+        age(folder.path)
         PrivateFolder.removeForgotten(beside: MachineSockets.folderTemplate)
         #expect(fileExists(folder.path))
         folder.remove()

@@ -1,5 +1,6 @@
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -55,13 +56,12 @@ struct TreeScan: Sendable, Equatable {
         of folder: FilePath, filter: Filter = .everything, ignoringChangeTime: Bool = false,
         settledBefore: Int64 = .max
     ) throws {
-        var walker = Walker(
+        var scanner = Scanner(
             root: folder, filter: filter, ignoringChangeTime: ignoringChangeTime, settledBefore: settledBefore)
-        walker.bytes.reserveCapacity(8 << 20)
-        let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw unreadable(folder) }
-        try walker.visit(descriptor)
-        bytes = walker.bytes
+        scanner.bytes.reserveCapacity(8 << 20)
+        var walker = TreeWalker<Scanner>()
+        try walker.walk(contentsOf: folder, followsLink: true, &scanner)
+        bytes = scanner.bytes
     }
 
     /// The entries, decoded.
@@ -95,97 +95,54 @@ struct TreeScan: Sendable, Equatable {
     }
 }
 
-/// Reads folders through descriptors, so that no path is looked up twice.
-private struct Walker {
+/// Records what a walk finds.
+private struct Scanner: TreeVisitor {
     let root: FilePath
     let filter: TreeScan.Filter
     let ignoringChangeTime: Bool
     let settledBefore: Int64
     var bytes: [UInt8] = []
-    /// The path of the folder being visited, with its trailing slash; empty at the top.
-    var prefix: [UInt8] = []
 
-    /// Visits an open folder and closes it.
-    mutating func visit(_ descriptor: Int32) throws {
-        guard let stream = fdopendir(descriptor) else {
-            close(descriptor)
-            throw unreadable(root.pushing(FilePath(String(decoding: prefix, as: UTF8.self))))
-        }
-        defer { closedir(stream) }
+    func select(_ names: inout [[UInt8]], in prefix: [UInt8]) throws {
         try Task.checkCancellation()
-        let names = readNames(stream)
-        let products = filter == .sources ? BuildProducts(inFolder: prefix, names: names) : nil
-        for name in names where products?.contains(name) != true {
-            try record(name, in: descriptor)
-        }
+        guard filter == .sources else { return }
+        let products = BuildProducts(inFolder: prefix, names: names)
+        names.removeAll { products.contains($0) }
     }
 
-    private mutating func record(_ name: [UInt8], in folder: Int32) throws {
-        var status = stat()
-        let pathLength = prefix.count + name.count
-        // A file that vanished since it was listed is one that is not there.
-        guard name.withCString({ fstatat(folder, $0, &status, AT_SYMLINK_NOFOLLOW) }) == 0 else { return }
-        let type = status.st_mode & S_IFMT
-        guard type == S_IFREG || type == S_IFLNK || type == S_IFDIR else { return }
+    mutating func visit(_ entry: TreeEntry) throws -> TreeStep {
+        let status = entry.status
+        let type = entry.kind
+        guard type == S_IFREG || type == S_IFLNK || type == S_IFDIR else { return .skip }
         let isFolder = type == S_IFDIR
         let modified = nanoseconds(status.st_mtim)
         let changed = nanoseconds(status.st_ctim)
         let isSettled = isFolder || max(modified, changed) < settledBefore
-        append(UInt32(truncatingIfNeeded: pathLength))
+        append(UInt32(truncatingIfNeeded: entry.prefix.count + entry.name.count))
         append(UInt32(status.st_mode))
         // A folder's own size and times say nothing that its entries do not.
         append(isFolder ? Int64(0) : Int64(status.st_size))
         append(isFolder ? Int64(0) : modified)
         append(isFolder || ignoringChangeTime ? Int64(0) : changed)
         append(isFolder || !isSettled ? UInt64(0) : UInt64(status.st_ino))
-        bytes.append(contentsOf: prefix)
-        bytes.append(contentsOf: name)
-        guard isFolder else { return }
-        let child = name.withCString { openat(folder, $0, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) }
-        let length = prefix.count
-        prefix.append(contentsOf: name)
-        prefix.append(UInt8(ascii: "/"))
-        defer { prefix.removeLast(prefix.count - length) }
-        guard child >= 0 else { throw unreadable(root.pushing(FilePath(String(decoding: prefix, as: UTF8.self)))) }
-        try visit(child)
+        bytes.append(contentsOf: entry.prefix)
+        bytes.append(contentsOf: entry.name)
+        return .enter
+    }
+
+    func meet(_ obstacle: TreeObstacle) throws {
+        // A file that vanished since it was listed is one that is not there.
+        if obstacle.isGone, !obstacle.path.isEmpty { return }
+        let path = obstacle.path.isEmpty ? root.string : "\(root)/\(obstacle.path)"
+        throw Failure(.infrastructure, "cannot read the folder \(shortened(path))", details: obstacle.explanation)
     }
 
     private mutating func append(_ value: some FixedWidthInteger) {
         withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) }
-    }
-
-    private func readNames(_ stream: OpaquePointer) -> [[UInt8]] {
-        var names: [[UInt8]] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                let length = strlen(UnsafeRawPointer(tuple).assumingMemoryBound(to: CChar.self))
-                return [UInt8](UnsafeRawBufferPointer(start: tuple, count: length))
-            }
-            if name == [UInt8(ascii: ".")] || name == Array("..".utf8) { continue }
-            names.append(name)
-        }
-        return names
-    }
-}
-
-extension [UInt8] {
-    /// Calls `body` with these bytes as a C string.
-    fileprivate func withCString<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
-        var terminated = self
-        terminated.append(0)
-        return terminated.withUnsafeBytes { bytes in
-            // An array that holds a zero is not empty, so it has a base address; "" stands in for the compiler.
-            guard let start = bytes.baseAddress else { return "".withCString(body) }
-            return body(start.assumingMemoryBound(to: CChar.self))
-        }
     }
 }
 
 /// A time in nanoseconds since 1970.
 func nanoseconds(_ time: timespec) -> Int64 {
     Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-}
-
-private func unreadable(_ folder: FilePath) -> Failure {
-    Failure(.infrastructure, "cannot read the folder \(folder)", details: errnoText())
 }

@@ -86,11 +86,7 @@ struct ParseVerb: AsyncParsableCommand {
     private static func show(_ report: LogReport, _ options: Options, _ console: Console) throws {
         if let path = options.junit {
             let run = report.run(startedAt: Date().formatted(.iso8601))
-            do {
-                try JUnitReport.render(run).write(toFile: path, atomically: true, encoding: .utf8)
-            } catch {
-                throw Failure(.infrastructure, "cannot write the JUnit file \(path)", details: "\(error)")
-            }
+            try ReportFiles.write(JUnitReport.render(run), to: FilePath(path), as: "JUnit file")
         }
         switch options.format {
         case .json: console.output(try JSONReport.render(report))

@@ -29,6 +29,7 @@ func runAndReport(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
 ) async throws {
     let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    try modes.folder?.check()
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
         let pipeline = try makePipeline(project, console, build, isDryRun: true)
@@ -51,7 +52,7 @@ func runAndReport(
     var files = options.output.files
     files.junit = files.junit ?? modes.folder?.junit
     files.html = files.html ?? modes.folder?.html
-    files.write(&report)
+    files.write(&report, in: modes.folder)
     pipeline.keep(report)
     if let signal {
         console.log("interrupted")

@@ -1,0 +1,218 @@
+import Glibc
+import SystemPackage
+
+/// Why an output could not be written.
+public struct OutputError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What happened, without the path.
+    public var description: String
+    /// What the user can do; nil where that is plain.
+    public var nextStep: String?
+
+    init(_ description: String, nextStep: String? = nil) {
+        self.description = description
+        self.nextStep = nextStep
+    }
+
+    fileprivate static func system(_ number: Int32 = errno) -> OutputError {
+        OutputError(String(cString: strerror(number)))
+    }
+}
+
+/// A folder that kbuild fills in somebody's working directory, which may have come with a pull request: it is held by its
+/// descriptor, a link in its place is refused, and so are links in the place of its files.
+public final class OutputFolder: Sendable {
+    private let descriptor: Int32
+
+    fileprivate init(descriptor: Int32) {
+        self.descriptor = descriptor
+    }
+
+    /// Opens the folder, and makes it unless it is there.
+    ///
+    /// - Throws: `OutputError` when it cannot be made, or is a link or no folder.
+    public init(_ path: FilePath) throws(OutputError) {
+        if mkdir(path.string, 0o755) != 0, errno != EEXIST { throw .system() }
+        descriptor = try Self.open(path.string, in: AT_FDCWD)
+    }
+
+    /// Looks whether the folder is one, or can be made, and changes nothing.
+    ///
+    /// - Throws: `OutputError` when it is a link or no folder.
+    public static func check(_ path: FilePath) throws(OutputError) {
+        var status = stat()
+        guard lstat(path.string, &status) == 0 else { return }
+        close(try open(path.string, in: AT_FDCWD))
+    }
+
+    private static func open(_ name: String, in folder: Int32) throws(OutputError) -> Int32 {
+        let descriptor = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+        if descriptor >= 0 { return descriptor }
+        guard errno == ENOTDIR || errno == ELOOP else { throw .system() }
+        var status = stat()
+        let isLink = fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_mode & S_IFMT == S_IFLNK
+        throw OutputError(
+            isLink ? "it is a symbolic link; kbuild writes to a folder of its own there" : "it is not a folder",
+            nextStep: "remove it")
+    }
+
+    deinit { close(descriptor) }
+
+    /// Writes a file at once: a reader sees the old one or the new one. A link of that name is replaced, not followed.
+    ///
+    /// - Throws: `OutputError` when it cannot be written.
+    public func write(_ bytes: some Sequence<UInt8>, as name: String) throws(OutputError) {
+        guard let component = FilePath.Component(name), component.kind == .regular else {
+            throw OutputError("'\(name)' is not the name of a file")
+        }
+        let temporary = ".\(name).\(getpid()).\(UInt32.random(in: 0 ... .max)).tmp"
+        do throws(OutputError) {
+            try create(temporary, Array(bytes))
+            guard renameat(descriptor, temporary, descriptor, name) == 0 else { throw OutputError.system() }
+        } catch {
+            unlinkat(descriptor, temporary, 0)
+            throw error
+        }
+    }
+
+    private func create(_ name: String, _ bytes: [UInt8]) throws(OutputError) {
+        // openat(2) with a mode is variadic, which Swift does not import: a node first, which may not be there yet.
+        guard mknodat(descriptor, name, S_IFREG | 0o644, 0) == 0 else { throw .system() }
+        let file = openat(descriptor, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
+        guard file >= 0 else { throw .system() }
+        try writeAll(bytes, to: FileDescriptor(rawValue: file), closing: true)
+    }
+
+    /// Removes the regular files whose names `condition` takes; links and folders of such names stay.
+    ///
+    /// - Throws: `OutputError` when one cannot be removed.
+    public func removeFiles(where condition: (String) -> Bool) throws(OutputError) {
+        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let stream = fdopendir(copy) else {
+            let error = OutputError.system()
+            if copy >= 0 { close(copy) }
+            throw error
+        }
+        defer { closedir(stream) }
+        while let item = readdir(stream) {
+            let name = withUnsafeBytes(of: &item.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            var status = stat()
+            guard condition(name), fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
+                status.st_mode & S_IFMT == S_IFREG
+            else { continue }
+            guard unlinkat(descriptor, name, 0) == 0 || errno == ENOENT else { throw .system() }
+        }
+    }
+}
+
+/// Writes what the user asked for to a path that the user gave.
+///
+/// - A pipe, a device, a socket, and what `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` stand for are written to.
+/// - A regular file is replaced at once: a reader sees the old one or the new one. So is a link, whatever it leads to: what
+///   it leads to stays. Links in /dev and /proc are followed.
+/// - A relative path must not leave the working directory by a link in place of one of its folders: whoever wrote what lies
+///   there, such as the author of a pull request, would choose where the file goes.
+///
+/// - Throws: `OutputError` when it cannot be written.
+public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError) {
+    if let number = openDescriptor(named: path) {
+        return try writeAll(bytes, to: FileDescriptor(rawValue: number), closing: false)
+    }
+    guard let name = path.lastComponent, name.kind == .regular else { throw OutputError("it is not a file's name") }
+    try checkFolders(of: path)
+    let followsLink = path.starts(with: "/dev") || path.starts(with: "/proc")
+    var status = stat()
+    let isThere = (followsLink ? stat(path.string, &status) : lstat(path.string, &status)) == 0
+    switch status.st_mode & S_IFMT {
+    case S_IFSOCK where isThere:
+        try writeAll(bytes, to: FileDescriptor(rawValue: try connectedSocket(path)), closing: true)
+    case S_IFIFO where isThere, S_IFCHR where isThere, S_IFBLK where isThere:
+        let file = open(path.string, O_WRONLY | O_NOCTTY | O_CLOEXEC | (followsLink ? 0 : O_NOFOLLOW))
+        guard file >= 0 else { throw .system() }
+        try writeAll(bytes, to: FileDescriptor(rawValue: file), closing: true)
+    case S_IFDIR where isThere: throw OutputError("it is a folder")
+    default:
+        let parent = path.removingLastComponent()
+        try OutputFolder(following: parent.isEmpty ? "." : parent).write(bytes, as: name.string)
+    }
+}
+
+extension OutputFolder {
+    /// Opens a folder that is there, be the path a link or not.
+    fileprivate convenience init(following path: FilePath) throws(OutputError) {
+        let descriptor = Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .system() }
+        self.init(descriptor: descriptor)
+    }
+}
+
+/// The number of the open descriptor that a path stands for. Opening such a path anew would begin at the start of a file that
+/// others write to as well, and fails for a socket.
+private func openDescriptor(named path: FilePath) -> Int32? {
+    switch path.string {
+    case "/dev/stdin": return STDIN_FILENO
+    case "/dev/stdout": return STDOUT_FILENO
+    case "/dev/stderr": return STDERR_FILENO
+    default:
+        guard ["/dev/fd", "/proc/self/fd"].contains(path.removingLastComponent().string) else { return nil }
+        return path.lastComponent.flatMap { Int32($0.string) }
+    }
+}
+
+/// Refuses a relative path whose folder lies, links followed, outside of the working directory.
+private func checkFolders(of path: FilePath) throws(OutputError) {
+    let parent = path.removingLastComponent()
+    guard path.isRelative, !parent.isEmpty, !parent.components.contains(where: { $0.kind == .parentDirectory }) else {
+        return
+    }
+    guard let here = realpath(".", nil) else { throw .system() }
+    defer { free(here) }
+    guard let target = realpath(parent.string, nil) else { throw .system() }
+    defer { free(target) }
+    let (folder, place) = (FilePath(String(cString: here)), FilePath(String(cString: target)))
+    guard place.starts(with: folder) else {
+        throw OutputError(
+            "its folder \(parent) is a link that leads out of the working directory, to \(place)",
+            nextStep: "name \(place) itself, if that is where the file is to go")
+    }
+}
+
+private func connectedSocket(_ path: FilePath) throws(OutputError) -> Int32 {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.string.utf8)
+    let fits = withUnsafeMutableBytes(of: &address.sun_path) { place in
+        guard bytes.count < place.count else { return false }
+        place.copyBytes(from: bytes)
+        return true
+    }
+    guard fits else { throw .system(ENAMETOOLONG) }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { throw .system() }
+    let result = withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+            connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+        }
+    }
+    guard result == 0 else {
+        let error = OutputError.system()
+        close(descriptor)
+        throw error
+    }
+    return descriptor
+}
+
+private func writeAll(_ bytes: [UInt8], to file: FileDescriptor, closing: Bool) throws(OutputError) {
+    do {
+        if closing {
+            _ = try file.closeAfter { try file.writeAll(bytes) }
+        } else {
+            try file.writeAll(bytes)
+        }
+    } catch let error as Errno {
+        throw .system(error.rawValue)
+    } catch {
+        throw OutputError("\(error)")
+    }
+}

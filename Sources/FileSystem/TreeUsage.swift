@@ -1,0 +1,68 @@
+import Glibc
+import SystemPackage
+
+/// How much of the disk trees take.
+public struct TreeUsage: Sendable, Equatable {
+    /// The bytes of the disk, as `du` counts them.
+    public var bytes = 0
+    /// How many files, links and folders there are.
+    public var files = 0
+    /// The first thing that could not be looked at; what is below it is not counted.
+    public var obstacle: TreeObstacle?
+
+    /// Creates a usage.
+    public init(bytes: Int = 0, files: Int = 0, obstacle: TreeObstacle? = nil) {
+        self.bytes = bytes
+        self.files = files
+        self.obstacle = obstacle
+    }
+}
+
+/// Counts how much of the disk trees take.
+public struct TreeUsageCounter: Sendable {
+    private struct File: Hashable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    /// Whether a file that has several names is counted once, in the first tree that has it.
+    public var countsFilesOnce = false
+    private var known: Set<File> = []
+
+    /// Creates a counter that has met no file yet.
+    public init(countsFilesOnce: Bool = false) {
+        self.countsFilesOnce = countsFilesOnce
+    }
+
+    /// Counts what `path` names and all below; nothing there takes no room.
+    ///
+    /// - Parameter most: Counting ends when this many files have been met.
+    public mutating func usage(of path: FilePath, most: Int = .max) -> TreeUsage {
+        var walker = TreeWalker<Visitor>()
+        walker.mostNames = most
+        var visitor = Visitor(counter: self)
+        walker.walk(path, &visitor)
+        self = visitor.counter
+        return visitor.usage
+    }
+
+    private struct Visitor: TreeVisitor {
+        var counter: TreeUsageCounter
+        var usage = TreeUsage()
+
+        mutating func visit(_ entry: TreeEntry) -> TreeStep {
+            if counter.countsFilesOnce, entry.status.st_nlink > 1, !entry.isFolder {
+                let file = File(device: UInt64(entry.status.st_dev), inode: UInt64(entry.status.st_ino))
+                guard counter.known.insert(file).inserted else { return .skip }
+            }
+            usage.bytes += Int(entry.status.st_blocks) * 512
+            usage.files += 1
+            return .enter
+        }
+
+        mutating func meet(_ obstacle: TreeObstacle) {
+            // What goes away meanwhile takes no room.
+            if !obstacle.isGone, usage.obstacle == nil { usage.obstacle = obstacle }
+        }
+    }
+}
