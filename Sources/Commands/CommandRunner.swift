@@ -63,6 +63,9 @@ public struct CommandRunner: Sendable {
     /// Whether no command is run at all: whoever needs one's answer gets `CommandNotRun` instead.
     public var runsNothing = false
 
+    /// The most bytes handed on of a line that a command prints. A compiler's and a linker's have some thousands.
+    public static let longestLine = 1 << 20
+
     /// The first argument by which the kbuild executable knows that it is to supervise a command.
     public static let superviseArgument = "__supervise"
     /// What stands before each socket or file that the supervisor is to open for the command.
@@ -192,7 +195,8 @@ public struct CommandRunner: Sendable {
 
     /// Runs a command to its end and hands over each line of its output and errors, merged, as it comes.
     ///
-    /// - Parameter onLine: Called in order with each line, without its newline and with malformed UTF-8 repaired.
+    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 spelled out, and cut, with
+    ///   a remark, when it has more bytes than `longestLine`.
     /// - Throws: As `capture(_:limit:)`, and what `onLine` throws, after ending the command.
     @discardableResult
     public func stream(
@@ -211,20 +215,16 @@ public struct CommandRunner: Sendable {
                 configuration, input: .inputWriter, output: .sequence, error: .combinedWithOutput
             ) { execution in
                 if supervisor == nil { try await execution.standardInputWriter.finish() }
-                var pending: [UInt8] = []
+                var splitter = LineSplitter(longest: Self.longestLine)
                 var count = 0
                 for try await buffer in execution.standardOutput {
-                    buffer.withUnsafeBytes { pending.append(contentsOf: $0) }
                     count += buffer.count
                     if count > limit {
                         throw Failure(.build, "\(command.tool) printed more than \(limit >> 20) MB in the sandbox")
                     }
-                    while let newline = pending.firstIndex(of: UInt8(ascii: "\n")) {
-                        try onLine(String(decoding: pending[..<newline], as: UTF8.self))
-                        pending.removeSubrange(...newline)
-                    }
+                    try splitter.consume(buffer.withUnsafeBytes { [UInt8]($0) }[...]) { try onLine($0.text) }
                 }
-                if !pending.isEmpty { try onLine(String(decoding: pending, as: UTF8.self)) }
+                try splitter.finish { try onLine($0.text) }
             }
             try Task.checkCancellation()
             return supervisor == nil ? ProcessStatus(result.terminationStatus) : supervised(result.terminationStatus)
@@ -355,7 +355,7 @@ public struct CommandRunner: Sendable {
                 throw Failure(.infrastructure, "\(tool) printed more than \(limit) bytes")
             }
         }
-        return String(decoding: bytes, as: UTF8.self)
+        return VisibleText.decoded(bytes)
     }
 
     /// The supervisor turns a signal into 128 + N, as shells do.

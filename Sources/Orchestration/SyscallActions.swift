@@ -18,18 +18,19 @@ public struct SyscallCheckReport: Codable, Sendable, Equatable {
     public var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
     /// The report as a person reads it: a compiler's form for each finding, and what was checked.
-    public var text: String {
-        var lines = findings.map(\.description)
-        let checked =
+    public var text: TerminalText {
+        var lines = findings.map(\.terminalText)
+        let checked: TerminalText =
             "\(counted(sources.count, "patch source")) with \(counted(syscalls.count, "table line")) on Linux \(kernel)"
         if findings.isEmpty {
-            lines += ["no mistake found in \(checked):"] + sources.map { "  \($0)" }
+            lines.append("no mistake found in \(checked):")
+            lines += sources.map { "  \($0)" }
             lines.append("checked: numbers, tables, entries, prototypes, definitions, Makefiles, generated files")
         } else {
             let errors = findings.count { $0.severity == .error }
             lines.append("\(counted(errors, "error")) and \(counted(findings.count - errors, "warning")) in \(checked)")
         }
-        return lines.joined(separator: "\n")
+        return lines.joined()
     }
 }
 
@@ -47,7 +48,7 @@ public struct SyscallList: Codable, Sendable, Equatable {
     public var table: [SyscallExamination.TableRow]?
 
     /// The list in columns.
-    public var text: String {
+    public var text: TerminalText {
         var rows = [["NUMBER", "ABI", "NAME", "ENTRY", "FROM"]]
         if let table {
             // The lines of a name are told apart by their ABI.
@@ -68,15 +69,16 @@ public struct SyscallList: Codable, Sendable, Equatable {
                 ]
             }
         }
-        let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        let lines = rows.map { row in
-            let padded = zip(row, widths).map { $0 + String(repeating: " ", count: $1 - $0.count) }
-            return (padded + row[4...]).joined(separator: "  ").trimmingTrailingSpaces
+        // As they are shown, which may be wider than they are.
+        let cells = rows.map { row in row.map { TerminalText($0) } }
+        let widths = (0..<4).map { column in cells.map { $0[column].count }.max() ?? 0 }
+        var lines = cells.map { row in
+            let last = row.lastIndex { !$0.isEmpty } ?? 0
+            return row[...last].enumerated().map { $0 < last ? $1.padded(to: widths[$0]) : $1 }.joined(separator: "  ")
         }
-        let calls = table == nil && syscalls.isEmpty ? ["the project adds no system call"] : lines
-        return
-            (calls + ["Linux \(kernel) itself ends at \(lastOfKernel); the next free number is \(nextFree)"])
-            .joined(separator: "\n")
+        if table == nil, syscalls.isEmpty { lines = ["the project adds no system call"] }
+        lines.append("Linux \(kernel) itself ends at \(lastOfKernel); the next free number is \(nextFree)")
+        return lines.joined()
     }
 
     private static func abi(_ column: String) -> String {
@@ -84,12 +86,6 @@ public struct SyscallList: Codable, Sendable, Equatable {
         case "common", "64": "x86-64"
         default: column
         }
-    }
-}
-
-extension String {
-    fileprivate var trimmingTrailingSpaces: String {
-        String(self.reversed().drop { $0 == " " }.reversed())
     }
 }
 

@@ -1,13 +1,27 @@
+import Diagnostics
+
 /// The report as GitHub Actions workflow commands, which GitHub shows at the lines of the sources:
 /// `::error file=F,line=N,title=T::MESSAGE`.
 public enum GitHubAnnotations {
     /// The most lines of a kernel report in one annotation.
     static let mostLogLines = 20
 
-    /// Renders a report, a command a line; "" when there is nothing to annotate.
-    public static func render(_ report: RunReport) -> String {
+    /// The most commands. GitHub shows ten of each kind for a step.
+    static let mostCommands = 50
+    /// The most characters of a command's text, of which GitHub shows 4096 bytes or so.
+    static let longestText = 4096
+
+    /// Renders a report; empty when there is nothing to annotate.
+    public static func render(_ report: RunReport) -> [JobCommand] {
+        let commands = all(report)
+        guard commands.count > mostCommands else { return commands }
+        let more = "... and \(commands.count - mostCommands) more annotations not shown"
+        return commands.prefix(mostCommands) + [command("warning", title: "kbuild", message: more)]
+    }
+
+    private static func all(_ report: RunReport) -> [JobCommand] {
         let base = report.project
-        var commands: [String] = []
+        var commands: [JobCommand] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure {
                 let issues = test.issues.filter { !$0.isKnown }
@@ -35,7 +49,7 @@ public enum GitHubAnnotations {
         if report.exitCode != 0, commands.isEmpty {
             commands.append(command("error", title: "kbuild", message: "\(report.verdict): no test passed"))
         }
-        return commands.map { $0 + "\n" }.joined()
+        return commands
     }
 
     private static func word(_ status: RunReport.Status) -> String {
@@ -58,12 +72,13 @@ public enum GitHubAnnotations {
 
     private static func command(
         _ kind: String, file: String? = nil, line: Int? = nil, title: String, message: String
-    ) -> String {
+    ) -> JobCommand {
         var properties: [String] = []
         if let file { properties.append("file=\(property(file))") }
         if let line { properties.append("line=\(line)") }
         properties.append("title=\(property(title))")
-        return "::\(kind) \(properties.joined(separator: ","))::\(data(message.isEmpty ? title : message))"
+        let text = data(message.isEmpty ? title : message)
+        return JobCommand(line: "::\(kind) \(properties.joined(separator: ","))::\(text)")
     }
 
     /// The text of a command, by unicode scalar: CR LF is one Character in Swift. An empty one would not be shown.
@@ -73,7 +88,7 @@ public enum GitHubAnnotations {
 
     private static func escaped(_ text: String, _ marks: String) -> String {
         var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
+        for scalar in VisibleText.lines(Text.cut(text, to: longestText)).unicodeScalars {
             if marks.unicodeScalars.contains(scalar) {
                 let hex = String(scalar.value, radix: 16, uppercase: true)
                 result.append(contentsOf: (hex.count == 1 ? "%0\(hex)" : "%\(hex)").unicodeScalars)

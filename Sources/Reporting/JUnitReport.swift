@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name that
 /// no other has, and times have three decimals at most.
 ///
@@ -150,7 +152,7 @@ public enum JUnitReport {
 
     private static func time(_ seconds: Double) -> String { Text.milliseconds(seconds) }
 
-    /// Text for XML 1.0: markup escaped, and the characters that it cannot hold replaced (section 2.2, Char).
+    /// Text for XML 1.0: markup escaped, and what it cannot hold, or what is not seen, spelled out.
     static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
@@ -162,9 +164,9 @@ public enum JUnitReport {
             case "\n": result += "&#10;"
             case "\t": result += "&#9;"
             case "\r": result += "&#13;"
-            case "\u{20}"..."\u{D7FF}", "\u{E000}"..."\u{FFFD}", "\u{10000}"..."\u{10FFFF}":
-                result.unicodeScalars.append(scalar)
-            default: result += "\u{FFFD}"
+            // All that is seen is of XML's (section 2.2, Char).
+            case _ where VisibleText.isSeen(scalar): result.unicodeScalars.append(scalar)
+            default: result += VisibleText.spelled(scalar)
             }
         }
         return result

@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// What a run would do, step by step: docs/reference/plan-schema.json describes its JSON.
 public struct RunPlan: Codable, Sendable, Equatable {
     /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
@@ -75,24 +77,20 @@ public struct RunPlan: Codable, Sendable, Equatable {
     }
 
     /// The plan as a person reads it: a line for each step, and below it what can be pasted into a shell.
-    public var text: String {
-        var lines: [String] = []
+    public var text: TerminalText {
+        var lines: [TerminalText] = []
         for step in steps {
-            var words = [Self.padded(step.name, to: 10), Self.padded(step.outcome.rawValue, to: 7)]
-            words += [step.key.map { String($0.prefix(16)) } ?? "", step.detail].filter { !$0.isEmpty }
+            var line: TerminalText = "\(TerminalText(step.name).padded(to: 10)) \(step.outcome.rawValue)"
+            var words = [step.key.map { String($0.prefix(16)) } ?? "", step.detail].filter { !$0.isEmpty }
             if !step.dependsOn.isEmpty { words.append("(depends on \(step.dependsOn.joined(separator: ", ")))") }
-            let line = words.joined(separator: " ")
-            lines.append(String(line.reversed().drop { $0 == " " }.reversed()))
+            if !words.isEmpty { line = "\(line.padded(to: 18)) \(words.joined(separator: " "))" }
+            lines.append(line)
             for action in step.actions {
                 if let remark = action.remark { lines.append("    # \(remark)") }
                 if let command = action.command { lines.append("    \(command)") }
             }
         }
         lines.append("Nothing was run, and nothing was changed.")
-        return lines.joined(separator: "\n")
-    }
-
-    private static func padded(_ text: String, to width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
+        return lines.joined()
     }
 }

@@ -40,61 +40,8 @@ enum Text {
         return text[..<end] + "…"
     }
 
-    /// A line that a terminal shows as it is: control characters, with which a guest could rewrite the screen, become
-    /// pictures (U+2400) or U+FFFD; a tab becomes spaces.
-    static func printable(_ line: String) -> String {
-        guard line.unicodeScalars.contains(where: isControl) else { return line }
-        var result = String.UnicodeScalarView()
-        for scalar in line.unicodeScalars {
-            if scalar == "\t" {
-                result.append(contentsOf: "    ".unicodeScalars)
-            } else {
-                result.append(printable(scalar))
-            }
-        }
-        return String(result)
-    }
-
-    /// A character, or what stands for it when it is a control character.
-    static func printable(_ scalar: Unicode.Scalar) -> Unicode.Scalar {
-        if scalar.value < 0x20, let picture = Unicode.Scalar(0x2400 + scalar.value) { return picture }
-        return isControl(scalar) ? "\u{FFFD}" : scalar
-    }
-
-    /// C0, DEL, C1, and the marks that change the direction of text (Unicode, "Trojan Source").
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0..<0x20, 0x7F...0x9F, 0x202A...0x202E, 0x2066...0x2069: true
-        default: false
-        }
-    }
-
     /// A verdict as it is shown: TIMED OUT for timed-out.
     static func verdict(_ verdict: String) -> String { String(verdict.map { $0 == "-" ? " " : $0 }).uppercased() }
-
-    /// A line broken at blanks, where there are any, so that no part is wider than `width`; the parts after the first are
-    /// indented as the first is, and by `hang` more.
-    static func wrapped(_ line: String, width: Int?, hang: Int = 0) -> [String] {
-        guard let width, line.count > width else { return [line] }
-        let margin = line.prefix { $0 == " " || $0 == "|" } + String(repeating: " ", count: hang)
-        let indent = String(margin.prefix(width / 2))
-        var parts: [String] = []
-        var rest = line[...]
-        while rest.count > width {
-            let head = rest.prefix(width)
-            let floor = rest.index(rest.startIndex, offsetBy: indent.count)
-            if let blank = head.lastIndex(of: " "), blank > floor {
-                parts.append(String(rest[..<blank]))
-                rest = rest[rest.index(after: blank)...]
-            } else {
-                parts.append(String(head))
-                rest = rest[head.endIndex...]
-            }
-            rest = (indent + rest)[...]
-        }
-        parts.append(String(rest))
-        return parts
-    }
 }
 
 extension RunReport.Status {

@@ -1,14 +1,16 @@
+import Diagnostics
+
 /// What a person reads of several runs.
 extension TextReport {
     /// The most tests of a kind that a comparison lists; its JSON has them all.
     static let mostChanges = 50
 
     /// Renders the runs that are kept, a line each, without a newline at its end.
-    public func render(_ list: RunList) -> String {
+    public func render(_ list: RunList) -> TerminalText {
         guard !list.runs.isEmpty else { return "no run is kept" }
         let verdicts = list.runs.map { ($0.verdict ?? "unreadable") }
         let width = verdicts.map(\.count).max() ?? 0
-        return zip(list.runs, verdicts).map { run, verdict in
+        return zip(list.runs, verdicts).map { run, verdict -> TerminalText in
             let place = String(run.place)
             var facts = Self.counts(run.counts ?? [:])
             if let seconds = run.seconds { facts.append(Self.format(seconds)) }
@@ -16,11 +18,10 @@ extension TextReport {
             if let profile = run.profile { facts.append("profile \(profile)") }
             if let filter = run.filter { facts.append("tests that match \(filter)") }
             let gap = String(repeating: " ", count: max(0, 3 - place.count))
-            let word = verdict + String(repeating: " ", count: width - verdict.count)
             let color: Paint = run.exitCode == 0 ? .green : .red
-            return Text.printable("\(gap)\(place)  \(run.id)  ") + painted(Text.printable(word), color) + "  "
-                + Text.printable(facts.joined(separator: ", "))
-        }.joined(separator: "\n")
+            let word = TerminalText(verdict).padded(to: width).painted(color)
+            return "\(gap)\(place)  \(run.id)  \(word)  \(facts.joined(separator: ", "))"
+        }.joined()
     }
 
     private static func counts(_ counts: [String: Int]) -> [String] {
@@ -28,17 +29,20 @@ extension TextReport {
     }
 
     /// Renders how two runs differ, without a newline at its end.
-    public func render(_ comparison: RunComparison) -> String {
-        var lines = ["A: \(Self.line(comparison.base))", "B: \(Self.line(comparison.head))"].flatMap { body($0) }
-        func add(_ title: String, _ changes: [RunComparison.Change], _ text: (RunComparison.Change) -> String) {
+    public func render(_ comparison: RunComparison) -> TerminalText {
+        let runs: [TerminalText] = ["A: \(Self.line(comparison.base))", "B: \(Self.line(comparison.head))"]
+        var lines = runs.flatMap { body($0) }
+        func add(_ title: TerminalText, _ changes: [RunComparison.Change], _ text: (RunComparison.Change) -> String) {
             guard !changes.isEmpty else { return }
             lines += ["", "\(title): \(changes.count)"]
-            lines += changes.prefix(Self.mostChanges).flatMap { body("  " + text($0)) }
+            lines += changes.prefix(Self.mostChanges).flatMap { body("  \(text($0))") }
             if changes.count > Self.mostChanges { lines.append("  ... \(changes.count - Self.mostChanges) more") }
         }
-        func add(_ title: String, _ texts: [String]) {
+        func add(_ title: TerminalText, _ texts: [String]) {
             guard !texts.isEmpty else { return }
-            lines += ["", "\(title): \(texts.count)"] + texts.flatMap { body("  \($0)") }
+            lines += ["", "\(title): \(texts.count)"]
+            lines += texts.prefix(Self.mostChanges).flatMap { body("  \($0)") }
+            if texts.count > Self.mostChanges { lines.append("  ... \(texts.count - Self.mostChanges) more") }
         }
         add("new problems", comparison.newProblems)
         add("new crash reports", comparison.newCrashes)
@@ -58,11 +62,11 @@ extension TextReport {
         }
         add("slower", comparison.slower, Self.times)
         add("faster", comparison.faster, Self.times)
-        return (lines + ["", verdict(comparison)]).joined(separator: "\n")
+        return (lines + ["", verdict(comparison)]).joined()
     }
 
     /// The last line of a comparison: what it comes to.
-    public func verdict(_ comparison: RunComparison) -> String {
+    public func verdict(_ comparison: RunComparison) -> TerminalText {
         let counts: [(Int, String)] = [
             (comparison.newProblems.count, comparison.newProblems.count == 1 ? "new problem" : "new problems"),
             (comparison.newCrashes.count, comparison.newCrashes.count == 1 ? "new crash report" : "new crash reports"),
@@ -72,8 +76,8 @@ extension TextReport {
             (comparison.faster.count, "faster"),
         ]
         let texts = counts.filter { $0.0 > 0 || $0.1 == "newly failing" }.map { count, word in "\(count) \(word)" }
-        let word = comparison.isWorse ? "WORSE:" : "NO WORSE:"
-        return painted(word, comparison.isWorse ? .red : .green) + " " + texts.joined(separator: ", ")
+        let word: TerminalText = comparison.isWorse ? "WORSE:" : "NO WORSE:"
+        return "\(word.painted(comparison.isWorse ? .red : .green)) \(texts.joined(separator: ", "))"
     }
 
     private static func line(_ run: RunComparison.Run) -> String {

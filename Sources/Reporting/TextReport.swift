@@ -2,8 +2,6 @@ import Diagnostics
 
 /// The summary that a person reads when a run has ended.
 public struct TextReport: Sendable {
-    /// Whether to use the terminal's colours (ECMA-48 SGR).
-    public var usesColor: Bool
     /// The width in columns that lines are broken to; nil leaves them whole.
     public var width: Int?
 
@@ -19,35 +17,26 @@ public struct TextReport: Sendable {
     static let narrowest = 20
 
     /// Creates a renderer.
-    public init(usesColor: Bool = false, width: Int? = nil) {
-        self.usesColor = usesColor
+    public init(width: Int? = nil) {
         self.width = width.map { max($0, Self.narrowest) }
     }
 
     /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
-    public func liveLine(for test: RunReport.Test) -> String {
+    public func liveLine(for test: RunReport.Test) -> TerminalText {
         let (word, paint) = Self.word(for: test.status)
-        var text = test.id
+        var text: TerminalText = "\(test.id)"
         if let seconds = test.seconds { text += " (\(Self.format(seconds)))" }
         if test.status != .passed {
             let first = test.issues.first { !$0.isKnown }?.message ?? test.reason
             if let line = first?.split(whereSeparator: \.isNewline).first { text += ": \(line)" }
         }
-        text = Text.printable(text)
         let room = (width ?? .max) - word.count - 1
         if text.count > room { text = text.prefix(max(0, room - 1)) + "…" }
-        return painted(word, paint) + " " + text
+        return "\(TerminalText(word).painted(paint)) \(text)"
     }
 
     /// Colours.
-    public enum Paint: String, Sendable {
-        /// For what is wrong.
-        case red = "31"
-        /// For what is right.
-        case green = "32"
-        /// For what is neither.
-        case yellow = "33"
-    }
+    public typealias Paint = TerminalText.Paint
 
     private static func word(for status: RunReport.Status) -> (String, Paint) {
         switch status {
@@ -64,8 +53,8 @@ public struct TextReport: Sendable {
     /// Renders a report, without a newline at its end.
     ///
     /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
-    public func render(_ report: RunReport, showsTroubles: Bool = true) -> String {
-        var lines: [String] = []
+    public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
+        var lines: [TerminalText] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure { lines += describe(test) }
             for problem in suite.problems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
@@ -76,7 +65,7 @@ public struct TextReport: Sendable {
         }
         for crash in report.crashes {
             let running = crash.test.map { " (while \($0) ran)" } ?? ""
-            lines += entry("CRASH", .red, crash.title + running)
+            lines += entry("CRASH", .red, "\(crash.title)\(running)")
             lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
             if crash.lines.count > Self.mostLogLines {
                 lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
@@ -84,55 +73,55 @@ public struct TextReport: Sendable {
             lines += places(of: crash)
         }
         for trouble in report.troubles where showsTroubles {
-            lines += trouble.failure.description.split(whereSeparator: \.isNewline).flatMap { body(String($0)) }
+            lines += body(lines: trouble.failure.terminalText)
         }
         if !lines.isEmpty { lines.append("") }
         lines += summary(report)
-        return lines.joined(separator: "\n")
+        return lines.joined()
     }
 
-    /// A word in colour and a text, as lines that a terminal cannot take for orders, broken to the width.
+    /// A word in colour and a text, as lines broken to the width.
     ///
     /// - Parameter indent: Blanks before each line.
-    public func entry(_ word: String, _ paint: Paint?, _ text: String, indent: String = "") -> [String] {
-        var lines = body("\(indent)\(word) \(text)", hang: 4)
-        let plain = indent + word
-        if let first = lines.first, first.hasPrefix(plain) {
-            lines[0] = indent + painted(word, paint) + first.dropFirst(plain.count)
-        }
-        return lines
+    public func entry(
+        _ word: TerminalText, _ paint: Paint?, _ text: TerminalText, indent: TerminalText = ""
+    ) -> [TerminalText] {
+        body("\(indent)\(word.painted(paint)) \(text)", hang: 4)
     }
 
-    /// A line of text that a terminal cannot take for orders, broken to the width.
+    /// A line of text, broken to the width.
     ///
     /// - Parameter hang: Blanks before its later parts, beyond its own.
-    func body(_ line: String, hang: Int = 0) -> [String] {
-        Text.wrapped(Text.printable(Text.cut(line, to: Self.longestLine)), width: width, hang: hang)
+    func body(_ line: TerminalText, hang: Int = 0) -> [TerminalText] {
+        line.cut(to: Self.longestLine).wrapped(width: width, hang: hang)
     }
 
+    /// Lines of text, each broken to the width.
+    func body(lines text: TerminalText) -> [TerminalText] { text.lines.flatMap { body($0) } }
+
     /// Why a crash report is not whole, and where in the sources it was.
-    private func places(of crash: RunReport.Crash) -> [String] {
-        var lines: [String] = []
+    private func places(of crash: RunReport.Crash) -> [TerminalText] {
+        var lines: [TerminalText] = []
         if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
         let frames = (crash.frames ?? []).filter { $0.isReliable && !$0.locations.isEmpty }
         // A path stays whole, so that it can be copied and clicked.
         for location in frames.prefix(Self.mostFrames).flatMap(\.locations) {
-            lines.append(Text.printable("     \(location.file):\(location.line) in \(location.function)"))
+            lines.append("     \(location.file):\(location.line) in \(location.function)")
         }
         return lines
     }
 
-    private func describe(_ test: RunReport.Test) -> [String] {
+    private func describe(_ test: RunReport.Test) -> [TerminalText] {
         let (word, paint) = Self.word(for: test.status)
-        let name = test.name == test.id ? "" : " \"\(test.name)\""
-        var lines = entry(word, paint, test.id + name)
+        let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
+        var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
         if let reason = test.reason { lines += body("     \(reason)") }
         for issue in test.issues where !issue.isKnown {
             // A path stays whole, so that it can be copied and clicked.
             if let file = issue.file {
-                lines.append(Text.printable("     \(file)\(issue.line.map { ":\($0)" } ?? "")"))
+                lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
             }
-            lines += issue.message.split(whereSeparator: \.isNewline).flatMap { body("       \($0)") }
+            lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
         }
         if !test.kernelLog.isEmpty {
             lines += body("     the kernel, meanwhile:")
@@ -143,26 +132,26 @@ public struct TextReport: Sendable {
 
     /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a KTAP
     /// log each test.
-    public func render(_ report: LogReport) -> String {
-        var lines: [String] = []
+    public func render(_ report: LogReport) -> TerminalText {
+        var lines: [TerminalText] = []
         for crash in report.crashes {
-            lines += entry("CRASH", .red, crash.title)
-            lines += body("     " + Self.facts(of: crash).joined(separator: ", "))
+            lines += entry("CRASH", .red, "\(crash.title)")
+            lines += body("     \(Self.facts(of: crash).joined(separator: ", "))")
             lines += crash.lines.flatMap { body("     | \($0)") }
             lines += places(of: crash)
         }
         for suite in report.suites {
             for test in suite.tests { lines += test.status.isFailure ? describe(test) : [liveLine(for: test)] }
-            for problem in suite.problems { lines += entry("FAIL", .red, problem) }
+            for problem in suite.problems { lines += entry("FAIL", .red, "\(problem)") }
         }
-        return (lines + [verdict(report)]).joined(separator: "\n")
+        return (lines + [verdict(report)]).joined()
     }
 
     /// The verdict on a log with its counts.
-    public func verdict(_ report: LogReport) -> String {
+    public func verdict(_ report: LogReport) -> TerminalText {
         let isGood = report.exitCode == ExitCode.success.rawValue
         let word = Text.verdict(report.verdict) + ":"
-        return entry(word, isGood ? .green : .red, report.summary).joined(separator: "\n")
+        return entry("\(word)", isGood ? .green : .red, "\(report.summary)").joined()
     }
 
     private static func facts(of crash: RunReport.Crash) -> [String] {
@@ -176,13 +165,13 @@ public struct TextReport: Sendable {
         return facts
     }
 
-    private func summary(_ report: RunReport) -> [String] {
-        var lines: [String] = []
+    private func summary(_ report: RunReport) -> [TerminalText] {
+        var lines: [TerminalText] = []
         if var text = report.machineLine {
             if !report.syscalls.isEmpty {
                 text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
             }
-            lines += body(text)
+            lines += body("\(text)")
         }
         if !report.steps.isEmpty {
             lines += packed(
@@ -199,7 +188,7 @@ public struct TextReport: Sendable {
     }
 
     /// Short texts in as few lines as the width allows; none is broken unless it is wider by itself.
-    private func packed(_ texts: [String]) -> [String] {
+    private func packed(_ texts: [String]) -> [TerminalText] {
         var lines: [String] = []
         for text in texts {
             if let last = lines.last, last.count + text.count + 3 <= width ?? .max {
@@ -208,29 +197,17 @@ public struct TextReport: Sendable {
                 lines.append(text)
             }
         }
-        return lines.flatMap { body($0) }
+        return lines.flatMap { body("\($0)") }
     }
 
     /// The verdict with its counts, in one line unless the terminal is narrow.
-    public func verdict(_ report: RunReport) -> String { verdictLines(report).joined(separator: "\n") }
+    public func verdict(_ report: RunReport) -> TerminalText { verdictLines(report).joined() }
 
-    private func verdictLines(_ report: RunReport) -> [String] {
+    private func verdictLines(_ report: RunReport) -> [TerminalText] {
         let isGood = report.exitCode == ExitCode.success.rawValue
         return entry(
-            report.verdictWord + ":", isGood ? .green : .red,
+            "\(report.verdictWord):", isGood ? .green : .red,
             "\(report.counts) in \(Self.format(report.seconds))")
-    }
-
-    /// A text in a colour, if there is one and colours are used.
-    public func painted(_ text: String, _ paint: Paint?) -> String {
-        guard usesColor, let paint else { return text }
-        return "\u{1B}[\(paint.rawValue)m\(text)\u{1B}[0m"
-    }
-
-    /// Lines that a terminal cannot take for orders, wherever they come from.
-    public static func printable(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { Text.printable(String($0)) }
-            .joined(separator: "\n")
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }

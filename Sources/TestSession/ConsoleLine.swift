@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// A line of the serial console, with what the kernel put before its text.
 public struct ConsoleLine: Equatable, Sendable {
     /// Who printed a line (CONFIG_PRINTK_CALLER): a task, or a processor outside of any task.
@@ -18,7 +20,7 @@ public struct ConsoleLine: Equatable, Sendable {
         case systemLog
     }
 
-    /// The line as it came, with malformed UTF-8 repaired; at most `longest` bytes of it.
+    /// The line as it came, with malformed UTF-8 spelled out; at most `longest` bytes of it.
     public var raw: String
     /// The kernel's time stamp in seconds since its start (CONFIG_PRINTK_TIME), if there is one.
     public var kernelSeconds: Double?
@@ -40,7 +42,7 @@ public struct ConsoleLine: Equatable, Sendable {
     /// Reads a line: `[    1.234567] text`, `[    1.234567][   T12] text`, either behind other text, or text alone.
     public init(_ bytes: [UInt8]) {
         let kept = bytes.prefix(Self.longest)
-        raw = String(decoding: kept, as: UTF8.self)
+        raw = VisibleText.decoded(kept)
         let line = kept.contains(0x1B) ? Self.withoutEscapes(kept) : kept
         mark = .none
         var reader = PrefixReader(bytes: line)

@@ -81,16 +81,15 @@ final class SocketListener: Sendable {
         thread.start()
     }
 
+    /// The most bytes kept of a line of QEMU's monitor. Its longest answers, such as the machine's tree, have some 100 KB.
+    private static let longestLine = 16 << 20
+
     /// Starts the thread. Each line goes to the continuation, which ends with the connection.
     func startLines(_ continuation: AsyncStream<[UInt8]>.Continuation) {
-        let pending = Mutex<[UInt8]>([])
+        let splitter = Mutex(LineSplitter(longest: Self.longestLine))
         start { bytes in
-            pending.withLock { pending in
-                pending += bytes
-                while let newline = pending.firstIndex(of: 0x0A) {
-                    continuation.yield(Array(pending[..<newline]))
-                    pending.removeSubrange(...newline)
-                }
+            splitter.withLock { splitter in
+                splitter.consume(bytes[...]) { continuation.yield($0.bytes) }
             }
         } onEnd: {
             continuation.finish()

@@ -25,18 +25,16 @@ final class Console: Sendable {
         /// The crash report that was shown last, by its first line: one that turns out to be fatal is told of again.
         var lastCrash: Int?
         /// The group of a job's log that is open.
-        var group: String?
+        var group: JobGroup?
     }
 
     let verbosity: Verbosity
     /// Whether the status line may be drawn.
     let isLive: Bool
-    private let usesColor: Bool
     /// How results are printed on standard output.
-    var renderer: TextReport { TextReport(usesColor: usesColor, width: Terminal.width(of: STDOUT_FILENO)) }
-    private let paintsLog: Bool
-    /// How lines are painted on standard error, and broken.
-    private var painter: TextReport { TextReport(usesColor: paintsLog, width: Terminal.width(of: STDERR_FILENO)) }
+    var renderer: TextReport { TextReport(width: Terminal.width(of: STDOUT_FILENO)) }
+    /// How lines are broken on standard error.
+    private var logRenderer: TextReport { TextReport(width: Terminal.width(of: STDERR_FILENO)) }
     private let state = Mutex(State())
     /// Draws the status line anew while nothing happens, so that it is seen that time passes.
     private let ticker = Mutex<(any DispatchSourceTimer)?>(nil)
@@ -50,13 +48,7 @@ final class Console: Sendable {
         self.verbosity = verbosity
         self.isTerse = isTerse
         self.jobLog = jobLog
-        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        let isDumb = variable("TERM") ?? "dumb" == "dumb"
-        isLive = isatty(STDERR_FILENO) == 1 && !isDumb && !noProgress && verbosity != .quiet
-        // Set but empty counts as not set (no-color.org).
-        let wantsColor = !isDumb && variable("NO_COLOR") ?? "" == ""
-        usesColor = isatty(STDOUT_FILENO) == 1 && wantsColor
-        paintsLog = isatty(STDERR_FILENO) == 1 && wantsColor
+        isLive = isatty(STDERR_FILENO) == 1 && !StandardStream.isDumb && !noProgress && verbosity != .quiet
         if isLive { startTicker() }
     }
 
@@ -73,40 +65,46 @@ final class Console: Sendable {
     deinit { ticker.withLock { $0?.cancel() } }
 
     /// Prints a result to standard output.
-    func output(_ text: String) {
+    func output(_ text: TerminalText) {
         state.withLock { state in
             eraseStatus(&state)
-            Self.write(text + "\n", to: STDOUT_FILENO)
+            StandardStream.output.write(text)
         }
     }
 
     /// Prints a result as text, or as JSON.
-    func output(_ value: some Encodable, text: String, _ format: OutputFormat) throws {
+    func output(_ value: some Encodable, text: @autoclosure () -> TerminalText, _ format: OutputFormat) throws {
         switch format {
-        case .text: output(text)
+        case .text: output(text())
         case .json:
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-            output(String(decoding: try encoder.encode(value), as: UTF8.self))
+            output(TerminalText(json: String(decoding: try encoder.encode(value), as: UTF8.self)))
         }
     }
 
     /// Prints a line to standard error, above the status line.
-    func log(_ text: String) {
+    func log(_ text: TerminalText) {
         state.withLock { state in
-            // In one go, so that neither is seen without the other.
-            let erasure = state.statusIsShown ? Self.erasure : ""
-            state.statusIsShown = false
-            Self.write(erasure + text + "\n" + (drawing(of: &state) ?? ""), to: STDERR_FILENO)
+            let erasure = erasure(of: &state)
+            StandardStream.errors.write(erasure + [.line(text)] + drawing(of: &state))
         }
     }
 
-    /// Prints an error to standard error. It may tell what a guest or a patch has said.
-    func log(_ failure: Failure) { log(TextReport.printable(failure.description)) }
+    /// Prints an error to standard error.
+    func log(_ failure: Failure) { log(failure.terminalText) }
+
+    /// Tells the service that runs the CI job.
+    func send(_ commands: [JobCommand]) {
+        state.withLock { state in
+            let erasure = erasure(of: &state)
+            StandardStream.errors.write(erasure + commands.map { .command($0) } + drawing(of: &state))
+        }
+    }
 
     /// Prints a word in colour and a text to standard error.
-    private func log(_ word: String, _ paint: TextReport.Paint?, _ text: String) {
-        log(painter.entry(word, paint, text, indent: "  ").joined(separator: "\n"))
+    private func log(_ word: TerminalText, _ paint: TerminalText.Paint?, _ text: TerminalText) {
+        log(logRenderer.entry(word, paint, text, indent: "  ").joined())
     }
 
     /// Takes the status line away, for good.
@@ -119,17 +117,15 @@ final class Console: Sendable {
     }
 
     /// Ends the open group of the job's log, and begins another.
-    private func openGroup(_ group: (name: String, title: String)?, _ state: inout State) {
-        guard state.group != group?.name else { return }
-        let lines = [
+    private func openGroup(_ group: JobGroup?, _ state: inout State) {
+        guard state.group != group else { return }
+        let commands = [
             state.group.flatMap { jobLog.end($0, time: time(nil)) },
-            group.flatMap { jobLog.begin($0.name, title: $0.title, time: time(nil)) },
+            group.flatMap { jobLog.begin($0, time: time(nil)) },
         ]
-        state.group = group?.name
-        for line in lines.compactMap({ $0 }) {
-            eraseStatus(&state)
-            Self.write(line + "\n", to: STDERR_FILENO)
-        }
+        state.group = group
+        let erasure = erasure(of: &state)
+        StandardStream.errors.write(erasure + commands.compactMap { $0 }.map { .command($0) })
     }
 
     /// Shows what a pipeline tells.
@@ -138,7 +134,7 @@ final class Console: Sendable {
         case .stepStarted(let step):
             let isTest = ["snapshot", "test"].contains(step)
             state.withLock { state in
-                openGroup(isTest ? ("test", "kbuild: tests") : ("build", "kbuild: patch and build"), &state)
+                openGroup(isTest ? .test : .build, &state)
                 state.status.begin(step)
             }
             redraw(now: true)
@@ -146,8 +142,9 @@ final class Console: Sendable {
             state.withLock { $0.status.end(step) }
             let isUsual = outcome == .hit || outcome == .made && step == "boot"
             if verbosity > .quiet, !(isTerse && isUsual) {
-                let words = "\(step.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
-                log(words, outcome == .failed ? .red : nil, detail)
+                let words: TerminalText =
+                    "\(step.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
+                log(words, outcome == .failed ? .red : nil, "\(detail)")
             } else {
                 redraw(now: true)
             }
@@ -160,11 +157,11 @@ final class Console: Sendable {
 
     private func show(_ event: ProgressEvent, in step: String?) {
         switch event {
-        case .note(let text): if verbosity > .quiet, !isTerse { log("note:", .yellow, text) }
-        case .detail(let text): if verbosity == .verbose { log("  \(TextReport.printable(text))") }
+        case .note(let text): if verbosity > .quiet, !isTerse { log("note:", .yellow, "\(text)") }
+        case .detail(let text): if verbosity == .verbose { log("  \(text)") }
         case .command(let text): if verbosity == .verbose { log("  $ \(text)") }
         case .advance(let done, let total, let label):
-            let label = TextReport.printable(label)
+            let label = TerminalText(label).plain
             let isDue = state.withLock { state -> Bool in
                 state.status.advance(step, done: done, total: total, label: label)
                 // Off a terminal a line for each tenth is enough to see that it is alive.
@@ -186,21 +183,21 @@ final class Console: Sendable {
             state.withLock { $0.lastCrash = nil }
             if verbosity == .verbose { log("  the guest runs Linux \(release)") }
         case .testStarted(let id):
-            state.withLock { $0.status.name(TextReport.printable(id)) }
+            state.withLock { $0.status.name(TerminalText(id).plain) }
             redraw(now: false)
         case .testEnded(let test):
             let isFailure = test.status != .passed && test.status != .skipped
             guard verbosity > .quiet || isFailure else { return }
-            let (mark, paint): (String, TextReport.Paint) =
+            let (mark, paint): (TerminalText, TerminalText.Paint) =
                 isFailure ? ("FAIL", .red) : test.status == .skipped ? ("skip", .yellow) : ("ok", .green)
             let time = test.seconds.map { " (\(format($0)))" } ?? ""
-            log(mark.padded(to: 4), paint, test.id + time)
+            log(mark.padded(to: 4), paint, "\(test.id)\(time)")
         case .crashed(let crash):
             let isAgain = state.withLock { state -> Bool in
                 defer { state.lastCrash = crash.firstLine }
                 return state.lastCrash == crash.firstLine
             }
-            if isAgain { log("  the kernel panicked because of that") } else { log("CRASH", .red, crash.title) }
+            if isAgain { log("  the kernel panicked because of that") } else { log("CRASH", .red, "\(crash.title)") }
         case .ended:
             break
         }
@@ -211,46 +208,33 @@ final class Console: Sendable {
         state.withLock { state in
             // More than ten times a second is flicker.
             if !now, let last = state.lastDraw, .now - last < .milliseconds(100) { return }
-            if let drawing = drawing(of: &state) {
-                Self.write(drawing, to: STDERR_FILENO)
-            } else {
-                eraseStatus(&state)
-            }
+            let drawing = drawing(of: &state)
+            StandardStream.errors.write(drawing.isEmpty ? erasure(of: &state) : drawing)
         }
     }
 
-    /// What draws the status line over the one that is shown; nil when there is nothing to show.
-    private func drawing(of state: inout State) -> String? {
-        guard isLive, !state.status.isEmpty else { return nil }
+    /// What draws the status line over the one that is shown; nothing when there is nothing to show.
+    private func drawing(of state: inout State) -> [StandardStream.Piece] {
+        guard isLive, !state.status.isEmpty else { return [] }
         state.lastDraw = .now
         state.statusIsShown = true
         let width = Terminal.width(of: STDERR_FILENO) ?? 80
         // Wrapping is off meanwhile (DECAWM): what is wider than it counts, as some writings are, ends at the margin.
-        return "\r\u{1B}[?7l\(state.status.text(width: width - 1))\u{1B}[K\u{1B}[?7h"
+        return [
+            .control("\r\u{1B}[?7l"), .text(TerminalText(state.status.text(width: width - 1))),
+            .control("\u{1B}[K\u{1B}[?7h"),
+        ]
     }
 
-    /// Carriage return, then ECMA-48 EL: erase to the end of the line.
-    private static let erasure = "\r\u{1B}[K"
-
-    private func eraseStatus(_ state: inout State) {
-        guard state.statusIsShown else { return }
-        Self.write(Self.erasure, to: STDERR_FILENO)
+    /// What takes the status line away.
+    private func erasure(of state: inout State) -> [StandardStream.Piece] {
+        guard state.statusIsShown else { return [] }
         state.statusIsShown = false
+        // Carriage return, then ECMA-48 EL: erase to the end of the line.
+        return [.control("\r\u{1B}[K")]
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
-        // A raw terminal does not go back to the first column by itself.
-        let text =
-            Terminal.isRaw
-            ? text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\r\n") : text
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            // A reader that has gone away is no reason to stop working.
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
-        }
-    }
+    private func eraseStatus(_ state: inout State) { StandardStream.errors.write(erasure(of: &state)) }
 }
 
 /// Seconds as a person reads them.

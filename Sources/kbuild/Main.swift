@@ -56,7 +56,7 @@ enum Main {
         } catch let outcome as Verdict {
             return outcome.code
         } catch let failure as Failure {
-            printError(TextReport.printable(failure.description))
+            StandardStream.errors.write(failure.terminalText)
             return failure.code.rawValue
         } catch is CancellationError {
             return Diagnostics.ExitCode.interrupted.rawValue
@@ -64,20 +64,13 @@ enum Main {
             let isRequest = Kbuild.exitCode(for: error) == .success
             let text = Kbuild.fullMessage(for: error)
             if isRequest {
-                print(text)
+                StandardStream.output.write(TerminalText(lines: text))
                 return Diagnostics.ExitCode.success.rawValue
             }
-            printError(text + (Suggestion.verb(for: arguments).map { "\nDid you mean '\($0)'?" } ?? ""))
+            var message = TerminalText(lines: text)
+            if let verb = Suggestion.verb(for: arguments) { message += "\nDid you mean '\(verb)'?" }
+            StandardStream.errors.write(message)
             return Diagnostics.ExitCode.usage.rawValue
-        }
-    }
-
-    private static func printError(_ text: String) {
-        var bytes = Array((text + "\n").utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
         }
     }
 }

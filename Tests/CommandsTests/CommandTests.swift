@@ -80,8 +80,21 @@ struct CommandRunnerTests {
         let seen = lines.withLock { $0 }
         #expect(seen.count == 5)
         #expect(seen[2].utf8.count == 300_000)
-        #expect(seen[3] == "a\u{FFFD}b\r")
+        #expect(seen[3] == #"a\xFFb"#)
         #expect(seen[4] == "last")
+    }
+
+    @Test("of a line without an end no more is kept than a mebibyte, and the rest is said")
+    func longLine() async throws {
+        let lines = Mutex<[String]>([])
+        let script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
+        try await runner.stream(Command("sh", ["-c", script])) { line in lines.withLock { $0.append(line) } }
+        let seen = lines.withLock { $0 }
+        #expect(seen.count == 2)
+        #expect(seen[0].hasPrefix("xxx"))
+        #expect(seen[0].hasSuffix("x ... and 3,951,424 more bytes not shown"))
+        #expect(seen[0].utf8.count < CommandRunner.longestLine + 100)
+        #expect(seen[1] == "after")
     }
 
     @Test("a tool that is not there is named, with the package that has it")

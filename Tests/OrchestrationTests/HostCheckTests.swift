@@ -35,7 +35,7 @@ struct HostCheckTests {
         let ok = HostFinding("gcc", .ok, found: "12.2", purpose: "compiles", package: "gcc")
         let warning = HostFinding("ccache", .warning, found: "not on PATH", purpose: "spares", package: "ccache")
         #expect(HostReport([ok, warning]).isReady)
-        #expect(HostReport([ok, warning]).text.hasSuffix("READY: kbuild run works here"))
+        #expect(HostReport([ok, warning]).text.plain.hasSuffix("READY: kbuild run works here"))
         #expect(ok.fix == nil)
         #expect(warning.fix == "apt-get install ccache")
         let report = HostReport([
@@ -43,8 +43,8 @@ struct HostCheckTests {
             HostFinding("bc", .missing, found: "not on PATH", purpose: "reckons", package: "bc"),
         ])
         #expect(!report.isReady)
-        #expect(report.text.contains("fix: apt-get install flex\n"))
-        #expect(report.text.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
+        #expect(report.text.plain.contains("fix: apt-get install flex\n"))
+        #expect(report.text.plain.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
     }
 
     @Test("the Makefile installs every package that is asked for, and no other without a reason")

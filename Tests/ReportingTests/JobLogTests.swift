@@ -13,14 +13,14 @@ struct JobLogTests {
 
     @Test("a group has a beginning and an end in the service's own form, or neither")
     func groups() {
-        #expect(JobLog.github.begin("test", title: "tests", time: 5) == "::group::tests")
-        #expect(JobLog.github.end("test", time: 6) == "::endgroup::")
+        #expect(JobLog.github.begin(.test, time: 5)?.line == "::group::kbuild: tests")
+        #expect(JobLog.github.end(.test, time: 6)?.line == "::endgroup::")
         #expect(
-            JobLog.gitlab.begin("test", title: "tests", time: 5)
-                == "\u{1B}[0Ksection_start:5:kbuild_test\r\u{1B}[0Ktests")
-        #expect(JobLog.gitlab.end("test", time: 6) == "\u{1B}[0Ksection_end:6:kbuild_test\r\u{1B}[0K")
-        #expect(JobLog.plain.begin("test", title: "tests", time: 5) == nil)
-        #expect(JobLog.plain.end("test", time: 6) == nil)
+            JobLog.gitlab.begin(.test, time: 5)?.line
+                == "\u{1B}[0Ksection_start:5:kbuild_test\r\u{1B}[0Kkbuild: tests")
+        #expect(JobLog.gitlab.end(.test, time: 6)?.line == "\u{1B}[0Ksection_end:6:kbuild_test\r\u{1B}[0K")
+        #expect(JobLog.plain.begin(.test, time: 5)?.line == nil)
+        #expect(JobLog.plain.end(.test, time: 6)?.line == nil)
     }
 }
 
@@ -38,7 +38,7 @@ struct RunPlanTests {
                 .init(name: "rootfs", outcome: .unknown, detail: "disk", dependsOn: ["programs"]),
             ])
         #expect(
-            plan.text == """
+            plan.text.plain == """
                 source     hit     aaaaaaaaaaaaaaaa linux-source-6.1
                 compile    miss
                     # a plain make

@@ -9,7 +9,7 @@ import Testing
 struct TextReportTests {
     @Test("a failure shows its expectation, its place and the kernel's words; the summary counts")
     func failure() {
-        let text = TextReport().render(sample())
+        let text = TextReport().render(sample()).plain
         for part in [
             "FAIL M.S/bad() \"bad works\"", "/p/T.swift:12", "Expectation failed: a == b",
             "| [    1.0] the kernel's word", "NO RESULT M.S/gone()", "the guest panicked", "CRASH WARNING in f",
@@ -19,14 +19,14 @@ struct TextReportTests {
         ] { #expect(text.contains(part), "\(part)") }
         #expect(!text.contains("good works"))
         #expect(!text.contains("\u{1B}"))
-        #expect(TextReport(usesColor: true).render(sample()).contains("\u{1B}[31m"))
+        #expect(TextReport().render(sample()).rendered(usesColor: true).contains("\u{1B}[31m"))
     }
 
     @Test("the verdict alone is one line of the summary")
     func verdict() {
-        let line = TextReport().verdict(sample())
+        let line = TextReport().verdict(sample()).plain
         #expect(line.hasPrefix("CRASHED: 1 passed"))
-        #expect(TextReport().render(sample()).split(separator: "\n").contains(Substring(line)))
+        #expect(TextReport().render(sample()).plain.split(separator: "\n").contains(Substring(line)))
     }
 
     @Test("a pass is short")
@@ -34,7 +34,7 @@ struct TextReportTests {
         var report = sample()
         report.suites[0].tests.removeSubrange(1...)
         report.crashes = []
-        let lines = TextReport().render(report).split(separator: "\n")
+        let lines = TextReport().render(report).plain.split(separator: "\n")
         #expect(lines.last == "PASSED: 1 passed, 0 failed in 12.35 s")
         #expect(lines.count == 3)
     }
@@ -270,10 +270,10 @@ struct LogReportTests {
     func console() {
         let clean = LogReport(source: "a.log", format: .console, isEmpty: false)
         #expect(clean.exitCode == 0)
-        #expect(TextReport().render(clean) == "PASSED: no crash report in a.log")
+        #expect(TextReport().render(clean).plain == "PASSED: no crash report in a.log")
         let bad = LogReport(source: "a.log", format: .console, isEmpty: false, crashes: sample().crashes)
         #expect(bad.exitCode == 5)
-        let text = TextReport().render(bad)
+        let text = TextReport().render(bad).plain
         for part in [
             "CRASH WARNING in f", "warning, lines 7 to 8, function f, CPU 1, task probe, PID 42", "| [ 1.0] WARNING",
             "not whole: its end is missing", "kernel/f.c:12 in g", "CRASHED: 1 crash report in a.log",
@@ -291,9 +291,9 @@ struct LogReportTests {
         let good = RunReport.Test(id: "a/x", name: "x", status: .passed)
         let bad = RunReport.Test(id: "a/y", name: "y", status: .failed, issues: [.init(message: "not ok")])
         #expect(report([good]).exitCode == 0)
-        #expect(TextReport().render(report([good])) == "ok a/x\nPASSED: 1 passed, 0 failed in a.log")
+        #expect(TextReport().render(report([good])).plain == "ok a/x\nPASSED: 1 passed, 0 failed in a.log")
         #expect(report([good, bad]).exitCode == 1)
-        #expect(TextReport().render(report([good, bad])).contains("FAIL a/y"))
+        #expect(TextReport().render(report([good, bad])).plain.contains("FAIL a/y"))
         #expect(report([good], problems: ["line 3: a result is missing"]).exitCode == 1)
         #expect(report([]).exitCode == 7)
     }

@@ -41,7 +41,7 @@ struct RunComparisonTests {
         #expect(result.newlySkipped.map(\.id) == ["skips", "hides"])
         #expect(result.isWorse)
         #expect(result.exitCode == 1)
-        let text = TextReport().render(result)
+        let text = TextReport().render(result).plain
         for part in [
             "A: a (2026-01-02T03:04:05Z", "newly failing: 2\n  breaks: passed -> timed out",
             "  fresh failure: not there -> flaky", "fixed: 1\n  mends: failed -> passed", "gone: 1\n  goes: failed",
@@ -57,7 +57,9 @@ struct RunComparisonTests {
             #expect(result.exitCode == 0)
             #expect(result.newProblems.isEmpty && result.newCrashes.isEmpty && result.gone.isEmpty)
         }
-        #expect(TextReport().render(compare(run([test("a")]), run([test("a")]))).hasSuffix("NO WORSE: 0 newly failing"))
+        #expect(
+            TextReport().render(compare(run([test("a")]), run([test("a")]))).plain.hasSuffix(
+                "NO WORSE: 0 newly failing"))
     }
 
     @Test("a time has changed when both thresholds are reached, and only of tests that passed in both")
@@ -79,7 +81,7 @@ struct RunComparisonTests {
         let strict = RunComparison(
             base: ("a", base), head: ("b", head), threshold: .init(relative: 0.1, seconds: 0.05))
         #expect(strict.slower.map(\.id) == ["long", "far slower", "slower", "short"])
-        #expect(TextReport().render(result).contains("slower: 2\n  far slower: 1.00 s -> 3.00 s"))
+        #expect(TextReport().render(result).plain.contains("slower: 2\n  far slower: 1.00 s -> 3.00 s"))
     }
 
     @Test("tests that share a name are compared in order")
@@ -121,7 +123,7 @@ struct RunComparisonTests {
             .init(id: nasty, name: nasty, status: .failed, issues: [.init(message: nasty)])
         ]) { $0.profile = nasty }
         let list = RunList(runs: [.init(place: -1, id: nasty, file: nasty, report: head)])
-        let text = TextReport().render(compare(run([]), head)) + TextReport().render(list)
+        let text = (TextReport().render(compare(run([]), head)) + TextReport().render(list)).plain
         #expect(!text.unicodeScalars.contains { $0 != "\n" && $0.properties.generalCategory == .control })
     }
 
@@ -132,11 +134,11 @@ struct RunComparisonTests {
             .init(place: -2, id: "two", file: "/two", report: nil),
         ])
         #expect(
-            TextReport().render(list) == """
+            TextReport().render(list).plain == """
                  -1  one  crashed     1 passed, 1 failed, 1 skipped, 1 no result, 12.35 s, Linux 6.1.192, profile fast, \
                 tests that match M.S
                  -2  two  unreadable \(" ")
                 """)
-        #expect(TextReport().render(RunList(runs: [])) == "no run is kept")
+        #expect(TextReport().render(RunList(runs: [])).plain == "no run is kept")
     }
 }

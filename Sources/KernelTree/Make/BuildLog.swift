@@ -18,16 +18,26 @@ enum BuildLog {
         var lines: [String]
     }
 
+    /// The most lines shown of a diagnostic. A long chain of includes and notes has some forty.
+    private static let mostDiagnosticLines = 60
+
     /// Reads the lines of a build.
     ///
     /// - Parameter userFiles: The user's own files: for each path in the tree, the path that the user knows it by.
     static func report(_ lines: [String], make: KernelMake, userFiles: [String: String]) -> Report {
         let paths = PathNames(make: make, userFiles: userFiles)
         let diagnostics = diagnostics(in: lines, paths: paths)
-        let own = diagnostics.filter { userFiles[$0.file] != nil || $0.lines.contains { paths.mentionsUserFile($0) } }
-        let other = diagnostics.filter { !own.contains($0) }
         // Ten tell what is wrong; the log has them all.
-        var details = (own + other).prefix(10).flatMap(\.lines)
+        var own: [Diagnostic] = []
+        var other: [Diagnostic] = []
+        for diagnostic in diagnostics where own.count < 10 {
+            if userFiles[diagnostic.file] != nil || diagnostic.lines.contains(where: paths.mentionsUserFile) {
+                own.append(diagnostic)
+            } else if other.count < 10 {
+                other.append(diagnostic)
+            }
+        }
+        var details = (own + other).prefix(10).flatMap { $0.lines.prefix(mostDiagnosticLines) }
         let linker = linkerErrors(in: lines).map(paths.shortened)
         details += linker.prefix(20)
         if details.isEmpty { details += makeErrors(in: lines).prefix(5).map(paths.shortened) }

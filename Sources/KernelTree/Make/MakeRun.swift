@@ -172,15 +172,51 @@ struct BuildState: Codable, Equatable {
     }
 }
 
+/// The lines of a build that a failure's report looks through: the first ones, where the first error is, and the last ones,
+/// where make gives up. The log on the disk has them all.
+struct BuildLines {
+    /// The most bytes kept of the first lines.
+    static let mostBytes = 8 << 20
+    /// The most lines kept at the end, and the most bytes of each.
+    static let mostLast = 100
+    static let longestLast = 16 << 10
+
+    private var first: [String] = []
+    private var bytes = 0
+    private var last: [String] = []
+    private(set) var omitted = 0
+
+    mutating func append(_ line: String) {
+        guard bytes >= Self.mostBytes else {
+            first.append(line)
+            // A string's own storage, or empty lines would be free.
+            bytes += line.utf8.count + 16
+            return
+        }
+        last.append(line.utf8.count > Self.longestLast ? String(line.prefix(Self.longestLast / 4)) + "…" : line)
+        // Dropping half at a time keeps a flood of lines linear.
+        guard last.count >= 2 * Self.mostLast else { return }
+        last.removeFirst(Self.mostLast)
+        omitted += Self.mostLast
+    }
+
+    var all: [String] {
+        omitted == 0 ? first + last : first + ["kbuild:" + cutRemark(omitted, "line")] + last
+    }
+}
+
 /// Takes make's lines: into the log, to progress, and into memory for a failure's report.
 private final class Recorder: Sendable {
     private struct State {
-        var lines: [String] = []
+        var lines = BuildLines()
         var steps: Int
         var total: Int?
         var compiled = 0
         var made: [String] = []
     }
+
+    /// The most targets that are remembered. The kernel with every option set has some 30,000 objects.
+    private static let mostTargets = 200_000
 
     private let state: Mutex<State>
     private let log: FileDescriptor
@@ -201,7 +237,7 @@ private final class Recorder: Sendable {
 
     deinit { try? log.close() }
 
-    var lines: [String] { state.withLock(\.lines) }
+    var lines: [String] { state.withLock(\.lines.all) }
     var stepsSoFar: Int { state.withLock(\.steps) }
     var compiledObjects: Int { state.withLock(\.compiled) }
     var madeTargets: [String] { state.withLock(\.made) }
@@ -218,7 +254,7 @@ private final class Recorder: Sendable {
                 return nil
             }
             if step.isCompilation { state.compiled += 1 }
-            if !step.isRoutine { state.made.append("\(step.tool) \(step.target)") }
+            if !step.isRoutine, state.made.count < Self.mostTargets { state.made.append("\(step.tool) \(step.target)") }
             guard step.isCounted else { return nil }
             state.steps += 1
             return .advance(

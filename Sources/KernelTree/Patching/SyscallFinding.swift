@@ -35,6 +35,14 @@ public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertib
         "\(place): \(severity.rawValue): \(message)" + (fix.isEmpty ? "" : "\n  fix: \(fix)")
     }
 
+    /// The finding as it is printed. What follows its first line is indented.
+    public var terminalText: TerminalText {
+        let lines = VisibleText.split(message)
+        var text: TerminalText = "\(place): \(severity.rawValue): \(lines.first ?? "")"
+        for line in lines.dropFirst() { text += "\n  \(line)" }
+        return fix.isEmpty ? text : "\(text)\n  fix: \(fix)"
+    }
+
     /// The finding in one line, for the notes of a run.
     var note: String {
         "\(place): \(message.split(separator: "\n").first ?? "")" + (fix.isEmpty ? "" : "; \(fix)")

@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// What kbuild found of one thing that it needs of the host.
 public struct HostFinding: Sendable, Equatable, Encodable {
     /// Whether it is as it should be.
@@ -56,24 +58,23 @@ public struct HostReport: Sendable, Equatable, Encodable {
     }
 
     /// The report for people.
-    public var text: String {
-        let width = findings.map(\.name.count).max() ?? 0
-        func padded(_ text: String, _ width: Int) -> String {
-            text + String(repeating: " ", count: max(0, width - text.count))
+    public var text: TerminalText {
+        let names = findings.map { TerminalText($0.name) }
+        let width = names.map(\.count).max() ?? 0
+        var lines: [TerminalText] = []
+        for (finding, name) in zip(findings, names) {
+            let start: TerminalText =
+                "\(TerminalText(finding.status.rawValue).padded(to: 8)) \(name.padded(to: width))  "
+            lines.append("\(start)\(TerminalText(finding.found).padded(to: Self.foundWidth))  \(finding.purpose)")
+            if let fix = finding.fix { lines.append("\(TerminalText("").padded(to: start.count))fix: \(fix)") }
         }
-        var lines: [String] = []
-        for finding in findings {
-            let start = "\(padded(finding.status.rawValue, 8)) \(padded(finding.name, width))  "
-            lines.append("\(start)\(padded(finding.found, Self.foundWidth))  \(finding.purpose)")
-            if let fix = finding.fix { lines.append(String(repeating: " ", count: start.count) + "fix: \(fix)") }
-        }
-        return (lines + [verdict]).joined(separator: "\n")
+        return (lines + [verdict]).joined()
     }
 
     /// Room for what most findings are.
     private static let foundWidth = 18
 
-    private var verdict: String {
+    private var verdict: TerminalText {
         let missing = findings.filter { $0.status == .missing }
         guard !missing.isEmpty else { return "READY: kbuild run works here" }
         // One command for all that packages mend.

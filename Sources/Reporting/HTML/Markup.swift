@@ -1,6 +1,8 @@
+import Diagnostics
+
 /// Texts of a guest's, or of a user's, made to stand in a page as they are.
 enum Markup {
-    /// Text for an element or an attribute in double quotes of HTML. Control characters become pictures, as on a
+    /// Text for an element or an attribute in double quotes of HTML. What is not seen is spelled out, as on a
     /// terminal, but for line ends and tabs: marks that change the direction of text could disguise it.
     static func html(_ text: String) -> String {
         var result = String.UnicodeScalarView()
@@ -12,7 +14,8 @@ enum Markup {
             case "\"": result.append(contentsOf: "&quot;".unicodeScalars)
             case "'": result.append(contentsOf: "&#39;".unicodeScalars)
             case "\n", "\t": result.append(scalar)
-            default: result.append(Text.printable(scalar))
+            case _ where VisibleText.isSeen(scalar): result.append(scalar)
+            default: result.append(contentsOf: VisibleText.spelled(scalar).unicodeScalars)
             }
         }
         return String(result)
@@ -34,7 +37,8 @@ enum Markup {
             case "a"..."z", "A"..."Z", "0"..."9", " ": result.append(scalar)
             case "\n", "\r", "\t": result.append(" ")
             case "!"..."~": result.append(contentsOf: "&#\(scalar.value);".unicodeScalars)
-            default: result.append(Text.printable(scalar))
+            case _ where VisibleText.isSeen(scalar): result.append(scalar)
+            default: result.append(contentsOf: markdown(VisibleText.spelled(scalar)).unicodeScalars)
             }
         }
         return String(result)

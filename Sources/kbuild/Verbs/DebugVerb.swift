@@ -71,7 +71,7 @@ struct DebugVerb: AsyncParsableCommand {
 
 extension DebugTarget {
     /// How gdb and editors join the guest.
-    fileprivate var instructions: String {
+    fileprivate var instructions: TerminalText {
         """
         The guest stands at its first instruction. Ctrl-C ends it.
 

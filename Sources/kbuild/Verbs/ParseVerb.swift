@@ -89,7 +89,7 @@ struct ParseVerb: AsyncParsableCommand {
             try ReportFiles.write(JUnitReport.render(run), to: FilePath(path), as: "JUnit file")
         }
         switch options.format {
-        case .json: console.output(try JSONReport.render(report))
+        case .json: console.output(TerminalText(json: try JSONReport.render(report)))
         case .text:
             let renderer = console.renderer
             console.output(options.quiet ? renderer.verdict(report) : renderer.render(report))

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Diagnostics
 import Foundation
 import Orchestration
 
@@ -25,7 +26,7 @@ struct PatchVerb: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchVerb.print(common, build) { try await $0.applyPatches() }
+            try await PatchVerb.show(common, build) { try await $0.applyPatches() }
         }
     }
 
@@ -41,7 +42,7 @@ struct PatchVerb: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchVerb.print(common, build) { try await $0.revertPatches() }
+            try await PatchVerb.show(common, build) { try await $0.revertPatches() }
         }
     }
 
@@ -57,7 +58,7 @@ struct PatchVerb: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchVerb.print(common, build) { try await $0.checkPatches() }
+            try await PatchVerb.show(common, build) { try await $0.checkPatches() }
         }
     }
 
@@ -81,18 +82,12 @@ struct PatchVerb: AsyncParsableCommand {
             let pipeline = try makePipeline(project, console)
             defer { console.finish() }
             let status = try await interruptible { try await pipeline.patchStatus() }
-            switch format {
-            case .text:
-                for source in status.sources { console.output("\(source.state.padded(to: 12)) \(source.name)") }
-            case .json:
-                let encoder = JSONEncoder()
-                encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-                console.output(String(decoding: try encoder.encode(status), as: UTF8.self))
-            }
+            let lines = status.sources.map { "\($0.state.padded(to: 12)) \($0.name)" as TerminalText }
+            try console.output(status, text: lines.joined(), format)
         }
     }
 
-    private static func print(
+    private static func show(
         _ common: CommonOptions, _ build: BuildOptions,
         _ body: @escaping @Sendable (Pipeline) async throws -> [String]
     ) async throws {
@@ -100,6 +95,6 @@ struct PatchVerb: AsyncParsableCommand {
         let console = common.makeConsole()
         let pipeline = try makePipeline(project, console)
         defer { console.finish() }
-        for line in try await interruptible({ try await body(pipeline) }) { console.output(line) }
+        for line in try await interruptible({ try await body(pipeline) }) { console.output("\(line)") }
     }
 }

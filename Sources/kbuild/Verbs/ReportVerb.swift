@@ -94,7 +94,7 @@ struct ReportVerb: AsyncParsableCommand {
             throw failure
         }
         switch format {
-        case .json: console.output(try JSONReport.render(report))
+        case .json: console.output(TerminalText(json: try JSONReport.render(report)))
         case .text: console.output(quiet ? text.verdict(report) : text.render(report))
         }
     }

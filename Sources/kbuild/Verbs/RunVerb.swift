@@ -61,7 +61,7 @@ func runAndReport(
     if options.annotations == .github || modes.jobLog == .github { annotate(report, console) }
     switch options.format {
     case .json:
-        console.output(try JSONReport.render(report))
+        console.output(TerminalText(json: try JSONReport.render(report)))
         for trouble in report.troubles { console.log(trouble.failure) }
     case .text:
         // Errors belong to standard error; the verdict is the result.
@@ -77,7 +77,7 @@ func runAndReport(
 /// Tells GitHub of a run: what failed at its lines, and a summary of the job.
 private func annotate(_ report: RunReport, _ console: Console) {
     // Workflow commands are read from standard error as well, where they do not spoil JSON.
-    console.log(GitHubAnnotations.render(report))
+    console.send(GitHubAnnotations.render(report))
     do {
         try ReportFiles.addStepSummary(report, environment: ProcessInfo.processInfo.environment)
     } catch {
@@ -163,7 +163,7 @@ struct TestVerb: AsyncParsableCommand {
         let pipeline = try makePipeline(project, console)
         let names = try await interruptible { try await pipeline.listTests(filter: filter) }
         console.finish()
-        console.output(names.joined(separator: "\n"))
+        console.output(names.map { TerminalText($0) }.joined())
     }
 }
 
@@ -187,7 +187,7 @@ struct BuildVerb: AsyncParsableCommand {
         let pipeline = try makePipeline(project, console, build)
         defer { console.finish() }
         let kernel = try await interruptible { try await pipeline.buildKernel() }
-        console.output(kernel.bootFile.string)
+        console.output("\(kernel.bootFile.string)")
     }
 }
 
@@ -214,7 +214,7 @@ struct RootfsVerb: AsyncParsableCommand {
         let pipeline = try makePipeline(project, console)
         defer { console.finish() }
         let path = try await interruptible { try await pipeline.buildRootFilesystem() }
-        console.output(path.string)
+        console.output("\(path.string)")
     }
 }
 
@@ -239,11 +239,11 @@ struct ConfigVerb: AsyncParsableCommand {
     func run() async throws {
         let project = try loadProject(common, build.overrides + options.overrides)
         let console = common.makeConsole()
-        if show { return console.output(project.rendered()) }
+        if show { return console.output(TerminalText(lines: project.rendered())) }
         let pipeline = try makePipeline(project, console)
         defer { console.finish() }
         let path = try await interruptible { try await pipeline.configureKernel() }
-        console.output(path.string)
+        console.output("\(path.string)")
     }
 }
 

@@ -148,13 +148,11 @@ private final class TerminalLink: Sendable {
     /// A line of the kernel's, dim, between what the program prints.
     func show(kernelLine line: String) {
         guard showsKernel.withLock({ $0 }), !line.contains("kbuild: clock ") else { return }
-        let printable = line.filter { $0 == "\t" || $0 >= " " && $0 != "\u{7F}" }
-        // ECMA-48 SGR 2: faint.
-        let start = isAtLineStart.withLock { isAtStart in
+        let start: TerminalText = isAtLineStart.withLock { isAtStart in
             defer { isAtStart = true }
             return isAtStart ? "" : "\n"
         }
-        console.log("\(start)\u{1B}[2m\(printable)\u{1B}[m")
+        console.log("\(start)\(TerminalText(line).painted(.faint))")
     }
 
     private func take(_ bytes: [UInt8], for input: GuestInput) -> [UInt8] {
@@ -165,7 +163,7 @@ private final class TerminalLink: Sendable {
             case .end:
                 console.log("~. ends the guest")
                 input.hangUp()
-            case .help: console.log("~?\n" + EscapeFilter.help)
+            case .help: console.log("~?\n\(TerminalText(lines: EscapeFilter.help))")
             case .toggleKernelMessages:
                 let shows = showsKernel.withLock { shows in
                     shows.toggle()
@@ -181,7 +179,7 @@ private final class TerminalLink: Sendable {
     }
 }
 
-/// A standard stream, written to as fast as its reader reads.
+/// A standard stream for what a program in the guest prints, as it is, as ssh does: written to as fast as its reader reads.
 private final class OutputDescriptor: Sendable {
     private let descriptor: Int32
     private let isAbandoned = Atomic<Bool>(false)
