@@ -101,11 +101,8 @@ enum Interruptions {
     }
 
     /// Prints a line on standard error, unless that would block: nobody may read it any more.
-    private static func say(_ text: String) {
-        var ready = pollfd(fd: STDERR_FILENO, events: Int16(POLLOUT), revents: 0)
-        guard poll(&ready, 1, 0) > 0, ready.revents & Int16(POLLOUT) != 0 else { return }
-        let bytes = Array("\r\(text)\n".utf8)
-        _ = bytes.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    private static func say(_ text: TerminalText) {
+        if StandardStream.errors.isReady { StandardStream.errors.write([.control("\r"), .line(text)]) }
     }
 }
 

@@ -31,6 +31,12 @@ enum StandardStream: Int32 {
         case control(StaticString)
     }
 
+    /// Whether a short line can be written without waiting for a reader.
+    var isReady: Bool {
+        var ready = pollfd(fd: rawValue, events: Int16(POLLOUT), revents: 0)
+        return poll(&ready, 1, 0) > 0 && ready.revents & Int16(POLLOUT) != 0
+    }
+
     /// Prints a text and a line end.
     func write(_ text: TerminalText) { write([.line(text)]) }
 
