@@ -11,6 +11,8 @@ struct Channel {
     let isAcknowledged: Bool
     private var sequence = 0
     private var replies: [UInt8] = []
+    /// The monotonic clock when a frame was last sent, in nanoseconds.
+    private var lastSent: Int64 = 0
 
     init(descriptor: Int32, isAcknowledged: Bool) {
         self.descriptor = descriptor
@@ -22,12 +24,21 @@ struct Channel {
     /// With no answer to this many sendings there is nobody to talk to.
     private static let attempts = 120
 
+    /// After so long without a frame the host is told that the guest lives, in nanoseconds.
+    private static let longestQuiet: Int64 = 1_000_000_000
+
+    /// Tells the host that the guest lives, when nothing else has done so for a while. A kernel that hangs cannot.
+    mutating func beat() {
+        if kbuild_monotonic() - lastSent >= Self.longestQuiet { send("beat", "") }
+    }
+
     /// Begins anew with record 1.
     mutating func restart() { sequence = 0 }
 
     @discardableResult
     mutating func send(_ kind: String, _ payload: [UInt8]) -> Bool {
         sequence += 1
+        lastSent = kbuild_monotonic()
         var covered = Array("\(sequence) ".utf8)
         let kindStart = covered.count
         covered += Array(kind.utf8)

@@ -12,11 +12,16 @@ struct Init {
         guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
             fail("no results channel")
         }
+        var log = KernelLog()
         var planName = options["kbuild.plan"] ?? "plan"
         var held: HeldProgram?
         var filters: [UInt8] = []
+        var taintBefore: UInt64 = 0
         if let name = options["kbuild.hold"] {
             held = hold(name, channel: &channel, options)
+            // The boot is the saved machine's; those who wake tell only of what comes after.
+            log.sample(&channel)
+            taintBefore = log.taint
             channel.send("ready", "")
             guard let orders = Sleep.waitForOrders(on: channel.descriptor), Sleep.obey(orders) else {
                 channel.send("error", "the guest did not wake: \(System.lastError)")
@@ -29,14 +34,16 @@ struct Init {
         }
         // A held program is in memory already, and each mount takes as long as a small test.
         mountShares(byHostfs: byHostfs) { held == nil || $0 != programsFolder }
-        // The boot was quiet; what the kernel says from here on belongs to the tests (8: SYSLOG_ACTION_CONSOLE_LEVEL).
-        klogctl(8, nil, 8)
-        channel.send("hello", description())
+        // The boot was quiet; what the kernel says from here on belongs to the tests.
+        let rateLimits = Printing.currentRateLimits()
+        Printing.reset(rateLimits: rateLimits)
+        channel.send("hello", description(taintBefore: taintBefore))
         // The host matches the kernel's time stamps with the clock of the tests by this line.
         System.write("/dev/kmsg", "<6>kbuild: clock \(kbuild_monotonic())\n")
+        log.sample(&channel)
 
         if let held {
-            held.run(filters: filters, channel: &channel)
+            held.run(filters: filters, channel: &channel, log: &log)
             channel.send("end", "1")
             channel.awaitFarewell()
             shutDown(options)
@@ -45,17 +52,37 @@ struct Init {
             channel.send("error", "no readable plan \(planName) on the share of test programs")
             shutDown(options)
         }
+        noteMissingNamespaces(for: plan, channel: &channel)
+        // They concern only those who come after.
+        let settings = plan.programs.count > 1 ? Settings() : nil
         for (index, program) in plan.programs.enumerated() {
             let ending =
                 switch program.kind {
-                case .swift, .output: RunningProgram.run(program, index: index, channel: &channel)
+                case .swift, .output: RunningProgram.run(program, index: index, channel: &channel, log: &log)
                 case .terminal, .streams: Shell.run(program, index: index, channel: &channel)
                 }
+            log.sample(&channel)
+            if index < plan.programs.count - 1 {
+                settings?.restore { channel.send("note", $0) }
+                Printing.reset(rateLimits: rateLimits)
+            }
             channel.send("stop", "\(index) \(kbuild_monotonic()) \(ending.payload)")
         }
         channel.send("end", "\(plan.programs.count)")
         channel.awaitFarewell()
         shutDown(options)
+    }
+
+    /// Says once what the kernel lacks to keep programs apart.
+    private static func noteMissingNamespaces(for plan: Plan, channel: inout Channel) {
+        guard plan.programs.count > 1 else { return }
+        var missing: [String] = []
+        if kbuild_has_namespace("pid") == 0 { missing.append("CONFIG_PID_NS") }
+        if kbuild_has_namespace("ipc") == 0 { missing.append("CONFIG_IPC_NS") }
+        guard !missing.isEmpty else { return }
+        var names = missing[0]
+        if missing.count > 1 { names += " and " + missing[1] }
+        channel.send("note", "the kernel has no \(names): test programs are kept apart only by their mounts")
     }
 
     private static func readPlan(_ name: String) -> Plan? {
@@ -153,13 +180,15 @@ struct Init {
         return nil
     }
 
-    private static func description() -> String {
+    /// - Parameter taintBefore: The kernel's taint when the guest was put to sleep; 0 for one that booted.
+    private static func description(taintBefore: UInt64) -> String {
         var name = utsname()
         uname(&name)
         let release = withUnsafeBytes(of: &name.release) { bytes in
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
-        return "version=1 release=\(release) cpus=\(get_nprocs()) monotonic=\(kbuild_monotonic())"
+        return
+            "version=1 release=\(release) cpus=\(get_nprocs()) monotonic=\(kbuild_monotonic()) tainted=\(taintBefore)"
     }
 
     private static func complain(_ message: String) {

@@ -114,7 +114,7 @@ struct HeldProgram {
         }
         program.arguments[0] = copy
         program.environment += ["LD_PRELOAD=\(Self.library)", "KBUILD_HOLD=\(Self.pipe)"]
-        guard mkfifo(Self.pipe, 0o600) == 0, let running = RunningProgram(program) else {
+        guard mkfifo(Self.pipe, 0o600) == 0, let running = RunningProgram(program, isApart: false) else {
             error = "cannot start \(copy): \(System.lastError)"
             return nil
         }
@@ -135,13 +135,14 @@ struct HeldProgram {
     }
 
     /// Tells it which tests to run and sees it through, as the first program of a session.
-    func run(filters: [UInt8], channel: inout Channel) {
+    func run(filters: [UInt8], channel: inout Channel, log: inout KernelLog) {
         var running = running
         channel.send("start", "0 \(kbuild_monotonic())")
         _ = System.write(orders, filters)
         close(orders)
         unlink(Self.pipe)
-        let ending = running.finish(seconds: program.seconds, index: 0, channel: &channel)
+        let ending = running.finish(seconds: program.seconds, index: 0, channel: &channel, log: &log)
+        log.sample(&channel)
         channel.send("stop", "0 \(kbuild_monotonic()) \(ending.payload)")
     }
 }

@@ -100,12 +100,7 @@ enum System {
         posix_spawnattr_init(&attributes)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSID))
 
-        var arguments: [UnsafeMutablePointer<CChar>?] = program.arguments.map { strdup($0) } + [nil]
-        // With two of a name some programs take the first, others the last.
-        let defaults = [
-            ("PATH=", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("HOME=", "/root"), ("TERM=", "dumb"),
-        ].filter { name, _ in !program.environment.contains { $0.hasPrefix(name) } }.map { $0 + $1 }
-        var environment: [UnsafeMutablePointer<CChar>?] = (defaults + program.environment).map { strdup($0) } + [nil]
+        var (arguments, environment) = Self.strings(of: program)
         var process: pid_t = 0
         let error = posix_spawn(&process, program.arguments[0], &actions, &attributes, &arguments, &environment)
         for string in arguments + environment { free(string) }
@@ -116,6 +111,34 @@ enum System {
             return nil
         }
         return process
+    }
+
+    /// Starts a program in /tmp and in namespaces of its own; nil when that cannot be done, with errno telling why.
+    ///
+    /// - Parameters:
+    ///   - streams: Its descriptors 0 to 3; -1 leaves one out.
+    ///   - account: Where the keeper of the namespaces writes how the program ended; see CInit.h.
+    /// - Returns: The keeper.
+    static func spawnApart(_ program: Plan.Program, streams: [Int32], account: Int32) -> pid_t? {
+        var (arguments, environment) = Self.strings(of: program)
+        let keeper = kbuild_spawn_apart(&arguments, &environment, streams, account)
+        let error = kbuild_errno()
+        for string in arguments + environment { free(string) }
+        kbuild_set_errno(error)
+        return keeper < 0 ? nil : keeper
+    }
+
+    /// A program's arguments and environment, to be freed.
+    private static func strings(
+        of program: Plan.Program
+    ) -> (arguments: [UnsafeMutablePointer<CChar>?], environment: [UnsafeMutablePointer<CChar>?]) {
+        // With two of a name some programs take the first, others the last.
+        let defaults = [
+            ("PATH=", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("HOME=", "/root"), ("TERM=", "dumb"),
+        ].filter { name, _ in !program.environment.contains { $0.hasPrefix(name) } }.map { $0 + $1 }
+        return (
+            program.arguments.map { strdup($0) } + [nil], (defaults + program.environment).map { strdup($0) } + [nil]
+        )
     }
 
     /// Ends every process but this one: what a program leaves behind must not disturb the next.

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -97,9 +98,124 @@ static inline int kbuild_open_terminal(char *name, size_t size) {
     return fd;
 }
 
+static inline int kbuild_contains(const uint8_t *bytes, size_t count, const char *text) {
+    return memmem(bytes, count, text, strlen(text)) != NULL;
+}
+
+// What is at a path under /proc/sys: 1 for a folder, 2 for a setting that can be read and written, 0 for anything else.
+static inline int kbuild_setting_kind(const char *path) {
+    struct stat status;
+    if (lstat(path, &status) != 0) return 0;
+    if (S_ISDIR(status.st_mode)) return 1;
+    return S_ISREG(status.st_mode) && (status.st_mode & 0400) && (status.st_mode & 0200) ? 2 : 0;
+}
+
+// Whether the kernel has a kind of namespace: "pid" or "ipc".
+static inline int kbuild_has_namespace(const char *kind) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/ns/%s", kind);
+    return access(path, F_OK) == 0;
+}
+
+// What the keeper of a program's namespaces tells init by its pipe.
+struct kbuild_account {
+    // 0: the program ended, and value is its status as waitpid has it. 1: it could not be started, and value is the error.
+    int kind;
+    int value;
+};
+
+static inline void kbuild_tell(int pipe, int kind, int value) {
+    struct kbuild_account account = {kind, value};
+    (void)!write(pipe, &account, sizeof account);
+}
+
+// Reads what was told; 0 when nothing was.
+static inline int kbuild_read_account(int pipe, struct kbuild_account *account) {
+    return read(pipe, account, sizeof *account) == sizeof *account;
+}
+
+// Starts a child with the same number in its own namespace of process IDs and in its parent's, where that number is free: a
+// system call that uses current->pid and a test that compares it with getpid() agree, as they do without namespaces.
+static inline pid_t kbuild_fork_as(pid_t wanted) {
+    for (pid_t number = wanted; wanted > 1 && number < wanted + 16; number++) {
+        pid_t numbers[2] = {number, number};
+        struct {
+            uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size;
+        } arguments = {.exit_signal = SIGCHLD, .set_tid = (uint64_t)(uintptr_t)numbers, .set_tid_size = 2};
+        pid_t child = (pid_t)syscall(SYS_clone3, &arguments, sizeof arguments);
+        if (child >= 0) return child;
+        if (errno != EEXIST) break;
+    }
+    return fork();
+}
+
+// Gives this process's mount namespace fresh folders for what programs leave, and the /proc of its own processes. 0 or -1.
+static inline int kbuild_mount_apart(int has_pids) {
+    if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
+    if (mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") != 0) return -1;
+    if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") != 0 && errno != ENOENT) return -1;
+    if (mount("tmpfs", "/run", "tmpfs", 0, "mode=755") != 0 && errno != ENOENT) return -1;
+    return has_pids ? mount("proc", "/proc", "proc", 0, NULL) : 0;
+}
+
+// Starts a program in namespaces of its own: mounts, and as far as the kernel has them process IDs and IPC. The child that is
+// returned is their keeper: it mounts what is the program's alone, starts it in a session of its own, takes over orphans, and
+// writes to the pipe how the program ended. With the keeper ends all that the program left. Returns -1 with errno set.
+//
+// streams: the program's descriptors 0 to 3; -1 leaves a descriptor out.
+static inline pid_t kbuild_spawn_apart(
+    char *const arguments[], char *const environment[], const int streams[4], int account) {
+    int has_pids = kbuild_has_namespace("pid");
+    unsigned long flags = SIGCHLD | CLONE_NEWNS;
+    if (has_pids) flags |= CLONE_NEWPID;
+    if (kbuild_has_namespace("ipc")) flags |= CLONE_NEWIPC;
+    pid_t keeper = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
+    if (keeper != 0) return keeper;
+
+    // The number that the outside knows the keeper by, while /proc is still the outside's.
+    char number[16] = "";
+    pid_t outside = readlink("/proc/self", number, sizeof number - 1) > 0 ? atoi(number) : 0;
+    if (kbuild_mount_apart(has_pids) != 0) {
+        kbuild_tell(account, 1, errno);
+        _exit(1);
+    }
+    pid_t program = has_pids && outside > 0 ? kbuild_fork_as(outside + 1) : fork();
+    if (program == 0) {
+        setsid();
+        int failed = 0;
+        // Above all that they are to become.
+        int high[4];
+        for (int i = 0; i < 4; i++) high[i] = streams[i] < 0 ? -1 : fcntl(streams[i], F_DUPFD_CLOEXEC, 10);
+        for (int i = 0; i < 4; i++) {
+            if (streams[i] >= 0 && (high[i] < 0 || dup2(high[i], i) < 0)) failed = 1;
+        }
+        if (!failed && chdir("/tmp") == 0) execve(arguments[0], arguments, environment);
+        kbuild_tell(account, 1, errno);
+        _exit(127);
+    }
+    if (program < 0) {
+        kbuild_tell(account, 1, errno);
+        _exit(1);
+    }
+    // Pipes that only the program and what it starts may hold open.
+    if (account > 0) syscall(SYS_close_range, 0, account - 1, 0);
+    syscall(SYS_close_range, account + 1, ~0U, 0);
+    for (;;) {
+        int status;
+        pid_t ended = waitpid(-1, &status, 0);
+        if (ended == program) {
+            kbuild_tell(account, 0, status);
+            _exit(0);
+        }
+        if (ended < 0 && errno != EINTR) _exit(1);
+    }
+}
+
 // Values that the importer skips because their macros have casts or arithmetic.
 static const int kbuild_sigchld = SIGCHLD;
 static const int kbuild_sigkill = SIGKILL;
+static const int kbuild_sighup = SIGHUP;
+static const int kbuild_sigint = SIGINT;
 static const int kbuild_sigterm = SIGTERM;
 static const int kbuild_sigusr1 = SIGUSR1;
 static const int kbuild_sigusr2 = SIGUSR2;

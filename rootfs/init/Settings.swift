@@ -1,0 +1,59 @@
+import CInit
+
+/// The settings under /proc/sys that a program can change, so that what it changed does not reach the next.
+struct Settings {
+    private var values: [(name: String, value: [UInt8])] = []
+
+    private static let root = "/proc/sys"
+    /// Settings that change by themselves, cannot be put back, or do something when they are read.
+    private static let exceptions = ["kernel/ns_last_pid", "kernel/tainted", "vm/stat_refresh"]
+    /// Longer values are lists of what is there, not settings.
+    private static let longest = 4096
+
+    /// Reads them all.
+    init() {
+        walk("")
+    }
+
+    private mutating func walk(_ folder: String) {
+        for name in System.names(in: "\(Self.root)/\(folder)") {
+            let path = folder.isEmpty ? name : "\(folder)/\(name)"
+            switch kbuild_setting_kind("\(Self.root)/\(path)") {
+            case 1: walk(path)
+            case 2:
+                if Self.exceptions.contains(path) { continue }
+                if let value = System.read("\(Self.root)/\(path)"), value.count <= Self.longest {
+                    values.append((path, value))
+                }
+            default: break
+            }
+        }
+    }
+
+    /// Puts back what differs.
+    ///
+    /// - Parameter changed: Told each setting that differed, in a sentence.
+    func restore(_ changed: (String) -> Void) {
+        for (name, value) in values {
+            let path = "\(Self.root)/\(name)"
+            guard let current = System.read(path), current != value else { continue }
+            let change = "it changed \(Self.dotted(name)) from \(Self.shown(value)) to \(Self.shown(current))"
+            System.write(path, value.text())
+            let isBack = System.read(path).map { $0 == value } ?? false
+            changed(change + (isBack ? ", which was put back" : ", and that could not be put back"))
+        }
+    }
+
+    /// As sysctl(8) names it.
+    private static func dotted(_ name: String) -> String {
+        Array(name.utf8).map { $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : $0 }.text()
+    }
+
+    private static func shown(_ value: [UInt8]) -> String {
+        let line = value.prefix(80).map {
+            $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\n") ? UInt8(ascii: " ") : $0
+        }
+        let text = Array(line.last == UInt8(ascii: " ") ? line.dropLast() : line[...]).text()
+        return text.isEmpty ? "nothing" : text
+    }
+}
