@@ -81,8 +81,7 @@ extension SessionReport {
         result.task = crash.task
         result.pid = crash.pid
         result.corruption = crash.corruption
-        result.firstLine = crash.firstLine
-        result.lastLine = crash.lastLine
+        if crash.isOnConsole { (result.firstLine, result.lastLine) = (crash.firstLine, crash.lastLine) }
         result.frames = crash.frames.map { frame in
             .init(
                 symbol: frame.symbol, offset: frame.offset, size: frame.size, module: frame.module,

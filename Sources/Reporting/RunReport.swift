@@ -214,14 +214,21 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var problems: [String]
         /// The last lines that it printed.
         public var output: [String]
+        /// What it did that is no failure and yet worth telling, such as a setting of the kernel's that was put back after
+        /// it; nil when there is nothing.
+        public var notes: [String]?
 
         /// Creates a suite.
-        public init(name: String, kind: String, tests: [Test], problems: [String] = [], output: [String] = []) {
+        public init(
+            name: String, kind: String, tests: [Test], problems: [String] = [], output: [String] = [],
+            notes: [String] = []
+        ) {
             self.name = name
             self.kind = kind
             self.tests = tests
             self.problems = problems
             self.output = output
+            self.notes = notes.isEmpty ? nil : notes
         }
     }
 

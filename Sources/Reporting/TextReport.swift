@@ -58,6 +58,7 @@ public struct TextReport: Sendable {
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure { lines += describe(test) }
             for problem in suite.problems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
+            for note in suite.notes ?? [] { lines += entry("note", .yellow, "\(suite.name): \(note)") }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
                 lines += suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") }

@@ -28,6 +28,7 @@ extension SessionOutcome {
                 whole.programs[place].tests.removeAll { $0.status == .notReported && told.contains($0.id) }
                 whole.programs[place].tests += program.tests
                 whole.programs[place].problems += program.problems
+                whole.programs[place].notes += program.notes.filter { !whole.programs[place].notes.contains($0) }
                 // The last lines of the last guest would hide those of the one that failed.
                 let isTelling = !program.problems.isEmpty || program.tests.contains { $0.status != .passed }
                 if isTelling || whole.programs[place].output.isEmpty {
@@ -36,6 +37,7 @@ extension SessionOutcome {
             }
             whole.crashes += part.outcome.crashes
             whole.faults += part.outcome.faults
+            whole.notes += part.outcome.notes.filter { !whole.notes.contains($0) }
             whole.release = whole.release ?? part.outcome.release
             whole.isComplete = whole.isComplete && part.outcome.isComplete
         }

@@ -62,6 +62,8 @@ public struct ProgramOutcome: Sendable, Equatable {
     public var tests: [TestOutcome] = []
     /// What is wrong with the program's account of itself, beyond its tests. Each is a failure.
     public var problems: [String] = []
+    /// What it did that is no failure and yet worth telling, such as a setting of the kernel's that was put back after it.
+    public var notes: [String] = []
     /// What it printed: the last lines.
     public var output: [String] = []
     /// How it ended, once it has.
@@ -106,4 +108,8 @@ public struct SessionOutcome: Sendable, Equatable {
     public var isComplete: Bool
     /// The last sample that init sent of the kernel's state; nil when none came.
     public var evidence: KernelEvidence?
+    /// Parts of the kernel's log that were not read. What they said is not known.
+    public var lostLog: [LostLog] = []
+    /// What the guest's init says for the user about the guest; none of it a failure.
+    public var notes: [String] = []
 }

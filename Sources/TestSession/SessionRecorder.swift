@@ -49,8 +49,15 @@ public struct SessionRecorder: Sendable {
     private var consoleLines: [ConsoleLine] = []
     private var consoleBytes = 0
     private var interaction: [Interaction] = []
-    /// What init has sampled of the kernel's state, in order.
-    private(set) var evidence: [KernelEvidence] = []
+    /// Holds the kernel's log and taint, as init reads them, against the console.
+    private var witness = KernelWitness()
+    /// The records of the log, as lines; those of programs too.
+    private var logLines: [ConsoleLine] = []
+    private var logBytes = 0
+    /// How far the log has got: a record that comes again or out of order is none of init's.
+    private var nextRecord: UInt64 = 0
+    /// What init says for the user about the guest.
+    private var notes: [String] = []
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private var clockOffset: Double?
 
@@ -102,19 +109,62 @@ public struct SessionRecorder: Sendable {
     }
 
     private mutating func consume(_ line: ConsoleLine) -> [SessionEvent] {
-        let clockMark = "kbuild: clock "
-        if let seconds = line.kernelSeconds, line.message.hasPrefix(clockMark),
-            let clock = Int64(line.message.dropFirst(clockMark.count))
-        {
-            if clockOffset == nil { clockOffset = Double(clock) / 1e9 - seconds }
-        } else if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines,
-            consoleBytes < Self.mostConsoleBytes
-        {
+        noteClock(line)
+        if line.kernelSeconds != nil, consoleLines.count < Self.mostConsoleLines, consoleBytes < Self.mostConsoleBytes {
             consoleLines.append(line)
             consoleBytes += line.raw.utf8.count
         }
         // The detector sees every line of the log, because it counts them.
-        return detector.consume(line, runningTest: runningTest).map { .crashed($0) }
+        return tell(detector.consume(line, runningTest: runningTest))
+    }
+
+    /// Takes in records of the kernel's log.
+    private mutating func consumeLog(_ frame: Frame) -> [SessionEvent] {
+        guard let records = KernelRecord.records(of: frame.payload) else {
+            faults.append("a record of the kernel's log cannot be read")
+            return []
+        }
+        var crashes: [Crash] = []
+        for record in records {
+            guard record.sequence >= nextRecord else {
+                faults.append("record \(record.sequence) of the kernel's log came after record \(nextRecord - 1)")
+                return tell(crashes)
+            }
+            nextRecord = record.sequence + 1
+            for line in record.lines {
+                noteClock(line)
+                guard logLines.count < Self.mostConsoleLines, logBytes < Self.mostConsoleBytes else { continue }
+                logLines.append(line)
+                logBytes += line.raw.utf8.count
+            }
+            crashes += witness.consume(record, runningTest: runningTest)
+        }
+        return tell(crashes)
+    }
+
+    /// Tells of crashes, each once though the console and the log both have it.
+    private mutating func tell(_ crashes: [Crash]) -> [SessionEvent] {
+        crashes.isEmpty ? [] : witness.news(crashes).map { .crashed($0) }
+    }
+
+    /// Takes the line by which the kernel's time stamps are matched with the clock of the tests.
+    private mutating func noteClock(_ line: ConsoleLine) {
+        let mark = "kbuild: clock "
+        guard clockOffset == nil, let seconds = line.kernelSeconds, line.message.hasPrefix(mark),
+            let clock = Int64(line.message.dropFirst(mark.count))
+        else { return }
+        clockOffset = Double(clock) / 1e9 - seconds
+    }
+
+    private mutating func consumeSample(_ frame: Frame) {
+        guard let sample = KernelEvidence(payload: frame.text) else {
+            faults.append("a sample of the kernel's state cannot be read")
+            return
+        }
+        if sample.lastSequence == nil, release != nil, witness.samples.isEmpty {
+            faults.append("the kernel keeps no log that can be read at /dev/kmsg: it needs CONFIG_PRINTK=y")
+        }
+        witness.consume(sample, runningTest: runningTest)
     }
 
     private mutating func consume(_ frame: Frame) -> [SessionEvent] {
@@ -131,6 +181,8 @@ public struct SessionRecorder: Sendable {
             let release = fields.first { $0.first == "release" && $0.count == 2 }.map { String($0[1]) } ?? "unknown"
             if self.release != nil { faults.append("the guest said hello twice") }
             self.release = release
+            let tainted = fields.first { $0.first == "tainted" && $0.count == 2 }.flatMap { UInt64($0[1]) }
+            witness.taintBefore = KernelTaint(rawValue: tainted ?? 0)
             return [.booted(release: release)]
         case .start:
             start(frame)
@@ -163,13 +215,13 @@ public struct SessionRecorder: Sendable {
             faults.append("the guest's init: \(frame.text)")
             return []
         case .kernel:
-            guard let sample = KernelEvidence(payload: frame.text) else {
-                faults.append("a sample of the kernel's state cannot be read")
-                return []
-            }
-            evidence.append(sample)
+            consumeSample(frame)
             return []
-        case .log, .beat, .note: return []
+        case .log: return consumeLog(frame)
+        case .note:
+            if let current { programs[current].notes.append(frame.text) } else { notes.append(frame.text) }
+            return []
+        case .beat: return []
         }
     }
 
@@ -421,8 +473,8 @@ public struct SessionRecorder: Sendable {
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
         return SessionOutcome(
-            programs: programs, crashes: detector.crashes, faults: faults, release: release, isComplete: isComplete,
-            evidence: evidence.last)
+            programs: programs, crashes: witness.crashes(console: detector.crashes), faults: faults, release: release,
+            isComplete: isComplete, evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes)
     }
 
     private mutating func addUnreported(to index: Int, reason: String?) {
@@ -453,8 +505,10 @@ public struct SessionRecorder: Sendable {
     /// Gives each test the lines that the kernel printed between its start and its end.
     private mutating func attributeKernelLog() {
         guard let clockOffset else { return }
+        // The log is whole where the console was silenced or torn. What is withheld of it the console may have.
+        let isWhole = witness.samples.last.map { $0.evidence.withheldRecords == 0 } ?? false
         // Sorted once, so that each test costs a search and its own lines.
-        let lines = consoleLines.compactMap { line in
+        let lines = (isWhole && logLines.count >= consoleLines.count ? logLines : consoleLines).compactMap { line in
             line.kernelSeconds.map { (seconds: $0 + clockOffset, text: line.raw) }
         }.enumerated().sorted { ($0.element.seconds, $0.offset) < ($1.element.seconds, $1.offset) }.map(\.element)
         for program in programs.indices {

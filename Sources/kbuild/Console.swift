@@ -195,7 +195,7 @@ final class Console: Sendable {
         case .crashed(let crash):
             let isAgain = state.withLock { state -> Bool in
                 defer { state.lastCrash = crash.firstLine }
-                return state.lastCrash == crash.firstLine
+                return state.lastCrash == crash.firstLine && crash.isOnConsole
             }
             if isAgain { log("  the kernel panicked because of that") } else { log("CRASH", .red, "\(crash.title)") }
         case .ended:

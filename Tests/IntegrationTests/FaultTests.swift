@@ -20,7 +20,7 @@ extension RunTests {
     @Test("fault: tests that each crash or hang their guest all have their own verdict")
     func manyFaults() async throws {
         try fixture.faults("pass", "panic", "hang", "reset", "abort", "daemon")
-        try fixture.edit("kbuild.yaml", replacing: "silence: 120", with: "silence: 5")
+        try fixture.edit("kbuild.yaml", replacing: "test: 300", with: "test: 5")
         let run = try await fixture.report("run")
         #expect(run.exitCode == 5)
         #expect(
@@ -28,11 +28,12 @@ extension RunTests {
                 "pass": "passed", "panic": "crashed", "hang": "timedOut", "reset": "crashed", "abort": "failed",
                 "daemon": "passed",
             ])
-        #expect((run.json["guests"] as? [String: Any])?["count"] as? Int == 4)
+        // Init ends the one that hangs, and its guest goes on.
+        #expect((run.json["guests"] as? [String: Any])?["count"] as? Int == 3)
         // Each guest's log is there, and they are one, in the tests' order.
         let console = try readText(try run.console())
         #expect(console.contains("==> guest 1: pass and 5 more"))
-        #expect(console.contains("==> guest 4: abort and 1 more"))
+        #expect(console.contains("==> guest 3: abort and 1 more"))
     }
 
     @Test("retries: a test that fails and then passes is flaky, which is no pass; one that only fails stays failed")

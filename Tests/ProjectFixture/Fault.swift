@@ -7,6 +7,7 @@ private let faultProgram = """
     #include <errno.h>
     #include <fcntl.h>
     #include <linux/reboot.h>
+    #include <sched.h>
     #include <signal.h>
     #include <stdio.h>
     #include <stdlib.h>
@@ -38,6 +39,13 @@ private let faultProgram = """
         }
         if (is(mode, "abort")) abort();
         if (is(mode, "hang")) for (;;) pause();
+        if (is(mode, "starve")) {
+            struct sched_param first = { .sched_priority = 99 };
+            put("/proc/sys/kernel/sched_rt_runtime_us", "-1");
+            sched_setscheduler(0, SCHED_FIFO, &first);
+            for (;;) {}
+        }
+        if (is(mode, "quiet")) { sleep(5); return 0; }
         if (is(mode, "kill-init")) {
             kill(1, SIGKILL); kill(getppid(), SIGKILL); kill(1, SIGSEGV);
             return 0;

@@ -10,12 +10,13 @@ import VirtualMachine
 struct SessionLimits: Sendable, Hashable {
     /// From QEMU's start to the first word of init.
     var boot: Double
-    /// Without a byte on the console or the results port, once init has spoken.
+    /// Without a byte on the console or the results port, once init has spoken. Init speaks each second while a program
+    /// runs (`beat`), so that this ends a guest that hangs, and `test` a test that does.
     var silence: Double
     /// For one test.
     var test: Double
-    /// As `silence`, after a crash by which the kernel ended the thread that it happened in. What waits for that thread
-    /// waits without end, and says nothing.
+    /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What waits
+    /// for that thread waits without end, and says nothing; that init lives is no such sign.
     var lostThread: Double = 10
     /// For everything.
     var run: Double
@@ -97,7 +98,10 @@ struct GuestSession: Sendable {
         var port = ResultsDecoder.port()
         var recorder: SessionRecorder
         var transcript: ConsoleTranscript
+        /// When anything last came from the guest.
         var lastSign: ContinuousClock.Instant
+        /// When anything last came but init's word that the guest lives.
+        var lastWord: ContinuousClock.Instant
         var booted: ContinuousClock.Instant?
         var testStarted: (name: String, at: ContinuousClock.Instant)?
         /// The program that runs, with the seconds that it may take.
@@ -143,7 +147,8 @@ struct GuestSession: Sendable {
         let box = SessionBox(
             State(
                 console: .console(carriesResults: machine.hasResultsOnConsole),
-                recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start))
+                recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start,
+                lastWord: start))
 
         let inspector = MachineInspector()
         let attendant = attendant
@@ -239,9 +244,13 @@ struct GuestSession: Sendable {
             case .line(let line):
                 state.transcript.append(line)
                 if state.isInspected { continue }
-            case .frame(let frame): follow(frame, in: &state, at: now)
+            case .frame(let frame):
+                // What the kernel says of an inspection is in its log too.
+                if state.isInspected, frame.kind == .log || frame.kind == .kernel { continue }
+                follow(frame, in: &state, at: now)
             case .fault: break
             }
+            if !item.isBeat { state.lastWord = now }
             for event in state.recorder.consume(item) {
                 switch event {
                 case .booted: state.booted = now
@@ -301,7 +310,9 @@ struct GuestSession: Sendable {
                 // A quiet boot has a limit of its own.
                 let silence = state.booted == nil ? 0 : Self.seconds(now - state.lastSign)
                 if silence > limits.silence { return .limit(.silence(limits.silence)) }
-                if state.hasLostThread, let test = state.testStarted, silence > limits.lostThread {
+                if state.hasLostThread, let test = state.testStarted,
+                    Self.seconds(now - state.lastWord) > limits.lostThread
+                {
                     return .limit(.lostThread(test.name, limits.lostThread))
                 }
                 return limits.failFast && state.hasFailure ? .enough : nil
@@ -327,5 +338,12 @@ struct GuestSession: Sendable {
 
     private static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+}
+
+extension ResultsDecoder.Item {
+    /// Whether it says no more than that the guest lives.
+    fileprivate var isBeat: Bool {
+        if case .frame(let frame) = self { frame.kind == .beat } else { false }
     }
 }

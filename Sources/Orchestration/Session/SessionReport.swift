@@ -47,6 +47,16 @@ enum SessionReport {
                     .infrastructure, "the results that came out of the guest cannot be trusted",
                     details: outcome.faults.prefix(20).joined(separator: "\n")))
         }
+        if !outcome.lostLog.isEmpty {
+            let places = outcome.lostLog.prefix(20).map { "\($0.records) in the time of \($0.test ?? "no program")" }
+            troubles.append(
+                Failure(
+                    .infrastructure,
+                    "\(outcome.lostLog.reduce(0) { $0 + $1.records }) records of the kernel's log were overwritten unread",
+                    details: (places + ["What they said is not known, so the run cannot pass."]).joined(
+                        separator: "\n"),
+                    nextStep: "give the log more room: log_buf_len=8M in machine.command-line of kbuild.yaml"))
+        }
         if result.exit == .finished, !outcome.isComplete {
             troubles.append(
                 Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
@@ -58,7 +68,7 @@ enum SessionReport {
     static func suite(_ program: ProgramOutcome) -> RunReport.Suite {
         .init(
             name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
-            output: program.output)
+            output: program.output, notes: program.notes)
     }
 
     private static func test(_ test: TestOutcome) -> RunReport.Test {

@@ -223,7 +223,8 @@ struct SpreadSession: Sendable {
                 _ = try? file.writeAll(head + log)
                 let before = lines + 1
                 lines = before + log.count { $0 == 0x0A }
-                for crash in tries[row][column].result.outcome.crashes.indices {
+                for crash in tries[row][column].result.outcome.crashes.indices
+                where tries[row][column].result.outcome.crashes[crash].isOnConsole {
                     tries[row][column].result.outcome.crashes[crash].firstLine += before
                     tries[row][column].result.outcome.crashes[crash].lastLine += before
                 }

@@ -36,6 +36,7 @@ extension Pipeline {
         if let obstacle = guests.lazy.compactMap(\.result.logObstacle).first {
             tools.progress(.note("the console's log lacks a part: \(obstacle)"))
         }
+        for note in outcome.notes { tools.progress(.note(note)) }
         let memory = folder.appending(Self.memoryName)
         if isFolder(memory) {
             let kept = try namesInFolder(memory).count

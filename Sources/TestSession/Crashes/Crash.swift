@@ -72,6 +72,8 @@ public enum CrashKind: String, Sendable, Codable, CaseIterable {
     case unexpectedReboot
     /// The middle or the end of a report whose beginning is lost.
     case corrupted
+    /// The kernel's taint says that something went wrong, and no report says what: see `KernelTaint`.
+    case taint
 }
 
 /// One function of a call trace.
@@ -163,8 +165,12 @@ public struct Crash: Sendable, Equatable {
     public var corruption: String?
     /// The call trace that tells most, from the fault outwards.
     public var frames: [StackFrame] = []
-    /// The lines of the console that it spans, counted from 1. Lines of others may lie between.
+    /// The lines of the console that it spans, counted from 1; 0 when it was not on the console but only in the kernel's
+    /// log, as init read it. Lines of others may lie between.
     public var firstLine: Int
     /// The last of them.
     public var lastLine: Int
+
+    /// Whether it was on the console.
+    public var isOnConsole: Bool { firstLine > 0 }
 }

@@ -1,0 +1,226 @@
+/// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence or
+/// imitate them, and by its taint.
+///
+/// A report that both the console and the log have is one report. One that only the log has was hidden from the console. An
+/// error bit of the taint that no report explains is a report of its own kind, `taint`.
+struct KernelWitness: Sendable {
+    /// A sample of the kernel's state, and in whose time it was taken.
+    struct Sample: Sendable {
+        var evidence: KernelEvidence
+        /// The test or program that ran.
+        var test: String?
+    }
+
+    /// Reads the log's records; their lines are the kernel's beyond doubt.
+    private var detector = CrashDetector()
+    private(set) var samples: [Sample] = []
+    /// The taint that the guest had when it was put to sleep; nothing where it booted.
+    var taintBefore: KernelTaint = []
+    /// What has been told of, each with the marks of its lines.
+    private var told: [(marks: Set<Mark>, isFatal: Bool)] = []
+
+    /// A line of the kernel's log by what is the same wherever it is read: its time, to the microsecond, and its text.
+    private struct Mark: Hashable {
+        var microseconds: Int
+        var message: String
+
+        init?(_ line: ConsoleLine) {
+            guard let seconds = line.kernelSeconds else { return nil }
+            microseconds = Int((seconds * 1_000_000).rounded())
+            message = line.message
+        }
+    }
+
+    /// Takes in a record.
+    ///
+    /// - Returns: Crashes that have come to light.
+    mutating func consume(_ record: KernelRecord, runningTest: String?) -> [Crash] {
+        guard record.isKernels else { return [] }
+        return record.lines.flatMap { detector.consume($0, runningTest: runningTest) }.map(Self.offConsole)
+    }
+
+    /// Takes in a sample.
+    mutating func consume(_ evidence: KernelEvidence, runningTest: String?) {
+        samples.append(Sample(evidence: evidence, test: runningTest))
+    }
+
+    /// Of crashes that the console or the log told of those that are news.
+    mutating func news(_ crashes: [Crash]) -> [Crash] {
+        crashes.filter { crash in
+            let marks = Self.marks(of: crash)
+            if let known = told.firstIndex(where: { !$0.marks.isDisjoint(with: marks) }) {
+                told[known].marks.formUnion(marks)
+                guard crash.isFatal, !told[known].isFatal else { return false }
+                told[known].isFatal = true
+                return true
+            }
+            told.append((marks, crash.isFatal))
+            return true
+        }
+    }
+
+    /// All crashes of a session, those of the console first told by it.
+    ///
+    /// - Parameter console: What the console had.
+    mutating func crashes(console: [Crash]) -> [Crash] {
+        _ = detector.finish()
+        let log = detector.crashes.map(Self.offConsole)
+        let crashes = Self.merged(console, log)
+        return crashes + unexplained(by: crashes, log: log)
+    }
+
+    private static func offConsole(_ crash: Crash) -> Crash {
+        var crash = crash
+        (crash.firstLine, crash.lastLine) = (0, 0)
+        return crash
+    }
+
+    private static func marks(of crash: Crash) -> Set<Mark> {
+        Set(crash.lines.compactMap { Mark(ConsoleLine(Array($0.utf8))) })
+    }
+
+    /// In whose time parts of the log were lost: overwritten before init read them, or more than init hands on.
+    var lostLog: [LostLog] {
+        var lost: [LostLog] = []
+        var before: UInt64 = 0
+        for sample in samples {
+            let now = sample.evidence.lostRecords + sample.evidence.withheldRecords
+            if now > before { lost.append(LostLog(records: now - before, test: sample.test)) }
+            before = max(before, now)
+        }
+        return lost
+    }
+
+    // MARK: Two sources
+
+    /// Makes one list of what two sources have of the same kernel.
+    private static func merged(_ console: [Crash], _ log: [Crash]) -> [Crash] {
+        var groups: [(console: [Crash], log: [Crash], marks: Set<Mark>)] = console.map { ([$0], [], marks(of: $0)) }
+        for crash in log {
+            let marks = marks(of: crash)
+            var group: (console: [Crash], log: [Crash], marks: Set<Mark>) = ([], [crash], marks)
+            var place = groups.endIndex
+            for index in groups.indices.reversed() where !groups[index].marks.isDisjoint(with: marks) {
+                group = (
+                    groups[index].console + group.console, groups[index].log + group.log,
+                    group.marks.union(groups[index].marks)
+                )
+                groups.remove(at: index)
+                place = index
+            }
+            if place == groups.endIndex, group.console.isEmpty {
+                // By the kernel's time.
+                let time = group.marks.map(\.microseconds).min() ?? .max
+                place = groups.firstIndex { ($0.marks.map(\.microseconds).min() ?? .max) > time } ?? groups.endIndex
+            }
+            groups.insert(group, at: min(place, groups.endIndex))
+        }
+        return groups.flatMap { preferred($0.console, $0.log) }
+    }
+
+    /// Whose account of the same is to be believed: the console has the last words of a kernel that died, the log is not torn.
+    private static func preferred(_ console: [Crash], _ log: [Crash]) -> [Crash] {
+        guard !log.isEmpty else { return console }
+        guard let first = console.first else { return log }
+        if console.contains(where: { $0.isFatal }), !log.contains(where: { $0.isFatal }) { return console }
+        let isWhole = console.allSatisfy { $0.corruption == nil }
+        if console.count == log.count, isWhole { return console }
+        if log.contains(where: { $0.corruption != nil }), console.count >= log.count { return console }
+        return log.enumerated().map { index, crash in
+            var crash = crash
+            let place = index < console.count ? console[index] : first
+            (crash.firstLine, crash.lastLine) = (place.firstLine, place.lastLine)
+            return crash
+        }
+    }
+
+    // MARK: Taint
+
+    /// Clocks of a sample and of a record differ by less, in nanoseconds: a bit is set after its report is printed, which on
+    /// an emulated console takes a while.
+    private static let slack: Int64 = 2_000_000_000
+
+    /// The error bits that came without a report that explains them, as crashes.
+    private func unexplained(by crashes: [Crash], log: [Crash]) -> [Crash] {
+        var found: [Crash] = []
+        var before = taintBefore
+        var previous: Sample?
+        // What only the console has, although the whole log was read, may be a program's invention. The last words of a
+        // kernel that died are on the console alone.
+        let isWhole =
+            samples.last.map { last in
+                last.evidence.lastSequence != nil && last.evidence.lostRecords == 0
+                    && last.evidence.withheldRecords == 0
+            } ?? false
+        let witnesses = isWhole ? crashes.filter { $0.isFatal } + log : crashes
+        for sample in samples {
+            for bit in sample.evidence.taint.subtracting(before).errors.bits
+            where !witnesses.contains(where: {
+                bit.isExplained(by: $0.kind) && Self.fits($0, between: previous, and: sample)
+            }) {
+                found.append(Self.crash(bit, from: previous, to: sample))
+            }
+            before.formUnion(sample.evidence.taint)
+            previous = sample
+        }
+        return found
+    }
+
+    /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log begins
+    /// some time before the monotonic clock, and neither stands still in a guest that runs.
+    private static func fits(_ crash: Crash, between previous: Sample?, and sample: Sample) -> Bool {
+        let times = marks(of: crash).map { Int64($0.microseconds) * 1000 }
+        guard let first = times.min(), let last = times.max() else { return true }
+        let start = previous?.evidence.clock ?? 0
+        return first <= sample.evidence.clock + slack && last >= start - slack
+    }
+
+    private static func crash(_ bit: KernelTaint, from previous: Sample?, to sample: Sample) -> Crash {
+        func time(_ sample: Sample) -> String {
+            let seconds = Double(sample.evidence.clock) / 1e9
+            return "\((seconds * 1000).rounded() / 1000) s"
+        }
+        let since = previous.map { "at \(time($0))" } ?? "at the start"
+        return Crash(
+            title: "kernel tainted: \(bit.description), without a report", kind: .taint, isFatal: false,
+            lines: [
+                "taint \(previous?.evidence.taint.rawValue ?? 0) \(since), \(sample.evidence.taint.rawValue) at \(time(sample))",
+                "No report in the kernel's log or on the console says why.",
+            ], test: sample.test, firstLine: 0, lastLine: 0)
+    }
+}
+
+extension KernelTaint {
+    /// Whether a report of a kind sets this bit, so that the bit says nothing new beside it. Sources: the callers of
+    /// add_taint() in Linux 6.1 and 6.12.
+    func isExplained(by kind: CrashKind) -> Bool {
+        switch kind {
+        // These set none.
+        case .memoryLeak, .hungTask, .rcuStall, .workqueueLockup, .outOfMemory, .unexpectedReboot, .spinlock, .taint:
+            return false
+        // What is lost of it may be anything.
+        case .corrupted, .panic: return true
+        case .softLockup, .hardLockup: return self == .softLockup
+        case .kasan, .kmsan, .kfence, .slab, .pageState: return self == .badPage || self == .warning
+        case .warning, .refcount, .objectLifetime, .atomicSleep, .ubsan, .kcsan, .lockdep: return self == .warning
+        case .initKilled, .stackProtector, .stackOverflow, .pageFault, .nullPointer, .generalProtection, .divideError,
+            .invalidOpcode, .doubleFault, .oops, .bug, .listCorruption, .usercopy:
+            // A fault in a broken structure is reported by a warning or two on its way.
+            return self == .died || self == .warning
+        }
+    }
+}
+
+/// Records of the kernel's log that nobody has read.
+public struct LostLog: Sendable, Equatable {
+    /// How many.
+    public var records: UInt64
+    /// The test or program in whose time they were lost; nil before the first and between two.
+    public var test: String?
+
+    /// Creates an account of lost records.
+    public init(records: UInt64, test: String?) {
+        self.records = records
+        self.test = test
+    }
+}
