@@ -103,6 +103,8 @@ public struct ArtifactStore: Sendable {
     /// The entry for `key`, if there is one and all its files are as they were published.
     public func lookup(step: String, key: Digest) -> Artifact? {
         let folder = folder(step: step, key: key)
+        // Before it is looked at, so that a `kbuild cache prune` of this moment leaves it.
+        if !isReadOnly { markUsed(folder) }
         guard let bytes = try? readBytes(folder.appending(Self.manifestName)),
             let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)), manifest.key == key
         else { return nil }

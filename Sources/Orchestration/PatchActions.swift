@@ -130,14 +130,4 @@ extension Pipeline {
             }
         }
     }
-
-    /// Removes what is kept for this project, or for all.
-    ///
-    /// - Returns: The folder that is gone.
-    /// - Throws: `Failure` (`infrastructure`) when something cannot be removed.
-    public func clean(all: Bool) async throws -> FilePath {
-        let folder = all ? tools.layout.root : projectCache
-        try removeAll(folder)
-        return folder
-    }
 }

@@ -35,9 +35,12 @@ public struct Pipeline: Sendable {
     public let project: Project
     let tools: Toolbox
     let log: StepLog
+    private let environment: [String: String]
     let projectCache: FilePath
     let confinement: Confinement
     let history: RunHistory
+    /// Keeps what the pipeline takes from the cache from being removed.
+    private var use: CacheUse?
     /// How far make walks after a small change.
     public var buildScope = BuildScope.narrow
     /// How kbuild was called, for the report; empty when that is not known.
@@ -55,8 +58,9 @@ public struct Pipeline: Sendable {
         onEvent: @escaping @Sendable (PipelineEvent) -> Void
     ) throws {
         self.project = project
+        self.environment = environment
         let layout = try CacheLayout(environment: environment)
-        if !isDryRun { try createFolder(layout.root) }
+        if isDryRun { try layout.checkIsOwn() } else { try layout.prepare() }
         let log = StepLog(onEvent)
         let progress = Progress { log(.progress(nil, $0)) }
         var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
@@ -68,6 +72,23 @@ public struct Pipeline: Sendable {
         projectCache = layout.folder(ofProject: project.folder)
         history = RunHistory(layout: layout, project: project.folder)
         confinement = Confinement(project: project, tools: tools, name: projectCache.string)
+    }
+
+    /// Records that the project is at work in the cache: from now on until the pipeline is gone, `kbuild clean` refuses and
+    /// what the pipeline takes from the cache is not removed.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the cache cannot be written; `CancellationError`.
+    public mutating func enterCache() async throws {
+        let command = (arguments.isEmpty ? ["kbuild"] : Array(arguments.prefix(2))).joined(separator: " ")
+        use = try await CacheUse.begin(
+            tools.layout, project: project.folder, command: command, progress: tools.progress)
+    }
+
+    /// Removes what is too much in the cache; see `CacheActions.pruneAfterRun`.
+    public func pruneCache() async {
+        // What this very run needs is in use meanwhile.
+        defer { withExtendedLifetime(use) {} }
+        await CacheActions(layout: tools.layout, environment: environment).pruneAfterRun(progress: tools.progress)
     }
 
     // MARK: What verbs do

@@ -183,7 +183,11 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     /// A folder for one build, in the cache if sockets in it can have paths that the kernel takes, else in /tmp.
     private func makeTemporaryFolder() throws -> FilePath {
         let folder = temporaryFolder("\(UInt32.random(in: 0 ... .max))")
-        try createFolder(folder)
+        try createFolder(folder.removingLastComponent())
+        // Another user may have put a folder or a link of that name into /tmp, which would not do.
+        guard mkdir(folder.string, 0o755) == 0 else {
+            throw Failure(.infrastructure, "cannot create the folder \(folder)", details: errnoText())
+        }
         return folder
     }
 

@@ -30,7 +30,7 @@ struct Kbuild: AsyncParsableCommand {
             RunVerb.self, TestVerb.self, WatchVerb.self, ShellVerb.self, DebugVerb.self, BuildVerb.self, PatchVerb.self,
             SyscallVerb.self, ConfigVerb.self, RootfsVerb.self, ReportVerb.self, ParseVerb.self, DoctorVerb.self,
             InitVerb.self,
-            CleanVerb.self,
+            CacheVerb.self, CleanVerb.self,
         ])
 }
 

@@ -128,6 +128,7 @@ struct JSONReportTests {
         ])
         let values: [(String, any Encodable)] = [
             ("comparison-schema.json", comparison), ("run-list-schema.json", list),
+            ("cache-schema.json", CacheTextTests.list), ("cache-prune-schema.json", CacheTextTests.pruning),
         ]
         for (name, value) in values {
             let schema = try schema(name)

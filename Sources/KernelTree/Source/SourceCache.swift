@@ -90,6 +90,7 @@ public struct SourceCache: Sendable {
 
     /// What is in the cache under `home`, if it is complete and of this identity.
     func published(_ identity: Digest, at home: FilePath, source: KernelSource) throws -> PristineKernel? {
+        if !runner.runsNothing { markUsed(home) }
         guard TreeManifest.identity(inFile: home.appending(PristineKernel.manifestName)) == identity else { return nil }
         let folder = home.appending(PristineKernel.treeName)
         return PristineKernel(

@@ -266,7 +266,17 @@ public struct HostCheck: Sendable {
         let root = tools.layout.root
         let purpose = "kernel sources, builds and results"
         var status = statvfs()
-        guard (try? createFolder(root)) != nil, access(root.string, W_OK) == 0, statvfs(root.string, &status) == 0
+        do {
+            try tools.layout.prepare()
+        } catch {
+            guard error.code == .usage else {
+                return HostFinding(
+                    "cache", .missing, found: "cannot write to \(root)", purpose: purpose,
+                    fix: "set KBUILD_CACHE to a folder of yours")
+            }
+            return HostFinding("cache", .missing, found: error.message, purpose: purpose, fix: error.nextStep)
+        }
+        guard access(root.string, W_OK) == 0, statvfs(root.string, &status) == 0
         else {
             return HostFinding(
                 "cache", .missing, found: "cannot write to \(root)", purpose: purpose,

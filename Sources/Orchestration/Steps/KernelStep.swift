@@ -191,6 +191,8 @@ struct KernelStep: Sendable {
         let pristine = try await source()
         return try await log.step("patch") { progress in
             var patched = try patched(pristine)
+            // Also when the kernel is there already: the next change of a file is compiled in the tree.
+            if !tools.isDryRun { markUsed(folder(for: pristine)) }
             guard needsTree(patched) else { return (patched, .hit, patched.summary) }
             for note in patched.overlay.notes { progress(.note(note)) }
             patched.lock = try await lock(pristine, progress)

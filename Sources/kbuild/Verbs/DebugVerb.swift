@@ -44,7 +44,7 @@ struct DebugVerb: AsyncParsableCommand {
         let (project, filter) = try loadProject(common, build.overrides + machine.overrides + [debugInfo])
             .selecting(test)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console, build)
+        let pipeline = try await makePipeline(project, console, build)
         let (arguments, wait) = (arguments, wait)
         let result = try await interruptible {
             try await pipeline.debug(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in

@@ -79,7 +79,7 @@ struct PatchVerb: AsyncParsableCommand {
         func run() async throws {
             let project = try loadProject(common, build.overrides)
             let console = common.makeConsole()
-            let pipeline = try makePipeline(project, console)
+            let pipeline = try await makePipeline(project, console)
             defer { console.finish() }
             let status = try await interruptible { try await pipeline.patchStatus() }
             let lines = status.sources.map { "\($0.state.padded(to: 12)) \($0.name)" as TerminalText }
@@ -93,7 +93,7 @@ struct PatchVerb: AsyncParsableCommand {
     ) async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try await makePipeline(project, console)
         defer { console.finish() }
         for line in try await interruptible({ try await body(pipeline) }) { console.output("\(line)") }
     }

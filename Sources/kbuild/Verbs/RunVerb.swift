@@ -12,15 +12,17 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
     return try Project.load(file, profile: common.profile, overrides: overrides)
 }
 
-/// Makes the pipeline for a project, with the console as its audience.
+/// Makes the pipeline for a project, with the console as its audience. Until it is gone nothing that it takes from the cache is
+/// removed, nor what is kept for the project.
 func makePipeline(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
-) throws -> Pipeline {
+) async throws -> Pipeline {
     var pipeline = try Pipeline(
         project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
         isDryRun: isDryRun, onEvent: { console.show($0) })
     if let build { pipeline.buildScope = build.scope }
     pipeline.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
+    if !isDryRun { try await pipeline.enterCache() }
     return pipeline
 }
 
@@ -32,11 +34,11 @@ func runAndReport(
     try modes.folder?.check()
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
-        let pipeline = try makePipeline(project, console, build, isDryRun: true)
+        let pipeline = try await makePipeline(project, console, build, isDryRun: true)
         let plan = try await interruptible { try await pipeline.plan(filter: filter) }
         return try console.output(plan, text: plan.text, options.format)
     }
-    let pipeline = try makePipeline(project, console, build)
+    let pipeline = try await makePipeline(project, console, build)
     let (ended, signal) = await interruptibly { await pipeline.run(filter: filter) }
     var report = try ended.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
@@ -71,6 +73,7 @@ func runAndReport(
             console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
     }
     if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
+    await pipeline.pruneCache()
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
 }
 
@@ -160,7 +163,7 @@ struct TestVerb: AsyncParsableCommand {
         }
         let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try await makePipeline(project, console)
         let names = try await interruptible { try await pipeline.listTests(filter: filter) }
         console.finish()
         console.output(names.map { TerminalText($0) }.joined())
@@ -184,7 +187,7 @@ struct BuildVerb: AsyncParsableCommand {
     func run() async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console, build)
+        let pipeline = try await makePipeline(project, console, build)
         defer { console.finish() }
         let kernel = try await interruptible { try await pipeline.buildKernel() }
         console.output("\(kernel.bootFile.string)")
@@ -211,7 +214,7 @@ struct RootfsVerb: AsyncParsableCommand {
         let overrides = [type.map { ProjectOverride(key: "rootfs.type", value: $0, flag: "--type") }].compactMap { $0 }
         let project = try loadProject(common, overrides)
         let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try await makePipeline(project, console)
         defer { console.finish() }
         let path = try await interruptible { try await pipeline.buildRootFilesystem() }
         console.output("\(path.string)")
@@ -240,34 +243,9 @@ struct ConfigVerb: AsyncParsableCommand {
         let project = try loadProject(common, build.overrides + options.overrides)
         let console = common.makeConsole()
         if show { return console.output(TerminalText(lines: project.rendered())) }
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try await makePipeline(project, console)
         defer { console.finish() }
         let path = try await interruptible { try await pipeline.configureKernel() }
         console.output("\(path.string)")
-    }
-}
-
-struct CleanVerb: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "clean", abstract: "Remove what kbuild keeps for this project, or its whole cache.",
-        discussion: """
-            The project's own files stay. Examples:
-
-              kbuild clean
-              kbuild clean --all
-            """)
-
-    @OptionGroup var common: CommonOptions
-
-    @Flag(help: "Remove the whole cache, of all projects.")
-    var all = false
-
-    func run() async throws {
-        let project = try loadProject(common, [])
-        let console = common.makeConsole()
-        let pipeline = try makePipeline(project, console)
-        let all = all
-        let removed = try await interruptible { try await pipeline.clean(all: all) }
-        console.output("removed \(removed)")
     }
 }

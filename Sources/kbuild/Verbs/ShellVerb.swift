@@ -43,7 +43,7 @@ struct ShellVerb: AsyncParsableCommand {
         // A shell lasts as long as its user, unless a limit was asked for.
         let isLimited = !command.isEmpty || machine.timeout != nil
         try await GuestShell(
-            pipeline: try makePipeline(project, console, build), console: console,
+            pipeline: try await makePipeline(project, console, build), console: console,
             request: GuestShell.request(
                 command: command.isEmpty ? nil : command, isTerminal: isTerminal,
                 limit: isLimited ? project.timeouts.run : nil)

@@ -38,7 +38,7 @@ struct SyscallVerb: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try makePipeline(try loadProject(common, build.overrides), console)
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
             let (name, args) = (name, args)
             defer { console.finish() }
             let created = try await interruptible { try await pipeline.newSyscall(name, arguments: args) }
@@ -68,7 +68,7 @@ struct SyscallVerb: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try makePipeline(try loadProject(common, build.overrides), console)
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
             defer { console.finish() }
             let all = all
             let list = try await interruptible { try await pipeline.listSyscalls(all: all) }
@@ -99,7 +99,7 @@ struct SyscallVerb: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try makePipeline(try loadProject(common, build.overrides), console)
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
             let here = FilePath(FileManager.default.currentDirectoryPath)
             let paths = paths.map { here.pushing(FilePath($0)).lexicallyNormalized() }
             defer { console.finish() }

@@ -48,7 +48,7 @@ struct WatchVerb: AsyncParsableCommand {
     private static func runOnce(
         _ project: Project, filter: String?, _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> [FilePath] {
-        let pipeline = try makePipeline(project, console)
+        let pipeline = try await makePipeline(project, console)
         return try await withThrowingTaskGroup(of: [FilePath].self) { group in
             group.addTask {
                 let report = await pipeline.run(filter: filter)

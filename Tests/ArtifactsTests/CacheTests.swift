@@ -1,0 +1,227 @@
+import Diagnostics
+import Foundation
+import Glibc
+import SystemPackage
+import Testing
+
+@testable import Artifacts
+
+/// Puts files into a cache as kbuild does.
+private struct SampleCache {
+    let scratch: ScratchFolder
+    let layout: CacheLayout
+
+    init() throws {
+        scratch = try ScratchFolder()
+        layout = CacheLayout(root: scratch.path.appending("cache"))
+    }
+
+    static let key = String(repeating: "0123456789abcdef", count: 2)
+
+    /// Makes a folder with a file of `kilobytes`, last used so many hours ago.
+    @discardableResult
+    func add(_ path: String, kilobytes: Int = 100, hours: Int = 1) throws -> FilePath {
+        let folder = layout.root.pushing(FilePath(path))
+        try createFolder(folder)
+        try writeAtomically([UInt8](repeating: 1, count: kilobytes << 10), to: folder.appending("file"))
+        age(folder, hours: hours)
+        return folder
+    }
+
+    func age(_ path: FilePath, hours: Int) {
+        let moment = timespec(tv_sec: time(nil) - hours * 3600, tv_nsec: 0)
+        utimensat(AT_FDCWD, path.string, [moment, moment], 0)
+    }
+
+    /// What a project has.
+    func project(_ name: String, hours: Int, isThere: Bool = true) async throws -> (path: FilePath, folder: FilePath) {
+        let path = scratch.path.appending(name)
+        if isThere { try createFolder(path) }
+        let use = try await CacheUse.begin(layout, project: path, command: "kbuild run")
+        withExtendedLifetime(use) {}
+        let folder = layout.folder(ofProject: path)
+        let relative = "projects/\(folder.lastComponent?.string ?? "")"
+        try add("\(relative)/kernel-\(Self.key.prefix(16))", hours: hours)
+        try add("\(relative)/runs/one", hours: hours)
+        age(folder.appending("project"), hours: hours)
+        return (path, folder)
+    }
+}
+
+@Suite("Whose a cache is")
+struct CacheMarksTests {
+    @Test("a new or empty folder is marked, with a tag for backup programs, and removed whole")
+    func new() async throws {
+        let sample = try SampleCache()
+        for isThere in [false, true] {
+            if isThere { try createFolder(sample.layout.root) }
+            try sample.layout.prepare()
+            let tag = try readText(sample.layout.root.appending("CACHEDIR.TAG"))
+            #expect(tag.hasPrefix("Signature: 8a477f597d28d172789f06886806bc55\n"))
+            try sample.add("store/kernel/\(SampleCache.key)")
+            try sample.add("tmp/half-made")
+            #expect(try await sample.layout.removeCache() == [])
+            #expect(!fileExists(sample.layout.root))
+        }
+    }
+
+    @Test(
+        "a folder of other files is refused and stays as it is, also where a name in it is one that kbuild uses",
+        arguments: [
+            ["letter.txt"], ["projects/thesis/chapter"], ["sources/linux/Makefile"], ["store/shop/items"],
+            ["tmp/draft"], ["projects/0123456789abcdef/x", "sources/mine/y"], ["kvm-probe/notes", "letter"],
+            ["logs/web.log"],
+        ])
+    func others(files: [String]) async throws {
+        let sample = try SampleCache()
+        for file in files { try sample.add(file) }
+        #expect(throws: Failure.self) { try sample.layout.prepare() }
+        let failure = await #expect(throws: Failure.self) { _ = try await sample.layout.removeCache() }
+        #expect(failure?.code == .usage)
+        #expect(failure?.nextStep?.contains("KBUILD_CACHE") == true)
+        await #expect(throws: Failure.self) { _ = try await sample.layout.removeProject("/p") }
+        await #expect(throws: Failure.self) { _ = try await CacheUse.begin(sample.layout, project: "/p", command: "") }
+        for file in files { #expect(fileExists(sample.layout.root.pushing(FilePath(file)).appending("file"))) }
+        #expect(!fileExists(sample.layout.marker))
+    }
+
+    @Test("the cache of an older kbuild is known by what is in it; other files beside it stay")
+    func adopted() async throws {
+        let sample = try SampleCache()
+        try sample.add("store/kernel/\(SampleCache.key)")
+        try sample.add("sources/\(SampleCache.key)/tree")
+        try sample.add("sources/directory-\(SampleCache.key.prefix(16))")
+        try sample.add("projects/\(SampleCache.key.prefix(16))/runs")
+        try sample.add("tmp/half-made")
+        try sample.add("mine/kept")
+        try writeAtomically("", to: sample.layout.root.appending("kvm-probe"))
+        try sample.layout.prepare()
+        #expect(fileExists(sample.layout.marker))
+        #expect(try await sample.layout.removeCache() == ["mine"])
+        #expect(try namesInFolder(sample.layout.root) == ["mine"])
+        #expect(fileExists(sample.layout.root.pushing("mine/kept/file")))
+        // What is left is not a cache.
+        #expect(throws: Failure.self) { try sample.layout.prepare() }
+    }
+
+    @Test("links of the names that kbuild uses are not followed, and not removed")
+    func links() async throws {
+        let sample = try SampleCache()
+        try sample.layout.prepare()
+        let outside = sample.scratch.path.appending("outside")
+        try createFolder(outside)
+        try writeAtomically("x", to: outside.appending("file"))
+        symlink(outside.string, sample.layout.store.string)
+        symlink(outside.appending("file").string, sample.layout.statCache.string)
+        #expect(try await sample.layout.removeCache() == ["stat-cache", "store"])
+        #expect(fileExists(outside.appending("file")))
+    }
+}
+
+@Suite("Use and removal of a cache")
+struct CacheUseTests {
+    @Test("clean refuses while a kbuild uses the project, says which, and removes only that project's")
+    func clean() async throws {
+        let sample = try SampleCache()
+        let (a, b) = (try await sample.project("a", hours: 1), try await sample.project("b", hours: 1))
+        do {
+            let use = try await CacheUse.begin(sample.layout, project: a.path, command: "kbuild shell")
+            defer { withExtendedLifetime(use) {} }
+            let failure = await #expect(throws: Failure.self) { _ = try await sample.layout.removeProject(a.path) }
+            #expect(failure?.code == .infrastructure)
+            #expect(failure?.details?.contains("process \(getpid()), kbuild shell, of \(a.path)") == true)
+            await #expect(throws: Failure.self) { _ = try await sample.layout.removeCache() }
+            #expect(fileExists(a.folder))
+            #expect(try await sample.layout.removeProject(b.path))
+            #expect(!fileExists(b.folder))
+        }
+        #expect(try await sample.layout.removeProject(a.path))
+        #expect(!fileExists(a.folder))
+        #expect(try await !sample.layout.removeProject(a.path))
+        #expect(try namesInFolder(sample.layout.temporary) == [])
+        #expect(try await sample.layout.removeCache() == [])
+    }
+
+    @Test("what a killed kbuild recorded holds nothing up, and a new one waits until a removal is decided")
+    func gate() async throws {
+        let sample = try SampleCache()
+        let project = try await sample.project("a", hours: 1)
+        try writeAtomically(#"{"process":1,"command":"kbuild run"}"#, to: sample.layout.uses.appending("1-1.use"))
+        #expect(CacheUse.users(of: sample.layout, isAlone: true).isEmpty)
+        #expect(try namesInFolder(sample.layout.uses) == [])
+        var gate: CacheGate? = try #require(try CacheGate.attempt(sample.layout, isExclusive: true))
+        #expect(try CacheGate.attempt(sample.layout, isExclusive: false) == nil)
+        let layout = sample.layout
+        let task = Task { try await CacheUse.begin(layout, project: project.path, command: "kbuild run") }
+        try await Task.sleep(for: .milliseconds(120))
+        #expect(CacheUse.users(of: sample.layout).isEmpty)
+        gate = nil
+        _ = gate
+        let use = try await task.value
+        #expect(CacheUse.users(of: sample.layout).map(\.project) == [project.path.string])
+        withExtendedLifetime(use) {}
+    }
+
+    @Test("the least recently used goes first, what is of projects that are gone before, and what is in use never")
+    func prune() async throws {
+        let sample = try SampleCache()
+        let old = try sample.add("store/kernel/\(SampleCache.key)", hours: 90)
+        let recent = try sample.add("store/kernel/1\(SampleCache.key.dropFirst())", hours: 2)
+        let source = try sample.add("sources/\(SampleCache.key)", hours: 50)
+        let half = try sample.add("tmp/half-made", hours: 3)
+        let gone = try await sample.project("gone", hours: 1, isThere: false)
+        let present = try await sample.project("present", hours: 70)
+
+        var inventory = try CacheInventory(of: sample.layout)
+        #expect(inventory.items.count == 8)
+        #expect(Set(inventory.items.filter(\.isOrphaned).map(\.kind)) == [.output, .runs])
+        #expect(inventory.bytes >= 800 << 10)
+        let order = inventory.surplus(over: 0, users: []).map(\.path)
+        let kernel = "kernel-\(SampleCache.key.prefix(16))"
+        #expect(order.first == half)
+        #expect(Set(order.prefix(3)) == [half, gone.folder.appending(kernel), gone.folder.appending("runs")])
+        // The reports of a project that is there cannot be made again.
+        #expect(order.dropFirst(3) == [old, present.folder.appending(kernel), source, recent])
+        #expect(inventory.surplus(over: inventory.bytes, users: []).isEmpty)
+        #expect(inventory.surplus(over: inventory.bytes - 1, users: []).map(\.path) == [half])
+
+        // A run began an hour and a half ago: what it has taken since, and its project's, stays.
+        markUsed(source)
+        let user = CacheUse.User(
+            process: 1, command: "", project: present.path.string, since: Double(time(nil) - 5400))
+        inventory = try CacheInventory(of: sample.layout)
+        #expect(Set(inventory.surplus(over: 0, users: [user]).map(\.path)) == [half, old, recent])
+
+        // What is used since it was looked at stays too.
+        let surplus = inventory.surplus(over: 0, users: [])
+        let use = try await CacheUse.begin(sample.layout, project: nil, command: "kbuild run")
+        markUsed(old)
+        let removed = try await inventory.remove(surplus).map(\.path)
+        withExtendedLifetime(use) {}
+        #expect(removed.contains(recent) && !removed.contains(old) && !removed.contains(source))
+        #expect(!fileExists(recent) && fileExists(old.appending("file")) && fileExists(source.appending("file")))
+        #expect(try namesInFolder(sample.layout.temporary) == [])
+        #expect(fileExists(present.folder.appending("runs")))
+    }
+
+    @Test("looking something up marks it as used; files that two things share count once")
+    func lookups() async throws {
+        let sample = try SampleCache()
+        let store = ArtifactStore(layout: sample.layout, statCache: StatCache())
+        let made = try await store.publish(step: "kernel", key: .of("k")) { folder in
+            try writeAtomically([UInt8](repeating: 1, count: 1 << 20), to: folder.appending("image"))
+        }
+        sample.age(made.folder, hours: 30)
+        var reader = store
+        reader.isReadOnly = true
+        #expect(reader.lookup(step: "kernel", key: .of("k")) != nil)
+        #expect(CacheInventory.time(made.folder) < Double(time(nil) - 3600))
+        #expect(store.lookup(step: "kernel", key: .of("k")) != nil)
+        #expect(CacheInventory.time(made.folder) > Double(time(nil) - 3600))
+
+        let project = try await sample.project("a", hours: 1)
+        let tree = project.folder.appending("kernel-\(SampleCache.key.prefix(16))")
+        link(made.folder.appending("image").string, tree.appending("hard").string)
+        #expect(try CacheInventory(of: sample.layout).bytes < 2 << 20)
+    }
+}
