@@ -41,6 +41,20 @@ public struct CacheItem: Sendable, Equatable {
     public var isOrphaned = false
     /// Whether `prune` may remove it: it can be made again, and is kbuild's own.
     public var isRemovable = true
+
+    /// Creates an item.
+    public init(
+        kind: Kind, path: FilePath, bytes: Int, lastUsed: Double, project: String? = nil, isOrphaned: Bool = false,
+        isRemovable: Bool = true
+    ) {
+        self.kind = kind
+        self.path = path
+        self.bytes = bytes
+        self.lastUsed = lastUsed
+        self.project = project
+        self.isOrphaned = isOrphaned
+        self.isRemovable = isRemovable
+    }
 }
 
 /// What a cache keeps.

@@ -149,14 +149,14 @@ struct CacheUseTests {
         try writeAtomically(#"{"process":1,"command":"kbuild run"}"#, to: sample.layout.uses.appending("1-1.use"))
         #expect(CacheUse.users(of: sample.layout, isAlone: true).isEmpty)
         #expect(try namesInFolder(sample.layout.uses) == [])
-        var gate: CacheGate? = try #require(try CacheGate.attempt(sample.layout, isExclusive: true))
+        var gate = try CacheGate.attempt(sample.layout, isExclusive: true)
+        #expect(gate != nil)
         #expect(try CacheGate.attempt(sample.layout, isExclusive: false) == nil)
         let layout = sample.layout
         let task = Task { try await CacheUse.begin(layout, project: project.path, command: "kbuild run") }
         try await Task.sleep(for: .milliseconds(120))
         #expect(CacheUse.users(of: sample.layout).isEmpty)
         gate = nil
-        _ = gate
         let use = try await task.value
         #expect(CacheUse.users(of: sample.layout).map(\.project) == [project.path.string])
         withExtendedLifetime(use) {}

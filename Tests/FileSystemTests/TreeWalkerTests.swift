@@ -226,7 +226,7 @@ struct TreeWalkerTests {
         let outside = try Scratch()
         for index in 0..<20 { try outside.file("keep", "\(index)") }
         let keep = outside.path.appending("keep")
-        for round in 0..<20 {
+        for round in 0..<5 {
             for index in 0..<20 { try scratch.file("t", "a\(index)", "b", "c") }
             let isDone = Atomic(false)
             let (tree, target) = (scratch.path.appending("t").string, keep.string)
@@ -246,7 +246,8 @@ struct TreeWalkerTests {
                 }
             }
         }
-        #expect(try FileManager.default.contentsOfDirectory(atPath: keep.string).count == 20)
+        // The other process may have put links of its own there, through its own links.
+        for index in 0..<20 { #expect(exists(keep.appending("\(index)"))) }
         try removeTree(scratch.path.appending("t"))
     }
 
