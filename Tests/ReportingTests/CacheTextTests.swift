@@ -24,7 +24,7 @@ struct CacheTextTests {
 
     @Test("a list is by project and kind, with sums and the last use; a project that is gone is told")
     func list() {
-        let text = TextReport().render(Self.list)
+        let text = TextReport().render(Self.list).plain
         let lines = text.split(separator: "\n").map(String.init)
         #expect(lines.first == "/c: 3.0 GB; kbuild keeps 20 GB")
         #expect(lines.contains("    25 MB  kernels, 2 of them; last used 2026-01-03T00:00:00Z"))
@@ -36,12 +36,12 @@ struct CacheTextTests {
         #expect(!text.contains("\u{1B}"))
         var all = Self.list
         all.limitBytes = nil
-        #expect(TextReport().render(all).contains("kbuild keeps all"))
+        #expect(TextReport().render(all).plain.contains("kbuild keeps all"))
     }
 
     @Test("what goes is named with its size and its last use, and so is what cannot go")
     func pruned() {
-        let text = TextReport().render(Self.pruning)
+        let text = TextReport().render(Self.pruning).plain
         #expect(
             text.contains("would remove /c/kernel: 1.0 GB, last used 2026-01-01T00:00:00Z, of a project that is gone"))
         #expect(text.contains("3.0 GB before, 2.0 GB after; at most 1.0 GB"))
@@ -49,10 +49,10 @@ struct CacheTextTests {
         var done = Self.pruning
         done.isDryRun = false
         done.bytesAfter = 1 << 30
-        #expect(TextReport().render(done).hasPrefix("removed /c/kernel"))
-        #expect(!TextReport().render(done).contains("the rest"))
+        #expect(TextReport().render(done).plain.hasPrefix("removed /c/kernel"))
+        #expect(!TextReport().render(done).plain.contains("the rest"))
         done.removed = []
-        #expect(TextReport().render(done).hasPrefix("nothing to remove"))
+        #expect(TextReport().render(done).plain.hasPrefix("nothing to remove"))
     }
 
     @Test(
