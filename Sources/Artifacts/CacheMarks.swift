@@ -117,7 +117,7 @@ extension CacheLayout {
         return names.allSatisfy(folder.isOwn)
     }
 
-    /// Removes what kbuild has put into a cache, the marker last, and then the folder if it is empty. The caller keeps others
+    /// Removes what kbuild has put into a cache and, when nothing else is there, the marker and the folder. The caller keeps others
     /// away (`CacheGate`).
     ///
     /// - Returns: The names of what is left: other files, which are not kbuild's to remove.
@@ -134,9 +134,14 @@ extension CacheLayout {
                 try removeAll(path)
             }
         }
-        try removeAll(cacheTag)
-        try removeAll(marker)
-        if rmdir(root.string) == 0 { return [] }
-        return try namesInFolder(root)
+        // Beside other files the marker stays, or the next run would not know the folder for a cache.
+        let marks = [marker, cacheTag]
+        let left = try namesInFolder(root).filter { !marks.contains(root.appending($0)) }
+        guard left.isEmpty else { return left }
+        for mark in marks { try removeAll(mark) }
+        guard rmdir(root.string) == 0 || errno == ENOTEMPTY || errno == EBUSY else {
+            throw Failure(.infrastructure, "cannot remove \(root)", details: errnoText())
+        }
+        return []
     }
 }

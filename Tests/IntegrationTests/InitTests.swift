@@ -9,6 +9,7 @@ extension RunTests {
     /// A folder with an executable that is alone: nothing of this repository is beside it.
     private func installation() throws -> (home: FilePath, bin: FilePath) {
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
+        try layout.prepare()
         // The same place each time, so that its kernels are built once.
         let home = layout.root.appending("integration-init")
         let bin = home.appending("bin")

@@ -36,6 +36,8 @@ public struct Fixture {
     /// - Throws: `Failure` when a file cannot be read or written.
     public init(name: String = "integration") throws {
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
+        // A folder that holds other files and no marker is not taken for a cache.
+        try layout.prepare()
         project = layout.root.appending(name).appending("project")
         try createFolder(project)
         for name in ["kernel", "configs", "rootfs", "shared", "kbuild.yaml"] { try restore(name) }
