@@ -118,17 +118,23 @@ struct KernelWitness: Sendable {
         return groups.flatMap { preferred($0.console, $0.log) }
     }
 
-    /// Whose account of the same is to be believed: the console has the last words of a kernel that died, the log is not torn.
+    /// Whose account of the same is to be believed. The console has the last words of a kernel that died. The log is not torn,
+    /// and it comes in order with the tests, while the console may be ahead of the results port.
     private static func preferred(_ console: [Crash], _ log: [Crash]) -> [Crash] {
-        guard !log.isEmpty else { return console }
-        guard let first = console.first else { return log }
-        if console.contains(where: { $0.isFatal }), !log.contains(where: { $0.isFatal }) { return console }
-        let isWhole = console.allSatisfy { $0.corruption == nil }
-        if console.count == log.count, isWhole { return console }
-        if log.contains(where: { $0.corruption != nil }), console.count >= log.count { return console }
+        guard let firstInLog = log.first else { return console }
+        guard let firstOnConsole = console.first else { return log }
+        let hasLastWords = console.contains { $0.isFatal } && !log.contains { $0.isFatal }
+        let isTornLog = log.contains { $0.corruption != nil } && console.allSatisfy { $0.corruption == nil }
+        if hasLastWords || isTornLog {
+            return console.enumerated().map { index, crash in
+                var crash = crash
+                crash.test = (index < log.count ? log[index] : firstInLog).test ?? crash.test
+                return crash
+            }
+        }
         return log.enumerated().map { index, crash in
             var crash = crash
-            let place = index < console.count ? console[index] : first
+            let place = index < console.count ? console[index] : firstOnConsole
             (crash.firstLine, crash.lastLine) = (place.firstLine, place.lastLine)
             return crash
         }

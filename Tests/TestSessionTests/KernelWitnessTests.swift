@@ -150,6 +150,20 @@ struct KernelWitnessTests {
         #expect(guest.told.count == 2)
     }
 
+    @Test("a report that the console has before the results port tells of its program is that program's")
+    func consoleAhead() {
+        var guest = Guest()
+        guest.run(0) { guest in
+            guest.console(warning, at: 13)
+            guest.sample(0)
+        }
+        guest.run(1) { guest in
+            guest.log(warning, at: 13)
+            guest.sample(Self.w)
+        }
+        #expect(guest.finish().crashes.map(\.test) == ["second"])
+    }
+
     @Test("a panic that only the console has the end of stays fatal, and is one report")
     func panic() {
         var guest = Guest()
