@@ -62,7 +62,7 @@ public struct CacheLayout: Sendable, Equatable {
 
 /// A published result: a folder whose files do not change any more.
 public struct Artifact: Sendable, Equatable {
-    /// The key that it is filed under.
+    /// The digest of the key that it is filed under.
     public var key: Digest
     /// The folder that holds its files.
     public var folder: FilePath
@@ -101,12 +101,12 @@ public struct ArtifactStore: Sendable {
     }
 
     /// The entry for `key`, if there is one and all its files are as they were published.
-    public func lookup(step: String, key: Digest) -> Artifact? {
-        let folder = folder(step: step, key: key)
+    public func lookup(_ key: ArtifactKey) -> Artifact? {
+        let folder = folder(key)
         // Before it is looked at, so that a `kbuild cache prune` of this moment leaves it.
         if !isReadOnly { markUsed(folder) }
         guard let bytes = try? readBytes(folder.appending(Self.manifestName)),
-            let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)), manifest.key == key
+            let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)), manifest.key == key.digest
         else { return nil }
         for (name, digest) in manifest.files {
             guard let found = try? statCache.digest(of: folder.pushing(FilePath(name))), found == digest else {
@@ -114,50 +114,225 @@ public struct ArtifactStore: Sendable {
                 return nil
             }
         }
-        return Artifact(key: key, folder: folder, files: manifest.files)
+        return Artifact(key: key.digest, folder: folder, files: manifest.files)
     }
 
-    /// Makes an entry: `make` fills an empty folder, which is then published under `key`.
+    /// Makes an entry: `make` fills an empty folder, which is then published.
     ///
-    /// - Throws: What `make` throws, with nothing published; `Failure` (`infrastructure`) when the cache cannot be
-    ///   written.
+    /// The key is computed before the work and again after it. When it has changed meanwhile, or a file that it holds was
+    /// written to meanwhile, what was made is of neither contents: it is thrown away, and made again.
+    ///
+    /// - Parameter key: Computes the key from all inputs as they are at the time.
+    /// - Throws: What `key` and `make` throw, with nothing published; `Failure` (`infrastructure`) when an input changes
+    ///   each time, which it names, or the cache cannot be written.
     public func publish(
-        step: String, key: Digest, make: (FilePath) async throws -> Void
+        key: () async throws -> ArtifactKey, make: (FilePath) async throws -> Void
     ) async throws -> Artifact {
-        guard !isReadOnly else {
-            throw Failure(.infrastructure, "\(step) would be published, but the store is read-only")
+        try await publish(recording: key) { folder in
+            try await make(folder)
+            return nil
         }
-        let temporary = FilePath("\(draft(step: step, key: key))-\(UInt32.random(in: 0 ... .max))")
-        try createFolder(temporary)
-        defer { try? removeAll(temporary) }
-        try await make(temporary)
+    }
 
+    // MARK: What tools read
+
+    /// The entry for `key` whose tools read files that are all as they were; nil when there is none.
+    public func lookup(recorded key: ArtifactKey) -> Artifact? {
+        for reads in records(key) {
+            if let full = try? self.key(key, with: reads), let artifact = lookup(full) { return artifact }
+        }
+        return nil
+    }
+
+    /// Makes an entry as `publish(key:make:)`, of which `make` tells afterwards what the tools read besides what `key`
+    /// holds. These files become part of the key, and the record of them is kept, so that `lookup(recorded:)` knows which
+    /// files to look at.
+    ///
+    /// - Throws: As `publish(key:make:)`.
+    public func publishRecorded(
+        key: () async throws -> ArtifactKey, make: (FilePath) async throws -> ToolReads
+    ) async throws -> Artifact {
+        try await publish(recording: key, make: make)
+    }
+
+    /// How often an artifact is made whose inputs change meanwhile: somebody who saves once or twice during a build is
+    /// waited for, a file that changes all the time is not.
+    static let tries = 4
+
+    private func publish(
+        recording key: () async throws -> ArtifactKey, make: (FilePath) async throws -> ToolReads?
+    ) async throws -> Artifact {
+        var culprit = ""
+        var step = ""
+        var expected = Set<String>()
+        for _ in 0..<Self.tries {
+            let before = try await watched(key)
+            step = before.key.step
+            guard !isReadOnly else {
+                throw Failure(.infrastructure, "\(step) would be published, but the store is read-only")
+            }
+            for reads in records(before.key) { expected.formUnion(reads.files) }
+            var signatures = before.signatures
+            for path in expected { signatures[path] = .some(FileSignature.of(FilePath(path))) }
+            let start = Self.now()
+            let temporary = FilePath("\(draft(before.key))-\(UInt32.random(in: 0 ... .max))")
+            try createFolder(temporary)
+            defer { try? removeAll(temporary) }
+            let reads: ToolReads?
+            do {
+                reads = try await make(temporary)
+            } catch let failure as Failure {
+                // A tool that failed while its inputs changed has said nothing of either contents.
+                guard let after = try? await watched(key), let name = difference(before, after) else { throw failure }
+                culprit = name
+                continue
+            }
+            let after = try await watched(key)
+            if let name = difference(before, after) {
+                culprit = name
+                continue
+            }
+            guard let reads else { return try place(temporary, under: after.key) }
+            if let name = change(of: reads, since: start, signatures) {
+                culprit = name
+                expected.formUnion(reads.files)
+                continue
+            }
+            let full = try self.key(after.key, with: reads)
+            // Digests were taken after the work, so nothing may have been written up to then.
+            if let name = change(of: reads, since: start, signatures) {
+                culprit = name
+                continue
+            }
+            let artifact = try place(temporary, under: full)
+            try await remember(ToolReads(files: reads.files, absent: reads.absent), of: after.key)
+            return artifact
+        }
+        throw Failure(
+            .infrastructure,
+            "\(step) was made \(Self.tries) times, and each time its input changed meanwhile: \(culprit)",
+            nextStep: "end what writes to it, and try again")
+    }
+
+    private typealias Watched = (key: ArtifactKey, signatures: [String: FileSignature?])
+
+    private func watched(_ key: () async throws -> ArtifactKey) async throws -> Watched {
+        let witness = FileWitness()
+        let key = try await FileWitness.$current.withValue(witness) { try await key() }
+        // What is in the store or was unpacked for it is linked to from elsewhere, which changes a ctime and no contents;
+        // its digest is in the key.
+        let own = [layout.store, layout.sources, layout.projects]
+        let signatures = witness.signatures.filter { seen in !own.contains { FilePath(seen.key).starts(with: $0) } }
+        return (key, signatures)
+    }
+
+    /// The file, or else the part of the key, in which an input differs; nil when none does.
+    private func difference(_ before: Watched, _ after: Watched) -> String? {
+        for (path, signature) in before.signatures where after.signatures[path] != signature { return path }
+        if let path = after.signatures.keys.first(where: { before.signatures[$0] == nil }) { return path }
+        return before.key == after.key ? nil : after.key.difference(from: before.key) ?? "its key"
+    }
+
+    /// A file that was written to after `start`, or appeared; nil when there is none.
+    ///
+    /// - Parameter signatures: Those of files that were known before.
+    private func change(of reads: ToolReads, since start: Int64, _ signatures: [String: FileSignature?]) -> String? {
+        for path in reads.files {
+            let found = FileSignature.of(FilePath(path))
+            if let before = signatures[path] {
+                if before != found { return path }
+            } else if let found, max(found.changed, found.modified) > start - StatCache.granularity {
+                return path
+            } else if found == nil {
+                return path
+            }
+        }
+        // A rename keeps a file's times of modification, and sets that of its change.
+        let late = reads.passedOver.first { path in
+            FileSignature.of(FilePath(path)).map { $0.changed > start - StatCache.granularity } ?? true
+        }
+        return late ?? reads.absent.first { fileExists(FilePath($0)) }
+    }
+
+    private static func now() -> Int64 {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+    }
+
+    /// The key with what the tools read.
+    ///
+    /// - Throws: `Failure` when a file is gone.
+    private func key(_ key: ArtifactKey, with reads: ToolReads) throws -> ArtifactKey {
+        var digests: [(String, Digest)] = []
+        for path in reads.files.sorted() { digests.append((path, try statCache.digest(of: FilePath(path)))) }
+        if let path = reads.absent.first(where: { fileExists(FilePath($0)) }) {
+            throw Failure(.infrastructure, "\(path) is there, and was not")
+        }
+        return key.adding { content in
+            for (path, digest) in digests { content.add("read \(path)", digest) }
+        }
+    }
+
+    private static let recordsName = "reads.json"
+    /// How many sets of files are kept for one key: a source whose branches are compiled in turn includes other files.
+    private static let keptRecords = 8
+
+    /// What tools were seen to read when they made artifacts of this key, the last one first.
+    private func records(_ key: ArtifactKey) -> [ToolReads] {
+        guard let entry = lookup(key.ofRecords), let bytes = try? readBytes(entry.path(Self.recordsName)) else {
+            return []
+        }
+        return (try? JSONDecoder().decode([ToolReads].self, from: Data(bytes))) ?? []
+    }
+
+    private func remember(_ reads: ToolReads, of key: ArtifactKey) async throws {
+        try await FileLock.withLock("reads-\(key.short)", in: layout) {
+            let known = records(key)
+            guard known.first != reads else { return }
+            let records = [reads] + known.filter { $0 != reads }.prefix(Self.keptRecords - 1)
+            let temporary = FilePath("\(draft(key.ofRecords))-\(UInt32.random(in: 0 ... .max))")
+            try createFolder(temporary)
+            defer { try? removeAll(temporary) }
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys]
+            try writeAtomically(try encoder.encode(Array(records)), to: temporary.appending(Self.recordsName))
+            // Without the old one, whoever looks makes the artifact again.
+            try removeAll(folder(key.ofRecords))
+            _ = try place(temporary, under: key.ofRecords)
+        }
+    }
+
+    // MARK: Places
+
+    /// Moves a finished folder to its place in the store.
+    private func place(_ temporary: FilePath, under key: ArtifactKey) throws -> Artifact {
         var files: [String: Digest] = [:]
         for (path, signature) in try listFolder(temporary) where signature.isRegularFile {
             files[path] = try Digest.ofFile(temporary.pushing(FilePath(path)))
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
-        let manifest = try encoder.encode(Manifest(step: step, key: key, files: files))
+        let manifest = try encoder.encode(Manifest(step: key.step, key: key.digest, files: files))
         try writeAtomically(manifest, to: temporary.appending(Self.manifestName))
 
-        let target = folder(step: step, key: key)
+        let target = folder(key)
         try createFolder(target.removingLastComponent())
         // A stale or damaged entry makes way; one that another run published meanwhile is as good as ours.
-        if lookup(step: step, key: key) == nil { try removeAll(target) }
-        if rename(temporary.string, target.string) != 0, lookup(step: step, key: key) == nil {
+        if lookup(key) == nil { try removeAll(target) }
+        if rename(temporary.string, target.string) != 0, lookup(key) == nil {
             throw Failure(.infrastructure, "cannot publish \(target)", details: errnoText())
         }
-        return Artifact(key: key, folder: target, files: files)
+        return Artifact(key: key.digest, folder: target, files: files)
     }
 
     /// Where an entry is made, but for the random number that keeps two runs apart.
-    public func draft(step: String, key: Digest) -> FilePath {
-        layout.temporary.appending("\(step)-\(key.short)")
+    public func draft(_ key: ArtifactKey) -> FilePath {
+        layout.temporary.appending("\(key.step)-\(key.short)")
     }
 
     /// Where an entry is, or will be.
-    public func folder(step: String, key: Digest) -> FilePath {
-        layout.store.appending(step).appending(String(key.hex.prefix(32)))
+    public func folder(_ key: ArtifactKey) -> FilePath {
+        layout.store.appending(key.step).appending(String(key.digest.hex.prefix(32)))
     }
 }

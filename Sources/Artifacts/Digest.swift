@@ -85,29 +85,3 @@ private final class SHA256 {
         return Digest(bytes)
     }
 }
-
-/// Builds the key of a step: the digest of everything that its result depends on, each part under a name, so that
-/// two steps with the same bytes in different roles differ.
-public struct KeyBuilder: Sendable {
-    private var parts: [String] = []
-
-    /// Starts a key for version `version` of the step `step`. Raise the version when the step's own code changes
-    /// what it produces.
-    public init(step: String, version: Int) {
-        add("step", step)
-        add("version", String(version))
-    }
-
-    /// Adds a value under a name. Lengths are part of the encoding, so no two sequences of parts collide.
-    public mutating func add(_ name: String, _ value: String) {
-        parts.append("\(name.utf8.count):\(name)\(value.utf8.count):\(value)")
-    }
-
-    /// Adds a digest under a name.
-    public mutating func add(_ name: String, _ digest: Digest) {
-        add(name, digest.hex)
-    }
-
-    /// The key.
-    public var key: Digest { .of(parts.joined(separator: "\n")) }
-}

@@ -64,7 +64,7 @@ public final class StatCache: Sendable {
 
     /// Linux time stamps files with the kernel's coarse clock, which ticks at worst each 10 ms (CONFIG_HZ_100).
     /// Twice that is the margin.
-    private static let granularity: Int64 = 20_000_000
+    static let granularity: Int64 = 20_000_000
 
     private let file: FilePath?
     private let state: Mutex<State>
@@ -85,12 +85,29 @@ public final class StatCache: Sendable {
         self.state = Mutex(state)
     }
 
-    /// The digest of a regular file's contents.
+    /// The digest of a regular file's contents; a link is followed.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+    /// - Throws: `Failure` (`infrastructure`) when it is no file, or cannot be read.
     public func digest(of path: FilePath) throws -> Digest {
-        guard let before = FileSignature.of(path), !before.isSymbolicLink else {
-            return try Digest.ofFile(path)
+        if let signature = FileSignature.of(path), signature.isSymbolicLink {
+            // Which file the link leads to is found out each time, so that only the file's contents are remembered.
+            guard let target = realpath(path.string, nil) else {
+                throw Failure(.infrastructure, "cannot read \(path)", details: errnoText())
+            }
+            defer { free(target) }
+            FileWitness.current?.saw(path, signature)
+            return try digest(ofReal: FilePath(String(cString: target)))
+        }
+        return try digest(ofReal: path)
+    }
+
+    private func digest(ofReal path: FilePath) throws -> Digest {
+        let before = FileSignature.of(path)
+        FileWitness.current?.saw(path, before)
+        guard let before else { return try Digest.ofFile(path) }
+        guard before.isRegularFile else {
+            // A device or a pipe may never end.
+            throw Failure(.infrastructure, "\(path) is not a regular file", details: "it is an input of a build")
         }
         if let known = state.withLock({ $0.entries[path.string] }), known.signature == before {
             return known.digest
@@ -99,7 +116,7 @@ public final class StatCache: Sendable {
         clock_gettime(CLOCK_REALTIME, &now)
         let digest = try Digest.ofFile(path)
         let readAt = Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
-        let isSettled = max(before.changed, before.modified) + Self.granularity < readAt
+        let isSettled = max(before.changed, before.modified) + Self.margin(of: before) < readAt
         if isSettled, FileSignature.of(path) == before, !path.string.contains("\n") {
             state.withLock {
                 $0.entries[path.string] = (before, digest)
@@ -109,6 +126,34 @@ public final class StatCache: Sendable {
         return digest
     }
 
+    /// How long ago a file has to have been changed, in nanoseconds, so that a later change has another time stamp.
+    static func margin(of signature: FileSignature) -> Int64 {
+        if distantDevices.contains(signature.device) { return 3600 * 1_000_000_000 }
+        // FAT and old file systems count in whole or in two seconds.
+        let isCoarse = signature.modified % 1_000_000_000 == 0 && signature.changed % 1_000_000_000 == 0
+        return isCoarse ? 3_000_000_000 : granularity
+    }
+
+    /// The devices of file systems whose time stamps another machine's clock sets (proc_pid_mountinfo(5)).
+    private static let distantDevices: Set<UInt64> = {
+        var devices = Set<UInt64>()
+        for line in ((try? readText("/proc/self/mountinfo")) ?? "").split(separator: "\n") {
+            let fields = line.split(separator: " ")
+            guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields.count > 2,
+                ["nfs", "cifs", "smb", "9p", "fuse", "ceph", "afs", "virtiofs"].contains(where: {
+                    fields[dash + 1].hasPrefix($0)
+                })
+            else { continue }
+            let numbers = fields[2].split(separator: ":").compactMap { UInt64($0) }
+            // As makedev(3) joins them.
+            if numbers.count == 2 {
+                let (major, minor) = (numbers[0], numbers[1])
+                devices.insert((major & 0xfff) << 8 | (major & ~0xfff) << 32 | minor & 0xff | (minor & ~0xff) << 12)
+            }
+        }
+        return devices
+    }()
+
     /// The digest of a folder: every file's path, executable bit and contents, and every link's target.
     ///
     /// - Parameter include: Given each path relative to the folder; false leaves it out, with all below it.
@@ -116,7 +161,7 @@ public final class StatCache: Sendable {
     public func digest(
         ofFolder folder: FilePath, including include: (String) -> Bool = { _ in true }
     ) throws -> Digest {
-        var key = KeyBuilder(step: Self.folderStep, version: Self.folderVersion)
+        var key = ContentDigest(of: Self.folderStep, version: Self.folderVersion)
         for (relative, signature) in try listFolder(folder, including: include) {
             let path = folder.pushing(FilePath(relative))
             if signature.isSymbolicLink {
@@ -127,16 +172,61 @@ public final class StatCache: Sendable {
                 key.add("folder", relative)
             }
         }
-        return key.key
+        return key.digest
+    }
+
+    /// The digest of all that can be read through a folder: as `digest(ofFolder:including:)`, and of what every link in it
+    /// leads to, wherever that lies.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when something cannot be read.
+    public func digest(
+        ofTree folder: FilePath, including include: (String) -> Bool = { _ in true }
+    ) throws -> Digest {
+        var key = ContentDigest(of: "tree", version: 1)
+        try add(folder, as: "", to: &key, within: [], including: include)
+        return key.digest
+    }
+
+    /// - Parameter above: The folders that lead here, links followed: one that leads back to one of them ends there.
+    private func add(
+        _ folder: FilePath, as name: String, to key: inout ContentDigest, within above: Set<String>,
+        including include: (String) -> Bool
+    ) throws {
+        guard let real = realpath(folder.string, nil) else {
+            throw Failure(.infrastructure, "cannot read the folder \(folder)", details: errnoText())
+        }
+        defer { free(real) }
+        let identity = String(cString: real)
+        guard !above.contains(identity) else { return }
+        for child in try namesInFolder(folder) {
+            let relative = name.isEmpty ? child : name + "/" + child
+            let path = folder.appending(child)
+            // What is removed meanwhile is not there when the key is computed again.
+            guard include(relative), let signature = FileSignature.of(path) else { continue }
+            if signature.isSymbolicLink { key.add("link " + relative, try symbolicLinkTarget(path)) }
+            if isFolder(path) {
+                key.add("folder", relative)
+                try add(path, as: relative, to: &key, within: above.union([identity]), including: include)
+            } else if signature.isRegularFile || (signature.isSymbolicLink && isRegularFile(path)) {
+                key.add((access(path.string, X_OK) == 0 ? "program " : "file ") + relative, try digest(of: path))
+            } else {
+                key.add("other", relative)
+            }
+        }
+    }
+
+    private func isRegularFile(_ path: FilePath) -> Bool {
+        var status = stat()
+        return stat(path.string, &status) == 0 && FileSignature(status).isRegularFile
     }
 
     /// What `digest(ofFolder:including:)` gives for a folder that holds these texts, none executable, and nothing else.
     ///
     /// - Parameter texts: Each file's contents by its name.
     public static func digest(ofTexts texts: [String: String]) -> Digest {
-        var key = KeyBuilder(step: folderStep, version: folderVersion)
+        var key = ContentDigest(of: folderStep, version: folderVersion)
         for (name, text) in texts.sorted(by: { $0.key < $1.key }) { key.add("file " + name, Digest.of(text)) }
-        return key.key
+        return key.digest
     }
 
     private static let folderStep = "folder"

@@ -56,6 +56,8 @@ public struct CommandRunner: Sendable {
     public var progress: Progress
     /// The search path for tools; nil for the PATH variable.
     public var searchPath: String?
+    /// The whole environment of unconfined commands, but for the variables that a command sets itself; nil for kbuild's own.
+    public var environment: [String: String]?
     /// What every command is confined by; nil for commands that nobody need fear.
     public var sandbox: Sandbox?
     /// What commands may put on the disk; nil for as much as there is room.
@@ -319,10 +321,15 @@ public struct CommandRunner: Sendable {
     private func configuration(for command: Command) throws -> Configuration {
         let (command, executable) = try confined(command)
         progress(.command(command.description))
-        var environment: [Environment.Key: String?] = [:]
+        var changes: [Environment.Key: String?] = [:]
         for (name, value) in command.environment {
             guard let key = Environment.Key(rawValue: name) else { continue }
-            environment[key] = .some(value)
+            changes[key] = .some(value)
+        }
+        var environment = Environment.inherit
+        if let own = self.environment {
+            let pairs = own.compactMap { name, value in Environment.Key(rawValue: name).map { ($0, value) } }
+            environment = .custom(Dictionary(pairs, uniquingKeysWith: { $1 }))
         }
         var options = PlatformOptions()
         options.createSession = true
@@ -340,7 +347,7 @@ public struct CommandRunner: Sendable {
         return Configuration(
             executable: .path(supervised?.0 ?? executable),
             arguments: Arguments(supervised?.1 ?? command.arguments),
-            environment: .inherit.updating(environment),
+            environment: environment.updating(changes),
             workingDirectory: command.workingDirectory,
             platformOptions: options)
     }

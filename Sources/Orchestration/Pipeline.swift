@@ -187,6 +187,7 @@ public struct Pipeline: Sendable {
         let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()
         note(patched, kernelStep.buildLog)
+        try KUnitTests.checkOrigin(project, patched)
         let (kernel, root, programs) = try await build(
             kernelStep, patched, accelerator: accelerator.accelerator, filter: filter, needsTests: needsTests)
         try KUnitTests.check(project.tests, config: kernel.config)

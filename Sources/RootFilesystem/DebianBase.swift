@@ -86,8 +86,8 @@ public struct DebianBaseBuilder: Sendable {
     /// What identifies the system. Where packages came from, and when, is not part of it: one that is there stays.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
-    public func key() throws -> Digest {
-        var key = KeyBuilder(step: Self.step, version: Self.version)
+    public func key() throws -> ArtifactKey {
+        var key = KeyBuilder(step: Self.step, version: Self.version, trust: .trusted)
         key.add("mmdebstrap", try store.statCache.digest(of: LibraryClosure.resolved(try runner.locate("mmdebstrap"))))
         key.add("suite", suite)
         for package in packages { key.add("package", package) }
@@ -99,14 +99,14 @@ public struct DebianBaseBuilder: Sendable {
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
     public func cached() throws -> DebianBase? { cached(try key()) }
 
-    private func cached(_ key: Digest) -> DebianBase? {
-        store.lookup(step: Self.step, key: key).map { base($0, key: key) }
+    private func cached(_ key: ArtifactKey) -> DebianBase? {
+        store.lookup(key).map(base)
     }
 
     /// What makes the system, into the folder of a draft.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
-    public func command() throws -> Command { command(into: store.draft(step: Self.step, key: try key())) }
+    public func command() throws -> Command { command(into: store.draft(try key())) }
 
     func command(into folder: FilePath) -> Command {
         var arguments = ["--variant=minbase", "--format=tar", "--architectures=amd64"]
@@ -137,11 +137,11 @@ public struct DebianBaseBuilder: Sendable {
         if let base = cached(key) { return base }
         return try await FileLock.withLock("\(Self.step)-\(key.short)", in: store.layout, progress: progress) {
             if let base = cached(key) { return base }
-            let artifact = try await store.publish(step: Self.step, key: key) { folder in
+            let artifact = try await store.publish(key: { try self.key() }) { folder in
                 progress(.detail("making Debian \(suite) with \(packages.joined(separator: ", "))"))
                 try await run(command(into: folder), progress: progress)
             }
-            return base(artifact, key: key)
+            return base(artifact)
         }
     }
 
@@ -161,9 +161,9 @@ public struct DebianBaseBuilder: Sendable {
         }
     }
 
-    private func base(_ artifact: Artifact, key: Digest) -> DebianBase {
+    private func base(_ artifact: Artifact) -> DebianBase {
         DebianBase(
-            key: key, archive: artifact.path(Self.archiveName), listing: artifact.path(Self.listingName))
+            key: artifact.key, archive: artifact.path(Self.archiveName), listing: artifact.path(Self.listingName))
     }
 }
 

@@ -21,18 +21,22 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     private let assembler: GuestTreeAssembler
     private let libraries: StrippedLibraries
     private let publisher: ImagePublisher
+    private let trust: TrustLevel
 
     /// Creates a builder that keeps its images in `store`.
     ///
     /// - Parameters:
+    ///   - trust: Whose code decides what the image holds.
     ///   - executable: The kbuild executable, whose `main` hands `__build-image` to `imageBuilderMain(arguments:)`.
     ///   - timeLimit: How long libguestfs may take. Under TCG it needs 10 to 60 s.
     ///   - kvmWorks: Whether the appliance may use KVM; asked only when an image is built.
     public init(
-        store: ArtifactStore, runner: CommandRunner, executable: FilePath, timeLimit: Duration = .seconds(300),
+        store: ArtifactStore, runner: CommandRunner, trust: TrustLevel, executable: FilePath,
+        timeLimit: Duration = .seconds(300),
         kvmWorks: @escaping @Sendable () async throws -> Bool
     ) {
         self.store = store
+        self.trust = trust
         self.runner = runner
         self.executable = executable
         self.timeLimit = timeLimit
@@ -53,13 +57,17 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     /// See `RootFilesystemBuilder`.
     public func plan(_ request: RootFilesystemRequest) async throws -> RootFilesystemPlan {
         let tree = try await assembler.assemble(request)
-        var key = KeyBuilder(step: "disk-image", version: Self.version)
+        return publisher.plan(tree: tree, key: try key(of: tree))
+    }
+
+    private func key(of tree: GuestTree) throws -> ArtifactKey {
+        var key = publisher.key(version: Self.version, trust: trust)
         key.add("tree", try libraries.digest(of: tree))
         // The appliance carries the host's own mke2fs, whose version and defaults shape the file system.
         if let tool = try? runner.locate("mke2fs") {
             key.add("mke2fs", try store.statCache.digest(of: LibraryClosure.resolved(tool)))
         }
-        return publisher.plan(tree: tree, key: key.key)
+        return key.key
     }
 
     /// See `RootFilesystemBuilder`.
@@ -72,7 +80,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
 
     /// See `RootFilesystemBuilder`.
     public func image(for plan: RootFilesystemPlan, progress: Progress) async throws -> RootFilesystemImage {
-        try await publisher.image(for: plan, progress: progress) { path in
+        try await publisher.image(for: plan, progress: progress, key: { try key(of: plan.tree) }) { path in
             let kernel = try ApplianceKernel.find()
             let temporary = try makeTemporaryFolder()
             defer { try? removeAll(temporary) }
@@ -88,7 +96,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
             try createFolder(logs)
             let spec = ImageBuildSpec(
                 archives: archives.map(\.string), image: path.string, size: size.bytes, inodes: size.inodes,
-                uuid: Self.uuid(from: plan.key), forcesTCG: try await !kvmWorks(), cacheFolder: cache.string,
+                uuid: Self.uuid(from: plan.key.digest), forcesTCG: try await !kvmWorks(), cacheFolder: cache.string,
                 temporaryFolder: temporary.string, log: logs.appending("image-\(plan.key.short).log").string,
                 expected: [GuestTreeAssembler.initPath] + (plan.tree.sorted.last.map { [$0.path] } ?? []))
             // The appliance writes where it keeps its cache, so two builds must not make it at once.

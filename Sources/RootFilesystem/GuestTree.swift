@@ -153,7 +153,7 @@ extension GuestTree {
     /// - Parameter strip: The digest of the tool that strips libraries.
     /// - Throws: `Failure` when a host file cannot be read.
     func digest(with statCache: StatCache, strip: Digest?) throws -> Digest {
-        var key = KeyBuilder(step: "guest-tree", version: 1)
+        var key = ContentDigest(of: "guest-tree", version: 1)
         if let strip { key.add("strip", strip) }
         if let base { key.add("base", base.key) }
         for (path, entry) in written {
@@ -168,6 +168,6 @@ extension GuestTree {
             case .file(.bytes(let bytes)): key.add("file \(mode) \(path)", Digest.of(bytes))
             }
         }
-        return key.key
+        return key.digest
     }
 }

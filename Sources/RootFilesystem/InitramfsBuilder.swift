@@ -14,9 +14,13 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
     private let assembler: GuestTreeAssembler
     private let libraries: StrippedLibraries
     private let publisher: ImagePublisher
+    private let trust: TrustLevel
 
     /// Creates a builder that keeps its archives in `store`.
-    public init(store: ArtifactStore, runner: CommandRunner) {
+    ///
+    /// - Parameter trust: Whose code decides what an archive holds.
+    public init(store: ArtifactStore, runner: CommandRunner, trust: TrustLevel) {
+        self.trust = trust
         assembler = GuestTreeAssembler(store: store, runner: runner)
         libraries = StrippedLibraries(store: store, runner: runner)
         publisher = ImagePublisher(store: store, kind: .initramfs, fileName: "initramfs.cpio")
@@ -28,9 +32,13 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
     /// See `RootFilesystemBuilder`.
     public func plan(_ request: RootFilesystemRequest) async throws -> RootFilesystemPlan {
         let tree = try await assembler.assemble(request)
-        var key = KeyBuilder(step: "initramfs", version: Self.version)
+        return publisher.plan(tree: tree, key: try key(of: tree))
+    }
+
+    private func key(of tree: GuestTree) throws -> ArtifactKey {
+        var key = publisher.key(version: Self.version, trust: trust)
         key.add("tree", try libraries.digest(of: tree))
-        return publisher.plan(tree: tree, key: key.key)
+        return key.key
     }
 
     /// See `RootFilesystemBuilder`.
@@ -40,7 +48,7 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
 
     /// See `RootFilesystemBuilder`.
     public func image(for plan: RootFilesystemPlan, progress: Progress) async throws -> RootFilesystemImage {
-        try await publisher.image(for: plan, progress: progress) { path in
+        try await publisher.image(for: plan, progress: progress, key: { try key(of: plan.tree) }) { path in
             progress(.detail("packing \(plan.tree.entries.count) entries into an initramfs"))
             let reader = GuestFileReader(stripped: try await libraries.copies(of: plan.tree.strippedLibraries))
             try ArchiveFile.create(path) { archive in

@@ -74,7 +74,7 @@ public struct RootFilesystemPlan: Sendable {
     /// What comes out.
     public var kind: RootFilesystemKind
     /// The digest of everything that goes in.
-    public var key: Digest
+    public var key: ArtifactKey
     /// The finished image, when these inputs were built before.
     public var cached: RootFilesystemImage?
     /// Where the image is, or will be.
@@ -112,31 +112,35 @@ struct ImagePublisher: Sendable {
     let kind: RootFilesystemKind
     let fileName: String
 
-    private var step: String { "rootfs-\(kind.rawValue)" }
+    /// A key of an image.
+    func key(version: Int, trust: TrustLevel) -> KeyBuilder {
+        KeyBuilder(step: "rootfs-\(kind.rawValue)", version: version, trust: trust)
+    }
 
-    func plan(tree: GuestTree, key: Digest) -> RootFilesystemPlan {
+    func plan(tree: GuestTree, key: ArtifactKey) -> RootFilesystemPlan {
         RootFilesystemPlan(
             kind: kind, key: key, cached: cached(key),
-            path: store.folder(step: step, key: key).appending(fileName), tree: tree)
+            path: store.folder(key).appending(fileName), tree: tree)
     }
 
     func image(
-        for plan: RootFilesystemPlan, progress: Progress, make: (FilePath) async throws -> Void
+        for plan: RootFilesystemPlan, progress: Progress, key: () throws -> ArtifactKey,
+        make: (FilePath) async throws -> Void
     ) async throws -> RootFilesystemImage {
         if let image = cached(plan.key) { return image }
-        let lock = "\(step)-\(plan.key.short)"
+        let lock = "\(plan.key.step)-\(plan.key.short)"
         return try await FileLock.withLock(lock, in: store.layout, progress: progress) {
             // Whoever held the lock may have built it meanwhile.
             if let image = cached(plan.key) { return image }
-            let artifact = try await store.publish(step: step, key: plan.key) { folder in
+            let artifact = try await store.publish(key: key) { folder in
                 try await make(folder.appending(fileName))
             }
-            return RootFilesystemImage(kind: kind, path: artifact.path(fileName), key: plan.key)
+            return RootFilesystemImage(kind: kind, path: artifact.path(fileName), key: artifact.key)
         }
     }
 
-    private func cached(_ key: Digest) -> RootFilesystemImage? {
-        guard let artifact = store.lookup(step: step, key: key), artifact.files[fileName] != nil else { return nil }
-        return RootFilesystemImage(kind: kind, path: artifact.path(fileName), key: key)
+    private func cached(_ key: ArtifactKey) -> RootFilesystemImage? {
+        guard let artifact = store.lookup(key), artifact.files[fileName] != nil else { return nil }
+        return RootFilesystemImage(kind: kind, path: artifact.path(fileName), key: artifact.key)
     }
 }

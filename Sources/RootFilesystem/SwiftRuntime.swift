@@ -109,10 +109,14 @@ public struct SwiftToolchain: Sendable {
         let real = LibraryClosure.resolved(compiler)
         let command = Command(compiler.string, ["-print-target-info"])
         if real.lastComponent?.string == "swiftly" { return try await runner.output(of: command) }
-        var key = KeyBuilder(step: "swift-target-info", version: 1)
-        key.add("path", real.string)
-        key.add("compiler", try store.statCache.digest(of: real))
-        return try await store.remembered("swift-target-info", key: key.key) { try await runner.output(of: command) }
+        return try await store.remembered {
+            var key = KeyBuilder(step: "swift-target-info", version: 1, trust: .trusted)
+            key.add("path", real.string)
+            key.add("compiler", try store.statCache.digest(of: real))
+            return key.key
+        } make: {
+            try await runner.output(of: command)
+        }
     }
 }
 
@@ -120,14 +124,17 @@ extension ArtifactStore {
     /// The text that `make` gives, from the store when it was made before.
     ///
     /// - Throws: What `make` throws, and `Failure` when the store cannot be written.
-    func remembered(_ step: String, key: Digest, make: () async throws -> String) async throws -> String {
+    func remembered(
+        key: () throws -> ArtifactKey, make: () async throws -> String
+    ) async throws -> String {
         let name = "text"
-        if let known = lookup(step: step, key: key), known.files[name] != nil { return try readText(known.path(name)) }
-        let text = try await make()
-        _ = try await publish(step: step, key: key) { folder in
-            try writeAtomically(text, to: folder.appending(name))
+        if let known = lookup(try key()), known.files[name] != nil { return try readText(known.path(name)) }
+        // A dry run publishes nothing, and may not ask either: then `make` throws.
+        if isReadOnly { return try await make() }
+        let artifact = try await publish(key: key) { folder in
+            try writeAtomically(try await make(), to: folder.appending(name))
         }
-        return text
+        return try readText(artifact.path(name))
     }
 }
 
@@ -148,10 +155,10 @@ struct StrippedLibraries: Sendable {
         if libraries.isEmpty { return [:] }
         let (key, names) = try recipe(libraries)
         let artifact: Artifact
-        if let known = store.lookup(step: Self.step, key: key) {
+        if let known = store.lookup(key) {
             artifact = known
         } else {
-            artifact = try await store.publish(step: Self.step, key: key) { folder in
+            artifact = try await store.publish(key: { try recipe(libraries).key }) { folder in
                 try await strip(names.sorted { $0.value < $1.value }, into: folder)
             }
         }
@@ -164,8 +171,8 @@ struct StrippedLibraries: Sendable {
     func commands(for libraries: Set<FilePath>) throws -> [Command] {
         if libraries.isEmpty { return [] }
         let (key, names) = try recipe(libraries)
-        guard store.lookup(step: Self.step, key: key) == nil else { return [] }
-        let folder = store.draft(step: Self.step, key: key)
+        guard store.lookup(key) == nil else { return [] }
+        let folder = store.draft(key)
         return names.sorted { $0.value < $1.value }.map { Self.command($0.key, to: folder.appending($0.value)) }
     }
 
@@ -174,8 +181,8 @@ struct StrippedLibraries: Sendable {
     }
 
     /// The key of the copies, and the name of each.
-    private func recipe(_ libraries: Set<FilePath>) throws -> (key: Digest, names: [FilePath: String]) {
-        var builder = KeyBuilder(step: Self.step, version: 1)
+    private func recipe(_ libraries: Set<FilePath>) throws -> (key: ArtifactKey, names: [FilePath: String]) {
+        var builder = KeyBuilder(step: Self.step, version: 1, trust: .trusted)
         builder.add("strip", try toolDigest())
         var names: [FilePath: String] = [:]
         for (index, library) in libraries.sorted(by: { $0.string < $1.string }).enumerated() {

@@ -63,13 +63,13 @@ public struct AcceleratorProbe: Sendable {
             default: .absent(reason: "cannot open \(device): \(errnoText())")
             }
         }
-        var builder = KeyBuilder(step: "kvm-probe", version: Self.version)
+        var builder = ContentDigest(of: "kvm-probe", version: Self.version)
         builder.add("host", hostIdentity())
         if let qemu, let real = realpath(qemu.string, nil) {
             defer { free(real) }
             if let digest = try? statCache.digest(of: FilePath(String(cString: real))) { builder.add("qemu", digest) }
         }
-        let key = builder.key
+        let key = builder.digest
         if let known = cached(key) { return known }
         let status = try await runGuest()
         // An absent device is looked for again each time.

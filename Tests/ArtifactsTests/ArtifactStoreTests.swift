@@ -1,5 +1,6 @@
 import Diagnostics
 import Foundation
+import Synchronization
 import SystemPackage
 import Testing
 
@@ -29,15 +30,21 @@ private func settle() async throws {
 struct ArtifactStoreTests {
     let scratch: ScratchFolder
     let store: ArtifactStore
-    let key = Digest.of("key")
+    let key = ArtifactStoreTests.key("key")
 
     init() throws {
         scratch = try ScratchFolder()
         store = ArtifactStore(layout: CacheLayout(root: scratch.path), statCache: StatCache())
     }
 
+    static func key(_ value: String, step: String = "step", trust: TrustLevel = .trusted) -> ArtifactKey {
+        var builder = KeyBuilder(step: step, version: 1, trust: trust)
+        builder.add("value", value)
+        return builder.key
+    }
+
     private func publish(_ text: String = "contents") async throws -> Artifact {
-        try await store.publish(step: "step", key: key) { folder in
+        try await store.publish(key: { key }) { folder in
             try createFolder(folder.appending("sub"))
             try writeAtomically(text, to: folder.appending("sub").appending("file"))
         }
@@ -45,13 +52,13 @@ struct ArtifactStoreTests {
 
     @Test("what was published is found, with its files")
     func hit() async throws {
-        #expect(store.lookup(step: "step", key: key) == nil)
+        #expect(store.lookup(key) == nil)
         let made = try await publish()
-        let found = try #require(store.lookup(step: "step", key: key))
+        let found = try #require(store.lookup(key))
         #expect(found == made)
         #expect(try readText(found.path("sub/file")) == "contents")
-        #expect(store.lookup(step: "step", key: .of("other")) == nil)
-        #expect(store.lookup(step: "other", key: key) == nil)
+        #expect(store.lookup(Self.key("other")) == nil)
+        #expect(store.lookup(Self.key("key", step: "other")) == nil)
     }
 
     @Test("a store that is only looked at publishes nothing, and leaves a damaged entry where it is")
@@ -59,11 +66,11 @@ struct ArtifactStoreTests {
         let made = try await publish()
         var reader = store
         reader.isReadOnly = true
-        #expect(reader.lookup(step: "step", key: key) == made)
-        #expect(reader.folder(step: "step", key: key) == made.folder)
-        await #expect(throws: Failure.self) { _ = try await reader.publish(step: "step", key: .of("other")) { _ in } }
+        #expect(reader.lookup(key) == made)
+        #expect(reader.folder(key) == made.folder)
+        await #expect(throws: Failure.self) { _ = try await reader.publish(key: { Self.key("other") }) { _ in } }
         try writeAtomically("damage", to: made.path("sub/file"))
-        #expect(reader.lookup(step: "step", key: key) == nil)
+        #expect(reader.lookup(key) == nil)
         #expect(fileExists(made.folder))
     }
 
@@ -80,12 +87,12 @@ struct ArtifactStoreTests {
     @Test("a step that fails publishes nothing and leaves nothing")
     func failure() async throws {
         await #expect(throws: Failure.self) {
-            _ = try await store.publish(step: "step", key: key) { folder in
+            _ = try await store.publish(key: { key }) { folder in
                 try writeAtomically("half", to: folder.appending("file"))
                 throw Failure(.infrastructure, "no")
             }
         }
-        #expect(store.lookup(step: "step", key: key) == nil)
+        #expect(store.lookup(key) == nil)
         #expect(try namesInFolder(store.layout.temporary).isEmpty)
     }
 
@@ -99,9 +106,9 @@ struct ArtifactStoreTests {
         for damage in damages {
             let made = try await publish()
             try await settle()
-            #expect(store.lookup(step: "step", key: key) != nil)
+            #expect(store.lookup(key) != nil)
             try damage(made.path("sub/file"))
-            #expect(store.lookup(step: "step", key: key) == nil)
+            #expect(store.lookup(key) == nil)
             #expect(!fileExists(made.folder))
         }
     }
@@ -110,9 +117,196 @@ struct ArtifactStoreTests {
     func twice() async throws {
         _ = try await publish("first")
         _ = try await publish("second")
-        let found = try #require(store.lookup(step: "step", key: key))
+        let found = try #require(store.lookup(key))
         #expect(try readText(found.path("sub/file")) == "first")
         #expect(try namesInFolder(store.layout.temporary).isEmpty)
+    }
+}
+
+/// What is filed under a key was made from exactly what the key says.
+@Suite("Artifacts are never stale")
+struct StaleArtifactTests {
+    let scratch: ScratchFolder
+    let store: ArtifactStore
+    let source: FilePath
+
+    init() throws {
+        scratch = try ScratchFolder()
+        store = ArtifactStore(layout: CacheLayout(root: scratch.path.appending("cache")), statCache: StatCache())
+        source = scratch.path.appending("source")
+        try writeAtomically("old", to: source)
+    }
+
+    private func key() throws -> ArtifactKey {
+        var builder = KeyBuilder(step: "step", version: 1, trust: .trusted)
+        builder.add("source", try store.statCache.digest(of: source))
+        return builder.key
+    }
+
+    /// Copies the source, and then does what somebody else does meanwhile.
+    private func build(_ tries: Counter, meanwhile: (Int) throws -> Void) async throws -> Artifact {
+        try await store.publish(key: key) { folder in
+            try copyFile(source, to: folder.appending("copy"))
+            try meanwhile(tries.next())
+        }
+    }
+
+    @Test("a file that is edited while it is built is built again, and its old key holds nothing")
+    func edited() async throws {
+        let old = try key()
+        let tries = Counter()
+        let made = try await build(tries) { if $0 == 1 { try writeAtomically("new", to: source) } }
+        #expect(try readText(made.path("copy")) == "new")
+        #expect(tries.value == 2)
+        #expect(made.key == (try key()).digest)
+        #expect(store.lookup(old) == nil)
+    }
+
+    @Test("an edit that is taken back during the build is noticed as well")
+    func restored() async throws {
+        let tries = Counter()
+        let made = try await store.publish(key: key) { folder in
+            let isFirst = tries.next() == 1
+            if isFirst { try writeAtomically("new", to: source) }
+            try copyFile(source, to: folder.appending("copy"))
+            if isFirst { try writeAtomically("old", to: source) }
+        }
+        #expect(try readText(made.path("copy")) == "old")
+        #expect(tries.value == 2)
+    }
+
+    @Test("a file that changes each time is named, and nothing is published")
+    func restless() async throws {
+        let tries = Counter()
+        let failure = await #expect(throws: Failure.self) {
+            try await build(tries) { try writeAtomically("text \($0)", to: source) }
+        }
+        #expect(failure?.message.contains(source.string) == true)
+        #expect(tries.value == ArtifactStore.tries)
+        #expect(!fileExists(store.layout.store))
+        #expect(try namesInFolder(store.layout.temporary).isEmpty)
+    }
+
+    @Test("a tool that fails while its input is being saved gets the saved file")
+    func failedMeanwhile() async throws {
+        let tries = Counter()
+        let made = try await store.publish(key: key) { folder in
+            if tries.next() == 1 {
+                try writeAtomically("new", to: source)
+                throw Failure(.build, "half a file")
+            }
+            try copyFile(source, to: folder.appending("copy"))
+        }
+        #expect(try readText(made.path("copy")) == "new")
+    }
+
+    @Test("what a tool was seen to read is part of the key, near and far, and so is what it did not find")
+    func recorded() async throws {
+        let header = scratch.path.appending("header")
+        let earlier = scratch.path.appending("earlier")
+        try writeAtomically("one", to: header)
+        try await settle()
+        func make() async throws -> Artifact {
+            try await store.publishRecorded(key: key) { folder in
+                try copyFile(fileExists(earlier) ? earlier : header, to: folder.appending("copy"))
+                return fileExists(earlier)
+                    ? ToolReads(files: [earlier.string]) : ToolReads(files: [header.string], absent: [earlier.string])
+            }
+        }
+        #expect(store.lookup(recorded: try key()) == nil)
+        let first = try await make()
+        #expect(store.lookup(recorded: try key()) == first)
+        try writeAtomically("two", to: header)
+        #expect(store.lookup(recorded: try key()) == nil)
+        try await settle()
+        let second = try await make()
+        #expect(try readText(second.path("copy")) == "two")
+        // A header that is found before the other.
+        try writeAtomically("three", to: earlier)
+        #expect(store.lookup(recorded: try key()) == nil)
+        try await settle()
+        let third = try await make()
+        #expect(store.lookup(recorded: try key()) == third)
+        // All that was made before is found as soon as it would be made so again.
+        try removeAll(earlier)
+        #expect(store.lookup(recorded: try key()) == second)
+        try writeAtomically("one", to: header)
+        #expect(store.lookup(recorded: try key()) == first)
+        try removeAll(header)
+        #expect(store.lookup(recorded: try key()) == nil)
+    }
+
+    @Test("a header that is first heard of after the build, and was written to during it, has the build done again")
+    func headerEdited() async throws {
+        let header = scratch.path.appending("header")
+        try writeAtomically("one", to: header)
+        try await settle()
+        let tries = Counter()
+        let made = try await store.publishRecorded(key: key) { folder in
+            try copyFile(header, to: folder.appending("copy"))
+            if tries.next() == 1 { try writeAtomically("two", to: header) }
+            return ToolReads(files: [header.string])
+        }
+        #expect(try readText(made.path("copy")) == "two")
+        #expect(tries.value == 2)
+        #expect(store.lookup(recorded: try key()) == made)
+    }
+
+    @Test("no level of trust finds what another one made")
+    func trust() async throws {
+        let levels: [TrustLevel] = [.trusted, .confined(as: "a"), .confined(as: "b"), .confined(as: "trusted")]
+        for level in levels {
+            let key = ArtifactStoreTests.key("same", trust: level)
+            #expect(store.lookup(key) == nil)
+            #expect(store.lookup(recorded: key) == nil)
+            _ = try await store.publish(key: { key }) { try writeAtomically("\(level)", to: $0.appending("file")) }
+            _ = try await store.publishRecorded(key: { key }) { _ in ToolReads(files: [source.string]) }
+        }
+        for level in levels {
+            let found = store.lookup(ArtifactStoreTests.key("same", trust: level))
+            #expect(try found.map { try readText($0.path("file")) } == "\(level)")
+        }
+    }
+
+    @Test("a pipe or a device is no input: reading it might never end")
+    func devices() throws {
+        let pipe = scratch.path.appending("pipe")
+        #expect(mkfifo(pipe.string, 0o600) == 0)
+        #expect(throws: Failure.self) { try store.statCache.digest(of: pipe) }
+        #expect(throws: Failure.self) { try store.statCache.digest(of: "/dev/zero") }
+    }
+
+    @Test("a tree's digest follows links to files and folders elsewhere, and ends where they go round")
+    func trees() throws {
+        let (tree, far) = (scratch.path.appending("tree"), scratch.path.appending("far"))
+        try createFolder(tree)
+        try createFolder(far)
+        try writeAtomically("one", to: far.appending("file"))
+        symlink("../far/file", tree.appending("link").string)
+        symlink("../far", tree.appending("folder").string)
+        symlink("../tree", far.appending("back").string)
+        symlink("nowhere", tree.appending("dangling").string)
+        func digest() throws -> Digest { try store.statCache.digest(ofTree: tree) }
+        let first = try digest()
+        #expect(try digest() == first)
+        try writeAtomically("two", to: far.appending("file"))
+        let second = try digest()
+        try writeAtomically("new", to: far.appending("more"))
+        let third = try digest()
+        try writeAtomically("there", to: tree.appending("nowhere"))
+        #expect(Set([first, second, third, try digest()]).count == 4)
+    }
+}
+
+/// Counts calls.
+private final class Counter: Sendable {
+    private let count = Mutex(0)
+    var value: Int { count.withLock { $0 } }
+    func next() -> Int {
+        count.withLock {
+            $0 += 1
+            return $0
+        }
     }
 }
 
@@ -126,8 +320,8 @@ struct DigestTests {
 
     @Test("keys keep names, values and their borders apart")
     func keys() {
-        func key(_ parts: (String, String)...) -> Digest {
-            var builder = KeyBuilder(step: "s", version: 1)
+        func key(_ parts: (String, String)...) -> ArtifactKey {
+            var builder = KeyBuilder(step: "s", version: 1, trust: .trusted)
             for (name, value) in parts { builder.add(name, value) }
             return builder.key
         }
@@ -136,7 +330,9 @@ struct DigestTests {
             key(("a", "b:c"), ("", "d")), key(("c", "d"), ("a", "b")), key(("a", "b\n1:c1:d")),
         ]
         #expect(Set(keys).count == keys.count)
-        #expect(KeyBuilder(step: "s", version: 1).key != KeyBuilder(step: "s", version: 2).key)
+        #expect(
+            KeyBuilder(step: "s", version: 1, trust: .trusted).key
+                != KeyBuilder(step: "s", version: 2, trust: .trusted).key)
         #expect(key(("a", "b")) == key(("a", "b")))
     }
 

@@ -209,15 +209,16 @@ struct CacheUseTests {
     func lookups() async throws {
         let sample = try SampleCache()
         let store = ArtifactStore(layout: sample.layout, statCache: StatCache())
-        let made = try await store.publish(step: "kernel", key: .of("k")) { folder in
+        let key = KeyBuilder(step: "kernel", version: 1, trust: .trusted).key
+        let made = try await store.publish(key: { key }) { folder in
             try writeAtomically([UInt8](repeating: 1, count: 1 << 20), to: folder.appending("image"))
         }
         sample.age(made.folder, hours: 30)
         var reader = store
         reader.isReadOnly = true
-        #expect(reader.lookup(step: "kernel", key: .of("k")) != nil)
+        #expect(reader.lookup(key) != nil)
         #expect(CacheInventory.time(made.folder) < Double(time(nil) - 3600))
-        #expect(store.lookup(step: "kernel", key: .of("k")) != nil)
+        #expect(store.lookup(key) != nil)
         #expect(CacheInventory.time(made.folder) > Double(time(nil) - 3600))
 
         let project = try await sample.project("a", hours: 1)

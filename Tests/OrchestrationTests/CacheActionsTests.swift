@@ -43,7 +43,10 @@ struct CacheActionsTests {
         let layout = CacheLayout(root: root)
         let store = ArtifactStore(layout: layout, statCache: StatCache())
         func publish(_ key: String) async throws -> FilePath {
-            try await store.publish(step: "kernel", key: .of(key)) { folder in
+            var builder = KeyBuilder(step: "kernel", version: 1, trust: .trusted)
+            builder.add("name", key)
+            let key = builder.key
+            return try await store.publish(key: { key }) { folder in
                 try writeAtomically([UInt8](repeating: 1, count: 100_000), to: folder.appending("image"))
             }.folder
         }

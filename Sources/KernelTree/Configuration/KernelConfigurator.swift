@@ -99,12 +99,12 @@ public struct KernelConfigurator: Sendable {
     private static func file(of make: KernelMake) -> FilePath { make.output.appending(".config") }
 
     private func key(_ make: KernelMake, base: String, request: ConfigRequest, inputs: Digest) -> Digest {
-        var key = KeyBuilder(step: "kernel-config", version: 1)
+        var key = ContentDigest(of: "kernel-config", version: 1)
         key.add("inputs", inputs)
         key.add("base", base)
         key.add("request", request.text)
         key.add("command", make.command([], environment: [:]).description)
-        return key.key
+        return key.digest
     }
 
     /// The configuration in the output folder, when it was made from these inputs and nobody touched it since.

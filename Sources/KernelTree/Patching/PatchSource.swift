@@ -112,7 +112,7 @@ struct SeriesSet: Sendable {
             throw Failure(
                 .usage, "a series of \(folder) holds no patch", nextStep: "add one, or remove the series file")
         }
-        digest = reader.key.key
+        digest = reader.key.digest
     }
 
     /// Reads a single patch file.
@@ -120,13 +120,13 @@ struct SeriesSet: Sendable {
         var reader = Reader(folder: file.removingLastComponent(), displayName: nil)
         common = try reader.patches(displayName, strip: 1)
         if common?.isEmpty == true { throw Failure(.patch, "\(file) holds no diff") }
-        digest = reader.key.key
+        digest = reader.key.digest
     }
 
     private struct Reader {
         let folder: FilePath
         let displayName: String?
-        var key = KeyBuilder(step: "series", version: 1)
+        var key = ContentDigest(of: "series", version: 1)
 
         mutating func patches(_ name: String, strip: Int) throws -> [Patch] {
             let bytes = try read(name)

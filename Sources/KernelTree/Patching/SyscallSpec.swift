@@ -83,7 +83,7 @@ struct SyscallSpec: Sendable, Equatable {
     func treePath(of file: String) -> String { folder == "." ? file : "\(folder)/\(file)" }
 
     var digest: Digest {
-        var key = KeyBuilder(step: "syscall-spec", version: 1)
+        var key = ContentDigest(of: "syscall-spec", version: 1)
         // Where a call stands in the file does not matter.
         let calls = syscalls.map { call in
             var call = call
@@ -92,7 +92,7 @@ struct SyscallSpec: Sendable, Equatable {
         }
         key.add("spec", "\(folder) \(calls)")
         for file in files { key.add("\(file.kind) \(file.name)", Digest.of(file.bytes)) }
-        return key.key
+        return key.digest
     }
 
     /// Reads the spec of a folder and the C files that it names.

@@ -63,14 +63,14 @@ public struct TreeOverlay: Sendable, Equatable {
         self.syscalls = syscalls
         self.userFiles = userFiles
         self.notes = notes
-        var key = KeyBuilder(step: "overlay", version: 1)
+        var key = ContentDigest(of: "overlay", version: 1)
         for (path, entry) in files.sorted(by: { $0.key < $1.key }) {
             switch entry {
             case .file(let file): key.add((file.isExecutable ? "program " : "file ") + path, Digest.of(file.bytes))
             case .deleted: key.add("deleted", path)
             }
         }
-        digest = key.key
+        digest = key.digest
     }
 
     /// Computes the overlay of `sources` over the tree `pristine`, which is only read.

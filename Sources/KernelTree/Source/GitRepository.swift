@@ -163,8 +163,8 @@ extension SourceCache {
     }
 
     private static func identity(ofCommit commit: String) -> Digest {
-        var key = KeyBuilder(step: "kernel-git", version: 1)
+        var key = ContentDigest(of: "kernel-git", version: 1)
         key.add("commit", commit)
-        return key.key
+        return key.digest
     }
 }

@@ -153,9 +153,9 @@ public struct SourceCache: Sendable {
     }
 
     private func identity(ofTarball tarball: FilePath) throws -> Digest {
-        var key = KeyBuilder(step: "kernel-tarball", version: 1)
+        var key = ContentDigest(of: "kernel-tarball", version: 1)
         key.add("contents", try statCache.digest(of: tarball))
-        return key.key
+        return key.digest
     }
 
     private func plan(unpacking tarball: FilePath, of source: KernelSource) throws -> SourcePlan {

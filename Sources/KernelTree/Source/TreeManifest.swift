@@ -82,11 +82,11 @@ struct TreeManifest: Sendable, Equatable {
 
     /// The digest of all items: the identity of a tree that has no other.
     var contentDigest: Digest {
-        var key = KeyBuilder(step: "kernel-tree", version: 1)
+        var key = ContentDigest(of: "kernel-tree", version: 1)
         for (path, item) in items.sorted(by: { $0.key < $1.key }) {
             key.add("\(item.kind.rawValue) \(path)", item.content?.hex ?? Self.pendingContent)
         }
-        return key.key
+        return key.digest
     }
 
     /// The paths that are in one of two manifests only, or whose content is not known to be the same.

@@ -56,6 +56,7 @@ extension Pipeline {
             return plan
         }
         let build = try await kernelStep.planBuild(pristine)
+        try KUnitTests.checkOrigin(project, build.patched)
         let programs = try await planPrograms(
             numbers: kernelStep.numbers(of: build.patched.overlay), filter: filter, of: build.patched)
         let root = try await planRootFilesystem(covering: programs.linked)

@@ -158,6 +158,14 @@ public struct Project: Sendable, Equatable {
         case test
     }
 
+    /// Which tree the kernel's own tests come from.
+    public enum TestsFrom: String, Sendable, CaseIterable {
+        /// The kernel's source as it is without the patches, so that these decide nothing about their own tests.
+        case pristine
+        /// The tree with the patches, whose author is then trusted to test them.
+        case patched
+    }
+
     /// Whether code that came with the patches is confined when it runs on the host.
     public enum SandboxChoice: String, Sendable, CaseIterable {
         /// Where a patch is from outside of the project's folder, and the host can.
@@ -208,6 +216,8 @@ public struct Project: Sendable, Equatable {
     public var splats: SplatPolicy
     /// Whether builds and machines are confined.
     public var sandbox: SandboxChoice
+    /// Which tree the kernel's own tests come from.
+    public var testsFrom: TestsFrom
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }

@@ -132,6 +132,7 @@ extension Project {
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")",
             "splats: \(splats.rawValue)", "sandbox: \(sandbox.rawValue)",
+            "tests-from: \(testsFrom.rawValue)",
         ]
         return lines.joined(separator: "\n")
     }
@@ -396,7 +397,7 @@ struct ProjectLoader {
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
             failFast: text(node["fail-fast"]) == "on", splats: choice(node["splats"], .fail),
-            sandbox: choice(node["sandbox"], .auto))
+            sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {

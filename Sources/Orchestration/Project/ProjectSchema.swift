@@ -146,6 +146,9 @@ indirect enum Schema: Sendable {
         Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code of the patches is confined when it runs on the host (auto: if a patch is foreign)"),
+        Key(
+            name: "tests-from", schema: .choice(["pristine", "patched"]),
+            meaning: "the tree that selftests and KUnit come from: without the patches, or with them (pristine)"),
     ]
 
     static let file: [Key] =

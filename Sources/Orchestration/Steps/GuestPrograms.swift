@@ -28,51 +28,85 @@ struct GuestProgramBuilder: Sendable {
     /// How builds are confined; nil when they are not.
     let rules: Confinement.Rules?
 
+    /// How the build of code at `source` is confined; nil when it is not.
+    private func rules(for source: FilePath) -> Confinement.Rules? { rules?.covering(source) }
+
+    /// Whose code decides what is built at `source`.
+    func trust(of source: FilePath) -> TrustLevel { TrustLevel(under: rules(for: source), in: projectCache) }
+
     /// What runs the build of code at `source`, which writes to `folder` alone.
-    private func runner(for source: FilePath, writing folder: FilePath, reading others: [FilePath] = [])
-        -> CommandRunner
-    {
-        guard let rules = rules?.covering(source) else { return tools.runner }
+    private func runner(
+        for source: FilePath, writing folder: FilePath, reading others: [FilePath] = [], _ environment: ToolEnvironment
+    ) -> CommandRunner {
+        guard let rules = rules(for: source) else {
+            var runner = tools.runner
+            runner.environment = environment.variables
+            return runner
+        }
         let readable = [project, source] + others + tools.installations(of: ["gcc", "swiftc"])
         return tools.runner.confined(by: rules.build(readable: readable, writable: [folder]))
     }
 
-    /// The files of a package that its build does not read.
-    private static func isSource(_ path: String) -> Bool {
-        let first = path.split(separator: "/").first ?? ""
-        return !first.hasPrefix(".") && first != "Package.resolved"
+    /// The environment of a build at `source`.
+    private func environment(for source: FilePath, namedIn texts: [String] = []) -> ToolEnvironment {
+        rules(for: source) == nil
+            ? ToolEnvironment(ProcessInfo.processInfo.environment, namedIn: texts) : .confined
     }
 
     // MARK: Recipes
 
     /// How one file is made by commands, and whether it was: known before any of them runs.
+    ///
+    /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at exactly
+    /// these files.
     struct Recipe: Sendable {
-        /// Where it is filed in the store.
-        var step: String
-        var key: Digest
+        /// The key, but for what the commands turn out to read.
+        var key: ArtifactKey { get throws { try currentKey() } }
+        /// Computes it from the inputs as they are.
+        var currentKey: @Sendable () throws -> ArtifactKey
         var artifact: Artifact?
         /// The file that counts.
         var file: String
-        /// One that is removed at the end.
-        var intermediate: String?
+        /// Those that are removed at the end.
+        var intermediates: [String] = []
         /// What it is, for messages.
         var what: String
+        /// The folder that names in the dependency files are relative to.
+        var source: FilePath
         /// What runs the commands, which write to a folder.
         var runner: @Sendable (FilePath) -> CommandRunner
         /// The commands, for a folder.
         var commands: @Sendable (FilePath) -> [Command]
+        /// The makefiles in which the commands record what they read.
+        var dependencies: [String]
+        /// Tells on standard error where gcc looks for headers.
+        var search: Command?
 
         var isMade: Bool { artifact != nil }
     }
 
     private func recipe(
-        _ step: String, _ key: Digest, file: String, intermediate: String? = nil, what: String, source: FilePath,
-        reading others: [FilePath] = [], commands: @escaping @Sendable (FilePath) -> [Command]
-    ) -> Recipe {
-        Recipe(
-            step: step, key: key, artifact: tools.store.lookup(step: step, key: key), file: file,
-            intermediate: intermediate, what: what,
-            runner: { runner(for: source, writing: $0, reading: others) }, commands: commands)
+        _ source: FilePath, what: String, file: String, intermediates: [String] = [], dependencies: [String],
+        search: Command?, reading others: [FilePath] = [], key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
+        step: String, version: Int, commands: @escaping @Sendable (FilePath) -> [Command]
+    ) throws -> Recipe {
+        let environment = environment(for: source)
+        let trust = trust(of: source)
+        let currentKey: @Sendable () throws -> ArtifactKey = {
+            var builder = KeyBuilder(step: step, version: version, trust: trust)
+            environment.add(to: &builder)
+            // What is read is recorded by absolute path.
+            builder.add("place", source.string)
+            for tool in ["gcc", "as", "ld"] { builder.add(tool, try tools.digest(ofOptionalTool: tool)) }
+            builder.add("commands", commands("/").map(\.description).joined(separator: "\n"))
+            try key(&builder)
+            return builder.key
+        }
+        return Recipe(
+            currentKey: currentKey, artifact: tools.store.lookup(recorded: try currentKey()), file: file,
+            intermediates: intermediates, what: what, source: source,
+            runner: { runner(for: source, writing: $0, reading: others, environment) }, commands: commands,
+            dependencies: dependencies, search: search)
     }
 
     /// The file of a recipe, made unless it is there.
@@ -80,13 +114,61 @@ struct GuestProgramBuilder: Sendable {
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
     private func make(_ recipe: Recipe) async throws -> FilePath {
         if let artifact = recipe.artifact { return artifact.path(recipe.file) }
-        let artifact = try await tools.store.publish(step: recipe.step, key: recipe.key) { folder in
+        let artifact = try await tools.store.publishRecorded(key: recipe.currentKey) { folder in
             let runner = recipe.runner(folder)
             for command in recipe.commands(folder) { try await compile(command, what: recipe.what, by: runner) }
-            if let intermediate = recipe.intermediate { try removeAll(folder.appending(intermediate)) }
+            let reads = try await self.reads(of: recipe, in: folder, by: runner)
+            for name in recipe.intermediates + recipe.dependencies { try removeAll(folder.appending(name)) }
             try runner.sandbox?.takeBack(folder)
+            return reads
         }
         return artifact.path(recipe.file)
+    }
+
+    /// What the commands of a recipe recorded in `folder`.
+    private func reads(of recipe: Recipe, in folder: FilePath, by runner: CommandRunner) async throws -> ToolReads {
+        var files = Set<String>()
+        for name in recipe.dependencies {
+            let text = try readText(folder.appending(name))
+            files.formUnion(Self.files(inMakefile: text, relativeTo: recipe.source, without: [folder]))
+        }
+        guard let search = recipe.search else { return ToolReads(files: files) }
+        let answer = try await runner.capture(search)
+        var (folders, compiler) = CompilerReads.searchList(inVerboseOutput: answer.errors)
+        // Whatever comes before the list of the compiler's own.
+        for command in recipe.commands(folder) {
+            folders += command.arguments.filter { $0.hasPrefix("-I") }.map { String($0.dropFirst(2)) }
+        }
+        let sources = files.filter { file in ![".a", ".o", ".so", ".swiftmodule"].contains { file.hasSuffix($0) } }
+        var (absent, passedOver) = CompilerReads.missed(
+            including: sources.sorted(), folders: folders.map { Self.absolute($0, in: recipe.source) },
+            text: { try? readBytes(FilePath($0)) }, exists: { fileExists(FilePath($0)) })
+        // The linker looks in these before its own folders.
+        let libraries = (runner.environment?["LIBRARY_PATH"] ?? "").split(separator: ":").map(String.init)
+        for folder in libraries {
+            for file in files where file.hasSuffix(".a") || file.hasSuffix(".o") {
+                let path = FilePath(Self.absolute(folder, in: recipe.source)).appending(
+                    FilePath(file).lastComponent?.string ?? "")
+                if fileExists(path) { passedOver.insert(path.string) } else { absent.insert(path.string) }
+            }
+        }
+        if let compiler { files.insert(compiler) }
+        return ToolReads(files: files, absent: absent, passedOver: passedOver)
+    }
+
+    private static func absolute(_ path: String, in folder: FilePath) -> String {
+        path.hasPrefix("/") ? path : folder.pushing(FilePath(path)).string
+    }
+
+    /// The files that a compiler's makefile names, but for those in folders that the build itself fills.
+    private static func files(
+        inMakefile text: String, relativeTo source: FilePath, without own: [FilePath]
+    ) -> Set<String> {
+        Set(
+            CompilerReads.prerequisites(inMakefile: text).map { absolute($0, in: source) }.filter { path in
+                !own.contains { FilePath(path).lexicallyNormalized().starts(with: $0) }
+                    && !CompilerReads.isIntermediate(FilePath(path))
+            })
     }
 
     // MARK: Swift Testing
@@ -98,29 +180,79 @@ struct GuestProgramBuilder: Sendable {
     func bundle(package: FilePath, numbers: NumbersModule) async throws -> GuestBundle {
         let recipe = try await bundleRecipe(package: package, numbers: numbers)
         if let artifact = recipe.artifact { return try bundle(artifact, isHit: true) }
-        try createFolder(recipe.scratch)
-        let runner = recipe.runner
-        try await compile(recipe.build, what: "the tests in \(package)", by: runner)
-        let bin = try await runner.output(of: recipe.binPath, failingWith: .infrastructure)
-        let bundles = try namesInFolder(FilePath(bin)).filter { $0.hasSuffix(".xctest") }
-        guard let name = bundles.first else {
+        // Another kbuild may build the package for another kernel, in the same folder.
+        let lock = "swift-" + Digest.of(recipe.scratch.string).short
+        return try await FileLock.withLock(lock, in: tools.layout, progress: tools.progress) {
+            let artifact = try await tools.store.publishRecorded(
+                key: { try await bundleRecipe(package: package, numbers: numbers).key }
+            ) { folder in
+                // Targets may have come and gone since.
+                try await build(try await bundleRecipe(package: package, numbers: numbers), into: folder)
+            }
+            return try bundle(artifact, isHit: false)
+        }
+    }
+
+    /// Builds a package's tests in its scratch folder and copies the bundle.
+    ///
+    /// - Returns: What the compilers read outside of the packages, such as headers.
+    private func build(_ recipe: BundleRecipe, into folder: FilePath) async throws -> ToolReads {
+        guard let product = recipe.packages.testProduct else {
             throw Failure(
-                .infrastructure, "\(package) has no tests: its build made no .xctest bundle",
+                .infrastructure, "\(recipe.package) has no tests: SwiftPM names no test target of it",
                 nextStep: "add a test target to its Package.swift")
         }
-        let executable = FilePath(bin).appending(name)
-        let list = try await runner.output(of: Command(executable.string, BundleRecipe.listArguments))
-        let artifact = try await tools.store.publish(step: "bundle", key: recipe.key) { folder in
-            try copyFile(executable, to: folder.appending("tests.xctest"))
-            try writeAtomically(list, to: folder.appending("tests.list"))
+        let runner = recipe.runner
+        let mark = FilePath("\(recipe.scratch).state")
+        if (try? readText(mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
+        try createFolder(recipe.scratch)
+        try writeAtomically(recipe.state.hex, to: mark)
+        try await compile(recipe.build, what: "the tests in \(recipe.package)", by: runner)
+        let bin = FilePath(try await runner.output(of: recipe.binPath, failingWith: .infrastructure))
+        let executable = bin.appending(product)
+        guard fileExists(executable) else {
+            throw Failure(
+                .infrastructure, "the build of \(recipe.package) made no \(product)",
+                details: try namesInFolder(bin).filter { $0.hasSuffix(".xctest") }.joined(separator: "\n"))
         }
-        return try bundle(artifact, isHit: false)
+        let list = try await runner.output(of: Command(executable.string, BundleRecipe.listArguments))
+        try copyFile(executable, to: folder.appending("tests.xctest"))
+        try writeAtomically(list, to: folder.appending("tests.list"))
+        var files = Set<String>()
+        let toolchain = tools.installations(of: ["swiftc"])
+        for folder in try namesInFolder(bin).filter({ $0.hasSuffix(".build") }).map({ bin.appending($0) }) {
+            for path in try Self.dependencyFiles(below: folder) {
+                files.formUnion(
+                    Self.files(
+                        inMakefile: try readText(path), relativeTo: recipe.package,
+                        without: [recipe.scratch] + toolchain))
+            }
+        }
+        // What lies in the packages is in the key already; what a former build read may be gone.
+        return ToolReads(
+            files: files.filter { path in
+                fileExists(FilePath(path)) && !recipe.inputs.contains { FilePath(path).starts(with: $0) }
+            })
+    }
+
+    private static func dependencyFiles(below folder: FilePath) throws -> [FilePath] {
+        try namesInFolder(folder).flatMap { name in
+            let path = folder.appending(name)
+            if name.hasSuffix(".d") { return [path] }
+            return isFolder(path) ? try dependencyFiles(below: path) : []
+        }
     }
 
     /// How a test bundle is built, and whether it was.
     struct BundleRecipe: Sendable {
-        var key: Digest
+        var package: FilePath
+        var key: ArtifactKey
         var artifact: Artifact?
+        var packages: SwiftPackages
+        /// The files and folders whose contents are in the key.
+        var inputs: [FilePath]
+        /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty folder.
+        var state: Digest
         var scratch: FilePath
         var runner: CommandRunner
         var build: Command
@@ -143,26 +275,62 @@ struct GuestProgramBuilder: Sendable {
                 nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
         }
         // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
-        let kind = rules?.covering(package) == nil ? "swift" : "swift-confined"
+        let kind = rules(for: package) == nil ? "swift" : "swift-confined"
         let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
-        let runner = runner(for: package, writing: scratch, reading: [numbers.folder])
-        let roots = try await dependencyRoots(of: package, scratch: scratch)
-        var key = KeyBuilder(step: "bundle", version: 1)
-        key.add("swift", try tools.digest(ofTool: "swift-build"))
-        key.add("numbers", numbers.digest)
-        key.add("package", try tools.statCache.digest(ofFolder: package, including: Self.isSource))
-        for root in roots {
-            key.add("dependency", try tools.statCache.digest(of: root.appending("Package.swift")))
-            key.add(
-                "sources", try tools.statCache.digest(ofFolder: root.appending("Sources"), including: Self.isSource))
-        }
+        let packages = try await self.packages(package, scratch: scratch)
+        let environment = try environment(for: package, manifestsOf: packages.roots)
+        let runner = runner(for: package, writing: scratch, reading: [numbers.folder] + packages.roots, environment)
         // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
         let arguments = [
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
             "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
         ]
+        var key = KeyBuilder(step: "bundle", version: 2, trust: trust(of: package))
+        var state = ContentDigest(of: "scratch", version: 1)
+        environment.add(to: &key)
+        for (name, value) in environment.recorded.sorted(by: { $0.key < $1.key }) { state.add(name, value) }
+        for tool in ["swift-build", "swiftc", "clang", "ld"] {
+            let digest = try tools.digest(ofOptionalTool: tool)
+            key.add(tool, digest)
+            state.add(tool, digest)
+        }
+        // SwiftPM's folders hold absolute paths, and so does what the compilers were seen to read.
+        key.add("place", package.string)
+        key.add("numbers", numbers.digest)
+        var inputs: [FilePath] = []
+        for root in packages.roots {
+            var files = try SwiftPackages.manifests(in: root)
+            // The versions of packages that SwiftPM fetches, and where from.
+            let configuration = root.pushing(".swiftpm/configuration")
+            if root == packages.roots.first { files.append(root.appending("Package.resolved")) }
+            for file in files {
+                key.add(file.string, fileExists(file) ? try tools.statCache.digest(of: file).hex : "none")
+            }
+            if isFolder(configuration) { key.add("configuration", try tools.statCache.digest(ofTree: configuration)) }
+            inputs += files
+        }
+        for folder in packages.folders {
+            guard isFolder(folder) else {
+                // A binary target.
+                key.add(folder.string, fileExists(folder) ? try tools.statCache.digest(of: folder).hex : "none")
+                continue
+            }
+            var names: [String] = []
+            let digest = try tools.statCache.digest(ofTree: folder) { path in
+                guard SwiftPackages.isInput(path) else { return false }
+                if !path.hasSuffix(".swift") { names.append(path) }
+                return true
+            }
+            key.add(folder.string, digest)
+            // A header that takes another's place, in whose stead SwiftPM would go on with the old object.
+            state.add(folder.string, names.joined(separator: "\n"))
+            inputs.append(folder)
+        }
+        // A stranger's package may have left something in the folder for the next one.
+        if rules(for: package)?.hasForeignPatches == true { state.add("key", key.key.digest) }
         return BundleRecipe(
-            key: key.key, artifact: tools.store.lookup(step: "bundle", key: key.key), scratch: scratch, runner: runner,
+            package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
+            inputs: inputs, state: state.digest, scratch: scratch, runner: runner,
             build: Command("swift-build", arguments),
             binPath: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()))
     }
@@ -176,36 +344,51 @@ struct GuestProgramBuilder: Sendable {
         return GuestBundle(executable: artifact.path("tests.xctest"), tests: tests, key: artifact.key, isHit: isHit)
     }
 
-    /// The folders of the packages that `package` depends on by path. Asking SwiftPM takes seconds, so the answer is
-    /// kept; it holds as long as no manifest changes, and the manifests' digests are part of its name.
-    private func dependencyRoots(of package: FilePath, scratch: FilePath) async throws -> [FilePath] {
-        let manifest = try tools.statCache.digest(of: package.appending("Package.swift"))
-        let memo = scratch.appending("local-dependencies-\(manifest.short)")
-        if let text = try? readText(memo) {
-            let roots = text.split(separator: "\n").map { FilePath(String($0)) }
-            if roots.allSatisfy({ fileExists($0.appending("Package.swift")) }) { return roots }
+    private func environment(for package: FilePath, manifestsOf roots: [FilePath]) throws -> ToolEnvironment {
+        environment(
+            for: package, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
+    }
+
+    /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept; they
+    /// hold as long as the manifests and the names of the folders beside them stay, and what the environment says to them.
+    private func packages(_ package: FilePath, scratch: FilePath) async throws -> SwiftPackages {
+        let memo = FilePath("\(scratch).packages")
+        if let bytes = try? readBytes(memo),
+            let known = try? JSONDecoder().decode(SwiftPackages.self, from: Data(bytes)),
+            (try? environment(for: package, manifestsOf: known.roots).recorded) == known.environment,
+            known.packages.allSatisfy({
+                (try? SwiftPackages.state(of: FilePath($0.root), tools.statCache)) == $0.state
+            })
+        {
+            return known
         }
-        struct Dependency: Decodable {
-            var path: String
-            var dependencies: [Dependency]
-            var all: [String] { dependencies.flatMap { [$0.path] + $0.all } }
+        var found: [SwiftPackages.Package] = []
+        var pending = [package]
+        while let root = pending.popLast() {
+            guard !found.contains(where: { $0.root == root.string }) else { continue }
+            guard fileExists(root.appending("Package.swift")) else {
+                throw Failure(.build, "\(package) depends on \(root), where there is no Package.swift")
+            }
+            let state = try SwiftPackages.state(of: root, tools.statCache)
+            let environment = try environment(for: package, manifestsOf: [root])
+            let output = try await runner(for: package, writing: scratch, reading: [root], environment).output(
+                of: Command(
+                    "swift-package",
+                    [
+                        "--package-path", root.string, "--scratch-path", scratch.appending("describe").string,
+                        "describe",
+                        "--type", "json",
+                    ]), failingWith: .build)
+            let description = try SwiftPackages.Description(parsing: output)
+            found.append(.init(root: root.string, description: description, state: state))
+            pending += description.dependencies.compactMap(\.path).map { FilePath($0) }
         }
-        let json = try await runner(for: package, writing: scratch).output(
-            of: Command(
-                "swift-package",
-                [
-                    "--package-path", package.string, "--scratch-path", scratch.string, "show-dependencies",
-                    "--format", "json",
-                ]))
-        // Notes may precede the JSON.
-        guard let start = json.firstIndex(of: "{"),
-            let tree = try? JSONDecoder().decode(Dependency.self, from: Data(json[start...].utf8))
-        else { throw Failure(.infrastructure, "SwiftPM's list of dependencies cannot be read", details: json) }
-        // Packages that SwiftPM checked out itself do not change under their version.
-        let roots = Set(tree.all).filter { !$0.hasPrefix(scratch.string) }.sorted()
-        try createFolder(scratch)
-        try writeAtomically(roots.joined(separator: "\n"), to: memo)
-        return roots.map { FilePath($0) }
+        let packages = SwiftPackages(
+            packages: found,
+            environment: try environment(for: package, manifestsOf: found.map { FilePath($0.root) }).recorded)
+        try createFolder(memo.removingLastComponent())
+        try writeAtomically(try JSONEncoder().encode(packages), to: memo)
+        return packages
     }
 
     // MARK: C
@@ -229,31 +412,44 @@ struct GuestProgramBuilder: Sendable {
 
     /// Works out how a C file is compiled.
     func programRecipe(source: FilePath, is32Bit: Bool, numbers: NumbersModule) throws -> Recipe {
-        var key = KeyBuilder(step: "program", version: 2)
-        key.add("target", is32Bit ? "i386" : "x86-64")
-        key.add("gcc", try tools.digest(ofTool: "gcc"))
-        key.add("source", try tools.statCache.digest(of: source))
-        // Headers beside the file are part of it.
-        for name in try namesInFolder(source.removingLastComponent()) where name.hasSuffix(".h") {
-            key.add(name, try tools.statCache.digest(of: source.removingLastComponent().appending(name)))
-        }
-        key.add("numbers", numbers.digest)
         let header = numbers.folder.appending(SyscallHeader.fileName)
+        let home = source.removingLastComponent()
+        let model = is32Bit ? "-m32" : "-m64"
         // Headers lie beside the file.
-        return recipe(
-            "program", key.key, file: "program", what: source.string, source: source.removingLastComponent(),
-            reading: [numbers.folder]
+        return try recipe(
+            home, what: source.string, file: "program", dependencies: Self.gccDependencies,
+            search: Self.search(model, in: home), reading: [numbers.folder],
+            key: { key in
+                key.add("source", try tools.statCache.digest(of: source))
+                key.add("numbers", numbers.digest)
+            }, step: "program", version: 3
         ) { folder in
             [
                 Command(
                     "gcc",
                     [
-                        is32Bit ? "-m32" : "-m64", "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
+                        model, "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
                         "-I\(numbers.folder)", "-include", header.string, source.string,
                         "-o", folder.appending("program").string,
-                    ])
+                    ] + Self.recording(in: folder), workingDirectory: home)
             ]
         }
+    }
+
+    /// The makefiles in which gcc, as and ld record what they read: headers; what `.incbin` names; libraries.
+    private static let gccDependencies = ["compiler.d", "assembler.d", "linker.d"]
+
+    /// What has gcc write them into `folder` (gcc(1) -MD; as(1) --MD; ld(1) --dependency-file, of binutils 2.35).
+    private static func recording(in folder: FilePath) -> [String] {
+        let paths = gccDependencies.map { folder.appending($0).string }
+        return ["-MD", "-MF", paths[0], "-Wa,--MD,\(paths[1])", "-Wl,--dependency-file=\(paths[2])"]
+    }
+
+    /// Has gcc tell where it looks for headers.
+    private static func search(_ model: String, in folder: FilePath) -> Command {
+        Command(
+            "gcc", [model, "-E", "-v", "-x", "c", "/dev/null", "-o", "/dev/null"], environment: ["LC_ALL": "C"],
+            workingDirectory: folder)
     }
 
     /// What an installation without 32-bit libraries says about a program looks like the program's own error, so the
@@ -290,30 +486,45 @@ struct GuestProgramBuilder: Sendable {
         guard isFolder(sources) else {
             throw Failure(.usage, "the init's sources are not at \(sources)")
         }
-        var key = KeyBuilder(step: "init", version: 1)
-        key.add("swiftc", try tools.digest(ofTool: "swiftc"))
-        key.add("gcc", try tools.digest(ofTool: "gcc"))
-        key.add("sources", try tools.statCache.digest(ofFolder: sources))
         let names = try namesInFolder(sources).filter { $0.hasSuffix(".swift") }
-        // One that is made needs no answer of the compiler's.
-        let isMade = tools.store.lookup(step: "init", key: key.key) != nil
-        let tables = isMade ? nil : try await embeddedRuntime().appending("libswiftUnicodeDataTables.a")
-        return recipe("init", key.key, file: "init", intermediate: "init.o", what: "init", source: sources) { folder in
-            let object = folder.appending("init.o").string
-            let program = folder.appending("init").string
-            return [
-                Command(
-                    "swiftc",
-                    [
-                        "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
-                        "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
-                    ] + names.map { sources.appending($0).string } + ["-c", "-o", object]),
-                Command(
-                    "gcc",
-                    ["-static", "-Wl,--gc-sections", "-s", object] + (tables.map { [$0.string] } ?? [])
-                        + ["-lm", "-o", program]),
-            ]
+        func commands(_ tables: FilePath?) -> @Sendable (FilePath) -> [Command] {
+            { folder in
+                let object = folder.appending("init.o").string
+                let program = folder.appending("init").string
+                let header = sources.pushing("CInit/CInit.h").string
+                return [
+                    Command(
+                        "swiftc",
+                        [
+                            "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
+                            "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
+                        ] + names.map { sources.appending($0).string } + ["-emit-dependencies", "-c", "-o", object],
+                        workingDirectory: sources),
+                    // swiftc does not tell the system's headers.
+                    Command(
+                        "gcc", ["-M", header, "-MF", folder.appending("header.d").string], workingDirectory: sources),
+                    Command(
+                        "gcc",
+                        ["-static", "-Wl,--gc-sections", "-s", object] + (tables.map { [$0.string] } ?? [])
+                            + [
+                                "-lm", "-o", program,
+                                "-Wl,--dependency-file=\(folder.appending("linker.d"))",
+                            ], workingDirectory: sources),
+                ]
+            }
         }
+        var recipe = try recipe(
+            sources, what: "init", file: "init", intermediates: ["init.o"],
+            dependencies: ["Init.d", "header.d", "linker.d"], search: Self.search("-m64", in: sources),
+            key: { key in
+                key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+                key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
+            }, step: "init", version: 2, commands: commands(nil))
+        // An init that is made needs no answer of the compiler's. Where it has the tables follows from its digest.
+        if !recipe.isMade {
+            recipe.commands = commands(try await embeddedRuntime().appending("libswiftUnicodeDataTables.a"))
+        }
+        return recipe
     }
 
     // MARK: The holder
@@ -327,13 +538,13 @@ struct GuestProgramBuilder: Sendable {
 
     /// Works out how that library is compiled.
     func holderRecipe(sources: FilePath) throws -> Recipe {
-        var key = KeyBuilder(step: "holder", version: 1)
-        key.add("swiftc", try tools.digest(ofTool: "swiftc"))
-        key.add("gcc", try tools.digest(ofTool: "gcc"))
-        key.add("sources", try tools.statCache.digest(ofFolder: sources))
-        return recipe(
-            "holder", key.key, file: "holder.so", intermediate: "start.o", what: "the holder of test bundles",
-            source: sources
+        try recipe(
+            sources, what: "the holder of test bundles", file: "holder.so", intermediates: ["start.o"],
+            dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources),
+            key: { key in
+                key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+                key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
+            }, step: "holder", version: 2
         ) { folder in
             let object = folder.appending("start.o").string
             return [
@@ -341,14 +552,15 @@ struct GuestProgramBuilder: Sendable {
                     "gcc",
                     [
                         "-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-c", sources.appending("start.c").string,
-                        "-o", object,
-                    ]),
+                        "-o", object, "-MD", "-MF", folder.appending("start.d").string,
+                    ], workingDirectory: sources),
                 Command(
                     "swiftc",
                     [
                         "-parse-as-library", "-swift-version", "6", "-O", "-emit-library", "-module-name", "Holder",
-                        sources.appending("Holder.swift").string, object, "-o", folder.appending("holder.so").string,
-                    ]),
+                        sources.appending("Holder.swift").string, object, "-emit-dependencies", "-o",
+                        folder.appending("holder.so").string,
+                    ], workingDirectory: sources),
             ]
         }
     }

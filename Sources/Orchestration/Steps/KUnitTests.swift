@@ -69,11 +69,34 @@ enum KUnitTests {
         return []
     }
 
+    /// Makes sure that the patches do not change the tests that are to judge them, unless the project file allows that:
+    /// KUnit and its suites are part of the kernel, and print their own results.
+    ///
+    /// - Throws: `Failure` (`usage`) that names a file which is changed.
+    static func checkOrigin(_ project: Project, _ patched: PatchedKernel) throws {
+        guard project.testsFrom == .pristine, hasKUnit(project.tests) else { return }
+        let changed = patched.overlay.files.keys.sorted().first { path in
+            guard let bytes = try? readBytes(patched.pristine.folder.pushing(FilePath(path))) else {
+                return path.hasPrefix("lib/kunit/") || path.hasPrefix("include/kunit/")
+            }
+            return path.hasPrefix("lib/kunit/") || path.hasPrefix("include/kunit/")
+                || String(decoding: bytes, as: UTF8.self).contains("#include <kunit/test.h>")
+        }
+        guard let changed else { return }
+        throw Failure(
+            .usage, "the patches change \(changed), which is part of the kunit tests that judge them",
+            nextStep: "leave the file as it is, or write `tests-from: patched` in \(project.file)")
+    }
+
+    private static func hasKUnit(_ tests: [Project.Test]) -> Bool {
+        tests.contains { if case .kunit = $0 { true } else { false } }
+    }
+
     /// Makes sure that a kernel has them.
     ///
     /// - Throws: `Failure`: `usage` when it has not; `infrastructure` when its configuration cannot be read.
     static func check(_ tests: [Project.Test], config: FilePath) throws {
-        guard tests.contains(where: { if case .kunit = $0 { true } else { false } }) else { return }
+        guard hasKUnit(tests) else { return }
         guard !(try readText(config)).contains("CONFIG_KUNIT=y\n") else { return }
         throw Failure(
             .usage, "the project has kunit tests, and its kernel has no KUnit (CONFIG_KUNIT=y)",

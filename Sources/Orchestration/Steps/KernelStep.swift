@@ -36,7 +36,7 @@ struct PatchedKernel: Sendable {
     var overlay: TreeOverlay
     var request: ConfigRequest
     /// The key of the built kernel.
-    var key: Digest
+    var key: ArtifactKey
     /// The built kernel, when it is in the store.
     var artifact: Artifact?
     /// Held from the first change of the tree to the end of the build.
@@ -95,11 +95,28 @@ struct KernelStep: Sendable {
     /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
     /// patches have one author.
     private func discardForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws {
-        guard rules != nil else { return }
-        let isForeign = hasForeignOutput(pristine, overlay)
+        let isUnusable = try hasUnusableOutput(pristine, overlay)
         // Until this build has come to its end as well.
-        try removeAll(confinedMark(pristine))
-        if isForeign { try removeAll(output(pristine)) }
+        if rules != nil { try removeAll(confinedMark(pristine)) }
+        if isUnusable { try removeAll(output(pristine)) }
+        try createFolder(toolsMark(pristine).removingLastComponent())
+        try writeAtomically(try toolsDigest().hex, to: toolsMark(pristine))
+    }
+
+    /// Whether what lies in the output folder says nothing of this build.
+    private func hasUnusableOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws -> Bool {
+        // make compares commands and time stamps, and does not see that a tool of the same name is another one.
+        if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
+        return hasForeignOutput(pristine, overlay)
+    }
+
+    /// Beside the output: the digest of the tools that built it.
+    private func toolsMark(_ pristine: PristineKernel) -> FilePath { FilePath("\(output(pristine)).tools") }
+
+    private func toolsDigest() throws -> Digest {
+        var tools = ContentDigest(of: "tools", version: 1)
+        for tool in Self.keyedTools { tools.add(tool, try self.tools.digest(ofOptionalTool: tool)) }
+        return tools.digest
     }
 
     private func hasForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) -> Bool {
@@ -165,7 +182,7 @@ struct KernelStep: Sendable {
     /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
     private func overlay(over pristine: PristineKernel) throws -> TreeOverlay {
         let sources = try patchSources()
-        var key = KeyBuilder(step: "overlay", version: 1)
+        var key = ContentDigest(of: "overlay", version: 1)
         key.add("source", pristine.identity)
         for source in sources {
             key.add(source.name, source.digest)
@@ -177,11 +194,11 @@ struct KernelStep: Sendable {
         if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
         let memo = OverlayMemo(
             file: pipeline.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
-        if let overlay = memo.load(key: key.key) { return overlay }
+        if let overlay = memo.load(key: key.digest) { return overlay }
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
         guard !tools.isDryRun else { return overlay }
         try createFolder(pipeline.projectCache)
-        memo.save(overlay, key: key.key)
+        memo.save(overlay, key: key.digest)
         return overlay
     }
 
@@ -224,11 +241,11 @@ struct KernelStep: Sendable {
     private func patched(_ pristine: PristineKernel) throws -> PatchedKernel {
         let overlay = try overlay(over: pristine)
         let request = ConfigRequest.merge(try fragments())
-        let key = try key(pristine, overlay, request)
+        let key = try key(pristine, overlay, request, hasImage: true)
+        let plain = try self.key(pristine, overlay, request, hasImage: false)
         return PatchedKernel(
             pristine: pristine, overlay: overlay, request: request, key: key,
-            artifact: tools.store.lookup(step: Self.artifactStep(hasImage: true), key: key)
-                ?? (wantsImage ? nil : tools.store.lookup(step: Self.artifactStep(hasImage: false), key: key)))
+            artifact: tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
     }
 
     /// Where kernels are in the store.
@@ -241,8 +258,11 @@ struct KernelStep: Sendable {
         try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
     }
 
-    /// Whether the tree on disk has to have the patches: the kernel is made from it, and so are selftests.
-    private func needsTree(_ patched: PatchedKernel) -> Bool { patched.artifact == nil || project.hasKselftests }
+    /// Whether the tree on disk has to have the patches: the kernel is made from it, and selftests with
+    /// `tests-from: patched`.
+    private func needsTree(_ patched: PatchedKernel) -> Bool {
+        patched.artifact == nil || (project.hasKselftests && project.testsFrom == .patched)
+    }
 
     func lock(_ pristine: PristineKernel, _ progress: Progress) async throws -> FileLock {
         try await FileLock.acquire(
@@ -269,13 +289,25 @@ struct KernelStep: Sendable {
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
-    private func key(_ pristine: PristineKernel, _ overlay: TreeOverlay, _ request: ConfigRequest) throws -> Digest {
-        var key = KeyBuilder(step: "kernel", version: 1)
+    /// What the build of a kernel runs, besides the tree's own programs. Those of binutils are what gcc and the makefiles
+    /// call by name.
+    static let keyedTools = [
+        "gcc", "ld", "make", "as", "ar", "nm", "objcopy", "objdump", "readelf", "strip", "bison", "flex", "bc", "perl",
+        "python3", "pahole", "gzip", "lz4", "sh",
+    ]
+
+    /// The key of a kernel. The overlay and the request are values of this run, from which alone the tree and the
+    /// configuration are made, so that a user's edit during the build gets into neither.
+    private func key(
+        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
+    ) throws -> ArtifactKey {
+        var key = KeyBuilder(
+            step: Self.artifactStep(hasImage: hasImage), version: 2, trust: pipeline.trust(under: rules))
         key.add("source", pristine.identity)
         key.add("overlay", overlay.digest)
         key.add("request", request.text)
         key.add("architecture", project.architecture.rawValue)
-        for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
+        for tool in Self.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
         return key.key
     }
 
@@ -300,7 +332,7 @@ struct KernelStep: Sendable {
 
     /// What a configuration depends on beside the request.
     private func configurationInputs(_ patched: PatchedKernel) throws -> Digest {
-        var inputs = KeyBuilder(step: "configure", version: 1)
+        var inputs = ContentDigest(of: "configure", version: 2)
         inputs.add("source", patched.pristine.identity)
         for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
         where KernelConfigurator.reads(treeFile: path) {
@@ -310,8 +342,8 @@ struct KernelStep: Sendable {
                 inputs.add(path, "")
             }
         }
-        for tool in ["gcc", "ld", "make"] { inputs.add(tool, try tools.digest(ofTool: tool)) }
-        return inputs.key
+        for tool in Self.keyedTools { inputs.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return inputs.digest
     }
 
     /// Configures and compiles, unless the store has the kernel.
@@ -352,8 +384,16 @@ struct KernelStep: Sendable {
             }
             try workTree.recordBuild(output: make.output)
             if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
-            let step = Self.artifactStep(hasImage: result.image != nil)
-            let artifact = try await tools.store.publish(step: step, key: patched.key) { folder in
+            let (overlay, request, hasImage) = (patched.overlay, patched.request, result.image != nil)
+            let after = try key(pristine, overlay, request, hasImage: true)
+            if let tool = after.difference(from: patched.key) {
+                throw Failure(
+                    .infrastructure, "\(tool) was replaced while it built the kernel, so nothing was published",
+                    nextStep: "run the command again: it builds the kernel from nothing")
+            }
+            let artifact = try await tools.store.publish(
+                key: { try key(pristine, overlay, request, hasImage: hasImage) }
+            ) { folder in
                 if let image = result.image { try copyFile(image, to: folder.appending(Self.imageName)) }
                 try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
@@ -432,13 +472,13 @@ struct KernelStep: Sendable {
                     overlay: patched.overlay, output: make.output)
                 if !planned.changes.isUnchanged { patch.outcome = .miss }
                 patch.actions += planned.changes.remarks
-                if !hasForeignOutput(pristine, patched.overlay) { tree = planned }
+                if try !hasUnusableOutput(pristine, patched.overlay) { tree = planned }
             }
         }
         if let artifact = patched.artifact {
             let steps = [
                 patch, RunPlan.Step("configure", .hit, ""),
-                RunPlan.Step("compile", .hit, key: patched.key),
+                RunPlan.Step("compile", .hit, key: patched.key.digest),
             ]
             return (patched, kernel(artifact, pristine), steps)
         }
@@ -448,7 +488,7 @@ struct KernelStep: Sendable {
         } catch let question as CommandNotRun {
             let steps = [
                 patch, RunPlan.Step("configure", needing: question),
-                RunPlan.Step("compile", .miss, key: patched.key, dependsOn: ["configure"]),
+                RunPlan.Step("compile", .miss, key: patched.key.digest, dependsOn: ["configure"]),
             ]
             return (patched, nil, steps)
         }
@@ -461,14 +501,15 @@ struct KernelStep: Sendable {
             // With another source make has to look everywhere.
             let build = try builder.plan(
                 make, scope: scope, needsImage: try needsImage(config: current.file), tree: isSourceNew ? nil : tree)
-            let folder = tools.store.folder(step: Self.artifactStep(hasImage: build.makesImage), key: patched.key)
+            let folder = tools.store.folder(
+                try key(pristine, patched.overlay, patched.request, hasImage: build.makesImage))
             var built = kernel(in: folder, pristine, hasImage: build.makesImage)
             built.config = current.file
             return (
                 patched, built,
                 [
                     patch, RunPlan.Step("configure", .hit, requested),
-                    RunPlan.Step("compile", .miss, key: patched.key, actions: try actions(build, by: runner)),
+                    RunPlan.Step("compile", .miss, key: patched.key.digest, actions: try actions(build, by: runner)),
                 ]
             )
         }
@@ -479,7 +520,7 @@ struct KernelStep: Sendable {
         }
         // What make has to do follows from what it finds configured, but for a build from nothing.
         let build = try builder.plan(make, scope: tree == nil ? scope : .whole, tree: nil)
-        var compile = RunPlan.Step("compile", .miss, key: patched.key, actions: try actions(build, by: runner))
+        var compile = RunPlan.Step("compile", .miss, key: patched.key.digest, actions: try actions(build, by: runner))
         if tree != nil, scope != .whole {
             compile.dependsOn = ["configure"]
             compile.actions = compile.actions.filter { $0.command != nil }

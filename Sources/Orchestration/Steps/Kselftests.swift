@@ -5,9 +5,12 @@ import KernelTree
 import SystemPackage
 
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.
+///
+/// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch that
+/// is to be judged does not write its own judges.
 struct Kselftests: Sendable {
     let pipeline: Pipeline
-    /// How make is confined; nil when it is not. The makefiles are the patched tree's.
+    /// How make is confined; nil when it is not.
     let rules: Confinement.Rules?
     let patched: PatchedKernel
 
@@ -62,19 +65,29 @@ struct Kselftests: Sendable {
     private var tools: Toolbox { pipeline.tools }
     private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
     private static let folder: FilePath = "tools/testing/selftests"
-    private var selftests: FilePath { step.tree(patched.pristine).pushing(Self.folder) }
+    private var isPatched: Bool { pipeline.project.testsFrom == .patched }
+    /// The tree whose selftests are built.
+    private var tree: FilePath { isPatched ? step.tree(patched.pristine) : patched.pristine.folder }
+    private var selftests: FilePath { tree.pushing(Self.folder) }
 
     /// Builds a collection, unless the store has it.
     ///
     /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
     func build(_ requested: String, _ progress: Progress) async throws -> Collection {
-        let (name, source, key, artifact) = try recipe(requested)
+        let (name, source, _, artifact) = try recipe(requested)
         if let artifact { return try collection(name, artifact, isHit: true) }
-        let published = try await tools.store.publish(step: Self.step, key: key) { folder in
-            let (programs, scripts) = try await compile(name, source, to: folder)
-            try writeAtomically("\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+        // One output folder serves all collections.
+        let lock = "kselftest-" + Digest.of(output.string).short
+        return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
+            let published = try await tools.store.publish(key: { try recipe(requested).key }) { folder in
+                let (programs, scripts) = try await compile(name, source, to: folder)
+                try writeAtomically(
+                    "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+                // The cache's copy of the source serves all projects; a makefile that writes to it is no use.
+                if !isPatched { try patched.pristine.verify() }
+            }
+            return try collection(name, published, isHit: false)
         }
-        return try collection(name, published, isHit: false)
     }
 
     private static let step = "kselftest"
@@ -84,7 +97,7 @@ struct Kselftests: Sendable {
     /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
     func recipe(
         _ requested: String
-    ) throws -> (name: String, source: FilePath, key: Digest, artifact: Artifact?) {
+    ) throws -> (name: String, source: FilePath, key: ArtifactKey, artifact: Artifact?) {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))
         // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source tells.
@@ -93,19 +106,26 @@ struct Kselftests: Sendable {
             let names = ((try? namesInFolder(place)) ?? []).filter {
                 fileExists(place.appending($0).appending("Makefile"))
             }
+            let makefile = Self.folder.pushing(FilePath(name)).appending("Makefile").string
+            if !isPatched, case .file? = patched.overlay.files[makefile] {
+                throw Failure(
+                    .usage,
+                    "the selftests \(requested) come with the patches, and selftests are built from the kernel's "
+                        + "source without them",
+                    nextStep: "write `tests-from: patched` in \(pipeline.project.file) to run them")
+            }
             let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
             throw Failure(
                 .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
                 details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
         }
-        var key = KeyBuilder(step: Self.step, version: 1)
+        var key = KeyBuilder(step: Self.step, version: 2, trust: pipeline.trust(under: rules))
         key.add("collection", name)
         key.add("source", patched.pristine.identity)
-        for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key }) where Self.reads(treeFile: path) {
-            if case .file(let file) = entry { key.add(path, Digest.of(file.bytes)) } else { key.add(path, "") }
-        }
-        for tool in ["gcc", "ld", "make"] { key.add(tool, try tools.digest(ofTool: tool)) }
-        return (name, source, key.key, tools.store.lookup(step: Self.step, key: key.key))
+        // `make headers` runs makefiles and scripts anywhere in the tree.
+        key.add("overlay", isPatched ? patched.overlay.digest.hex : "none")
+        for tool in KernelStep.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return (name, source, key.key, tools.store.lookup(key.key))
     }
 
     /// The file that lists an artifact's programs, after the number of scripts that were left out.
@@ -120,10 +140,9 @@ struct Kselftests: Sendable {
         return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()), isHit: isHit)
     }
 
-    /// Whether selftests depend on a file of the tree: their own, and what exported headers are made from.
-    private static func reads(treeFile path: String) -> Bool {
-        path.hasPrefix("tools/") || path.hasPrefix("scripts/") || path.hasSuffix(".tbl") || path.contains("include/")
-            || path == "Makefile"
+    /// make's output folder. A confined build has one of its own.
+    private var output: FilePath {
+        step.folder(for: patched.pristine).appending(rules == nil ? "kselftest" : "kselftest-confined")
     }
 
     /// Makes headers and programs, and puts the programs into `folder`.
@@ -169,7 +188,8 @@ struct Kselftests: Sendable {
         // User-mode Linux's programs are the host's, and the selftests' headers x86's.
         make.architecture = .x86_64
         // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
-        make.output = step.folder(for: patched.pristine).appending("kselftest")
+        make.output = output
+        make.tree = tree
         let (runner, environment) = try await step.tooling(make)
         let built = make.output.appending("programs")
         var collection = make

@@ -238,19 +238,20 @@ extension Pipeline {
                 return [.remark("kbuild writes \(source), a program that reads the kernel's log, and compiles it")]
             }
             let recipe = try builder.programRecipe(source: source, is32Bit: false, numbers: numbers)
-            return recipe.isMade ? [] : [.remark("\(source): \(recipe.key.short)")] + (try planned(recipe))
+            return recipe.isMade ? [] : [.remark("\(source): \(try recipe.key.short)")] + (try planned(recipe))
         case .program(let program):
             guard program.isSource, selection.includes(program.name), reasonToSkip(program) == nil else { return [] }
             let recipe = try builder.programRecipe(source: program.path, is32Bit: program.is32Bit, numbers: numbers)
             if recipe.isMade { return [] }
-            return [.remark("\(shown(program.path)): \(recipe.key.short)")] + (try planned(recipe))
+            return [.remark("\(shown(program.path)): \(try recipe.key.short)")] + (try planned(recipe))
         }
     }
 
     /// What makes a recipe's file.
     func planned(_ recipe: GuestProgramBuilder.Recipe) throws -> [RunPlan.Action] {
-        let folder = tools.store.draft(step: recipe.step, key: recipe.key)
-        let commands = [Command("mkdir", ["-p", folder.string])] + recipe.commands(folder)
+        let folder = tools.store.draft(try recipe.key)
+        let commands =
+            [Command("mkdir", ["-p", folder.string])] + recipe.commands(folder) + (recipe.search.map { [$0] } ?? [])
         return try commands.enumerated().map { index, command in
             // The folder is kbuild's to make.
             try RunPlan.Action(command, by: index == 0 ? tools.runner : recipe.runner(folder))

@@ -1,3 +1,4 @@
+import Artifacts
 import Commands
 import Diagnostics
 import Reporting
@@ -31,7 +32,7 @@ extension Pipeline {
             let request = try request(
                 initProgram: initProgram.executable, covering: executables,
                 base: try await debian?.base(progress: progress))
-            let images = try imageBuilder(accelerator: accelerator)
+            let images = try imageBuilder(accelerator: accelerator, trust: builder.trust(of: try initSources()))
             let plan = try await images.plan(request)
             let isHit = plan.cached != nil && initProgram.isHit
             let image = try await images.image(for: plan, progress: progress)
@@ -73,10 +74,11 @@ extension Pipeline {
     func planRootFilesystem(covering executables: [FilePath]?) async throws -> (root: RootDevice?, step: RunPlan.Step) {
         var step = RunPlan.Step("rootfs", .hit, project.rootfsType.rawValue)
         do {
-            let recipe = try await programBuilder().initRecipe(sources: try initSources())
+            let builder = try await programBuilder()
+            let recipe = try await builder.initRecipe(sources: try initSources())
             guard let artifact = recipe.artifact else {
                 step.outcome = .miss
-                step.actions = try [.remark("init: \(recipe.key.short)")] + planned(recipe)
+                step.actions = try [.remark("init: \(try recipe.key.short)")] + planned(recipe)
                 step.actions.append(.remark("the image's key holds the digest of init as it comes out"))
                 step.dependsOn = executables == nil ? ["programs"] : []
                 return (nil, step)
@@ -98,10 +100,10 @@ extension Pipeline {
                 return (nil, step)
             }
             // Whether the appliance runs on KVM makes no difference to what comes out.
-            let images = try imageBuilder(accelerator: .tcg)
+            let images = try imageBuilder(accelerator: .tcg, trust: builder.trust(of: try initSources()))
             let plan = try await images.plan(
                 try request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
-            step.key = plan.key.hex
+            step.key = plan.key.digest.hex
             if plan.cached == nil {
                 step.outcome = .miss
                 step.actions = try images.commands(for: plan).map { try RunPlan.Action($0, by: tools.runner) }
@@ -118,15 +120,18 @@ extension Pipeline {
         project.rootfsDefinition.removingLastComponent().appending("init")
     }
 
-    private func imageBuilder(accelerator: Accelerator) throws -> any RootFilesystemBuilder {
+    /// - Parameter trust: Whose code compiled init.
+    private func imageBuilder(accelerator: Accelerator, trust: TrustLevel) throws -> any RootFilesystemBuilder {
         switch project.rootfsType {
-        case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner)
+        case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner, trust: trust)
         case .disk, .debian:
             guard let executable = tools.runner.supervisor else {
                 throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")
             }
             // The appliance follows what was found out about KVM, also when the guest was asked to run on TCG.
-            return DiskImageBuilder(store: tools.store, runner: tools.runner, executable: executable) {
+            return DiskImageBuilder(
+                store: tools.store, runner: tools.runner, trust: trust, executable: executable
+            ) {
                 accelerator == .kvm
             }
         }

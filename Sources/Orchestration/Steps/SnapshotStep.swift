@@ -46,7 +46,10 @@ extension Pipeline {
         needed: Int, in folder: FilePath, _ progress: Progress
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
-            guard let (configuration, key) = try snapshotKey(candidate, holding: program, plan: plan, holder: holder)
+            let trust = self.trust(under: try await confinement.rules())
+            guard
+                let (configuration, key) = try snapshotKey(
+                    candidate, holding: program, plan: plan, holder: holder, trust: trust)
             else { continue }
             let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
@@ -99,7 +102,7 @@ extension Pipeline {
             for candidate in machines where key == nil {
                 let place = try snapshotKey(
                     candidate, holding: index.map { programs[$0] }, plan: index.map { Self.heldPlan($0) },
-                    holder: holder ?? "")
+                    holder: holder ?? "", trust: trust(under: try await confinement.rules()))
                 key = place?.1
             }
             guard let key else { continue }
@@ -116,20 +119,22 @@ extension Pipeline {
 
     /// What a candidate is told to be saved, and the key of the snapshot; nil for a machine that cannot be saved.
     private func snapshotKey(
-        _ candidate: MachineCandidate, holding program: ReadyProgram?, plan: String?, holder: FilePath
+        _ candidate: MachineCandidate, holding program: ReadyProgram?, plan: String?, holder: FilePath,
+        trust: TrustLevel
     ) throws -> (MachineConfiguration, Digest)? {
         guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
         configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
         let user = candidate.runner.sandbox?.identity
-        return (configuration, try snapshotKey(configuration, program, holder: holder, user: user))
+        return (configuration, try snapshotKey(configuration, program, holder: holder, user: user, trust: trust))
     }
 
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
     /// one counter differ.
     private func snapshotKey(
-        _ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath, user: UInt32?
+        _ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath, user: UInt32?,
+        trust: TrustLevel
     ) throws -> Digest {
-        var key = KeyBuilder(step: "snapshot", version: 1)
+        var key = KeyBuilder(step: "snapshot", version: 2, trust: trust)
         key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
         var plain = configuration
         plain.kernel = "kernel"
@@ -155,7 +160,7 @@ extension Pipeline {
             key.add("plan", try SessionPlan(programs: [program.selecting([]).planned]).encoded())
             key.add("holder", try tools.statCache.digest(of: holder))
         }
-        return key.key
+        return key.key.digest
     }
 
     /// The host's processor, which QEMU passes on in part.

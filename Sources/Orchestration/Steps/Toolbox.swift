@@ -20,6 +20,12 @@ struct Toolbox: Sendable {
         try statCache.digest(of: try executable(of: tool))
     }
 
+    /// As `digest(ofTool:)`; a fixed digest for a tool that is not there, so that installing it changes the keys.
+    func digest(ofOptionalTool tool: String) throws -> Digest {
+        guard (try? runner.locate(tool)) != nil else { return .of("") }
+        return try digest(ofTool: tool)
+    }
+
     /// The folders of tools that a sandbox does not show by itself; a tool that is not there has none.
     func installations(of names: [String]) -> [FilePath] {
         names.compactMap { name in (try? executable(of: name)).flatMap(Sandbox.installation) }

@@ -1,0 +1,132 @@
+import Foundation
+import SystemPackage
+
+/// What compilers, assemblers and linkers wrote down of the files that they read, and which files would take the place of
+/// these if they appeared. No I/O but through the closures.
+enum CompilerReads {
+    /// The prerequisites in a makefile that a compiler wrote (gcc -MD, as --MD, ld --dependency-file, swiftc
+    /// -emit-dependencies).
+    static func prerequisites(inMakefile text: String) -> [String] {
+        var paths: [String] = []
+        var word: [UInt8] = []
+        var isPrerequisite = false
+        let bytes = Array(text.utf8)
+        func end() {
+            defer { word = [] }
+            guard !word.isEmpty else { return }
+            if isPrerequisite { paths.append(String(decoding: word, as: UTF8.self)) }
+        }
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            let next = index + 1 < bytes.count ? bytes[index + 1] : nil
+            switch byte {
+            case UInt8(ascii: "\\") where next == UInt8(ascii: "\n"):
+                end()
+                index += 1
+            case UInt8(ascii: "\\") where next == UInt8(ascii: " ") || next == UInt8(ascii: "#"):
+                if let next { word.append(next) }
+                index += 1
+            case UInt8(ascii: "$") where next == byte:
+                word.append(byte)
+                index += 1
+            case UInt8(ascii: "\n"):
+                end()
+                isPrerequisite = false
+            case UInt8(ascii: " "), UInt8(ascii: "\t"): end()
+            case UInt8(ascii: ":")
+            where !isPrerequisite
+                && (next == nil || next == UInt8(ascii: " ") || next == UInt8(ascii: "\n")
+                    || next == UInt8(ascii: "\\")):
+                word = []
+                isPrerequisite = true
+            default: word.append(byte)
+            }
+            index += 1
+        }
+        end()
+        return paths
+    }
+
+    /// Whether a file is one that the compiler driver makes for its own use, and has removed by then.
+    static func isIntermediate(_ path: FilePath) -> Bool {
+        let name = path.lastComponent?.string ?? ""
+        return name.hasPrefix("cc") && [".s", ".o", ".res", ".le"].contains { name.hasSuffix($0) }
+    }
+
+    /// What `gcc -E -v` says: where headers are looked for, existing folders or not, and the compiler proper.
+    static func searchList(inVerboseOutput text: String) -> (folders: [String], compiler: String?) {
+        var folders: [String] = []
+        var compiler: String?
+        var isList = false
+        for line in text.split(separator: "\n") {
+            if let quoted = line.split(separator: "\"").last, line.hasPrefix("ignoring nonexistent directory") {
+                folders.append(String(quoted))
+            } else if line.hasSuffix("search starts here:") {
+                isList = true
+            } else if line.hasPrefix("End of search list") {
+                isList = false
+            } else if isList, line.hasPrefix(" ") {
+                folders.append(String(line.dropFirst()))
+            } else if let word = line.split(separator: " ").first, line.hasPrefix(" "), word.hasSuffix("/cc1") {
+                compiler = String(word)
+            }
+        }
+        return (folders, compiler)
+    }
+
+    /// The names of files that a text includes, or asks for, in C and in assembly.
+    static func includedNames(in text: [UInt8]) -> (quoted: Set<String>, angled: Set<String>) {
+        var names: (quoted: Set<String>, angled: Set<String>) = ([], [])
+        for line in text.split(separator: UInt8(ascii: "\n")) {
+            guard line.contains(UInt8(ascii: "\"")) || line.contains(UInt8(ascii: "<")) else { continue }
+            let words = String(decoding: line, as: UTF8.self)
+            let isDirective = words.drop { $0 == " " || $0 == "\t" }.hasPrefix("#")
+            for marker in ["include", "embed", "import", ".incbin"] {
+                var rest = Substring(words)
+                while let place = rest.range(of: marker) {
+                    rest = rest[place.upperBound...]
+                    guard isDirective || marker == ".incbin" || marker == "include" else { continue }
+                    // include, include_next, __has_include(, .include \"
+                    let start = rest.drop {
+                        $0.isLetter || $0 == "_" || $0 == " " || $0 == "\t" || $0 == "(" || $0 == "\\"
+                    }
+                    if start.first == "\"" {
+                        let name = start.dropFirst().prefix { $0 != "\"" && $0 != "\\" }
+                        if !name.isEmpty { names.quoted.insert(String(name)) }
+                    } else if start.first == "<" {
+                        let name = start.dropFirst().prefix { $0 != ">" }
+                        if !name.isEmpty { names.angled.insert(String(name)) }
+                    }
+                }
+            }
+        }
+        return names
+    }
+
+    /// Files that were not read, and that a compiler would have read in place of, or besides, what it read, had it found
+    /// them: those that are not there, and those that are, since others come first or since they came too late.
+    ///
+    /// - Parameters:
+    ///   - files: What was read.
+    ///   - folders: Where headers are looked for.
+    static func missed(
+        including files: [String], folders: [String], text: (String) -> [UInt8]?, exists: (String) -> Bool
+    ) -> (absent: Set<String>, passedOver: Set<String>) {
+        var asked = Set<String>()
+        for file in files {
+            guard let bytes = text(file) else { continue }
+            let names = includedNames(in: bytes)
+            let own = FilePath(file).removingLastComponent().string
+            for name in names.quoted {
+                for folder in [own] + folders { asked.insert(name.hasPrefix("/") ? name : folder + "/" + name) }
+            }
+            for name in names.angled {
+                for folder in folders { asked.insert(name.hasPrefix("/") ? name : folder + "/" + name) }
+            }
+        }
+        asked.subtract(files)
+        let passedOver = asked.filter(exists)
+        return (asked.subtracting(passedOver), passedOver)
+    }
+}
