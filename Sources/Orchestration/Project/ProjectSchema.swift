@@ -133,7 +133,9 @@ indirect enum Schema: Sendable {
             name: "timeouts",
             schema: .map([
                 Key(name: "boot", schema: .duration, meaning: "until the guest's init speaks (120)"),
-                Key(name: "silence", schema: .duration, meaning: "without a sign of life (120)"),
+                Key(
+                    name: "silence", schema: .duration,
+                    meaning: "without a sign of life, which init gives each second (120)"),
                 Key(name: "test", schema: .duration, meaning: "for one test (300)"),
                 Key(name: "run", schema: .duration, meaning: "for everything in the guest (1800)"),
             ]), meaning: "limits: seconds, or 90s, 5m, 1h"),
