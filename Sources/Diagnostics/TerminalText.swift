@@ -233,16 +233,26 @@ extension Sequence<TerminalText> {
 }
 
 extension Failure {
+    /// The most lines of evidence that are printed, and characters of a line.
+    private static let mostDetailLines = 200
+    private static let longestLine = 2000
+
     /// The whole failure as it is printed, without a newline at its end. What follows its first line is indented, so that
     /// the evidence cannot pass for words of kbuild's.
     public var terminalText: TerminalText {
+        func line(_ text: String) -> TerminalText { TerminalText(text).cut(to: Self.longestLine) }
         func block(_ text: String) -> TerminalText {
-            VisibleText.split(text).map { "  \($0)" }.joined()
+            let lines = VisibleText.split(text)
+            var shown = lines.prefix(Self.mostDetailLines).map { "  \(line($0))" as TerminalText }
+            if lines.count > shown.count {
+                shown.append("  ...\(cutRemark(lines.count - shown.count, "line").dropFirst(4))")
+            }
+            return shown.joined()
         }
         func paragraph(_ label: TerminalText, _ text: String) -> TerminalText {
             let lines = VisibleText.split(text)
-            let rest = lines.dropFirst().map { "  \($0)" as TerminalText }
-            return ([label + TerminalText(lines.first ?? "")] + rest).joined()
+            let rest = lines.dropFirst().prefix(Self.mostDetailLines).map { "  \(line($0))" as TerminalText }
+            return ([label + line(lines.first ?? "")] + rest).joined()
         }
         var parts = [paragraph("error: ", message)]
         if let details, !details.isEmpty { parts.append(block(details)) }

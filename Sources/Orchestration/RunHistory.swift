@@ -19,11 +19,20 @@ public struct KeptRun: Sendable, Equatable {
         return fileExists(path) ? path : nil
     }
 
+    /// The most bytes of a report that are read: kbuild's own have a quarter of that at most.
+    private static let mostBytes = 128 << 20
+
     /// Reads its report.
     ///
-    /// - Throws: `Failure` (`usage`) when that cannot be read, or is none.
+    /// - Throws: `Failure` (`usage`) when that cannot be read, is none, or is too large.
     public func report() throws(Failure) -> RunReport {
         do {
+            let size = (try? FileManager.default.attributesOfItem(atPath: file.string))?[.size] as? Int ?? 0
+            guard size <= Self.mostBytes else {
+                throw Failure(
+                    .usage,
+                    "\(file) has \(grouped(size >> 20)) MB; a report of kbuild's has \(Self.mostBytes >> 20) at most")
+            }
             return try JSONReport.parse(try readText(file))
         } catch let failure as Failure {
             throw Failure(.usage, failure.message, details: failure.details)

@@ -24,7 +24,7 @@ public enum GitHubAnnotations {
         var commands: [JobCommand] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure {
-                let issues = test.issues.filter { !$0.isKnown }
+                let issues = test.toldIssues.filter { !$0.isKnown }
                 let title = "\(suite.name): \(test.id) \(word(test.status))"
                 if issues.isEmpty {
                     commands.append(command("error", title: title, message: test.reason ?? word(test.status)))
@@ -35,7 +35,7 @@ public enum GitHubAnnotations {
                         command("error", file: file, line: issue.line, title: title, message: issue.message))
                 }
             }
-            for problem in suite.problems { commands.append(command("error", title: suite.name, message: problem)) }
+            for problem in suite.toldProblems { commands.append(command("error", title: suite.name, message: problem)) }
         }
         for crash in report.crashes {
             let running = crash.test.map { "While \($0) ran.\n" } ?? ""

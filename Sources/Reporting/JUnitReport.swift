@@ -69,7 +69,7 @@ public enum JUnitReport {
                 }
             var attributes = names.attributes(suite.name, test.id)
             attributes += " time=\"\(time(test.seconds ?? 0))\""
-            let issues = test.issues.filter { !$0.isKnown }.map { issue in
+            let issues = test.toldIssues.filter { !$0.isKnown }.map { issue in
                 (issue.file.map { "\($0)\(issue.line.map { ":\($0)" } ?? ""): " } ?? "") + issue.message
             }
             let message = issues.first ?? test.reason ?? test.status.rawValue
@@ -81,7 +81,7 @@ public enum JUnitReport {
                         kind, attributes: attributes, type: test.status.rawValue, message: message, text: text,
                         output: test.kernelLog + test.output)))
         }
-        for (index, problem) in suite.problems.enumerated() {
+        for (index, problem) in suite.toldProblems.enumerated() {
             let attributes = names.attributes(suite.name, "problem \(index + 1)") + " time=\"0.000\""
             cases.append(
                 Case(

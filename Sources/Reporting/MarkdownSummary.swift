@@ -62,7 +62,7 @@ public enum MarkdownSummary {
             return trouble.nextStep.map { text + "\n\nNext: \(Markup.markdown($0))" } ?? text
         }
         let tests = report.tests.filter(\.status.isFailure)
-        let problems = report.suites.flatMap { suite in suite.problems.map { (suite.name, $0) } }
+        let problems = report.suites.flatMap { suite in suite.toldProblems.map { (suite.name, $0) } }
         if !tests.isEmpty || !problems.isEmpty {
             let title = [row(["test", "how", "message"]), row(["---", "---", "---"])]
             let rows =

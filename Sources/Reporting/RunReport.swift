@@ -181,6 +181,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var reason: String?
         /// What it recorded.
         public var issues: [Issue]
+        /// How many more issues there were than are kept; nil for none.
+        public var omittedIssues: Int?
         /// What the kernel said while it ran.
         public var kernelLog: [String]
         /// What it printed, where that is known by test.
@@ -212,6 +214,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var tests: [Test]
         /// What is wrong with its account of itself. Each is a failure.
         public var problems: [String]
+        /// How many more problems there were than are kept; nil for none.
+        public var omittedProblems: Int?
         /// The last lines that it printed.
         public var output: [String]
         /// What it did that is no failure and yet worth telling, such as a setting of the kernel's that was put back after
@@ -328,11 +332,15 @@ public struct RunReport: Codable, Sendable, Equatable {
         /// What to do about it.
         public var nextStep: String?
 
+        /// The most bytes kept of a message, and of the evidence.
+        static let longestMessage = 4 << 10
+        static let longestDetails = 64 << 10
+
         /// Takes over a failure.
         public init(_ failure: Failure) {
             code = failure.code.rawValue
-            message = failure.message
-            details = failure.details
+            message = Text.cut(failure.message, bytes: Self.longestMessage)
+            details = failure.details.map { Text.cut($0, bytes: Self.longestDetails) }
             nextStep = failure.nextStep
         }
 

@@ -1,3 +1,5 @@
+import Diagnostics
+
 /// What the renderers share: numbers and text that come from a guest are not to be trusted.
 enum Text {
     /// Seconds with three decimals. A number that is none, or absurd, is 0: a guest's clock may say anything.
@@ -29,6 +31,15 @@ enum Text {
         }
         if lines.last?.isEmpty == true { lines.removeLast() }
         return lines
+    }
+
+    /// A text, cut with a remark after so many bytes.
+    static func cut(_ text: String, bytes most: Int) -> String {
+        let bytes = text.utf8
+        guard bytes.count > most else { return text }
+        // Where a character begins: its later bytes are 10xxxxxx.
+        let end = bytes.prefix(most).indices.suffix(4).last { bytes[$0] & 0xC0 != 0x80 } ?? bytes.startIndex
+        return String(text[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")
     }
 
     /// A text, cut with an ellipsis where it is longer.

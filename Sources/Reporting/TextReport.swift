@@ -57,7 +57,7 @@ public struct TextReport: Sendable {
         var lines: [TerminalText] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure { lines += describe(test) }
-            for problem in suite.problems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
+            for problem in suite.toldProblems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
             for note in suite.notes ?? [] { lines += entry("note", .yellow, "\(suite.name): \(note)") }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
@@ -76,9 +76,21 @@ public struct TextReport: Sendable {
         for trouble in report.troubles where showsTroubles {
             lines += body(lines: trouble.failure.terminalText)
         }
+        lines = Self.bounded(lines)
         if !lines.isEmpty { lines.append("") }
         lines += summary(report)
         return lines.joined()
+    }
+
+    /// The first lines of very many, and how many are left out.
+    private static func bounded(_ lines: [TerminalText]) -> [TerminalText] {
+        var room = ReportBounds.mostTerminalCharacters
+        let shown = lines.prefix(ReportBounds.mostTerminalLines).prefix { line in
+            room -= line.count + 1
+            return room > 0
+        }
+        guard shown.count < lines.count else { return lines }
+        return shown + ["... and \(grouped(lines.count - shown.count)) more lines not shown; `--format json` has them"]
     }
 
     /// A word in colour and a text, as lines broken to the width.
@@ -117,7 +129,7 @@ public struct TextReport: Sendable {
         let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
         var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
         if let reason = test.reason { lines += body("     \(reason)") }
-        for issue in test.issues where !issue.isKnown {
+        for issue in test.toldIssues where !issue.isKnown {
             // A path stays whole, so that it can be copied and clicked.
             if let file = issue.file {
                 lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
@@ -143,9 +155,9 @@ public struct TextReport: Sendable {
         }
         for suite in report.suites {
             for test in suite.tests { lines += test.status.isFailure ? describe(test) : [liveLine(for: test)] }
-            for problem in suite.problems { lines += entry("FAIL", .red, "\(problem)") }
+            for problem in suite.toldProblems { lines += entry("FAIL", .red, "\(problem)") }
         }
-        return (lines + [verdict(report)]).joined()
+        return (Self.bounded(lines) + [verdict(report)]).joined()
     }
 
     /// The verdict on a log with its counts.

@@ -29,6 +29,7 @@ extension SessionOutcome {
                 whole.programs[place].tests += program.tests
                 whole.programs[place].problems += program.problems
                 whole.programs[place].notes += program.notes.filter { !whole.programs[place].notes.contains($0) }
+                whole.programs[place].omittedProblems += program.omittedProblems
                 // The last lines of the last guest would hide those of the one that failed.
                 let isTelling = !program.problems.isEmpty || program.tests.contains { $0.status != .passed }
                 if isTelling || whole.programs[place].output.isEmpty {
@@ -79,6 +80,7 @@ extension SessionOutcome {
                     programs[place].tests[index].take(retry: test, number: number)
                 }
                 programs[place].problems += program.problems.filter { !programs[place].problems.contains($0) }
+                programs[place].omittedProblems += program.omittedProblems
             }
             crashes += part.outcome.crashes
             faults += part.outcome.faults
@@ -94,6 +96,7 @@ extension TestOutcome {
         } else if retry.status.isFailure, status == .passed {
             reason = "it passed at first and \(retry.status.words) in try \(number)"
             issues += retry.issues
+            omittedIssues += retry.omittedIssues
         } else {
             return
         }

@@ -41,7 +41,9 @@ public struct TestOutcome: Sendable, Equatable {
     /// Why it was skipped, or did not report.
     public var reason: String?
     /// What it recorded.
-    public var issues: [Issue] = []
+    public var issues: [Issue] = [] { didSet { boundIssues() } }
+    /// How many more there were.
+    public internal(set) var omittedIssues = 0
     /// What the kernel said while it ran.
     public var kernelLog: [String] = []
     /// What it printed, where that is known by test.
@@ -61,7 +63,9 @@ public struct ProgramOutcome: Sendable, Equatable {
     /// Its tests, in the order in which they ran.
     public var tests: [TestOutcome] = []
     /// What is wrong with the program's account of itself, beyond its tests. Each is a failure.
-    public var problems: [String] = []
+    public var problems: [String] = [] { didSet { boundProblems() } }
+    /// How many more there were.
+    public internal(set) var omittedProblems = 0
     /// What it did that is no failure and yet worth telling, such as a setting of the kernel's that was put back after it.
     public var notes: [String] = []
     /// What it printed: the last lines.

@@ -1,3 +1,4 @@
+import Diagnostics
 import Foundation
 import KTAP
 
@@ -43,7 +44,17 @@ public struct SessionRecorder: Sendable {
     private(set) var outputWasCut = false
     private var programStarted: Double?
     private var detector = CrashDetector()
-    private var faults: [String] = []
+    private var faults: [String] = [] {
+        didSet {
+            guard faults.count > SessionBounds.mostProblems else { return }
+            omittedFaults += faults.count - SessionBounds.mostProblems
+            faults.removeLast(faults.count - SessionBounds.mostProblems)
+        }
+    }
+    private var omittedFaults = 0
+    /// How many bytes of names and of issues' messages there is still room for.
+    private var nameBytesLeft = SessionBounds.mostNameBytes
+    private var messageBytesLeft: Int
     private var release: String?
     private var endCount: Int?
     private var consoleLines: [ConsoleLine] = []
@@ -71,6 +82,11 @@ public struct SessionRecorder: Sendable {
     /// Creates a recorder for a plan.
     public init(plan: SessionPlan) {
         self.plan = plan
+        let tests = plan.programs.reduce(0) { count, program in
+            guard case .swiftTesting(let expected) = program.resultsProtocol else { return count + 1 }
+            return count + expected.count
+        }
+        messageBytesLeft = min(SessionBounds.mostMessageBytes, SessionBounds.messageBytesOfTest * (tests + 1))
         programs = plan.programs.map { program in
             switch program.resultsProtocol {
             case .swiftTesting: ProgramOutcome(name: program.name, kind: "swift-testing")
@@ -302,8 +318,7 @@ public struct SessionRecorder: Sendable {
                 : judgeExitCode(current, ending: ending, ended: ended)
         case .interactive: break
         }
-        let lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
-        programs[current].output = lines.suffix(Self.mostOutputLines).map(String.init)
+        programs[current].output = SessionBounds.lastLines(of: output, most: Self.mostOutputLines)
         self.current = nil
         runningTests = []
         return events
@@ -370,7 +385,8 @@ public struct SessionRecorder: Sendable {
         if status == .failed {
             test.issues = [.init(message: "the program ended with \(ending)", file: nil, line: nil, isKnown: false)]
         }
-        test.output = String(decoding: output.suffix(1 << 16), as: UTF8.self).split(separator: "\n").map(String.init)
+        test.output = SessionBounds.lastLines(of: output.suffix(1 << 16).map(\.self), most: Self.mostOutputLines).filter
+        { !$0.isEmpty }
         programs[index].tests = [test]
         // A limit is told by the test's own status.
         if status == .timedOut { programs[index].problems = [] }
@@ -389,10 +405,14 @@ public struct SessionRecorder: Sendable {
         let payload = record.payload
         if record.kind == "test" {
             if payload.kind == "function", let id = payload.id {
+                let name = SessionBounds.cut(
+                    payload.displayName ?? payload.name ?? "", to: SessionBounds.longestProblem)
+                // What is not kept here has not reported, which is a failure.
+                guard hasRoom(forNames: 2 * id.utf8.count + name.utf8.count, in: current) else { return [] }
                 testIndex[id] = programs[current].tests.count
                 let listed = listedName(ofTestID: id)
                 programs[current].tests.append(
-                    TestOutcome(id: listed, name: payload.displayName ?? payload.name ?? listed, status: .notReported))
+                    TestOutcome(id: listed, name: name.isEmpty ? listed : name, status: .notReported))
             }
             return []
         }
@@ -412,6 +432,10 @@ public struct SessionRecorder: Sendable {
                 programs[current].problems.append("\(programs[current].tests[index].id) started twice")
             }
             programs[current].tests[index].started = payload.instant?.absolute
+            guard runningTests.count < SessionBounds.mostRunning else {
+                programs[current].problems.append("more than \(SessionBounds.mostRunning) tests ran at one time")
+                return []
+            }
             runningTests.append(id)
             return [.testStarted(id: programs[current].tests[index].id)]
         case "testSkipped":
@@ -436,9 +460,29 @@ public struct SessionRecorder: Sendable {
         }
     }
 
+    /// Takes note of a further test of a bundle; false when there are too many.
+    private mutating func hasRoom(forNames bytes: Int, in current: Int) -> Bool {
+        guard bytes <= nameBytesLeft, programs[current].tests.count < SessionBounds.mostTests else {
+            programs[current].problems.append(
+                "it describes more than \(SessionBounds.mostTests) tests, or their names have more than "
+                    + "\(SessionBounds.mostNameBytes >> 20) MB")
+            return false
+        }
+        nameBytesLeft -= bytes
+        return true
+    }
+
+    /// What there is room for of an issue's message.
+    private mutating func kept(message: String) -> String {
+        let room = min(SessionBounds.longestMessage, max(SessionBounds.shortestCut, messageBytesLeft))
+        let text = SessionBounds.cut(message, to: room)
+        messageBytesLeft -= text.utf8.count
+        return text
+    }
+
     private mutating func recordIssue(_ payload: SwiftTestingRecord.Payload, in current: Int) {
         let issue = TestOutcome.Issue(
-            message: (payload.messages ?? []).map(\.text).joined(separator: "\n"),
+            message: kept(message: (payload.messages ?? []).map(\.text).joined(separator: "\n")),
             file: payload.issue?.sourceLocation?.filePath ?? payload.issue?.sourceLocation?.fileID,
             line: payload.issue?.sourceLocation?.line,
             isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
@@ -472,8 +516,9 @@ public struct SessionRecorder: Sendable {
         attributeKernelLog()
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
+        let told = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
         return SessionOutcome(
-            programs: programs, crashes: witness.crashes(console: detector.crashes), faults: faults, release: release,
+            programs: programs, crashes: witness.crashes(console: detector.crashes), faults: told, release: release,
             isComplete: isComplete, evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes)
     }
 
@@ -507,6 +552,8 @@ public struct SessionRecorder: Sendable {
         guard let clockOffset else { return }
         // The log is whole where the console was silenced or torn. What is withheld of it the console may have.
         let isWhole = witness.samples.last.map { $0.evidence.withheldRecords == 0 } ?? false
+        // Tests whose times overlap have the same lines, and a guest may claim any times.
+        var room = SessionBounds.mostKernelLogBytes
         // Sorted once, so that each test costs a search and its own lines.
         let lines = (isWhole && logLines.count >= consoleLines.count ? logLines : consoleLines).compactMap { line in
             line.kernelSeconds.map { (seconds: $0 + clockOffset, text: line.raw) }
@@ -521,8 +568,16 @@ public struct SessionRecorder: Sendable {
                     let middle = (low + high) / 2
                     if lines[middle].seconds < started { low = middle + 1 } else { high = middle }
                 }
-                programs[program].tests[index].kernelLog = lines[low...].prefix { $0.seconds <= ended }
-                    .prefix(500).map(\.text)
+                var log: [String] = []
+                for line in lines[low...].prefix(while: { $0.seconds <= ended }).prefix(500) {
+                    room -= line.text.utf8.count
+                    guard room > 0 else {
+                        log.append("kbuild: the rest is left out here; the console's log has it")
+                        break
+                    }
+                    log.append(line.text)
+                }
+                programs[program].tests[index].kernelLog = log
             }
         }
     }

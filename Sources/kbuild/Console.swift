@@ -24,9 +24,14 @@ final class Console: Sendable {
         var lastShare: [String: Int] = [:]
         /// The crash report that was shown last, by its first line: one that turns out to be fatal is told of again.
         var lastCrash: Int?
+        /// The lines of tests that were shown.
+        var testLines = 0
         /// The group of a job's log that is open.
         var group: JobGroup?
     }
+
+    /// The most tests that have a line of their own.
+    private static let mostTestLines = 10_000
 
     let verbosity: Verbosity
     /// Whether the status line may be drawn.
@@ -190,6 +195,15 @@ final class Console: Sendable {
             guard verbosity > .quiet || isFailure else { return }
             let (mark, paint): (TerminalText, TerminalText.Paint) =
                 isFailure ? ("FAIL", .red) : test.status == .skipped ? ("skip", .yellow) : ("ok", .green)
+            let number = state.withLock { state -> Int in
+                state.testLines += 1
+                return state.testLines
+            }
+            // A KTAP program may have a million.
+            guard number <= Self.mostTestLines else {
+                if number == Self.mostTestLines + 1 { log("  further tests are not shown one by one") }
+                return
+            }
             let time = test.seconds.map { " (\(format($0)))" } ?? ""
             log(mark.padded(to: 4), paint, "\(test.id)\(time)")
         case .crashed(let crash):

@@ -32,6 +32,38 @@ struct ReportTests {
         }
     }
 
+    @Test("a report from elsewhere gives no orders to the terminal or to the service that runs the job")
+    func foreign() async throws {
+        let scratch = try Scratch()
+        #expect(try await scratch.kbuild("run").status == .exited(2))
+        let own = try await scratch.kbuild("report", "--format", "json")
+        var json = try #require(try JSONSerialization.jsonObject(with: Data(own.output.utf8)) as? [String: Any])
+        let nasty = "\u{1B}]0;x\u{7}\u{9B}2J\u{202E}\n::stop-commands::x\n  ::error::x\n##[add-matcher]x"
+        json["artifacts"] = ["console": nasty, "memory": nasty, "buildLog": nasty]
+        json["profile"] = nasty
+        json["troubles"] = [["code": 7, "message": nasty, "details": nasty, "nextStep": nasty]]
+        let file = scratch.root.appending("foreign.json")
+        try writeAtomically(String(decoding: try JSONSerialization.data(withJSONObject: json), as: UTF8.self), to: file)
+        for arguments in [["report", file.string], ["report", file.string, "--format", "json"]] {
+            for environment: [String: String?] in [[:], ["GITHUB_ACTIONS": "true"]] {
+                let result = try await scratch.kbuild(arguments, environment: environment)
+                #expect(result.status == .exited(0))
+                for text in [result.output, result.errors] {
+                    let orders = text.unicodeScalars.filter {
+                        $0 != "\n" && [.control, .format].contains($0.properties.generalCategory)
+                    }
+                    #expect(orders.isEmpty)
+                    #expect(!text.contains("##["))
+                    #expect(!text.split(separator: "\n").contains { $0.drop { $0 == " " }.hasPrefix("::") })
+                }
+                #expect(result.output.contains("stop-commands"))
+            }
+        }
+        let unknown = try await scratch.kbuild("report", scratch.root.string + "/\u{1B}[2J.json")
+        #expect(unknown.status == .exited(2))
+        #expect(unknown.errors.contains(#"\u{1B}[2J.json"#))
+    }
+
     @Test("the last run, one before it, by name and by path; what is not there is an error")
     func finding() async throws {
         let scratch = try Scratch()

@@ -47,6 +47,12 @@ private struct Guest {
         )
     }
 
+    mutating func issue(_ test: String?, known: Bool = false, text: String) {
+        event(
+            "issueRecorded", test,
+            extra: #","issue":{"isKnown":\#(known)},"messages":[{"symbol":"fail","text":"\#(text)"}]"#)
+    }
+
     static func id(_ test: String) -> String { "M.S/\(test)()/B.swift:1:2" }
 }
 
@@ -337,5 +343,116 @@ struct SessionRecorderTests {
                 """)
         let broken = PlannedProgram(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode)
         #expect(throws: (any Error).self) { try SessionPlan(programs: [broken]).encoded() }
+    }
+}
+
+/// A guest that floods the host. What is kept is bounded and counted, and no verdict changes for it.
+@Suite("Floods")
+struct FloodTests {
+    private func guest() -> Guest {
+        var guest = Guest(bundle)
+        guest.send(.hello, "version=1 release=6.1.0 cpus=2")
+        guest.send(.start, "0 1000000000")
+        guest.declare("one")
+        guest.declare("two")
+        guest.event("runStarted")
+        return guest
+    }
+
+    private func finish(_ guest: inout Guest) -> SessionOutcome {
+        guest.event("runEnded")
+        guest.send(.stop, "0 2000000000 exit 1")
+        guest.send(.end, "1")
+        return guest.recorder.finish()
+    }
+
+    private func bytes(_ outcome: SessionOutcome) -> Int {
+        let programs = outcome.programs.map { program in
+            program.tests.flatMap(\.issues).reduce(0) { $0 + $1.message.utf8.count }
+                + (program.problems + program.output).reduce(0) { $0 + $1.utf8.count }
+        }
+        return programs.reduce(0, +) + outcome.faults.reduce(0) { $0 + $1.utf8.count }
+    }
+
+    @Test("30 MB of a test's issues cost little, and are counted; the test fails")
+    func issues() {
+        var guest = guest()
+        guest.event("testStarted", "one")
+        let text = String(repeating: "x", count: 30_000)
+        for _ in 0..<1000 { guest.issue("one", text: text) }
+        guest.event("testEnded", "one", at: 2)
+        guest.run("two")
+        let outcome = finish(&guest)
+        let test = outcome.programs[0].tests[0]
+        #expect(test.status == .failed)
+        #expect(test.issues.count == 100)
+        #expect(test.omittedIssues == 900)
+        #expect(test.issues[0].message.hasSuffix("x ... and 13,616 more bytes not shown"))
+        #expect(bytes(outcome) < 400_000)
+        #expect(outcome.programs[0].tests[1].status == .passed)
+    }
+
+    @Test("the one issue that fails a test is kept behind any number of known ones")
+    func knownIssues() {
+        var guest = guest()
+        guest.event("testStarted", "one")
+        for _ in 0..<300 { guest.issue("one", known: true, text: "known") }
+        guest.issue("one", text: "real")
+        for _ in 0..<300 { guest.issue("one", known: true, text: "known") }
+        guest.event("testEnded", "one", at: 2)
+        guest.run("two")
+        let test = finish(&guest).programs[0].tests[0]
+        #expect(test.status == .failed)
+        #expect(test.issues.contains { $0.message == "real" && !$0.isKnown })
+        #expect(test.issues.count + test.omittedIssues == 601)
+    }
+
+    @Test("records that cannot be read, and issues of no test, are problems of which a hundred are kept")
+    func problems() {
+        var guest = guest()
+        for _ in 0..<5000 { guest.send(.event, "no JSON") }
+        for _ in 0..<50 { guest.issue(nil, text: String(repeating: "y", count: 50_000)) }
+        guest.run("one")
+        guest.run("two")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].problems.count == 100)
+        #expect(outcome.programs[0].omittedProblems >= 4950)
+        #expect(bytes(outcome) < 500_000)
+    }
+
+    @Test("faults of a session are counted beyond a hundred")
+    func faults() {
+        var guest = guest()
+        for _ in 0..<5000 { guest.send(.error, "no") }
+        let outcome = finish(&guest)
+        #expect(outcome.faults.count == 101)
+        #expect(outcome.faults.last == "... and 4,900 more faults not shown")
+    }
+
+    @Test(
+        "tests that are described without an end, or have endless names, are a problem; planned ones then did not report"
+    )
+    func tests() {
+        var guest = guest()
+        for number in 0..<300 { guest.declare(String(repeating: "n", count: 100_000) + "\(number)") }
+        guest.run("one")
+        guest.run("two")
+        let outcome = finish(&guest)
+        #expect(outcome.programs[0].problems.contains { $0.hasPrefix("it describes more than 50000 tests") })
+        #expect(outcome.programs[0].tests.map(\.id) == ["M.S/one()", "M.S/two()"])
+    }
+
+    @Test("of what a program prints the last lines are kept, and of each its beginning")
+    func output() {
+        var guest = guest()
+        guest.send(.output, String(repeating: "z", count: 900_000) + "\n")
+        for number in 0..<1000 { guest.send(.output, "line \(number)\r\n") }
+        guest.send(.output, String(repeating: "q", count: 900_000))
+        guest.run("one")
+        guest.run("two")
+        let output = finish(&guest).programs[0].output
+        #expect(output.count == 200)
+        #expect(output[0] == "line 801")
+        #expect(output.last?.hasSuffix("q ... and 895,904 more bytes not shown") == true)
     }
 }

@@ -9,6 +9,7 @@ enum SessionReport {
         report.kernel?.release = outcome.release
         report.suites = outcome.programs.map(suite)
         report.crashes = outcome.crashes.map(crash)
+        report.boundTexts()
     }
 
     /// What keeps a session from being trusted: each of these alone makes the run fail.
@@ -45,7 +46,10 @@ enum SessionReport {
             troubles.append(
                 Failure(
                     .infrastructure, "the results that came out of the guest cannot be trusted",
-                    details: outcome.faults.prefix(20).joined(separator: "\n")))
+                    details: (outcome.faults.prefix(20)
+                        + (outcome.faults.count > 20
+                            ? ["..." + cutRemark(outcome.faults.count - 20, "fault").dropFirst(4)] : []))
+                        .joined(separator: "\n")))
         }
         if !outcome.lostLog.isEmpty {
             let places = outcome.lostLog.prefix(20).map { "\($0.records) in the time of \($0.test ?? "no program")" }
@@ -66,9 +70,11 @@ enum SessionReport {
 
     /// A program in the report's terms.
     static func suite(_ program: ProgramOutcome) -> RunReport.Suite {
-        .init(
+        var suite = RunReport.Suite(
             name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
             output: program.output, notes: program.notes)
+        if program.omittedProblems > 0 { suite.omittedProblems = program.omittedProblems }
+        return suite
     }
 
     private static func test(_ test: TestOutcome) -> RunReport.Test {
@@ -82,10 +88,12 @@ enum SessionReport {
             case .notReported: .notReported
             case .flaky: .flaky
             }
-        return .init(
+        var result = RunReport.Test(
             id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,
             issues: test.issues.map {
                 .init(message: $0.message, file: $0.file, line: $0.line, isKnown: $0.isKnown)
             }, kernelLog: test.kernelLog, output: test.output)
+        if test.omittedIssues > 0 { result.omittedIssues = test.omittedIssues }
+        return result
     }
 }

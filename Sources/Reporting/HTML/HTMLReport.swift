@@ -148,7 +148,7 @@ public struct HTMLReport: Sendable {
 
     /// What is wrong with a program's account of itself, and what it printed last if anything is.
     private func programs(_ suite: RunReport.Suite) -> [String] {
-        var parts = suite.problems.map { problem in
+        var parts = suite.toldProblems.map { problem in
             article("\(badge("problem", "")) \(Markup.html(suite.name))", [wrapped([problem])])
         }
         let hasFailure = suite.tests.contains(where: \.status.isFailure)
@@ -180,7 +180,7 @@ public struct HTMLReport: Sendable {
         var parts: [String] = []
         if test.name != test.id { parts.append("<p class=\"soft\">\(Markup.html(test.name))</p>") }
         if let reason = test.reason { parts.append("<p>\(Markup.html(reason))</p>") }
-        for issue in test.issues where !issue.isKnown {
+        for issue in test.toldIssues where !issue.isKnown {
             if let file = issue.file {
                 parts.append("<p><code>\(Markup.html(file + (issue.line.map { ":\($0)" } ?? "")))</code></p>")
             }

@@ -1,0 +1,97 @@
+import Diagnostics
+
+/// How much a report holds and a page shows. What is left out is counted and said.
+enum ReportBounds {
+    /// The most bytes of texts from guests in a report, as JSON writes them.
+    static let mostBytes = 16 << 20
+    /// The most lines, and characters, that a report has on a terminal.
+    static let mostTerminalLines = 5_000
+    static let mostTerminalCharacters = 1 << 20
+    /// The most lines of an error's evidence there.
+    static let mostDetailLines = 200
+}
+
+extension RunReport.Test {
+    /// The issues, and one that says how many more there were.
+    var toldIssues: [RunReport.Issue] {
+        guard let omittedIssues, omittedIssues > 0 else { return issues }
+        let remark = "..." + cutRemark(omittedIssues, "issue").dropFirst(4)
+        return issues + [.init(message: remark, isKnown: !status.isFailure)]
+    }
+}
+
+extension RunReport.Suite {
+    /// The problems, and one that says how many more there were.
+    var toldProblems: [String] {
+        guard let omittedProblems, omittedProblems > 0 else { return problems }
+        return problems + ["..." + cutRemark(omittedProblems, "problem").dropFirst(4)]
+    }
+}
+
+extension RunReport {
+    /// Cuts texts of tests, programs and crash reports so that all together have their limit. Those of tests that failed
+    /// come first. Verdicts stay: no test, issue or problem is taken away, but for issues beside one that fails its test.
+    public mutating func boundTexts() { boundTexts(to: ReportBounds.mostBytes) }
+
+    mutating func boundTexts(to most: Int) {
+        var room = TextRoom(left: most)
+        for suite in suites.indices { room.cut(&suites[suite].problems, "problem") }
+        for crash in crashes.indices { room.cut(&crashes[crash].lines, "line") }
+        for isFirst in [true, false] {
+            for suite in suites.indices {
+                for test in suites[suite].tests.indices where suites[suite].tests[test].status.isFailure == isFirst {
+                    room.cut(&suites[suite].tests[test])
+                }
+            }
+        }
+        for suite in suites.indices { room.cut(&suites[suite].output, "line") }
+    }
+}
+
+/// The room that is left for texts.
+private struct TextRoom {
+    var left: Int
+    /// The bytes kept of a text when there is no room.
+    private static let shortest = 200
+
+    mutating func cut(_ text: inout String) {
+        let cost = Self.cost(text)
+        if cost > left { text = Text.cut(text, bytes: Self.shortest) }
+        left -= min(cost, Self.cost(text))
+    }
+
+    /// Cuts lines off the end, or the texts of what has to stay.
+    mutating func cut(_ lines: inout [String], _ what: String) {
+        guard what == "line" else {
+            for index in lines.indices { cut(&lines[index]) }
+            return
+        }
+        for index in lines.indices {
+            let cost = Self.cost(lines[index])
+            guard cost <= left else {
+                let omitted = lines.count - index
+                lines.removeLast(omitted)
+                lines.append("..." + cutRemark(omitted, what).dropFirst(4))
+                return
+            }
+            left -= cost
+        }
+    }
+
+    mutating func cut(_ test: inout RunReport.Test) {
+        left -= Self.cost(test.id) + Self.cost(test.name)
+        for index in test.issues.indices { cut(&test.issues[index].message) }
+        if left <= 0, test.issues.count > 1 {
+            let kept = test.issues.first { !$0.isKnown } ?? test.issues[0]
+            test.omittedIssues = (test.omittedIssues ?? 0) + test.issues.count - 1
+            test.issues = [kept]
+        }
+        cut(&test.kernelLog, "line")
+        cut(&test.output, "line")
+    }
+
+    /// The bytes in JSON, with the indent and the marks around.
+    private static func cost(_ text: String) -> Int {
+        text.utf8.reduce(24) { $0 + ($1 < 0x20 ? 6 : $1 == 0x22 || $1 == 0x5C ? 2 : 1) }
+    }
+}
