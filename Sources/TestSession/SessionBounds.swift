@@ -32,8 +32,8 @@ enum SessionBounds {
         let bytes = text.utf8
         guard bytes.count > most else { return text }
         // Where a character begins: its later bytes are 10xxxxxx.
-        let kept = bytes.prefix(most)
-        let end = kept.indices.suffix(4).last { bytes[$0] & 0xC0 != 0x80 } ?? kept.endIndex
+        var end = bytes.index(bytes.startIndex, offsetBy: most)
+        while end > bytes.startIndex, bytes[end] & 0xC0 == 0x80 { end = bytes.index(before: end) }
         return String(text[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")
     }
 
