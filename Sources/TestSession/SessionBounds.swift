@@ -37,6 +37,16 @@ enum SessionBounds {
         return String(text[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")
     }
 
+    /// Leaves out notes beyond the bound; the last one kept then says so.
+    static func bound(notes: inout [String]) {
+        if let last = notes.last, last.utf8.count > longestProblem + 100 {
+            notes[notes.count - 1] = cut(last, to: longestProblem)
+        }
+        guard notes.count > mostProblems else { return }
+        notes.removeLast(notes.count - mostProblems)
+        notes[mostProblems - 1] = "... and more notes not shown"
+    }
+
     /// The last lines of what a program printed.
     static func lastLines(of output: [UInt8], most: Int) -> [String] {
         var start = output.endIndex

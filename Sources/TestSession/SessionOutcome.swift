@@ -67,7 +67,9 @@ public struct ProgramOutcome: Sendable, Equatable {
     /// How many more there were.
     public internal(set) var omittedProblems = 0
     /// What it did that is no failure and yet worth telling, such as a setting of the kernel's that was put back after it.
-    public var notes: [String] = []
+    public var notes: [String] = [] {
+        didSet { SessionBounds.bound(notes: &notes) }
+    }
     /// What it printed: the last lines.
     public var output: [String] = []
     /// How it ended, once it has.
