@@ -1,5 +1,39 @@
 import Diagnostics
 
+/// The first lines of a report on a terminal, and how many entries are left out. What has no room is not even rendered.
+struct BoundedLines {
+    private var lines: [TerminalText] = []
+    private var characters = 0
+    private var omitted = 0
+
+    private var isFull: Bool {
+        lines.count >= ReportBounds.mostTerminalLines || characters >= ReportBounds.mostTerminalCharacters
+    }
+
+    /// Adds the lines of a test, a problem or a crash report.
+    mutating func add(_ entry: @autoclosure () -> [TerminalText]) {
+        guard !isFull else {
+            omitted += 1
+            return
+        }
+        for line in entry() {
+            guard !isFull else {
+                omitted += 1
+                return
+            }
+            lines.append(line)
+            characters += line.count + 1
+        }
+    }
+
+    /// The lines, and one that says what is left out.
+    var all: [TerminalText] {
+        guard omitted > 0 else { return lines }
+        let entries = "\(grouped(omitted)) more test\(omitted == 1 ? "" : "s"), problems or crash reports"
+        return lines + ["... and \(entries) not shown, or not whole; `--format json` has them"]
+    }
+}
+
 /// How much a report holds and a page shows. What is left out is counted and said.
 enum ReportBounds {
     /// The most bytes of texts from guests in a report, as JSON writes them.
@@ -7,8 +41,6 @@ enum ReportBounds {
     /// The most lines, and characters, that a report has on a terminal.
     static let mostTerminalLines = 5_000
     static let mostTerminalCharacters = 1 << 20
-    /// The most lines of an error's evidence there.
-    static let mostDetailLines = 200
 }
 
 extension RunReport.Test {

@@ -54,43 +54,24 @@ public struct TextReport: Sendable {
     ///
     /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
     public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
-        var lines: [TerminalText] = []
+        var shown = BoundedLines()
         for suite in report.suites {
-            for test in suite.tests where test.status.isFailure { lines += describe(test) }
-            for problem in suite.toldProblems { lines += entry("FAIL", .red, "\(suite.name): \(problem)") }
-            for note in suite.notes ?? [] { lines += entry("note", .yellow, "\(suite.name): \(note)") }
+            for test in suite.tests where test.status.isFailure { shown.add(describe(test)) }
+            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
+            for note in suite.notes ?? [] { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
-                lines += suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") }
+                shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
             }
         }
-        for crash in report.crashes {
-            let running = crash.test.map { " (while \($0) ran)" } ?? ""
-            lines += entry("CRASH", .red, "\(crash.title)\(running)")
-            lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
-            if crash.lines.count > Self.mostLogLines {
-                lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
-            }
-            lines += places(of: crash)
-        }
+        for crash in report.crashes { shown.add(describe(crash)) }
         for trouble in report.troubles where showsTroubles {
-            lines += body(lines: trouble.failure.terminalText)
+            shown.add(body(lines: trouble.failure.terminalText))
         }
-        lines = Self.bounded(lines)
+        var lines = shown.all
         if !lines.isEmpty { lines.append("") }
         lines += summary(report)
         return lines.joined()
-    }
-
-    /// The first lines of very many, and how many are left out.
-    private static func bounded(_ lines: [TerminalText]) -> [TerminalText] {
-        var room = ReportBounds.mostTerminalCharacters
-        let shown = lines.prefix(ReportBounds.mostTerminalLines).prefix { line in
-            room -= line.count + 1
-            return room > 0
-        }
-        guard shown.count < lines.count else { return lines }
-        return shown + ["... and \(grouped(lines.count - shown.count)) more lines not shown; `--format json` has them"]
     }
 
     /// A word in colour and a text, as lines broken to the width.
@@ -124,6 +105,16 @@ public struct TextReport: Sendable {
         return lines
     }
 
+    private func describe(_ crash: RunReport.Crash) -> [TerminalText] {
+        let running = crash.test.map { " (while \($0) ran)" } ?? ""
+        var lines = entry("CRASH", .red, "\(crash.title)\(running)")
+        lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
+        if crash.lines.count > Self.mostLogLines {
+            lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
+        }
+        return lines + places(of: crash)
+    }
+
     private func describe(_ test: RunReport.Test) -> [TerminalText] {
         let (word, paint) = Self.word(for: test.status)
         let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
@@ -146,18 +137,18 @@ public struct TextReport: Sendable {
     /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a KTAP
     /// log each test.
     public func render(_ report: LogReport) -> TerminalText {
-        var lines: [TerminalText] = []
+        var shown = BoundedLines()
         for crash in report.crashes {
-            lines += entry("CRASH", .red, "\(crash.title)")
-            lines += body("     \(Self.facts(of: crash).joined(separator: ", "))")
-            lines += crash.lines.flatMap { body("     | \($0)") }
-            lines += places(of: crash)
+            shown.add(
+                entry("CRASH", .red, "\(crash.title)")
+                    + body("     \(Self.facts(of: crash).joined(separator: ", "))")
+                    + crash.lines.flatMap { body("     | \($0)") } + places(of: crash))
         }
         for suite in report.suites {
-            for test in suite.tests { lines += test.status.isFailure ? describe(test) : [liveLine(for: test)] }
-            for problem in suite.toldProblems { lines += entry("FAIL", .red, "\(problem)") }
+            for test in suite.tests { shown.add(test.status.isFailure ? describe(test) : [liveLine(for: test)]) }
+            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(problem)")) }
         }
-        return (Self.bounded(lines) + [verdict(report)]).joined()
+        return (shown.all + [verdict(report)]).joined()
     }
 
     /// The verdict on a log with its counts.
