@@ -50,15 +50,6 @@ public struct ReportFiles: Sendable, Equatable {
         return failures
     }
 
-    /// Writes the files of a run that has just ended. What cannot be written is trouble of the run: a job that reads the
-    /// file would take its absence for a pass.
-    ///
-    /// - Parameter folder: The report folder, when files go there.
-    public func write(_ report: inout RunReport, in folder: ReportFolder? = nil) {
-        let failures = write(report, console: report.artifacts.console.map { FilePath($0) }, in: folder)
-        report.troubles += failures.map { RunReport.Trouble($0) }
-    }
-
     /// Adds the summary to the file that GitHub shows with the job.
     ///
     /// - Parameter environment: `GITHUB_STEP_SUMMARY` in it names the file; without it nothing happens.

@@ -174,7 +174,10 @@ func runMachine(
     await results.finish()
     await monitor?.finish()
     await state?.finish()
-    return try outcome.get()
+    let result = try outcome.get()
+    // A guest that could not be heard has said nothing, which is not what it did.
+    if let failure = [console, results, monitor, state].compactMap({ $0?.failure }).first { throw failure }
+    return result
 }
 
 /// Runs a command, with somebody to speak to it.

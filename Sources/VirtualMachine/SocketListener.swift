@@ -1,3 +1,4 @@
+import Artifacts
 import Diagnostics
 import Glibc
 import Synchronization
@@ -11,22 +12,28 @@ import class Foundation.Thread
 /// floods its console is slowed down instead of filling the host's memory.
 final class SocketListener: Sendable {
     private struct State {
-        var connection: Int32 = -1
-        /// What was sent before the peer had connected.
-        var unsent: [UInt8] = []
+        /// Whether what has arrived is read, and nothing is waited for any more.
+        var isFinishing = false
         var isFinished = false
         var waiter: CheckedContinuation<Void, Never>?
+        /// Why the peer could not be heard.
+        var failure: Failure?
     }
 
-    private let listener: Int32
-    private let wakeRead: Int32
-    private let wakeWrite: Int32
+    private let listener: Descriptor
+    private let wakeRead: Descriptor
+    private let wakeWrite: Descriptor
+    private let unsent: SendQueue
     private let state = Mutex(State())
+
+    /// Why the peer, which may have connected, could not be heard; nil when it could.
+    var failure: Failure? { state.withLock { $0.failure } }
 
     /// Binds and listens at `path`.
     ///
+    /// - Parameter queue: What is sent goes through it.
     /// - Throws: `Failure` (`infrastructure`) when the path is too long for a socket or cannot be bound.
-    init(path: FilePath) throws(Failure) {
+    init(path: FilePath, queue: SendQueue = SendQueue()) throws(Failure) {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         let bytes = Array(path.string.utf8)
@@ -37,43 +44,39 @@ final class SocketListener: Sendable {
                 nextStep: "set TMPDIR to a shorter path")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        func failure() -> Failure {
+            Failure(.infrastructure, "cannot listen on \(path)", details: errnoText())
+        }
+        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+        guard number >= 0 else { throw failure() }
+        listener = Descriptor(owning: number)
         let result = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+                bind(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        var pipeEnds: [Int32] = [-1, -1]
-        guard descriptor >= 0, result == 0, listen(descriptor, 1) == 0, pipe(&pipeEnds) == 0 else {
-            let reason = String(cString: strerror(errno))
-            if descriptor >= 0 { close(descriptor) }
-            throw Failure(.infrastructure, "cannot listen on \(path)", details: reason)
+        guard result == 0, listen(number, 1) == 0 else { throw failure() }
+        var ends: [Int32] = [-1, -1]
+        guard pipe(&ends) == 0 else { throw failure() }
+        for end in ends {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
         }
-        for end in pipeEnds { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        listener = descriptor
-        wakeRead = pipeEnds[0]
-        wakeWrite = pipeEnds[1]
-    }
-
-    deinit {
-        close(listener)
-        close(wakeRead)
-        close(wakeWrite)
+        wakeRead = Descriptor(owning: ends[0])
+        wakeWrite = Descriptor(owning: ends[1])
+        unsent = queue
     }
 
     /// Starts the thread. `onBytes` and, last, `onEnd` are called on it.
     func start(onBytes: @escaping @Sendable ([UInt8]) -> Void, onEnd: @escaping @Sendable () -> Void = {}) {
         let thread = Thread { [self] in
             serve(onBytes)
-            let (connection, waiter) = state.withLock { state in
+            unsent.close()
+            let waiter = state.withLock { state in
                 state.isFinished = true
-                defer {
-                    state.waiter = nil
-                    state.connection = -1
-                }
-                return (state.connection, state.waiter)
+                defer { state.waiter = nil }
+                return state.waiter
             }
-            if connection >= 0 { close(connection) }
             onEnd()
             waiter?.resume()
         }
@@ -88,38 +91,27 @@ final class SocketListener: Sendable {
     func startLines(_ continuation: AsyncStream<[UInt8]>.Continuation) {
         let splitter = Mutex(LineSplitter(longest: Self.longestLine))
         start { bytes in
-            splitter.withLock { splitter in
-                splitter.consume(bytes[...]) { continuation.yield($0.bytes) }
-            }
+            var lines: [[UInt8]] = []
+            splitter.withLock { splitter in splitter.consume(bytes[...]) { lines.append($0.bytes) } }
+            // One thread calls this, so that they stay in order.
+            for line in lines { continuation.yield(line) }
         } onEnd: {
             continuation.finish()
         }
     }
 
-    /// Sends bytes to the peer, at once or as soon as it has connected. Meant for short messages.
+    /// Sends bytes to the peer, after all that was sent before, as soon as it has connected and takes them. Never blocks.
     func send(_ bytes: [UInt8]) {
-        let connection = state.withLock { state in
-            if state.connection < 0, !state.isFinished { state.unsent += bytes }
-            return state.connection
-        }
-        if connection >= 0 { Self.send(bytes, to: connection) }
+        // The thread sees to the rest.
+        if unsent.send(bytes) { wake() }
     }
 
-    private static func send(_ bytes: [UInt8], to connection: Int32) {
-        var offset = 0
-        while offset < bytes.count {
-            let count = bytes.withUnsafeBytes {
-                Glibc.send(
-                    connection, $0.baseAddress.map { $0 + offset }, bytes.count - offset, Int32(MSG_NOSIGNAL))
-            }
-            guard count > 0 else { return }
-            offset += count
-        }
-    }
+    private func wake() { _ = write(wakeWrite.number, [0], 1) }
 
     /// Gives up on a peer that never connected, or has gone: what it sent before is still read.
     func finish() async {
-        _ = write(wakeWrite, [0], 1)
+        state.withLock { $0.isFinishing = true }
+        wake()
         await withCheckedContinuation { continuation in
             let isFinished = state.withLock { state in
                 if !state.isFinished { state.waiter = continuation }
@@ -131,21 +123,14 @@ final class SocketListener: Sendable {
 
     private func serve(_ onBytes: ([UInt8]) -> Void) {
         guard waitForInput(listener) || hasInput(listener) else { return }
-        let connection = accept(listener, nil, nil)
-        guard connection >= 0 else { return }
-        _ = fcntl(connection, F_SETFD, FD_CLOEXEC)
-        let unsent = state.withLock { state in
-            state.connection = connection
-            defer { state.unsent = [] }
-            return state.unsent
-        }
-        Self.send(unsent, to: connection)
+        guard let connection = accept() else { return }
+        unsent.connect(connection)
         while true {
             // After `finish` only what has already arrived is read: a peer that stays open would never end.
             guard waitForInput(connection) || hasInput(connection) else { return }
             var count = 0
             let bytes = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, used in
-                count = read(connection, buffer.baseAddress, buffer.count)
+                count = read(connection.number, buffer.baseAddress, buffer.count)
                 used = max(0, count)
             }
             if count < 0, errno == EINTR { continue }
@@ -154,18 +139,45 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// Waits until there is something to read; false when `finish` was called first.
-    private func waitForInput(_ descriptor: Int32) -> Bool {
-        var waiting = [
-            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0),
-        ]
-        while poll(&waiting, 2, -1) < 0, errno == EINTR {}
-        return waiting[1].revents == 0
+    /// Takes the peer that waits. One that cannot be taken for want of descriptors is told of in `failure`.
+    private func accept() -> Descriptor? {
+        while true {
+            let number = Glibc.accept(listener.number, nil, nil)
+            if number >= 0 {
+                _ = fcntl(number, F_SETFD, FD_CLOEXEC)
+                return Descriptor(owning: number)
+            }
+            if errno == EINTR || errno == ECONNABORTED { continue }
+            let failure = Failure(.infrastructure, "cannot accept the guest's connection", details: errnoText())
+            state.withLock { $0.failure = failure }
+            return nil
+        }
     }
 
-    private func hasInput(_ descriptor: Int32) -> Bool {
-        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    /// Waits until there is something to read, and sends meanwhile what waits; false when `finish` was called first.
+    private func waitForInput(_ descriptor: Descriptor) -> Bool {
+        while true {
+            let events = POLLIN | (unsent.isWaiting ? POLLOUT : 0)
+            var waiting = [
+                pollfd(fd: descriptor.number, events: Int16(events), revents: 0),
+                pollfd(fd: wakeRead.number, events: Int16(POLLIN), revents: 0),
+            ]
+            guard poll(&waiting, 2, -1) >= 0 else {
+                if errno == EINTR { continue }
+                return false
+            }
+            if waiting[1].revents != 0 {
+                var bytes = [UInt8](repeating: 0, count: 64)
+                _ = read(wakeRead.number, &bytes, bytes.count)
+                if state.withLock({ $0.isFinishing }) { return false }
+            }
+            if waiting[0].revents & Int16(POLLOUT) != 0 { unsent.flush() }
+            if waiting[0].revents & ~Int16(POLLOUT) != 0 { return true }
+        }
+    }
+
+    private func hasInput(_ descriptor: Descriptor) -> Bool {
+        var waiting = pollfd(fd: descriptor.number, events: Int16(POLLIN), revents: 0)
         return poll(&waiting, 1, 0) > 0
     }
 }

@@ -89,10 +89,10 @@ final class Console: Sendable {
     }
 
     /// Prints a line to standard error, above the status line.
-    func log(_ text: TerminalText) {
+    func log(_ text: TerminalText, _ kind: OutputQueue.Kind = .result) {
         state.withLock { state in
             let erasure = erasure(of: &state)
-            StandardStream.errors.write(erasure + [.line(text)] + drawing(of: &state))
+            StandardStream.errors.write(erasure + [.line(text)] + drawing(of: &state), kind)
         }
     }
 
@@ -163,7 +163,7 @@ final class Console: Sendable {
     private func show(_ event: ProgressEvent, in step: String?) {
         switch event {
         case .note(let text): if verbosity > .quiet, !isTerse { log("note:", .yellow, "\(text)") }
-        case .detail(let text): if verbosity == .verbose { log("  \(text)") }
+        case .detail(let text): if verbosity == .verbose { log("  \(text)", .progress) }
         case .command(let text): if verbosity == .verbose { log("  $ \(text)") }
         case .advance(let done, let total, let label):
             let label = TerminalText(label).plain
@@ -177,7 +177,7 @@ final class Console: Sendable {
             if isLive {
                 redraw(now: false)
             } else if isDue, verbosity > .quiet {
-                log("  \(step ?? "") \(StatusLine.count(done, of: total)) \(label)")
+                log("  \(step ?? "") \(StatusLine.count(done, of: total)) \(label)", .progress)
             }
         }
     }
@@ -223,7 +223,7 @@ final class Console: Sendable {
             // More than ten times a second is flicker.
             if !now, let last = state.lastDraw, .now - last < .milliseconds(100) { return }
             let drawing = drawing(of: &state)
-            StandardStream.errors.write(drawing.isEmpty ? erasure(of: &state) : drawing)
+            if drawing.isEmpty { eraseStatus(&state) } else { StandardStream.errors.write(drawing, .status) }
         }
     }
 

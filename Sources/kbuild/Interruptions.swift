@@ -87,7 +87,9 @@ enum Interruptions {
         }
         switch action {
         case .none: break
-        case .cancel(let cancel): cancel()
+        case .cancel(let cancel):
+            OutputQueue.standard.hurry()
+            cancel()
         case .end(let signal, let isAgain): end(by: signal, isAgain: isAgain)
         }
     }
@@ -102,7 +104,7 @@ enum Interruptions {
 
     /// Prints a line on standard error, unless that would block: nobody may read it any more.
     private static func say(_ text: TerminalText) {
-        if StandardStream.errors.isReady { StandardStream.errors.write([.control("\r"), .line(text)]) }
+        if StandardStream.errors.isReady { StandardStream.errors.writeNow([.control("\r"), .line(text)]) }
     }
 }
 

@@ -44,13 +44,16 @@ enum Main {
         if arguments.count > 1, let code = helperProcess(arguments[1], Array(arguments.dropFirst(2))) { exit(code) }
         // A reader that leaves early must not end a run in the middle.
         signal(SIGPIPE, SIG_IGN)
-        exit(await run(Array(arguments.dropFirst())))
+        let code = await run(Array(arguments.dropFirst()))
+        await OutputQueue.standard.flush()
+        exit(code)
     }
 
     /// Parses and carries out a command line; returns the exit code.
     private static func run(_ arguments: [String]) async -> Int32 {
         do {
             var command = try Kbuild.parseAsRoot(arguments)
+            try ProcessLimits.prepare()
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
             return Diagnostics.ExitCode.success.rawValue
         } catch let outcome as Verdict {

@@ -2,7 +2,7 @@ import Diagnostics
 import Glibc
 import Reporting
 
-/// Where kbuild prints. Only what has been escaped, or is a command of kbuild's own to a CI service, can be printed: this
+/// Where kbuild prints: what is printed is queued, so that nobody waits for a terminal. Only what has been escaped, or is a command of kbuild's own to a CI service, can be printed: this
 /// file is the only one that writes to a standard stream, but for what a program in a guest prints there by itself.
 enum StandardStream: Int32 {
     case output = 1
@@ -41,9 +41,17 @@ enum StandardStream: Int32 {
     func write(_ text: TerminalText) { write([.line(text)]) }
 
     /// Prints pieces in one go, so that none is seen without the others.
-    func write(_ pieces: [Piece]) {
+    func write(_ pieces: [Piece], _ kind: OutputQueue.Kind = .result) {
+        guard !pieces.isEmpty else { return }
+        OutputQueue.standard.add(rendered(pieces), to: rawValue, kind)
+    }
+
+    /// Prints pieces before all that is queued, for a process that ends at once.
+    func writeNow(_ pieces: [Piece]) { Self.writeBlocking(rawValue, Array(rendered(pieces).utf8)) }
+
+    private func rendered(_ pieces: [Piece]) -> String {
         let usesColor = usesColor
-        var text = pieces.map { piece in
+        return pieces.map { piece in
             switch piece {
             case .text(let text): text.rendered(usesColor: usesColor)
             case .line(let text): text.rendered(usesColor: usesColor) + "\n"
@@ -51,14 +59,30 @@ enum StandardStream: Int32 {
             case .control(let sequences): sequences.description
             }
         }.joined()
+    }
+
+    /// Writes all of the bytes, and waits for a reader that is slow. One that has gone away is no reason to stop working.
+    static func writeBlocking(_ descriptor: Int32, _ bytes: [UInt8]) {
         // A raw terminal does not go back to the first column by itself.
-        if Terminal.isRaw { text = text.replacing("\n", with: "\r\n") }
-        var bytes = Array(text.utf8)[...]
-        while !bytes.isEmpty {
-            let count = bytes.withUnsafeBytes { Glibc.write(rawValue, $0.baseAddress, $0.count) }
-            // A reader that has gone away is no reason to stop working.
-            guard count > 0 else { return }
-            bytes = bytes.dropFirst(count)
+        let bytes = Terminal.isRaw ? withCarriageReturns(bytes) : bytes
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if count < 0, errno == EINTR {
+                continue
+            } else if count < 0, errno == EAGAIN {
+                // Whoever shares the descriptor has made it non-blocking.
+                var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+                _ = poll(&ready, 1, -1)
+            } else {
+                return
+            }
         }
+    }
+
+    static func withCarriageReturns(_ bytes: [UInt8]) -> [UInt8] {
+        bytes.flatMap { $0 == 0x0A ? [0x0D, 0x0A] : [$0] }
     }
 }

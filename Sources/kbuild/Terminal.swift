@@ -34,7 +34,8 @@ enum Terminal {
             guard original == nil, tcgetattr(STDIN_FILENO, &settings) == 0 else { return }
             original = settings
             cfmakeraw(&settings)
-            tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
+            // At once: to wait for a terminal that was stopped (TCSADRAIN) could last for ever.
+            tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         }
     }
 
@@ -44,7 +45,7 @@ enum Terminal {
             guard var settings = original else { return }
             // A process in the background is stopped when it changes the settings, unless it does not care.
             let before = signal(SIGTTOU, SIG_IGN)
-            tcsetattr(STDIN_FILENO, TCSADRAIN, &settings)
+            tcsetattr(STDIN_FILENO, TCSANOW, &settings)
             signal(SIGTTOU, before)
             original = nil
         }

@@ -20,9 +20,15 @@ private struct SilentMachine: Machine {
 
     func run(_ handlers: MachineHandlers) async throws -> MachineExit {
         try await withTaskCancellationHandler {
-            for (index, (kind, text)) in frames.enumerated() {
-                handlers.results(Frame(sequence: index + 1, kind: kind, payload: Array(text.utf8)).encoded)
-                _ = handlers.console(Array("line \(index)\n".utf8))
+            // On a thread, as a machine's sockets are read: the handlers may block.
+            await withCheckedContinuation { continuation in
+                Thread {
+                    for (index, (kind, text)) in frames.enumerated() {
+                        handlers.results(Frame(sequence: index + 1, kind: kind, payload: Array(text.utf8)).encoded)
+                        _ = handlers.console(Array("line \(index)\n".utf8))
+                    }
+                    continuation.resume()
+                }.start()
             }
             if !ends { try await Task.sleep(for: .seconds(600)) }
             return .finished

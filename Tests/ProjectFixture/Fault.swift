@@ -12,6 +12,7 @@ private let faultProgram = """
     #include <stdio.h>
     #include <stdlib.h>
     #include <string.h>
+    #include <sys/mount.h>
     #include <sys/ptrace.h>
     #include <sys/syscall.h>
     #include <sys/time.h>
@@ -38,6 +39,15 @@ private let faultProgram = """
             sleep(60);
         }
         if (is(mode, "abort")) abort();
+        if (is(mode, "mount")) {
+            return mount("tmpfs", "/kbuild/programs", "tmpfs", 0, 0) || mount("tmpfs", "/dev", "tmpfs", 0, 0) ? 3 : 0;
+        }
+        if (is(mode, "taint")) {
+            // As a kernel that died while a program had silenced its console and taken away its stamps.
+            put("/sys/module/printk/parameters/time", "0"); put("/proc/sys/kernel/printk", "1 1 1 1");
+            put("/proc/sys/kernel/tainted", "128");
+            return 0;
+        }
         if (is(mode, "hang")) for (;;) pause();
         if (is(mode, "starve")) {
             struct sched_param first = { .sched_priority = 99 };
@@ -144,6 +154,8 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "garbage", status: "passed", exitCode: 0),
         Fault(mode: "forge", status: "failed", exitCode: 1),
         Fault(mode: "clock", status: "passed", exitCode: 0),
+        Fault(mode: "mount", status: "passed", exitCode: 0),
+        Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D"),
         Fault(
             mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash",
             machine: "uml"),

@@ -160,15 +160,19 @@ public struct Fixture {
 
     /// Starts kbuild in the project, to be killed or watched.
     ///
-    /// - Parameter output: Where its standard output goes; nowhere by default.
+    /// - Parameters:
+    ///   - output: Where its standard output goes; nowhere by default.
+    ///   - errors: Where its standard error goes; nowhere by default.
     /// - Throws: `Failure` (`usage`) when nothing names kbuild; an error when it cannot be started.
-    public func start(_ arguments: String..., output: FileHandle = .nullDevice) throws -> Process {
+    public func start(
+        _ arguments: String..., output: FileHandle = .nullDevice, errors: FileHandle = .nullDevice
+    ) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: try Self.executable())
         process.arguments = arguments
         process.currentDirectoryURL = URL(fileURLWithPath: project.string)
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
+        process.standardError = errors
         try process.run()
         return process
     }

@@ -37,6 +37,9 @@ struct SoakTests {
             // Now and then kbuild itself is killed first, wherever it is.
             let isKilled = Int.random(in: 0..<8, using: &lot) == 0
             if isKilled { try await killRun(after: Double.random(in: 0..<4, using: &lot)) }
+            // Now and then two signals at once end it.
+            let isEnded = !isKilled && Int.random(in: 0..<8, using: &lot) == 0
+            if isEnded { try await endRun(after: Double.random(in: 0..<4, using: &lot)) }
             let run = try await fault.inject(into: fixture)
             let mistakes = fault.mistakes(in: run)
             let orphans = try Fixture.processes(containing: fixture.marker)
@@ -44,7 +47,11 @@ struct SoakTests {
             #expect(orphans == [], "\(fault), boot \(done) of seed \(seed)")
             let guests = (run.json["guests"] as? [String: Any])?["count"] as? Int ?? 1
             done += guests
-            for name in [fault.description, isKilled ? "kbuild killed before it" : nil].compactMap({ $0 }) {
+            let kinds = [
+                fault.description, isKilled ? "kbuild killed before it" : nil,
+                isEnded ? "kbuild ended by two signals before it" : nil,
+            ]
+            for name in kinds.compactMap({ $0 }) {
                 rows[name, default: Row()].boots += guests
                 rows[name, default: Row()].right += mistakes.isEmpty ? guests : 0
                 rows[name, default: Row()].orphans += orphans.count
@@ -54,6 +61,18 @@ struct SoakTests {
         for (name, row) in rows.sorted(by: { $0.key < $1.key }) {
             print("| \(name) | \(row.boots) | \(row.right) | \(row.orphans) |")
         }
+    }
+
+    /// Ends a run by two signals, which are one: with their code, and with nothing left.
+    private func endRun(after delay: Double) async throws {
+        let process = try fixture.start("run")
+        try await Task.sleep(for: .seconds(delay))
+        let isRunning = process.isRunning
+        for _ in 0..<2 { kill(process.processIdentifier, SIGTERM) }
+        process.waitUntilExit()
+        // A run may have come to its own end just then; a signal before kbuild listens is the kernel's to act on.
+        #expect(!isRunning || delay < 0.5 || process.terminationStatus == 143)
+        #expect(try await Fixture.lastingProcesses(containing: fixture.marker) == [])
     }
 
     private func killRun(after delay: Double) async throws {

@@ -95,7 +95,8 @@ public final class GuestInput: Sendable {
     private func order(_ text: String) { send(Array((text + "\n").utf8)) }
 
     private func send(_ bytes: [UInt8]) {
-        state.withLock { state in if !state.isOver { state.send?(bytes) } }
+        let send = state.withLock { state in state.isOver ? nil : state.send }
+        send?(bytes)
     }
 
     // MARK: The ways to and from the guest

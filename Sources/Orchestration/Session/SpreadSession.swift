@@ -1,4 +1,5 @@
 import Artifacts
+import Commands
 import Diagnostics
 import Glibc
 import Reporting
@@ -44,6 +45,7 @@ struct SpreadSession: Sendable {
     func run(
         onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress
     ) async throws -> (SessionOutcome, [GuestRun]) {
+        try ProcessLimits.check(guests: min(width, portions.count))
         var tries = [try await run(portions, named: "", onEvent, note)]
         while !limits.failFast, tries.count <= retries, deadline > .now {
             let again = worthATry(tries)

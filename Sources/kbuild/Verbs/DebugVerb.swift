@@ -54,7 +54,8 @@ struct DebugVerb: AsyncParsableCommand {
                     // Until somebody ends kbuild.
                     while true { try await Task.sleep(for: .seconds(3600)) }
                 }
-                // The terminal's signals are gdb's now.
+                // The terminal and its signals are gdb's now.
+                await OutputQueue.standard.flush()
                 Interruptions.leaveToChild()
                 defer { Interruptions.takeBack() }
                 let status = try await target.debug(arguments: arguments)

@@ -44,18 +44,7 @@ func runAndReport(
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
     if signal != nil { report.noteInterruption() }
     console.finish()
-    if let folder = modes.folder {
-        do {
-            try folder.write(report)
-        } catch let failure as Failure {
-            report.troubles.append(.init(failure))
-        }
-    }
-    var files = options.output.files
-    files.junit = files.junit ?? modes.folder?.junit
-    files.html = files.html ?? modes.folder?.html
-    files.write(&report, in: modes.folder)
-    pipeline.keep(report)
+    record(&report, pipeline, options, modes)
     if let signal {
         console.log("interrupted")
         throw Verdict(code: 128 + signal)
@@ -72,9 +61,44 @@ func runAndReport(
         console.output(
             console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
     }
+    // A reader that does not read may be waited for as long as nobody interrupts that.
+    if let signal = await interruptibly({ await OutputQueue.standard.flush() }).signal {
+        report.noteInterruption()
+        record(&report, pipeline, options, modes)
+        throw Verdict(code: 128 + signal)
+    }
     if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
     await pipeline.pruneCache()
     if report.exitCode != 0 { throw Verdict(code: report.exitCode) }
+}
+
+/// Writes the files that are made of a report, and keeps it as it then is.
+///
+/// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it, so they
+/// are written again: no file says PASSED of a run that ends with 7.
+private func record(
+    _ report: inout RunReport, _ pipeline: Pipeline, _ options: RunOptions, _ modes: RunModes
+) {
+    var files = options.output.files
+    files.junit = files.junit ?? modes.folder?.junit
+    files.html = files.html ?? modes.folder?.html
+    for _ in 0..<2 {
+        let before = report.troubles
+        func note(_ failure: Failure) {
+            let trouble = RunReport.Trouble(failure)
+            if !report.troubles.contains(trouble) { report.troubles.append(trouble) }
+        }
+        if let folder = modes.folder {
+            do {
+                try folder.write(report)
+            } catch {
+                note(error as? Failure ?? Failure(.infrastructure, "cannot write \(folder.path)", details: "\(error)"))
+            }
+        }
+        files.write(report, console: report.artifacts.console.map { FilePath($0) }, in: modes.folder).forEach(note)
+        if report.troubles == before { break }
+    }
+    pipeline.keep(report)
 }
 
 /// Tells GitHub of a run: what failed at its lines, and a summary of the job.

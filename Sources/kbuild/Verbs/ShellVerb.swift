@@ -84,7 +84,11 @@ struct GuestShell {
                 link?.follow(bytes)
                 return output.write(bytes)
             }, errors: { errors.write($0) },
-            kernelLine: { line in link?.show(kernelLine: line) })
+            kernelLine: { line in
+                link?.show(kernelLine: line)
+                // A kernel that prints without end goes at the terminal's pace, as the program does.
+                OutputQueue.standard.waitForRoom()
+            })
         defer { link?.release() }
         let (pipeline, request) = (pipeline, request)
         let result: ShellResult
@@ -191,9 +195,10 @@ private final class OutputDescriptor: Sendable {
     /// Gives up on a reader that does not read, so that it does not keep the guest from being ended.
     func abandon() { isAbandoned.store(true, ordering: .relaxed) }
 
-    /// Writes all of it; false when nobody reads any more.
+    /// Writes all of it, after what kbuild itself has printed before; false when nobody reads any more.
     func write(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
+        while !OutputQueue.standard.isEmpty, !isAbandoned.load(ordering: .relaxed) { usleep(1000) }
         while !rest.isEmpty {
             if isAbandoned.load(ordering: .relaxed) { return true }
             var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
