@@ -76,6 +76,7 @@ extension SessionReport {
         var result = RunReport.Crash(
             title: crash.title, isFatal: crash.isFatal, test: crash.test, lines: crash.lines)
         result.kind = crash.kind.rawValue
+        if crash.isAtBoot { result.isAtBoot = true }
         result.function = crash.function
         result.cpu = crash.cpu
         result.task = crash.task

@@ -38,7 +38,7 @@ public enum GitHubAnnotations {
             for problem in suite.toldProblems { commands.append(command("error", title: suite.name, message: problem)) }
         }
         for crash in report.crashes {
-            let running = crash.test.map { "While \($0) ran.\n" } ?? ""
+            let running = crash.moment().map { "\($0.prefix(1).uppercased())\($0.dropFirst()).\n" } ?? ""
             let kind = crash.isFatal || report.splatsFail ? "error" : "warning"
             let log = crash.lines.prefix(mostLogLines).joined(separator: "\n")
             commands.append(command(kind, title: crash.title, message: running + log))

@@ -102,7 +102,7 @@ public enum MarkdownSummary {
     private static func crashes(_ report: RunReport) -> [String] {
         guard !report.crashes.isEmpty else { return [] }
         let items = report.crashes.prefix(mostFailures).map { crash in
-            "- \(Markup.code(crash.title))" + (crash.test.map { " while \(Markup.code($0)) ran" } ?? "")
+            "- \(Markup.code(crash.title))" + (crash.moment { Markup.code($0) }.map { " \($0)" } ?? "")
         }
         let more =
             report.crashes.count > mostFailures ? ["", "… and \(report.crashes.count - mostFailures) more."] : []

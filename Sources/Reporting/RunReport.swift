@@ -293,6 +293,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var isFatal: Bool
         /// The test that was running.
         public var test: String?
+        /// Whether it came while the guest booted; absent when it did not.
+        public var isAtBoot: Bool?
         /// The function to blame, where one is named.
         public var function: String?
         /// The processor.
@@ -311,6 +313,13 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var lastLine: Int?
         /// The report, line by line.
         public var lines: [String]
+
+        /// When it came, as it stands in a sentence: "while TEST ran", "at boot"; nil when that is not known.
+        ///
+        /// - Parameter quoting: Makes the test's name fit for where the sentence goes.
+        public func moment(_ quoting: (String) -> String = { $0 }) -> String? {
+            test.map { "while \(quoting($0)) ran" } ?? (isAtBoot == true ? "at boot" : nil)
+        }
 
         /// Creates a crash.
         public init(title: String, isFatal: Bool, test: String? = nil, lines: [String]) {
@@ -357,6 +366,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var folder: String?
         /// The console's transcript.
         public var console: String?
+        /// The logs of the consoles while the guests booted that others woke from; they are at the head of `console` too.
+        public var bootConsoles: [String]?
         /// The full log of make.
         public var buildLog: String?
         /// The folder with the memory of guests that crashed or hung, as ELF core files.

@@ -106,8 +106,8 @@ public struct TextReport: Sendable {
     }
 
     private func describe(_ crash: RunReport.Crash) -> [TerminalText] {
-        let running = crash.test.map { " (while \($0) ran)" } ?? ""
-        var lines = entry("CRASH", .red, "\(crash.title)\(running)")
+        let moment = crash.moment().map { " (\($0))" } ?? ""
+        var lines = entry("CRASH", .red, "\(crash.title)\(moment)")
         lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
         if crash.lines.count > Self.mostLogLines {
             lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")

@@ -59,6 +59,8 @@ public struct SessionRecorder: Sendable {
     private var endCount: Int?
     private var consoleLines: [ConsoleLine] = []
     private var consoleBytes = 0
+    /// The kernel's clock when init first spoke, in seconds.
+    private var bootSeconds: Double?
     private var interaction: [Interaction] = []
     /// Holds the kernel's log and taint, as init reads them, against the console.
     private var witness = KernelWitness()
@@ -170,6 +172,7 @@ public struct SessionRecorder: Sendable {
             let clock = Int64(line.message.dropFirst(mark.count))
         else { return }
         clockOffset = Double(clock) / 1e9 - seconds
+        bootSeconds = seconds
     }
 
     private mutating func consumeSample(_ frame: Frame) {
@@ -516,10 +519,22 @@ public struct SessionRecorder: Sendable {
         attributeKernelLog()
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
+        let crashes = witness.crashes(console: detector.crashes).map { crash in
+            var crash = crash
+            crash.isAtBoot = crash.test == nil && isAtBoot(crash)
+            return crash
+        }
         let told = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
         return SessionOutcome(
-            programs: programs, crashes: witness.crashes(console: detector.crashes), faults: told, release: release,
-            isComplete: isComplete, evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes)
+            programs: programs, crashes: crashes, faults: told, release: release, isComplete: isComplete,
+            evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes)
+    }
+
+    /// Whether a report is of the time before init first spoke.
+    private func isAtBoot(_ crash: Crash) -> Bool {
+        guard let bootSeconds else { return !isBooted }
+        let seconds = crash.lines.lazy.compactMap { ConsoleLine(Array($0.utf8)).kernelSeconds }.first
+        return seconds.map { $0 < bootSeconds } ?? false
     }
 
     private mutating func addUnreported(to index: Int, reason: String?) {

@@ -23,6 +23,8 @@ public struct MachineSnapshot: Sendable, Hashable {
     public var memory: FilePath { folder.appending("memory") }
     /// The state of everything else.
     public var state: FilePath { folder.appending("state") }
+    /// The log of the console while the guest booted.
+    public var console: FilePath { folder.appending("console.log") }
 
     /// The kernel argument by which init knows that it is to sleep; its value is the plan whose program it holds.
     public static let holdOption = "kbuild.hold"

@@ -21,8 +21,7 @@ extension MachineConfiguration {
         case .initramfs: words += ["rdinit=/init"]
         }
         words += [
-            // Boot messages cost 0.1 ms a byte on an emulated UART; init raises the level again for the tests.
-            "quiet",
+            BootMessages.level,
             // A panic ends the machine at once; QEMU's -no-reboot makes that an exit.
             "panic=-1",
             // Without the processor's random numbers the first getrandom() waits about a second.

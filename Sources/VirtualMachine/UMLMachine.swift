@@ -52,7 +52,7 @@ public struct UMLConfiguration: Sendable, Hashable {
         arguments += [
             // The sockets below; nothing else of the host's is a line of the guest's.
             "con0=fd:3", "ssl0=fd:4", "con=null", "ssl=null", "console=tty0",
-            "quiet", "panic=-1",
+            BootMessages.level, "panic=-1",
             // The host's random numbers; init would wait for the guest's own until the limit.
             "random.trust_cpu=on",
             // A guest that reboots would otherwise start itself anew (arch/um/kernel/reboot.c).

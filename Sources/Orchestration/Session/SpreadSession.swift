@@ -32,6 +32,9 @@ struct SpreadSession: Sendable {
     let retries: Int
     /// The run's folder. It gets the console's log, and where there is more than one guest each one's.
     let folder: FilePath
+    /// The boots that woken guests have behind them: they stand at the head of the log, and what the kernel reported in them
+    /// at the head of the reports.
+    let boots: [SavedBoot]
     /// Makes the guest for a portion. Given how many machines did not boot before it; nil when there is no other.
     let machine: @Sendable (_ portion: GuestPortion, _ attempt: Int) throws -> GuestMachine?
 
@@ -58,8 +61,10 @@ struct SpreadSession: Sendable {
                 isAlone ? again.map { GuestPortion([$0], of: programs) } : [GuestPortion(again, of: programs)]
             tries.append(try await run(portions, named: "try\(tries.count + 1)-", onEvent, note))
         }
-        try joinLogs(of: &tries)
-        return (outcome(of: tries), tries.flatMap { $0 })
+        let crashes = try joinLogs(of: &tries)
+        var outcome = outcome(of: tries)
+        outcome.crashes = crashes + outcome.crashes
+        return (outcome, tries.flatMap { $0 })
     }
 
     /// What the guests of all tries came to.
@@ -196,8 +201,10 @@ struct SpreadSession: Sendable {
     private var logs: FilePath { folder.appending("guests") }
 
     /// Makes one log of all guests' and gives crash reports their places in it.
-    private func joinLogs(of tries: inout [[GuestRun]]) throws {
-        guard tries.count > 1 || (tries.first?.count ?? 0) > 1 else { return }
+    ///
+    /// - Returns: The reports of the boots.
+    private func joinLogs(of tries: inout [[GuestRun]]) throws -> [Crash] {
+        guard tries.count > 1 || (tries.first?.count ?? 0) > 1 || !boots.isEmpty else { return [] }
         for (row, guests) in tries.enumerated() {
             for (column, guest) in guests.enumerated() where guest.log == console {
                 let name = logs.appending("0001.log")
@@ -215,23 +222,35 @@ struct SpreadSession: Sendable {
         }
         defer { try? file.close() }
         var lines = 0
+        /// Adds a log and gives reports their places in the whole.
+        func add(_ log: FilePath, _ title: String, _ crashes: inout [Crash]) {
+            let text = (try? readBytes(log)) ?? []
+            // A full disk loses the log, not the run.
+            _ = try? file.writeAll(Array("==> \(title)\n".utf8) + text)
+            let before = lines + 1
+            lines = before + text.count { $0 == 0x0A }
+            for crash in crashes.indices where crashes[crash].isOnConsole {
+                crashes[crash].firstLine += before
+                crashes[crash].lastLine += before
+            }
+        }
+        var reports: [Crash] = []
+        for boot in boots {
+            var crashes = boot.crashes
+            add(boot.log, boot.title, &crashes)
+            reports += crashes
+        }
         var number = 0
         for row in tries.indices {
             for column in tries[row].indices {
                 number += 1
-                let head = Array("==> guest \(number): \(tries[row][column].portion.name)\n".utf8)
-                let log = (try? readBytes(tries[row][column].log)) ?? []
-                // A full disk loses the log, not the run.
-                _ = try? file.writeAll(head + log)
-                let before = lines + 1
-                lines = before + log.count { $0 == 0x0A }
-                for crash in tries[row][column].result.outcome.crashes.indices
-                where tries[row][column].result.outcome.crashes[crash].isOnConsole {
-                    tries[row][column].result.outcome.crashes[crash].firstLine += before
-                    tries[row][column].result.outcome.crashes[crash].lastLine += before
-                }
+                let guest = tries[row][column]
+                add(
+                    guest.log, "guest \(number): \(guest.portion.name)",
+                    &tries[row][column].result.outcome.crashes)
             }
         }
+        return reports
     }
 }
 

@@ -19,16 +19,18 @@ extension Pipeline {
         let isAlone = project.isolation == .test
         let portions = GuestPortion.divide(programs, among: isAlone ? nil : project.guests ?? 1)
         let snapshots =
-            isAlone ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder) : nil
+            isAlone
+            ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder)
+            : ReadySnapshots(places: nil, boots: [])
         let width = width(for: portions.count, tools.progress)
         let (outcome, guests) = try await log.step("test") { progress in
             let source = GuestSource(
-                share: share, machines: machines, snapshots: snapshots,
+                share: share, machines: machines, snapshots: snapshots.places,
                 wakeLimit: min(limits.boot, SessionLimits.wake), memory: try memoryFolder(in: folder))
             let session = SpreadSession(
                 programs: programs, portions: portions, width: width, limits: limits,
                 deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
-                machine: source.machine)
+                boots: snapshots.boots, machine: source.machine)
             let log = log
             let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
             return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
@@ -45,9 +47,10 @@ extension Pipeline {
             if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
         }
         report.machine = guests.last?.machine ?? report.machine
+        if !snapshots.boots.isEmpty { report.artifacts.bootConsoles = snapshots.boots.map(\.log.string) }
         if guests.count > 1 {
             report.guests = .init(
-                count: guests.count, width: width, isFromSnapshot: snapshots != nil,
+                count: guests.count, width: width, isFromSnapshot: snapshots.places != nil,
                 medianStartSeconds: guests.compactMap(\.result.bootSeconds).median,
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
@@ -96,10 +99,11 @@ extension Pipeline {
     private func snapshots(
         for portions: [GuestPortion], of programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate],
         in folder: FilePath
-    ) async throws -> [Int?: ReadySnapshot]? {
-        guard project.architecture != .um else { return nil }
+    ) async throws -> ReadySnapshots {
+        guard project.architecture != .um else { return ReadySnapshots(places: nil, boots: []) }
         return try await log.step("snapshot") { progress in
             var snapshots: [Int?: ReadySnapshot] = [:]
+            var boots: [SavedBoot] = []
             let holder = try await holder(progress)
             if let holder { try copyFile(holder, to: share.appending("holder.so")) }
             let held = portions.map { holder == nil ? nil : $0.heldProgram }
@@ -115,17 +119,18 @@ extension Pipeline {
                 guard
                     let snapshot = try await snapshot(
                         holding: program, plan: name, holder: share.appending("holder.so"), on: machines,
-                        needed: places.count, in: folder,
-                        progress)
+                        needed: places.count, in: folder, boots: &boots, progress)
                 else {
                     progress(.note("each test's guest boots instead, which takes longer"))
-                    return (nil, .failed, "none")
+                    return (ReadySnapshots(places: nil, boots: boots), .failed, "none")
                 }
                 snapshots[index] = snapshot
             }
             let isHit = snapshots.values.allSatisfy(\.isHit)
             let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
-            return (snapshots, isHit ? .hit : .made, names.joined(separator: ", "))
+            return (
+                ReadySnapshots(places: snapshots, boots: boots), isHit ? .hit : .made, names.joined(separator: ", ")
+            )
         }
     }
 

@@ -58,6 +58,13 @@ extension Pipeline {
         accelerator: (accelerator: Accelerator, reason: String), kernel: BuiltKernel, root: RootDevice, shares: [Share]
     ) async throws -> [MachineCandidate] {
         let boot = Double(project.timeouts.boot)
+        let hiding = BootMessages.hiding(project.machine.kernelArguments)
+        if !hiding.isEmpty {
+            tools.progress(
+                .note(
+                    "the kernel's command line has \(hiding.joined(separator: " ")), which keeps kernel messages or checks "
+                        + "from the console (machine.command-line)"))
+        }
         let rules = try await confinement.rules()
         guard project.architecture != .um else {
             let runner = machineRunner(rules, kernel: kernel.bootFile, root: root, shares: shares)

@@ -17,6 +17,40 @@ struct ReadySnapshot: Sendable {
     var isHit: Bool
 }
 
+/// The boot of a guest that was to be saved. Each guest that wakes has that boot behind it, so what the kernel reported
+/// in it is in the report of each run that wakes one, and so it is when the guest could not be saved.
+struct SavedBoot: Sendable {
+    /// What its log is headed with.
+    var title: String
+    /// Its console's log, in the run's folder.
+    var log: FilePath
+    /// What the kernel reported, with its lines counted in that log.
+    var crashes: [Crash]
+
+    /// Reads a log: the same detector as that of a live console, so that a kept log is read by today's rules.
+    init(title: String, log: FilePath) throws {
+        self.title = title
+        self.log = log
+        var detector = CrashDetector()
+        var decoder = ResultsDecoder.console(carriesResults: false)
+        for item in decoder.consume(try readBytes(log)) + decoder.finish() {
+            // The transcript has the host's time before each line; a program's line has no other stamp.
+            if case .line(let line) = item { _ = detector.consume(ConsoleLine(line), runningTest: nil) }
+        }
+        _ = detector.finish()
+        crashes = detector.crashes
+        for index in crashes.indices { crashes[index].isAtBoot = true }
+    }
+}
+
+/// What a run wakes its guests from.
+struct ReadySnapshots: Sendable {
+    /// By the program that the guest holds; nil where none could be made, and guests boot.
+    var places: [Int?: ReadySnapshot]?
+    /// All boots on the way, of those that could not be saved too.
+    var boots: [SavedBoot]
+}
+
 extension MachineCandidate {
     /// What a machine that is saved or woken is run by: QEMU opens the memory's file for writing, though one who wakes
     /// has a view of it that is private.
@@ -39,11 +73,12 @@ extension Pipeline {
     ///   - holder: The library that holds it.
     ///   - machines: The machines to try, in order.
     ///   - needed: How many snapshots this run wakes guests from.
+    ///   - boots: Gets the boots that it took.
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     func snapshot(
         holding program: ReadyProgram?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
-        needed: Int, in folder: FilePath, _ progress: Progress
+        needed: Int, in folder: FilePath, boots: inout [SavedBoot], _ progress: Progress
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
             let trust = self.trust(under: try await confinement.rules())
@@ -59,7 +94,13 @@ extension Pipeline {
             }
             let lock = try await FileLock.acquire("snapshot-\(key.short)", in: tools.layout, progress: progress)
             defer { withExtendedLifetime(lock) {} }
+            // One log for each boot of the run.
+            let log = folder.appending("console-snapshot\(boots.isEmpty ? "" : "-\(boots.count + 1)").log")
+            let title = "the boot before the snapshot \(key.short)"
             if isIntact(snapshot) {
+                try removeAll(log)
+                try copyFile(snapshot.console, to: log)
+                boots.append(try SavedBoot(title: title, log: log))
                 // The time by which the eldest are told.
                 utimes(snapshot.folder.string, nil)
                 return ready(isHit: true)
@@ -71,11 +112,17 @@ extension Pipeline {
             do {
                 let runner = candidate.runner(for: snapshot)
                 try runner.sandbox?.handOver(snapshot.folder)
-                try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, in: folder)
+                try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, log: log)
+                try copyFile(log, to: snapshot.console)
                 try writeAtomically(seal(snapshot), to: sealFile(snapshot))
+                boots.append(try SavedBoot(title: title, log: log))
                 return ready(isHit: false)
             } catch let failure as Failure {
                 try removeAll(snapshot.folder)
+                // A boot that went wrong once in ten times may go well in the guests that now boot instead.
+                if fileExists(log) {
+                    boots.append(try SavedBoot(title: "a boot on \(candidate.reported.type) that was not saved", log: log))
+                }
                 let reason = [failure.message, failure.details].compactMap { $0 }.joined(separator: ": ")
                 progress(.note("no snapshot on \(candidate.reported.type): \(reason)"))
             }
@@ -134,7 +181,7 @@ extension Pipeline {
         _ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath, user: UInt32?,
         trust: TrustLevel
     ) throws -> Digest {
-        var key = KeyBuilder(step: "snapshot", version: 2, trust: trust)
+        var key = KeyBuilder(step: "snapshot", version: 3, trust: trust)
         key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
         var plain = configuration
         plain.kernel = "kernel"
@@ -173,9 +220,11 @@ extension Pipeline {
     /// Boots a guest and saves it once it sleeps.
     private func save(
         _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, by runner: CommandRunner,
-        within limit: Double, in folder: FilePath
+        within limit: Double, log path: FilePath
     ) async throws {
-        let log = GuestLog(try ConsoleTranscript(path: folder.appending("console-snapshot.log")))
+        let log = GuestLog(try ConsoleTranscript(path: path))
+        // On every path: what comes at the end of a boot that failed tells most.
+        defer { log.finish() }
         let (ready, continuation) = AsyncStream.makeStream(of: Frame.self)
         let handlers = MachineHandlers(
             console: { bytes in
@@ -214,7 +263,7 @@ extension Pipeline {
 
     /// What the files of a whole snapshot look like. It is written last, so a snapshot without it was cut short.
     private func seal(_ snapshot: MachineSnapshot) -> String {
-        [snapshot.memory, snapshot.state].map { path in
+        [snapshot.memory, snapshot.state, snapshot.console].map { path in
             var status = stat()
             guard stat(path.string, &status) == 0 else { return "missing" }
             return "\(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
@@ -260,6 +309,14 @@ private final class GuestLog: Sendable {
                 state.transcript.append(line)
                 state.words.append(String(decoding: line, as: UTF8.self))
             }
+            state.transcript.flush()
+        }
+    }
+
+    /// Writes down a last line that has no end.
+    func finish() {
+        state.withLock { state in
+            for case .line(let line) in state.console.finish() { state.transcript.append(line) }
             state.transcript.flush()
         }
     }

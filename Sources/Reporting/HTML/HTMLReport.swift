@@ -161,7 +161,7 @@ public struct HTMLReport: Sendable {
     private func crash(_ index: Int) -> String {
         let crash = report.crashes[index]
         let isMild = !crash.isFatal && !report.splatsFail
-        let running = crash.test.map { "<p>while <code>\(Markup.html($0))</code> ran</p>" } ?? ""
+        let running = crash.moment { "<code>\(Markup.html($0))</code>" }.map { "<p>\($0)</p>" } ?? ""
         return article(
             "\(badge("crash", isMild ? "mild" : "")) \(Markup.html(crash.title))",
             [running, facts(of: index), pair(log: crash.lines, named: "Kernel log", crash: crash)], isMild: isMild)

@@ -152,6 +152,8 @@ public struct Crash: Sendable, Equatable {
     public var lines: [String]
     /// The test that was running.
     public var test: String?
+    /// Whether it came while the guest booted, before its init spoke.
+    public var isAtBoot = false
     /// The function to blame, where one is named.
     public var function: String?
     /// The processor.
