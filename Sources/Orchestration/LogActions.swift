@@ -83,6 +83,7 @@ extension SessionReport {
         result.pid = crash.pid
         result.corruption = crash.corruption
         if crash.isOnConsole { (result.firstLine, result.lastLine) = (crash.firstLine, crash.lastLine) }
+        if crash.isFromMemory { result.isFromMemory = true }
         result.frames = crash.frames.map { frame in
             .init(
                 symbol: frame.symbol, offset: frame.offset, size: frame.size, module: frame.module,

@@ -295,6 +295,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var test: String?
         /// Whether it came while the guest booted; absent when it did not.
         public var isAtBoot: Bool?
+        /// Whether the console never showed it, and kbuild found it in the kernel's memory; absent when it was shown.
+        public var isFromMemory: Bool?
         /// The function to blame, where one is named.
         public var function: String?
         /// The processor.
@@ -314,11 +316,15 @@ public struct RunReport: Codable, Sendable, Equatable {
         /// The report, line by line.
         public var lines: [String]
 
-        /// When it came, as it stands in a sentence: "while TEST ran", "at boot"; nil when that is not known.
+        /// When it came and where it was found, as it stands in a sentence: "while TEST ran", "at boot"; nil when there is
+        /// nothing to say.
         ///
         /// - Parameter quoting: Makes the test's name fit for where the sentence goes.
         public func moment(_ quoting: (String) -> String = { $0 }) -> String? {
-            test.map { "while \(quoting($0)) ran" } ?? (isAtBoot == true ? "at boot" : nil)
+            let time = test.map { "while \(quoting($0)) ran" } ?? (isAtBoot == true ? "at boot" : nil)
+            let place = isFromMemory == true ? "hidden from the console, found in the kernel's memory" : nil
+            let parts = [time, place].compactMap { $0 }
+            return parts.isEmpty ? nil : parts.joined(separator: ", ")
         }
 
         /// Creates a crash.
@@ -416,6 +422,9 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var syscalls: [Syscall]
     /// The steps.
     public var steps: [Step]
+    /// Why the memory of a guest's kernel was not read at its end, to compare it with what the guest said; absent when
+    /// that of each guest was read that ended by itself or at a limit.
+    public var unreadKernelMemory: String?
     /// What the tests did.
     public var suites: [Suite]
     /// What the kernel reported.

@@ -17,7 +17,7 @@ struct ELFFile: Sendable, Equatable {
 
     /// The most bytes of headers and strings that are believed of a file. Real ones need a few hundred kilobytes;
     /// C++ libraries' string tables a few megabytes.
-    private static let sizeLimit: UInt64 = 64 << 20
+    static let sizeLimit: UInt64 = 64 << 20
 
     /// A file that needs nothing.
     init(machine: UInt16) {
@@ -29,22 +29,7 @@ struct ELFFile: Sendable, Equatable {
     /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is no 64-bit little-endian ELF file, or points
     ///   outside itself.
     init(_ path: FilePath) throws(Failure) {
-        do {
-            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
-            let parsed: Result<ELFFile, Failure> = try file.closeAfter {
-                var status = stat()
-                guard fstat(file.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
-                let source = Source(size: UInt64(max(0, status.st_size)), path: path) { offset, buffer in
-                    try file.read(fromAbsoluteOffset: offset, into: buffer)
-                }
-                return Result { () throws(Failure) in try ELFFile(source) }
-            }
-            self = try parsed.get()
-        } catch let failure as Failure {
-            throw failure
-        } catch {
-            throw Failure(.infrastructure, "cannot read \(path)", details: "\(error)")
-        }
+        self = try Source.reading(path) { (source) throws(Failure) in try ELFFile(source) }
     }
 
     /// Reads the headers out of bytes in memory. `path` is named in errors.
@@ -139,10 +124,31 @@ struct ELFFile: Sendable, Equatable {
     }
 
     /// A file of a known size that is read piece by piece, never past its end.
-    private struct Source {
+    struct Source {
         var size: UInt64
         var path: FilePath
         var read: (Int64, UnsafeMutableRawBufferPointer) throws -> Int
+
+        /// Opens a file for as long as `body` reads it.
+        static func reading<Value>(_ path: FilePath, _ body: (Source) throws(Failure) -> Value) throws(Failure) -> Value
+        {
+            do {
+                let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+                let parsed: Result<Value, Failure> = try file.closeAfter {
+                    var status = stat()
+                    guard fstat(file.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+                    let source = Source(size: UInt64(max(0, status.st_size)), path: path) { offset, buffer in
+                        try file.read(fromAbsoluteOffset: offset, into: buffer)
+                    }
+                    return Result { () throws(Failure) in try body(source) }
+                }
+                return try parsed.get()
+            } catch let failure as Failure {
+                throw failure
+            } catch {
+                throw Failure(.infrastructure, "cannot read \(path)", details: "\(error)")
+            }
+        }
 
         func bytes(at offset: UInt64, count: UInt64) throws(Failure) -> [UInt8] {
             guard offset <= size, count <= size - offset, count <= ELFFile.sizeLimit else {
@@ -171,7 +177,7 @@ struct ELFFile: Sendable, Equatable {
 
 extension [UInt8] {
     /// The little-endian number of `bytes` bytes at `start`, which the caller has checked to be within the array.
-    fileprivate func number(at start: Int, bytes: Int) -> UInt64 {
+    func number(at start: Int, bytes: Int) -> UInt64 {
         (0..<bytes).reduce(0) { $0 | UInt64(self[start + $1]) << (8 * UInt64($1)) }
     }
 }

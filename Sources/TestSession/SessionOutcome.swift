@@ -118,4 +118,7 @@ public struct SessionOutcome: Sendable, Equatable {
     public var lostLog: [LostLog] = []
     /// What the guest's init says for the user about the guest; none of it a failure.
     public var notes: [String] = []
+    /// Taint in the kernel's memory that says that something went wrong, of which the guest did not tell and which no report
+    /// explains. Any makes the run fail.
+    public var unexplainedTaint: KernelTaint = []
 }

@@ -61,6 +61,8 @@ public struct SessionRecorder: Sendable {
     private var consoleBytes = 0
     /// The kernel's clock when init first spoke, in seconds.
     private var bootSeconds: Double?
+    /// What the host has found in the kernel's memory.
+    private var memory: KernelMemoryJudgement?
     private var interaction: [Interaction] = []
     /// Holds the kernel's log and taint, as init reads them, against the console.
     private var witness = KernelWitness()
@@ -519,22 +521,56 @@ public struct SessionRecorder: Sendable {
         attributeKernelLog()
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
-        let crashes = witness.crashes(console: detector.crashes).map { crash in
+        var crashes = witness.crashes(console: detector.crashes).map { crash in
             var crash = crash
             crash.isAtBoot = crash.test == nil && isAtBoot(crash)
             return crash
         }
         let told = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
+        crashes += (memory?.crashes ?? []).map(placed)
         return SessionOutcome(
             programs: programs, crashes: crashes, faults: told, release: release, isComplete: isComplete,
-            evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes)
+            evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes,
+            unexplainedTaint: memory?.unexplainedTaint ?? [])
+    }
+
+    /// Takes what the host has read of the kernel's memory, once all has come that the guest had to say.
+    ///
+    /// - Parameter boot: What the kernel reported before the guest was saved that this one woke from.
+    public mutating func take(_ memory: KernelMemory, boot: [Crash] = []) -> [SessionEvent] {
+        var soFar = witness
+        let judgement = KernelMemoryJudgement(
+            memory, told: witness.samples.last?.evidence, before: witness.taintBefore,
+            reports: boot + soFar.crashes(console: detector.crashes))
+        faults += judgement.faults
+        self.memory = judgement
+        return judgement.crashes.map { .crashed(placed($0)) }
+    }
+
+    /// A report of the kernel's memory with the test in whose time it came.
+    private func placed(_ crash: Crash) -> Crash {
+        var crash = crash
+        (crash.firstLine, crash.lastLine) = (0, 0)
+        crash.isFromMemory = true
+        crash.isAtBoot = isAtBoot(crash)
+        guard !crash.isAtBoot, let clockOffset, let seconds = Self.seconds(of: crash) else { return crash }
+        let time = seconds + clockOffset
+        crash.test =
+            programs.lazy.flatMap(\.tests).first { test in
+                test.started.map { $0 <= time && time <= test.ended ?? .infinity } ?? false
+            }?.id
+        return crash
     }
 
     /// Whether a report is of the time before init first spoke.
     private func isAtBoot(_ crash: Crash) -> Bool {
         guard let bootSeconds else { return !isBooted }
-        let seconds = crash.lines.lazy.compactMap { ConsoleLine(Array($0.utf8)).kernelSeconds }.first
-        return seconds.map { $0 < bootSeconds } ?? false
+        return Self.seconds(of: crash).map { $0 < bootSeconds } ?? false
+    }
+
+    /// When a report began, by the kernel's clock.
+    private static func seconds(of crash: Crash) -> Double? {
+        crash.lines.lazy.compactMap { ConsoleLine(Array($0.utf8)).kernelSeconds }.first
     }
 
     private mutating func addUnreported(to index: Int, reason: String?) {

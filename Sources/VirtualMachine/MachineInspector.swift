@@ -54,10 +54,14 @@ public struct ProcessorState: Sendable, Equatable {
     }
 }
 
-/// Asks a running machine what its guest is doing, before it is ended for saying nothing.
+/// Asks a running machine what its guest is doing, before it is ended for saying nothing, and what is in its kernel's memory.
 public final class MachineInspector: Sendable {
-    struct Request: Sendable {
-        let reply: AsyncStream<[ProcessorState]>.Continuation
+    /// Something to do for the machine.
+    enum Request: Sendable {
+        case inspect(AsyncStream<[ProcessorState]>.Continuation)
+        case read([GuestMemoryRange], AsyncStream<GuestMemoryAnswer>.Continuation)
+        /// To send bytes to the guest's console input.
+        case answer([UInt8])
     }
 
     /// What is asked, for the machine to answer.
@@ -75,17 +79,37 @@ public final class MachineInspector: Sendable {
     /// - Parameter limit: The longest time to wait.
     /// - Returns: The processors' states; none when the machine cannot tell, or does not in time.
     public func inspect(within limit: Duration) async -> [ProcessorState] {
-        guard isServed.withLock({ $0 }) else { return [] }
-        let (replies, reply) = AsyncStream.makeStream(of: [ProcessorState].self)
-        continuation.yield(Request(reply: reply))
-        return await withTaskGroup(of: [ProcessorState].self) { group in
-            group.addTask { await replies.first { _ in true } ?? [] }
+        await ask(within: limit) { .inspect($0) } ?? []
+    }
+
+    /// Reads parts of the guest kernel's memory.
+    ///
+    /// - Parameters:
+    ///   - ranges: The parts, by their addresses in the kernel.
+    ///   - limit: The longest time to wait.
+    public func read(_ ranges: [GuestMemoryRange], within limit: Duration) async -> GuestMemoryAnswer {
+        guard isServed.withLock({ $0 }) else { return .unread("this machine does not let its memory be read") }
+        return await ask(within: limit) { .read(ranges, $0) }
+            ?? .unread("the machine did not tell what is in its memory within \(limit.components.seconds) s")
+    }
+
+    /// Sends bytes to the guest's console input, behind what was asked before.
+    public func answerOnConsole(_ bytes: [UInt8]) { continuation.yield(.answer(bytes)) }
+
+    private func ask<Answer: Sendable>(
+        within limit: Duration, _ request: (AsyncStream<Answer>.Continuation) -> Request
+    ) async -> Answer? {
+        guard isServed.withLock({ $0 }) else { return nil }
+        let (replies, reply) = AsyncStream.makeStream(of: Answer.self)
+        continuation.yield(request(reply))
+        return await withTaskGroup(of: Answer?.self) { group in
+            group.addTask { await replies.first { _ in true } }
             group.addTask {
                 try? await Task.sleep(for: limit)
-                return []
+                return nil
             }
             defer { group.cancelAll() }
-            return await group.next() ?? []
+            return await group.next() ?? nil
         }
     }
 
@@ -157,8 +181,15 @@ extension QEMUMonitor {
             defer { group.cancelAll() }
             for await request in turns {
                 if let request {
-                    request.reply.yield(try await inspect(links, dump: dump))
-                    request.reply.finish()
+                    switch request {
+                    case .inspect(let reply):
+                        reply.yield(try await inspect(links, dump: dump))
+                        reply.finish()
+                    case .read(let ranges, let reply):
+                        reply.yield(try await read(ranges, links))
+                        reply.finish()
+                    case .answer(let bytes): links.sendToConsole(bytes)
+                    }
                 } else if let dump, let exit = try await crash() {
                     try await keepMemory(in: dump)
                     // It may be gone before it has answered.

@@ -18,16 +18,28 @@ struct ManagementConsole: Sendable {
 
     /// Answers an inspector's questions until the machine ends. What the kernel tells is on its console.
     ///
+    /// - Parameters:
+    ///   - process: Finds the kernel's process.
+    ///   - links: The ways to the machine.
     /// - Throws: `CancellationError`.
-    func attend(_ inspector: MachineInspector) async throws {
+    func attend(
+        _ inspector: MachineInspector, process: () -> UMLProcess?, _ links: MachineLinks
+    ) async throws {
         inspector.serve()
         for await request in inspector.requests {
-            for letter in Self.sysrqLetters {
-                guard send("sysrq \(letter)") else { break }
-                try await Task.sleep(for: .milliseconds(400))
+            switch request {
+            case .inspect(let reply):
+                for letter in Self.sysrqLetters {
+                    guard send("sysrq \(letter)") else { break }
+                    try await Task.sleep(for: .milliseconds(400))
+                }
+                reply.yield([])
+                reply.finish()
+            case .read(let ranges, let reply):
+                reply.yield(process()?.read(ranges) ?? .unread("the process of user-mode Linux was not found"))
+                reply.finish()
+            case .answer(let bytes): links.sendToConsole(bytes)
             }
-            request.reply.yield([])
-            request.reply.finish()
         }
         try Task.checkCancellation()
     }

@@ -39,6 +39,9 @@ public struct UMLConfiguration: Sendable, Hashable {
     /// The guest's name there.
     static let identity = "guest"
 
+    /// The argument that tells one guest's process from another's.
+    static func managementArgument(in folder: FilePath) -> String { "uml_dir=\(folder.appending(managementFolder))" }
+
     /// The kernel with all its arguments.
     ///
     /// - Parameter folder: The machine's private folder, with the links that `prepare` made.
@@ -58,7 +61,7 @@ public struct UMLConfiguration: Sendable, Hashable {
             // A guest that reboots would otherwise start itself anew (arch/um/kernel/reboot.c).
             "noreboot",
             // Where the process leaves its PID file and management socket: in HOME otherwise.
-            "uml_dir=\(folder.appending(Self.managementFolder))", "umid=\(Self.identity)",
+            Self.managementArgument(in: folder), "umid=\(Self.identity)",
             "hostfs=\(folder.appending(Self.sharesFolder))",
             "kbuild.results=ttyS0", "kbuild.shares=hostfs", "kbuild.exit=proc",
         ]
@@ -116,7 +119,14 @@ public struct UMLMachine: BootingMachine {
             let console = ManagementConsole(
                 folder: links.folder.appending(UMLConfiguration.managementFolder)
                     .appending(UMLConfiguration.identity))
-            if let inspector = handlers.inspector { try await console.attend(inspector) }
+            if let inspector = handlers.inspector {
+                let (kernel, folder) = (configuration.kernel, links.folder)
+                try await console.attend(
+                    inspector,
+                    process: {
+                        UMLProcess(kernel: kernel, marker: UMLConfiguration.managementArgument(in: folder))
+                    }, links)
+            }
         } command: { folder, sockets in
             try configuration.prepare(folder)
             return configuration.command(folder: folder, sockets: sockets)

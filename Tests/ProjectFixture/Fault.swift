@@ -111,6 +111,7 @@ private let faultProgram = """
             then.tv_sec -= 20L * 365 * 86400;
             return settimeofday(&then, 0) ? 6 : 0;
         }
+        if (is(mode, "taint")) { put("/proc/sys/kernel/tainted", "512"); return 0; }
         if (is(mode, "flaky")) {
             // The shared folder outlives the guest.
             const char *mark = "/root/host_folder/flaky-mark";
@@ -156,6 +157,7 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "clock", status: "passed", exitCode: 0),
         Fault(mode: "mount", status: "passed", exitCode: 0),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D"),
+        Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D", machine: "uml"),
         Fault(
             mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash",
             machine: "uml"),

@@ -13,6 +13,8 @@ struct GuestMachine: Sendable {
     var reported: RunReport.Machine
     /// Seconds until its guest must have spoken.
     var bootLimit: Double
+    /// What the kernel reported before it was saved, where it wakes.
+    var bootReports: [Crash] = []
 }
 
 extension GuestSession {
@@ -21,10 +23,12 @@ extension GuestSession {
     /// - Parameters:
     ///   - limits: Asked anew for each machine; `boot` is the machine's own.
     ///   - attendant: Who talks with the plan's programs, if anybody does.
+    ///   - memoryReader: Reads the kernel's memory at the end; nil where nobody wants it.
     ///   - machine: Makes the guest. Given how many machines did not boot before it; nil when there is no other.
     static func run(
         _ plan: SessionPlan, within limits: () -> SessionLimits, consoleLog log: FilePath, attendant: Attendant? = nil,
-        machine: (Int) throws -> GuestMachine?, onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress
+        memoryReader: KernelMemoryReader?, machine: (Int) throws -> GuestMachine?,
+        onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress
     ) async throws -> (SessionResult, GuestMachine) {
         guard var guest = try machine(0) else {
             throw Failure(.infrastructure, "there is no machine to run on")
@@ -34,7 +38,8 @@ extension GuestSession {
             var limits = limits()
             limits.boot = guest.bootLimit
             let session = GuestSession(
-                machine: guest.machine, plan: plan, limits: limits, consoleLog: log, attendant: attendant)
+                machine: guest.machine, plan: plan, limits: limits, consoleLog: log, attendant: attendant,
+                memoryReader: memoryReader, bootReports: guest.bootReports)
             let result = try await session.run(onEvent: onEvent)
             attempt += 1
             guard let reason = reasonToTryAgain(result, limit: guest.bootLimit), let other = try machine(attempt)

@@ -68,6 +68,11 @@ struct SessionResult: Sendable {
     var machineSeconds: Double
     /// Why the console's log lacks a part; nil when it is whole.
     var logObstacle: String?
+    /// What came of reading the kernel's memory at the guest's end or at a limit; nil where nobody wanted it, or the machine was
+    /// gone before.
+    var memory: KernelMemoryReading?
+    /// Whether it was wanted.
+    var wantsMemory = false
 }
 
 /// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
@@ -81,6 +86,10 @@ struct GuestSession: Sendable {
     var attendant: Attendant?
     /// Told where a debugger is waited for, if the machine waits for one.
     var waitsForDebugger: (@Sendable (FilePath) -> Void)?
+    /// Reads the kernel's own account out of the guest's memory; nil where nobody wants it.
+    var memoryReader: KernelMemoryReader?
+    /// What the kernel reported before the guest was saved that this one wakes from.
+    var bootReports: [Crash] = []
 
     /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock held:
     /// they may take their time, and the guest waits. The limits are watched meanwhile.
@@ -115,6 +124,10 @@ struct GuestSession: Sendable {
         var hasFailure = false
         /// Whether the guest is being asked what it does: what the kernel then says, or does of it, is no result.
         var isInspected = false
+        /// What the kernel's memory holds, once it has been read.
+        var memory: KernelMemoryReading?
+        /// What init waits for on the console, where results come there, until the memory has been read.
+        var heldReplies: [UInt8] = []
     }
 
     /// How long QEMU may take to exit once the guest has ended or panicked.
@@ -152,14 +165,24 @@ struct GuestSession: Sendable {
 
         let inspector = MachineInspector()
         let attendant = attendant
+        let memoryReader = memoryReader
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
         let handlers = MachineHandlers(
             console: { bytes in
                 let (items, replies) = box.state.withLock { state in
                     state.lastSign = clock.now
                     let items = state.console.consume(bytes)
+                    let hadEnded = state.ended != nil
                     Self.handle(items, in: &state, at: clock.now, events)
                     state.transcript.flush()
-                    return (items, state.console.takeReplies())
+                    var replies = state.console.takeReplies()
+                    if memoryReader != nil, state.ended != nil, state.memory == nil {
+                        // Init ends the machine once its last record is acknowledged.
+                        state.heldReplies += replies
+                        replies = []
+                        if !hadEnded { end.yield() }
+                    }
+                    return (items, replies)
                 }
                 if let attendant { for case .line(let line) in items { attendant.line(line) } }
                 return replies
@@ -172,8 +195,10 @@ struct GuestSession: Sendable {
                     return (state.recorder.takeInteraction(), hadEnded || state.ended == nil ? nil : state.send)
                 }
                 if let attendant { interaction.forEach(attendant.interaction) }
-                // Init waits for this, so that nothing is on its way when the machine ends.
-                farewell?(Array("bye\n".utf8))
+                if let farewell {
+                    // Init waits for this, so that nothing is on its way when the machine ends.
+                    if memoryReader == nil { farewell(Self.farewell) } else { end.yield() }
+                }
             }, inspector: inspector,
             connected: { send in
                 box.state.withLock { $0.send = send }
@@ -187,11 +212,21 @@ struct GuestSession: Sendable {
         try await withThrowingTaskGroup(of: Ending.self) { group in
             group.addTask { .machine(try await machine.run(handlers)) }
             group.addTask { try await watch(box, from: start, clock) }
+            if let memoryReader {
+                group.addTask { await Self.readMemory(memoryReader, at: ends, inspector, box) }
+            }
             defer { group.cancelAll() }
-            switch try await group.next() {
+            var ending = try await group.next()
+            if case .memoryRead? = ending { ending = try await group.next() }
+            switch ending {
             case .machine(let status): exit = status
             case .limit(let reached):
                 limit = reached
+                // As it hangs: what it is asked to tell goes into its log.
+                if let memoryReader {
+                    let reading = await memoryReader.read(inspector)
+                    box.state.withLock { $0.memory = reading }
+                }
                 box.state.withLock { $0.isInspected = true }
                 processors = await inspector.inspect(within: .seconds(limits.inspection))
                 group.cancelAll()
@@ -201,7 +236,7 @@ struct GuestSession: Sendable {
                 }
             case .enough:
                 isCutShort = true
-            case .stuck, nil:
+            case .stuck, .memoryRead, nil:
                 exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
             }
         }
@@ -211,6 +246,9 @@ struct GuestSession: Sendable {
             Self.handle(state.console.finish(), in: &state, at: clock.now, events)
             if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, events) }
             state.transcript.flush()
+            if case .read(let memory)? = state.memory {
+                for event in state.recorder.take(memory, boot: bootReports) { events.send(event) }
+            }
             let (reason, status) =
                 isCutShort
                 ? ("the first failure ended the run (fail-fast)", TestOutcome.Status.notReported)
@@ -218,7 +256,8 @@ struct GuestSession: Sendable {
             return SessionResult(
                 outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
                 limit: limit, processors: processors, bootSeconds: state.booted.map { Self.seconds($0 - start) },
-                machineSeconds: Self.seconds(clock.now - start), logObstacle: state.transcript.obstacle)
+                machineSeconds: Self.seconds(clock.now - start), logObstacle: state.transcript.obstacle,
+                memory: state.memory, wantsMemory: memoryReader != nil)
         }
     }
 
@@ -226,8 +265,31 @@ struct GuestSession: Sendable {
         case machine(MachineExit)
         case limit(LimitReached)
         case stuck
+        /// The kernel's memory has been read, or there was no end to read it at; the machine is still awaited.
+        case memoryRead
         /// A test failed, and the rest is not wanted.
         case enough
+    }
+
+    /// What init waits for after its end marker.
+    private static let farewell = Array("bye\n".utf8)
+
+    /// Reads the kernel's memory once the guest's end marker has come, and then lets the guest end.
+    private static func readMemory(
+        _ reader: KernelMemoryReader, at ends: AsyncStream<Void>, _ inspector: MachineInspector, _ box: SessionBox
+    ) async -> Ending {
+        guard await ends.first(where: { _ in true }) != nil else { return .memoryRead }
+        let reading = await reader.read(inspector)
+        // The machine that was gone before has no memory to read.
+        guard !Task.isCancelled else { return .memoryRead }
+        let (send, replies) = box.state.withLock { state in
+            state.memory = reading
+            defer { state.heldReplies = [] }
+            return (state.send, state.heldReplies)
+        }
+        send?(farewell)
+        if !replies.isEmpty { inspector.answerOnConsole(replies) }
+        return .memoryRead
     }
 
     private final class SessionBox: Sendable {

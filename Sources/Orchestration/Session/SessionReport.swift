@@ -61,6 +61,20 @@ enum SessionReport {
                         separator: "\n"),
                     nextStep: "give the log more room: log_buf_len=8M in machine.command-line of kbuild.yaml"))
         }
+        if !outcome.unexplainedTaint.isEmpty {
+            troubles.append(
+                Failure(
+                    .guestCrash,
+                    "the kernel's memory has a taint that the guest did not tell of, and that no report explains: "
+                        + outcome.unexplainedTaint.description,
+                    nextStep: "read the end of the console log; the kernel's own log was silenced or overwritten"))
+        }
+        if result.endedUnread {
+            troubles.append(
+                Failure(
+                    .infrastructure, "the guest ended before its kernel's memory had been read",
+                    details: "Its init waits for that, so another program ended the machine."))
+        }
         if result.exit == .finished, !outcome.isComplete {
             troubles.append(
                 Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
@@ -96,4 +110,14 @@ enum SessionReport {
         if test.omittedIssues > 0 { result.omittedIssues = test.omittedIssues }
         return result
     }
+}
+
+extension SessionResult {
+    /// Why the kernel's memory was not read, of a guest that could be asked.
+    var unreadMemory: String? {
+        if case .unread(let reason)? = memory { reason } else { nil }
+    }
+
+    /// Whether the guest said that it was at its end, and ended the machine without waiting for the host.
+    var endedUnread: Bool { wantsMemory && memory == nil && exit == .finished && outcome.isComplete }
 }

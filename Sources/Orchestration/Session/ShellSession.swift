@@ -126,12 +126,14 @@ extension Pipeline {
             case stuck
         }
         var result = ShellResult()
+        let memoryReader = KernelMemoryReader(vmlinux: prepared.kernel.vmlinux)
         let session = try await withThrowingTaskGroup(of: Part.self) { [limits] group -> SessionResult? in
             group.addTask {
                 defer { start.finish() }
                 return .session(
                     try await GuestSession.run(
                         plan, within: { limits }, consoleLog: prepared.consoleLog, attendant: attendant,
+                        memoryReader: memoryReader,
                         machine: { attempt in
                             guard attempt < machines.count else { return nil }
                             let candidate = machines[attempt]
@@ -170,6 +172,7 @@ extension Pipeline {
         }
         result.wasHungUp = input.wasHungUp
         guard let session else { return result }
+        if let reason = session.unreadMemory { tools.progress(.note("the kernel's memory was not read: \(reason)")) }
         let outcome = await symbolized(session.outcome, prepared.symbolizer)
         result.ending = outcome.programs.first?.ending
         result.failures = failures(of: session, outcome, request, consoleLog: prepared.consoleLog)

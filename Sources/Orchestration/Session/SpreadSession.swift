@@ -35,6 +35,8 @@ struct SpreadSession: Sendable {
     /// The boots that woken guests have behind them: they stand at the head of the log, and what the kernel reported in them
     /// at the head of the reports.
     let boots: [SavedBoot]
+    /// Reads what the kernel has in its memory.
+    let memoryReader: KernelMemoryReader
     /// Makes the guest for a portion. Given how many machines did not boot before it; nil when there is no other.
     let machine: @Sendable (_ portion: GuestPortion, _ attempt: Int) throws -> GuestMachine?
 
@@ -64,6 +66,9 @@ struct SpreadSession: Sendable {
         let crashes = try joinLogs(of: &tries)
         var outcome = outcome(of: tries)
         outcome.crashes = crashes + outcome.crashes
+        // Each guest that wakes has the log of the one boot in its memory.
+        var hidden: Set<[String]> = []
+        outcome.crashes.removeAll { $0.isAtBoot && $0.isFromMemory && !hidden.insert($0.lines).inserted }
         return (outcome, tries.flatMap { $0 })
     }
 
@@ -177,7 +182,8 @@ struct SpreadSession: Sendable {
                 var limits = limits
                 limits.run = max(0.001, Double(left.seconds) + Double(left.attoseconds) / 1e18)
                 return limits
-            }, consoleLog: log, machine: { try machine(portion, $0) }, onEvent: onEvent, note: note)
+            }, consoleLog: log, memoryReader: memoryReader, machine: { try machine(portion, $0) }, onEvent: onEvent,
+            note: note)
         var result = ended
         if case .run? = result.limit { result.limit = .run(limits.run) }
         return GuestRun(portion: portion, result: result, machine: guest.reported, log: log)

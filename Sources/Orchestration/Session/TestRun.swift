@@ -30,7 +30,8 @@ extension Pipeline {
             let session = SpreadSession(
                 programs: programs, portions: portions, width: width, limits: limits,
                 deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
-                boots: snapshots.boots, machine: source.machine)
+                boots: snapshots.boots, memoryReader: KernelMemoryReader(vmlinux: kernel.vmlinux),
+                machine: source.machine)
             let log = log
             let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
             return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
@@ -45,6 +46,10 @@ extension Pipeline {
             if kept > 0 { report.artifacts.memory = memory.string }
             let lost = guests.count { $0.result.limit != nil || [.panicked, .reset].contains($0.result.exit) } - kept
             if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
+        }
+        if let reason = guests.lazy.compactMap({ $0.result.unreadMemory }).first {
+            tools.progress(.note("the kernel's memory was not read: \(reason)"))
+            report.unreadKernelMemory = reason
         }
         report.machine = guests.last?.machine ?? report.machine
         if !snapshots.boots.isEmpty { report.artifacts.bootConsoles = snapshots.boots.map(\.log.string) }
@@ -235,7 +240,9 @@ private final class GuestSource: Sendable {
         configuration.shares = first.configuration?.shares ?? []
         let machine = RestoredMachine(
             configuration, from: snapshot.snapshot, orders: orders, runner: first.runner(for: snapshot.snapshot))
-        return GuestMachine(machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit)
+        return GuestMachine(
+            machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit,
+            bootReports: snapshot.bootReports)
     }
 
     /// Writes the portion's plan where the guest finds it; returns its name there.

@@ -15,6 +15,8 @@ struct ReadySnapshot: Sendable {
     var configuration: MachineConfiguration
     var reported: MachineCandidate
     var isHit: Bool
+    /// What the kernel reported before it was saved.
+    var bootReports: [Crash]
 }
 
 /// The boot of a guest that was to be saved. Each guest that wakes has that boot behind it, so what the kernel reported
@@ -88,9 +90,11 @@ extension Pipeline {
             else { continue }
             let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
-            func ready(isHit: Bool) -> ReadySnapshot {
-                ReadySnapshot(
-                    snapshot: snapshot, configuration: configuration, reported: candidate, isHit: isHit)
+            func ready(isHit: Bool, after boot: SavedBoot) -> ReadySnapshot {
+                boots.append(boot)
+                return ReadySnapshot(
+                    snapshot: snapshot, configuration: configuration, reported: candidate, isHit: isHit,
+                    bootReports: boot.crashes)
             }
             let lock = try await FileLock.acquire("snapshot-\(key.short)", in: tools.layout, progress: progress)
             defer { withExtendedLifetime(lock) {} }
@@ -100,10 +104,10 @@ extension Pipeline {
             if isIntact(snapshot) {
                 try removeAll(log)
                 try copyFile(snapshot.console, to: log)
-                boots.append(try SavedBoot(title: title, log: log))
+                let boot = try SavedBoot(title: title, log: log)
                 // The time by which the eldest are told.
                 utimes(snapshot.folder.string, nil)
-                return ready(isHit: true)
+                return ready(isHit: true, after: boot)
             }
             try createFolder(home)
             try removeAll(snapshot.folder)
@@ -115,13 +119,13 @@ extension Pipeline {
                 try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, log: log)
                 try copyFile(log, to: snapshot.console)
                 try writeAtomically(seal(snapshot), to: sealFile(snapshot))
-                boots.append(try SavedBoot(title: title, log: log))
-                return ready(isHit: false)
+                return ready(isHit: false, after: try SavedBoot(title: title, log: log))
             } catch let failure as Failure {
                 try removeAll(snapshot.folder)
                 // A boot that went wrong once in ten times may go well in the guests that now boot instead.
                 if fileExists(log) {
-                    boots.append(try SavedBoot(title: "a boot on \(candidate.reported.type) that was not saved", log: log))
+                    boots.append(
+                        try SavedBoot(title: "a boot on \(candidate.reported.type) that was not saved", log: log))
                 }
                 let reason = [failure.message, failure.details].compactMap { $0 }.joined(separator: ": ")
                 progress(.note("no snapshot on \(candidate.reported.type): \(reason)"))

@@ -154,6 +154,8 @@ public struct Crash: Sendable, Equatable {
     public var test: String?
     /// Whether it came while the guest booted, before its init spoke.
     public var isAtBoot = false
+    /// Whether it was found in the kernel's memory alone: the console never showed it, and its lines are none of the console's.
+    public var isFromMemory = false
     /// The function to blame, where one is named.
     public var function: String?
     /// The processor.
