@@ -138,7 +138,7 @@ struct KernelMemoryTests {
 
     @Test("of a log that went around many times the last records are there, whole and in order")
     func wrapped() async throws {
-        for total in 1...300 {
+        for total in (1...60) + [100, 177, 250, 300] {
             let texts = (0..<total).map { "record \($0) " + String(repeating: "x", count: $0 * 7 % 61) }
             let memory = try await FakeKernel(texts.map { .init(text: $0, nanoseconds: 1) }).read()
             let read = memory.records.map { String(decoding: $0.text, as: UTF8.self) }
@@ -179,7 +179,7 @@ struct KernelMemoryTests {
         let kernel = FakeKernel((0..<40).map { .init(text: "record \($0)", nanoseconds: 1) })
         var refused = 0
         // The structures; the text may be anything.
-        for index in 64..<(kernel.bytes.count - 1024) {
+        for index in stride(from: 64, to: kernel.bytes.count - 1024, by: 5) {
             for value: UInt8 in [0, 0x7F, 0xFF] {
                 var damaged = kernel
                 damaged.bytes[index] = value
