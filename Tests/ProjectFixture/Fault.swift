@@ -111,7 +111,6 @@ private let faultProgram = """
             then.tv_sec -= 20L * 365 * 86400;
             return settimeofday(&then, 0) ? 6 : 0;
         }
-        if (is(mode, "taint")) { put("/proc/sys/kernel/tainted", "512"); return 0; }
         if (is(mode, "flaky")) {
             // The shared folder outlives the guest.
             const char *mark = "/root/host_folder/flaky-mark";
