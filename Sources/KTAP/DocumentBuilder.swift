@@ -78,6 +78,9 @@ struct DocumentBuilder {
         switch line.kind {
         case .other, .yamlEnd:
             return false
+        case .malformedResult:
+            reportStray(line)
+            return false
         case .yamlStart:
             // KTAP has no YAML.
             guard let level = levels.last, line.column > level.column, !level.results.isEmpty, waiting == nil, !isKTAP
@@ -101,12 +104,26 @@ struct DocumentBuilder {
         case .result(let result):
             if !result.hasNumber {
                 let isAmongTests = levels.isEmpty || levels.contains { $0.column == line.column }
-                guard isAmongTests, !isKTAP, line.commentColumn == nil else { return false }
+                guard isAmongTests, !isKTAP, line.commentColumn == nil else {
+                    // `# ok so far` is a comment; `# not ok` may be a selftest's own line, as kselftest embeds it.
+                    if !result.isOK || line.commentColumn == nil { reportStray(line) }
+                    return false
+                }
             }
             guard open(line.column) else { return false }
             add(result)
             return true
         }
+    }
+
+    /// Reports a line that begins like a result and is not counted as one, once results are due: it may be a failure that
+    /// is lost.
+    private mutating func reportStray(_ line: KTAPLine) {
+        guard !levels.isEmpty || document.version != nil else { return }
+        report(
+            .strayResult, self.line,
+            "'\(String(decoding: line.content.prefix(80), as: UTF8.self))' begins like a result, and is not one: a result "
+                + "is 'ok' or 'not ok', a number and a description")
     }
 
     // MARK: Levels

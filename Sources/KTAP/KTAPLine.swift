@@ -19,6 +19,8 @@ struct KTAPLine {
         case subtest(ArraySlice<UInt8>)
         case yamlStart
         case yamlEnd
+        /// A line that begins like a result or like `Bail out!` and has the form of neither: `notok 1`, `Ok 1`, `ok1`.
+        case malformedResult
         case other
     }
 
@@ -59,15 +61,20 @@ struct KTAPLine {
     }
 
     private static func classify(_ text: ArraySlice<UInt8>) -> Content {
-        // Most lines of a console end here: only six letters and marks can begin a line with a meaning.
+        // Most lines of a console end here: few letters and marks can begin a line with a meaning.
         switch text.first {
-        case UInt8(ascii: "o"), UInt8(ascii: "n"): return result(text).map(Content.result) ?? .other
+        case UInt8(ascii: "o"), UInt8(ascii: "n"):
+            return result(text).map(Content.result) ?? (beginsLikeResult(text) ? .malformedResult : .other)
+        case UInt8(ascii: "O"), UInt8(ascii: "N"): return beginsLikeResult(text) ? .malformedResult : .other
+        case UInt8(ascii: "b"): return beginsLikeBailOut(text) ? .malformedResult : .other
         case UInt8(ascii: "K"), UInt8(ascii: "T"):
             guard let (start, version) = versionSuffix(of: text), start == text.startIndex else { return .other }
             return .version(version)
         case UInt8(ascii: "1"): return plan(text)
         case UInt8(ascii: "B"):
-            guard let reason = text.after("Bail out!") else { return .other }
+            guard let reason = text.after("Bail out!") else {
+                return beginsLikeBailOut(text) ? .malformedResult : .other
+            }
             return .bailOut(reason.trimmingStart())
         case UInt8(ascii: "S"):
             guard let name = text.after("Subtest: ") else { return .other }
@@ -106,10 +113,30 @@ struct KTAPLine {
         return .plan(count, skipReason: count == 0 ? reason : nil)
     }
 
+    /// Whether a text that is not a result was probably meant as one, in any case of its letters: `not` with `ok` after it
+    /// and then no letter, or `ok` with a number after it.
+    private static func beginsLikeResult(_ text: ArraySlice<UInt8>) -> Bool {
+        var rest = text
+        let isNot = rest.afterLowercased("not")
+        if isNot { rest = rest.trimmingStart() }
+        guard rest.afterLowercased("ok") else { return false }
+        guard isNot else { return rest.trimmingStart().first.map(isDigit) ?? false }
+        guard let next = rest.first else { return true }
+        let isLetter = (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(next | 0x20)
+        return !isLetter && next != UInt8(ascii: "_")
+    }
+
+    private static func beginsLikeBailOut(_ text: ArraySlice<UInt8>) -> Bool {
+        var rest = text
+        return rest.afterLowercased("bail out!")
+    }
+
     private static func result(_ text: ArraySlice<UInt8>) -> Result? {
         var isOK = true
         var rest = text
-        if let after = text.after("not "), let after = after.trimmingStart().after("ok") {
+        if let after = text.after("not"), after.first == space || after.first == tab,
+            let after = after.trimmingStart().after("ok")
+        {
             isOK = false
             rest = after
         } else if let after = text.after("ok") {
@@ -201,6 +228,18 @@ extension ArraySlice<UInt8> {
     /// What follows `prefix`, if the slice starts with it.
     func after(_ prefix: StaticString) -> ArraySlice<UInt8>? {
         prefix.withUTF8Buffer { starts(with: $0) ? self[(startIndex + $0.count)...] : nil }
+    }
+
+    /// Drops `prefix` from the slice if the slice starts with it in any case of its letters; `prefix` is in small letters.
+    mutating func afterLowercased(_ prefix: StaticString) -> Bool {
+        let isThere = prefix.withUTF8Buffer { bytes in
+            count >= bytes.count
+                && zip(self, bytes).allSatisfy { byte, wanted in
+                    (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 == wanted : byte == wanted
+                }
+        }
+        if isThere { self = dropFirst(prefix.utf8CodeUnitCount) }
+        return isThere
     }
 
     /// What precedes `suffix`, if the slice ends with it.

@@ -110,6 +110,8 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         case outOfOrder
         /// A number that is 0, or too large to be one.
         case badNumber
+        /// A line that begins like a result and is not counted as one: `not ok` without a number in KTAP, `notok 1`.
+        case strayResult
         /// Subtests with no result of their parent after them.
         case missingParentResult
         /// A parent said `ok` although a subtest failed.
@@ -133,7 +135,7 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         public var isError: Bool {
             switch self {
             case .noTests, .noHeader, .missingPlan, .duplicatePlan, .missingResult, .unplannedResult,
-                .duplicateNumber, .badNumber, .missingParentResult, .bailOut, .tooDeep, .tooManyResults:
+                .duplicateNumber, .badNumber, .strayResult, .missingParentResult, .bailOut, .tooDeep, .tooManyResults:
                 true
             case .unplanned, .outOfOrder, .childFailed, .unknownDirective, .unterminatedYAML, .unterminatedLine,
                 .longLine:

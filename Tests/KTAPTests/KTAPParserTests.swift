@@ -261,11 +261,47 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         ("1..1\nok 1 a", [.unterminatedLine]),
         ("1..1\n  1..1\n  not ok 1 b\nok 1 a\n", [.childFailed]),
         ("1..1\n  1..2\n  ok 1 b\nok 1 a\n", [.missingResult]),
+        ("KTAP version 1\n1..1\nok 1 a\nnot ok b\n", [.strayResult]),
+        ("KTAP version 1\n1..1\nnot\tok b\nok 1 a\n", [.strayResult]),
+        ("KTAP version 1\n1..1\nok then\nok 1 a\n", [.strayResult]),
+        ("KTAP version 1\n1..1\n  KTAP version 1\n  1..1\n  not ok b\n  ok 1 c\nok 1 a\n", [.strayResult]),
+        ("1..1\n  1..1\n  ok 1 c\n    not ok\nok 1 a\n", [.strayResult]),
+        ("1..1\n# not ok b\nok 1 a\n", [.strayResult]),
     ])
     func names(text: String, expected: [KTAPProblem.Kind]) {
         let document = KTAPParser.parse(text)
         #expect(kinds(document) == expected)
         #expect(document.hasErrors == expected.contains { $0.isError })
+    }
+
+    @Test(
+        "a line that begins like a result and is not one is an error once results are due, at any depth",
+        arguments: [
+            "notok 2 b", "Not ok 2 b", "NOT OK 2", "not-ok 2", "not  OK", "not ok2", "Ok 2 b", "OK\t2", "ok2",
+            "bail out! no disk",
+            "BAIL OUT!",
+        ])
+    func strayResults(line: String) {
+        for indent in ["", " ", "   ", "\t", "# "] {
+            let document = KTAPParser.parse("KTAP version 1\n1..1\n\(indent)\(line)\nok 1 a\n")
+            if line == "not-ok 2" {
+                #expect(document.isPass, "a hyphen makes it a word of its own")
+            } else {
+                #expect(kinds(document).contains(.strayResult), "\(indent)\(line)")
+                #expect(!document.isPass)
+            }
+        }
+    }
+
+    @Test(
+        "prose that only looks a little like a result is still prose",
+        arguments: [
+            "okay 1", "ok: all is well", "OK", "Ok then", "nothing", "not okay", "note 1", "not_ok", "# ok so far",
+            "only 2 left",
+            "not oK_flag",
+        ])
+    func prose(line: String) {
+        #expect(KTAPParser.parse("KTAP version 1\n1..1\n\(line)\nok 1 a\n").isPass)
     }
 
     /// Streams from which a careless reader takes a pass.
