@@ -28,6 +28,19 @@ public struct TestOutcome: Sendable, Equatable {
         public var line: Int?
         /// Whether the test declares it as known, so that it does not fail.
         public var isKnown: Bool
+        /// How often it came, with equal text at an equal place.
+        public var count = 1
+        /// The arguments of the cases in which it came, of each once, of very many the first.
+        public var arguments: [String] = []
+
+        /// Takes in that it came again.
+        ///
+        /// - Parameter argument: The arguments of the case in which it did.
+        mutating func `repeat`(with argument: String?) {
+            count += 1
+            guard let argument, arguments.count < TestCases.mostArguments, !arguments.contains(argument) else { return }
+            arguments.append(argument)
+        }
     }
 
     /// The stable name, as `--list-tests` prints it.
@@ -40,6 +53,8 @@ public struct TestOutcome: Sendable, Equatable {
     public var seconds: Double?
     /// Why it was skipped, or did not report.
     public var reason: String?
+    /// How many of its cases were cancelled, when others ran.
+    public var skippedCases = 0
     /// What it recorded.
     public var issues: [Issue] = [] { didSet { boundIssues() } }
     /// How many more there were.

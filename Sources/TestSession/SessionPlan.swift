@@ -8,10 +8,13 @@ public enum ProgramProtocol: Sendable, Hashable {
     case ktap
     /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
     case kselftest
-    /// Its exit code alone: 0 passes, 4 skips (KSFT_SKIP of kselftest), anything else fails.
-    case exitCode
+    /// Its exit code alone: 0 passes, `skip` skips where the project names one, anything else fails.
+    case exitCode(skip: Int32?)
     /// It has no results: somebody at the host talks with it, as its terminal or over its standard streams.
     case interactive(isTerminal: Bool)
+
+    /// The exit code of a selftest that skips: KSFT_SKIP (tools/testing/selftests/kselftest.h).
+    static let kselftestSkip: Int32 = 4
 
     /// The word for it in a plan.
     var kind: String {

@@ -40,6 +40,10 @@ public struct SessionRecorder: Sendable {
     private var expectedNext = 0
     private var runEnded = false
     private var runningTests: [String] = []
+    /// What the running program's tests told of their cases, by the place of the test.
+    private var cases: [Int: TestCases] = [:]
+    /// Where an issue like this one stands in its test.
+    private var issuePlaces: [IssueKey: Int] = [:]
     private var output: [UInt8] = []
     private(set) var outputWasCut = false
     private var programStarted: Double?
@@ -257,6 +261,8 @@ public struct SessionRecorder: Sendable {
         programStarted = Double(fields[1]) / 1e9
         testIndex = [:]
         runningTests = []
+        cases = [:]
+        issuePlaces = [:]
         runEnded = false
         output = []
         outputWasCut = false
@@ -314,13 +320,13 @@ public struct SessionRecorder: Sendable {
         }
         switch plan.programs[current].resultsProtocol {
         case .swiftTesting: checkSwiftTesting(current, ending: ending)
-        case .exitCode: events = judgeExitCode(current, ending: ending, ended: ended)
+        case .exitCode(let skip): events = judgeExitCode(current, ending: ending, ended: ended, skipCode: skip)
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
         case .kselftest:
             events =
                 KTAPSuite.judges(programOutput)
                 ? judgeKTAP(current, ending: ending, ended: ended, isKselftest: true)
-                : judgeExitCode(current, ending: ending, ended: ended)
+                : judgeExitCode(current, ending: ending, ended: ended, skipCode: ProgramProtocol.kselftestSkip)
         case .interactive: break
         }
         programs[current].output = SessionBounds.lastLines(of: output, most: Self.mostOutputLines)
@@ -373,12 +379,15 @@ public struct SessionRecorder: Sendable {
         programs[index].tests[test].reason = reason
     }
 
-    private mutating func judgeExitCode(_ index: Int, ending: String, ended: Double) -> [SessionEvent] {
+    /// - Parameter skipCode: The exit code that means "skipped"; nil where every code but 0 is a failure.
+    private mutating func judgeExitCode(
+        _ index: Int, ending: String, ended: Double, skipCode: Int32?
+    ) -> [SessionEvent] {
         let status: TestOutcome.Status
         switch ending {
         case "exit 0": status = .passed
-        case "exit 4": status = .skipped
         case "timeout": status = .timedOut
+        case _ where skipCode.map { ending == "exit \($0)" } ?? false: status = .skipped
         default: status = .failed
         }
         let name = plan.programs[index].name
@@ -386,7 +395,7 @@ public struct SessionRecorder: Sendable {
         test.started = programStarted
         test.ended = ended
         test.seconds = programStarted.map { ended - $0 }
-        if status == .skipped { test.reason = "it exited with 4 (KSFT_SKIP)" }
+        if status == .skipped, let skipCode { test.reason = "it exited with \(skipCode), its code for skipped" }
         if status == .failed {
             test.issues = [.init(message: "the program ended with \(ending)", file: nil, line: nil, isKnown: false)]
         }
@@ -410,15 +419,28 @@ public struct SessionRecorder: Sendable {
         let payload = record.payload
         if record.kind == "test" {
             if payload.kind == "function", let id = payload.id {
+                // A second description would take the results of the first.
+                guard testIndex[id] == nil else {
+                    programs[current].problems.append("\(listedName(ofTestID: id)) was described twice")
+                    return []
+                }
                 let name = SessionBounds.cut(
                     payload.displayName ?? payload.name ?? "", to: SessionBounds.longestProblem)
                 // What is not kept here has not reported, which is a failure.
                 guard hasRoom(forNames: 2 * id.utf8.count + name.utf8.count, in: current) else { return [] }
                 testIndex[id] = programs[current].tests.count
+                if payload.isParameterized == true {
+                    cases[programs[current].tests.count] = TestCases(isExpected: true)
+                }
                 let listed = listedName(ofTestID: id)
                 programs[current].tests.append(
                     TestOutcome(id: listed, name: name.isEmpty ? listed : name, status: .notReported))
             }
+            return []
+        }
+        guard SwiftTestingRecord.eventKinds.contains(payload.kind) else {
+            programs[current].problems.append(
+                "its event stream has an event that kbuild does not know: \(payload.kind)")
             return []
         }
         if payload.kind == "runEnded" {
@@ -430,36 +452,47 @@ public struct SessionRecorder: Sendable {
             return []
         }
         guard let id = payload.testID, let index = testIndex[id] else { return [] }
+        let test = programs[current].tests[index]
         switch payload.kind {
         case "testStarted":
             // Each runs once. One that does so again is another's invention.
-            if programs[current].tests[index].started != nil {
-                programs[current].problems.append("\(programs[current].tests[index].id) started twice")
-            }
+            if test.started != nil { programs[current].problems.append("\(test.id) started twice") }
             programs[current].tests[index].started = payload.instant?.absolute
             guard runningTests.count < SessionBounds.mostRunning else {
                 programs[current].problems.append("more than \(SessionBounds.mostRunning) tests ran at one time")
                 return []
             }
             runningTests.append(id)
-            return [.testStarted(id: programs[current].tests[index].id)]
+            return [.testStarted(id: test.id)]
         case "testSkipped":
+            guard test.started == nil, test.status == .notReported else {
+                programs[current].problems.append("\(test.id) was skipped after it had started")
+                return []
+            }
             programs[current].tests[index].status = .skipped
             programs[current].tests[index].reason = payload.messages?.map(\.text).joined(separator: "; ")
             return [.testEnded(programs[current].tests[index])]
+        case "testCaseStarted":
+            cases[index, default: TestCases()].start(payload.messages?.first?.text ?? "")
+            return []
+        case "testCaseEnded":
+            cases[index, default: TestCases()].end()
+            return []
+        case "testCaseCancelled":
+            cases[index, default: TestCases()].cancel()
+            return []
+        case "testCancelled":
+            cases[index, default: TestCases()].isTestCancelled = true
+            return []
         case "testEnded":
             runningTests.removeAll { $0 == id }
-            var test = programs[current].tests[index]
             guard test.started != nil, test.ended == nil else {
                 let what = test.started == nil ? "ended without having started" : "ended twice"
                 programs[current].problems.append("\(test.id) \(what)")
                 return []
             }
-            test.ended = payload.instant?.absolute
-            if let started = test.started, let ended = test.ended { test.seconds = ended - started }
-            test.status = test.issues.contains { !$0.isKnown } ? .failed : .passed
-            programs[current].tests[index] = test
-            return [.testEnded(test)]
+            end(index, in: current, payload)
+            return [.testEnded(programs[current].tests[index])]
         default:
             return []
         }
@@ -485,21 +518,80 @@ public struct SessionRecorder: Sendable {
         return text
     }
 
+    /// Judges a test that has ended. It passed only if nothing says otherwise: an issue, a case that did not end, a
+    /// cancellation, or the library's own word for how it ended.
+    private mutating func end(_ index: Int, in current: Int, _ payload: SwiftTestingRecord.Payload) {
+        var test = programs[current].tests[index]
+        let cases = cases[index] ?? TestCases()
+        let word = payload.messages?.first
+        test.ended = payload.instant?.absolute
+        if let started = test.started, let ended = test.ended { test.seconds = ended - started }
+        test.skippedCases = cases.cancelled
+        if cases.started == 0 { test.skippedCases = 0 }
+        if test.issues.contains(where: { !$0.isKnown }) {
+            test.status = .failed
+            test.reason = cases.cancellation
+        } else if cases.isAllCancelled || word?.symbol == "skip" {
+            test.status = .skipped
+            test.skippedCases = 0
+            test.reason = cases.cancellation ?? word?.text ?? "it was cancelled"
+        } else if let flaw = cases.flaw ?? Self.flaw(endingWith: word?.symbol) {
+            test.status = .failed
+            test.issues.append(.init(message: flaw, file: nil, line: nil, isKnown: false))
+        } else {
+            test.status = .passed
+            test.reason = cases.cancellation
+        }
+        programs[current].tests[index] = test
+    }
+
+    /// What is wrong with a test without an issue whose end has this symbol; nil when nothing is.
+    private static func flaw(endingWith symbol: String?) -> String? {
+        switch symbol {
+        case nil, "pass", "passWithKnownIssue", "passWithWarnings": nil
+        case "fail": "its end says that it failed, and no issue of it came"
+        case let symbol?: "its end has the symbol \(symbol), which kbuild does not know"
+        }
+    }
+
+    /// What makes two issues of one program one entry in the report.
+    private struct IssueKey: Hashable {
+        var test: Int
+        /// The message's hash, which is seeded for each process: a guest cannot make two messages share one.
+        var message: Int
+        var file: String?
+        var line: Int?
+        var isKnown: Bool
+    }
+
     private mutating func recordIssue(_ payload: SwiftTestingRecord.Payload, in current: Int) {
-        let issue = TestOutcome.Issue(
-            message: kept(message: (payload.messages ?? []).map(\.text).joined(separator: "\n")),
+        let message = (payload.messages ?? []).map(\.text).joined(separator: "\n")
+        var issue = TestOutcome.Issue(
+            message: SessionBounds.cut(message, to: SessionBounds.longestMessage),
             file: payload.issue?.sourceLocation?.filePath ?? payload.issue?.sourceLocation?.fileID,
             line: payload.issue?.sourceLocation?.line,
             isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
         if let id = payload.testID, let index = testIndex[id] {
-            programs[current].tests[index].issues.append(issue)
+            let argument = cases[index]?.current
+            let key = IssueKey(
+                test: index, message: message.hashValue, file: issue.file, line: issue.line, isKnown: issue.isKnown)
+            let count = programs[current].tests[index].issues.count
+            if let place = issuePlaces[key], place < count {
+                programs[current].tests[index].issues[place].repeat(with: argument)
+            } else {
+                issue.message = kept(message: issue.message)
+                issue.arguments = [argument].compactMap { $0 }
+                // The last place may be given to the first issue that fails the test.
+                if count + 1 < SessionBounds.mostIssues, messageBytesLeft > 0 { issuePlaces[key] = count }
+                programs[current].tests[index].issues.append(issue)
+            }
             // A thread that outlives its test may still find it wanting.
             if !issue.isKnown, programs[current].tests[index].ended != nil {
                 programs[current].tests[index].status = .failed
             }
         } else if !issue.isKnown {
             // An issue outside every test function: a suite's, or one from a thread that outlived its test.
-            programs[current].problems.append(issue.message)
+            programs[current].problems.append(kept(message: issue.message))
         }
     }
 

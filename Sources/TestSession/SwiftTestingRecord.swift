@@ -27,6 +27,8 @@ struct SwiftTestingRecord: Decodable {
         var id: String?
         var displayName: String?
         var name: String?
+        /// Of a test: whether it runs once for each of its arguments.
+        var isParameterized: Bool?
         var sourceLocation: Location?
         var instant: Instant?
         var testID: String?
@@ -36,6 +38,13 @@ struct SwiftTestingRecord: Decodable {
 
     var kind: String
     var payload: Payload
+
+    /// The kinds of event that Swift 6.3 writes. An event of any other kind may say that a test did not do its work, so
+    /// kbuild does not pass over it.
+    static let eventKinds: Set<String> = [
+        "runStarted", "testStarted", "testCaseStarted", "issueRecorded", "valueAttached", "testCaseCancelled",
+        "testCaseEnded", "testCancelled", "testSkipped", "testEnded", "runEnded",
+    ]
 }
 
 /// The name of a test as `--list-tests` prints it: an event's test ID without the source location at its end.

@@ -17,7 +17,8 @@ struct GuestPortionTests {
     }
 
     private let program = ReadyProgram(
-        planned: PlannedProgram(name: "put", arguments: ["/kbuild/programs/put"], resultsProtocol: .exitCode),
+        planned: PlannedProgram(
+            name: "put", arguments: ["/kbuild/programs/put"], resultsProtocol: .exitCode(skip: nil)),
         executable: "/put", fileName: "put", isStatic: true)
 
     @Test("alone, each test is a portion with a filter for it and nothing else")

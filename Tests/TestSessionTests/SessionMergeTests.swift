@@ -6,7 +6,7 @@ import Testing
 struct SessionMergeTests {
     private let plan = SessionPlan(programs: [
         PlannedProgram(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),
-        PlannedProgram(name: "b", arguments: ["/b"], resultsProtocol: .exitCode),
+        PlannedProgram(name: "b", arguments: ["/b"], resultsProtocol: .exitCode(skip: nil)),
     ])
 
     private func outcome(

@@ -301,13 +301,18 @@ struct SessionRecorderTests {
     }
 
     @Test(
-        "an exit code is a verdict",
+        "an exit code is a verdict: 4 skips for selftests alone, and elsewhere only the code that the project names does",
         arguments: [
-            ("exit 0", TestOutcome.Status.passed), ("exit 4", .skipped), ("exit 1", .failed), ("signal 6", .failed),
-            ("timeout", .timedOut),
+            (ProgramProtocol.exitCode(skip: nil), "exit 0", TestOutcome.Status.passed),
+            (.exitCode(skip: nil), "exit 4", .failed), (.exitCode(skip: nil), "exit 32", .failed),
+            (.exitCode(skip: nil), "exit 1", .failed), (.exitCode(skip: nil), "signal 6", .failed),
+            (.exitCode(skip: nil), "timeout", .timedOut), (.exitCode(skip: 4), "exit 4", .skipped),
+            (.exitCode(skip: 77), "exit 77", .skipped), (.exitCode(skip: 77), "exit 4", .failed),
+            (.exitCode(skip: 4), "signal 4", .failed), (.kselftest, "exit 4", .skipped),
+            (.kselftest, "exit 32", .failed),
         ])
-    func exitCode(ending: String, status: TestOutcome.Status) {
-        var guest = Guest(PlannedProgram(name: "put", arguments: ["/put"], resultsProtocol: .exitCode))
+    func exitCode(resultsProtocol: ProgramProtocol, ending: String, status: TestOutcome.Status) {
+        var guest = Guest(PlannedProgram(name: "put", arguments: ["/put"], resultsProtocol: resultsProtocol))
         guest.send(.hello, "release=6.1.0")
         guest.send(.start, "0 0")
         guest.send(.output, "said\nthis\n")
@@ -325,7 +330,7 @@ struct SessionRecorderTests {
         let plan = SessionPlan(programs: [
             PlannedProgram(
                 name: "a", arguments: ["/a", "b c"], environment: ["X=1"], seconds: 9,
-                resultsProtocol: .exitCode), bundle,
+                resultsProtocol: .exitCode(skip: nil)), bundle,
         ])
         #expect(
             try plan.encoded() == """
@@ -341,7 +346,7 @@ struct SessionRecorderTests {
                 done
 
                 """)
-        let broken = PlannedProgram(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode)
+        let broken = PlannedProgram(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode(skip: nil))
         #expect(throws: (any Error).self) { try SessionPlan(programs: [broken]).encoded() }
     }
 }
