@@ -136,7 +136,7 @@ public struct Completions: Sendable {
         for name in key.split(separator: ".") {
             guard let found = keys.first(where: { $0.name == name }) else { return [] }
             switch found.schema {
-            case .choice(let words): return words
+            case .choice(let words), .either(.choice(let words), _): return words
             case .map(let nested): keys = nested
             default: return []
             }

@@ -102,7 +102,7 @@ public struct Pipeline: Sendable {
         let start = clock.now
         var report = RunReport(
             startedAt: Date().formatted(.iso8601), project: project.folder.string, profile: project.profile,
-            splatsFail: project.splats == .fail)
+            splatsFail: project.splats.isStrict)
         describe(filter: filter, in: &report)
         do {
             // First, so that a run which cannot begin is kept as well.
@@ -123,6 +123,9 @@ public struct Pipeline: Sendable {
         }
         report.commands = log.commands
         report.seconds = Self.seconds(clock.now - start)
+        SourceLines.add(to: &report, project: project)
+        let policy = ResultPolicy(skips: project.skips, splats: project.splats)
+        for note in policy.apply(to: &report) { tools.progress(.note(note)) }
         tools.statCache.save()
         return report
     }

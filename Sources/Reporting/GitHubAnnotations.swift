@@ -31,15 +31,22 @@ public enum GitHubAnnotations {
                 }
                 for issue in issues {
                     let file = issue.file.map { relative($0, to: base) }
+                    let circumstances = issue.circumstances.map { "\n(\($0))" } ?? ""
                     commands.append(
-                        command("error", file: file, line: issue.line, title: title, message: issue.message))
+                        command(
+                            "error", file: file, line: issue.line, title: title, message: issue.message + circumstances)
+                    )
                 }
             }
             for problem in suite.toldProblems { commands.append(command("error", title: suite.name, message: problem)) }
         }
         for crash in report.crashes {
             let running = crash.moment().map { "\($0.prefix(1).uppercased())\($0.dropFirst()).\n" } ?? ""
-            let kind = crash.isFatal || report.splatsFail ? "error" : "warning"
+            if let reason = crash.knownReason, !report.fails(crash) {
+                commands.append(command("notice", title: crash.title, message: "\(running)known: \(reason)"))
+                continue
+            }
+            let kind = report.fails(crash) ? "error" : "warning"
             let log = crash.lines.prefix(mostLogLines).joined(separator: "\n")
             commands.append(command(kind, title: crash.title, message: running + log))
         }

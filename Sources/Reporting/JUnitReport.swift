@@ -69,8 +69,10 @@ public enum JUnitReport {
                 }
             var attributes = names.attributes(suite.name, test.id)
             attributes += " time=\"\(time(test.seconds ?? 0))\""
-            let issues = test.toldIssues.filter { !$0.isKnown }.map { issue in
-                (issue.file.map { "\($0)\(issue.line.map { ":\($0)" } ?? ""): " } ?? "") + issue.message
+            let issues = test.toldIssues.filter { !$0.isKnown }.map { issue -> String in
+                let place = issue.file.map { "\($0)\(issue.line.map { ":\($0)" } ?? ""): " } ?? ""
+                let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
+                return place + issue.message + circumstances + (issue.sourceText.map { "\n> \($0)" } ?? "")
             }
             let message = issues.first ?? test.reason ?? test.status.rawValue
             let text = (issues.isEmpty ? [message] : issues).joined(separator: "\n")
@@ -96,8 +98,9 @@ public enum JUnitReport {
     /// the project only warns of passes, with its text.
     private static func runCases(_ report: RunReport, isExplained: Bool, _ names: inout Names) -> [Case] {
         var items = report.crashes.map { crash -> (kind: Kind, name: String, text: String) in
-            let kind: Kind = crash.isFatal || report.splatsFail ? .error : .passed
-            return (kind, crash.title, crash.lines.joined(separator: "\n"))
+            let kind: Kind = report.fails(crash) ? .error : .passed
+            let known = crash.knownReason.map { ["known: \($0)"] } ?? []
+            return (kind, crash.title, (known + crash.lines).joined(separator: "\n"))
         }
         items += report.troubles.map { (.error, $0.message, $0.failure.description) }
         if report.exitCode != 0, !isExplained, !items.contains(where: { $0.kind == .error }) {

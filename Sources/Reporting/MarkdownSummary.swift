@@ -87,7 +87,9 @@ public enum MarkdownSummary {
                 let name = file.hasPrefix(base) ? String(file.dropFirst(base.count)) : file
                 return Markup.code(name + (issue.line.map { ":\($0)" } ?? "")) + "<br>"
             }
-            return (place ?? "") + cut(issue.message)
+            let source = issue.sourceText.map { Markup.code(Text.cut($0, to: longestMessage)) + "<br>" }
+            let circumstances = issue.circumstances.map { "<br>" + cut($0) }
+            return (place ?? "") + (source ?? "") + cut(issue.message) + (circumstances ?? "")
         }
         let reason = test.reason.map { [cut($0)] } ?? []
         return (reason + issues).joined(separator: "<br>")
@@ -103,6 +105,7 @@ public enum MarkdownSummary {
         guard !report.crashes.isEmpty else { return [] }
         let items = report.crashes.prefix(mostFailures).map { crash in
             "- \(Markup.code(crash.title))" + (crash.moment { Markup.code($0) }.map { " \($0)" } ?? "")
+                + (crash.knownReason.map { " (known: \(Markup.code($0)))" } ?? "")
         }
         let more =
             report.crashes.count > mostFailures ? ["", "… and \(report.crashes.count - mostFailures) more."] : []

@@ -157,6 +157,13 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var line: Int?
         /// Whether the test declares it as known.
         public var isKnown: Bool
+        /// How often it came in this test, with equal text at an equal place; nil for once.
+        public var count: Int?
+        /// The arguments of the cases in which it came, each once, of very many the first; nil where the test is not
+        /// parameterized.
+        public var arguments: [String]?
+        /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be read.
+        public var sourceText: String?
 
         /// Creates an issue.
         public init(message: String, file: String? = nil, line: Int? = nil, isKnown: Bool = false) {
@@ -179,6 +186,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var seconds: Double?
         /// Why it was skipped, or did not report.
         public var reason: String?
+        /// How many of its cases were cancelled while others ran; nil for none.
+        public var skippedCases: Int?
         /// What it recorded.
         public var issues: [Issue]
         /// How many more issues there were than are kept; nil for none.
@@ -305,6 +314,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var task: String?
         /// The task's number.
         public var pid: Int?
+        /// Why the project expects it, by the entry of `splats:` that names it; nil for a report that is not expected.
+        public var knownReason: String?
         /// Why the report is not whole: its beginning or its end is lost. nil when it is.
         public var corruption: String?
         /// The call trace that tells most, from the fault outwards.
@@ -462,6 +473,9 @@ extension RunReport {
     /// Every test of every suite.
     public var tests: [Test] { suites.flatMap(\.tests) }
 
+    /// Whether a crash report fails the run: a fatal one always does, another unless the project knows it or only warns.
+    public func fails(_ crash: Crash) -> Bool { crash.isFatal || splatsFail && crash.knownReason == nil }
+
     /// How many tests ended in a way.
     public func count(_ status: Status) -> Int { tests.count { $0.status == status } }
 
@@ -499,7 +513,7 @@ extension RunReport {
     private var judgement: ExitCode {
         let codes = troubles.map { ExitCode(rawValue: $0.code) ?? .infrastructure }
         if codes.contains(.interrupted) { return .interrupted }
-        if crashes.contains(where: { $0.isFatal || splatsFail }) { return .guestCrash }
+        if crashes.contains(where: fails) { return .guestCrash }
         if codes.contains(.guestCrash) { return .guestCrash }
         if codes.contains(.timeout) { return .timeout }
         if let code = codes.first(where: { $0 != .success }) { return code }
@@ -511,5 +525,21 @@ extension RunReport {
             return .testFailure
         }
         return count(.passed) > 0 ? .success : .infrastructure
+    }
+}
+
+extension RunReport.Issue {
+    /// The most arguments that a person is shown; the JSON report has more.
+    static let mostArguments = 8
+
+    /// "16 times, with n → 1; n → 2": how often it came and in which cases; nil for once in a test without arguments.
+    var circumstances: String? {
+        var parts: [String] = []
+        if let count, count > 1 { parts.append("\(count) times") }
+        if let arguments, !arguments.isEmpty {
+            let shown = arguments.prefix(Self.mostArguments).joined(separator: "; ")
+            parts.append("with \(shown)" + (arguments.count > Self.mostArguments ? "; ..." : ""))
+        }
+        return parts.isEmpty ? nil : parts.joined(separator: ", ")
     }
 }

@@ -78,8 +78,11 @@ extension RunReport {
             (.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
             (.notReported, "without result"), (.flaky, "flaky"), (.skipped, "skipped"),
         ]
-        return words.filter { count($0.0) > 0 || $0.0 == .passed || $0.0 == .failed }
-            .map { "\(count($0.0)) \($0.1)" }.joined(separator: ", ")
+        var parts = words.filter { count($0.0) > 0 || $0.0 == .passed || $0.0 == .failed }
+            .map { "\(count($0.0)) \($0.1)" }
+        let cases = tests.reduce(0) { $0 + max(0, $1.skippedCases ?? 0) }
+        if cases > 0 { parts.append(cases == 1 ? "1 case skipped" : "\(cases) cases skipped") }
+        return parts.joined(separator: ", ")
     }
 
     /// The verdict as it is shown: TIMED OUT.

@@ -27,8 +27,10 @@ public struct TextReport: Sendable {
         var text: TerminalText = "\(test.id)"
         if let seconds = test.seconds { text += " (\(Self.format(seconds)))" }
         if test.status != .passed {
-            let first = test.issues.first { !$0.isKnown }?.message ?? test.reason
+            let issue = test.issues.first { !$0.isKnown }
+            let first = issue?.message ?? test.reason
             if let line = first?.split(whereSeparator: \.isNewline).first { text += ": \(line)" }
+            if let circumstances = issue?.circumstances { text += " (\(circumstances))" }
         }
         let room = (width ?? .max) - word.count - 1
         if text.count > room { text = text.prefix(max(0, room - 1)) + "…" }
@@ -64,7 +66,7 @@ public struct TextReport: Sendable {
                 shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
             }
         }
-        for crash in report.crashes { shown.add(describe(crash)) }
+        for crash in report.crashes { shown.add(describe(crash, in: report)) }
         for trouble in report.troubles where showsTroubles {
             shown.add(body(lines: trouble.failure.terminalText))
         }
@@ -105,8 +107,11 @@ public struct TextReport: Sendable {
         return lines
     }
 
-    private func describe(_ crash: RunReport.Crash) -> [TerminalText] {
+    private func describe(_ crash: RunReport.Crash, in report: RunReport) -> [TerminalText] {
         let moment = crash.moment().map { " (\($0))" } ?? ""
+        if let reason = crash.knownReason, !report.fails(crash) {
+            return entry("known", .yellow, "\(crash.title)\(moment): \(reason)")
+        }
         var lines = entry("CRASH", .red, "\(crash.title)\(moment)")
         lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
         if crash.lines.count > Self.mostLogLines {
@@ -125,7 +130,9 @@ public struct TextReport: Sendable {
             if let file = issue.file {
                 lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
             }
+            if let text = issue.sourceText { lines += body("     > \(text)") }
             lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
+            if let circumstances = issue.circumstances { lines += body("       (\(circumstances))") }
         }
         if !test.kernelLog.isEmpty {
             lines += body("     the kernel, meanwhile:")

@@ -32,12 +32,17 @@ private let full = """
       - swift: Tests/G
         filter: A|B
       - {c: x.c, bits: 32, arguments: ["1", two words], protocol: ktap, timeout: 2m}
-      - {program: bin/y, name: why}
+      - {program: bin/y, name: why, skip-code: 77}
     timeouts: {boot: 90s, silence: 5m, test: 7, run: 1h}
     splats: warn
+    skips: [^M.S/later, "on uml$"]
     profiles:
-      one: {machine: {cpus: 8}, splats: fail}
-      two: {extends: one, machine: {memory: 256M}, tests: []}
+      one: {machine: {cpus: 8}, splats: fail, skips: fail}
+      two:
+        extends: one
+        machine: {memory: 256M}
+        tests: []
+        splats: [{title: "^WARNING in f$", reason: "until 6.13: see the list"}]
     """
 
 @Suite("Project file")
@@ -77,11 +82,11 @@ struct ProjectTests {
                 .program(
                     .init(
                         path: "/p/bin/y", isSource: false, is32Bit: false, name: "why", arguments: [],
-                        resultsProtocol: .exit,
-                        timeout: nil)),
+                        resultsProtocol: .exit, skipCode: 77, timeout: nil)),
             ])
         #expect(project.timeouts == .init(boot: 90, silence: 300, test: 7, run: 3600))
         #expect(project.splats == .warn)
+        #expect(project.skips == .expected(["^M.S/later", "on uml$"]))
     }
 
     @Test("what is left out has its documented default")
@@ -94,6 +99,7 @@ struct ProjectTests {
         #expect(project.machine.accelerator == .auto)
         #expect(project.timeouts == .init(boot: 120, silence: 120, test: 300, run: 1800))
         #expect(project.splats == .fail)
+        #expect(project.skips == .warn)
     }
 
     @Test("a profile goes on top: maps merge, lists and scalars replace, and it may extend another")
@@ -102,10 +108,12 @@ struct ProjectTests {
         #expect(one.machine.cpus == 8)
         #expect(one.machine.memoryMegabytes == 2048)
         #expect(one.splats == .fail)
+        #expect(one.skips == .fail)
         let two = try load(full, profile: "two")
         #expect(two.machine.cpus == 8)
         #expect(two.machine.memoryMegabytes == 256)
         #expect(two.tests.isEmpty)
+        #expect(two.splats == .known([.init(title: "^WARNING in f$", reason: "until 6.13: see the list")]))
     }
 
     @Test("flags win over the file and its profile")
@@ -160,6 +168,17 @@ struct ProjectTests {
             ("tests: [{c: a, bits: 16}]\n", "tests[0].bits must be one of: 64, 32, not 16"),
             ("tests: [{c: a, filter: x}]\n", "tests[0].filter goes with swift"),
             ("tests: [{swift: a, filter: '('}]\n", "tests[0].filter is not a regular expression"),
+            ("skips: sometimes\n", "skips must be one of: warn, fail, or a list, not sometimes"),
+            ("skips: {a: b}\n", "skips must be one of: warn, fail, or a list"),
+            ("skips: ['(']\n", "skips[0] is not a regular expression"),
+            ("splats: [WARNING]\n", "splats[0] must be a map of keys, not WARNING"),
+            ("splats: [{title: x}]\n", "splats[0] needs title and reason"),
+            ("splats: [{title: '[', reason: y}]\n", "splats[0].title is not a regular expression"),
+            ("splats: [{titel: x, reason: y}]\n", "unknown key splats[0].titel; did you mean title?"),
+            ("tests: [{c: a, skip-code: 0}]\n", "tests[0].skip-code must be a whole number from 1 to 255"),
+            ("tests: [{c: a, protocol: ktap, skip-code: 4}]\n", "tests[0].skip-code goes with protocol exit"),
+            ("tests: [{swift: a, skip-code: 4}]\n", "tests[0].skip-code goes with c or program"),
+            ("tests: [{kselftest: a, skip-code: 4}]\n", "tests[0].skip-code goes with c or program"),
             ("profiles: {a: {nothing: 1}}\n", "unknown key profiles.a.nothing"),
             ("a: [\n", "is not valid YAML"), ("", "holds no keys"), ("- a\n", "holds no keys"),
         ])

@@ -134,6 +134,8 @@ public struct Project: Sendable, Equatable {
         public var arguments: [String]
         /// How it tells its results.
         public var resultsProtocol: ResultsProtocol
+        /// The exit code by which it says that it skipped; nil when every code but 0 is a failure.
+        public var skipCode: Int32?
         /// The most seconds that it may take; nil for the project's `timeouts.test`.
         public var timeout: Int?
     }
@@ -177,11 +179,31 @@ public struct Project: Sendable, Equatable {
     }
 
     /// What a kernel report that is not fatal does to the run.
-    public enum SplatPolicy: String, Sendable, CaseIterable {
+    public enum SplatPolicy: Sendable, Equatable {
         /// The run fails.
         case fail
         /// The report is shown.
         case warn
+        /// The run fails, unless one of these entries names the report. One that is fatal always fails it.
+        case known([KnownSplat])
+    }
+
+    /// A kernel report that the project expects.
+    public struct KnownSplat: Sendable, Equatable {
+        /// A regular expression on the report's title.
+        public var title: String
+        /// Why it is expected.
+        public var reason: String
+    }
+
+    /// What a skipped test, or a skipped case of one, does to the run.
+    public enum SkipPolicy: Sendable, Equatable {
+        /// The skip is counted and shown.
+        case warn
+        /// The run fails.
+        case fail
+        /// The run fails, unless one of these regular expressions matches the test's name.
+        case expected([String])
     }
 
     /// The project file.
@@ -214,6 +236,8 @@ public struct Project: Sendable, Equatable {
     public var failFast: Bool
     /// What splats do.
     public var splats: SplatPolicy
+    /// What skipped tests do.
+    public var skips = SkipPolicy.warn
     /// Whether builds and machines are confined.
     public var sandbox: SandboxChoice
     /// Which tree the kernel's own tests come from.

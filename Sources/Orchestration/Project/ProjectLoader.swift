@@ -118,7 +118,9 @@ extension Project {
                     (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
                     ("bits", program.is32Bit ? "32" : nil),
                     ("name", Self.quoted(program.name)), ("arguments", list(program.arguments)),
-                    ("protocol", program.resultsProtocol.rawValue), ("timeout", program.timeout.map { String($0) }),
+                    ("protocol", program.resultsProtocol.rawValue),
+                    ("skip-code", program.skipCode.map { String($0) }),
+                    ("timeout", program.timeout.map { String($0) }),
                 ]
             }
             let fields = pairs.compactMap { key, value in value.map { "\(key): \($0)" } }
@@ -131,10 +133,29 @@ extension Project {
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")",
-            "splats: \(splats.rawValue)", "sandbox: \(sandbox.rawValue)",
+            "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
             "tests-from: \(testsFrom.rawValue)",
         ]
         return lines.joined(separator: "\n")
+    }
+
+    private func rendered(_ skips: SkipPolicy) -> String {
+        switch skips {
+        case .warn: "warn"
+        case .fail: "fail"
+        case .expected(let patterns): "[\(patterns.map(Self.quoted).joined(separator: ", "))]"
+        }
+    }
+
+    private func rendered(_ splats: SplatPolicy) -> String {
+        switch splats {
+        case .warn: "warn"
+        case .fail: "fail"
+        case .known(let entries):
+            "["
+                + entries.map { "{title: \(Self.quoted($0.title)), reason: \(Self.quoted($0.reason))}" }
+                .joined(separator: ", ") + "]"
+        }
     }
 
     /// A YAML scalar: plain where that is safe, else in double quotes with JSON's escapes, which YAML shares.
@@ -356,6 +377,8 @@ struct ProjectLoader {
                 shares.append(read)
             }
         }
+        let skips = attempt { () throws(Failure) in try self.skips(node["skips"]) } ?? .warn
+        let splats = attempt { () throws(Failure) in try self.splats(node["splats"]) } ?? .fail
         if text(machine?["type"]) == Project.MachineChoice.uml.rawValue {
             if strings(kernel?["uml-config"]).isEmpty {
                 errors.append(missing("uml-config, the fragments for user-mode Linux", in: "kernel", kernel ?? node))
@@ -396,7 +419,7 @@ struct ProjectLoader {
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
-            failFast: text(node["fail-fast"]) == "on", splats: choice(node["splats"], .fail),
+            failFast: text(node["fail-fast"]) == "on", splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
     }
 
@@ -448,6 +471,34 @@ struct ProjectLoader {
         }
     }
 
+    private func skips(_ node: Node?) throws(Failure) -> Project.SkipPolicy {
+        guard let list = node?.sequence else { return node?.scalar?.string == "fail" ? .fail : .warn }
+        var patterns: [String] = []
+        for (index, entry) in list.enumerated() {
+            guard let pattern = entry.scalar?.string else { continue }
+            try checkPattern(pattern, of: "skips[\(index)]", at: entry)
+            patterns.append(pattern)
+        }
+        return .expected(patterns)
+    }
+
+    private func splats(_ node: Node?) throws(Failure) -> Project.SplatPolicy {
+        guard let list = node?.sequence else { return node?.scalar?.string == "warn" ? .warn : .fail }
+        var known: [Project.KnownSplat] = []
+        for (index, entry) in list.enumerated() {
+            guard let title = entry["title"]?.scalar?.string, let reason = entry["reason"]?.scalar?.string else {
+                throw missing("title and reason", in: "splats[\(index)]", entry)
+            }
+            try checkPattern(title, of: "splats[\(index)].title", at: entry["title"])
+            known.append(.init(title: title, reason: reason))
+        }
+        return .known(known)
+    }
+
+    private func checkPattern(_ pattern: String, of place: String, at node: Node?) throws(Failure) {
+        if (try? Regex(pattern)) == nil { throw error("\(place) is not a regular expression", at: node) }
+    }
+
     private func share(
         _ node: Node, index: Int, path: (String) -> FilePath
     ) throws(Failure) -> Project.SharedFolder {
@@ -470,7 +521,7 @@ struct ProjectLoader {
         }
         let timeout = text("timeout").flatMap(seconds(in:))
         if let package = text("swift") {
-            for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
+            for key in ["name", "arguments", "protocol", "bits", "skip-code"] where node[key] != nil {
                 throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
             }
             for key in ["filter", "skip"] {
@@ -484,7 +535,7 @@ struct ProjectLoader {
             throw error("\(place).\(key) goes with swift", at: node[key])
         }
         if let name = text("kselftest") ?? text("kunit") {
-            for key in ["name", "arguments", "protocol", "bits"] where node[key] != nil {
+            for key in ["name", "arguments", "protocol", "bits", "skip-code"] where node[key] != nil {
                 throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
             }
             if node["kunit"] != nil {
@@ -500,6 +551,10 @@ struct ProjectLoader {
             return .kselftest(collection: name, timeout: timeout)
         }
         if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
+        let skipCode = text("skip-code").flatMap { Int32($0) }
+        if skipCode != nil, text("protocol") == Project.ResultsProtocol.ktap.rawValue {
+            throw error("\(place).skip-code goes with protocol exit; KTAP has # SKIP", at: node["skip-code"])
+        }
         let file = path(text(kinds[0]) ?? "")
         return .program(
             .init(
@@ -507,7 +562,7 @@ struct ProjectLoader {
                 name: text("name") ?? file.stem ?? file.string,
                 arguments: node["arguments"]?.sequence?.compactMap(\.scalar?.string) ?? [],
                 resultsProtocol: text("protocol").flatMap(Project.ResultsProtocol.init(rawValue:)) ?? .exit,
-                timeout: timeout))
+                skipCode: skipCode, timeout: timeout))
     }
 
     private func missing(_ what: String, in place: String, _ node: Node) -> Failure {

@@ -52,6 +52,9 @@ indirect enum Schema: Sendable {
         Key(name: "name", schema: .text, meaning: "the name in reports (the file's name)"),
         Key(name: "arguments", schema: .list(.text), meaning: "its arguments"),
         Key(name: "protocol", schema: .choice(["exit", "ktap"]), meaning: "how it tells its results (exit)"),
+        Key(
+            name: "skip-code", schema: .integer(1...255),
+            meaning: "protocol exit: the exit code that means skipped, such as 4 (none: any code but 0 is a failure)"),
         Key(name: "timeout", schema: .duration, meaning: "the most time that it may take (timeouts.test)"),
     ]
 
@@ -143,8 +146,19 @@ indirect enum Schema: Sendable {
             name: "fail-fast", schema: .choice(["off", "on"]),
             meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
         Key(
-            name: "splats", schema: .choice(["fail", "warn"]),
-            meaning: "whether a kernel report that is not fatal fails the run (fail)"),
+            name: "skips", schema: .either(.choice(["warn", "fail"]), .list(.text)),
+            meaning:
+                "whether a skipped test or case fails the run; a list: patterns of those that may be skipped (warn)"),
+        Key(
+            name: "splats",
+            schema: .either(
+                .choice(["fail", "warn"]),
+                .list(
+                    .map([
+                        Key(name: "title", schema: .text, meaning: "a pattern for the title of a report that is known"),
+                        Key(name: "reason", schema: .text, meaning: "why it is known; shown beside it"),
+                    ]))),
+            meaning: "whether a kernel report that is not fatal fails the run; a list: those that do not (fail)"),
         Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code of the patches is confined when it runs on the host (auto: if a patch is foreign)"),
@@ -174,15 +188,18 @@ indirect enum Schema: Sendable {
         case .memory: "a size such as 512M or 2G"
         case .list: "a list"
         case .map, .named: "a map of keys"
-        case .either(let scalar, _): "\(scalar.expectation), or a map of keys"
+        case .either(let scalar, let other): "\(scalar.expectation), or \(other.expectation)"
         }
     }
 
     /// Finds everything in `node` that does not fit.
     func check(_ node: Node, at path: String, report: (Node, String) -> Void) {
         switch (self, node) {
-        case (.either(_, let map), .mapping): map.check(node, at: path, report: report)
-        case (.either(let scalar, _), _): scalar.check(node, at: path, report: report)
+        case (.either(_, let other), .mapping), (.either(_, let other), .sequence):
+            // A value of neither form is told of both.
+            guard other.accepts(node) else { return report(node, "\(path) must be \(expectation)") }
+            other.check(node, at: path, report: report)
+        case (.either(let scalar, _), .scalar(let text)) where scalar.accepts(text): break
         case (.list(let element), .sequence(let nodes)):
             for (index, child) in nodes.enumerated() { element.check(child, at: "\(path)[\(index)]", report: report) }
         case (.named(let schema), .mapping(let mapping)):
@@ -203,6 +220,14 @@ indirect enum Schema: Sendable {
         default:
             let found = node.scalar.map { ", not \($0.string.isEmpty ? "empty" : $0.string)" } ?? ""
             report(node, "\(path.isEmpty ? "the file" : path) must be \(expectation)\(found)")
+        }
+    }
+
+    /// Whether a map or a list can be of this form at all.
+    private func accepts(_ node: Node) -> Bool {
+        switch (self, node) {
+        case (.map, .mapping), (.named, .mapping), (.list, .sequence): true
+        default: false
         }
     }
 
@@ -262,7 +287,7 @@ extension Schema {
         switch schema {
         case .map(let keys): reference(keys, under: path + ".")
         case .list(.map(let keys)): reference(keys, under: path + "[].")
-        case .either(_, let map): nested(map, under: path)
+        case .either(_, let other): nested(other, under: path)
         default: []
         }
     }

@@ -102,13 +102,20 @@ enum SessionReport {
             case .notReported: .notReported
             case .flaky: .flaky
             }
-        var result = RunReport.Test(
+        var reported = RunReport.Test(
             id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,
-            issues: test.issues.map {
-                .init(message: $0.message, file: $0.file, line: $0.line, isKnown: $0.isKnown)
-            }, kernelLog: test.kernelLog, output: test.output)
-        if test.omittedIssues > 0 { result.omittedIssues = test.omittedIssues }
-        return result
+            issues: test.issues.map(issue), kernelLog: test.kernelLog, output: test.output)
+        if test.omittedIssues > 0 { reported.omittedIssues = test.omittedIssues }
+        if test.skippedCases > 0 { reported.skippedCases = test.skippedCases }
+        return reported
+    }
+
+    private static func issue(_ issue: TestOutcome.Issue) -> RunReport.Issue {
+        var reported = RunReport.Issue(
+            message: issue.message, file: issue.file, line: issue.line, isKnown: issue.isKnown)
+        if issue.count > 1 { reported.count = issue.count }
+        if !issue.arguments.isEmpty { reported.arguments = issue.arguments }
+        return reported
     }
 }
 

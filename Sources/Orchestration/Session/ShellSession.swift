@@ -183,7 +183,7 @@ extension Pipeline {
     private func failures(
         of session: SessionResult, _ outcome: SessionOutcome, _ request: ShellRequest, consoleLog: FilePath
     ) -> [Failure] {
-        let crashes = outcome.crashes.filter { $0.isFatal || project.splats == .fail }
+        let crashes = outcome.crashes.filter { $0.isFatal || project.splats.fails(title: $0.title) }
         var failures = crashes.map { crash in
             Failure(
                 .guestCrash, "the guest crashed: \(crash.title)",

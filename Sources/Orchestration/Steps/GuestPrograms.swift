@@ -12,6 +12,8 @@ struct GuestBundle: Sendable {
     var executable: FilePath
     /// Its tests, as `--list-tests` names them.
     var tests: [String]
+    /// Its XCTest cases, which kbuild does not run.
+    var xctests: [String]
     /// The key of its artifact.
     var key: Digest
     /// Whether it was there already.
@@ -215,9 +217,18 @@ struct GuestProgramBuilder: Sendable {
                 .infrastructure, "the build of \(recipe.package) made no \(product)",
                 details: try namesInFolder(bin).filter { $0.hasSuffix(".xctest") }.joined(separator: "\n"))
         }
-        let list = try await runner.output(of: Command(executable.string, BundleRecipe.listArguments))
+        let xctests = try XCTestListing.names(
+            in: try await runner.output(of: Command(executable.string, XCTestListing.arguments)))
+        // A bundle without any test ends with 69 (EX_UNAVAILABLE), which is not the listing's failure.
+        let listing = try await runner.capture(Command(executable.string, BundleRecipe.listArguments))
+        guard listing.status.isSuccess || listing.status == .exited(BundleRecipe.noTests) else {
+            throw Failure(
+                .infrastructure, "the test bundle of \(recipe.package) cannot list its tests (\(listing.status))",
+                details: listing.errors)
+        }
         try copyFile(executable, to: folder.appending("tests.xctest"))
-        try writeAtomically(list, to: folder.appending("tests.list"))
+        try writeAtomically(listing.status.isSuccess ? listing.output : "", to: folder.appending("tests.list"))
+        try writeAtomically(xctests.joined(separator: "\n"), to: folder.appending("xctests.list"))
         var files = Set<String>()
         let toolchain = tools.installations(of: ["swiftc"])
         for folder in try namesInFolder(bin).filter({ $0.hasSuffix(".build") }).map({ bin.appending($0) }) {
@@ -261,6 +272,8 @@ struct GuestProgramBuilder: Sendable {
 
         /// What has the bundle list its tests.
         static let listArguments = ["--testing-library", "swift-testing", "--list-tests"]
+        /// The exit code of a bundle that has no Swift Testing test (EX_UNAVAILABLE of sysexits.h).
+        static let noTests: Int32 = 69
         /// The same as a person reads it.
         static let listing = listArguments.joined(separator: " ")
     }
@@ -337,11 +350,13 @@ struct GuestProgramBuilder: Sendable {
 
     func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
         let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
-        guard !tests.isEmpty else {
+        let xctests = try readText(artifact.path("xctests.list")).split(separator: "\n").map(String.init)
+        guard !tests.isEmpty || !xctests.isEmpty else {
             throw Failure(
                 .infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
         }
-        return GuestBundle(executable: artifact.path("tests.xctest"), tests: tests, key: artifact.key, isHit: isHit)
+        return GuestBundle(
+            executable: artifact.path("tests.xctest"), tests: tests, xctests: xctests, key: artifact.key, isHit: isHit)
     }
 
     private func environment(for package: FilePath, manifestsOf roots: [FilePath]) throws -> ToolEnvironment {

@@ -83,6 +83,10 @@ extension Pipeline {
         switch test {
         case .swift(let package, let filter, let skip, let timeout):
             let bundle = try await builder.bundle(package: package, numbers: numbers)
+            let own = SuiteSelection(entry: "tests[\(index)]", package: shown(package), filter: filter, skip: skip)
+            if let note = try own.check(tests: bundle.tests, xctests: bundle.xctests, with: selection) {
+                progress(.note(note))
+            }
             let expected = bundle.tests.filter(try selection.adding(filter: filter, skip: skip).includes)
             let program = swiftProgram(package, bundle, expected: expected, index: index, seconds: timeout ?? 0)
             return (expected.isEmpty ? [] : [program], bundle.isHit)
@@ -122,7 +126,7 @@ extension Pipeline {
             let planned = PlannedProgram(
                 name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
                 seconds: program.timeout ?? project.timeouts.test,
-                resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode)
+                resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode(skip: program.skipCode))
             let ready = ReadyProgram(
                 planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource)
             return ([ready], isHit)

@@ -160,11 +160,13 @@ public struct HTMLReport: Sendable {
 
     private func crash(_ index: Int) -> String {
         let crash = report.crashes[index]
-        let isMild = !crash.isFatal && !report.splatsFail
+        let isMild = !report.fails(crash)
+        let known = isMild ? crash.knownReason.map { "<p>known: \(Markup.html($0))</p>" } ?? "" : ""
         let running = crash.moment { "<code>\(Markup.html($0))</code>" }.map { "<p>\($0)</p>" } ?? ""
         return article(
-            "\(badge("crash", isMild ? "mild" : "")) \(Markup.html(crash.title))",
-            [running, facts(of: index), pair(log: crash.lines, named: "Kernel log", crash: crash)], isMild: isMild)
+            "\(badge(known.isEmpty ? "crash" : "known", isMild ? "mild" : "")) \(Markup.html(crash.title))",
+            [known, running, facts(of: index), pair(log: crash.lines, named: "Kernel log", crash: crash)],
+            isMild: isMild)
     }
 
     private func trouble(_ trouble: RunReport.Trouble) -> String {
@@ -184,7 +186,9 @@ public struct HTMLReport: Sendable {
             if let file = issue.file {
                 parts.append("<p><code>\(Markup.html(file + (issue.line.map { ":\($0)" } ?? "")))</code></p>")
             }
+            if let text = issue.sourceText { parts.append(wrapped([text])) }
             parts.append(wrapped(Text.lines(issue.message)))
+            if let circumstances = issue.circumstances { parts.append("<p>\(Markup.html(circumstances))</p>") }
         }
         for index in crashes {
             let crash = report.crashes[index]

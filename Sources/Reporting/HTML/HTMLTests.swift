@@ -47,7 +47,8 @@ struct HTMLTests {
         if test.name != test.id { name += "<p class=\"soft\">\(Markup.html(test.name))</p>" }
         if let reason = test.reason { name += "<p class=\"soft\">\(Markup.html(reason))</p>" }
         for issue in test.toldIssues where issue.isKnown {
-            name += "<p class=\"soft\">known: \(Markup.html(issue.message))</p>"
+            let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
+            name += "<p class=\"soft\">known: \(Markup.html(issue.message + circumstances))</p>"
         }
         // A failed test has its own place for these.
         if !test.status.isFailure, !test.kernelLog.isEmpty {
