@@ -31,7 +31,7 @@ struct IssueTests {
 
     @Test("the terminal shows the line, and how often and with what it failed, once")
     func text() {
-        let lines = TextReport().render(report()).split(separator: "\n").map(String.init)
+        let lines = TextReport().render(report()).plain.split(separator: "\n").map(String.init)
         #expect(
             lines.prefix(5) == [
                 "FAIL M.S/param(n:) \"param\"", "     /p/T.swift:12", "     > #expect(call(n) < 3) // <i>",
@@ -39,7 +39,7 @@ struct IssueTests {
             ])
         #expect(lines.contains("known WARNING in f (while M.S/some(n:) ran): bug <1>"))
         #expect(lines.last == "FAILED: 1 passed, 1 failed, 2 cases skipped in 0.00 s")
-        #expect(TextReport().liveLine(for: report().tests[0]).hasSuffix("(n → 3) < 3 (\(arguments))"))
+        #expect(TextReport().liveLine(for: report().tests[0]).plain.hasSuffix("(n → 3) < 3 (\(arguments))"))
     }
 
     @Test("HTML, JUnit, Markdown and GitHub's annotations do as well, each escaped in its own way")
@@ -56,7 +56,7 @@ struct IssueTests {
         let markdown = MarkdownSummary.render(report())
         #expect(markdown.contains("16 times") && !markdown.contains("<b>"))
         #expect(!markdown.contains("<i>"))
-        let annotations = GitHubAnnotations.render(report())
+        let annotations = GitHubAnnotations.render(report()).map(\.line).joined(separator: "\n")
         #expect(annotations.contains("(n → 3) < 3%0A(16 times, with n → 1 <b>;"))
         #expect(annotations.contains("::notice title=WARNING in f::While M.S/some(n:) ran.%0Aknown: bug <1>"))
     }
@@ -73,7 +73,7 @@ struct IssueTests {
         #expect(known.exitCode == ExitCode.success.rawValue)
         known.crashes[0].isFatal = true
         #expect(known.exitCode == ExitCode.guestCrash.rawValue)
-        #expect(TextReport().render(known).contains("CRASH WARNING in f"))
+        #expect(TextReport().render(known).plain.contains("CRASH WARNING in f"))
         #expect(JUnitReport.render(known).contains("errors=\"1\""))
     }
 }
