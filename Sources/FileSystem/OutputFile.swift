@@ -138,6 +138,20 @@ public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError)
     }
 }
 
+/// Removes what an earlier run has written to a path that the user gave, so that nobody takes it for this run's: a regular
+/// file, or a link in the place of one, not what the link leads to. Pipes, devices and sockets stay, as `writeOutput(_:to:)` writes
+/// to them.
+///
+/// - Throws: `OutputError` when it cannot be removed.
+public func removeOutput(at path: FilePath) throws(OutputError) {
+    var status = stat()
+    guard openDescriptor(named: path) == nil, !path.starts(with: "/dev"), !path.starts(with: "/proc"),
+        lstat(path.string, &status) == 0, [S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT)
+    else { return }
+    try checkFolders(of: path)
+    guard unlink(path.string) == 0 || errno == ENOENT else { throw .system() }
+}
+
 extension OutputFolder {
     /// Opens a folder that is there, be the path a link or not.
     fileprivate convenience init(following path: FilePath) throws(OutputError) {

@@ -50,6 +50,31 @@ public struct ReportFiles: Sendable, Equatable {
         return failures
     }
 
+    /// Removes the files of an earlier run. One that stayed would be taken for the result of a run that did not get to write
+    /// its own: it was killed, or its project file is wrong.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
+    public func removeOld() throws(Failure) {
+        for (path, what) in [(html, "HTML file"), (junit, "JUnit file"), (summary, "summary")] {
+            guard let path else { continue }
+            try Self.removeOld(path, as: what)
+        }
+    }
+
+    /// Removes a file of an earlier run.
+    ///
+    /// - Parameter what: What the message calls it.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be removed.
+    public static func removeOld(_ path: FilePath, as what: String) throws(Failure) {
+        do {
+            try removeOutput(at: path)
+        } catch {
+            throw Failure(
+                .infrastructure, "cannot remove the \(what) \(path) of an earlier run", details: error.description,
+                nextStep: error.nextStep)
+        }
+    }
+
     /// Adds the summary to the file that GitHub shows with the job.
     ///
     /// - Parameter environment: `GITHUB_STEP_SUMMARY` in it names the file; without it nothing happens.

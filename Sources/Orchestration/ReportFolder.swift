@@ -57,6 +57,20 @@ public struct ReportFolder: Sendable {
         }
     }
 
+    /// Removes the files of an earlier run, those of kbuild's names; nothing when there is no folder.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
+    public func removeOld() throws(Failure) {
+        guard isFolder(path) else { return }
+        do {
+            try OutputFolder(path).removeFiles { name in
+                Self.isLog(name) || ["junit.xml", "report.html", "report.json"].contains(name)
+            }
+        } catch {
+            throw failure(error, .infrastructure)
+        }
+    }
+
     /// Writes a file there at once.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.

@@ -96,11 +96,11 @@ struct SyscallScaffold {
             "// SPDX-License-Identifier: GPL-2.0", "/*", " * \(name): checks its arguments and returns 0.", " */",
         ]
         lines += ["#include <linux/errno.h>"]
-        if readsMemory || readsString { lines.append("#include <linux/err.h>") }
+        if readsMemory { lines.append("#include <linux/err.h>") }
         if !pointers.isEmpty { lines.append("#include <linux/slab.h>") }
         if readsMemory || readsString { lines.append("#include <linux/string.h>") }
         lines.append("#include <linux/syscalls.h>")
-        if writesMemory { lines.append("#include <linux/uaccess.h>") }
+        if writesMemory || readsString { lines.append("#include <linux/uaccess.h>") }
         if isBounded || readsMemory || writesMemory {
             lines += ["", "/* The longest buffer in bytes, and the longest string with its NUL. */"]
             lines.append("#define \(limit)\t\(Self.bound)")
@@ -125,10 +125,14 @@ struct SyscallScaffold {
         }
         if readsString {
             lines += [
-                "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "",
-                "\t/* EFAULT for a bad address, EINVAL for a string without an end. */",
-                "\ttext = strndup_user(from, \(limit));", "\tif (IS_ERR(text))", "\t\treturn PTR_ERR(text);",
-                "\t/* What the call does with the string comes here. */", "\tkfree(text);", "\treturn 0;", "}",
+                "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "\tlong length;", "",
+                "\ttext = kmalloc(\(limit), GFP_KERNEL);", "\tif (!text)", "\t\treturn -ENOMEM;",
+                // strndup_user takes a negative strnlen_user, as user-mode Linux returns it for a bad address, for a length.
+                "\t/* -EFAULT for a bad address; \(limit) for a string without an end. */",
+                "\tlength = strncpy_from_user(text, from, \(limit));",
+                "\tif (length == \(limit))", "\t\tlength = -EINVAL;",
+                "\t/* What the call does with the string comes here, unless length < 0. */", "\tkfree(text);",
+                "\treturn length < 0 ? length : 0;", "}",
             ]
         }
         return (lines + [""] + definition).text

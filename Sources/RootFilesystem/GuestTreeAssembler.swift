@@ -40,9 +40,17 @@ struct GuestTreeAssembler: Sendable {
         try tree.add(GuestEntry(kind: .characterDevice(major: 1, minor: 3), mode: 0o666), at: "/dev/null")
         try addInit(of: request, to: &tree)
         if let busybox = definition.busybox { try await addBusybox(busybox, to: &tree) }
+        var executables: [FilePath] = []
+        for executable in request.coveredExecutables {
+            if let script = try Script(executable) {
+                try script.check(executable, in: tree)
+            } else {
+                executables.append(executable)
+            }
+        }
         if definition.includesSwiftRuntime {
             try await SwiftRuntime(store: store, runner: runner).install(
-                in: &tree, coveringExecutables: request.coveredExecutables)
+                in: &tree, coveringExecutables: executables)
         }
         guard tree.entry(at: Self.initPath) != nil else {
             throw Failure(

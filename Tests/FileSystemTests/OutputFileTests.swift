@@ -33,6 +33,30 @@ struct OutputFileTests {
         #expect(throws: OutputError.self) { try writeOutput(text, to: scratch.folder("folder")) }
     }
 
+    @Test("what an earlier run wrote is removed; what is no file stays, and so does what a link leads to")
+    func removal() throws {
+        let file = scratch.path.appending("old.xml")
+        try writeOutput(text, to: file)
+        try removeOutput(at: file)
+        #expect(kind(file) == nil)
+        try removeOutput(at: file)
+        try removeOutput(at: scratch.path.appending("none/old.xml"))
+        let kept = scratch.path.appending("kept")
+        try writeOutput(text, to: kept)
+        let link = scratch.path.appending("link")
+        #expect(symlink("kept", link.string) == 0)
+        try removeOutput(at: link)
+        #expect(kind(link) == nil)
+        #expect(try contents(kept) == "results\n")
+        let pipe = scratch.path.appending("pipe")
+        try #require(mkfifo(pipe.string, 0o600) == 0)
+        for path in [pipe, try scratch.folder("folder"), "/dev/null", "/dev/stdout"] {
+            let before = kind(path)
+            try removeOutput(at: path)
+            #expect(kind(path) == before)
+        }
+    }
+
     @Test("a device stays a device, and the text goes to it")
     func device() throws {
         let node = scratch.path.appending("null")

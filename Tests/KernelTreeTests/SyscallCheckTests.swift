@@ -61,7 +61,7 @@ private struct HandMade {
             lines.insert(contentsOf: generic, at: 3)
             lines[lines.count - 1] = limit
         }
-        if let makefile { insert("kernel/Makefile", [makefile], after: "\t    async.o") }
+        if let makefile { insert("kernel/Makefile", makefile.split(separator: "\n").map(String.init), after: "\t    async.o") }
         if let source {
             diffs += "--- /dev/null\n+++ b/\(sourcePath)\n@@ -0,0 +1,\(source.count) @@\n"
             diffs += source.map { "+\($0)\n" }.joined()
@@ -183,6 +183,13 @@ private struct HandMade {
         try expect(
             .error, "kernel/mine.c is not built: kernel/Makefile does not name mine.o",
             at: "+SYSCALL_DEFINE2(mine, int, number, char __user *, text)", fix: "obj-y += mine.o", in: series)
+    }
+
+    @Test func theObjectThatALaterAssignmentDiscards() throws {
+        let series = with(HandMade()) { $0.makefile = "obj-y += mine.o\nobj-y = other.o" }
+        try expect(
+            .error, "assigns obj-y anew, which discards mine.o from above",
+            at: "+SYSCALL_DEFINE2(mine, int, number, char __user *, text)", fix: "below that one", in: series)
     }
 
     @Test func aNewFolderThatNothingLeadsTo() throws {

@@ -63,7 +63,9 @@ struct LogActionsTests {
         arguments: [
             ("KTAP version 1\n1..1\nok 1 a\n", 0, ["a/a"]), ("KTAP version 1\n1..1\nnot ok 1 a\n", 1, ["a/a"]),
             ("KTAP version 1\n1..2\nok 1 a\n", 1, ["a/a"]), ("nothing of the kind\n", 7, []), ("", 7, []),
-            ("1..0 # SKIP no device\n", 7, ["a"]),
+            ("1..0 # SKIP no device\n", 7, ["a"]), ("1..1\nnot ok 1 a # TIMEOUT 45 seconds\n", 6, ["a/a"]),
+            ("1..2\nnot ok 1 a # TIMEOUT\nnot ok 2 b\n", 6, ["a/a", "a/b"]),
+            ("KTAP version 1\n1..1\nok 1 a\nnot ok b\n", 1, ["a/a"]), ("1..1\nok 1 a # SKIP\n", 7, ["a/a"]),
             ("[    1.0] KTAP version 1\n[    1.1] 1..1\n[    1.2]   ok 1 x\n[    1.3] ok 1 a\n", 0, ["a/a/x"]),
         ])
     func ktap(text: String, code: Int32, names: [String]) async throws {

@@ -167,10 +167,12 @@ extension SyscallCheck {
         guard let name = components.last, components.count > 1, series.changes[item.path] != nil else { return }
         let object = String(name.dropLast(2)) + ".o"
         var isNamed = false
+        var discard: String?
         for depth in 1..<components.count {
             let folder = components[..<depth].joined(separator: "/")
             let below = components[depth..<(components.count - 1)].map { $0 + "/" }.joined()
-            if words(ofMakefilesIn: folder).contains(below + object) { isNamed = true }
+            if isNamed(below + object, inMakefilesOf: folder) { isNamed = true }
+            discard = discard ?? self.discard(of: below + object, inMakefilesOf: folder)
         }
         // A C file that another one includes has no object of its own.
         let isIncluded = final.changes.contains { path, entry in
@@ -179,6 +181,11 @@ extension SyscallCheck {
         }
         let folder = components.dropLast().joined(separator: "/")
         guard isNamed || isIncluded else {
+            if let discard {
+                return add(
+                    .error, place(item), "\(item.path) is not built: \(discard)",
+                    fix: "move the line that names it below that one, or add with += there")
+            }
             return add(
                 .error, place(item), "\(item.path) is not built: \(makefile(in: folder)) does not name \(object)",
                 fix: "add obj-y += \(object) to \(makefile(in: folder))")
@@ -189,7 +196,11 @@ extension SyscallCheck {
         let parent = components.dropLast(2).joined(separator: "/")
         let own = components[components.count - 2] + "/"
         // The top-level Makefile lists folders with their paths, and Kbuild does since 5.18.
-        if !words(ofMakefilesIn: parent).contains(own) {
+        if let discard = discard(of: own, inMakefilesOf: parent), !isNamed(own, inMakefilesOf: parent) {
+            add(
+                .error, place(item), "\(item.path) is not built: \(discard)",
+                fix: "move the line that names it below that one, or add with += there")
+        } else if !isNamed(own, inMakefilesOf: parent) {
             let variable =
                 parent.isEmpty && (try? pristine.readLines("Kbuild"))?.contains { $0.contains("kernel/") } != true
             add(
@@ -207,12 +218,25 @@ extension SyscallCheck {
         return ((try? final.read(prefix + "Kbuild")) ?? nil) != nil ? prefix + "Kbuild" : prefix + "Makefile"
     }
 
-    private func words(ofMakefilesIn folder: String) -> Set<String> {
+    /// What Kbuild and Makefile of a folder name, by the file's path.
+    private func names(inMakefilesOf folder: String) -> [(path: String, names: MakefileNames)] {
         let prefix = folder.isEmpty ? "" : folder + "/"
-        let lines = ["Kbuild", "Makefile"].flatMap { (try? final.readLines(prefix + $0)) ?? [] }
-        return Set(
-            lines.filter { !$0.hasPrefix("#") }
-                .flatMap { $0.split(whereSeparator: { " \t=:\\".contains($0) }).map(String.init) })
+        return ["Kbuild", "Makefile"].compactMap { name in
+            (try? final.readLines(prefix + name)).map { (prefix + name, MakefileNames($0)) }
+        }
+    }
+
+    private func isNamed(_ name: String, inMakefilesOf folder: String) -> Bool {
+        names(inMakefilesOf: folder).contains { $0.names.names.contains(name) }
+    }
+
+    /// The line that discards a name, in words; nil when none does.
+    private func discard(of name: String, inMakefilesOf folder: String) -> String? {
+        for (path, names) in names(inMakefilesOf: folder) {
+            guard let discard = names.discarded[name] else { continue }
+            return "\(path):\(discard.line) assigns \(discard.variable) anew, which discards \(name) from above"
+        }
+        return nil
     }
 
     // MARK: Other architectures

@@ -118,10 +118,12 @@ struct SyscallRegistration {
         throw failure("neither Kbuild nor Makefile of the tree lists kernel/, so \(name)/ cannot be added beside it")
     }
 
-    /// Inserts lines after the first unconditional assignment to obj-y, or at the end.
+    /// Inserts lines after the last unconditional `obj-y =`, which would discard what stands above it; else after the first
+    /// unconditional addition to obj-y, or at the end.
     static func insertObjects(_ new: [String], into lines: inout [String]) {
         var depth = 0
         var position = lines.count
+        var isFirst = true
         for (index, line) in lines.enumerated() {
             let text = line.trimmed
             if ["ifdef", "ifndef", "ifeq", "ifneq"].contains(where: { text.hasPrefix($0) }) { depth += 1 }
@@ -130,8 +132,9 @@ struct SyscallRegistration {
             if depth == 0, rest.hasPrefix("=") || rest.hasPrefix("+=") || rest.hasPrefix(":=") {
                 var end = index
                 while lines[end].hasSuffix("\\"), end + 1 < lines.count { end += 1 }
+                guard isFirst || !rest.hasPrefix("+=") else { continue }
                 position = end + 1
-                break
+                isFirst = false
             }
         }
         lines.insert(contentsOf: new, at: position)

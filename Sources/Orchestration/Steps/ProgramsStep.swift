@@ -117,7 +117,8 @@ extension Pipeline {
             return ([ready], isHit)
         case .program(let program):
             guard selection.includes(program.name), reasonToSkip(program) == nil else { return ([], true) }
-            var (executable, isHit) = (program.path, true)
+            // The guest gets the file itself: where a link leads, only the host knows.
+            var (executable, isHit) = (try Self.executable(program), true)
             if program.isSource {
                 (executable, isHit) = try await builder.program(
                     source: program.path, is32Bit: program.is32Bit, numbers: numbers)
@@ -131,6 +132,23 @@ extension Pipeline {
                 planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource)
             return ([ready], isHit)
         }
+    }
+
+    /// The file of a program, links followed.
+    ///
+    /// - Throws: `Failure` (`usage`) when it cannot be executed.
+    private static func executable(_ program: Project.ProgramTest) throws(Failure) -> FilePath {
+        guard !program.isSource else { return program.path }
+        guard let real = realpath(program.path.string, nil) else {
+            throw Failure(.usage, "cannot read \(program.path)", details: String(cString: strerror(errno)))
+        }
+        defer { free(real) }
+        let path = FilePath(String(cString: real))
+        guard !isFolder(path), access(path.string, X_OK) == 0 else {
+            throw Failure(
+                .usage, "\(program.path) is not an executable file", nextStep: "chmod +x \(path), or use c: for a C file")
+        }
+        return path
     }
 
     /// - Throws: `Failure` (`infrastructure`) when there is nothing to run.

@@ -32,6 +32,11 @@ struct ParseVerb: AsyncParsableCommand {
 
         /// The log's path; nil for standard input.
         var path: FilePath? { log == "-" ? nil : FilePath(log) }
+
+        /// Removes the JUnit file of an earlier log, which must not stand for one that cannot be read.
+        func removeOld() throws {
+            if let junit { try ReportFiles.removeOld(FilePath(junit), as: "JUnit file") }
+        }
     }
 
     struct ConsoleLog: AsyncParsableCommand {
@@ -39,7 +44,8 @@ struct ParseVerb: AsyncParsableCommand {
             commandName: "console", abstract: "Print the crash reports of a console log, each whole.",
             discussion: """
                 Time stamps, callers and what a system log or a CI service put before the lines may be there or not. \
-                The exit code is 0 without a crash report, 5 with one, and 7 for an empty log. Examples:
+                The exit code is 0 without a crash report, 5 with one, 2 for a log that cannot be read, and 7 for an empty \
+                one. Examples:
 
                   kbuild parse console console.log
                   dmesg | kbuild parse console - --format json
@@ -58,6 +64,7 @@ struct ParseVerb: AsyncParsableCommand {
             let progress = Diagnostics.Progress { event in
                 if case .note(let text) = event { console.log("note: \(text)") }
             }
+            try options.removeOld()
             let report = try await LogActions.console(
                 options.path, vmlinux: vmlinux.map { FilePath($0) }, progress: progress)
             try ParseVerb.show(report, options, console)
@@ -69,7 +76,8 @@ struct ParseVerb: AsyncParsableCommand {
             commandName: "ktap", abstract: "Print the results of a KTAP or TAP log.",
             discussion: """
                 TAP 12 to 14, KTAP 1, kselftest's output, and KUnit's on a console. The exit code is 0 when all passed, 1 \
-                when a test failed or results are missing, and 7 when no test ran. Examples:
+                when a test failed or results are missing, 2 when the log cannot be read, 6 when a test timed out (# TIMEOUT), \
+                and 7 when no test ran. Examples:
 
                   kbuild parse ktap kunit.log
                   make kselftest | kbuild parse ktap - --junit results.xml
@@ -79,6 +87,7 @@ struct ParseVerb: AsyncParsableCommand {
 
         func run() async throws {
             let console = Console(verbosity: options.quiet ? .quiet : .normal, noProgress: true)
+            try options.removeOld()
             try ParseVerb.show(try LogActions.ktap(options.path), options, console)
         }
     }

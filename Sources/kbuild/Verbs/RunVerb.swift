@@ -30,8 +30,12 @@ func makePipeline(
 func runAndReport(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
 ) async throws {
-    let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
     try modes.folder?.check()
+    if !modes.dryRun {
+        try modes.folder?.removeOld()
+        try options.output.files.removeOld()
+    }
+    let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
         let pipeline = try await makePipeline(project, console, build, isDryRun: true)
