@@ -125,7 +125,8 @@ struct SyscallScaffold {
         }
         if readsString {
             lines += [
-                "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "\tlong length;", "",
+                "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "\tlong length;",
+                "",
                 "\ttext = kmalloc(\(limit), GFP_KERNEL);", "\tif (!text)", "\t\treturn -ENOMEM;",
                 // strndup_user takes a negative strnlen_user, as user-mode Linux returns it for a bad address, for a length.
                 "\t/* -EFAULT for a bad address; \(limit) for a string without an end. */",

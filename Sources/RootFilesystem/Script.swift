@@ -33,7 +33,8 @@ struct Script {
             .map { String(decoding: $0, as: UTF8.self) }
         guard let first = words.first, first.hasPrefix("/"), !first.hasSuffix("\r") else {
             throw Failure(
-                .usage, "\(program) is a script, and its first line names no interpreter: "
+                .usage,
+                "\(program) is a script, and its first line names no interpreter: "
                     + "'#!\(String(decoding: line, as: UTF8.self))'",
                 nextStep: "begin it with #! and an absolute path, such as #!/bin/sh, and a line feed alone")
         }
@@ -58,7 +59,8 @@ struct Script {
         guard let missing else { return }
         throw Failure(
             .usage, "\(program) is a script for \(missing), which the guest does not have",
-            nextStep: "begin it with #!/bin/sh, which busybox is, or put \(missing) into the root file system's definition")
+            nextStep:
+                "begin it with #!/bin/sh, which busybox is, or put \(missing) into the root file system's definition")
     }
 }
 

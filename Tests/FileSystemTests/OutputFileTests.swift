@@ -50,7 +50,7 @@ struct OutputFileTests {
         #expect(try contents(kept) == "results\n")
         let pipe = scratch.path.appending("pipe")
         try #require(mkfifo(pipe.string, 0o600) == 0)
-        for path in [pipe, try scratch.folder("folder"), "/dev/null", "/dev/stdout"] {
+        for path in [pipe, scratch.folder("folder"), "/dev/null", "/dev/stdout"] {
             let before = kind(path)
             try removeOutput(at: path)
             #expect(kind(path) == before)

@@ -61,7 +61,9 @@ private struct HandMade {
             lines.insert(contentsOf: generic, at: 3)
             lines[lines.count - 1] = limit
         }
-        if let makefile { insert("kernel/Makefile", makefile.split(separator: "\n").map(String.init), after: "\t    async.o") }
+        if let makefile {
+            insert("kernel/Makefile", makefile.split(separator: "\n").map(String.init), after: "\t    async.o")
+        }
         if let source {
             diffs += "--- /dev/null\n+++ b/\(sourcePath)\n@@ -0,0 +1,\(source.count) @@\n"
             diffs += source.map { "+\($0)\n" }.joined()

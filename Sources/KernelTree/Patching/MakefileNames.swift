@@ -79,7 +79,9 @@ struct MakefileNames {
             default: effect = .sets
             }
             left = left.prefix { !"+?:!".contains($0) }
-            let words = left.split(whereSeparator: { $0 == " " || $0 == "\t" }).filter { $0 != "override" && $0 != "export" }
+            let words = left.split(whereSeparator: { $0 == " " || $0 == "\t" }).filter {
+                $0 != "override" && $0 != "export"
+            }
             guard words.count == 1, let name = words.first else { return nil }
             variable = String(name)
             value = String(text[text.index(after: sign)...])

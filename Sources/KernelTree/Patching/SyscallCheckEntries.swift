@@ -171,7 +171,7 @@ extension SyscallCheck {
         for depth in 1..<components.count {
             let folder = components[..<depth].joined(separator: "/")
             let below = components[depth..<(components.count - 1)].map { $0 + "/" }.joined()
-            if isNamed(below + object, inMakefilesOf: folder) { isNamed = true }
+            if self.isNamed(below + object, inMakefilesOf: folder) { isNamed = true }
             discard = discard ?? self.discard(of: below + object, inMakefilesOf: folder)
         }
         // A C file that another one includes has no object of its own.
@@ -196,11 +196,11 @@ extension SyscallCheck {
         let parent = components.dropLast(2).joined(separator: "/")
         let own = components[components.count - 2] + "/"
         // The top-level Makefile lists folders with their paths, and Kbuild does since 5.18.
-        if let discard = discard(of: own, inMakefilesOf: parent), !isNamed(own, inMakefilesOf: parent) {
+        if let discard = self.discard(of: own, inMakefilesOf: parent), !self.isNamed(own, inMakefilesOf: parent) {
             add(
                 .error, place(item), "\(item.path) is not built: \(discard)",
                 fix: "move the line that names it below that one, or add with += there")
-        } else if !isNamed(own, inMakefilesOf: parent) {
+        } else if !self.isNamed(own, inMakefilesOf: parent) {
             let variable =
                 parent.isEmpty && (try? pristine.readLines("Kbuild"))?.contains { $0.contains("kernel/") } != true
             add(

@@ -146,7 +146,8 @@ extension Pipeline {
         let path = FilePath(String(cString: real))
         guard !isFolder(path), access(path.string, X_OK) == 0 else {
             throw Failure(
-                .usage, "\(program.path) is not an executable file", nextStep: "chmod +x \(path), or use c: for a C file")
+                .usage, "\(program.path) is not an executable file",
+                nextStep: "chmod +x \(path), or use c: for a C file")
         }
         return path
     }
