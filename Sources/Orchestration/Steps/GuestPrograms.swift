@@ -298,7 +298,7 @@ struct GuestProgramBuilder: Sendable {
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
             "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
         ]
-        var key = KeyBuilder(step: "bundle", version: 2, trust: trust(of: package))
+        var key = KeyBuilder(step: "bundle", version: 3, trust: trust(of: package))
         var state = ContentDigest(of: "scratch", version: 1)
         environment.add(to: &key)
         for (name, value) in environment.recorded.sorted(by: { $0.key < $1.key }) { state.add(name, value) }
