@@ -33,13 +33,14 @@ public struct TestOutcome: Sendable, Equatable {
         /// The arguments of the cases in which it came, of each once, of very many the first.
         public var arguments: [String] = []
 
-        /// Takes in that it came again.
-        ///
-        /// - Parameter argument: The arguments of the case in which it did.
-        mutating func `repeat`(with argument: String?) {
-            count += 1
-            guard let argument, arguments.count < TestCases.mostArguments, !arguments.contains(argument) else { return }
-            arguments.append(argument)
+        /// Whether another is the same in the report.
+        func isLike(_ other: Issue) -> Bool {
+            line == other.line && isKnown == other.isKnown && file == other.file && message == other.message
+        }
+
+        /// Whether the arguments of a further case are to be kept.
+        func hasRoom(for argument: String) -> Bool {
+            arguments.count < TestCases.mostArguments && !arguments.contains(argument)
         }
     }
 

@@ -42,8 +42,6 @@ public struct SessionRecorder: Sendable {
     private var runningTests: [String] = []
     /// What the running program's tests told of their cases, by the place of the test.
     private var cases: [Int: TestCases] = [:]
-    /// Where an issue like this one stands in its test.
-    private var issuePlaces: [IssueKey: Int] = [:]
     private var output: [UInt8] = []
     private(set) var outputWasCut = false
     private var programStarted: Double?
@@ -262,7 +260,6 @@ public struct SessionRecorder: Sendable {
         testIndex = [:]
         runningTests = []
         cases = [:]
-        issuePlaces = [:]
         runEnded = false
         output = []
         outputWasCut = false
@@ -554,16 +551,6 @@ public struct SessionRecorder: Sendable {
         }
     }
 
-    /// What makes two issues of one program one entry in the report.
-    private struct IssueKey: Hashable {
-        var test: Int
-        /// The message's hash, which is seeded for each process: a guest cannot make two messages share one.
-        var message: Int
-        var file: String?
-        var line: Int?
-        var isKnown: Bool
-    }
-
     private mutating func recordIssue(_ payload: SwiftTestingRecord.Payload, in current: Int) {
         let message = (payload.messages ?? []).map(\.text).joined(separator: "\n")
         var issue = TestOutcome.Issue(
@@ -573,16 +560,15 @@ public struct SessionRecorder: Sendable {
             isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
         if let id = payload.testID, let index = testIndex[id] {
             let argument = cases[index]?.current
-            let key = IssueKey(
-                test: index, message: message.hashValue, file: issue.file, line: issue.line, isKnown: issue.isKnown)
-            let count = programs[current].tests[index].issues.count
-            if let place = issuePlaces[key], place < count {
-                programs[current].tests[index].issues[place].repeat(with: argument)
+            // A test keeps few issues, so that looking through them costs little.
+            if let place = programs[current].tests[index].issues.firstIndex(where: { $0.isLike(issue) }) {
+                programs[current].tests[index].issues[place].count += 1
+                if let argument, programs[current].tests[index].issues[place].hasRoom(for: argument) {
+                    programs[current].tests[index].issues[place].arguments.append(kept(message: argument))
+                }
             } else {
-                issue.message = kept(message: issue.message)
-                issue.arguments = [argument].compactMap { $0 }
-                // The last place may be given to the first issue that fails the test.
-                if count + 1 < SessionBounds.mostIssues, messageBytesLeft > 0 { issuePlaces[key] = count }
+                issue.message = kept(message: message)
+                if let argument { issue.arguments = [kept(message: argument)] }
                 programs[current].tests[index].issues.append(issue)
             }
             // A thread that outlives its test may still find it wanting.
@@ -591,7 +577,7 @@ public struct SessionRecorder: Sendable {
             }
         } else if !issue.isKnown {
             // An issue outside every test function: a suite's, or one from a thread that outlived its test.
-            programs[current].problems.append(kept(message: issue.message))
+            programs[current].problems.append(kept(message: message))
         }
     }
 

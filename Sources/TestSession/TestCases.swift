@@ -23,8 +23,9 @@ struct TestCases: Sendable {
 
     init(isExpected: Bool = false) { self.isExpected = isExpected }
 
-    /// The most arguments that are kept of a test's cancelled cases, and of an issue.
+    /// The most cases whose arguments are kept of an issue, and of those that were cancelled.
     static let mostArguments = 20
+    static let mostCancelled = 3
     /// The most characters that are kept of one case's arguments.
     static let longestArguments = 500
 
@@ -39,7 +40,7 @@ struct TestCases: Sendable {
     /// Takes in that a case is cancelled.
     mutating func cancel() {
         cancelled += 1
-        if let current, cancelledArguments.count < Self.mostArguments { cancelledArguments.append(current) }
+        if let current, cancelledArguments.count < Self.mostCancelled { cancelledArguments.append(current) }
     }
 
     /// Takes in the end of a case.
@@ -60,8 +61,8 @@ struct TestCases: Sendable {
     /// "1 of 4 cases was cancelled: n → 2"; nil when none was.
     var cancellation: String? {
         guard cancelled > 0, started > 0 else { return nil }
-        let shown = cancelledArguments.prefix(3).joined(separator: "; ")
-        let more = cancelled > 3 ? "; ..." : ""
+        let shown = cancelledArguments.joined(separator: "; ")
+        let more = cancelled > Self.mostCancelled ? "; ..." : ""
         let which = shown.isEmpty ? "" : ": \(shown)\(more)"
         return "\(cancelled) of \(started) \(started == 1 ? "case" : "cases") "
             + (cancelled == 1 ? "was" : "were") + " cancelled\(which)"
