@@ -22,7 +22,8 @@ struct BootMessagesTests {
         "a user's words that hide warnings are named",
         arguments: [
             (["quiet"], ["quiet"]), (["a=1 quiet"], ["quiet"]), (["loglevel=4"], ["loglevel=4"]),
-            (["loglevel=0x3"], ["loglevel=0x3"]), (["loglevel=\"1\""], ["loglevel=\"1\""]), (["loglevel="], ["loglevel="]),
+            (["loglevel=0x3"], ["loglevel=0x3"]), (["loglevel=\"1\""], ["loglevel=\"1\""]),
+            (["loglevel="], ["loglevel="]),
             (["printk.time=0"], ["printk.time=0"]), (["nowatchdog", "slub_debug=-"], ["nowatchdog", "slub_debug=-"]),
             (["rcupdate.rcu-cpu-stall-suppress=1"], ["rcupdate.rcu-cpu-stall-suppress=1"]),
             (["sysctl.kernel.printk=1"], ["sysctl.kernel.printk=1"]), (["loglevel=7", "quiet"], ["quiet"]),
