@@ -29,7 +29,8 @@ let package = Package(
         .target(
             name: "Orchestration",
             dependencies: [
-                "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelTree", "Artifacts",
+                "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild",
+                "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource", "Artifacts",
                 "Commands", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
@@ -55,12 +56,64 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ]),
         .target(
-            name: "KernelTree",
+            name: "KernelBuild",
+            dependencies: [
+                "IncrementalBuild", "KernelConfig", "KernelMake", "KernelSource", "PatchedTree", "Artifacts",
+                "Commands", "Diagnostics", "FileSystem", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/KernelBuild"),
+        .target(
+            name: "IncrementalBuild",
+            dependencies: [
+                "KernelMake", "KernelSource", "PatchedTree", "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/IncrementalBuild"),
+        .target(
+            name: "KernelConfig",
+            dependencies: [
+                "KernelMake", "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/KernelConfig"),
+        .target(
+            name: "KernelMake",
             dependencies: [
                 "Artifacts", "Commands", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
-                .product(name: "Yams", package: "Yams"),
-            ]),
+            ],
+            path: "Sources/Kernel/KernelMake"),
+        .target(
+            name: "PatchedTree",
+            dependencies: [
+                "Syscalls", "Patching", "KernelSource", "Artifacts", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/PatchedTree"),
+        .target(
+            name: "Syscalls",
+            dependencies: [
+                "Patching", "YAML", "Artifacts", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/Syscalls"),
+        .target(
+            name: "Patching",
+            dependencies: [
+                "Artifacts", "Diagnostics", "FileSystem", .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/Patching"),
+        .target(
+            name: "KernelSource",
+            dependencies: [
+                "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ],
+            path: "Sources/Kernel/KernelSource"),
+        .target(
+            name: "YAML",
+            dependencies: ["Diagnostics", .product(name: "Yams", package: "Yams")],
+            path: "Sources/Support/YAML"),
         .target(
             name: "Artifacts",
             dependencies: [
@@ -91,7 +144,12 @@ let package = Package(
         .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
         .testTarget(name: "CommandsTests", dependencies: ["Commands", "FileSystem"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
-        .testTarget(name: "KernelTreeTests", dependencies: ["KernelTree"]),
+        .testTarget(
+            name: "KernelTreeTests",
+            dependencies: [
+                "KernelBuild", "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching",
+                "KernelSource",
+            ]),
         .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),

@@ -1,6 +1,7 @@
 import Artifacts
 import Diagnostics
-import KernelTree
+import KernelSource
+import PatchedTree
 import SystemPackage
 
 /// Which patches the project's tree has.

@@ -2,7 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Foundation
-import KernelTree
+import KernelBuild
 import Reporting
 import RootFilesystem
 import SystemPackage
@@ -10,7 +10,7 @@ import TestSession
 import VirtualMachine
 
 /// How far make walks after a small change.
-public typealias BuildScope = KernelTree.BuildScope
+public typealias BuildScope = KernelBuild.BuildScope
 
 /// All that a guest needs, made and in place.
 struct PreparedRun: Sendable {

@@ -1,8 +1,9 @@
 import Artifacts
 import Diagnostics
 import Glibc
-import KernelTree
+import KernelSource
 import ProjectTemplate
+import Syscalls
 import SystemPackage
 
 /// A new project.

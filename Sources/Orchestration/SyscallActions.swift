@@ -1,6 +1,7 @@
 import Artifacts
 import Diagnostics
-import KernelTree
+import PatchedTree
+import Syscalls
 import SystemPackage
 
 /// What a look at patches found.

@@ -1,7 +1,9 @@
 import Artifacts
 import Diagnostics
 import Foundation
-import KernelTree
+import KernelSource
+import PatchedTree
+import Syscalls
 import SystemPackage
 
 /// What was written for a new system call.

@@ -1,5 +1,5 @@
 import Foundation
-import KernelTree
+import Syscalls
 
 /// The files of a new system call: a spec, a C file that checks its arguments, the contract, and a suite that tests it.
 struct SyscallScaffold {

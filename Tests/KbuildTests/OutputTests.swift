@@ -40,7 +40,8 @@ struct OutputTests {
     @Test(
         "no other module prints",
         arguments: [
-            "Reporting", "Orchestration", "TestSession", "KernelTree", "Commands", "Diagnostics", "KTAP", "Artifacts",
+            "Reporting", "Orchestration", "TestSession", "Kernel", "Support", "Commands", "Diagnostics", "KTAP",
+            "Artifacts",
         ])
     func modules(name: String) throws {
         for file in try Self.files(Self.sources.appending(path: name)) where !file.name.hasSuffix("KUnitTests.swift") {

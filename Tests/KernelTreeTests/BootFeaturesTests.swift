@@ -1,6 +1,6 @@
 import Testing
 
-@testable import KernelTree
+@testable import KernelConfig
 
 @Suite("Boot features")
 struct BootFeaturesTests {

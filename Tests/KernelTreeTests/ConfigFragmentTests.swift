@@ -1,7 +1,7 @@
 import Diagnostics
 import Testing
 
-@testable import KernelTree
+@testable import KernelConfig
 
 struct ConfigFragmentTests {
     @Test func readsEveryFormOfLine() throws {

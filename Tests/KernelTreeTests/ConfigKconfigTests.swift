@@ -1,7 +1,8 @@
 import Diagnostics
 import Testing
 
-@testable import KernelTree
+@testable import KernelConfig
+@testable import KernelMake
 
 struct ConfigExpressionTests {
     private func parse(_ text: String) throws -> KconfigExpression {

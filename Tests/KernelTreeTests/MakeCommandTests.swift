@@ -2,7 +2,7 @@ import Commands
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import KernelMake
 
 struct MakeCommandTests {
     private let make = KernelMake(tree: "/p/tree", output: "/p/out", jobs: 4, usesCcache: true)

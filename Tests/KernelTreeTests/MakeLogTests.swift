@@ -2,7 +2,7 @@ import Diagnostics
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import KernelMake
 
 /// The logs are real: GCC 12, binutils 2.40 and make 4.3 on Linux 6.1, with the paths shortened.
 struct MakeLogTests {

@@ -4,7 +4,10 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import IncrementalBuild
+@testable import KernelMake
+@testable import KernelSource
+@testable import PatchedTree
 
 /// What a change means, from records of the kernel's own form.
 struct MakeNarrowTests {

@@ -3,7 +3,9 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import IncrementalBuild
+@testable import KernelBuild
+@testable import KernelMake
 
 struct MakeStaleTargetsTests {
     @Test func removesTheTargetsOfTheLastMoments() throws {

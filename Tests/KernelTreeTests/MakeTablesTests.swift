@@ -3,7 +3,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import IncrementalBuild
 
 @Suite("Changes of the calls' tables")
 struct MakeTablesTests {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import KernelTree
+@testable import Syscalls
 
 @Suite("Names in a Makefile")
 struct MakefileNamesTests {

@@ -4,7 +4,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
 
 @Suite struct PatchApplyTests {
     private let scratch: PatchScratch

@@ -3,7 +3,9 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
+@testable import Patching
+@testable import Syscalls
 
 /// The repository's own calls. What needs a whole kernel runs where KBUILD_TEST_KERNELS names unpacked trees,
 /// separated by colons.

@@ -4,7 +4,7 @@ import Diagnostics
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
 
 /// Compares kbuild's own applier with git's on patches that git makes of random edits.
 @Suite struct PatchGitTests {

@@ -2,7 +2,7 @@ import Artifacts
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
 
 @Suite("The overlay that is kept")
 struct PatchMemoTests {

@@ -1,8 +1,6 @@
 import Diagnostics
 import Testing
 
-@testable import KernelTree
-
 @Suite struct PatchParserTests {
     private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
 

@@ -4,7 +4,7 @@ import Glibc
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import Patching
 
 /// A folder that is removed with the value that names it.
 final class PatchScratch: Sendable {

@@ -4,7 +4,8 @@ import Glibc
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
+@testable import Patching
 
 @Suite struct PatchWorkTreeTests {
     private let scratch: PatchScratch

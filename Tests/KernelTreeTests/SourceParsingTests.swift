@@ -3,7 +3,7 @@ import Diagnostics
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import KernelSource
 
 struct SourceParsingTests {
     private func parse(_ text: String, sha256: String? = nil) throws -> KernelSource {

@@ -5,7 +5,7 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import KernelSource
 
 /// A folder of its own for a test, gone afterwards.
 final class Scratch: Sendable {

@@ -4,7 +4,8 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
+@testable import Syscalls
 
 /// A series that registers one call by hand, each part of which a test can spoil.
 private struct HandMade {

@@ -4,7 +4,8 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
+@testable import Syscalls
 
 @Suite struct SyscallRegistrationTests {
     private let scratch: PatchScratch

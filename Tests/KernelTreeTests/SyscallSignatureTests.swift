@@ -1,7 +1,7 @@
 import Diagnostics
 import Testing
 
-@testable import KernelTree
+@testable import Syscalls
 
 @Suite struct SyscallSignatureTests {
     @Test func readsArgumentsGivenTogetherOrOneByOne() throws {

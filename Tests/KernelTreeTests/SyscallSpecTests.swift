@@ -2,7 +2,8 @@ import Diagnostics
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import Patching
+@testable import Syscalls
 
 @Suite struct SyscallSpecTests {
     private let scratch: PatchScratch

@@ -3,7 +3,8 @@ import Foundation
 import SystemPackage
 import Testing
 
-@testable import KernelTree
+@testable import PatchedTree
+@testable import Syscalls
 
 /// What a table of system calls holds becomes C, in the kernel's build and in the header for test programs.
 @Suite("Text of system-call tables") struct TableTextTests {

@@ -1,5 +1,5 @@
 import Diagnostics
-import KernelTree
+import Syscalls
 import SystemPackage
 import TestSession
 import Testing

@@ -1,7 +1,7 @@
 import Artifacts
 import Commands
 import Diagnostics
-import KernelTree
+import KernelSource
 import Reporting
 import SystemPackage
 import VirtualMachine

@@ -2,7 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Glibc
-import KernelTree
+import KernelSource
 import RootFilesystem
 import SystemPackage
 import VirtualMachine

@@ -1,4 +1,4 @@
-import KernelTree
+import KernelMake
 import SystemPackage
 import VirtualMachine
 

@@ -1,7 +1,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
-import KernelTree
+import KernelSource
 import SystemPackage
 import Yams
 

@@ -1,7 +1,8 @@
 import Artifacts
 import Commands
 import Diagnostics
-import KernelTree
+import KernelConfig
+import PatchedTree
 import Synchronization
 import SystemPackage
 import TestSession

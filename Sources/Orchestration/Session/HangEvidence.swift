@@ -1,5 +1,5 @@
 import Commands
-import KernelTree
+import KernelConfig
 import TestSession
 import VirtualMachine
 

@@ -1,8 +1,8 @@
 import Artifacts
 import Commands
 import Diagnostics
-import KernelTree
 import Synchronization
+import Syscalls
 import SystemPackage
 import TestSession
 

@@ -2,8 +2,8 @@ import Artifacts
 import Commands
 import Diagnostics
 import Foundation
-import KernelTree
 import RootFilesystem
+import Syscalls
 import SystemPackage
 
 /// A Swift Testing bundle, built and listed.

@@ -1,8 +1,13 @@
 import Artifacts
 import Commands
 import Diagnostics
-import KernelTree
+import KernelBuild
+import KernelConfig
+import KernelMake
+import KernelSource
+import PatchedTree
 import Reporting
+import Syscalls
 import SystemPackage
 
 import class Foundation.ProcessInfo

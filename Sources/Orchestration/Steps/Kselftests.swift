@@ -1,7 +1,6 @@
 import Artifacts
 import Commands
 import Diagnostics
-import KernelTree
 import SystemPackage
 
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.

@@ -2,7 +2,7 @@ import Artifacts
 import Commands
 import Diagnostics
 import Foundation
-import KernelTree
+import KernelConfig
 import Reporting
 import SystemPackage
 import VirtualMachine

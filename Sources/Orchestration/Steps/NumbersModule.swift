@@ -1,5 +1,5 @@
 import Artifacts
-import KernelTree
+import Syscalls
 import SystemPackage
 
 /// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the numbers.

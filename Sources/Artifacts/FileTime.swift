@@ -1,0 +1,14 @@
+import Glibc
+
+/// A time in nanoseconds since the epoch.
+package func nanoseconds(_ time: timespec) -> Int64 {
+    Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+}
+
+/// The time now in nanoseconds since the epoch, by the precise clock. The kernel stamps files by a coarse clock,
+/// which is never ahead of it: so this is later than the time of any object that exists.
+package func nanosecondsNow() -> Int64 {
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
+}

@@ -1,0 +1,289 @@
+import Artifacts
+import Commands
+import Diagnostics
+import IncrementalBuild
+import KernelMake
+import PatchedTree
+import SystemPackage
+
+import class Foundation.ProcessInfo
+
+/// A built kernel.
+public struct BuildResult: Sendable, Equatable {
+    /// What is booted: bzImage, or user-mode Linux's executable; nil when it was not made, since nobody asked for it.
+    public var image: FilePath?
+    /// The kernel as an ELF file, with symbols.
+    public var vmlinux: FilePath
+    /// The addresses of its symbols.
+    public var systemMap: FilePath
+    /// The configuration that it was built from.
+    public var config: FilePath
+    /// How many objects were compiled or assembled; 0 when all were up to date.
+    public var compiledObjects: Int
+    /// The time that make took, in seconds.
+    public var seconds: Double
+    /// How many objects were found not to be concerned by a change of the calls' tables.
+    public var sparedObjects = 0
+    /// Whether make visited only the folders that a change of C files concerns.
+    public var isNarrow: Bool
+    /// Whether a narrow build took make's own commands from its records, and did without make.
+    public var isReplayed = false
+    /// Whether a plain make has confirmed a narrow build.
+    public var isVerified = false
+    /// What came out.
+    var files: [FilePath] { [image, vmlinux, systemMap].compactMap { $0 } }
+    /// What make made, but for what it makes each time.
+    var madeTargets: [String] = []
+}
+
+/// What a builder is about to do.
+public struct BuildPlan: Sendable, Equatable {
+    /// The commands, in order.
+    public var commands: [Command]
+    /// Why it is these.
+    public var remark: String?
+    /// Whether the image is made, beside vmlinux.
+    public var makesImage = true
+}
+
+/// How far make walks when little changed.
+public enum BuildScope: Sendable, Hashable {
+    /// Only through the folders that the change of C files concerns, when nothing else changed; else a plain make.
+    case narrow
+    /// As `narrow`, and a plain make afterwards must find nothing to do.
+    case verified
+    /// A plain make.
+    case whole
+}
+
+/// Builds kernels with their own makefiles.
+public struct KernelBuilder: Sendable {
+    let runner: CommandRunner
+    let progress: Progress
+    private let environment: [String: String]
+
+    /// Creates a builder.
+    ///
+    /// - Parameter environment: kbuild's own environment, none of which is to reach make.
+    public init(
+        runner: CommandRunner, progress: Progress = .silent,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
+        self.runner = runner
+        self.progress = progress
+        self.environment = environment
+    }
+
+    /// What `build` would do; nothing is changed.
+    ///
+    /// - Parameters:
+    ///   - scope: How far make walks.
+    ///   - needsImage: Whether the image is wanted, beside vmlinux.
+    ///   - tree: What is done to the tree before; nil when make begins with an empty output.
+    /// - Throws: `Failure` (`infrastructure`) when the output cannot be read.
+    public func plan(
+        _ make: KernelMake, scope: BuildScope, needsImage: Bool = true, tree: WorkTree.PlannedSynchronization?
+    ) throws -> BuildPlan {
+        let whole = command(make)
+        guard let tree, scope != .whole else {
+            return BuildPlan(commands: [whole], remark: scope == .whole ? "a plain make, as asked for" : nil)
+        }
+        let baseline = baseline(make, record: tree.record)
+        switch try narrowBuild(make, to: baseline) {
+        case .success(let narrow):
+            if narrow.replay != nil, !needsImage || scope == .verified {
+                let replay = replayCommand(make)
+                return BuildPlan(
+                    commands: scope == .verified ? [replay, whole] : [replay],
+                    remark: "make's own commands for \(narrow.objects.joined(separator: ", ")) and what it goes into; "
+                        + "kbuild writes the script", makesImage: scope == .verified)
+            }
+            let makesImage = needsImage || scope == .verified
+            let short = command(
+                make, targets: make.architecture.targets(withImage: makesImage),
+                makefile: NarrowBuild.path(in: make.output))
+            return BuildPlan(
+                commands: scope == .verified ? [short, whole] : [short],
+                remark: "a narrow make, of \(narrow.objects.joined(separator: ", ")); "
+                    + "kbuild writes \(NarrowBuild.path(in: make.output)) for it", makesImage: makesImage)
+        case .failure(let obstacle):
+            guard tablesChanged(make, to: baseline) != nil else {
+                return BuildPlan(commands: [whole], remark: "a plain make: \(obstacle.reason)")
+            }
+            let remark =
+                "a plain make: \(obstacle.reason); before the second command kbuild spares objects that the change of the "
+                + "calls' tables does not concern"
+            let commands = [command(make, targets: Self.preparation), whole]
+            return BuildPlan(commands: scope == .verified ? commands + [whole] : commands, remark: remark)
+        }
+    }
+
+    /// The plain make command that `build` runs.
+    public func command(_ make: KernelMake, targets: [String]? = nil) -> Command {
+        command(make, targets: targets, makefile: nil)
+    }
+
+    func command(_ make: KernelMake, targets: [String]?, makefile: FilePath?) -> Command {
+        make.command(targets ?? make.architecture.defaultTargets, environment: environment, makefile: makefile)
+    }
+
+    /// The command that runs a replay's script.
+    func replayCommand(_ make: KernelMake) -> Command {
+        Command(
+            "env", ["-i", "PATH=\(environment["PATH"] ?? "")", "sh", "./\(NarrowReplay.scriptName)"],
+            workingDirectory: make.output)
+    }
+
+    /// Builds a configured kernel, as far as it is not up to date.
+    ///
+    /// Progress counts objects: of as many as the output's first build had, or an estimate; a later build of the same
+    /// output cannot be known beforehand and has no total. When the task is cancelled, or kbuild is killed, the next
+    /// build goes on where this one stopped.
+    ///
+    /// - Parameters:
+    ///   - targets: make's targets; nil for the architecture's image.
+    ///   - needsImage: Whether the image is wanted, beside vmlinux. One that is not may be made all the same.
+    ///   - scope: How far make walks. A narrow build needs an output that was built through a `WorkTree` before.
+    ///   - log: Where all that make prints is kept; an earlier file is replaced.
+    ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows it by. Errors in them
+    ///     come first.
+    /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm a narrow build;
+    ///   `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
+    public func build(
+        _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, needsImage: Bool = true,
+        log: FilePath, userFiles: [String: String] = [:]
+    ) async throws -> BuildResult {
+        for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
+        let run = MakeRun(builder: self, make: make, targets: targets, log: log, userFiles: userFiles)
+        if targets == nil, scope != .whole, let narrow = try narrowBuild(make) {
+            if let replay = narrow.replay, !needsImage || scope == .verified {
+                if let result = try await run.replay(replay, of: narrow) {
+                    try baseline(make)?.save(output: make.output)
+                    return scope == .verified ? try await verify(result, by: run) : result
+                }
+                progress(.detail("make: the replay of its commands failed"))
+            }
+            if let result = try await run.narrow(narrow, hasImage: needsImage || scope == .verified) {
+                try baseline(make)?.save(output: make.output)
+                return scope == .verified ? try await verify(result, by: run) : result
+            }
+            progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
+        }
+        // Whatever the link's environment was, it may be another one after this.
+        try removeAll(make.output.appending(NarrowLink.environmentName))
+        let spared = targets == nil && scope != .whole ? try await spareObjects(make, log: log) : []
+        var result = try await run.whole()
+        result.sparedObjects = spared.count
+        guard targets == nil else { return result }
+        if scope == .verified, !spared.isEmpty { result = try await verify(result, spared: spared, by: run) }
+        try UnconcernedObjects.keepHeaders(of: make)
+        try baseline(make)?.save(output: make.output)
+        return result
+    }
+
+    /// Files of the tree that numbers and prototypes of system calls are made from.
+    private static func isOfTables(_ path: String) -> Bool {
+        path.hasSuffix(".tbl") || HeaderChange.prototypeHeaders.contains(path)
+    }
+
+    /// When the calls' tables changed, finds the objects that this does not concern and has make leave them alone.
+    private func spareObjects(_ make: KernelMake, log: FilePath) async throws -> [String] {
+        guard let (old, new) = tablesChanged(make, to: baseline(make)) else { return [] }
+        // The headers that follow from the tables are to be compared.
+        let prepare = MakeRun(builder: self, make: make, targets: Self.preparation, log: log, userFiles: [:])
+        do {
+            _ = try await prepare.whole()
+        } catch let failure as Failure where failure.code == .build {
+            // The build itself will fail for the same reason, and tell more of it.
+            return []
+        }
+        let objects = try UnconcernedObjects(make, from: old, to: new)?.touch() ?? []
+        if !objects.isEmpty { progress(.detail("\(objects.count) objects cannot tell that the tables changed")) }
+        return objects
+    }
+
+    /// make's target that makes the headers which follow from the tables.
+    private static let preparation = ["prepare"]
+
+    /// What the output was built from and is to be built from, when the calls' tables differ.
+    private func tablesChanged(_ make: KernelMake, to new: BuildBaseline?) -> (old: BuildBaseline, new: BuildBaseline)?
+    {
+        let state = BuildState(output: make.output)
+        guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output), let new,
+            Set(old.files.keys).union(new.files.keys)
+                .contains(where: { Self.isOfTables($0) && old.files[$0] != new.files[$0] })
+        else { return nil }
+        return (old, new)
+    }
+
+    /// Has make compile the objects that were spared after all, which is to give the same kernel.
+    private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
+        let files = result.files
+        let before = try files.map(Digest.ofFile)
+        try UnconcernedObjects.age(spared, in: run.make)
+        let whole = try await run.whole()
+        let after = try files.map(Digest.ofFile)
+        let differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
+        guard differences.isEmpty else { throw Self.disagreement(differences) }
+        var result = result
+        result.isVerified = true
+        result.seconds += whole.seconds
+        return result
+    }
+
+    private static func disagreement(_ differences: [String]) -> Failure {
+        Failure(
+            .build, "a plain make does not agree with the short build", details: differences.joined(separator: "\n"),
+            nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
+    }
+
+    private func baseline(_ make: KernelMake, record: OutputRecord? = nil) -> BuildBaseline? {
+        BuildBaseline(of: make, command: command(make), runner: runner, record: record)
+    }
+
+    /// What a narrow build would do; nil when it takes a plain make.
+    private func narrowBuild(_ make: KernelMake) throws -> NarrowBuild? {
+        switch try narrowBuild(make, to: baseline(make)) {
+        case .success(let narrow):
+            progress(.detail("a narrow make: \(narrow.objects.joined(separator: ", "))"))
+            return narrow
+        case .failure(let obstacle):
+            progress(.detail("a plain make: \(obstacle.reason)"))
+            return nil
+        }
+    }
+
+    private func narrowBuild(
+        _ make: KernelMake, to baseline: BuildBaseline?
+    ) throws -> Result<NarrowBuild, NarrowBuild.Obstacle> {
+        let state = BuildState(output: make.output)
+        guard state.isComplete, !state.isRunning else {
+            return .failure(.init(reason: "no build of \(make.output) has come to its end"))
+        }
+        do {
+            return .success(try NarrowBuild(make, from: .load(output: make.output), to: baseline))
+        } catch let obstacle as NarrowBuild.Obstacle {
+            return .failure(obstacle)
+        }
+    }
+
+    /// Runs a plain make over what a narrow one left, which is to change nothing.
+    private func verify(_ narrow: BuildResult, by run: MakeRun) async throws -> BuildResult {
+        let files = narrow.files
+        let before = try files.map(Digest.ofFile)
+        let whole = try await run.whole()
+        let after = try files.map(Digest.ofFile)
+        var differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
+        // A replay leaves the image to make.
+        let made = whole.madeTargets.filter { target in
+            narrow.image != nil || !run.make.architecture.isOfImage(target.drop { $0 != " " }.dropFirst())
+        }
+        if !made.isEmpty { differences.append("made again: \(made.prefix(20).joined(separator: ", "))") }
+        guard differences.isEmpty else { throw Self.disagreement(differences) }
+        var result = narrow
+        result.image = whole.image
+        result.isVerified = true
+        result.seconds += whole.seconds
+        return result
+    }
+}

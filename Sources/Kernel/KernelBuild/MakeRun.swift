@@ -1,0 +1,274 @@
+import Artifacts
+import Commands
+import Diagnostics
+import IncrementalBuild
+import KernelConfig
+import KernelMake
+import Synchronization
+import SystemPackage
+
+import struct Foundation.Data
+import class Foundation.JSONDecoder
+import class Foundation.JSONEncoder
+
+/// One call of make, from the state that the last one left to the next state.
+struct MakeRun {
+    let builder: KernelBuilder
+    let make: KernelMake
+    let targets: [String]?
+    let log: FilePath
+    let userFiles: [String: String]
+
+    private var progress: Progress { builder.progress }
+
+    /// Runs a plain make.
+    ///
+    /// - Throws: As `KernelBuilder.build`.
+    func whole() async throws -> BuildResult {
+        var state = BuildState(output: make.output)
+        if state.isRunning {
+            let removed = try StaleTargets.removeUnfinished(in: make.output)
+            progress(.detail("the last build of \(make.output) did not end; \(removed) last targets are made again"))
+        }
+        try StaleTargets.removeOrphans(in: make)
+        let total = state.isComplete ? nil : state.expectedSteps ?? Self.estimatedSteps(make.output)
+        let recorder = try Recorder(log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total, progress)
+        let (status, seconds) = try await run(&state, recorder, builder.command(make, targets: targets))
+        guard status.isSuccess else { throw failure(status, recorder.lines) }
+        return try result(recorder, seconds: seconds, isNarrow: false)
+    }
+
+    /// Runs make through the folders of a narrow build alone.
+    ///
+    /// - Parameter hasImage: Whether the image is made, beside vmlinux.
+    /// - Returns: Nil when it failed for another reason than an error in a source; a plain make is to say what it is.
+    /// - Throws: As `KernelBuilder.build`.
+    func narrow(_ narrow: NarrowBuild, hasImage: Bool) async throws -> BuildResult? {
+        let command = builder.command(
+            make, targets: make.architecture.targets(withImage: hasImage), makefile: try narrow.write(to: make.output))
+        guard var result = try await short(command, hasImage: hasImage) else { return nil }
+        // The link assembles tables of its own each time.
+        result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
+        return result
+    }
+
+    /// Runs the commands of a narrow build without make.
+    ///
+    /// - Returns: As `narrow(_:)`.
+    /// - Throws: As `KernelBuilder.build`.
+    func replay(_ replay: NarrowReplay, of narrow: NarrowBuild) async throws -> BuildResult? {
+        try replay.write(to: make.output)
+        guard var result = try await short(builder.replayCommand(make), hasImage: false) else { return nil }
+        result.compiledObjects = narrow.objects.count
+        result.isReplayed = true
+        return result
+    }
+
+    private func short(_ command: Command, hasImage: Bool) async throws -> BuildResult? {
+        var state = BuildState(output: make.output)
+        let recorder = try Recorder(log: log, stepsBefore: 0, total: nil, progress)
+        let (status, seconds) = try await run(&state, recorder, command)
+        guard status.isSuccess else {
+            // A plain make would only have come to the same compiler's and linker's opinion later.
+            let report = BuildLog.report(recorder.lines, make: make, userFiles: userFiles)
+            if report.isSourceError { throw failure(status, recorder.lines) }
+            return nil
+        }
+        return try result(recorder, seconds: seconds, isNarrow: true, hasImage: hasImage)
+    }
+
+    private func run(
+        _ state: inout BuildState, _ recorder: Recorder, _ command: Command
+    ) async throws -> (ProcessStatus, seconds: Double) {
+        state.isRunning = true
+        try state.write()
+        let clock = ContinuousClock()
+        let start = clock.now
+        let status: ProcessStatus
+        do {
+            status = try await builder.runner.stream(command) { try recorder.record($0) }
+        } catch {
+            // make may have been killed amid a recipe: `isRunning` stays for the next build to see.
+            if !state.isComplete { state.steps = recorder.stepsSoFar }
+            try? state.write()
+            throw error
+        }
+        let duration = (clock.now - start).components
+        state.isRunning = false
+        if !state.isComplete { state.steps = recorder.stepsSoFar }
+        if status.isSuccess {
+            if !state.isComplete { state.expectedSteps = state.steps }
+            state.isComplete = true
+        }
+        try state.write()
+        return (status, Double(duration.seconds) + Double(duration.attoseconds) / 1e18)
+    }
+
+    private func result(
+        _ recorder: Recorder, seconds: Double, isNarrow: Bool, hasImage: Bool = true
+    ) throws -> BuildResult {
+        let output = make.output
+        let result = BuildResult(
+            image: hasImage ? output.pushing(FilePath(make.architecture.imagePath)) : nil,
+            vmlinux: output.appending("vmlinux"),
+            systemMap: output.appending("System.map"), config: output.appending(".config"),
+            compiledObjects: recorder.compiledObjects, seconds: seconds, isNarrow: isNarrow,
+            madeTargets: recorder.madeTargets)
+        if targets == nil {
+            for file in result.files where !fileExists(file) {
+                throw Failure(
+                    .build, "make succeeded, but there is no \(file)", details: "the whole log: \(log)",
+                    nextStep: "remove \(output) and build again")
+            }
+        }
+        return result
+    }
+
+    private func failure(_ status: ProcessStatus, _ lines: [String]) -> Failure {
+        let report = BuildLog.report(lines, make: make, userFiles: userFiles)
+        // An exit code says nothing more; a signal may tell of memory that ran out.
+        var message = "the kernel did not build"
+        if case .signaled = status { message += " (make: \(status))" }
+        return Failure(
+            .build, message,
+            details: report.details + "\nthe whole log: \(log)", nextStep: report.nextStep)
+    }
+
+    /// A first guess: tinyconfig with configs/base.config sets 690 options to y on 6.1 and takes 1741 counted steps.
+    private static func estimatedSteps(_ output: FilePath) -> Int? {
+        guard let text = try? readText(output.appending(".config")) else { return nil }
+        let options = ConfigFile(parsing: text).values.values.count { $0 == .yes }
+        return options * 5 / 2
+    }
+}
+
+/// What kbuild remembers of an output folder between builds.
+struct BuildState: Codable, Equatable {
+    /// Set while make runs: found set by the next build, make was killed.
+    var isRunning = false
+    /// Whether a build was ever finished.
+    var isComplete = false
+    /// The counted steps so far, of the first build, however often it was interrupted.
+    var steps = 0
+    /// The counted steps of a whole build.
+    var expectedSteps: Int?
+
+    private var file: FilePath { FilePath(path) }
+    private var path = ""
+
+    private enum CodingKeys: CodingKey { case isRunning, isComplete, steps, expectedSteps }
+
+    /// Reads the state of an output folder; one without is at its beginning.
+    init(output: FilePath) {
+        let file = output.appending(".kbuild-build.json")
+        if let bytes = try? readBytes(file), let state = try? JSONDecoder().decode(BuildState.self, from: Data(bytes)) {
+            self = state
+        }
+        path = file.string
+    }
+
+    /// Writes the state.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    func write() throws {
+        try writeAtomically(try JSONEncoder().encode(self), to: file)
+    }
+}
+
+/// The lines of a build that a failure's report looks through: the first ones, where the first error is, and the last ones,
+/// where make gives up. The log on the disk has them all.
+struct BuildLines {
+    /// The most bytes kept of the first lines.
+    static let mostBytes = 8 << 20
+    /// The most lines kept at the end, and the most bytes of each.
+    static let mostLast = 100
+    static let longestLast = 16 << 10
+
+    private var first: [String] = []
+    private var bytes = 0
+    private var last: [String] = []
+    private(set) var omitted = 0
+
+    mutating func append(_ line: String) {
+        guard bytes >= Self.mostBytes else {
+            first.append(line)
+            // A string's own storage, or empty lines would be free.
+            bytes += line.utf8.count + 16
+            return
+        }
+        last.append(line.utf8.count > Self.longestLast ? String(line.prefix(Self.longestLast / 4)) + "…" : line)
+        // Dropping half at a time keeps a flood of lines linear.
+        guard last.count >= 2 * Self.mostLast else { return }
+        last.removeFirst(Self.mostLast)
+        omitted += Self.mostLast
+    }
+
+    var all: [String] {
+        omitted == 0 ? first + last : first + ["kbuild:" + cutRemark(omitted, "line")] + last
+    }
+}
+
+/// Takes make's lines: into the log, to progress, and into memory for a failure's report.
+private final class Recorder: Sendable {
+    private struct State {
+        var lines = BuildLines()
+        var steps: Int
+        var total: Int?
+        var compiled = 0
+        var made: [String] = []
+    }
+
+    /// The most targets that are remembered. The kernel with every option set has some 30,000 objects.
+    private static let mostTargets = 200_000
+
+    private let state: Mutex<State>
+    private let log: FileDescriptor
+    private let progress: Progress
+
+    init(log: FilePath, stepsBefore: Int, total: Int?, _ progress: Progress) throws {
+        try createFolder(log.removingLastComponent())
+        do {
+            self.log = try FileDescriptor.open(
+                log, .writeOnly, options: [.create, .truncate, .closeOnExec],
+                permissions: FilePermissions(rawValue: 0o644))
+        } catch {
+            throw Failure(.infrastructure, "cannot write the log \(log)", details: "\(error)")
+        }
+        state = Mutex(State(steps: stepsBefore, total: total))
+        self.progress = progress
+    }
+
+    deinit { try? log.close() }
+
+    var lines: [String] { state.withLock(\.lines.all) }
+    var stepsSoFar: Int { state.withLock(\.steps) }
+    var compiledObjects: Int { state.withLock(\.compiled) }
+    var madeTargets: [String] { state.withLock(\.made) }
+
+    func record(_ line: String) throws {
+        do {
+            _ = try log.writeAll(Array(line.utf8) + [UInt8(ascii: "\n")])
+        } catch {
+            throw Failure(.infrastructure, "cannot write the build's log", details: "\(error)")
+        }
+        let event: ProgressEvent? = state.withLock { state in
+            guard let step = BuildStep(line: line) else {
+                state.lines.append(line)
+                return nil
+            }
+            if step.isCompilation { state.compiled += 1 }
+            if !step.isRoutine, state.made.count < Self.mostTargets { state.made.append("\(step.tool) \(step.target)") }
+            guard step.isCounted else { return nil }
+            state.steps += 1
+            return .advance(
+                done: state.steps, total: state.total.map { max($0, state.steps) }, label: label(of: step))
+        }
+        if let event { progress(event) }
+    }
+
+    /// The tools that make builds for itself print whole paths; the last part tells enough.
+    private func label(of step: BuildStep) -> String {
+        guard step.target.hasPrefix("/"), let slash = step.target.lastIndex(of: "/") else { return String(step.target) }
+        return String(step.target[step.target.index(after: slash)...])
+    }
+}

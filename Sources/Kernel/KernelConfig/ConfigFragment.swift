@@ -1,0 +1,234 @@
+import Artifacts
+import Diagnostics
+import SystemPackage
+
+/// The value of a kernel configuration option.
+public enum ConfigValue: Sendable, Hashable, CustomStringConvertible {
+    /// Not set, or `n`.
+    case no
+    /// `m`: built as a module.
+    case module
+    /// `y`: built in.
+    case yes
+    /// A text, without its quotes.
+    case string(String)
+    /// A decimal or hexadecimal number, as it was written.
+    case number(String)
+
+    /// Reads what stands after `=`; nil when it is none of the forms.
+    init?(_ text: Substring) {
+        switch text {
+        case "y": self = .yes
+        case "m": self = .module
+        case "n": self = .no
+        default:
+            if text.hasPrefix("\"") {
+                guard let string = Self.unquoted(text) else { return nil }
+                self = .string(string)
+            } else if Self.integer(text) != nil {
+                self = .number(String(text))
+            } else {
+                return nil
+            }
+        }
+    }
+
+    private static func unquoted(_ text: Substring) -> String? {
+        var result = ""
+        var isEscaped = false
+        var rest = text.dropFirst()
+        while let character = rest.popFirst() {
+            if isEscaped {
+                result.append(character)
+                isEscaped = false
+            } else if character == "\\" {
+                isEscaped = true
+            } else if character == "\"" {
+                return rest.isEmpty ? result : nil
+            } else {
+                result.append(character)
+            }
+        }
+        return nil
+    }
+
+    static func integer(_ text: some StringProtocol) -> Int64? {
+        let isNegative = text.hasPrefix("-")
+        let digits = text.dropFirst(isNegative ? 1 : 0)
+        let isHexadecimal = digits.hasPrefix("0x") || digits.hasPrefix("0X")
+        let body = digits.dropFirst(isHexadecimal ? 2 : 0)
+        guard let first = body.first, first.isHexDigit else { return nil }
+        // A hexadecimal option may use all 64 bits.
+        guard let magnitude = UInt64(body, radix: isHexadecimal ? 16 : 10) else { return nil }
+        let value = Int64(bitPattern: magnitude)
+        return isNegative ? 0 &- value : value
+    }
+
+    /// The value as `.config` has it after `=`; "n" for an option that is not set.
+    public var description: String {
+        switch self {
+        case .no: "n"
+        case .module: "m"
+        case .yes: "y"
+        case .string(let text):
+            "\"" + text.map { "\"\\".contains($0) ? "\\\($0)" : String($0) }.joined() + "\""
+        case .number(let text): text
+        }
+    }
+
+    /// Whether two values are the same to kconfig: 0x10 and 16 are.
+    func agrees(with other: ConfigValue) -> Bool {
+        if case .number(let own) = self, case .number(let its) = other {
+            return Self.integer(own) == Self.integer(its)
+        }
+        return self == other
+    }
+}
+
+/// One line of a fragment: an option and the value that is asked for.
+public struct ConfigEntry: Sendable, Hashable {
+    /// The option without its `CONFIG_` prefix, as Kconfig files write it.
+    public var name: String
+    /// The value asked for.
+    public var value: ConfigValue
+    /// The fragment's name, for messages.
+    public var file: String
+    /// The line in it, counted from 1.
+    public var line: Int
+
+    /// The line as `.config` has it.
+    public var text: String {
+        value == .no ? "# CONFIG_\(name) is not set" : "CONFIG_\(name)=\(value)"
+    }
+
+    var place: String { "\(file):\(line)" }
+}
+
+/// A kernel configuration fragment: some options and their values.
+public struct ConfigFragment: Sendable, Hashable {
+    /// The fragment's name, for messages.
+    public var file: String
+    /// Its options, in its order.
+    public var entries: [ConfigEntry]
+
+    /// Reads a fragment: `CONFIG_NAME=VALUE`, `# CONFIG_NAME is not set`, comments and empty lines.
+    ///
+    /// - Throws: `Failure` (`usage`) at the first line that is none of these. kconfig itself would only warn.
+    public init(parsing text: String, file: String) throws(Failure) {
+        self.file = file
+        entries = []
+        var line = 0
+        for raw in text.split(separator: "\n", omittingEmptySubsequences: false) {
+            line += 1
+            let content = raw.trimmingBlanks
+            if content.isEmpty { continue }
+            if content.hasPrefix("#") {
+                if let name = try Self.unsetName(content, place: "\(file):\(line)") {
+                    entries.append(ConfigEntry(name: name, value: .no, file: file, line: line))
+                }
+                continue
+            }
+            guard content.hasPrefix("CONFIG_"), let equals = content.firstIndex(of: "=") else {
+                throw Self.malformed(content, place: "\(file):\(line)")
+            }
+            let name = content[..<equals].dropFirst("CONFIG_".count)
+            guard Self.isName(name), let value = ConfigValue(content[content.index(after: equals)...]) else {
+                throw Self.malformed(content, place: "\(file):\(line)")
+            }
+            entries.append(ConfigEntry(name: String(name), value: value, file: file, line: line))
+        }
+    }
+
+    /// Reads the fragment in a file.
+    ///
+    /// - Parameter name: What messages call it; nil for its path.
+    /// - Throws: `Failure` (`usage`) when it cannot be read, or as `init(parsing:file:)`.
+    public init(contentsOf path: FilePath, name: String? = nil) throws(Failure) {
+        let text: String
+        do {
+            text = try readText(path)
+        } catch {
+            throw Failure(
+                .usage, "cannot read the configuration fragment \(name ?? path.string)",
+                details: (error as? Failure)?.details ?? "\(error)")
+        }
+        try self.init(parsing: text, file: name ?? path.string)
+    }
+
+    private static func unsetName(_ content: Substring, place: String) throws(Failure) -> String? {
+        let words = content.dropFirst().split { $0 == " " || $0 == "\t" }
+        guard let first = words.first, first.hasPrefix("CONFIG_") else { return nil }
+        let name = first.dropFirst("CONFIG_".count)
+        if words.dropFirst() == ["is", "not", "set"], isName(name) { return String(name) }
+        // A slip in this comment, which is none, would be silently ignored.
+        if words.count <= 5, words.contains("not") || words.contains("unset") { throw malformed(content, place: place) }
+        return nil
+    }
+
+    private static func isName(_ name: Substring) -> Bool {
+        !name.isEmpty
+            && name.utf8.allSatisfy { byte in
+                byte == UInt8(ascii: "_") || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+                    || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte)
+                    || (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+            }
+    }
+
+    private static func malformed(_ content: Substring, place: String) -> Failure {
+        Failure(
+            .usage, "\(place): not a configuration line: \(content)",
+            nextStep: "write CONFIG_NAME=y, =m, =n, =123, =0x1f or =\"text\", or '# CONFIG_NAME is not set'; "
+                + "a comment goes on a line of its own")
+    }
+}
+
+/// All that is asked of a configuration: fragments merged into one.
+public struct ConfigRequest: Sendable, Hashable {
+    /// One entry an option, in the order in which the options first appear.
+    public var entries: [ConfigEntry]
+    /// For the user: each option to which two places give different values, and which of them holds.
+    public var notes: [String]
+
+    /// Merges fragments: of two values for one option, the later holds.
+    public static func merge(_ fragments: [ConfigFragment]) -> ConfigRequest {
+        var entries: [ConfigEntry] = []
+        var positions: [String: Int] = [:]
+        var notes: [String] = []
+        for entry in fragments.flatMap(\.entries) {
+            guard let position = positions[entry.name] else {
+                positions[entry.name] = entries.count
+                entries.append(entry)
+                continue
+            }
+            let earlier = entries[position]
+            if !earlier.value.agrees(with: entry.value) {
+                notes.append(
+                    "CONFIG_\(entry.name)=\(entry.value) (\(entry.place)) overrides =\(earlier.value) "
+                        + "(\(earlier.place))")
+            }
+            entries[position] = entry
+        }
+        return ConfigRequest(entries: entries, notes: notes)
+    }
+
+    /// The request as lines of a `.config`.
+    public var text: String {
+        entries.map { $0.text + "\n" }.joined()
+    }
+}
+
+/// The values in a `.config` that kconfig wrote.
+package struct ConfigFile: Sendable {
+    /// By option, without the prefix; an option that is not there is not set.
+    package var values: [String: ConfigValue] = [:]
+
+    package init(parsing text: String) {
+        for line in text.split(separator: "\n") where line.hasPrefix("CONFIG_") {
+            guard let equals = line.firstIndex(of: "=") else { continue }
+            let name = line[..<equals].dropFirst("CONFIG_".count)
+            values[String(name)] = ConfigValue(line[line.index(after: equals)...])
+        }
+    }
+
+    subscript(name: String) -> ConfigValue { values[name] ?? .no }
+}

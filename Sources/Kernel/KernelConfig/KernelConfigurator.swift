@@ -1,0 +1,181 @@
+import Artifacts
+import Commands
+import Diagnostics
+import Glibc
+import KernelMake
+import SystemPackage
+
+import class Foundation.ProcessInfo
+
+/// A finished configuration.
+public struct KernelConfiguration: Sendable, Equatable {
+    /// The `.config` in the output folder.
+    public var file: FilePath
+    /// The digest of its contents.
+    public var digest: Digest
+    /// Whether it was there already, made from the same inputs.
+    public var wasCurrent: Bool
+}
+
+/// Writes a kernel's `.config`: a base that the tree itself defines, with fragments on top.
+public struct KernelConfigurator: Sendable {
+    let runner: CommandRunner
+    let progress: Progress
+    let environment: [String: String]
+
+    /// Creates a configurator.
+    ///
+    /// - Parameter environment: kbuild's own environment, none of which is to reach make.
+    public init(
+        runner: CommandRunner, progress: Progress = .silent,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) {
+        self.runner = runner
+        self.progress = progress
+        self.environment = environment
+    }
+
+    /// The stamp beside `.config`: the key of its inputs, and the digest of what came of them.
+    private static let stampName = ".kbuild-config"
+
+    /// Whether a configuration may depend on this file of the tree; of patches, only such files belong into `inputs`, so
+    /// that a changed C file does not configure anew.
+    public static func reads(treeFile path: String) -> Bool {
+        let name = path.split(separator: "/").last ?? ""
+        // The top Makefile gives the version; the architecture's sets flags that cc-option tries out.
+        return name.hasPrefix("Kconfig") || path.hasPrefix("scripts/") || path == "Makefile"
+            || (path.hasPrefix("arch/") && (name == "Makefile" || path.contains("/configs/")))
+            || path.hasPrefix("kernel/configs/")
+    }
+
+    /// Makes `.config` in the output folder and checks that every requested option has its value.
+    ///
+    /// Nothing is done when the last call had the same inputs and its `.config` is untouched. The inputs are the
+    /// request, the base, `make`, and the digest `inputs`, by which the caller stands for the rest: the pristine
+    /// tree's identity, the patched files that `reads(treeFile:)` names, and the versions of make and the compiler.
+    /// A `.config` that comes out as it was keeps its time, so that make does not look at it again.
+    ///
+    /// - Parameters:
+    ///   - base: A configuration target of the tree, such as `tinyconfig` or `x86_64_defconfig`.
+    ///   - inputs: Stands for what else the configuration depends on.
+    /// - Throws: `Failure` (`build`) when kconfig fails, or drops a requested option: it names the fragment's line and
+    ///   what the option lacks; `CancellationError`.
+    public func configure(
+        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
+    ) async throws -> KernelConfiguration {
+        let file = Self.file(of: make)
+        let stamp = make.output.appending(Self.stampName)
+        let key = key(make, base: base, request: request, inputs: inputs)
+        if let current = current(make, base: base, request: request, inputs: inputs) { return current }
+        for note in request.notes { progress(.note(note)) }
+
+        try createFolder(make.output)
+        try removeAll(stamp)
+        let earlier = try? readBytes(file)
+        let earlierTime = modificationTime(file)
+        try removeAll(file)
+        try await run(make, target: base)
+        try writeAtomically(Self.merged(try readText(file), request), to: file)
+        try await run(make, target: Self.completion)
+
+        let text = try readText(file)
+        let config = ConfigFile(parsing: text)
+        let dropped = ConfigCheck.dropped(request, in: config)
+        guard dropped.isEmpty else {
+            let tree = KconfigTree(tree: make.tree, architecture: make.architecture)
+            throw ConfigCheck(tree: tree, config: config).failure(for: dropped)
+        }
+        // Now, because the build would run it, and write the file again without the header. It looks at the file's time
+        // only, so that the header may come after it.
+        try await run(make, target: Self.headers)
+        let finished = Array((Self.header(base, request) + text).utf8)
+        let time = finished == earlier ? earlierTime : modificationTime(file)
+        try writeAtomically(finished, to: file)
+        if let time { setModificationTime(file, time) }
+        let digest = Digest.of(finished)
+        try writeAtomically("\(key) \(digest)\n", to: stamp)
+        return KernelConfiguration(file: file, digest: digest, wasCurrent: false)
+    }
+
+    private static func file(of make: KernelMake) -> FilePath { make.output.appending(".config") }
+
+    private func key(_ make: KernelMake, base: String, request: ConfigRequest, inputs: Digest) -> Digest {
+        var key = ContentDigest(of: "kernel-config", version: 1)
+        key.add("inputs", inputs)
+        key.add("base", base)
+        key.add("request", request.text)
+        key.add("command", make.command([], environment: [:]).description)
+        return key.digest
+    }
+
+    /// The configuration in the output folder, when it was made from these inputs and nobody touched it since.
+    public func current(
+        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
+    ) -> KernelConfiguration? {
+        let file = Self.file(of: make)
+        let key = key(make, base: base, request: request, inputs: inputs)
+        guard let text = try? readText(make.output.appending(Self.stampName)), let digest = try? Digest.ofFile(file),
+            text == "\(key) \(digest)\n"
+        else { return nil }
+        return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
+    }
+
+    /// The smallest configuration of a tree, which fragments go on top of.
+    public static let defaultBase = "tinyconfig"
+    /// Completes a configuration that fragments were merged into.
+    private static let completion = "olddefconfig"
+    /// Writes the headers that follow from it.
+    private static let headers = "syncconfig"
+
+    /// The commands that `configure` runs when it has work to do. After the first it merges the request into `.config`.
+    public func commands(_ make: KernelMake, base: String = Self.defaultBase) -> [Command] {
+        [base, Self.completion, Self.headers].map { command(make, target: $0) }
+    }
+
+    private func command(_ make: KernelMake, target: String) -> Command {
+        make.command([target], environment: environment)
+    }
+
+    private func run(_ make: KernelMake, target: String) async throws {
+        let result = try await runner.capture(command(make, target: target))
+        guard result.status.isSuccess else {
+            let report = BuildLog.report(
+                (result.errors + result.output).split(separator: "\n").map(String.init), make: make, userFiles: [:])
+            throw Failure(
+                .build, "make \(target) failed (\(result.status))", details: report.details, nextStep: report.nextStep)
+        }
+    }
+
+    /// The base without the options that the request names, and then the request: kconfig takes the last of several
+    /// values, but a choice is better off without the old one.
+    static func merged(_ base: String, _ request: ConfigRequest) -> String {
+        let requested = Set(request.entries.map(\.name))
+        let kept = base.split(separator: "\n").filter { line in
+            // "CONFIG_X=y" or "# CONFIG_X is not set".
+            let option = line.hasPrefix("# ") ? line.dropFirst(2) : line
+            guard option.hasPrefix("CONFIG_") else { return true }
+            return !requested.contains(String(option.dropFirst("CONFIG_".count).prefix { $0 != "=" && $0 != " " }))
+        }
+        return kept.joined(separator: "\n") + "\n" + request.text
+    }
+
+    static func header(_ base: String, _ request: ConfigRequest) -> String {
+        let files = request.entries.map(\.file).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+        let sources = files.isEmpty ? "" : " and \(files.joined(separator: ", "))"
+        return """
+            # This file is kbuild's: it is made from \(base)\(sources), and made anew when they
+            # change. Edit the fragments, not this file.
+
+            """
+    }
+
+    private func modificationTime(_ file: FilePath) -> timespec? {
+        var status = stat()
+        return stat(file.string, &status) == 0 ? status.st_mtim : nil
+    }
+
+    private func setModificationTime(_ file: FilePath, _ time: timespec) {
+        // If this fails, make runs kconfig once more than it need: only time is lost.
+        utimensat(AT_FDCWD, file.string, [time, time], 0)
+    }
+}

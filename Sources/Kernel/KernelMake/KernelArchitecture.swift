@@ -1,0 +1,52 @@
+import SystemPackage
+
+/// What a kernel is built for.
+public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterable {
+    /// 64-bit x86, for QEMU.
+    case x86_64
+    /// User-mode Linux on a 64-bit x86 host.
+    case um
+
+    /// The assignments that make needs.
+    var makeVariables: [String] {
+        switch self {
+        case .x86_64: ["ARCH=x86_64"]
+        case .um: ["ARCH=um", "SUBARCH=x86_64"]
+        }
+    }
+
+    /// What the Kconfig files take from make (the kernel's top Makefile and arch/um/Makefile set them).
+    package var kconfigVariables: [String: String] {
+        switch self {
+        case .x86_64: ["ARCH": "x86_64", "SRCARCH": "x86", "HEADER_ARCH": "x86"]
+        case .um: ["ARCH": "um", "SRCARCH": "um", "HEADER_ARCH": "x86"]
+        }
+    }
+
+    /// The make target of what is booted.
+    public var defaultTargets: [String] {
+        switch self {
+        case .x86_64: ["bzImage"]
+        case .um: ["linux"]
+        }
+    }
+
+    /// The make targets of a kernel, with the image around vmlinux or without.
+    package func targets(withImage: Bool) -> [String] { withImage ? defaultTargets : ["vmlinux"] }
+
+    /// Whether make's target is of the image around vmlinux.
+    package func isOfImage(_ target: some StringProtocol) -> Bool {
+        switch self {
+        case .x86_64: target.hasPrefix("arch/x86/boot/")
+        case .um: target == "linux"
+        }
+    }
+
+    /// The file that is booted, relative to the output folder.
+    public var imagePath: String {
+        switch self {
+        case .x86_64: "arch/x86/boot/bzImage"
+        case .um: "linux"
+        }
+    }
+}

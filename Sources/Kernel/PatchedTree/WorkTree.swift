@@ -1,0 +1,391 @@
+import Artifacts
+import Diagnostics
+import Glibc
+import KernelSource
+import Patching
+import SystemPackage
+
+/// A project's own copy of a kernel tree, made of hard links to the pristine one (a plain copy with time stamps
+/// kept serves as well), and brought in line with an overlay.
+///
+/// make decides by time stamps what to compile, so a wrong one means that a kernel is tested which is not the one
+/// patched. The rule: an output folder is offered a file with a given time stamp only if it was offered the same
+/// contents with that time stamp before; anything else gets a stamp later than all the folder's objects. A file in
+/// the same state as before is thereby never compiled anew, and one in another state always is.
+///
+/// Several outputs may be built from one tree, one at a time: the caller holds a lock from `synchronize` to the end
+/// of the build. A make by hand in one of the outputs without `synchronize` is not covered.
+public struct WorkTree: Sendable {
+    /// The tree to build.
+    public let tree: FilePath
+    /// The tree that it is a copy of, which nothing here writes to.
+    public let pristine: FilePath
+
+    /// Names a work tree; nothing is read or written.
+    public init(tree: FilePath, pristine: FilePath) {
+        self.tree = tree
+        self.pristine = pristine
+    }
+
+    /// What `synchronize(overlay:output:)` did.
+    public struct Synchronization: Sendable, Equatable {
+        /// Files that came to be, by path, sorted.
+        public internal(set) var added: [String] = []
+        /// Files whose contents changed.
+        public internal(set) var modified: [String] = []
+        /// Files that are gone.
+        public internal(set) var removed: [String] = []
+        /// Files that kept their contents and got the time stamp that the output knows, or a new one.
+        public internal(set) var restamped: [String] = []
+
+        /// Whether the tree was in line already.
+        public var isUnchanged: Bool { self == Synchronization() }
+    }
+
+    /// What `synchronize(overlay:output:)` would do.
+    public struct PlannedSynchronization: Sendable {
+        /// The files that it would touch.
+        public var changes: Synchronization
+        /// What the output would then have been offered.
+        package var record: OutputRecord
+    }
+
+    /// One file that may need work.
+    private struct Step {
+        var path: String
+        /// Nil to remove the file.
+        var file: TreeOverlay.Entry.File?
+        var content: ContentIdentity
+        var modified: Int64
+        var isPristine: Bool
+        var hasContent: Bool
+        var exists: Bool
+    }
+
+    // MARK: Synchronize
+
+    /// Brings the tree in line with `overlay` and gives its files the time stamps that make needs to see in a build
+    /// of `output`. Only files that differ are touched, by renaming a new file over them; files that left the
+    /// overlay are pristine again.
+    ///
+    /// - Parameter output: The build folder (make's `O=`); created when missing.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be written, or the tree is not a copy of the
+    ///   pristine one. After an error or a kill the next call puts things right.
+    @discardableResult
+    public func synchronize(overlay: TreeOverlay, output: FilePath) throws -> Synchronization {
+        let examination = try examine(overlay: overlay, output: output)
+        let (record, steps) = (examination.record, examination.steps)
+        var manifest = examination.manifest
+        try createFolder(output)
+        if !steps.isEmpty {
+            // Should this be interrupted, neither file claims to know what is half done.
+            var (journal, unsure) = (manifest, record)
+            for step in steps {
+                journal.files[step.path, default: .init()].content = nil
+                unsure.files[step.path]?.content = nil
+            }
+            try unsure.save(output: output)
+            try journal.save(tree: tree)
+        }
+        for step in steps { try perform(step) }
+        for path in record.files.keys {
+            guard let content = record.files[path]?.content else { continue }
+            let location = FilePath(path)
+            manifest.files[path, default: .init()].describe(
+                FileStatus(tree.pushing(location)), pristine: FileStatus(pristine.pushing(location)), content: content)
+        }
+        if record != examination.storedRecord || !steps.isEmpty { try record.save(output: output) }
+        if manifest != examination.storedManifest || !steps.isEmpty { try manifest.save(tree: tree) }
+        return examination.synchronization
+    }
+
+    /// What `synchronize(overlay:output:)` would do; nothing is changed.
+    ///
+    /// - Throws: As `synchronize(overlay:output:)`.
+    public func planSynchronization(overlay: TreeOverlay, output: FilePath) throws -> PlannedSynchronization {
+        let examination = try examine(overlay: overlay, output: output)
+        return PlannedSynchronization(changes: examination.synchronization, record: examination.record)
+    }
+
+    /// What the tree is and what it is to be.
+    private struct Examination {
+        var storedManifest: WorkTreeManifest?
+        var manifest: WorkTreeManifest
+        var storedRecord: OutputRecord?
+        var record: OutputRecord
+        var steps: [Step] = []
+
+        /// The steps as the caller hears of them.
+        var synchronization: Synchronization {
+            var result = Synchronization()
+            for step in steps {
+                if step.file == nil {
+                    result.removed.append(step.path)
+                } else if step.hasContent {
+                    result.restamped.append(step.path)
+                } else if step.exists {
+                    result.modified.append(step.path)
+                } else {
+                    result.added.append(step.path)
+                }
+            }
+            return result
+        }
+    }
+
+    private func examine(overlay: TreeOverlay, output: FilePath) throws -> Examination {
+        let storedManifest = WorkTreeManifest.load(tree: tree)
+        if storedManifest == nil { try verifyCopy() }
+        var manifest = storedManifest ?? WorkTreeManifest()
+        let storedRecord = OutputRecord.load(output: output)
+        var record = storedRecord ?? OutputRecord()
+
+        // Later than anything this output has seen, even if the clock was set back since.
+        let newest = max(record.files.values.map(\.modified).max() ?? 0, record.builtAt)
+        let stamp = max(nanosecondsNow(), newest + 1)
+
+        var steps: [Step] = []
+        for path in Set(manifest.files.keys).union(overlay.files.keys).union(record.files.keys).sorted() {
+            let step = try plan(
+                path, overlay: overlay, manifest: &manifest, offered: record.files[path],
+                isRecordKnown: storedRecord != nil, stamp: stamp)
+            record.files[path] = .init(
+                content: step.content, modified: step.modified, seen: record.files[path]?.seen)
+            let status = FileStatus(tree.pushing(FilePath(path)))
+            let isDone = step.hasContent && (step.file == nil || status?.modified == step.modified)
+            if !isDone { steps.append(step) }
+        }
+        manifest.sources = overlay.sources
+        return Examination(
+            storedManifest: storedManifest, manifest: manifest, storedRecord: storedRecord, record: record, steps: steps
+        )
+    }
+
+    /// Decides what one file must be.
+    private func plan(
+        _ path: String, overlay: TreeOverlay, manifest: inout WorkTreeManifest, offered: OutputRecord.Offered?,
+        isRecordKnown: Bool, stamp: Int64
+    ) throws -> Step {
+        try TreePath.check(path, in: tree)
+        let location = tree.pushing(FilePath(path))
+        let status = FileStatus(location)
+        let pristineStatus = FileStatus(pristine.pushing(FilePath(path)))
+        let pristineFile = try TreeOverlay.Entry.File(pristine.pushing(FilePath(path)))
+        let pristineContent = pristineFile.map(ContentIdentity.init) ?? .absent
+        let file: TreeOverlay.Entry.File? =
+            switch overlay.files[path] {
+            case .file(let file): file
+            case .deleted: nil
+            case nil: pristineFile
+            }
+        let content = file.map(ContentIdentity.init) ?? .absent
+
+        let left = manifest.files[path]
+        let current = try ContentIdentity.of(location)
+        let isAsLeft =
+            if let left {
+                left.agrees(with: status, pristine: pristineStatus)
+            } else {
+                current == pristineContent && status?.modified == pristineStatus?.modified
+            }
+        if !isAsLeft {
+            // Someone else wrote here, and may have run make since: no output's objects can be relied on.
+            manifest.files[path, default: .init()].untrustedUntil = stamp - 1
+        }
+        let untrustedUntil = manifest.files[path]?.untrustedUntil ?? 0
+
+        var modified = stamp
+        if let offered {
+            if offered.content == content, offered.modified > untrustedUntil {
+                modified = offered.modified
+            } else if let seen = offered.seen, seen.content == content, seen.modified > untrustedUntil {
+                // Patches that were taken back and applied again without a make in between are none of make's business.
+                modified = seen.modified
+            }
+        } else if isRecordKnown, content == pristineContent, untrustedUntil == 0 {
+            // Never in an overlay when this output was built, so it was offered the pristine file.
+            modified = pristineStatus?.modified ?? stamp
+        }
+        return Step(
+            path: path, file: file, content: content, modified: modified,
+            isPristine: content == pristineContent && modified == pristineStatus?.modified,
+            hasContent: current == content, exists: status != nil)
+    }
+
+    private func perform(_ step: Step) throws {
+        let location = tree.pushing(FilePath(step.path))
+        guard let file = step.file else {
+            try removeAll(location)
+            removeEmptyFolders(above: step.path)
+            return
+        }
+        let original = pristine.pushing(FilePath(step.path))
+        try createFolder(location.removingLastComponent())
+        if step.isPristine {
+            try link(original, to: location, stamp: step.modified, file: file)
+        } else if step.hasContent, let status = FileStatus(location), status.links == 1 {
+            // The file is this tree's own: its stamp can be set without another tree's changing with it.
+            try setModified(location, step.modified)
+        } else {
+            try replace(location, with: file, stamp: step.modified)
+        }
+    }
+
+    /// Puts the pristine file itself in place; on another file system a copy.
+    private func link(_ original: FilePath, to location: FilePath, stamp: Int64, file: TreeOverlay.Entry.File) throws {
+        let temporary = temporaryName(location)
+        guard Glibc.link(original.string, temporary.string) == 0 else {
+            return try replace(location, with: file, stamp: stamp)
+        }
+        guard rename(temporary.string, location.string) == 0 else {
+            let reason = errnoText()
+            unlink(temporary.string)
+            throw Failure(.infrastructure, "cannot write \(location)", details: reason)
+        }
+        // rename does nothing, and says nothing, when both names are the same file already.
+        unlink(temporary.string)
+    }
+
+    private func replace(_ location: FilePath, with file: TreeOverlay.Entry.File, stamp: Int64) throws {
+        let temporary = temporaryName(location)
+        defer { unlink(temporary.string) }
+        let mode = FilePermissions(rawValue: file.isExecutable ? 0o755 : 0o644)
+        try writeAtomically(file.bytes, to: temporary, mode: mode)
+        // The umask may have taken bits away.
+        chmod(temporary.string, mode.rawValue)
+        try setModified(temporary, stamp)
+        guard rename(temporary.string, location.string) == 0 else {
+            throw Failure(.infrastructure, "cannot write \(location)", details: errnoText())
+        }
+    }
+
+    private func temporaryName(_ location: FilePath) -> FilePath {
+        FilePath("\(location).kbuild-\(getpid())-\(UInt32.random(in: 0 ... .max))")
+    }
+
+    private func setModified(_ path: FilePath, _ nanoseconds: Int64) throws {
+        let time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        let times = [time, time]
+        guard utimensat(AT_FDCWD, path.string, times, AT_SYMLINK_NOFOLLOW) == 0 else {
+            throw Failure(.infrastructure, "cannot set the time stamp of \(path)", details: errnoText())
+        }
+    }
+
+    /// Removes the folders that only the overlay had.
+    private func removeEmptyFolders(above path: String) {
+        var folder = FilePath(path).removingLastComponent()
+        while !folder.isEmpty, !fileExists(pristine.pushing(folder)), rmdir(tree.pushing(folder).string) == 0 {
+            folder = folder.removingLastComponent()
+        }
+    }
+
+    /// Notes that a build of `output` is about to start: what the tree holds now is what make will have seen.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
+    public func recordStart(output: FilePath) throws {
+        guard var record = OutputRecord.load(output: output) else { return }
+        let before = record
+        for (path, offered) in record.files {
+            record.files[path]?.seen = offered.content.map { .init(content: $0, modified: offered.modified) }
+        }
+        if record != before { try record.save(output: output) }
+    }
+
+    /// Notes that a build of `output` has ended, so that the stamps given later are later than all its objects even
+    /// if the clock is set back.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
+    public func recordBuild(output: FilePath) throws {
+        // Without a record the next synchronize trusts nothing, which is right.
+        guard var record = OutputRecord.load(output: output) else { return }
+        record.builtAt = max(record.builtAt, nanosecondsNow())
+        try record.save(output: output)
+    }
+
+    /// A tree of which nothing is known must be a faithful copy, or files would stay in it that no overlay names.
+    private func verifyCopy() throws {
+        var strange: [String] = []
+        var missing: [String] = []
+        var known: Set<String> = []
+        let (pristineRoot, treeRoot) = (pristine.string, tree.string)
+        TreePath.forEachFile(in: pristine) { path in
+            known.insert(path)
+            guard let original = FileStatus("\(pristineRoot)/\(path)") else { return }
+            guard let own = FileStatus("\(treeRoot)/\(path)") else { return missing.append(path) }
+            let isSame =
+                own.isSameInode(as: original)
+                || (own.isLink == original.isLink && own.isRegular == original.isRegular && own.size == original.size
+                    && (own.modified == original.modified || own.isLink))
+            if !isSame { strange.append(path) }
+        }
+        TreePath.forEachFile(in: tree) { path in
+            if !known.contains(path), !path.hasPrefix(".kbuild") { strange.append(path) }
+        }
+        guard strange.isEmpty, missing.isEmpty, !known.isEmpty else {
+            let details =
+                missing.sorted().prefix(5).map { "missing: \($0)" }
+                + strange.sorted().prefix(5).map { "differs: \($0)" }
+            throw Failure(
+                .infrastructure, "\(tree) is not a copy of \(pristine)",
+                details: (details + ["\(missing.count) missing, \(strange.count) unlike"]).joined(separator: "\n"),
+                nextStep: "remove \(tree): it is made again from the pristine tree")
+        }
+    }
+
+    // MARK: Status
+
+    /// How far a patch source is applied.
+    public enum State: Sendable, Equatable {
+        /// All its files are as the last synchronization left them.
+        case applied
+        /// Applied, but these files were changed since by someone else.
+        case partly(edited: [String])
+        /// Another version of it is applied: the source was changed since.
+        case outdated
+        /// It is not applied.
+        case notApplied
+        /// It is applied, but no longer among the sources.
+        case leftover
+    }
+
+    /// A patch source and how far it is applied.
+    public struct SourceStatus: Sendable, Equatable {
+        /// The source's name.
+        public var name: String
+        /// How far it is applied.
+        public var state: State
+        /// The files of the tree that it changes, if it was applied.
+        public var paths: [String]
+    }
+
+    /// Says for each of `sources`, and for any others that the tree has, how far it is applied. Nothing is changed.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when a file of the tree cannot be read.
+    public func status(sources: [PatchSource]) throws -> [SourceStatus] {
+        let manifest = WorkTreeManifest.load(tree: tree) ?? WorkTreeManifest()
+        var statuses: [SourceStatus] = []
+        for source in sources {
+            guard let applied = manifest.sources.first(where: { $0.name == source.name }) else {
+                statuses.append(.init(name: source.name, state: .notApplied, paths: []))
+                continue
+            }
+            let edited = try applied.paths.filter { try isEdited($0, manifest) }
+            let state: State =
+                !edited.isEmpty ? .partly(edited: edited) : applied.digest == source.digest ? .applied : .outdated
+            statuses.append(.init(name: source.name, state: state, paths: applied.paths))
+        }
+        for applied in manifest.sources where !sources.contains(where: { $0.name == applied.name }) {
+            statuses.append(.init(name: applied.name, state: .leftover, paths: applied.paths))
+        }
+        return statuses
+    }
+
+    private func isEdited(_ path: String, _ manifest: WorkTreeManifest) throws -> Bool {
+        let location = FilePath(path)
+        // A path that ended up as in the pristine tree is not in the overlay, so nothing is known of it.
+        guard let left = manifest.files[path] else { return false }
+        let own = tree.pushing(location)
+        if left.agrees(with: FileStatus(own), pristine: FileStatus(pristine.pushing(location))) { return false }
+        return try ContentIdentity.of(own) != left.content
+    }
+}

@@ -1,0 +1,109 @@
+import Artifacts
+import Diagnostics
+import Glibc
+import SystemPackage
+
+/// Rules for the paths of files in a kernel tree.
+package enum TreePath {
+    /// Why a patch may not touch `path`, which is relative to the tree; nil when it may.
+    package static func unsafeReason(_ path: String) -> String? {
+        let components = path.split(separator: "/", omittingEmptySubsequences: false)
+        if path.isEmpty || path.hasPrefix("/") { return "is not relative to the tree" }
+        if components.contains("..") { return "leaves the tree" }
+        if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
+        if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
+        if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
+        return nil
+    }
+
+    /// Why nobody edits `path`, since a build makes it; nil for a source file. Such a file beside the sources also keeps
+    /// the kernel from building in another folder.
+    package static func generatedReason(_ path: String) -> String? {
+        let components = path.split(separator: "/").map(String.init)
+        let isGenerated =
+            components.starts(with: ["include", "generated"]) || components.starts(with: ["include", "config"])
+            || (components.first == "arch" && components.dropFirst(2).starts(with: ["include", "generated"]))
+        if isGenerated { return "is a generated file, which the next build throws away" }
+        guard let name = components.last else { return nil }
+        if name == ".config" || name == ".config.old" {
+            return "is the kernel's configuration, which is made of fragments"
+        }
+        // What .gitignore and `make clean` of the kernel name as products of a build.
+        let products = ["Module.symvers", "modules.order", "System.map", "vmlinux", ".version"]
+        let suffixes = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".order"]
+        if products.contains(name) || suffixes.contains(where: name.hasSuffix) {
+            return "is a product of a build, which the next one makes anew"
+        }
+        return nil
+    }
+
+    /// Makes sure that `path` does not lead through or to a symbolic link, or through a file.
+    ///
+    /// - Throws: `Failure` (`patch`).
+    package static func check(_ path: String, in tree: FilePath) throws {
+        if let reason = unsafeReason(path) ?? generatedReason(path) {
+            throw Failure(.patch, "the path \(path) \(reason)")
+        }
+        let components = path.split(separator: "/")
+        var partial = tree
+        for (index, component) in components.enumerated() {
+            partial.append(String(component))
+            guard let status = FileStatus(partial) else { return }
+            if status.isLink {
+                throw Failure(
+                    .patch,
+                    "the path \(path) leads through \(components[...index].joined(separator: "/")), a symbolic link",
+                    nextStep: "let the patch change the file that the link leads to")
+            }
+            let isLast = index == components.count - 1
+            if !isLast, !status.isFolder {
+                throw Failure(
+                    .patch, "\(components[...index].joined(separator: "/")) is a file, so \(path) cannot be below it")
+            }
+            if isLast, !status.isRegular {
+                throw Failure(.patch, "\(path) is not a regular file")
+            }
+        }
+    }
+
+    /// Files of the tree whose names are like that of `path`: those with the same name elsewhere, then those of the
+    /// same folder that differ in a few letters.
+    static func similar(to path: String, in tree: FilePath, limit: Int = 5) -> [String] {
+        let name = path.split(separator: "/").last.map(String.init) ?? path
+        let folder = path.split(separator: "/").dropLast().joined(separator: "/")
+        var sameName: [String] = []
+        forEachFile(in: tree) { file in
+            if file == name || file.hasSuffix("/" + name) { sameName.append(file) }
+        }
+        let neighbours = ((try? namesInFolder(folder.isEmpty ? tree : tree.pushing(FilePath(folder)))) ?? [])
+            .map { ($0, editDistance(Array($0.utf8), Array(name.utf8))) }
+            .filter { $0.1 > 0 && $0.1 <= max(2, name.count / 4) }
+            .sorted { $0.1 < $1.1 }
+            .map { folder.isEmpty ? $0.0 : folder + "/" + $0.0 }
+        return Array((sameName.sorted { ($0.count, $0) < ($1.count, $1) } + neighbours).prefix(limit))
+    }
+
+    /// Calls `body` with every file and link below `tree`, by its relative path.
+    ///
+    /// A kernel has 80,000 files, so the paths are plain texts here: FilePath looks at every byte at each step.
+    package static func forEachFile(in tree: FilePath, _ body: (String) -> Void) {
+        let root = tree.string
+        func visit(_ relative: String) {
+            guard let stream = opendir(relative.isEmpty ? root : "\(root)/\(relative)") else { return }
+            defer { closedir(stream) }
+            while let entry = readdir(stream) {
+                let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+                }
+                if name == "." || name == ".." { continue }
+                let child = relative.isEmpty ? name : relative + "/" + name
+                var isFolder = Int32(entry.pointee.d_type) == Int32(DT_DIR)
+                if Int32(entry.pointee.d_type) == Int32(DT_UNKNOWN) {
+                    isFolder = FileStatus("\(root)/\(child)")?.isFolder ?? false
+                }
+                if isFolder { visit(child) } else { body(child) }
+            }
+        }
+        visit("")
+    }
+}

@@ -1,0 +1,113 @@
+import SystemPackage
+
+/// A line of a file as bytes, with its newline where it has one: kernel sources need not be UTF-8, and whether the
+/// last line ends in a newline is part of a patch.
+package typealias Line = ArraySlice<UInt8>
+
+extension Sequence<UInt8> where Self: RandomAccessCollection, Index == Int {
+    /// The lines, each with its newline; the last may be without.
+    package var splitLines: [Line] {
+        let bytes = ArraySlice(self)
+        var lines: [Line] = []
+        var start = bytes.startIndex
+        while start < bytes.endIndex {
+            let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? bytes.endIndex
+            lines.append(bytes[start..<end])
+            start = end
+        }
+        return lines
+    }
+}
+
+extension Line {
+    /// The line without its newline.
+    var withoutNewline: Line { last == UInt8(ascii: "\n") ? dropLast() : self }
+
+    /// The line as a person reads it: without the newline, and with carriage returns made visible, since they are a
+    /// frequent reason why two lines that look alike differ.
+    package var display: String {
+        let text = String(decoding: withoutNewline, as: UTF8.self)
+        return text.unicodeScalars.contains("\r")
+            ? String(
+                text.unicodeScalars.flatMap { $0 == "\r" ? Array("\\r".unicodeScalars) : [$0] }.map(Character.init))
+            : text
+    }
+
+    func hasPrefix(_ text: StaticString) -> Bool {
+        text.withUTF8Buffer { count >= $0.count && prefix($0.count).elementsEqual($0) }
+    }
+}
+
+/// One change of a unified diff.
+package struct Hunk: Sendable, Equatable {
+    package enum Kind: Sendable { case context, removed, added }
+
+    package struct Entry: Sendable, Equatable {
+        package var kind: Kind
+        var line: Line
+        /// The line number in the patch file, from 1; 0 when it was not read from one.
+        var lineNumber = 0
+    }
+
+    /// The `@@` line as it stands in the patch.
+    var header: String
+    /// The line number in the patch file, from 1.
+    package var lineNumber: Int
+    /// Where it stood in the old file, from 1; 0 for an empty range at the start.
+    var oldStart: Int
+    /// Where it comes to stand in the new file.
+    var newStart: Int
+    /// The lines.
+    package var entries: [Entry]
+
+    /// What the file must hold.
+    var preimage: [Line] { entries.filter { $0.kind != .added }.map(\.line) }
+    /// What the file holds afterwards.
+    package var postimage: [Line] { entries.filter { $0.kind != .removed }.map(\.line) }
+    /// How many lines of context end it.
+    var trailingContext: Int { entries.reversed().prefix { $0.kind == .context }.count }
+
+    /// The hunk that undoes this one.
+    var reversed: Hunk {
+        var hunk = self
+        (hunk.oldStart, hunk.newStart) = (newStart, oldStart)
+        hunk.entries = entries.map { entry in
+            switch entry.kind {
+            case .context: entry
+            case .removed: Entry(kind: .added, line: entry.line)
+            case .added: Entry(kind: .removed, line: entry.line)
+            }
+        }
+        return hunk
+    }
+}
+
+/// What a patch does to one file.
+package struct FilePatch: Sendable, Equatable {
+    package enum Operation: Sendable { case modify, create, delete, rename, copy }
+
+    package var operation: Operation
+    /// The file's path before; for a new file its path after.
+    package var oldPath: String
+    /// The file's path after; for a deleted file its path before.
+    package var newPath: String
+    /// The git file mode after, such as 0o100755; nil when the patch does not say.
+    package var newMode: Int?
+    package var hunks: [Hunk]
+    /// The line of the patch file that it starts on, from 1.
+    package var lineNumber: Int
+    /// Whether it has a `diff --git` line. A plain diff names the two files it compared, either of which may be the
+    /// one in the tree.
+    var isGit: Bool
+}
+
+/// One patch: a diff file, or one message of a mailbox.
+package struct Patch: Sendable, Equatable {
+    /// The file it came from, as the user knows it, such as `memcpy/0001-add.patch`.
+    package var file: String
+    /// The subject of the message; nil for a plain diff.
+    package var subject: String?
+    package var files: [FilePatch]
+    /// The file's path, for places in findings; `file` where there is none.
+    package var location: String?
+}

@@ -1,0 +1,138 @@
+import Patching
+
+/// A system-call table as the kernel keeps it: `NUMBER ABI NAME [ENTRY [COMPAT_ENTRY]]` a line, `#` for comments
+/// (arch/x86/entry/syscalls/*.tbl, scripts/syscall.tbl).
+package struct SyscallTable {
+    /// A row whose fields are what they have to be: no text of a table gets further but through this check.
+    package struct Row: Equatable {
+        /// Below `numbersEnd`, and written in decimal.
+        package var number: Int
+        /// A plain word.
+        package var abi: String
+        package var name: CIdentifier
+        /// An identifier, with "/" and another one behind it in some kernels (4.6 to 5.3), or "-".
+        package var entry: String?
+        /// The same.
+        package var compat: String?
+        /// Index into the file's lines.
+        package var lineIndex: Int
+
+        /// Whether the row takes a number that 64-bit programs use.
+        var isCommon: Bool { abi != "x32" }
+    }
+
+    package static let x8664 = "arch/x86/entry/syscalls/syscall_64.tbl"
+    package static let i386 = "arch/x86/entry/syscalls/syscall_32.tbl"
+    /// Holds the numbers of most other architectures since 6.11.
+    package static let generic = "scripts/syscall.tbl"
+
+    /// Numbers 512 to 547 of the x86-64 table belong to x32, says the table's own comment.
+    static let x32Numbers = 512...547
+
+    /// The numbers from here on are x32's: __X32_SYSCALL_BIT (arch/x86/include/uapi/asm/unistd.h).
+    static let numbersEnd = 0x4000_0000
+
+    private(set) var lines: [String]
+    package let rows: [Row]
+    /// The lines that are neither rows nor comments, by their index, and what is wrong with each.
+    package let refused: [(lineIndex: Int, reason: String)]
+
+    package init(_ lines: [String]) {
+        self.lines = lines
+        var rows: [Row] = []
+        var refused: [(lineIndex: Int, reason: String)] = []
+        for (index, line) in lines.enumerated() {
+            switch Self.parse(line) {
+            case .nothing: break
+            case .row(var row):
+                row.lineIndex = index
+                rows.append(row)
+            case .refused(let reason): refused.append((index, reason))
+            }
+        }
+        (self.rows, self.refused) = (rows, refused)
+    }
+
+    /// What a line of a table is.
+    enum Line {
+        /// A blank line or a comment.
+        case nothing
+        case row(Row)
+        /// Something that the kernel's scripts would take apart otherwise than it looks.
+        case refused(reason: String)
+    }
+
+    /// Reads a line as the kernel's scripts do (scripts/syscallhdr.sh and syscalltbl.sh: `read nr abi name entry compat`),
+    /// but takes nothing that these would copy into C as it stands and that is more than a name or a number.
+    static func parse(_ line: String) -> Line {
+        // By scalars: "\r\n" is one Character. A comment begins with a word that begins with "#".
+        let words = line.unicodeScalars.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
+            .map(String.init).prefix { !$0.hasPrefix("#") }
+        guard !words.isEmpty else { return .nothing }
+        guard words.count >= 3 else {
+            return .refused(reason: "\(line.quotedForMessage) is no line of a system-call table")
+        }
+        guard let number = number(words[0]) else {
+            return .refused(
+                reason:
+                    "\(line.quotedForMessage) is no line of a system-call table: \(words[0].quotedForMessage) is not a "
+                    + "decimal number from 0 to \(numbersEnd - 1)")
+        }
+        guard words[1].utf8.allSatisfy({ CIdentifier.isByte($0) || $0 == UInt8(ascii: "-") }) else {
+            return .refused(reason: "the ABI \(words[1].quotedForMessage) of number \(number) is not a plain word")
+        }
+        guard let name = CIdentifier(words[2]) else {
+            return .refused(reason: "the name \(words[2].quotedForMessage) of number \(number) is not a C identifier")
+        }
+        if let word = words[3...].first(where: { !isEntry($0) }) {
+            return .refused(reason: "the column \(word.quotedForMessage) of \(name) is not a C identifier")
+        }
+        return .row(
+            Row(
+                number: number, abi: words[1], name: name, entry: words.count > 3 ? words[3] : nil,
+                compat: words.count > 4 ? words[4] : nil, lineIndex: 0))
+    }
+
+    /// Decimal digits without a sign or a zero before them, which C would take for octal.
+    private static func number(_ word: String) -> Int? {
+        guard word.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+            word == "0" || !word.hasPrefix("0"), let number = Int(word), number < numbersEnd
+        else { return nil }
+        return number
+    }
+
+    private static func isEntry(_ word: String) -> Bool {
+        if word == "-" { return true }
+        let parts = word.split(separator: "/", omittingEmptySubsequences: false)
+        return parts.count <= 2 && parts.allSatisfy { CIdentifier(String($0)) != nil }
+    }
+
+    /// The rows below the x32 block, which is where a table's ordinary calls stand.
+    package var ordinaryRows: [Row] { rows.filter { $0.isCommon && $0.number < Self.x32Numbers.lowerBound } }
+
+    func row(number: Int) -> Row? { rows.first { $0.isCommon && $0.number == number } }
+    func row(name: CIdentifier) -> Row? { rows.first { $0.isCommon && $0.name == name } }
+
+    /// What stands before a call's name in the entry column: kernels 4.17 to 5.6 name the wrapper itself.
+    var entryPrefix: String { rows.contains { $0.entry?.hasPrefix("__x64_sys_") == true } ? "__x64_sys_" : "sys_" }
+
+    /// The same for the compat column of the i386 table in those kernels, which there is never empty; nil elsewhere.
+    var compatPrefix: String? { rows.contains { $0.compat?.hasPrefix("__ia32_sys_") == true } ? "__ia32_" : nil }
+
+    /// Adds a row after the last ordinary one with a smaller number, hence before the x32 block.
+    ///
+    /// - Parameter nameWidth: The width of the name column: 24 in the x86 tables, 32 in the generic one.
+    mutating func insert(
+        number: Int, abi: RegisteredSyscall.ABI, name: CIdentifier, entry: String, compat: String?, nameWidth: Int = 24
+    ) -> [String] {
+        let smaller = number >= Self.x32Numbers.lowerBound ? rows : ordinaryRows
+        let index = smaller.last { $0.number < number }.map { $0.lineIndex + 1 } ?? lines.count
+        let columns = compat.map { Self.column(entry, width: 32) + $0 } ?? entry
+        lines.insert("\(number)\t\(abi.rawValue)\t" + Self.column(name.text, width: nameWidth) + columns, at: index)
+        return lines
+    }
+
+    private static func column(_ text: String, width: Int) -> String {
+        text + String(repeating: "\t", count: max(1, (width - text.utf8.count + 7) / 8))
+    }
+}
