@@ -9,11 +9,11 @@ PACKAGES := \
     bc bison flex gcc gcc-multilib make libc6-dev libelf-dev libssl-dev kmod cpio xz-utils zstd lz4 patch git ccache \
     linux-source-6.1 linux-source-6.12 \
     qemu-system-x86 \
-    libguestfs-dev linux-image-cloud-amd64 supermin pkg-config \
+    libguestfs-dev libseccomp-dev linux-image-cloud-amd64 supermin pkg-config \
     busybox-static e2fsprogs binutils libcap-dev \
     bubblewrap gdb mmdebstrap
 # Of these kbuild's own build alone takes
-BUILD_PACKAGES := libguestfs-dev pkg-config
+BUILD_PACKAGES := libguestfs-dev libseccomp-dev pkg-config
 # and a run can do without, or takes for some projects only.
 OPTIONAL_PACKAGES := gcc-multilib ccache libcap-dev bubblewrap gdb mmdebstrap linux-source-6.1 \
     linux-source-6.12

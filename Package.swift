@@ -123,7 +123,7 @@ let package = Package(
         .target(
             name: "Commands",
             dependencies: [
-                "Diagnostics", "FileSystem", "CSupervisor",
+                "Diagnostics", "FileSystem", "CSupervisor", "CSeccomp",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
@@ -137,6 +137,8 @@ let package = Package(
         .target(name: "CSyscall"),
         // SHA-256 for content addresses. libssl-dev is installed anyway: the kernel's build needs it.
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        // The filter of system calls for confined commands.
+        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
         .systemLibrary(name: "CGuestfs", pkgConfig: "libguestfs", providers: [.apt(["libguestfs-dev"])]),
 
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),

@@ -12,17 +12,24 @@ public struct Command: Sendable, Hashable {
     public var workingDirectory: FilePath?
     /// What the process finds as its descriptors 3, 4 and so on: Unix sockets, connected, and files, open for reading.
     public var descriptors: [FilePath]
+    /// The filter of system calls, which the process finds as BPF in the descriptor behind those; nil for none.
+    public var systemCallFilter: SystemCallFilter?
+
+    /// The number of that descriptor.
+    var systemCallFilterDescriptor: Int { 3 + descriptors.count }
 
     /// Creates a command.
     public init(
         _ tool: String, _ arguments: [String] = [], environment: [String: String?] = [:],
-        workingDirectory: FilePath? = nil, descriptors: [FilePath] = []
+        workingDirectory: FilePath? = nil, descriptors: [FilePath] = [],
+        systemCallFilter: SystemCallFilter? = nil
     ) {
         self.tool = tool
         self.arguments = arguments
         self.environment = environment
         self.workingDirectory = workingDirectory
         self.descriptors = descriptors
+        self.systemCallFilter = systemCallFilter
     }
 }
 

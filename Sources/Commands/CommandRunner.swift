@@ -72,6 +72,8 @@ public struct CommandRunner: Sendable {
     public static let superviseArgument = "__supervise"
     /// What stands before each socket or file that the supervisor is to open for the command.
     public static let descriptorArgument = "--descriptor"
+    /// What stands before the name of the filter of system calls that the supervisor is to write for the command.
+    public static let filterArgument = "--system-call-filter"
 
     /// Creates a runner.
     public init(supervisor: FilePath? = nil, progress: Progress = .silent, searchPath: String? = nil) {
@@ -337,10 +339,12 @@ public struct CommandRunner: Sendable {
             .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
         ]
-        guard supervisor != nil || command.descriptors.isEmpty else {
+        guard supervisor != nil || (command.descriptors.isEmpty && command.systemCallFilter == nil) else {
             throw Failure(.infrastructure, "kbuild cannot find its own executable to open descriptors with")
         }
-        let descriptors = command.descriptors.flatMap { [Self.descriptorArgument, $0.string] }
+        let descriptors =
+            command.descriptors.flatMap { [Self.descriptorArgument, $0.string] }
+            + (command.systemCallFilter.map { [Self.filterArgument, $0.rawValue] } ?? [])
         let supervised = supervisor.map {
             ($0, [Self.superviseArgument] + descriptors + [executable.string] + command.arguments)
         }

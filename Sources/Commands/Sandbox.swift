@@ -6,7 +6,7 @@ import SystemPackage
 /// test's build.
 ///
 /// The command sees the system's programs and libraries and the folders named here, and nothing else of the host. It has
-/// no network, no capabilities, no process but its own, a /tmp of its own, and limits. Where kbuild is root it becomes a
+/// no network, no capabilities, no process but its own, a /tmp of its own, limits, and a filter of system calls. Where kbuild is root it becomes a
 /// user that owns nothing else. bubblewrap makes all of that, so that this is a value whose argv can be tested.
 public struct Sandbox: Sendable, Hashable {
     /// The most that a command may use.
@@ -48,11 +48,13 @@ public struct Sandbox: Sendable, Hashable {
     /// Whether the writable folders are the command's alone: they are given to its user, and what it left in them is
     /// looked at before kbuild reads any of it.
     public var ownsFolders: Bool
+    /// The system calls that it is refused.
+    public var filter = SystemCallFilter.build
 
     /// Describes a sandbox.
     public init(
         identity: UInt32? = nil, readable: [FilePath] = [], writable: [FilePath] = [], devices: [FilePath] = [],
-        limits: Limits = .build, ownsFolders: Bool = true
+        limits: Limits = .build, ownsFolders: Bool = true, filter: SystemCallFilter = .build
     ) {
         self.identity = identity
         self.readable = readable
@@ -60,6 +62,7 @@ public struct Sandbox: Sendable, Hashable {
         self.devices = devices
         self.limits = limits
         self.ownsFolders = ownsFolders
+        self.filter = filter
     }
 
     /// The user that a command becomes where kbuild is root: one of the range that systemd gives out for a time
@@ -133,6 +136,7 @@ public struct Sandbox: Sendable, Hashable {
         // Of kbuild's own environment nothing gets in: it may hold a job's credentials.
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         var words = ["-i"] + variables
+        var filtered = Command("env", descriptors: command.descriptors, systemCallFilter: filter)
         if let identity {
             words += ["bwrap", "--die-with-parent"] + mounts
             words += ["--bind", "/proc", "/proc", "--dev-bind", "/dev", "/dev"]
@@ -143,7 +147,7 @@ public struct Sandbox: Sendable, Hashable {
         }
         words += [
             "bwrap", "--unshare-all", "--unshare-user", "--disable-userns", "--die-with-parent", "--new-session",
-            "--cap-drop", "ALL", "--hostname", "kbuild",
+            "--cap-drop", "ALL", "--hostname", "kbuild", "--seccomp", "\(filtered.systemCallFilterDescriptor)",
         ]
         words += mounts + ["--proc", "/proc", "--dev", "/dev", "--size", "\(4 << 30)", "--tmpfs", "/dev/shm"]
         for device in devices { words += ["--dev-bind", device.string, device.string] }
@@ -152,7 +156,8 @@ public struct Sandbox: Sendable, Hashable {
         // The kernel ends these first when memory runs out.
         words += ["choom", "--adjust=1000", "--", "prlimit"] + limits.arguments + ["--"]
         words += [executable.string] + command.arguments
-        return Command("env", words, descriptors: command.descriptors)
+        filtered.arguments = words
+        return filtered
     }
 
     // MARK: Before and after

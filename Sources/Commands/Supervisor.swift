@@ -1,8 +1,11 @@
 import CSupervisor
+import Diagnostics
 import Glibc
+import SystemPackage
 
-/// What `kbuild __supervise [--descriptor PATH]... COMMAND...` does: runs the command until it ends, or until standard input
-/// closes, with the sockets and files open as its descriptors 3, 4 and so on.
+/// What `kbuild __supervise [--descriptor PATH]... [--system-call-filter NAME] COMMAND...` does: runs the command until it
+/// ends, or until standard input closes, with the sockets and files open as its descriptors 3, 4 and so on, and the filter
+/// behind them.
 ///
 /// - Returns: The exit code to end with.
 public func supervise(_ arguments: [String]) -> Int32 {
@@ -10,6 +13,18 @@ public func supervise(_ arguments: [String]) -> Int32 {
     var descriptors: [String] = []
     while command.first == CommandRunner.descriptorArgument, let path = command.dropFirst().first {
         descriptors.append(path)
+        command = command.dropFirst(2)
+    }
+    if command.first == CommandRunner.filterArgument {
+        // Without the filter the command is not started.
+        guard let name = command.dropFirst().first, let filter = SystemCallFilter(rawValue: name) else { return 127 }
+        do throws(Failure) {
+            // It stays open, close-on-exec, until this process ends; the child opens it anew, at its beginning.
+            descriptors.append("/proc/self/fd/\(try filter.makeFile().rawValue)")
+        } catch {
+            _ = try? FileDescriptor.standardError.writeAll("kbuild: \(error.message)\n".utf8)
+            return 127
+        }
         command = command.dropFirst(2)
     }
     guard !command.isEmpty else { return 127 }

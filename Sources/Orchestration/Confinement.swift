@@ -32,7 +32,7 @@ actor Confinement {
             let isOwn = !writable.isEmpty || !devices.isEmpty
             return Sandbox(
                 identity: isOwn ? nil : user, readable: readable, writable: writable, devices: devices,
-                limits: .machine, ownsFolders: false)
+                limits: .machine, ownsFolders: false, filter: .machine)
         }
     }
 
