@@ -1,24 +1,35 @@
 import Artifacts
 import Commands
 import Diagnostics
-import Glibc
+import RootFilesystem
 import SystemPackage
 
-/// Whether code that came with the patches is confined when it runs on the host. Found out once a run.
+/// Whether code of foreign inputs is confined when it runs on the host. Found out once a run.
 actor Confinement {
-    /// How it is confined.
-    struct Rules: Sendable, Hashable {
+    /// How it is confined, and what.
+    struct Rules: Sendable {
         /// The user that confined commands run as; nil for kbuild's own.
         var user: UInt32?
-        /// Whether a patch is from outside of the project, so that its author is not that of the last one.
-        var hasForeignPatches: Bool
-        /// The folder whose own code is trusted; nil when no code is.
-        var trusted: FilePath?
+        /// Whose the project's inputs are.
+        var provenance: Provenance
+        /// Whether everything is confined, whose ever it is.
+        var coversAll: Bool
+
+        /// The rules for what runs code of the kernel's tree, or reads what came of it; nil where that is trusted.
+        var kernel: Rules? { coversAll || provenance.hasForeignKernel ? self : nil }
+
+        /// Whether outputs of the kernel's build may come from authors who do not trust each other.
+        var hasForeignContribution: Bool { provenance.hasForeignContribution }
+
+        /// Whether text of a foreign patch is in the header with the system calls' numbers, and so in whatever includes it.
+        var hasForeignNumbers: Bool { provenance.hasForeignNumbers }
 
         /// The rules for code that lies at `path`; nil where that is trusted.
-        func covering(_ path: FilePath) -> Rules? {
-            guard let trusted, Confinement.resolved(path).starts(with: trusted) else { return self }
-            return nil
+        ///
+        /// - Parameter includingNumbers: Whether it is compiled with the numbers of the system calls.
+        func covering(_ path: FilePath, includingNumbers: Bool) -> Rules? {
+            let isTrusted = provenance.isTrusted(path) && !(includingNumbers && hasForeignNumbers)
+            return isTrusted && !coversAll ? nil : self
         }
 
         /// The sandbox of a build.
@@ -26,8 +37,9 @@ actor Confinement {
             Sandbox(identity: user, readable: readable, writable: writable)
         }
 
-        /// The sandbox of a machine. A share that the guest may write to belongs to kbuild's user, and so does KVM's
-        /// device; with those the machine runs as that user, without its capabilities.
+        /// The sandbox of a machine, which any foreign input makes one: all of them end up in the guest. A share that the
+        /// guest may write to belongs to kbuild's user, and so does KVM's device; with those the machine runs as that user,
+        /// without its capabilities.
         func machine(readable: [FilePath], writable: [FilePath], devices: [FilePath] = []) -> Sandbox {
             let isOwn = !writable.isEmpty || !devices.isEmpty
             return Sandbox(
@@ -61,39 +73,46 @@ actor Confinement {
     }
 
     private func decide() async throws -> Rules? {
-        let foreign = Self.foreignPatches(of: project)
-        if project.sandbox == .off || (project.sandbox == .auto && foreign.isEmpty) { return nil }
+        guard project.sandbox != .off else { return nil }
+        // A definition that cannot be read is refused by the step that makes the root file system.
+        let definition = try? RootFilesystemDefinition.load(project.rootfsDefinition)
+        let provenance = Provenance(of: project, rootfsFiles: definition?.hostFiles ?? [])
+        let remarks = Self.remarks(on: provenance.foreign)
+        if project.sandbox == .auto, remarks.isEmpty { return nil }
         let user = Sandbox.identity(for: name)
         // Where nothing may be run, a sandbox that is wanted is taken for one that works.
         let found = tools.isDryRun ? nil : try await tools.runner.obstacleToSandbox(user: user)
         guard var obstacle = found else {
-            if let first = foreign.first, project.sandbox == .auto {
-                tools.progress(.note("\(first) is from outside of the project: what it runs here is confined"))
+            if project.sandbox == .auto {
+                for remark in remarks { tools.progress(.note("\(remark): what it runs here is confined")) }
             }
-            let isPart = project.sandbox == .auto
-            return Rules(
-                user: user, hasForeignPatches: !foreign.isEmpty, trusted: isPart ? Self.resolved(project.folder) : nil)
+            return Rules(user: user, provenance: provenance, coversAll: project.sandbox == .on)
         }
-        guard project.sandbox == .auto, let first = foreign.first else {
+        guard project.sandbox == .auto else {
             obstacle.message = "the sandbox is asked for, but \(obstacle.message)"
             throw obstacle
         }
-        tools.progress(
-            .note("\(first) is from outside of the project, and what it runs here is NOT confined: \(obstacle.message)")
-        )
+        for remark in remarks {
+            tools.progress(.note("\(remark), and what it runs here is NOT confined: \(obstacle.message)"))
+        }
         return nil
     }
 
-    /// The patches that lie, all links followed, outside of the project's folder.
-    static func foreignPatches(of project: Project) -> [FilePath] {
-        let home = resolved(project.folder)
-        return project.kernel.patches.filter { !resolved($0).starts(with: home) }
+    /// What is said of the foreign inputs: a line for each kind, with the first one's name.
+    static func remarks(on inputs: [Provenance.Input]) -> [String] {
+        var kinds: [Provenance.Kind] = []
+        for input in inputs where !kinds.contains(input.kind) { kinds.append(input.kind) }
+        return kinds.compactMap { kind in
+            let same = inputs.filter { $0.kind == kind }
+            let others = same.count > 1 ? " (and \(same.count - 1) more like it)" : ""
+            return same.first?.remark.map { $0 + others }
+        }
     }
+}
 
-    /// A path with all links followed.
-    fileprivate static func resolved(_ path: FilePath) -> FilePath {
-        guard let target = realpath(path.string, nil) else { return path.lexicallyNormalized() }
-        defer { free(target) }
-        return FilePath(String(cString: target))
+extension RootFilesystemDefinition {
+    /// The files of the host that go into the root file system.
+    var hostFiles: [FilePath] {
+        [initProgram, busybox].compactMap { $0 } + files.sorted { $0.key < $1.key }.map(\.value.source)
     }
 }

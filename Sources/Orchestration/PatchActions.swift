@@ -107,7 +107,7 @@ extension Pipeline {
     public func configureKernel() async throws -> FilePath {
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self, rules: try await confinement.rules())
+        let step = KernelStep(pipeline: self, rules: try await confinement.rules()?.kernel)
         let patched = try await step.patch()
         if patched.artifact == nil { try patched.pristine.verify() }
         return try await step.configure(patched)
@@ -119,7 +119,7 @@ extension Pipeline {
     public func listTests(filter: String?) async throws -> [String] {
         try checkFiles()
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self, rules: try await confinement.rules())
+        let step = KernelStep(pipeline: self, rules: try await confinement.rules()?.kernel)
         let patched = try await step.patch()
         let numbers = step.numbers(of: patched.overlay)
         try numbers.write()

@@ -158,7 +158,8 @@ public struct Pipeline: Sendable {
     /// - Throws: `Failure` with the code of what went wrong.
     public func buildKernel() async throws -> BuiltKernel {
         defer { tools.statCache.save() }
-        return try await KernelStep(pipeline: self, rules: try await confinement.rules(), wantsImage: true).build()
+        return try await KernelStep(pipeline: self, rules: try await confinement.rules()?.kernel, wantsImage: true)
+            .build()
     }
 
     /// Builds the root file system and returns where it is.
@@ -185,7 +186,7 @@ public struct Pipeline: Sendable {
     ) async throws -> PreparedRun {
         try checkBeforehand()
         if project.architecture != .um { _ = try await emulator() }
-        let rules = try await confinement.rules()
+        let rules = try await confinement.rules()?.kernel
         let accelerator = try await decideAccelerator()
         let kernelStep = KernelStep(pipeline: self, rules: rules)
         let patched = try await kernelStep.patch()

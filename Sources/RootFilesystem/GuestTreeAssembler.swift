@@ -39,7 +39,9 @@ struct GuestTreeAssembler: Sendable {
         try tree.add(GuestEntry(kind: .characterDevice(major: 5, minor: 1), mode: 0o600), at: "/dev/console")
         try tree.add(GuestEntry(kind: .characterDevice(major: 1, minor: 3), mode: 0o666), at: "/dev/null")
         try addInit(of: request, to: &tree)
-        if let busybox = definition.busybox { try await addBusybox(busybox, to: &tree) }
+        if let busybox = definition.busybox {
+            try await addBusybox(busybox, sandbox: request.busyboxSandbox, to: &tree)
+        }
         var executables: [FilePath] = []
         for executable in request.coveredExecutables {
             if let script = try Script(executable) {
@@ -116,7 +118,7 @@ struct GuestTreeAssembler: Sendable {
     }
 
     /// Installs busybox and a link for each of its applets, except where something else is already.
-    private func addBusybox(_ busybox: FilePath, to tree: inout GuestTree) async throws {
+    private func addBusybox(_ busybox: FilePath, sandbox: Sandbox?, to tree: inout GuestTree) async throws {
         let program = try entry(for: busybox, mode: 0o755)
         guard try ELFFile(LibraryClosure.resolved(busybox)).interpreter == nil else {
             throw Failure(
@@ -129,7 +131,7 @@ struct GuestTreeAssembler: Sendable {
             key.add("busybox", try store.statCache.digest(of: LibraryClosure.resolved(busybox)))
             return key.key
         } make: {
-            try await runner.output(of: Command(busybox.string, ["--list"]))
+            try await runner.confined(by: sandbox).output(of: Command(busybox.string, ["--list"]))
         }
         for applet in list.split(separator: "\n") where applet != "busybox" {
             try tree.addIfAbsent(GuestEntry(kind: .link("busybox"), mode: 0o777), at: "/bin/\(applet)")

@@ -45,6 +45,8 @@ public struct RootFilesystemRequest: Sendable {
     public var coveredExecutables: [FilePath]
     /// The system over which all that is laid; nil for none. Its own files stay, except init and /etc/fstab.
     public var base: DebianBase?
+    /// What confines the definition's busybox, which is asked for its applets on the host; nil for nothing.
+    public var busyboxSandbox: Sandbox?
 
     /// Creates a request.
     public init(

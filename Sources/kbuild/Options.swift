@@ -66,7 +66,7 @@ struct BuildOptions: ParsableArguments {
     var jobs: Int?
 
     @Option(
-        help: "Confine what patches run on the host: auto (when one is from outside of the project), on or off.",
+        help: "Confine what runs on the host: auto (for inputs from outside of the project), on or off.",
         completion: .choices(ofKey: "sandbox"))
     var sandbox: String?
 

@@ -27,6 +27,18 @@ struct SandboxTests {
             #expect(words.contains(option))
         }
         #expect(has(words, "--cap-drop", "ALL"))
+        // The filter comes behind the command's own descriptors, to the inner sandbox alone: the outer one needs mounts.
+        #expect(has(words, "--seccomp", "3"))
+        let command = Command("make", descriptors: ["/a", "/b"])
+        let wrapped = Sandbox(identity: 61_500, filter: .machine)
+            .wrapping(command, executable: "/usr/bin/make", path: "/b")
+        #expect(wrapped.descriptors == ["/a", "/b"])
+        #expect(wrapped.systemCallFilter == .machine)
+        #expect(wrapped.arguments.count { $0 == "--seccomp" } == 1)
+        #expect(has(wrapped.arguments, "--seccomp", "5"))
+        #expect(
+            (wrapped.arguments.firstIndex(of: "--seccomp") ?? 0) > (wrapped.arguments.firstIndex(of: "setpriv") ?? .max)
+        )
         #expect(has(words, "--proc", "/proc", "--dev", "/dev"))
         #expect(has(words, "--remount-ro", "/"))
         // What is not shared is not there: the host's network above all.

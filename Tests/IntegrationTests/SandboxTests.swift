@@ -137,6 +137,113 @@ struct SandboxTests {
         unlink(fixture.project.appending("evil").string)
     }
 
+    /// A folder beside the project, emptied.
+    private func emptyNeighbour(_ name: String) throws -> FilePath {
+        let folder = fixture.project.removingLastComponent().appending(name)
+        try removeAll(folder)
+        try createFolder(folder)
+        return folder
+    }
+
+    @Test("a test package from elsewhere is confined, its manifest included, and the remark names it")
+    func foreignPackage() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: "")
+        let outside = try emptyNeighbour("suite")
+        defer { try? removeAll(outside) }
+        try writeAtomically(
+            """
+            // swift-tools-version: 6.2
+            import Foundation
+            import PackageDescription
+            let isWritten = FileManager.default.createFile(atPath: "\(target)", contents: Data())
+            let package = Package(name: isWritten ? "wrote-target" : "kept-out", targets: [.target(name: "Missing")])
+
+            """, to: outside.appending("Package.swift"))
+        let marker = "  - swift: Tests/GuestTests\n    skip: ^(MsgboxStrictTests|LeakTests)\n"
+        try fixture.edit("kbuild.yaml", replacing: marker, with: "  - swift: ../suite\n")
+        let result = try await fixture.kbuild("test", "--list")
+        #expect(!result.status.isSuccess)
+        #expect(result.errors.contains("the test package \(outside) is from outside of the project"))
+        #expect(result.errors.contains("what it runs here is confined"))
+        // The manifest has been run, and reached nothing.
+        #expect(result.errors.contains("kept-out"))
+        #expect(!result.errors.contains("wrote-target"))
+        #expect(!fileExists(target))
+
+        let free = try await fixture.kbuild("test", "--list", "--sandbox", "off")
+        #expect(free.errors.contains("wrote-target"))
+        #expect(fileExists(target))
+    }
+
+    @Test("a kernel from elsewhere is confined: a folder, a git repository, and a link in the project to the folder")
+    func foreignKernel() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: "")
+        let outside = try emptyNeighbour("linux")
+        defer { try? removeAll(outside) }
+        let link = fixture.project.appending("linux")
+        try removeAll(link)
+        try #require(symlink(outside.string, link.string) == 0)
+        defer { unlink(link.string) }
+        // As much of a kernel as the first makefile needs to run.
+        let script = "{ echo pwned >'\(target)'; } 2>&1 && echo wrote-target || echo kept-out"
+        let makefile = """
+            VERSION = 6
+            PATCHLEVEL = 1
+            SUBLEVEL = 0
+            EXTRAVERSION =
+            $(error the attack said: $(shell \(script)))
+
+            """
+        try writeAtomically(makefile, to: outside.appending("Makefile"))
+        try writeAtomically("\n", to: outside.appending("Kconfig"))
+        for table in ["syscall_64.tbl", "syscall_32.tbl"] {
+            try createFolder(outside.pushing(FilePath("arch/x86/entry/syscalls")))
+            try writeAtomically(
+                "0\tcommon\tread\tsys_read\n", to: outside.pushing(FilePath("arch/x86/entry/syscalls/\(table)")))
+        }
+        let git = { (words: [String]) in
+            let author = ["-c", "user.name=a", "-c", "user.email=a@b", "-C", outside.string]
+            _ = try await CommandRunner().output(of: Command("git", author + words))
+        }
+        try await git(["init", "--quiet", "--initial-branch=main"])
+        try await git(["add", "."])
+        try await git(["commit", "--quiet", "--message=kernel"])
+        for source in [outside.string, "git+\(outside)#main", "./linux"] {
+            let result = try await fixture.kbuild("config", "--kernel", source)
+            #expect(result.status == .exited(4), "\(source): \(result.errors)")
+            #expect(result.errors.contains("the kernel source \(source)"))
+            #expect(result.errors.contains("what it runs here is confined"))
+            #expect(result.errors.contains("the attack said: "), "\(result.errors)")
+            #expect(result.errors.contains("kept-out"))
+            #expect(!fileExists(target), "\(source)")
+        }
+    }
+
+    @Test(
+        "a root file system's definition from elsewhere runs its busybox confined and reads no other file of the host")
+    func foreignRootfs() async throws {
+        try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: "")
+        let outside = try emptyNeighbour("root")
+        defer { try? removeAll(outside) }
+        try FileManager.default.copyItem(
+            atPath: fixture.project.pushing(FilePath("rootfs/init")).string, toPath: outside.appending("init").string)
+        try writeAtomically(
+            "#include <stdio.h>\nint main(void) { FILE *f = fopen(\"\(target)\", \"w\"); "
+                + "puts(f ? \"wrote-target\" : \"kept-out\"); return 0; }\n", to: outside.appending("b.c"))
+        _ = try await CommandRunner().output(
+            of: Command("gcc", ["-static", "-o", outside.appending("box").string, outside.appending("b.c").string]))
+        try writeAtomically("busybox: box\n", to: outside.appending("default.yaml"))
+        try fixture.edit(
+            "kbuild.yaml", replacing: "definition: rootfs/default.yaml", with: "definition: ../root/default.yaml")
+        let built = try await fixture.kbuild("rootfs", "--type", "initramfs")
+        #expect(built.errors.contains("the root file system's definition \(outside.appending("default.yaml"))"))
+        #expect(!fileExists(target))
+        try writeAtomically("files: {/x: /etc/shadow}\n", to: outside.appending("default.yaml"))
+        let read = try await fixture.kbuild("rootfs", "--type", "initramfs")
+        #expect(read.status == .exited(2), "\(read.errors)")
+        #expect(read.errors.contains("/etc/shadow"))
+    }
+
     @Test("processes of a build have a limit, and none survives it")
     func forkBomb() async throws {
         // A number that no other sleep has.

@@ -58,7 +58,7 @@ struct HostCheckTests {
         #expect(HostRequirements.packages.subtracting(essential).subtracting(installed) == [])
         // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
         let other: Set<String> = [
-            "libguestfs-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
+            "libguestfs-dev", "libseccomp-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
         ]
         #expect(installed.subtracting(HostRequirements.packages) == other)
     }

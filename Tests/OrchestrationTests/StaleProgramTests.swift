@@ -141,7 +141,10 @@ struct StaleProgramTests {
     func trust() throws {
         let source = scratch.pushing("p/main.c")
         try write("p/main.c", "int main(void) { return 0; }\n")
-        let rules = Confinement.Rules(user: 61_300, hasForeignPatches: true, trusted: nil)
+        let project = try Project.load(
+            text: "kernel: {source: linux-source-6.1}\n", file: scratch.appending("kbuild.yaml"), profile: nil,
+            overrides: [])
+        let rules = Confinement.Rules(user: 61_300, provenance: Provenance(of: project), coversAll: true)
         func key(_ rules: Confinement.Rules?, _ project: String) throws -> Digest {
             let builder = GuestProgramBuilder(
                 tools: tools, project: scratch, projectCache: tools.layout.projects.appending(project), rules: rules)

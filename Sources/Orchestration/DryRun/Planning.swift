@@ -39,7 +39,7 @@ extension Pipeline {
     public func plan(filter: String? = nil) async throws -> RunPlan {
         try checkBeforehand()
         var plan = RunPlan(project: project.folder.string, profile: project.profile)
-        let kernelStep = KernelStep(pipeline: self, rules: try await confinement.rules())
+        let kernelStep = KernelStep(pipeline: self, rules: try await confinement.rules()?.kernel)
         let pristine: PristineKernel?
         do {
             let planned = try await kernelStep.planSource()

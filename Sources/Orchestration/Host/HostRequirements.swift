@@ -60,7 +60,7 @@ struct HostRequirements: Sendable {
                 tool: "lz4", purpose: "compresses the kernel (CONFIG_KERNEL_LZ4)", isNeeded: !isUML),
             .init(tool: "strip", purpose: "takes debug information off the guest's libraries", isNeeded: true),
             .init(tool: "ccache", purpose: "spares compiling what was compiled before", isNeeded: false),
-            .init(tool: "bwrap", purpose: "confines what foreign patches run here (sandbox)", isNeeded: false),
+            .init(tool: "bwrap", purpose: "confines what foreign code runs here (sandbox)", isNeeded: false),
             .init(tool: "gdb", purpose: "steps through the kernel (kbuild debug)", isNeeded: false),
         ]
         if !isUML {

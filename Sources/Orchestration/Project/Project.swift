@@ -168,9 +168,9 @@ public struct Project: Sendable, Equatable {
         case patched
     }
 
-    /// Whether code that came with the patches is confined when it runs on the host.
+    /// Whether code is confined when it runs on the host.
     public enum SandboxChoice: String, Sendable, CaseIterable {
-        /// Where a patch is from outside of the project's folder, and the host can.
+        /// What a foreign input makes run (`Provenance`), where the host can.
         case auto
         /// Always; a host that cannot is an error.
         case on

@@ -161,7 +161,7 @@ indirect enum Schema: Sendable {
             meaning: "whether a kernel report that is not fatal fails the run; a list: those that do not (fail)"),
         Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
-            meaning: "whether code of the patches is confined when it runs on the host (auto: if a patch is foreign)"),
+            meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),
         Key(
             name: "tests-from", schema: .choice(["pristine", "patched"]),
             meaning: "the tree that selftests and KUnit come from: without the patches, or with them (pristine)"),

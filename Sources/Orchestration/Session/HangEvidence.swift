@@ -44,7 +44,7 @@ extension Pipeline {
     /// be confined and cannot be.
     private func readingRunner(of kernel: BuiltKernel) async -> CommandRunner? {
         do {
-            let rules = try await confinement.rules()
+            let rules = try await confinement.rules()?.kernel
             return tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: []))
         } catch {
             return nil

@@ -30,28 +30,38 @@ struct GuestProgramBuilder: Sendable {
     /// How builds are confined; nil when they are not.
     let rules: Confinement.Rules?
 
-    /// How the build of code at `source` is confined; nil when it is not.
-    private func rules(for source: FilePath) -> Confinement.Rules? { rules?.covering(source) }
+    /// Code that a build compiles.
+    struct Code: Sendable {
+        /// The file or folder.
+        var path: FilePath
+        /// Whether it is compiled with the numbers of the system calls: the text of the patches that they come from.
+        var includesNumbers: Bool
+    }
 
-    /// Whose code decides what is built at `source`.
-    func trust(of source: FilePath) -> TrustLevel { TrustLevel(under: rules(for: source), in: projectCache) }
+    /// How a build is confined; nil when it is not.
+    private func rules(for code: Code) -> Confinement.Rules? {
+        rules?.covering(code.path, includingNumbers: code.includesNumbers)
+    }
 
-    /// What runs the build of code at `source`, which writes to `folder` alone.
+    /// Whose code decides what is built.
+    func trust(of code: Code) -> TrustLevel { TrustLevel(under: rules(for: code), in: projectCache) }
+
+    /// What runs a build, which writes to `folder` alone.
     private func runner(
-        for source: FilePath, writing folder: FilePath, reading others: [FilePath] = [], _ environment: ToolEnvironment
+        for code: Code, writing folder: FilePath, reading others: [FilePath] = [], _ environment: ToolEnvironment
     ) -> CommandRunner {
-        guard let rules = rules(for: source) else {
+        guard let rules = rules(for: code) else {
             var runner = tools.runner
             runner.environment = environment.variables
             return runner
         }
-        let readable = [project, source] + others + tools.installations(of: ["gcc", "swiftc"])
+        let readable = [project, code.path] + others + tools.installations(of: ["gcc", "swiftc"])
         return tools.runner.confined(by: rules.build(readable: readable, writable: [folder]))
     }
 
-    /// The environment of a build at `source`.
-    private func environment(for source: FilePath, namedIn texts: [String] = []) -> ToolEnvironment {
-        rules(for: source) == nil
+    /// The environment of a build.
+    private func environment(for code: Code, namedIn texts: [String] = []) -> ToolEnvironment {
+        rules(for: code) == nil
             ? ToolEnvironment(ProcessInfo.processInfo.environment, namedIn: texts) : .confined
     }
 
@@ -87,13 +97,15 @@ struct GuestProgramBuilder: Sendable {
         var isMade: Bool { artifact != nil }
     }
 
+    /// - Parameter source: The folder that the commands run in.
     private func recipe(
-        _ source: FilePath, what: String, file: String, intermediates: [String] = [], dependencies: [String],
-        search: Command?, reading others: [FilePath] = [], key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
+        _ code: Code, in source: FilePath, what: String, file: String, intermediates: [String] = [],
+        dependencies: [String], search: Command?, reading others: [FilePath] = [],
+        key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
         step: String, version: Int, commands: @escaping @Sendable (FilePath) -> [Command]
     ) throws -> Recipe {
-        let environment = environment(for: source)
-        let trust = trust(of: source)
+        let environment = environment(for: code)
+        let trust = trust(of: code)
         let currentKey: @Sendable () throws -> ArtifactKey = {
             var builder = KeyBuilder(step: step, version: version, trust: trust)
             environment.add(to: &builder)
@@ -107,7 +119,7 @@ struct GuestProgramBuilder: Sendable {
         return Recipe(
             currentKey: currentKey, artifact: tools.store.lookup(recorded: try currentKey()), file: file,
             intermediates: intermediates, what: what, source: source,
-            runner: { runner(for: source, writing: $0, reading: others, environment) }, commands: commands,
+            runner: { runner(for: code, writing: $0, reading: others, environment) }, commands: commands,
             dependencies: dependencies, search: search)
     }
 
@@ -288,17 +300,18 @@ struct GuestProgramBuilder: Sendable {
                 nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
         }
         // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
-        let kind = rules(for: package) == nil ? "swift" : "swift-confined"
+        let code = Code(path: package, includesNumbers: true)
+        let kind = rules(for: code) == nil ? "swift" : "swift-confined"
         let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
-        let packages = try await self.packages(package, scratch: scratch)
-        let environment = try environment(for: package, manifestsOf: packages.roots)
-        let runner = runner(for: package, writing: scratch, reading: [numbers.folder] + packages.roots, environment)
+        let packages = try await self.packages(code, scratch: scratch)
+        let environment = try environment(for: code, manifestsOf: packages.roots)
+        let runner = runner(for: code, writing: scratch, reading: [numbers.folder] + packages.roots, environment)
         // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
         let arguments = [
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
             "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
         ]
-        var key = KeyBuilder(step: "bundle", version: 3, trust: trust(of: package))
+        var key = KeyBuilder(step: "bundle", version: 3, trust: trust(of: code))
         var state = ContentDigest(of: "scratch", version: 1)
         environment.add(to: &key)
         for (name, value) in environment.recorded.sorted(by: { $0.key < $1.key }) { state.add(name, value) }
@@ -339,8 +352,8 @@ struct GuestProgramBuilder: Sendable {
             state.add(folder.string, names.joined(separator: "\n"))
             inputs.append(folder)
         }
-        // A stranger's package may have left something in the folder for the next one.
-        if rules(for: package)?.hasForeignPatches == true { state.add("key", key.key.digest) }
+        // A stranger's package, or one with the text of a stranger's patch, may have left something in the folder for the next.
+        if rules(for: code) != nil { state.add("key", key.key.digest) }
         return BundleRecipe(
             package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
             inputs: inputs, state: state.digest, scratch: scratch, runner: runner,
@@ -359,18 +372,19 @@ struct GuestProgramBuilder: Sendable {
             executable: artifact.path("tests.xctest"), tests: tests, xctests: xctests, key: artifact.key, isHit: isHit)
     }
 
-    private func environment(for package: FilePath, manifestsOf roots: [FilePath]) throws -> ToolEnvironment {
+    private func environment(for code: Code, manifestsOf roots: [FilePath]) throws -> ToolEnvironment {
         environment(
-            for: package, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
+            for: code, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
     }
 
     /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept; they
     /// hold as long as the manifests and the names of the folders beside them stay, and what the environment says to them.
-    private func packages(_ package: FilePath, scratch: FilePath) async throws -> SwiftPackages {
+    private func packages(_ code: Code, scratch: FilePath) async throws -> SwiftPackages {
+        let package = code.path
         let memo = FilePath("\(scratch).packages")
         if let bytes = try? readBytes(memo),
             let known = try? JSONDecoder().decode(SwiftPackages.self, from: Data(bytes)),
-            (try? environment(for: package, manifestsOf: known.roots).recorded) == known.environment,
+            (try? environment(for: code, manifestsOf: known.roots).recorded) == known.environment,
             known.packages.allSatisfy({
                 (try? SwiftPackages.state(of: FilePath($0.root), tools.statCache)) == $0.state
             })
@@ -385,8 +399,8 @@ struct GuestProgramBuilder: Sendable {
                 throw Failure(.build, "\(package) depends on \(root), where there is no Package.swift")
             }
             let state = try SwiftPackages.state(of: root, tools.statCache)
-            let environment = try environment(for: package, manifestsOf: [root])
-            let output = try await runner(for: package, writing: scratch, reading: [root], environment).output(
+            let environment = try environment(for: code, manifestsOf: [root])
+            let output = try await runner(for: code, writing: scratch, reading: [root], environment).output(
                 of: Command(
                     "swift-package",
                     [
@@ -400,7 +414,7 @@ struct GuestProgramBuilder: Sendable {
         }
         let packages = SwiftPackages(
             packages: found,
-            environment: try environment(for: package, manifestsOf: found.map { FilePath($0.root) }).recorded)
+            environment: try environment(for: code, manifestsOf: found.map { FilePath($0.root) }).recorded)
         try createFolder(memo.removingLastComponent())
         try writeAtomically(try JSONEncoder().encode(packages), to: memo)
         return packages
@@ -432,8 +446,8 @@ struct GuestProgramBuilder: Sendable {
         let model = is32Bit ? "-m32" : "-m64"
         // Headers lie beside the file.
         return try recipe(
-            home, what: source.string, file: "program", dependencies: Self.gccDependencies,
-            search: Self.search(model, in: home), reading: [numbers.folder],
+            Code(path: source, includesNumbers: true), in: home, what: source.string, file: "program",
+            dependencies: Self.gccDependencies, search: Self.search(model, in: home), reading: [home, numbers.folder],
             key: { key in
                 key.add("source", try tools.statCache.digest(of: source))
                 key.add("numbers", numbers.digest)
@@ -529,7 +543,8 @@ struct GuestProgramBuilder: Sendable {
             }
         }
         var recipe = try recipe(
-            sources, what: "init", file: "init", intermediates: ["init.o"],
+            Code(path: sources, includesNumbers: false), in: sources, what: "init", file: "init",
+            intermediates: ["init.o"],
             dependencies: ["Init.d", "header.d", "linker.d"], search: Self.search("-m64", in: sources),
             key: { key in
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))
@@ -554,7 +569,8 @@ struct GuestProgramBuilder: Sendable {
     /// Works out how that library is compiled.
     func holderRecipe(sources: FilePath) throws -> Recipe {
         try recipe(
-            sources, what: "the holder of test bundles", file: "holder.so", intermediates: ["start.o"],
+            Code(path: sources, includesNumbers: false), in: sources, what: "the holder of test bundles",
+            file: "holder.so", intermediates: ["start.o"],
             dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources),
             key: { key in
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))

@@ -112,7 +112,7 @@ struct KernelStep: Sendable {
     private func hasUnusableOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws -> Bool {
         // make compares commands and time stamps, and does not see that a tool of the same name is another one.
         if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
-        return hasForeignOutput(pristine, overlay)
+        return try hasForeignOutput(pristine, overlay)
     }
 
     /// Beside the output: the digest of the tools that built it.
@@ -124,11 +124,19 @@ struct KernelStep: Sendable {
         return tools.digest
     }
 
-    private func hasForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) -> Bool {
+    /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's variables.
+    private func contribution(_ overlay: TreeOverlay) throws -> String {
+        var digest = ContentDigest(of: "contribution", version: 1)
+        digest.add("overlay", overlay.digest)
+        digest.add("request", ConfigRequest.merge(try fragments()).text)
+        return digest.digest.hex
+    }
+
+    private func hasForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws -> Bool {
         guard let rules else { return false }
         let last = try? readText(confinedMark(pristine))
-        let isOwn = !rules.hasForeignPatches && last != nil
-        return !isOwn && last != overlay.digest.hex
+        let isOwn = !rules.hasForeignContribution && last != nil
+        return try !isOwn && last != contribution(overlay)
     }
 
     /// How make runs, and in which environment.
@@ -388,7 +396,7 @@ struct KernelStep: Sendable {
                 _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
             }
             try workTree.recordBuild(output: make.output)
-            if rules != nil { try writeAtomically(patched.overlay.digest.hex, to: confinedMark(pristine)) }
+            if rules != nil { try writeAtomically(contribution(patched.overlay), to: confinedMark(pristine)) }
             let (overlay, request, hasImage) = (patched.overlay, patched.request, result.image != nil)
             let after = try key(pristine, overlay, request, hasImage: true)
             if let tool = after.difference(from: patched.key) {

@@ -91,7 +91,7 @@ extension Pipeline {
             let program = swiftProgram(package, bundle, expected: expected, index: index, seconds: timeout ?? 0)
             return (expected.isEmpty ? [] : [program], bundle.isHit)
         case .kselftest(let collection, let timeout):
-            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
+            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules()?.kernel, patched: patched)
             let built = try await kselftests.build(collection, progress)
             let programs = built.programs.filter { selection.includes(built.name(of: $0)) }.map { program in
                 // Programs of two collections may have one name.
@@ -248,7 +248,7 @@ extension Pipeline {
                 .remark("there the bundle lists its tests: \(GuestProgramBuilder.BundleRecipe.listing)"),
             ]
         case .kselftest(let collection, _):
-            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules(), patched: patched)
+            let kselftests = Kselftests(pipeline: self, rules: try await confinement.rules()?.kernel, patched: patched)
             let recipe = try kselftests.recipe(collection)
             if recipe.artifact != nil { return [] }
             let build = try await kselftests.makeBuild(of: recipe.name, recipe.source)

@@ -29,10 +29,12 @@ extension Pipeline {
             let builder = try await programBuilder()
             let initProgram = try await builder.initProgram(sources: try initSources())
             let debian = try debianBuilder()
-            let request = try request(
+            let request = try await request(
                 initProgram: initProgram.executable, covering: executables,
                 base: try await debian?.base(progress: progress))
-            let images = try imageBuilder(accelerator: accelerator, trust: builder.trust(of: try initSources()))
+            let images = try imageBuilder(
+                accelerator: accelerator,
+                trust: builder.trust(of: .init(path: try initSources(), includesNumbers: false)))
             let plan = try await images.plan(request)
             let isHit = plan.cached != nil && initProgram.isHit
             let image = try await images.image(for: plan, progress: progress)
@@ -57,14 +59,22 @@ extension Pipeline {
 
     private func request(
         initProgram: FilePath, covering executables: [FilePath], base: DebianBase?
-    ) throws -> RootFilesystemRequest {
+    ) async throws -> RootFilesystemRequest {
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
         // A busybox that is missing on this host has a package of its own.
         if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
         for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
-        return RootFilesystemRequest(
+        var request = RootFilesystemRequest(
             definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables,
             base: base)
+        let rules = try await confinement.rules()
+        if project.sandbox != .off {
+            try Provenance(of: project).checkFiles(named: definition.hostFiles, by: project.rootfsDefinition)
+        }
+        if let busybox = definition.busybox, let rules = rules?.covering(busybox, includingNumbers: false) {
+            request.busyboxSandbox = rules.build(readable: [busybox], writable: [])
+        }
+        return request
     }
 
     /// What is to be done for the root file system.
@@ -100,9 +110,10 @@ extension Pipeline {
                 return (nil, step)
             }
             // Whether the appliance runs on KVM makes no difference to what comes out.
-            let images = try imageBuilder(accelerator: .tcg, trust: builder.trust(of: try initSources()))
+            let images = try imageBuilder(
+                accelerator: .tcg, trust: builder.trust(of: .init(path: try initSources(), includesNumbers: false)))
             let plan = try await images.plan(
-                try request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
+                try await request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
             step.key = plan.key.digest.hex
             if plan.cached == nil {
                 step.outcome = .miss
@@ -117,7 +128,7 @@ extension Pipeline {
 
     /// PID 1's sources lie beside the definition.
     private func initSources() throws -> FilePath {
-        project.rootfsDefinition.removingLastComponent().appending("init")
+        project.rootfsDefinition.removingLastComponent().appending(Provenance.initFolder)
     }
 
     /// - Parameter trust: Whose code compiled init.
