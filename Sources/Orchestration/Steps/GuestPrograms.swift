@@ -588,7 +588,9 @@ struct GuestProgramBuilder: Sendable {
                 Command(
                     "swiftc",
                     [
-                        "-parse-as-library", "-swift-version", "6", "-O", "-emit-library", "-module-name", "Holder",
+                        // Without -wmo the driver writes a library's dependency file to a temporary folder.
+                        "-parse-as-library", "-swift-version", "6", "-wmo", "-O", "-emit-library", "-module-name",
+                        "Holder",
                         sources.appending("Holder.swift").string, object, "-emit-dependencies", "-o",
                         folder.appending("holder.so").string,
                     ], workingDirectory: sources),
