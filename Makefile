@@ -64,7 +64,7 @@ test: unit-test bench-test integration-test ## Run the tests, but for those that
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
-	$(call step,unit tests,swift test --skip 'IntegrationTests|MatrixTests|MutationTests/|SoakTests')
+	$(call step,unit tests,swift test --skip 'IntegrationTests|MatrixTests|MutationTests/|SoakTests|StalenessTests')
 
 .PHONY: integration-test
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
@@ -89,6 +89,10 @@ mutations: build ## Show that the guest suites notice faulty system calls. ONLY=
 .PHONY: soak
 soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans and leaks. BOOTS=50 SEED=7 for others.
 	$(call step,soak,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) BOOTS=$(BOOTS) SEED=$(SEED) swift test --no-parallel --filter SoakTests)
+
+.PHONY: staleness
+staleness: build ## Change each kind of input before and during builds and count stale verdicts. TRIES=40 SEED=7 ONLY=patch for others.
+	$(call step,staleness,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) TRIES=$(TRIES) SEED=$(SEED) ONLY=$(ONLY) swift test --no-parallel --filter StalenessTests)
 
 .PHONY: matrix
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.

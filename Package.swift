@@ -173,6 +173,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
         .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
+        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Commands"]),
         .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Commands"]),
         .testTarget(
             name: "MutationTests",

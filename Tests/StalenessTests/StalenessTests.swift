@@ -1,0 +1,88 @@
+import Artifacts
+import Commands
+import Foundation
+import ProjectFixture
+import SystemPackage
+import Testing
+
+/// Every kind of input, changed before a build and during it, in an order drawn by lot: the next verdict is that of the new
+/// contents. `make staleness` runs this; docs/RELIABILITY.md holds a table.
+@Suite("staleness", .serialized)
+struct StalenessTests {
+    private static func number(_ name: String, default value: Int) -> Int {
+        ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? value
+    }
+
+    /// What was seen of one kind of input.
+    private struct Row {
+        var before = 0
+        var during = 0
+        var duringWhole = 0
+        var stale = 0
+    }
+
+    @Test("every kind of input, before and during a build: no verdict is of old contents")
+    func everyInput() async throws {
+        let tries = Self.number("TRIES", default: 200)
+        let seed = Self.number("SEED", default: 1)
+        let only = ProcessInfo.processInfo.environment["ONLY"].flatMap { $0.isEmpty ? nil : $0 }
+        print("staleness: \(tries) tries of seed \(seed)")
+        var lot = Lot(state: UInt64(truncatingIfNeeded: seed))
+        let project = try StaleProject(Fixture(name: "staleness"))
+        let kinds = StaleProject.kinds.filter { kind in only.map { kind.name.contains($0) } ?? true }
+        let drawn = kinds.flatMap { Array(repeating: $0, count: $0.weight) }
+        var rows: [String: Row] = [:]
+
+        // Compiles a kernel the first time.
+        try #require(try await project.run() == .exited(0), "all inputs are good before the first try")
+        var bad: StaleProject.Kind?
+        for number in 1...tries {
+            let isDuring = Bool.random(using: &lot)
+            let delay = Double.random(in: 0..<0.3, using: &lot)
+            // One input at a time has the value that fails; the next try puts it right.
+            guard let kind = bad ?? drawn.randomElement(using: &lot) else { break }
+            let isGood = bad != nil
+            let wanted: ProcessStatus = isGood ? .exited(0) : .exited(1)
+            var row = rows[kind.name] ?? Row()
+            var isWhole = false
+            if isDuring, let step = kind.step {
+                isWhole = try await project.run(changing: kind, toGood: isGood, during: step, after: delay, number)
+                row.during += 1
+                row.duringWhole += isWhole ? 1 : 0
+            } else {
+                try project.set(kind, toGood: isGood, number)
+                row.before += 1
+            }
+            let verdict = try await project.run()
+            if verdict != wanted { row.stale += 1 }
+            #expect(
+                verdict == wanted,
+                "try \(number) of seed \(seed): \(kind.name) \(isGood ? "good" : "bad"), \(isDuring ? "during" : "before")"
+            )
+            print(
+                "try \(number): \(kind.name) \(isGood ? "good" : "bad") \(isDuring ? "during" : "before") => \(verdict)"
+            )
+            rows[kind.name] = row
+            bad = isGood ? nil : kind
+        }
+        print("| input | changed before | during | of these met a build | stale verdicts |\n|---|---|---|---|---|")
+        for (name, row) in rows.sorted(by: { $0.key < $1.key }) {
+            print("| \(name) | \(row.before) | \(row.during) | \(row.duringWhole) | \(row.stale) |")
+        }
+        let stale = rows.values.reduce(0) { $0 + $1.stale }
+        print("\(tries) tries of seed \(seed): \(stale) stale verdicts")
+    }
+}
+
+/// A generator of numbers that a seed determines (SplitMix64).
+private struct Lot: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var value = state
+        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+        return value ^ (value >> 31)
+    }
+}
