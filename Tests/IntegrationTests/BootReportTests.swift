@@ -137,7 +137,7 @@ extension RunTests {
         let hide =
             "  - {c: Tests/programs/hide.c, name: hide}\n  - {c: Tests/programs/hide.c, name: silent, arguments: [hang]}\n"
         try fixture.edit("kbuild.yaml", replacing: "\ntests:\n", with: "\ntests:\n\(hide)")
-        try fixture.edit("kbuild.yaml", replacing: "silence: 120", with: "silence: 5")
+        try fixture.edit("kbuild.yaml", replacing: "silence: 120, test: 300", with: "silence: 5, test: 10")
         let title = "WARNING in caesar_check"
         // The second runs into a limit, and its guest is read then; with results on the console the guest is held there.
         for (arguments, tests) in [
