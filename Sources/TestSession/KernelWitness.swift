@@ -16,6 +16,8 @@ struct KernelWitness: Sendable {
     private(set) var samples: [Sample] = []
     /// The taint that the guest had when it was put to sleep; nothing where it booted.
     var taintBefore: KernelTaint = []
+    /// The guest's monotonic clock less the kernel's time stamps, in nanoseconds; nil when that is not known.
+    var clockOffset: Int64?
     /// What has been told of, each with the marks of its lines.
     private var told: [(marks: Set<Mark>, isFatal: Bool)] = []
 
@@ -145,6 +147,9 @@ struct KernelWitness: Sendable {
     /// Clocks of a sample and of a record differ by less, in nanoseconds: a bit is set after its report is printed, which on
     /// an emulated console takes a while.
     private static let slack: Int64 = 2_000_000_000
+    /// The same where it is known how far apart the two clocks are: a report comes before its bit. A program takes longer to
+    /// start, so that the next one's report explains nothing.
+    private static let knownSlack: Int64 = 20_000_000
 
     /// The error bits that came without a report that explains them, as crashes.
     private func unexplained(by crashes: [Crash], log: [Crash]) -> [Crash] {
@@ -162,7 +167,7 @@ struct KernelWitness: Sendable {
         for sample in samples {
             for bit in sample.evidence.taint.subtracting(before).errors.bits
             where !witnesses.contains(where: {
-                bit.isExplained(by: $0.kind) && Self.fits($0, between: previous, and: sample)
+                bit.isExplained(by: $0.kind) && fits($0, between: previous, and: sample)
             }) {
                 found.append(Self.crash(bit, from: previous, to: sample))
             }
@@ -174,11 +179,13 @@ struct KernelWitness: Sendable {
 
     /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log begins
     /// some time before the monotonic clock, and neither stands still in a guest that runs.
-    private static func fits(_ crash: Crash, between previous: Sample?, and sample: Sample) -> Bool {
-        let times = marks(of: crash).map { Int64($0.microseconds) * 1000 }
+    private func fits(_ crash: Crash, between previous: Sample?, and sample: Sample) -> Bool {
+        let times = Self.marks(of: crash).map { Int64($0.microseconds) * 1000 &+ (clockOffset ?? 0) }
         guard let first = times.min(), let last = times.max() else { return true }
         let start = previous?.evidence.clock ?? 0
-        return first <= sample.evidence.clock + slack && last >= start - slack
+        // The two clocks drift apart, by less than a thousandth.
+        let slack = clockOffset == nil ? Self.slack : Self.knownSlack + max(0, sample.evidence.clock / 1000)
+        return first <= sample.evidence.clock + slack && last >= start - Self.slack
     }
 
     private static func crash(_ bit: KernelTaint, from previous: Sample?, to sample: Sample) -> Crash {

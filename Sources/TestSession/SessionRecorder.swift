@@ -176,6 +176,7 @@ public struct SessionRecorder: Sendable {
             let clock = Int64(line.message.dropFirst(mark.count))
         else { return }
         clockOffset = Double(clock) / 1e9 - seconds
+        witness.clockOffset = clock &- Int64(seconds * 1e9)
         bootSeconds = seconds
     }
 
