@@ -97,7 +97,9 @@ extension RunTests {
                 syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &now);
                 long long milliseconds = now.tv_sec * 1000 + now.tv_nsec / 1000000;
                 if (!start) start = milliseconds;
-                return milliseconds - start < 600 ? 0 : milliseconds - start < 1200 ? 31536000 : -63072000;
+                // However slow the host is, the console has lines of more than one of these times.
+                long long phase = (milliseconds - start) / 600 % 3;
+                return phase == 0 ? 0 : phase == 1 ? 31536000 : -63072000;
             }
             int clock_gettime(clockid_t clock, struct timespec *time) {
                 int result = syscall(SYS_clock_gettime, clock, time);
