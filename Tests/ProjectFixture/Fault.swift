@@ -28,6 +28,7 @@ private let faultProgram = """
         const char *mode = argc > 1 ? argv[1] : "pass";
         if (is(mode, "pass")) return 0;
         if (is(mode, "fail")) return 9;
+        if (is(mode, "four")) return 4;
         if (is(mode, "panic")) { put("/proc/sysrq-trigger", "c"); sleep(60); }
         if (is(mode, "reset")) { put("/proc/sysrq-trigger", "b"); sleep(60); }
         if (is(mode, "reboot")) { syscall(SYS_reboot, 0xfee1dead, 672274793, LINUX_REBOOT_CMD_RESTART, 0); sleep(60); }
@@ -154,6 +155,7 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "garbage", status: "passed", exitCode: 0),
         Fault(mode: "forge", status: "failed", exitCode: 1),
         Fault(mode: "clock", status: "passed", exitCode: 0),
+        Fault(mode: "four", status: "failed", exitCode: 1),
         Fault(mode: "mount", status: "passed", exitCode: 0),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D"),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D", machine: "uml"),
