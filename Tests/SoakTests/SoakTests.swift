@@ -30,10 +30,14 @@ struct SoakTests {
         let boots = Self.number("BOOTS", default: 500)
         let seed = Self.number("SEED", default: 1)
         var lot = Lot(state: UInt64(truncatingIfNeeded: seed))
+        // FAULTS=mount,taint draws from those alone.
+        let wanted = ProcessInfo.processInfo.environment["FAULTS"]?.split(separator: ",").map(String.init)
+        let faults = Fault.all.filter { wanted?.contains($0.mode) != false }
+        try #require(!faults.isEmpty)
         var rows: [String: Row] = [:]
         var done = 0
         while done < boots {
-            let fault = Fault.all.randomElement(using: &lot) ?? Fault.all[0]
+            guard let fault = faults.randomElement(using: &lot) else { break }
             // Now and then kbuild itself is killed first, wherever it is.
             let isKilled = Int.random(in: 0..<8, using: &lot) == 0
             if isKilled { try await killRun(after: Double.random(in: 0..<4, using: &lot)) }
