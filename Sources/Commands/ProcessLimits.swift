@@ -6,17 +6,17 @@ import Glibc
 /// Libraries beneath kbuild trap, or wait for ever, where a descriptor or a thread is not to be had. So what is needed is
 /// looked for before any work begins.
 public enum ProcessLimits {
-    /// The least number of descriptors. A build with one guest was seen to use 49 at once, of which a command takes 6 and a
-    /// machine with its sockets 16.
+    /// The least number of descriptors: a generous estimate for a build with one guest, not a measured need. With 16 kbuild
+    /// was seen to hang, with 12 to trap.
     public static let leastDescriptors: UInt64 = 128
-    /// The descriptors of one guest: its sockets, the pipes of its process and of that process's supervisor, its files.
+    /// The descriptors of one guest, an estimate: its sockets, the pipes of its process and of that process's supervisor, its files.
     static let descriptorsPerGuest: UInt64 = 32
     /// More descriptors than these are not asked for: programs that kbuild starts may go through all that they can have.
     private static let mostDescriptors: UInt64 = 65536
-    /// The least number of processes and threads that the user may still start: kbuild's own threads, make's jobs with their
+    /// The least number of processes and threads that the user may still start, an estimate: kbuild's own threads, make's jobs with their
     /// compilers, QEMU's threads.
     static let leastProcesses: UInt64 = 64
-    /// The least address space in bytes. Address space is not memory: each thread has 8 MiB for its stack, and each library
+    /// The least address space in bytes, with which `kbuild doctor` was seen to work. Address space is not memory: each thread has 8 MiB for its stack, and each library
     /// is mapped.
     static let leastAddressSpace: UInt64 = 2 << 30
 
