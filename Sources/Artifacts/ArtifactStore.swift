@@ -183,7 +183,10 @@ public struct ArtifactStore: Sendable {
                 reads = try await make(temporary)
             } catch let failure as Failure {
                 // A tool that failed while its inputs changed has said nothing of either contents.
-                guard let after = try? await watched(key), let name = difference(before, after) else { throw failure }
+                guard let after = try? await watched(key),
+                    let name = difference(before, after)
+                        ?? expected.first(where: { signatures[$0] != .some(FileSignature.of(FilePath($0))) })
+                else { throw failure }
                 culprit = name
                 continue
             }

@@ -200,6 +200,31 @@ struct StaleArtifactTests {
         #expect(try readText(made.path("copy")) == "new")
     }
 
+    @Test("a tool that fails while a header is saved, which it read the last time, gets the saved header")
+    func failedMeanwhileFar() async throws {
+        let header = scratch.path.appending("header")
+        try writeAtomically("one", to: header)
+        try await settle()
+        func make(_ meanwhile: () throws -> Void) async throws -> Artifact {
+            try await store.publishRecorded(key: key) { folder in
+                try copyFile(header, to: folder.appending("copy"))
+                try meanwhile()
+                return ToolReads(files: [header.string])
+            }
+        }
+        _ = try await make {}
+        try writeAtomically("two", to: header)
+        try await settle()
+        let tries = Counter()
+        let made = try await make {
+            guard tries.next() == 1 else { return }
+            try writeAtomically("three", to: header)
+            throw Failure(.build, "half a header")
+        }
+        #expect(try readText(made.path("copy")) == "three")
+        #expect(tries.value == 2)
+    }
+
     @Test("what a tool was seen to read is part of the key, near and far, and so is what it did not find")
     func recorded() async throws {
         let header = scratch.path.appending("header")

@@ -203,6 +203,17 @@ struct StaleProgramTests {
         #expect(try await recipe().key.digest == keys.last)
     }
 
+    @Test("a header outside of a package is known as one, by whatever path the compiler names it (A3, sibling)")
+    func farHeaders() throws {
+        try write("far/x.h", "")
+        try write("s/Sources/C/own.h", "")
+        symlink("../../../far", scratch.pushing("s/Sources/C/link").string)
+        let folder = scratch.pushing("s/Sources/C")
+        let far: Set<String> = ["\(folder)/../../../far/x.h", "\(folder)/link/x.h", "\(scratch)/far/x.h"]
+        let files = far.union(["\(folder)/own.h", "\(folder)/../C/own.h", "\(folder)/gone.h"])
+        #expect(GuestProgramBuilder.files(files, outsideOf: [folder]) == far)
+    }
+
     @Test("the bundle is the one that SwiftPM names, also when the package gets another name (A3 e)")
     func renamed() async throws {
         try write("s/Package.swift", manifest("Zulu"))

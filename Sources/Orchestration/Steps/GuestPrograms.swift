@@ -197,13 +197,23 @@ struct GuestProgramBuilder: Sendable {
         // Another kbuild may build the package for another kernel, in the same folder.
         let lock = "swift-" + Digest.of(recipe.scratch.string).short
         return try await FileLock.withLock(lock, in: tools.layout, progress: tools.progress) {
-            let artifact = try await tools.store.publishRecorded(
-                key: { try await bundleRecipe(package: package, numbers: numbers).key }
-            ) { folder in
-                // Targets may have come and gone since.
-                try await build(try await bundleRecipe(package: package, numbers: numbers), into: folder)
+            var state: Digest?
+            do {
+                let artifact = try await tools.store.publishRecorded(
+                    key: { try await bundleRecipe(package: package, numbers: numbers).key }
+                ) { folder in
+                    // Targets may have come and gone since.
+                    let recipe = try await bundleRecipe(package: package, numbers: numbers)
+                    state = recipe.state
+                    return try await build(recipe, into: folder)
+                }
+                try trustScratch(recipe, state)
+                return try bundle(artifact, isHit: false)
+            } catch let failure as Failure where failure.code == .build {
+                // Nothing changed meanwhile, so that the objects which were compiled are of these inputs.
+                try trustScratch(recipe, state)
+                throw failure
             }
-            return try bundle(artifact, isHit: false)
         }
     }
 
@@ -217,10 +227,11 @@ struct GuestProgramBuilder: Sendable {
                 nextStep: "add a test target to its Package.swift")
         }
         let runner = recipe.runner
-        let mark = FilePath("\(recipe.scratch).state")
-        if (try? readText(mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
+        if (try? readText(recipe.mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
         try createFolder(recipe.scratch)
-        try writeAtomically(recipe.state.hex, to: mark)
+        // SwiftPM looks at a header's time after it has compiled with it. Where an input changes during the build, it may take
+        // an object of the old contents for one of the new, so that the next build has to begin with an empty folder.
+        try removeAll(recipe.mark)
         try await compile(recipe.build, what: "the tests in \(recipe.package)", by: runner)
         let bin = FilePath(try await runner.output(of: recipe.binPath, failingWith: .infrastructure))
         let executable = bin.appending(product)
@@ -252,10 +263,28 @@ struct GuestProgramBuilder: Sendable {
             }
         }
         // What lies in the packages is in the key already; what a former build read may be gone.
-        return ToolReads(
-            files: files.filter { path in
-                fileExists(FilePath(path)) && !recipe.inputs.contains { FilePath(path).starts(with: $0) }
-            })
+        return ToolReads(files: Self.files(files, outsideOf: recipe.inputs))
+    }
+
+    /// The files of these that exist and lie in none of the folders, links and `..` followed: `PACKAGE/Sources/../../x.h` lies
+    /// outside of PACKAGE/Sources.
+    static func files(_ files: Set<String>, outsideOf folders: [FilePath]) -> Set<String> {
+        let folders = folders.compactMap(resolved)
+        return files.filter { file in
+            guard let path = resolved(FilePath(file)) else { return false }
+            return !folders.contains { path.starts(with: $0) }
+        }
+    }
+
+    private static func resolved(_ path: FilePath) -> FilePath? {
+        guard let real = realpath(path.string, nil) else { return nil }
+        defer { free(real) }
+        return FilePath(String(cString: real))
+    }
+
+    /// Has the next build go on from what lies in the scratch folder.
+    private func trustScratch(_ recipe: BundleRecipe, _ state: Digest?) throws {
+        if let state { try writeAtomically(state.hex, to: recipe.mark) }
     }
 
     private static func dependencyFiles(below folder: FilePath) throws -> [FilePath] {
@@ -277,6 +306,8 @@ struct GuestProgramBuilder: Sendable {
         /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty folder.
         var state: Digest
         var scratch: FilePath
+        /// Holds the state for which the scratch folder is good; there is none while it is built in.
+        var mark: FilePath { FilePath("\(scratch).state") }
         var runner: CommandRunner
         var build: Command
         /// Tells where SwiftPM put the bundle.
@@ -311,7 +342,7 @@ struct GuestProgramBuilder: Sendable {
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
             "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
         ]
-        var key = KeyBuilder(step: "bundle", version: 3, trust: trust(of: code))
+        var key = KeyBuilder(step: "bundle", version: 4, trust: trust(of: code))
         var state = ContentDigest(of: "scratch", version: 1)
         environment.add(to: &key)
         for (name, value) in environment.recorded.sorted(by: { $0.key < $1.key }) { state.add(name, value) }
