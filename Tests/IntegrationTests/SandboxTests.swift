@@ -109,7 +109,7 @@ struct SandboxTests {
         let result = try await fixture.kbuild("config", "--sandbox", "on")
         #expect(result.status == .exited(4))
         #expect(result.errors.contains("kbuild-attack"))
-        #expect(!result.errors.contains("WroteTarget"))
+        #expect(!result.errors.contains("wrote-target"))
         #expect(!fileExists(target))
     }
 
@@ -124,7 +124,7 @@ struct SandboxTests {
         let result = try await fixture.kbuild("config")
         #expect(result.status == .exited(4))
         #expect(result.errors.contains("what it runs here is confined"))
-        #expect(!result.errors.contains("WroteTarget"))
+        #expect(!result.errors.contains("wrote-target"))
         #expect(!fileExists(target))
 
         // A link does not make it the project's own.
@@ -215,7 +215,7 @@ struct SandboxTests {
             #expect(result.errors.contains("the kernel source \(source)"))
             #expect(result.errors.contains("what it runs here is confined"))
             #expect(result.errors.contains("the attack said: "), "\(result.errors)")
-            #expect(result.errors.contains("KeptOut"))
+            #expect(result.errors.contains("kept-out"))
             #expect(!fileExists(target), "\(source)")
         }
     }
