@@ -21,65 +21,65 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Commands",
+                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Processes",
                 "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]),
+            ], path: "Sources/CLI"),
         .target(
             name: "Orchestration",
             dependencies: [
                 "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild",
                 "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource", "Artifacts",
-                "Commands", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
+                "Processes", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
         // What `kbuild init` writes, compiled in.
-        .target(name: "ProjectTemplate", plugins: ["CarryTemplate"]),
-        .plugin(name: "CarryTemplate", capability: .buildTool, dependencies: ["TemplateCarrier"]),
-        .executableTarget(name: "TemplateCarrier", path: "Plugins/TemplateCarrier"),
-        .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"]),
-        .target(name: "TestSession", dependencies: ["KTAP", "Diagnostics"]),
+        .target(name: "ProjectTemplate", plugins: ["EmbedTemplate"]),
+        .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
+        .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
+        .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"], path: "Sources/Results/Reporting"),
+        .target(name: "TestSession", dependencies: ["KTAP", "Diagnostics"], path: "Sources/Results/TestSession"),
         .target(
             name: "VirtualMachine",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics", "CKVM",
+                "Artifacts", "Processes", "Diagnostics", "CHostProbe",
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]),
-        .target(name: "CKVM"),
+            ], path: "Sources/Guest/VirtualMachine"),
+        .target(name: "CHostProbe", path: "Sources/Shims/CHostProbe"),
         .target(
             name: "RootFilesystem",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics", "CGuestfs",
+                "Artifacts", "Processes", "Diagnostics", "CGuestfs",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
-            ]),
+            ], path: "Sources/Guest/RootFilesystem"),
         .target(
             name: "KernelBuild",
             dependencies: [
                 "IncrementalBuild", "KernelConfig", "KernelMake", "KernelSource", "PatchedTree", "Artifacts",
-                "Commands", "Diagnostics", "FileSystem", .product(name: "SystemPackage", package: "swift-system"),
+                "Processes", "Diagnostics", "FileSystem", .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelBuild"),
         .target(
             name: "IncrementalBuild",
             dependencies: [
-                "KernelMake", "KernelSource", "PatchedTree", "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                "KernelMake", "KernelSource", "PatchedTree", "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/IncrementalBuild"),
         .target(
             name: "KernelConfig",
             dependencies: [
-                "KernelMake", "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                "KernelMake", "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelConfig"),
         .target(
             name: "KernelMake",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelMake"),
@@ -106,7 +106,7 @@ let package = Package(
         .target(
             name: "KernelSource",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics", "FileSystem",
+                "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelSource"),
@@ -119,32 +119,38 @@ let package = Package(
             dependencies: [
                 "Diagnostics", "FileSystem", "COpenSSL",
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]),
+            ], path: "Sources/Support/Artifacts"),
         .target(
-            name: "Commands",
+            name: "Processes",
             dependencies: [
                 "Diagnostics", "FileSystem", "CSupervisor", "CSeccomp",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]),
-        .target(name: "CSupervisor"),
+            ], path: "Sources/Support/Processes"),
+        .target(name: "CSupervisor", path: "Sources/Shims/CSupervisor"),
         // Walks trees of folders by descriptors.
         .target(
-            name: "FileSystem", dependencies: [.product(name: "SystemPackage", package: "swift-system")]),
-        .target(name: "Diagnostics"),
-        .target(name: "KTAP"),
+            name: "FileSystem", dependencies: [.product(name: "SystemPackage", package: "swift-system")],
+            path: "Sources/Support/FileSystem"),
+        .target(name: "Diagnostics", path: "Sources/Support/Diagnostics"),
+        .target(name: "KTAP", path: "Sources/Results/KTAP"),
         .target(name: "SyscallTesting", dependencies: ["CSyscall"]),
         .target(name: "CSyscall"),
         // SHA-256 for content addresses. libssl-dev is installed anyway: the kernel's build needs it.
-        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "Sources/Shims/COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         // The filter of system calls for confined commands.
-        .systemLibrary(name: "CSeccomp", pkgConfig: "libseccomp", providers: [.apt(["libseccomp-dev"])]),
-        .systemLibrary(name: "CGuestfs", pkgConfig: "libguestfs", providers: [.apt(["libguestfs-dev"])]),
+        .systemLibrary(
+            name: "CSeccomp", path: "Sources/Shims/CSeccomp", pkgConfig: "libseccomp",
+            providers: [.apt(["libseccomp-dev"])]),
+        .systemLibrary(
+            name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
+            providers: [.apt(["libguestfs-dev"])]),
 
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
         .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
-        .testTarget(name: "CommandsTests", dependencies: ["Commands", "FileSystem"]),
+        .testTarget(name: "ProcessesTests", dependencies: ["Processes", "FileSystem"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
         .testTarget(
             name: "KernelTreeTests",
@@ -168,13 +174,13 @@ let package = Package(
         .target(
             name: "ProjectFixture",
             dependencies: [
-                "Artifacts", "Commands", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
+                "Artifacts", "Processes", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Tests/ProjectFixture"),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Commands", "Diagnostics"]),
+            name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Processes", "Diagnostics"]),
         .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
-        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Commands"]),
-        .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Commands"]),
+        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Processes"]),
+        .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Processes"]),
         .testTarget(
             name: "MutationTests",
             dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),

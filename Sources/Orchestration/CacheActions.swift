@@ -73,7 +73,7 @@ public struct CacheActions: Sendable {
     ///   - isDryRun: Whether it is only told what would go.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when something cannot be removed;
     ///   `CancellationError`.
-    public func prune(to most: Int?, isDryRun: Bool, progress: Diagnostics.Progress) async throws -> CachePruning {
+    public func prune(to most: Int?, isDryRun: Bool, progress: Diagnostics.ProgressSink) async throws -> CachePruning {
         try layout.checkIsOwn()
         let most = try most ?? limit() ?? .max
         let inventory = try CacheInventory(of: layout)
@@ -87,7 +87,7 @@ public struct CacheActions: Sendable {
 
     /// Removes what is too much after a run, unless that has been looked at within the last hour. What goes wrong is noted: it
     /// changes nothing in what the run came to.
-    public func pruneAfterRun(progress: Diagnostics.Progress) async {
+    public func pruneAfterRun(progress: Diagnostics.ProgressSink) async {
         let stamp = layout.root.appending("last-prune")
         do {
             guard let limit = try limit() else { return }
@@ -110,7 +110,7 @@ public struct CacheActions: Sendable {
     /// - Returns: What was done, in a sentence.
     /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it, or something cannot be removed; `usage` when the folder is
     ///   not a cache; `CancellationError`.
-    public func clean(project: FilePath, progress: Diagnostics.Progress) async throws -> String {
+    public func clean(project: FilePath, progress: Diagnostics.ProgressSink) async throws -> String {
         let folder = layout.folder(ofProject: project)
         return try await layout.removeProject(project, progress: progress)
             ? "removed \(folder)" : "nothing is kept for \(project)"
@@ -120,7 +120,7 @@ public struct CacheActions: Sendable {
     ///
     /// - Returns: What was done, in a sentence.
     /// - Throws: As `clean(project:progress:)`.
-    public func cleanAll(progress: Diagnostics.Progress) async throws -> String {
+    public func cleanAll(progress: Diagnostics.ProgressSink) async throws -> String {
         guard isFolder(layout.root) else { return "there is no cache at \(layout.root)" }
         let left = try await layout.removeCache(progress: progress)
         guard !left.isEmpty else { return "removed \(layout.root)" }

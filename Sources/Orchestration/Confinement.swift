@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import RootFilesystem
 import SystemPackage
 
@@ -49,13 +49,13 @@ actor Confinement {
     }
 
     private let project: Project
-    private let tools: Toolbox
+    private let tools: StepContext
     private let name: String
     /// Nil until it is found out.
     private var decision: Rules??
 
     /// - Parameter name: Tells this project's confined commands from others'.
-    init(project: Project, tools: Toolbox, name: String) {
+    init(project: Project, tools: StepContext, name: String) {
         self.project = project
         self.tools = tools
         self.name = name

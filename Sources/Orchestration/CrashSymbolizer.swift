@@ -1,5 +1,5 @@
-import Commands
 import Diagnostics
+import Processes
 import SystemPackage
 import TestSession
 

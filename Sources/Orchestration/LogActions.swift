@@ -1,5 +1,5 @@
-import Commands
 import Diagnostics
+import Processes
 import Reporting
 import SystemPackage
 import TestSession
@@ -17,7 +17,7 @@ public enum LogActions {
     ///   - progress: Told why there are none.
     /// - Throws: `Failure` (`usage`) when the log cannot be read, or of a tool for `vmlinux`; `CancellationError`.
     public static func console(
-        _ path: FilePath?, vmlinux: FilePath? = nil, progress: Progress = .silent
+        _ path: FilePath?, vmlinux: FilePath? = nil, progress: ProgressSink = .silent
     ) async throws -> LogReport {
         var parser = ConsoleLogParser()
         let count = try read(path) { parser.consume($0) }

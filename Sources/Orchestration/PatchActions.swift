@@ -42,7 +42,7 @@ extension Pipeline {
         try await change { _ in .empty }
     }
 
-    private func change(_ overlay: (PristineKernel) throws -> TreeOverlay) async throws -> [String] {
+    private func change(_ overlay: (KernelSourceArtifact) throws -> TreeOverlay) async throws -> [String] {
         let step = KernelStep(pipeline: self, rules: nil)
         try checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }

@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
 import KernelBuild
+import Processes
 import Reporting
 import RootFilesystem
 import SystemPackage
@@ -13,14 +13,14 @@ import VirtualMachine
 public typealias BuildScope = KernelBuild.BuildScope
 
 /// All that a guest needs, made and in place.
-struct PreparedRun: Sendable {
+struct RunInputs: Sendable {
     /// The run's own folder, for logs and what the guest reads.
     var folder: FilePath
     var accelerator: (accelerator: Accelerator, reason: String)
-    var patched: PatchedKernel
+    var patched: PatchedKernelArtifact
     var kernel: BuiltKernel
     var root: ReadyRootFilesystem
-    var programs: [ReadyProgram]
+    var programs: [ProgramArtifact]
     var symbolizer: CrashSymbolizer
 
     /// The console's log.
@@ -33,7 +33,7 @@ struct PreparedRun: Sendable {
 public struct Pipeline: Sendable {
     /// What is built from.
     public let project: Project
-    let tools: Toolbox
+    let tools: StepContext
     let log: StepLog
     private let environment: [String: String]
     let projectCache: FilePath
@@ -62,12 +62,12 @@ public struct Pipeline: Sendable {
         let layout = try CacheLayout(environment: environment)
         if isDryRun { try layout.checkIsOwn() } else { try layout.prepare() }
         let log = StepLog(onEvent)
-        let progress = Progress { log(.progress(nil, $0)) }
+        let progress = ProgressSink { log(.progress(nil, $0)) }
         var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
         store.isReadOnly = isDryRun
         var runner = CommandRunner(supervisor: supervisor, progress: progress)
         runner.runsNothing = isDryRun
-        tools = Toolbox(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
+        tools = StepContext(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
         self.log = log
         projectCache = layout.folder(ofProject: project.folder)
         history = RunHistory(layout: layout, project: project.folder)
@@ -182,8 +182,8 @@ public struct Pipeline: Sendable {
     ///   - note: Told what is known early, for the report of a run that fails later.
     func prepare(
         in folder: FilePath, filter: String?, needsTests: Bool,
-        note: (PatchedKernel, _ buildLog: FilePath) -> Void = { _, _ in }
-    ) async throws -> PreparedRun {
+        note: (PatchedKernelArtifact, _ buildLog: FilePath) -> Void = { _, _ in }
+    ) async throws -> RunInputs {
         try checkBeforehand()
         if project.architecture != .um { _ = try await emulator() }
         let rules = try await confinement.rules()?.kernel
@@ -199,7 +199,7 @@ public struct Pipeline: Sendable {
         for case .kselftest(let collection, _) in project.tests {
             try kselftests.hint(collection, config: kernel.config)
         }
-        return PreparedRun(
+        return RunInputs(
             folder: folder, accelerator: accelerator, patched: patched, kernel: kernel, root: root, programs: programs,
             symbolizer: CrashSymbolizer(
                 runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
@@ -214,7 +214,7 @@ public struct Pipeline: Sendable {
     }
 
     /// The machines for what was prepared, with the share of test programs and the user's.
-    func machines(for prepared: PreparedRun, sharing share: Share) async throws -> [MachineCandidate] {
+    func machines(for prepared: RunInputs, sharing share: Share) async throws -> [MachineCandidate] {
         // The user's shared folders are created where they are missing.
         for share in project.shares { try createFolder(share.path) }
         return try await machines(
@@ -266,12 +266,12 @@ public struct Pipeline: Sendable {
     /// Makes the three parts that a guest needs, at the same time. The first to fail ends the others: nobody waits for
     /// a kernel to learn that a test does not compile.
     private func build(
-        _ kernelStep: KernelStep, _ patched: PatchedKernel, accelerator: Accelerator, filter: String?,
+        _ kernelStep: KernelStep, _ patched: PatchedKernelArtifact, accelerator: Accelerator, filter: String?,
         needsTests: Bool
-    ) async throws -> (BuiltKernel, ReadyRootFilesystem, [ReadyProgram]) {
+    ) async throws -> (BuiltKernel, ReadyRootFilesystem, [ProgramArtifact]) {
         enum Part: Sendable {
             case kernel(BuiltKernel)
-            case user([ReadyProgram], ReadyRootFilesystem)
+            case user([ProgramArtifact], ReadyRootFilesystem)
         }
         let numbers = kernelStep.numbers(of: patched.overlay)
         try numbers.write()
@@ -285,7 +285,7 @@ public struct Pipeline: Sendable {
                     accelerator: accelerator, covering: programs.filter { !$0.isStatic }.map(\.executable))
                 return .user(programs, root)
             }
-            var parts: (kernel: BuiltKernel?, root: ReadyRootFilesystem?, programs: [ReadyProgram]?)
+            var parts: (kernel: BuiltKernel?, root: ReadyRootFilesystem?, programs: [ProgramArtifact]?)
             for try await part in group {
                 switch part {
                 case .kernel(let kernel): parts.kernel = kernel

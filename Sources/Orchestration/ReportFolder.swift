@@ -82,7 +82,7 @@ public struct ReportFolder: Sendable {
         }
     }
 
-    private func failure(_ error: OutputError, _ code: ExitCode) -> Failure {
+    private func failure(_ error: OutputError, _ code: ExitStatus) -> Failure {
         Failure(code, "cannot write to the report folder \(path): \(error)", nextStep: error.nextStep)
     }
 

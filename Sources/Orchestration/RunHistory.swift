@@ -6,7 +6,7 @@ import Reporting
 import SystemPackage
 
 /// A run whose report is kept.
-public struct KeptRun: Sendable, Equatable {
+public struct StoredRun: Sendable, Equatable {
     /// What it is known by: when it began, and what tells it from others of that moment; or its report's path.
     public var id: String
     /// The file with its report.
@@ -95,7 +95,7 @@ public struct RunHistory: Sendable {
     ///
     /// - Parameter progress: Told when those cannot be removed, which is no reason not to run.
     /// - Throws: `Failure` (`infrastructure`) when it cannot be made.
-    func newRun(_ progress: Diagnostics.Progress) throws -> FilePath {
+    func newRun(_ progress: Diagnostics.ProgressSink) throws -> FilePath {
         try createFolder(folder)
         do {
             try prune()
@@ -122,14 +122,14 @@ public struct RunHistory: Sendable {
     /// report comes to its place by a rename.
     ///
     /// - Parameter progress: Told when it cannot be kept, which changes nothing in what the run came to.
-    func keep(_ report: RunReport, _ progress: Diagnostics.Progress) {
+    func keep(_ report: RunReport, _ progress: Diagnostics.ProgressSink) {
         // A run that could not have a folder has failed for that.
         guard let path = report.artifacts.folder else { return }
         let folder = FilePath(path)
         var report = report
         do {
             // The next run's make writes over the log that this report speaks of.
-            if report.exitCode == ExitCode.build.rawValue, let log = report.artifacts.buildLog.map({ FilePath($0) }),
+            if report.exitCode == ExitStatus.build.rawValue, let log = report.artifacts.buildLog.map({ FilePath($0) }),
                 fileExists(log)
             {
                 let copy = folder.appending("build.log")
@@ -202,9 +202,9 @@ public struct RunHistory: Sendable {
     /// The runs that are kept, the newest first.
     ///
     /// - Throws: `Failure` (`usage`) when their folder cannot be read.
-    public func runs() throws -> [KeptRun] {
+    public func runs() throws -> [StoredRun] {
         try Failure.asUsage { try names() }.map { name in
-            KeptRun(id: name, file: folder.appending(name).appending(Self.reportName))
+            StoredRun(id: name, file: folder.appending(name).appending(Self.reportName))
         }.filter { fileExists($0.file) }
     }
 
@@ -213,12 +213,12 @@ public struct RunHistory: Sendable {
     /// - Parameter name: -1 for the last run, -2 for the one before and so on; a run's name or a beginning of it that no
     ///   other has; or the path of a report, with a slash in it or with .json at its end.
     /// - Throws: `Failure` (`usage`) when there is none, or more than one.
-    public func find(_ name: String) throws -> KeptRun {
+    public func find(_ name: String) throws -> StoredRun {
         if name.contains("/") || name.hasSuffix(".json") {
             let path = FilePath(name)
             let file = isFolder(path) ? path.appending(Self.reportName) : path
             guard fileExists(file) else { throw Failure(.usage, "there is no report at \(file)") }
-            return KeptRun(id: name, file: file)
+            return StoredRun(id: name, file: file)
         }
         let runs = try runs()
         guard !runs.isEmpty else {

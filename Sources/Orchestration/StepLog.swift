@@ -76,7 +76,7 @@ final class StepLog: Sendable {
     ///
     /// - Parameter body: Returns the result, how it came about, and what it is in a few words.
     func step<Result: Sendable>(
-        _ name: String, body: (Progress) async throws -> (Result, StepOutcome, String)
+        _ name: String, body: (ProgressSink) async throws -> (Result, StepOutcome, String)
     ) async throws -> Result {
         let clock = ContinuousClock()
         let start = clock.now
@@ -90,7 +90,8 @@ final class StepLog: Sendable {
             sink(.stepFinished(name, outcome, seconds: seconds, detail: detail))
         }
         do {
-            let (result, outcome, detail) = try await body(Progress { [sink] event in sink(.progress(name, event)) })
+            let (result, outcome, detail) = try await body(
+                ProgressSink { [sink] event in sink(.progress(name, event)) })
             finish(outcome, detail)
             return result
         } catch is CancellationError {

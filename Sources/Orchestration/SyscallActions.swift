@@ -22,14 +22,15 @@ public struct SyscallCheckReport: Codable, Sendable, Equatable {
     public var text: TerminalText {
         var lines = findings.map(\.terminalText)
         let checked: TerminalText =
-            "\(counted(sources.count, "patch source")) with \(counted(syscalls.count, "table line")) on Linux \(kernel)"
+            "\(pluralized(sources.count, "patch source")) with \(pluralized(syscalls.count, "table line")) on Linux \(kernel)"
         if findings.isEmpty {
             lines.append("no mistake found in \(checked):")
             lines += sources.map { "  \($0)" }
             lines.append("checked: numbers, tables, entries, prototypes, definitions, Makefiles, generated files")
         } else {
             let errors = findings.count { $0.severity == .error }
-            lines.append("\(counted(errors, "error")) and \(counted(findings.count - errors, "warning")) in \(checked)")
+            lines.append(
+                "\(pluralized(errors, "error")) and \(pluralized(findings.count - errors, "warning")) in \(checked)")
         }
         return lines.joined()
     }
@@ -46,7 +47,7 @@ public struct SyscallList: Codable, Sendable, Equatable {
     /// The calls that the patches add.
     public var syscalls: [AddedSyscall]
     /// All lines of the tables, when they were asked for.
-    public var table: [SyscallExamination.TableRow]?
+    public var table: [PatchAnalysis.TableRow]?
 
     /// The list in columns.
     public var text: TerminalText {
@@ -114,7 +115,7 @@ extension Pipeline {
                 unreadable.append(SyscallFinding(failure, about: location.string))
             }
         }
-        let examination = try SyscallExamination(pristine: pristine.folder, sources: sources)
+        let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
         let failures = examination.applyFailures.map { SyscallFinding($0, about: "") }.map { finding in
             // A patch's message names it from its folder on; the user's path to it is longer.
             var finding = finding
@@ -141,7 +142,7 @@ extension Pipeline {
         defer { tools.statCache.save() }
         let step = KernelStep(pipeline: self, rules: nil)
         let pristine = try await step.source()
-        let examination = try SyscallExamination(pristine: pristine.folder, sources: try step.patchSources())
+        let examination = try PatchAnalysis(pristine: pristine.folder, sources: try step.patchSources())
         try examination.throwErrors()
         let numbers = try examination.numbers()
         return SyscallList(

@@ -78,11 +78,11 @@ extension Pipeline {
     }
 
     /// Makes sure that neither the kernel nor a patch of the project has the name.
-    private func checkIsFree(_ name: String, _ pristine: PristineKernel) throws {
+    private func checkIsFree(_ name: String, _ pristine: KernelSourceArtifact) throws {
         // A user may have named the folder in the project file before.
         let folder = project.folder.appending("kernel").appending(name)
         let sources = try project.kernel.patches.filter { $0 != folder }.map { try PatchSource.load($0) }
-        let examination = try SyscallExamination(pristine: pristine.folder, sources: sources)
+        let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
         if let row = try examination.table().first(where: { $0.name.text == name }) {
             let own = examination.added.first { $0.syscall.name.text == name }
             throw Failure(

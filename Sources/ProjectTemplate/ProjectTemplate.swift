@@ -1,5 +1,5 @@
 /// The files that a new project begins with: those that are copies of this repository's own, carried within the executable
-/// by Plugins/CarryTemplate, and those that are written for it.
+/// by Plugins/EmbedTemplate, and those that are written for it.
 public enum ProjectTemplate {
     /// A file of the project.
     public struct File: Sendable, Equatable {

@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Foundation
+import Processes
 import ProjectFixture
 import SystemPackage
 import Testing

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Foundation
 import FoundationXML
+import Processes
 import ProjectFixture
 import SystemPackage
 import Testing

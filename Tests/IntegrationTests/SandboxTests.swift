@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
 import Glibc
+import Processes
 import ProjectFixture
 import SystemPackage
 import Testing

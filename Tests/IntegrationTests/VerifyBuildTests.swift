@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Foundation
+import Processes
 import ProjectFixture
 import SystemPackage
 import Testing
@@ -26,7 +26,7 @@ struct VerifyBuildTests {
 
         var objects: Int? { detail.split(separator: " ").first.flatMap { Int($0) } }
         /// Narrow, and a plain make agreed.
-        var isNarrow: Bool { detail.hasSuffix(", narrow, confirmed by a plain make") || isReplayed }
+        var isIncremental: Bool { detail.hasSuffix(", narrow, confirmed by a plain make") || isReplayed }
         /// Without make, and a plain make agreed.
         var isReplayed: Bool { detail.hasSuffix(", narrow without make, confirmed by a plain make") }
     }
@@ -85,7 +85,7 @@ struct VerifyBuildTests {
         for (index, edit) in edits.enumerated() {
             try append(Self.box, edit)
             let build = try await verified()
-            #expect(build.isNarrow, "\(edit)")
+            #expect(build.isIncremental, "\(edit)")
             #expect(build.objects == 1, "\(edit)")
             // A first narrow make may be needed to learn how make links.
             #expect(index == 0 || build.isReplayed, "\(edit)")
@@ -106,7 +106,7 @@ struct VerifyBuildTests {
         try append(Self.box, "/* \(name) */\n")
         try append("kernel/process-info/process_info.c", "/* \(name) */\n")
         let two = try await verified()
-        #expect(two.isNarrow)
+        #expect(two.isIncremental)
         #expect(two.objects == 2)
 
         let bytes = try readBytes(fixture.project.pushing(FilePath(Self.box)))
@@ -142,7 +142,7 @@ struct VerifyBuildTests {
         }
 
         try fixture.write(Self.box, before + "/* \(fresh()) */\n")
-        #expect(try await verified().isNarrow)
+        #expect(try await verified().isIncremental)
     }
 
     // MARK: Other files
@@ -156,10 +156,10 @@ struct VerifyBuildTests {
             Self.spec, replacing: "sources: [msgbox.c]", with: "sources: [msgbox.c]\nheaders: [msgbox_limits.h]")
         try append(Self.box, "#include \"msgbox_limits.h\"\nint \(name) = MSGBOX_SPARE;\n")
         let added = try await verified()
-        #expect(!added.isNarrow)
+        #expect(!added.isIncremental)
         try fixture.edit("kernel/msgbox/msgbox_limits.h", replacing: "SPARE 1", with: "SPARE 2")
         let edited = try await verified()
-        #expect(edited.isNarrow)
+        #expect(edited.isIncremental)
         #expect(edited.objects == 1)
     }
 
@@ -170,29 +170,29 @@ struct VerifyBuildTests {
         try fixture.write("kernel/msgbox/more.c", "int \(name);\n")
         try fixture.edit(Self.spec, replacing: "sources: [msgbox.c]", with: "sources: [msgbox.c, more.c]")
         let added = try await verified()
-        #expect(!added.isNarrow)
+        #expect(!added.isIncremental)
         #expect(added.objects ?? 0 >= 1)
 
         // Now it is a file like others.
         try append("kernel/msgbox/more.c", "int more_\(name);\n")
-        #expect(try await verified().isNarrow)
+        #expect(try await verified().isIncremental)
 
         try fixture.edit(Self.spec, replacing: "sources: [msgbox.c, more.c]", with: "sources: [msgbox.c]")
         try removeAll(fixture.project.appending("kernel/msgbox/more.c"))
         try append(Self.box, "/* \(name) */\n")
-        #expect(try await !verified().isNarrow)
+        #expect(try await !verified().isIncremental)
 
         // Read by the log's buffer alone.
         try append("configs/base.config", "\nCONFIG_LOG_BUF_SHIFT=15\n")
         let option = try await verified()
-        #expect(!option.isNarrow)
+        #expect(!option.isIncremental)
         #expect(!option.isHit)
         #expect(try await build("--no-narrow").isHit)
 
         try append(Self.box, "/* again \(name) */\n")
-        #expect(try await !build("--no-narrow").isNarrow)
+        #expect(try await !build("--no-narrow").isIncremental)
         try append(Self.box, "/* and again \(name) */\n")
-        #expect(try await verified().isNarrow)
+        #expect(try await verified().isIncremental)
     }
 
     @Test("patches to a makefile, to Kconfig and to a header that others include take a plain make")
@@ -234,7 +234,7 @@ struct VerifyBuildTests {
         for patch in [makefile, kconfig, header] {
             try fixture.write("kernel/edit.patch", patch)
             let build = try await verified()
-            #expect(!build.isNarrow, "\(patch)")
+            #expect(!build.isIncremental, "\(patch)")
             #expect(!build.isHit, "\(patch)")
         }
     }
@@ -258,7 +258,7 @@ struct VerifyBuildTests {
         for edit in ["/* \(fresh()) */\n", "int \(fresh());\n", "u64 \(fresh());\n"] {
             try append(Self.box, edit)
             let build = try await verified()
-            #expect(build.isNarrow, "\(edit)")
+            #expect(build.isIncremental, "\(edit)")
             #expect(build.objects == 1, "\(edit)")
         }
     }
@@ -278,11 +278,11 @@ struct VerifyBuildTests {
             "kbuild.yaml", replacing: "kernel/memcpy-struct\n  config:",
             with: "kernel/memcpy-struct\n    - kernel/extra\n  config:")
         let added = try await verified()
-        #expect(!added.isNarrow)
+        #expect(!added.isIncremental)
         // Of a thousand that include the numbers, and that the verification has compiled.
         #expect(added.objects ?? 1000 < 100)
         #expect(added.detail.contains(" spared, confirmed by a plain make"))
         try append("kernel/extra/extra.c", "/* \(name) */\n")
-        #expect(try await verified().isNarrow)
+        #expect(try await verified().isIncremental)
     }
 }

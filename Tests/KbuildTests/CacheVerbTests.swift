@@ -13,7 +13,7 @@ private func exitCode(_ arguments: [String]) async -> Int32 {
         return 0
     } catch let failure as Failure {
         return failure.code.rawValue
-    } catch let verdict as Verdict {
+    } catch let verdict as CommandFailure {
         return verdict.code
     } catch {
         return Kbuild.exitCode(for: error) == .success ? 0 : 2

@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import SystemPackage
 import Testing
 

@@ -7,11 +7,11 @@ import Testing
 @Suite("The overlay that is kept")
 struct PatchMemoTests {
     private let scratch: PatchScratch
-    private let memo: OverlayMemo
+    private let memo: OverlayCache
 
     init() throws {
         scratch = try PatchScratch()
-        memo = OverlayMemo(file: scratch.path.appending("overlay"))
+        memo = OverlayCache(file: scratch.path.appending("overlay"))
     }
 
     private func overlay() throws -> TreeOverlay {

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import SystemPackage
 import Testing
 
@@ -316,7 +316,7 @@ struct SourceTreeTests {
         let scratch = try Scratch()
         func version(_ makefile: String) throws -> String {
             try scratch.write(["Makefile": makefile, "Kconfig": ""], below: "tree")
-            return try PristineKernel.version(ofTree: scratch.root.appending("tree"), source: .directory("/x"))
+            return try KernelSourceArtifact.version(ofTree: scratch.root.appending("tree"), source: .directory("/x"))
         }
         #expect(try version("# SPDX\nVERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 192\nEXTRAVERSION =\n") == "6.1.192")
         #expect(try version("VERSION = 3\nPATCHLEVEL = 0\nSUBLEVEL =\nEXTRAVERSION = -rc7\n") == "3.0-rc7")

@@ -82,9 +82,9 @@ private struct HandMade {
         pristine = try writeSmallKernel(to: scratch)
     }
 
-    private func examine(_ series: HandMade) throws -> SyscallExamination {
+    private func examine(_ series: HandMade) throws -> PatchAnalysis {
         try scratch.write(series.text, to: "hand/1.patch")
-        let examination = try SyscallExamination(
+        let examination = try PatchAnalysis(
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("hand"))])
         #expect(examination.applyFailures.isEmpty)
         return examination
@@ -313,7 +313,7 @@ private struct HandMade {
         let text = twice.text.replacing("@@ -1,6 +1,7 @@", with: "@@ -1,6 +1,8 @@", maxReplacements: 1)
         #expect(text != twice.text)
         try scratch.write(text, to: "twice/1.patch")
-        let findings = try SyscallExamination(
+        let findings = try PatchAnalysis(
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("twice"))]
         ).findings
         #expect(findings.count == 1, "\(findings)")
@@ -367,7 +367,7 @@ private struct HandMade {
             "--- a/\(SyscallTable.x8664)\n+++ b/\(SyscallTable.x8664)\n@@ -1,2 +1,4 @@\n"
             + " # <number> <abi> <name> <entry point>\n+# one\n+# two\n 449\tcommon\tfutex_waitv\t\tsys_futex_waitv\n"
         try scratch.write(comment, to: "two/2.patch")
-        let findings = try SyscallExamination(
+        let findings = try PatchAnalysis(
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("two"))]
         ).findings
         let gap = try #require(findings.first { $0.message.contains("leaves a gap") })
@@ -397,7 +397,7 @@ private struct HandMade {
             """
         try scratch.write(yaml, to: "box/syscall.yaml")
         try scratch.write(c, to: "box/box.c")
-        let findings = try SyscallExamination(
+        let findings = try PatchAnalysis(
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("box"))]
         ).findings
         let box = scratch.path.appending("box").string

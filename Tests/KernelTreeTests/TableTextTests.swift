@@ -62,7 +62,7 @@ import Testing
     @Test("a patch that adds a line which is no row is refused at its line, with the text escaped", arguments: attacks)
     func added(table: String, line: String, reason: String) throws {
         let sources = try adding(line, to: table)
-        let examination = try SyscallExamination(pristine: pristine, sources: sources)
+        let examination = try PatchAnalysis(pristine: pristine, sources: sources)
         let finding = try #require(
             examination.findings.first { $0.message.contains(reason) }, "\(examination.findings)")
         #expect(finding.severity == .error)
@@ -82,7 +82,7 @@ import Testing
     func standing(table: String, line: String, reason: String) throws {
         let old = try #require(smallKernel[table])
         try scratch.write(old + line + "\n", to: "pristine/\(table)")
-        let examination = try SyscallExamination(pristine: pristine, sources: [])
+        let examination = try PatchAnalysis(pristine: pristine, sources: [])
         let finding = try #require(
             examination.findings.first { $0.message.contains(reason) }, "\(examination.findings)")
         #expect(finding.severity == .error)
@@ -96,7 +96,7 @@ import Testing
     func carriageReturns() throws {
         let lines = "# a comment\r\n451\tcommon\tmy\"call\tsys_mycall\r\n"
         try scratch.write(try #require(smallKernel[SyscallTable.x8664]) + lines, to: "pristine/\(SyscallTable.x8664)")
-        let examination = try SyscallExamination(pristine: pristine, sources: [])
+        let examination = try PatchAnalysis(pristine: pristine, sources: [])
         #expect(examination.findings.contains { $0.message.contains("is not a C identifier") })
     }
 

@@ -42,9 +42,9 @@ struct MutationTests {
     func mutated(mutant: Mutant) async throws {
         let source = try readText(fixture.project.pushing(FilePath(mutant.file)))
         try fixture.write(mutant.file, try mutant.applied(to: source))
-        var verdict = Verdict.survived
+        var verdict = CommandFailure.survived
         for _ in 0..<mutant.tries where verdict == .survived {
-            verdict = Verdict(try await test(mutant.suite, profile: mutant.profile), suite: mutant.suite)
+            verdict = CommandFailure(try await test(mutant.suite, profile: mutant.profile), suite: mutant.suite)
         }
         await Scoreboard.shared.add(mutant, verdict)
         switch verdict {
@@ -62,7 +62,7 @@ struct MutationTests {
 }
 
 /// What came of a mutant.
-enum Verdict: Equatable {
+enum CommandFailure: Equatable {
     /// A test of the call's suite failed, or was running when the kernel crashed or hung: this one was the first.
     case killed(by: String)
     /// All tests passed.
@@ -74,7 +74,7 @@ enum Verdict: Equatable {
         switch run.exitCode {
         case 0:
             self = .survived
-        // A test failed, the kernel crashed, or something took too long: see ExitCode.
+        // A test failed, the kernel crashed, or something took too long: see Diagnostics.ExitStatus.
         case 1, 5, 6:
             let noticed = run.testObjects.first { test in
                 let id = test["id"] as? String ?? ""

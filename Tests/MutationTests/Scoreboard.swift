@@ -3,9 +3,9 @@ import Testing
 /// What came of the mutants, for the table at the end.
 actor Scoreboard {
     static let shared = Scoreboard()
-    private var verdicts: [(mutant: Mutant, verdict: Verdict)] = []
+    private var verdicts: [(mutant: Mutant, verdict: CommandFailure)] = []
 
-    func add(_ mutant: Mutant, _ verdict: Verdict) {
+    func add(_ mutant: Mutant, _ verdict: CommandFailure) {
         verdicts.append((mutant, verdict))
         let words =
             switch verdict {

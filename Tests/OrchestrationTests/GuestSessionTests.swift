@@ -40,7 +40,7 @@ private struct SilentMachine: Machine {
 
 @Suite("Guest session", .timeLimit(.minutes(1)))
 struct GuestSessionTests {
-    private let program = PlannedProgram(name: "put", arguments: ["/put"], resultsProtocol: .exitCode(skip: nil))
+    private let program = ProgramPlan(name: "put", arguments: ["/put"], resultsProtocol: .exitCode(skip: nil))
     private let log = FilePath(NSTemporaryDirectory()).appending("kbuild-session-\(UUID().uuidString).log")
 
     private func session(_ machine: SilentMachine, silence: Double) -> GuestSession {
@@ -103,7 +103,7 @@ struct GuestSessionTests {
     }
 
     @Test("an attendant that does not return holds up the guest and no limit")
-    func slowAttendant() async throws {
+    func slowClient() async throws {
         defer { unlink(log.string) }
         let gate = DispatchSemaphore(value: 0)
         var session = session(

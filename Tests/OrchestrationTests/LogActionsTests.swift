@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import Reporting
 import SystemPackage
 import TestSession

@@ -28,13 +28,13 @@ private func report(filter: String? = nil, skippedCases: Int? = nil) -> RunRepor
     return report
 }
 
-private func judged(_ report: RunReport) -> ExitCode? {
-    return ExitCode(rawValue: report.exitCode)
+private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
+    return Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
 @Suite("Skips and known kernel reports")
 struct ResultPolicyTests {
-    @Test("by default a skip fails nothing, and is counted")
+    @Test("by default a skip fails nothing, and is pluralized")
     func warn() {
         var report = report()
         report.crashes = []

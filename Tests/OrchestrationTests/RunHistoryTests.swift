@@ -21,8 +21,8 @@ private final class Scratch: Sendable {
 
     deinit { try? removeAll(root) }
 
-    var progress: Diagnostics.Progress {
-        Diagnostics.Progress { [self] event in
+    var progress: Diagnostics.ProgressSink {
+        Diagnostics.ProgressSink { [self] event in
             if case .note(let text) = event { notes.withLock { $0.append(text) } }
         }
     }

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import SystemPackage
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
 @Suite("Programs are never stale")
 struct StaleProgramTests {
     let scratch: FilePath
-    let tools: Toolbox
+    let tools: StepContext
     let numbers: NumbersModule
 
     init() throws {
@@ -19,7 +19,7 @@ struct StaleProgramTests {
         try createFolder(scratch)
         let layout = CacheLayout(root: scratch.appending("cache"))
         let store = ArtifactStore(layout: layout, statCache: StatCache())
-        tools = Toolbox(layout: layout, store: store, runner: CommandRunner(), progress: .silent)
+        tools = StepContext(layout: layout, store: store, runner: CommandRunner(), progress: .silent)
         numbers = NumbersModule(header: "", in: layout)
         try numbers.write()
     }
@@ -125,7 +125,7 @@ struct StaleProgramTests {
         try write("bin/gcc", wrapper)
         chmod(scratch.pushing("bin/gcc").string, 0o755)
         var tools = tools
-        tools = Toolbox(
+        tools = StepContext(
             layout: tools.layout, store: tools.store,
             runner: CommandRunner(searchPath: "\(scratch)/bin:/usr/bin:/bin"), progress: .silent)
         let builder = GuestProgramBuilder(

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import SystemPackage
 
 /// A copy of this repository's own project at a path that stays the same, so that one kernel tree and its build serve

@@ -70,9 +70,9 @@ struct IssueTests {
     func known() {
         var known = report()
         known.suites[0].tests.removeFirst()
-        #expect(known.exitCode == ExitCode.success.rawValue)
+        #expect(known.exitCode == Diagnostics.ExitStatus.success.rawValue)
         known.crashes[0].isFatal = true
-        #expect(known.exitCode == ExitCode.guestCrash.rawValue)
+        #expect(known.exitCode == Diagnostics.ExitStatus.guestCrash.rawValue)
         #expect(TextReport().render(known).plain.contains("CRASH WARNING in f"))
         #expect(JUnitReport.render(known).contains("errors=\"1\""))
     }

@@ -85,7 +85,7 @@ struct ReportBoundsTests {
         #expect(lines.count == 202)
         #expect(lines.last == "  ... and 801 more lines not shown")
         #expect(Failure(.build, "no", details: line).terminalText.plain.utf8.count < 2100)
-        #expect(RunReport.Trouble(failure).details?.utf8.count ?? 0 < 66_000)
-        #expect(RunReport.Trouble(failure).details?.hasSuffix("more bytes not shown") == true)
+        #expect(RunReport.RunError(failure).details?.utf8.count ?? 0 < 66_000)
+        #expect(RunReport.RunError(failure).details?.hasSuffix("more bytes not shown") == true)
     }
 }

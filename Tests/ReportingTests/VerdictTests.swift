@@ -13,8 +13,8 @@ private func report(_ statuses: RunReport.Status...) -> RunReport {
         ])
 }
 
-private func judged(_ report: RunReport) -> ExitCode? {
-    ExitCode(rawValue: report.exitCode)
+private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
+    Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
 @Suite("The verdict")
@@ -22,10 +22,11 @@ struct VerdictTests {
     @Test(
         "one test decides as it ended",
         arguments: [
-            (RunReport.Status.passed, ExitCode.success), (.failed, .testFailure), (.skipped, .infrastructure),
+            (RunReport.Status.passed, Diagnostics.ExitStatus.success), (.failed, .testFailure),
+            (.skipped, .infrastructure),
             (.crashed, .guestCrash), (.timedOut, .timeout), (.notReported, .testFailure), (.flaky, .testFailure),
         ])
-    func single(status: RunReport.Status, code: ExitCode) {
+    func single(status: RunReport.Status, code: Diagnostics.ExitStatus) {
         #expect(judged(report(status)) == code)
     }
 
@@ -98,8 +99,10 @@ struct VerdictTests {
         #expect(throws: DecodingError.self) { try JSONReport.parse(claiming(nil, "passed", in: report(.passed))) }
     }
 
-    @Test("every kind of trouble has its own code, even when all tests passed", arguments: ExitCode.allCases)
-    func troubles(code: ExitCode) {
+    @Test(
+        "every kind of trouble has its own code, even when all tests passed", arguments: Diagnostics.ExitStatus.allCases
+    )
+    func troubles(code: Diagnostics.ExitStatus) {
         var report = report(.passed)
         report.troubles = [.init(Failure(code, "no"))]
         #expect(judged(report) == code)

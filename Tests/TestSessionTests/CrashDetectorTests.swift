@@ -98,7 +98,7 @@ struct CrashReportTests {
         }
         // The end of a report that demands one.
         if let end = lines.lastIndex(where: {
-            $0.contains("---[ end trace") || ReportForm.isRule(ConsoleLine(Array($0.utf8)).message)
+            $0.contains("---[ end trace") || CrashPattern.isRule(ConsoleLine(Array($0.utf8)).message)
         }),
             !sample.isFatal, ![.lockdep, .hungTask, .slab].contains(sample.kind)
         {
@@ -207,7 +207,7 @@ struct CrashDetectorTests {
         let crashes = parser.finish()
         #expect(crashes.count <= 2 * CrashDetector.mostReports)
         #expect(crashes.allSatisfy { !$0.title.isEmpty && !$0.lines.isEmpty && $0.firstLine <= $0.lastLine })
-        #expect(crashes.allSatisfy { $0.lines.count <= OpenReport.mostLines })
+        #expect(crashes.allSatisfy { $0.lines.count <= CrashReportBuilder.mostLines })
     }
 
     @Test("a panic that an oops causes makes that fatal; its last words are a part of it")
@@ -431,7 +431,7 @@ struct CrashDetectorTests {
         let crashes = detect(lines.joined(separator: "\n"))
         #expect(crashes.map(\.title) == ["BUG: key ADDR has not been registered!"])
         #expect(crashes.first?.corruption == nil)
-        #expect(crashes[0].lines.count <= OpenReport.longestWait + 1)
+        #expect(crashes[0].lines.count <= CrashReportBuilder.longestWait + 1)
     }
 
     @Test("a program's unfinished line before the kernel's does not hide it")
@@ -469,11 +469,11 @@ struct CrashDetectorTests {
     func bounds() {
         let opening = stamp(1) + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2"
         let endless = detect(lines: [opening] + Array(repeating: stamp(1) + "more", count: 20_000))
-        #expect(endless[0].lines.count == OpenReport.mostLines)
+        #expect(endless[0].lines.count == CrashReportBuilder.mostLines)
         #expect(endless[0].corruption != nil)
         let wide = detect(
             lines: [opening] + Array(repeating: stamp(1) + String(repeating: "x", count: 100_000), count: 200))
-        #expect(wide[0].lines.reduce(0) { $0 + $1.utf8.count } <= OpenReport.mostBytes + ConsoleLine.longest)
+        #expect(wide[0].lines.reduce(0) { $0 + $1.utf8.count } <= CrashReportBuilder.mostBytes + ConsoleLine.longest)
         let pair = [opening, stamp(1) + "---[ end trace"]
         #expect(detect(lines: Array(repeating: pair, count: 1000).flatMap { $0 }).count == CrashDetector.mostReports)
         let callers = (0..<5000).map { stamp(1, caller: "T\($0)") + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2" }

@@ -214,7 +214,7 @@ struct KernelMemoryTests {
     private func guest(_ console: [String] = [], told: (taint: UInt64, last: String)? = nil) -> SessionRecorder {
         var recorder = SessionRecorder(
             plan: SessionPlan(programs: [
-                PlannedProgram(name: "hide", arguments: ["/h"], resultsProtocol: .exitCode(skip: nil))
+                ProgramPlan(name: "hide", arguments: ["/h"], resultsProtocol: .exitCode(skip: nil))
             ]))
         func send(_ kind: Frame.Kind, _ text: String) {
             _ = recorder.consume(.frame(Frame(sequence: 1, kind: kind, payload: Array(text.utf8))))

@@ -6,8 +6,8 @@ import Testing
 private struct Guest {
     var recorder = SessionRecorder(
         plan: SessionPlan(programs: [
-            PlannedProgram(name: "first", arguments: ["/first"], resultsProtocol: .exitCode(skip: nil)),
-            PlannedProgram(name: "second", arguments: ["/second"], resultsProtocol: .exitCode(skip: nil)),
+            ProgramPlan(name: "first", arguments: ["/first"], resultsProtocol: .exitCode(skip: nil)),
+            ProgramPlan(name: "second", arguments: ["/second"], resultsProtocol: .exitCode(skip: nil)),
         ]))
     var events: [SessionEvent] = []
     var clock = 1_000_000_000

@@ -5,8 +5,8 @@ import Testing
 @Suite("What several guests did, as one")
 struct SessionMergeTests {
     private let plan = SessionPlan(programs: [
-        PlannedProgram(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),
-        PlannedProgram(name: "b", arguments: ["/b"], resultsProtocol: .exitCode(skip: nil)),
+        ProgramPlan(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),
+        ProgramPlan(name: "b", arguments: ["/b"], resultsProtocol: .exitCode(skip: nil)),
     ])
 
     private func outcome(

@@ -7,7 +7,7 @@ private struct Guest {
     var recorder: SessionRecorder
     var events: [SessionEvent] = []
 
-    init(_ programs: PlannedProgram...) {
+    init(_ programs: ProgramPlan...) {
         recorder = SessionRecorder(plan: SessionPlan(programs: programs))
     }
 
@@ -56,7 +56,7 @@ private struct Guest {
     static func id(_ test: String) -> String { "M.S/\(test)()/B.swift:1:2" }
 }
 
-private let bundle = PlannedProgram(
+private let bundle = ProgramPlan(
     name: "bundle", arguments: ["/b"], resultsProtocol: .swiftTesting(expected: ["M.S/one()", "M.S/two()"]))
 
 @Suite("Session recorder")
@@ -312,7 +312,7 @@ struct SessionRecorderTests {
             (.kselftest, "exit 32", .failed),
         ])
     func exitCode(resultsProtocol: ProgramProtocol, ending: String, status: TestOutcome.Status) {
-        var guest = Guest(PlannedProgram(name: "put", arguments: ["/put"], resultsProtocol: resultsProtocol))
+        var guest = Guest(ProgramPlan(name: "put", arguments: ["/put"], resultsProtocol: resultsProtocol))
         guest.send(.hello, "release=6.1.0")
         guest.send(.start, "0 0")
         guest.send(.output, "said\nthis\n")
@@ -328,7 +328,7 @@ struct SessionRecorderTests {
     @Test("a plan says what to run, and refuses what its format cannot carry")
     func plan() throws {
         let plan = SessionPlan(programs: [
-            PlannedProgram(
+            ProgramPlan(
                 name: "a", arguments: ["/a", "b c"], environment: ["X=1"], seconds: 9,
                 resultsProtocol: .exitCode(skip: nil)), bundle,
         ])
@@ -346,7 +346,7 @@ struct SessionRecorderTests {
                 done
 
                 """)
-        let broken = PlannedProgram(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode(skip: nil))
+        let broken = ProgramPlan(name: "n", arguments: ["/a", "b\ndone"], resultsProtocol: .exitCode(skip: nil))
         #expect(throws: (any Error).self) { try SessionPlan(programs: [broken]).encoded() }
     }
 }
@@ -379,7 +379,7 @@ struct FloodTests {
         return programs.reduce(0, +) + outcome.faults.reduce(0) { $0 + $1.utf8.count }
     }
 
-    @Test("30 MB of a test's issues cost little, and are counted; the test fails")
+    @Test("30 MB of a test's issues cost little, and are pluralized; the test fails")
     func issues() {
         var guest = guest()
         guest.event("testStarted", "one")
@@ -425,7 +425,7 @@ struct FloodTests {
         #expect(bytes(outcome) < 500_000)
     }
 
-    @Test("faults of a session are counted beyond a hundred")
+    @Test("faults of a session are pluralized beyond a hundred")
     func faults() {
         var guest = guest()
         for _ in 0..<5000 { guest.send(.error, "no") }

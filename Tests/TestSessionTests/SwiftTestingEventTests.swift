@@ -11,7 +11,7 @@ private struct Bundle {
     init(_ tests: String...) {
         recorder = SessionRecorder(
             plan: SessionPlan(programs: [
-                PlannedProgram(
+                ProgramPlan(
                     name: "bundle", arguments: ["/b"], resultsProtocol: .swiftTesting(expected: tests.map { "P.\($0)" })
                 )
             ]))
@@ -101,7 +101,7 @@ struct SwiftTestingEventTests {
         #expect(program.problems.isEmpty)
     }
 
-    @Test("cancelled cases are counted and named; a test all of whose cases were cancelled is skipped")
+    @Test("cancelled cases are pluralized and named; a test all of whose cases were cancelled is skipped")
     func cancelledCases() {
         var bundle = Bundle("some(n:)", "all(n:)")
         bundle.start("some(n:)")

@@ -1,4 +1,4 @@
-import Commands
+import Processes
 import SystemPackage
 import Testing
 

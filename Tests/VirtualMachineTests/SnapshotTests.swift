@@ -1,6 +1,6 @@
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import SystemPackage
 import Testing
 
@@ -40,7 +40,7 @@ struct SnapshotTests {
 
     @Test("one who wakes is told the time, 32 random bytes that differ, and what to do, go last")
     func orders() throws {
-        let orders = WakeOrders(plan: "plan-7", filters: ["^a", "b\nc"])
+        let orders = ResumeCommand(plan: "plan-7", filters: ["^a", "b\nc"])
         let lines = String(decoding: orders.encoded, as: UTF8.self).split(separator: "\n").map(String.init)
         #expect(lines.count == 6)
         let time = lines[0].split(separator: " ")
@@ -49,7 +49,7 @@ struct SnapshotTests {
         #expect(lines[1].dropFirst(5).count == 64)
         #expect(Array(lines[2...]) == ["plan plan-7", "filter ^a", #"filter b\nc"#, "go"])
         #expect(orders.encoded.last == 0x0A)
-        #expect(WakeOrders(plan: "p").encoded != WakeOrders(plan: "p").encoded)
+        #expect(ResumeCommand(plan: "p").encoded != ResumeCommand(plan: "p").encoded)
     }
 
     // MARK: The monitor

@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Glibc
+import Processes
 import SystemPackage
 import Testing
 

@@ -37,7 +37,7 @@ extension Invocation {
     /// One thread does it all: it sleeps until a process ends, and in between looks around when something is watched.
     ///
     /// - Parameter folder: Where the output is kept meanwhile: files cost the command no reader.
-    /// - Throws: `Trouble` when it cannot be started.
+    /// - Throws: `RunError` when it cannot be started.
     public func run(keepingOutputIn folder: String) throws -> Measured {
         let (outputPath, errorsPath) = (folder + "/output", folder + "/errors")
         let start = Self.now()
@@ -134,7 +134,7 @@ extension Invocation {
         defer { for pointer in argv + envp { free(pointer) } }
         var pid: pid_t = 0
         let code = posix_spawnp(&pid, words[0], &actions, &attributes, &argv, &envp)
-        guard code == 0 else { throw Trouble("cannot start \(words[0]): \(String(cString: strerror(code)))") }
+        guard code == 0 else { throw RunError("cannot start \(words[0]): \(String(cString: strerror(code)))") }
         return pid
     }
 

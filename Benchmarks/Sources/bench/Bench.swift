@@ -53,7 +53,7 @@ enum Bench {
     private static func roundCount(_ text: String?) throws -> Int {
         guard let text, !text.isEmpty else { return 5 }
         guard let rounds = Int(text), (1...1000).contains(rounds) else {
-            throw Trouble("ROUNDS=\(text) is not a number from 1 to 1000")
+            throw RunError("ROUNDS=\(text) is not a number from 1 to 1000")
         }
         return rounds
     }
@@ -63,7 +63,7 @@ enum Bench {
         let known = Row.all.map(\.id)
         let unknown = names.filter { !known.contains($0) }
         guard unknown.isEmpty else {
-            throw Trouble(
+            throw RunError(
                 "ONLY names no row: \(unknown.joined(separator: ", "))\nrows: \(known.joined(separator: ", "))")
         }
         // A row that is named is wanted, however long it takes.

@@ -60,7 +60,7 @@ struct Competitors {
     private func warmTree(_ arguments: [String] = []) throws -> Report {
         try projects.edit()
         let report = try warm(arguments, in: Projects.loop)
-        guard report.compiledObjects > 0 else { throw Trouble("the kernel was not built in the project's own tree") }
+        guard report.compiledObjects > 0 else { throw RunError("the kernel was not built in the project's own tree") }
         return report
     }
 
@@ -77,8 +77,8 @@ struct Competitors {
             },
             run: {
                 let (sample, report) = try report(["run"] + arguments, in: project, watch: watch)
-                guard report.compiledObjects == 0 else { throw Trouble("\(title): the kernel was compiled again") }
-                if watch == .guest, sample.guest == nil { throw Trouble("\(title): no guest was seen") }
+                guard report.compiledObjects == 0 else { throw RunError("\(title): the kernel was compiled again") }
+                if watch == .guest, sample.guest == nil { throw RunError("\(title): no guest was seen") }
                 return sample
             })
     }
@@ -119,7 +119,7 @@ struct Competitors {
                 try warmTree(profile)
                 try projects.edit()
                 var (sample, report) = try report(["run"] + profile, in: Projects.loop, limit: 600)
-                guard report.compiledObjects > 0 else { throw Trouble("\(title): nothing was compiled") }
+                guard report.compiledObjects > 0 else { throw RunError("\(title): nothing was compiled") }
                 sample.values["objects"] = Double(report.compiledObjects)
                 return sample
             })
@@ -150,7 +150,7 @@ struct Competitors {
                 let image = measured.output.trimmingCharacters(in: .whitespacesAndNewlines)
                 let folder = (image as NSString).deletingLastPathComponent
                 let symbols = (try? String(contentsOfFile: folder + "/System.map", encoding: .utf8)) ?? ""
-                guard symbols.contains("sys_" + name) else { throw Trouble("the kernel lacks the call \(name)") }
+                guard symbols.contains("sys_" + name) else { throw RunError("the kernel lacks the call \(name)") }
                 return Sample(
                     wall: measured.wall, cpu: measured.cpu, values: ["objects": Double(steps.compileObjects)],
                     steps: steps,
@@ -205,7 +205,7 @@ struct Competitors {
                 var (second, back) = try report(["run"], in: Projects.boot)
                 second.values["objects"] = Double(there.compiledObjects + back.compiledObjects)
                 guard let one = first.beyondGuest, let other = second.beyondGuest else {
-                    throw Trouble("no guest was seen")
+                    throw RunError("no guest was seen")
                 }
                 second.values["seconds beyond boot, the slower way"] = max(one, other)
                 second.commands = first.commands + second.commands
@@ -224,7 +224,7 @@ struct Competitors {
             run: {
                 var (sample, report) = try report(["run"] + arguments, in: Projects.boot, watch: .nothing)
                 guard let guests = report.guests, guests.isFromSnapshot, guests.count >= 100 else {
-                    throw Trouble("not every test had a guest woken from a snapshot")
+                    throw RunError("not every test had a guest woken from a snapshot")
                 }
                 sample.values["seconds to a woken guest's first word"] = guests.medianStartSeconds
                 sample.values["seconds of a guest"] = guests.medianSeconds

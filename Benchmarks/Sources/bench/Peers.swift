@@ -78,7 +78,7 @@ struct Peers {
         let invocation = Invocation(words, in: workspace.root)
         let measured = try workspace.run(invocation)
         guard measured.output.contains("the program ended with 0") else {
-            throw Trouble("the program did not run in bare QEMU\n\(measured.output.suffix(600))")
+            throw RunError("the program did not run in bare QEMU\n\(measured.output.suffix(600))")
         }
         return Sample(
             wall: measured.wall, cpu: measured.cpu, guest: measured.wall, commands: [workspace.text(invocation)])
@@ -89,11 +89,11 @@ struct Peers {
     /// A tree and an output folder for make by hand: the patched tree of a project that kbuild has built, linked, and its
     /// configuration. The first build goes through ccache, which makes set-up short and is off when make is timed.
     func makeTree(from report: Report, config: String) throws {
-        guard let log = report.artifacts.buildLog else { throw Trouble("the report does not name the build's log") }
+        guard let log = report.artifacts.buildLog else { throw RunError("the report does not name the build's log") }
         let cache = (log as NSString).deletingLastPathComponent
         let kernels = try FileManager.default.contentsOfDirectory(atPath: cache).filter { $0.hasPrefix("kernel-") }
         guard let name = kernels.first, kernels.count == 1 else {
-            throw Trouble("the project has \(kernels.count) trees")
+            throw RunError("the project has \(kernels.count) trees")
         }
         let folder = workspace.root + "/by-hand"
         // What was edited by hand stays: make would not notice that older files took its place.

@@ -140,7 +140,7 @@ struct Projects {
         // Without Swift's runtime, which only Swift programs need.
         let definition = try workspace.read(project + "/rootfs/default.yaml")
         let small = definition.replacingOccurrences(of: "\nswift-runtime: true\n", with: "\nswift-runtime: false\n")
-        guard small != definition else { throw Trouble("rootfs/default.yaml no longer says `swift-runtime: true`") }
+        guard small != definition else { throw RunError("rootfs/default.yaml no longer says `swift-runtime: true`") }
         try workspace.write(project + "/rootfs/small.yaml", small)
     }
 
@@ -164,7 +164,7 @@ struct Projects {
         let text = try String(contentsOfFile: workspace.repository + "/kbuild.yaml", encoding: .utf8)
         let lines = text.split(separator: "\n").drop { $0 != "  patches:" }.dropFirst()
         let patches = lines.prefix { $0.hasPrefix("    - ") }.map { String($0.dropFirst(6)) }
-        guard !patches.isEmpty else { throw Trouble("kbuild.yaml no longer lists kernel.patches line by line") }
+        guard !patches.isEmpty else { throw RunError("kbuild.yaml no longer lists kernel.patches line by line") }
         return patches
     }
 

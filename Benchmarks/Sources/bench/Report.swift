@@ -37,7 +37,7 @@ struct Report: Decodable {
         do {
             self = try JSONDecoder().decode(Report.self, from: Data(text.utf8))
         } catch {
-            throw Trouble("kbuild printed no report: \(error)")
+            throw RunError("kbuild printed no report: \(error)")
         }
     }
 

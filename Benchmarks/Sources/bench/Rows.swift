@@ -10,7 +10,7 @@ struct Row: Sendable {
     /// Whether it is only measured when asked for.
     var isLong = false
     /// The figure in words and how it stands; nil when the figures are not there.
-    var assess: @Sendable ([String: Series]) -> (measured: String, verdict: Verdict)?
+    var assess: @Sendable ([String: Series]) -> (measured: String, verdict: CommandFailure)?
 
     /// All rows in the order of the table.
     static let all: [Row] = [
@@ -28,7 +28,7 @@ struct Row: Sendable {
             competitors: ["boot", "boot-disk", "vng", "vng-9p", "bare"]
         ) { series in
             guard let guest = series["boot"]?.guest, let wall = series["boot"]?.wall else { return nil }
-            let reached = Verdict.of(guest.median, atMost: 0.8)
+            let reached = CommandFailure.of(guest.median, atMost: 0.8)
             guard let peer = series["vng"]?.wall, let peerGuest = series["vng"]?.guest else {
                 return (guest.text("s"), reached.and(.missed))
             }
@@ -91,7 +91,7 @@ struct Row: Sendable {
                 let beyond = series["switch"]?.value("seconds beyond boot, the slower way")
             else { return nil }
             let text = "\(Int(objects.maximum)) objects, \(beyond.text("s")) beyond boot"
-            return (text, Verdict.of(objects.maximum, atMost: 0).and(.of(beyond.median, atMost: 1)))
+            return (text, CommandFailure.of(objects.maximum, atMost: 0).and(.of(beyond.median, atMost: 1)))
         },
         Row(
             id: "cold", path: "cold: clone to verdict, kbuild itself built apart",
@@ -124,7 +124,7 @@ struct Row: Sendable {
                 let start = series["isolate"]?.value("seconds to a woken guest's first word")
             else { return nil }
             let text = "\(test.text("s")) a test, to the guest's first word \(start.text("s"))"
-            return (text, Verdict.of(test.median, atMost: 0.2).and(.of(start.median, atMost: 0.06)))
+            return (text, CommandFailure.of(test.median, atMost: 0.2).and(.of(start.median, atMost: 0.06)))
         },
         Row(
             id: "suite", path: "a suite of 100 one-line tests, each in a pristine guest", target: "15 s on 2 cores",

@@ -18,10 +18,10 @@ struct Workspace {
     init(environment: [String: String]) throws {
         repository = FileManager.default.currentDirectoryPath
         guard FileManager.default.fileExists(atPath: repository + "/Benchmarks/Package.swift") else {
-            throw Trouble("run this as `make bench` in kbuild's own folder")
+            throw RunError("run this as `make bench` in kbuild's own folder")
         }
         guard let kbuild = environment["KBUILD_EXECUTABLE"], FileManager.default.isExecutableFile(atPath: kbuild) else {
-            throw Trouble("KBUILD_EXECUTABLE names no executable: run this as `make bench`, which builds it")
+            throw RunError("KBUILD_EXECUTABLE names no executable: run this as `make bench`, which builds it")
         }
         self.kbuild = kbuild
         let home = environment["HOME"] ?? NSHomeDirectory()
@@ -47,7 +47,7 @@ struct Workspace {
 
     /// Runs a command that must succeed.
     ///
-    /// - Throws: `Trouble` with the command's last words when it fails or reaches its limit.
+    /// - Throws: `RunError` with the command's last words when it fails or reaches its limit.
     @discardableResult
     func run(_ invocation: Invocation) throws -> Measured {
         let measured = try invocation.run(keepingOutputIn: root)
@@ -56,7 +56,7 @@ struct Workspace {
                 measured.reachedLimit
                 ? "did not end within \(figure(invocation.limit)) s" : "ended with \(measured.code)"
             let words = (measured.output + measured.errors).split(separator: "\n").suffix(12).joined(separator: "\n")
-            throw Trouble("\(text(invocation)) \(how)\n\(words)")
+            throw RunError("\(text(invocation)) \(how)\n\(words)")
         }
         return measured
     }
@@ -87,7 +87,7 @@ struct Workspace {
         let files = FileManager.default
         let (source, target) = (repository + "/" + name, root + "/" + project + "/" + name)
         var isFolder: ObjCBool = false
-        guard files.fileExists(atPath: source, isDirectory: &isFolder) else { throw Trouble("there is no \(name)") }
+        guard files.fileExists(atPath: source, isDirectory: &isFolder) else { throw RunError("there is no \(name)") }
         guard isFolder.boolValue else {
             if !files.contentsEqual(atPath: source, andPath: target) {
                 try files.createDirectory(

@@ -1,9 +1,9 @@
 import Artifacts
-import Commands
 import Diagnostics
 import IncrementalBuild
 import KernelMake
 import PatchedTree
+import Processes
 import SystemPackage
 
 import class Foundation.ProcessInfo
@@ -25,7 +25,7 @@ public struct BuildResult: Sendable, Equatable {
     /// How many objects were found not to be concerned by a change of the calls' tables.
     public var sparedObjects = 0
     /// Whether make visited only the folders that a change of C files concerns.
-    public var isNarrow: Bool
+    public var isIncremental: Bool
     /// Whether a narrow build took make's own commands from its records, and did without make.
     public var isReplayed = false
     /// Whether a plain make has confirmed a narrow build.
@@ -59,14 +59,14 @@ public enum BuildScope: Sendable, Hashable {
 /// Builds kernels with their own makefiles.
 public struct KernelBuilder: Sendable {
     let runner: CommandRunner
-    let progress: Progress
+    let progress: ProgressSink
     private let environment: [String: String]
 
     /// Creates a builder.
     ///
     /// - Parameter environment: kbuild's own environment, none of which is to reach make.
     public init(
-        runner: CommandRunner, progress: Progress = .silent,
+        runner: CommandRunner, progress: ProgressSink = .silent,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) {
         self.runner = runner
@@ -101,11 +101,11 @@ public struct KernelBuilder: Sendable {
             let makesImage = needsImage || scope == .verified
             let short = command(
                 make, targets: make.architecture.targets(withImage: makesImage),
-                makefile: NarrowBuild.path(in: make.output))
+                makefile: IncrementalMake.path(in: make.output))
             return BuildPlan(
                 commands: scope == .verified ? [short, whole] : [short],
                 remark: "a narrow make, of \(narrow.objects.joined(separator: ", ")); "
-                    + "kbuild writes \(NarrowBuild.path(in: make.output)) for it", makesImage: makesImage)
+                    + "kbuild writes \(IncrementalMake.path(in: make.output)) for it", makesImage: makesImage)
         case .failure(let obstacle):
             guard tablesChanged(make, to: baseline) != nil else {
                 return BuildPlan(commands: [whole], remark: "a plain make: \(obstacle.reason)")
@@ -130,7 +130,7 @@ public struct KernelBuilder: Sendable {
     /// The command that runs a replay's script.
     func replayCommand(_ make: KernelMake) -> Command {
         Command(
-            "env", ["-i", "PATH=\(environment["PATH"] ?? "")", "sh", "./\(NarrowReplay.scriptName)"],
+            "env", ["-i", "PATH=\(environment["PATH"] ?? "")", "sh", "./\(CommandReplay.scriptName)"],
             workingDirectory: make.output)
     }
 
@@ -170,13 +170,13 @@ public struct KernelBuilder: Sendable {
             progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
         }
         // Whatever the link's environment was, it may be another one after this.
-        try removeAll(make.output.appending(NarrowLink.environmentName))
+        try removeAll(make.output.appending(IncrementalLink.environmentName))
         let spared = targets == nil && scope != .whole ? try await spareObjects(make, log: log) : []
         var result = try await run.whole()
         result.sparedObjects = spared.count
         guard targets == nil else { return result }
         if scope == .verified, !spared.isEmpty { result = try await verify(result, spared: spared, by: run) }
-        try UnconcernedObjects.keepHeaders(of: make)
+        try UnaffectedObjects.keepHeaders(of: make)
         try baseline(make)?.save(output: make.output)
         return result
     }
@@ -197,7 +197,7 @@ public struct KernelBuilder: Sendable {
             // The build itself will fail for the same reason, and tell more of it.
             return []
         }
-        let objects = try UnconcernedObjects(make, from: old, to: new)?.touch() ?? []
+        let objects = try UnaffectedObjects(make, from: old, to: new)?.touch() ?? []
         if !objects.isEmpty { progress(.detail("\(objects.count) objects cannot tell that the tables changed")) }
         return objects
     }
@@ -206,10 +206,10 @@ public struct KernelBuilder: Sendable {
     private static let preparation = ["prepare"]
 
     /// What the output was built from and is to be built from, when the calls' tables differ.
-    private func tablesChanged(_ make: KernelMake, to new: BuildBaseline?) -> (old: BuildBaseline, new: BuildBaseline)?
+    private func tablesChanged(_ make: KernelMake, to new: BuildSnapshot?) -> (old: BuildSnapshot, new: BuildSnapshot)?
     {
         let state = BuildState(output: make.output)
-        guard state.isComplete, !state.isRunning, let old = BuildBaseline.load(output: make.output), let new,
+        guard state.isComplete, !state.isRunning, let old = BuildSnapshot.load(output: make.output), let new,
             Set(old.files.keys).union(new.files.keys)
                 .contains(where: { Self.isOfTables($0) && old.files[$0] != new.files[$0] })
         else { return nil }
@@ -220,7 +220,7 @@ public struct KernelBuilder: Sendable {
     private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
         let files = result.files
         let before = try files.map(Digest.ofFile)
-        try UnconcernedObjects.age(spared, in: run.make)
+        try UnaffectedObjects.age(spared, in: run.make)
         let whole = try await run.whole()
         let after = try files.map(Digest.ofFile)
         let differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
@@ -237,12 +237,12 @@ public struct KernelBuilder: Sendable {
             nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
     }
 
-    private func baseline(_ make: KernelMake, record: OutputRecord? = nil) -> BuildBaseline? {
-        BuildBaseline(of: make, command: command(make), runner: runner, record: record)
+    private func baseline(_ make: KernelMake, record: OutputRecord? = nil) -> BuildSnapshot? {
+        BuildSnapshot(of: make, command: command(make), runner: runner, record: record)
     }
 
     /// What a narrow build would do; nil when it takes a plain make.
-    private func narrowBuild(_ make: KernelMake) throws -> NarrowBuild? {
+    private func narrowBuild(_ make: KernelMake) throws -> IncrementalMake? {
         switch try narrowBuild(make, to: baseline(make)) {
         case .success(let narrow):
             progress(.detail("a narrow make: \(narrow.objects.joined(separator: ", "))"))
@@ -254,15 +254,15 @@ public struct KernelBuilder: Sendable {
     }
 
     private func narrowBuild(
-        _ make: KernelMake, to baseline: BuildBaseline?
-    ) throws -> Result<NarrowBuild, NarrowBuild.Obstacle> {
+        _ make: KernelMake, to baseline: BuildSnapshot?
+    ) throws -> Result<IncrementalMake, IncrementalMake.Obstacle> {
         let state = BuildState(output: make.output)
         guard state.isComplete, !state.isRunning else {
             return .failure(.init(reason: "no build of \(make.output) has come to its end"))
         }
         do {
-            return .success(try NarrowBuild(make, from: .load(output: make.output), to: baseline))
-        } catch let obstacle as NarrowBuild.Obstacle {
+            return .success(try IncrementalMake(make, from: .load(output: make.output), to: baseline))
+        } catch let obstacle as IncrementalMake.Obstacle {
             return .failure(obstacle)
         }
     }

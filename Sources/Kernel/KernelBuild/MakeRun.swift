@@ -1,9 +1,9 @@
 import Artifacts
-import Commands
 import Diagnostics
 import IncrementalBuild
 import KernelConfig
 import KernelMake
+import Processes
 import Synchronization
 import SystemPackage
 
@@ -19,7 +19,7 @@ struct MakeRun {
     let log: FilePath
     let userFiles: [String: String]
 
-    private var progress: Progress { builder.progress }
+    private var progress: ProgressSink { builder.progress }
 
     /// Runs a plain make.
     ///
@@ -35,7 +35,7 @@ struct MakeRun {
         let recorder = try Recorder(log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total, progress)
         let (status, seconds) = try await run(&state, recorder, builder.command(make, targets: targets))
         guard status.isSuccess else { throw failure(status, recorder.lines) }
-        return try result(recorder, seconds: seconds, isNarrow: false)
+        return try result(recorder, seconds: seconds, isIncremental: false)
     }
 
     /// Runs make through the folders of a narrow build alone.
@@ -43,7 +43,7 @@ struct MakeRun {
     /// - Parameter hasImage: Whether the image is made, beside vmlinux.
     /// - Returns: Nil when it failed for another reason than an error in a source; a plain make is to say what it is.
     /// - Throws: As `KernelBuilder.build`.
-    func narrow(_ narrow: NarrowBuild, hasImage: Bool) async throws -> BuildResult? {
+    func narrow(_ narrow: IncrementalMake, hasImage: Bool) async throws -> BuildResult? {
         let command = builder.command(
             make, targets: make.architecture.targets(withImage: hasImage), makefile: try narrow.write(to: make.output))
         guard var result = try await short(command, hasImage: hasImage) else { return nil }
@@ -56,7 +56,7 @@ struct MakeRun {
     ///
     /// - Returns: As `narrow(_:)`.
     /// - Throws: As `KernelBuilder.build`.
-    func replay(_ replay: NarrowReplay, of narrow: NarrowBuild) async throws -> BuildResult? {
+    func replay(_ replay: CommandReplay, of narrow: IncrementalMake) async throws -> BuildResult? {
         try replay.write(to: make.output)
         guard var result = try await short(builder.replayCommand(make), hasImage: false) else { return nil }
         result.compiledObjects = narrow.objects.count
@@ -74,7 +74,7 @@ struct MakeRun {
             if report.isSourceError { throw failure(status, recorder.lines) }
             return nil
         }
-        return try result(recorder, seconds: seconds, isNarrow: true, hasImage: hasImage)
+        return try result(recorder, seconds: seconds, isIncremental: true, hasImage: hasImage)
     }
 
     private func run(
@@ -105,14 +105,14 @@ struct MakeRun {
     }
 
     private func result(
-        _ recorder: Recorder, seconds: Double, isNarrow: Bool, hasImage: Bool = true
+        _ recorder: Recorder, seconds: Double, isIncremental: Bool, hasImage: Bool = true
     ) throws -> BuildResult {
         let output = make.output
         let result = BuildResult(
             image: hasImage ? output.pushing(FilePath(make.architecture.imagePath)) : nil,
             vmlinux: output.appending("vmlinux"),
             systemMap: output.appending("System.map"), config: output.appending(".config"),
-            compiledObjects: recorder.compiledObjects, seconds: seconds, isNarrow: isNarrow,
+            compiledObjects: recorder.compiledObjects, seconds: seconds, isIncremental: isIncremental,
             madeTargets: recorder.madeTargets)
         if targets == nil {
             for file in result.files where !fileExists(file) {
@@ -223,9 +223,9 @@ private final class Recorder: Sendable {
 
     private let state: Mutex<State>
     private let log: FileDescriptor
-    private let progress: Progress
+    private let progress: ProgressSink
 
-    init(log: FilePath, stepsBefore: Int, total: Int?, _ progress: Progress) throws {
+    init(log: FilePath, stepsBefore: Int, total: Int?, _ progress: ProgressSink) throws {
         try createFolder(log.removingLastComponent())
         do {
             self.log = try FileDescriptor.open(

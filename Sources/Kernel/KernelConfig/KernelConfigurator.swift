@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Glibc
 import KernelMake
+import Processes
 import SystemPackage
 
 import class Foundation.ProcessInfo
@@ -20,14 +20,14 @@ public struct KernelConfiguration: Sendable, Equatable {
 /// Writes a kernel's `.config`: a base that the tree itself defines, with fragments on top.
 public struct KernelConfigurator: Sendable {
     let runner: CommandRunner
-    let progress: Progress
+    let progress: ProgressSink
     let environment: [String: String]
 
     /// Creates a configurator.
     ///
     /// - Parameter environment: kbuild's own environment, none of which is to reach make.
     public init(
-        runner: CommandRunner, progress: Progress = .silent,
+        runner: CommandRunner, progress: ProgressSink = .silent,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) {
         self.runner = runner

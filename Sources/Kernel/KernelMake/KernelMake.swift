@@ -1,4 +1,4 @@
-import Commands
+import Processes
 import SystemPackage
 
 /// How make is run on a kernel tree: the same for configuring and for building, because kconfig asks the compiler what

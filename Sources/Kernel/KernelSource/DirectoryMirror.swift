@@ -14,11 +14,11 @@ extension SourceCache {
     func mirrorLock(_ home: FilePath) -> String { "source-\(home.lastComponent?.string ?? "directory")" }
 
     /// The cache's copy of a directory of the user's, brought in line with it.
-    func mirror(_ directory: FilePath, of source: KernelSource) async throws -> PristineKernel {
+    func mirror(_ directory: FilePath, of source: KernelSource) async throws -> KernelSourceArtifact {
         let home = try mirrorHome(of: directory, source: source)
         return try await FileLock.withLock(mirrorLock(home), in: layout, progress: progress) {
             let scan = try scan(directory)
-            let manifestFile = home.appending(PristineKernel.manifestName)
+            let manifestFile = home.appending(KernelSourceArtifact.manifestName)
             let scanFile = home.appending(Self.userScanName)
             if let kernel = try currentMirror(home, scan: scan, source: source) { return kernel }
             if let manifest = TreeManifest(file: manifestFile), let bytes = try? readBytes(scanFile) {
@@ -48,7 +48,7 @@ extension SourceCache {
                 .infrastructure, "there is no kernel source directory \(directory)",
                 nextStep: "give \(KernelSource.forms)")
         }
-        _ = try PristineKernel.version(ofTree: directory, source: source)
+        _ = try KernelSourceArtifact.version(ofTree: directory, source: source)
         return layout.sources.appending("directory-\(Digest.of(directory.string).short)")
     }
 
@@ -57,8 +57,8 @@ extension SourceCache {
     }
 
     /// The mirror, when it is what the directory is.
-    private func currentMirror(_ home: FilePath, scan: TreeScan, source: KernelSource) throws -> PristineKernel? {
-        guard let identity = TreeManifest.identity(inFile: home.appending(PristineKernel.manifestName)),
+    private func currentMirror(_ home: FilePath, scan: TreeScan, source: KernelSource) throws -> KernelSourceArtifact? {
+        guard let identity = TreeManifest.identity(inFile: home.appending(KernelSourceArtifact.manifestName)),
             let bytes = try? readBytes(home.appending(Self.userScanName)), bytes == scan.bytes
         else { return nil }
         return try published(identity, at: home, source: source)
@@ -72,7 +72,7 @@ extension SourceCache {
 
     private func create(_ home: FilePath, from directory: FilePath, scan: TreeScan) async throws {
         let temporary = try freshTemporary(home.lastComponent?.string ?? "directory")
-        let tree = temporary.appending(PristineKernel.treeName)
+        let tree = temporary.appending(KernelSourceArtifact.treeName)
         try createFolder(tree)
         defer { try? removeAll(temporary) }
         for entry in scan.entries {
@@ -94,7 +94,7 @@ extension SourceCache {
     private func update(
         _ home: FilePath, manifest: TreeManifest, from directory: FilePath, was: TreeScan, is scan: TreeScan
     ) async throws {
-        let tree = home.appending(PristineKernel.treeName)
+        let tree = home.appending(KernelSourceArtifact.treeName)
         let before = Dictionary(was.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         var files: Set<String> = []
         var suspects: [TreeScan.Entry] = []
@@ -119,7 +119,7 @@ extension SourceCache {
         }
         // From here to the end the mirror is neither the old tree nor the new one, and its manifest says so.
         var updated = manifest.marking(changed)
-        let manifestFile = home.appending(PristineKernel.manifestName)
+        let manifestFile = home.appending(KernelSourceArtifact.manifestName)
         try updated.write(to: manifestFile)
         // A file that the user removed since the scan is one to remove.
         let isCopied: (String) -> Bool = { files.contains($0) && fileExists(directory.pushing(FilePath($0))) }
@@ -134,21 +134,21 @@ extension SourceCache {
             of: mirrored.entries.filter { changedPaths.contains($0.path) }, in: tree)
         for path in changed { updated.items[path] = copies[path] }
         updated.identity = updated.contentDigest
-        try writeAtomically(mirrored.bytes, to: home.appending(PristineKernel.scanName))
+        try writeAtomically(mirrored.bytes, to: home.appending(KernelSourceArtifact.scanName))
         try writeAtomically(scan.bytes, to: home.appending(Self.userScanName))
         try updated.write(to: manifestFile)
     }
 
     /// Writes the scans and the manifest of a mirror, reading all of its files.
     private func seal(_ home: FilePath, scanOfUser scan: TreeScan) async throws {
-        let tree = home.appending(PristineKernel.treeName)
+        let tree = home.appending(KernelSourceArtifact.treeName)
         let mirrored = try TreeScan(of: tree, ignoringChangeTime: true)
         var manifest = TreeManifest(
             identity: nil, items: try await TreeManifest.items(of: mirrored.entries, in: tree))
         manifest.identity = manifest.contentDigest
-        try writeAtomically(mirrored.bytes, to: home.appending(PristineKernel.scanName))
+        try writeAtomically(mirrored.bytes, to: home.appending(KernelSourceArtifact.scanName))
         try writeAtomically(scan.bytes, to: home.appending(Self.userScanName))
-        try manifest.write(to: home.appending(PristineKernel.manifestName))
+        try manifest.write(to: home.appending(KernelSourceArtifact.manifestName))
     }
 
     /// A file that the user removed since the scan is left out; the next scan finds it missing.

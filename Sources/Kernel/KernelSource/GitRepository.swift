@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import SystemPackage
 
 /// A git repository that a kernel is taken from, without writing to it.
@@ -138,7 +138,9 @@ struct GitRepository: Sendable {
 
 extension SourceCache {
     /// The tree of a commit.
-    func checkOut(_ ref: String, of repository: GitRepository, source: KernelSource) async throws -> PristineKernel {
+    func checkOut(_ ref: String, of repository: GitRepository, source: KernelSource) async throws
+        -> KernelSourceArtifact
+    {
         let commit = try await repository.commit(of: ref)
         return try await publish(Self.identity(ofCommit: commit), source: source) { folder in
             progress(.note("checking out \(ref) (\(commit.prefix(12))) of \(repository.location) into the cache"))

@@ -106,7 +106,7 @@ extension KernelSource: CustomStringConvertible {
 }
 
 /// An unpacked kernel source in the cache, never written to.
-public struct PristineKernel: Sendable, Equatable {
+public struct KernelSourceArtifact: Sendable, Equatable {
     /// The digest of what the tree was made from: a tar file's contents, a commit, the contents of a directory.
     public let identity: Digest
     /// The tree's top folder.

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Glibc
+import Processes
 import SystemPackage
 
 /// Kernel sources, unpacked once and shared by all projects, and the trees that projects work on.
@@ -9,7 +9,7 @@ public struct SourceCache: Sendable {
     let layout: CacheLayout
     let statCache: StatCache
     let runner: CommandRunner
-    let progress: Progress
+    let progress: ProgressSink
     /// Where Debian's linux-source packages put their tar files.
     let debianFolder: FilePath
 
@@ -20,7 +20,7 @@ public struct SourceCache: Sendable {
     ///
     /// - Parameter debianFolder: Where Debian's linux-source packages put their tar files.
     public init(
-        layout: CacheLayout, statCache: StatCache, runner: CommandRunner, progress: Progress = .silent,
+        layout: CacheLayout, statCache: StatCache, runner: CommandRunner, progress: ProgressSink = .silent,
         debianFolder: FilePath = Self.debianFolder
     ) {
         self.layout = layout
@@ -35,7 +35,7 @@ public struct SourceCache: Sendable {
     ///
     /// - Throws: `Failure` (`infrastructure`) when the source is missing, damaged, or not a kernel tree;
     ///   `CancellationError`. Nothing half made is left in either case.
-    public func prepare(_ source: KernelSource) async throws -> PristineKernel {
+    public func prepare(_ source: KernelSource) async throws -> KernelSourceArtifact {
         switch source {
         case .debianPackage(let name): return try await unpack(try tarball(ofPackage: name), of: source)
         case .tarball(let path, let expected):
@@ -89,19 +89,22 @@ public struct SourceCache: Sendable {
     }
 
     /// What is in the cache under `home`, if it is complete and of this identity.
-    func published(_ identity: Digest, at home: FilePath, source: KernelSource) throws -> PristineKernel? {
+    func published(_ identity: Digest, at home: FilePath, source: KernelSource) throws -> KernelSourceArtifact? {
         if !runner.runsNothing { markUsed(home) }
-        guard TreeManifest.identity(inFile: home.appending(PristineKernel.manifestName)) == identity else { return nil }
-        let folder = home.appending(PristineKernel.treeName)
-        return PristineKernel(
-            identity: identity, folder: folder, version: try PristineKernel.version(ofTree: folder, source: source),
+        guard TreeManifest.identity(inFile: home.appending(KernelSourceArtifact.manifestName)) == identity else {
+            return nil
+        }
+        let folder = home.appending(KernelSourceArtifact.treeName)
+        return KernelSourceArtifact(
+            identity: identity, folder: folder,
+            version: try KernelSourceArtifact.version(ofTree: folder, source: source),
             source: source)
     }
 
     /// Makes a source whose contents never change: `fill` puts the tree into an empty folder and returns its top.
     func publish(
         _ identity: Digest, source: KernelSource, fill: (FilePath) async throws -> FilePath
-    ) async throws -> PristineKernel {
+    ) async throws -> KernelSourceArtifact {
         let home = home(identity)
         if let kernel = try published(identity, at: home, source: source) { return kernel }
         return try await FileLock.withLock("source-\(identity.short)", in: layout, progress: progress) {
@@ -113,8 +116,8 @@ public struct SourceCache: Sendable {
             try createFolder(finished)
             defer { try? removeAll(temporary) }
             let top = try await fill(unpacked)
-            _ = try PristineKernel.version(ofTree: top, source: source)
-            try move(top, to: finished.appending(PristineKernel.treeName))
+            _ = try KernelSourceArtifact.version(ofTree: top, source: source)
+            try move(top, to: finished.appending(KernelSourceArtifact.treeName))
             try await seal(finished, identity: identity)
             try createFolder(layout.sources)
             // Damaged, or by a version with another format: nobody trusts it.
@@ -145,11 +148,11 @@ public struct SourceCache: Sendable {
 
     /// Writes the manifest and the scan of the tree in `home`.
     func seal(_ home: FilePath, identity: Digest) async throws {
-        let tree = home.appending(PristineKernel.treeName)
+        let tree = home.appending(KernelSourceArtifact.treeName)
         let scan = try TreeScan(of: tree, ignoringChangeTime: true)
         let items = try await TreeManifest.items(of: scan.entries, in: tree)
-        try writeAtomically(scan.bytes, to: home.appending(PristineKernel.scanName))
-        try TreeManifest(identity: identity, items: items).write(to: home.appending(PristineKernel.manifestName))
+        try writeAtomically(scan.bytes, to: home.appending(KernelSourceArtifact.scanName))
+        try TreeManifest(identity: identity, items: items).write(to: home.appending(KernelSourceArtifact.manifestName))
     }
 
     private func identity(ofTarball tarball: FilePath) throws -> Digest {
@@ -167,7 +170,7 @@ public struct SourceCache: Sendable {
         return .absent(commands: commands, remark: nil)
     }
 
-    private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> PristineKernel {
+    private func unpack(_ tarball: FilePath, of source: KernelSource) async throws -> KernelSourceArtifact {
         try await publish(try identity(ofTarball: tarball), source: source) { folder in
             progress(.note("unpacking \(source) into the cache; this is done once"))
             let quota = FolderQuota(

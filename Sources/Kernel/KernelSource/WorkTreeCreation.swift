@@ -28,7 +28,7 @@ extension SourceCache {
     ///   `pristine` was prepared; `CancellationError`. A new tree appears whole or not at all; one that was being
     ///   brought in line is completed by the next call.
     @discardableResult
-    public func makeWorkTree(of pristine: PristineKernel, at path: FilePath) async throws -> WorkTreeChange {
+    public func makeWorkTree(of pristine: KernelSourceArtifact, at path: FilePath) async throws -> WorkTreeChange {
         let manifestFile = Self.manifest(ofTree: path)
         if isFolder(path), TreeManifest.identity(inFile: manifestFile) == pristine.identity { return .unchanged }
         guard case .directory = pristine.source else { return try replaceOrUpdate(path, manifestFile, pristine) }
@@ -42,7 +42,7 @@ extension SourceCache {
     package static func manifest(ofTree path: FilePath) -> FilePath { FilePath(path.string + ".manifest") }
 
     /// What `makeWorkTree(of:at:)` would do; nothing is changed.
-    public func planWorkTree(of pristine: PristineKernel, at path: FilePath) -> WorkTreeChange {
+    public func planWorkTree(of pristine: KernelSourceArtifact, at path: FilePath) -> WorkTreeChange {
         let manifestFile = Self.manifest(ofTree: path)
         if isFolder(path), TreeManifest.identity(inFile: manifestFile) == pristine.identity { return .unchanged }
         guard isFolder(path), let old = TreeManifest(file: manifestFile),
@@ -52,7 +52,7 @@ extension SourceCache {
     }
 
     private func replaceOrUpdate(
-        _ path: FilePath, _ manifestFile: FilePath, _ pristine: PristineKernel
+        _ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact
     ) throws -> WorkTreeChange {
         guard TreeManifest.identity(inFile: pristine.manifestFile) == pristine.identity,
             let manifest = TreeManifest(file: pristine.manifestFile)
@@ -78,7 +78,7 @@ extension SourceCache {
         return .updated(changed)
     }
 
-    private func create(_ path: FilePath, _ manifestFile: FilePath, _ pristine: PristineKernel) throws {
+    private func create(_ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact) throws {
         let parent = path.removingLastComponent()
         try createFolder(parent)
         // Whatever is there is of unknown origin, or left by a run that was killed.

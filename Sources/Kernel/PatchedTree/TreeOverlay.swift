@@ -64,7 +64,7 @@ public struct TreeOverlay: Sendable, Equatable {
     ///
     /// - Throws: `Failure`: `patch` when a patch does not apply or a system call cannot be registered.
     public static func compute(pristine: FilePath, sources: [PatchSource]) throws -> TreeOverlay {
-        let examination = try SyscallExamination(pristine: pristine, sources: sources)
+        let examination = try PatchAnalysis(pristine: pristine, sources: sources)
         try examination.throwErrors()
         return examination.overlay
     }

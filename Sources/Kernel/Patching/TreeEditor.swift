@@ -159,7 +159,7 @@ package struct TreeEditor {
         var applier = HunkApplier(lines, origins: change.operation == .create ? nil : oldOrigins)
         for (index, hunk) in change.hunks.enumerated() {
             guard let offset = applier.apply(hunk, from: patch.location ?? patch.file) else {
-                throw HunkExplanation(
+                throw HunkFailureDiagnosis(
                     patch: patch, change: change, hunkIndex: index, lines: applier.lines,
                     originalLines: lines
                 ).failure

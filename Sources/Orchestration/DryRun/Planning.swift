@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import KernelSource
+import Processes
 import Reporting
 import SystemPackage
 import VirtualMachine
@@ -40,7 +40,7 @@ extension Pipeline {
         try checkBeforehand()
         var plan = RunPlan(project: project.folder.string, profile: project.profile)
         let kernelStep = KernelStep(pipeline: self, rules: try await confinement.rules()?.kernel)
-        let pristine: PristineKernel?
+        let pristine: KernelSourceArtifact?
         do {
             let planned = try await kernelStep.planSource()
             pristine = planned.pristine
@@ -73,7 +73,7 @@ extension Pipeline {
     ///
     /// - Parameter made: The steps whose results are not there.
     private func planTest(
-        _ kernel: BuiltKernel?, _ root: RootDevice?, _ programs: [ReadyProgram]?, made: [String]
+        _ kernel: BuiltKernel?, _ root: RootDevice?, _ programs: [ProgramArtifact]?, made: [String]
     ) async throws -> [RunPlan.Step] {
         let isAlone = project.isolation == .test && project.architecture != .um
         var test = RunPlan.Step("test", .always)

@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Glibc
 import KernelSource
+import Processes
 import RootFilesystem
 import SystemPackage
 import VirtualMachine
@@ -12,7 +12,7 @@ public struct HostCheck: Sendable {
     static let qemu = "qemu-system-x86_64"
 
     private let project: Project?
-    private let tools: Toolbox
+    private let tools: StepContext
     private let requirements: HostRequirements
 
     /// Prepares a check; nothing runs yet.
@@ -27,7 +27,7 @@ public struct HostCheck: Sendable {
     ) throws {
         self.project = project
         let layout = try CacheLayout(environment: environment)
-        tools = Toolbox(
+        tools = StepContext(
             layout: layout, store: ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache)),
             runner: CommandRunner(supervisor: executable), progress: .silent)
         var isFromGit = false

@@ -1,4 +1,4 @@
-import Commands
+import Processes
 
 /// A tool that kbuild runs, or that the kernel's make runs for it.
 struct ToolRequirement: Sendable {

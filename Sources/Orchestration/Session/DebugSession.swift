@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import KernelConfig
 import PatchedTree
+import Processes
 import Synchronization
 import SystemPackage
 import TestSession
@@ -37,7 +37,7 @@ public struct DebugTarget: Sendable {
     /// - Parameter arguments: gdb's, after those by which it joins the guest: `-batch`, `-ex` and so on.
     /// - Throws: `Failure` (`infrastructure`) when there is no gdb; `CancellationError`.
     public func debug(arguments: [String]) async throws -> ProcessStatus {
-        try await runner.converse(command(arguments: arguments))
+        try await runner.runInteractively(command(arguments: arguments))
     }
 
     static let debugger = "gdb"
@@ -52,7 +52,7 @@ public struct DebugResult: Sendable {
 }
 
 /// Collects what happens in a guest.
-private final class Happenings: Sendable {
+private final class DebugEvents: Sendable {
     let result = Mutex(DebugResult())
 
     func note(_ event: SessionEvent) {
@@ -100,10 +100,10 @@ extension Pipeline {
         if try BootFeatures(config: prepared.kernel.config).movesItself { words.append("nokaslr") }
         configuration.kernelArguments.insert(contentsOf: words, at: 0)
 
-        var plan = GuestPortion(all: prepared.programs).plan
+        var plan = TestShard(all: prepared.programs).plan
         for index in plan.programs.indices { plan.programs[index].seconds = 0 }
         try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName(1)))
-        let happenings = Happenings()
+        let happenings = DebugEvents()
         let (sockets, socket) = AsyncStream.makeStream(of: FilePath.self)
         var session = GuestSession(
             machine: QEMUMachine(configuration, runner: candidate.runner), plan: plan, limits: .none,
@@ -175,7 +175,7 @@ extension Pipeline {
     }
 
     /// gdb's commands to join the guest.
-    private func script(_ target: DebugTarget, _ prepared: PreparedRun, goesOn: Bool) -> String {
+    private func script(_ target: DebugTarget, _ prepared: RunInputs, goesOn: Bool) -> String {
         var lines = ["set confirm off"]
         // The user's own files, not their copies in the kernel's tree.
         if let tree = prepared.symbolizer.root {

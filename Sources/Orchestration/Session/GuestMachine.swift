@@ -26,9 +26,10 @@ extension GuestSession {
     ///   - memoryReader: Reads the kernel's memory at the end; nil where nobody wants it.
     ///   - machine: Makes the guest. Given how many machines did not boot before it; nil when there is no other.
     static func run(
-        _ plan: SessionPlan, within limits: () -> SessionLimits, consoleLog log: FilePath, attendant: Attendant? = nil,
+        _ plan: SessionPlan, within limits: () -> SessionLimits, consoleLog log: FilePath,
+        attendant: InteractiveClient? = nil,
         memoryReader: KernelMemoryReader?, machine: (Int) throws -> GuestMachine?,
-        onEvent: @escaping @Sendable (SessionEvent) -> Void, note: Progress
+        onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
     ) async throws -> (SessionResult, GuestMachine) {
         guard var guest = try machine(0) else {
             throw Failure(.infrastructure, "there is no machine to run on")

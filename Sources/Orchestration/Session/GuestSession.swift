@@ -1,6 +1,6 @@
-import Commands
 import Diagnostics
 import Glibc
+import Processes
 import Synchronization
 import SystemPackage
 import TestSession
@@ -35,7 +35,7 @@ enum LimitReached: Sendable, Equatable {
     case lostThread(String, Double)
 
     /// What the run comes to by it.
-    var code: ExitCode {
+    var code: ExitStatus {
         if case .lostThread = self { .guestCrash } else { .timeout }
     }
 
@@ -83,7 +83,7 @@ struct GuestSession: Sendable {
     /// Where the console's transcript is written.
     let consoleLog: FilePath
     /// Who talks with the plan's programs, if anybody does.
-    var attendant: Attendant?
+    var attendant: InteractiveClient?
     /// Told where a debugger is waited for, if the machine waits for one.
     var waitsForDebugger: (@Sendable (FilePath) -> Void)?
     /// Reads the kernel's own account out of the guest's memory; nil where nobody wants it.
@@ -93,7 +93,7 @@ struct GuestSession: Sendable {
 
     /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock held:
     /// they may take their time, and the guest waits. The limits are watched meanwhile.
-    struct Attendant: Sendable {
+    struct InteractiveClient: Sendable {
         /// Takes a way to send bytes to the guest's init.
         var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
         /// Told what the program does.

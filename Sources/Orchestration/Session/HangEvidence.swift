@@ -1,5 +1,5 @@
-import Commands
 import KernelConfig
+import Processes
 import TestSession
 import VirtualMachine
 

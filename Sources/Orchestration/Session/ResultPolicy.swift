@@ -53,7 +53,7 @@ struct ResultPolicy {
             }
             let more = unexpected.count > names.count ? ", and \(unexpected.count - names.count) more" : ""
             report.suites[index].problems.append(
-                "\(counted(unexpected.count, "test")) skipped that the project's skips: does not expect: "
+                "\(pluralized(unexpected.count, "test")) skipped that the project's skips: does not expect: "
                     + names.joined(separator: ", ") + more)
         }
         guard report.filter == nil, !report.suites.isEmpty else { return unusedSplats(in: report) }

@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import Synchronization
 import Syscalls
 import SystemPackage
@@ -61,12 +61,12 @@ public struct ShellResult: Sendable {
     /// The code to exit with: that of what went wrong, or else the program's own, with 128 + N for signal N.
     public var exitCode: Int32 {
         if let failure = failures.first { return failure.code.rawValue }
-        if wasHungUp { return ExitCode.interrupted.rawValue }
+        if wasHungUp { return ExitStatus.interrupted.rawValue }
         return switch ending {
         case .exited(let code): code
         case .signaled(let number): 128 + number
-        case .timedOut: ExitCode.timeout.rawValue
-        case .notStarted, nil: ExitCode.infrastructure.rawValue
+        case .timedOut: ExitStatus.timeout.rawValue
+        case .notStarted, nil: ExitStatus.infrastructure.rawValue
         }
     }
 }
@@ -100,7 +100,7 @@ extension Pipeline {
         defer { input.finish() }
         let (starts, start) = AsyncStream.makeStream(of: Void.self)
         let hasStarted = Mutex(false)
-        let attendant = GuestSession.Attendant(
+        let attendant = GuestSession.InteractiveClient(
             connected: input.connect,
             interaction: { event in
                 switch event {
@@ -205,8 +205,8 @@ extension Pipeline {
 /// The files that make a guest's shell a place to work in: programs by their names, the calls' numbers, and a greeting.
 struct ShellFolder {
     /// What the guest is to run.
-    let planned: PlannedProgram
-    private let programs: [ReadyProgram]
+    let planned: ProgramPlan
+    private let programs: [ProgramArtifact]
     let script: String
     private let profile: String
     private let greeting: String
@@ -217,19 +217,19 @@ struct ShellFolder {
     private static let greetingName = "motd"
     private static let binName = "bin"
 
-    init(_ prepared: PreparedRun, project: Project, request: ShellRequest) {
+    init(_ prepared: RunInputs, project: Project, request: ShellRequest) {
         self.init(
             syscalls: prepared.patched.overlay.syscalls, version: prepared.kernel.version, programs: prepared.programs,
             shares: project.shares, request: request)
     }
 
     init(
-        syscalls: [RegisteredSyscall], version: String, programs: [ReadyProgram], shares: [Project.SharedFolder],
+        syscalls: [RegisteredSyscall], version: String, programs: [ProgramArtifact], shares: [Project.SharedFolder],
         request: ShellRequest
     ) {
         self.programs = programs
         let numbers = Self.variables(for: syscalls)
-        planned = PlannedProgram(
+        planned = ProgramPlan(
             name: "shell", arguments: ["/bin/sh", "\(Self.folder)/\(Self.scriptName)"],
             environment: [
                 "PATH=\(Self.folder)/\(Self.binName):/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
@@ -259,12 +259,12 @@ struct ShellFolder {
     }
 
     private static func greeting(
-        version: String, numbers: [(String, Int)], programs: [ReadyProgram], shares: [Project.SharedFolder]
+        version: String, numbers: [(String, Int)], programs: [ProgramArtifact], shares: [Project.SharedFolder]
     ) -> String {
         let native = numbers.filter { !$0.0.hasPrefix("NR_ia32_") }
         var lines = ["Linux \(version)"]
         if let (name, number) = native.first {
-            let count = counted(native.count, "added system call")
+            let count = pluralized(native.count, "added system call")
             lines[0] += " with \(count): `env | grep NR_` lists the numbers, $\(name) is \(number)."
         }
         let names = names(of: programs)
@@ -283,7 +283,7 @@ struct ShellFolder {
     }
 
     /// The names of the programs as commands: of several with one name all but the first are numbered.
-    static func names(of programs: [ReadyProgram]) -> [String] {
+    static func names(of programs: [ProgramArtifact]) -> [String] {
         var taken: [String: Int] = [:]
         return programs.map { program in
             let path = FilePath(program.planned.name)
@@ -313,9 +313,9 @@ struct ShellFolder {
     }
 
     /// Runs the suites of a package: those of the project, or as the arguments choose.
-    static func suiteScript(_ program: ReadyProgram) -> String {
+    static func suiteScript(_ program: ProgramArtifact) -> String {
         let arguments = program.planned.arguments
-        let filters = arguments.firstIndex(of: ReadyProgram.filterOption).map { arguments[$0...] } ?? []
+        let filters = arguments.firstIndex(of: ProgramArtifact.filterOption).map { arguments[$0...] } ?? []
         let start = "exec \(Self.folder)/\(program.fileName) --testing-library swift-testing --no-parallel"
         return """
             #!/bin/sh

@@ -12,12 +12,12 @@ extension Pipeline {
     ///
     /// - Throws: `Failure` (`infrastructure`) when no machine can be started; `CancellationError`.
     func runTests(
-        _ programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate], kernel: BuiltKernel,
+        _ programs: [ProgramArtifact], share: FilePath, on machines: [MachineCandidate], kernel: BuiltKernel,
         symbolizer: CrashSymbolizer,
         in folder: FilePath, into report: inout RunReport
     ) async throws {
         let isAlone = project.isolation == .test
-        let portions = GuestPortion.divide(programs, among: isAlone ? nil : project.guests ?? 1)
+        let portions = TestShard.divide(programs, among: isAlone ? nil : project.guests ?? 1)
         let snapshots =
             isAlone
             ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder)
@@ -27,7 +27,7 @@ extension Pipeline {
             let source = GuestSource(
                 share: share, machines: machines, snapshots: snapshots.places,
                 wakeLimit: min(limits.boot, SessionLimits.wake), memory: try memoryFolder(in: folder))
-            let session = SpreadSession(
+            let session = TestScheduler(
                 programs: programs, portions: portions, width: width, limits: limits,
                 deadline: .now + .seconds(limits.run), retries: project.retries, folder: folder,
                 boots: snapshots.boots, memoryReader: KernelMemoryReader(vmlinux: kernel.vmlinux),
@@ -102,7 +102,7 @@ extension Pipeline {
 
     /// The snapshots to wake the portions' guests from, by the program that they hold; nil where there cannot be any.
     private func snapshots(
-        for portions: [GuestPortion], of programs: [ReadyProgram], share: FilePath, on machines: [MachineCandidate],
+        for portions: [TestShard], of programs: [ProgramArtifact], share: FilePath, on machines: [MachineCandidate],
         in folder: FilePath
     ) async throws -> ReadySnapshots {
         guard project.architecture != .um else { return ReadySnapshots(places: nil, boots: []) }
@@ -143,7 +143,7 @@ extension Pipeline {
     var holderSources: FilePath { project.rootfsDefinition.removingLastComponent().appending("holder") }
 
     /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
-    private func holder(_ progress: Diagnostics.Progress) async throws -> FilePath? {
+    private func holder(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
         let sources = holderSources
         guard isFolder(sources) else { return nil }
         do {
@@ -167,7 +167,7 @@ extension Pipeline {
     private static let overheadMegabytes = 128
 
     /// How many guests run at once: what was asked for, or one to a processor, as far as the host's memory goes.
-    private func width(for guests: Int, _ progress: Diagnostics.Progress) -> Int {
+    private func width(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
         let wanted = min(guests, project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
         guard let available = Self.availableMegabytes() else { return wanted }
         let room = max(1, available / (project.machine.memoryMegabytes + Self.overheadMegabytes))
@@ -210,7 +210,7 @@ private final class GuestSource: Sendable {
         self.memory = memory
     }
 
-    func machine(for portion: GuestPortion, attempt: Int) throws -> GuestMachine? {
+    func machine(for portion: TestShard, attempt: Int) throws -> GuestMachine? {
         if let snapshots { return try woken(portion, snapshots, attempt: attempt) }
         guard attempt < machines.count else { return nil }
         let candidate = machines[attempt]
@@ -226,7 +226,7 @@ private final class GuestSource: Sendable {
     }
 
     private func woken(
-        _ portion: GuestPortion, _ snapshots: [Int?: ReadySnapshot], attempt: Int
+        _ portion: TestShard, _ snapshots: [Int?: ReadySnapshot], attempt: Int
     ) throws -> GuestMachine? {
         let place = portion.heldProgram
         // A guest that holds the bundle is told which of its tests to run; another reads its plan.
@@ -234,7 +234,8 @@ private final class GuestSource: Sendable {
         guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
         let number = nextNumber()
         let orders =
-            holding == nil ? WakeOrders(plan: try writePlan(portion, number)) : WakeOrders(filters: portion.patterns)
+            holding == nil
+            ? ResumeCommand(plan: try writePlan(portion, number)) : ResumeCommand(filters: portion.patterns)
         var configuration = snapshot.configuration
         configuration.memoryDump = memoryDump(number)
         configuration.shares = first.configuration?.shares ?? []
@@ -246,7 +247,7 @@ private final class GuestSource: Sendable {
     }
 
     /// Writes the portion's plan where the guest finds it; returns its name there.
-    private func writePlan(_ portion: GuestPortion, _ number: Int) throws -> String {
+    private func writePlan(_ portion: TestShard, _ number: Int) throws -> String {
         let name = Pipeline.planName(number)
         try writeAtomically(try portion.plan.encoded(), to: share.appending(name))
         return name

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import RootFilesystem
 import Syscalls
 import SystemPackage
@@ -22,7 +22,7 @@ struct GuestBundle: Sendable {
 
 /// Builds what runs in the guest: Swift Testing bundles, C programs and init.
 struct GuestProgramBuilder: Sendable {
-    let tools: Toolbox
+    let tools: StepContext
     /// The project's folder, which all of its builds may read.
     let project: FilePath
     /// The folder of the project's own build folders in the cache.

@@ -73,7 +73,7 @@ enum KUnitTests {
     /// KUnit and its suites are part of the kernel, and print their own results.
     ///
     /// - Throws: `Failure` (`usage`) that names a file which is changed.
-    static func checkOrigin(_ project: Project, _ patched: PatchedKernel) throws {
+    static func checkOrigin(_ project: Project, _ patched: PatchedKernelArtifact) throws {
         guard project.testsFrom == .pristine, hasKUnit(project.tests) else { return }
         let changed = patched.overlay.files.keys.sorted().first { path in
             guard let bytes = try? readBytes(patched.pristine.folder.pushing(FilePath(path))) else {

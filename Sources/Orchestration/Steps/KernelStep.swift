@@ -1,11 +1,11 @@
 import Artifacts
-import Commands
 import Diagnostics
 import KernelBuild
 import KernelConfig
 import KernelMake
 import KernelSource
 import PatchedTree
+import Processes
 import Reporting
 import Syscalls
 import SystemPackage
@@ -36,8 +36,8 @@ public struct BuiltKernel: Sendable {
 }
 
 /// A source with its patches, and what is known of the kernel that comes of it.
-struct PatchedKernel: Sendable {
-    var pristine: PristineKernel
+struct PatchedKernelArtifact: Sendable {
+    var pristine: KernelSourceArtifact
     var overlay: TreeOverlay
     var request: ConfigRequest
     /// The key of the built kernel.
@@ -48,7 +48,7 @@ struct PatchedKernel: Sendable {
     var lock: FileLock?
 
     /// "7 sources, 14 files".
-    var summary: String { "\(counted(overlay.sources.count, "source")), \(counted(overlay.files.count, "file"))" }
+    var summary: String { "\(pluralized(overlay.sources.count, "source")), \(pluralized(overlay.files.count, "file"))" }
 }
 
 /// The steps from a kernel's source to its image.
@@ -60,29 +60,29 @@ struct KernelStep: Sendable {
     var wantsImage = false
 
     private var scope: BuildScope { pipeline.buildScope }
-    private var tools: Toolbox { pipeline.tools }
+    private var tools: StepContext { pipeline.tools }
     private var project: Project { pipeline.project }
     private var log: StepLog { pipeline.log }
 
     /// The folder of this kernel source in the project's part of the cache: a tree and its outputs.
-    func folder(for pristine: PristineKernel) -> FilePath {
+    func folder(for pristine: KernelSourceArtifact) -> FilePath {
         pipeline.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
-    func tree(_ pristine: PristineKernel) -> FilePath { folder(for: pristine).appending("tree") }
+    func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
     /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
-    private func output(_ pristine: PristineKernel) -> FilePath {
+    private func output(_ pristine: KernelSourceArtifact) -> FilePath {
         // Objects with debug information have no use for those without.
         folder(for: pristine).appending(rules == nil ? "build" : "confined")
             .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : ""))
     }
-    func workTree(_ pristine: PristineKernel) -> WorkTree {
+    func workTree(_ pristine: KernelSourceArtifact) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
     }
 
     /// All that make printed the last time.
     var buildLog: FilePath { pipeline.projectCache.appending("build.log") }
 
-    func make(_ pristine: PristineKernel) -> KernelMake {
+    func make(_ pristine: KernelSourceArtifact) -> KernelMake {
         var make = KernelMake(
             tree: tree(pristine), output: output(pristine), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
@@ -94,12 +94,12 @@ struct KernelStep: Sendable {
     // MARK: Confined builds
 
     /// Beside the output, where make cannot write: the overlay that the output was built from to the end.
-    private func confinedMark(_ pristine: PristineKernel) -> FilePath { FilePath("\(output(pristine)).overlay") }
+    private func confinedMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).overlay") }
 
     /// Has a confined build begin anew where a last one is not to be gone on from: its files may be made to deceive the
     /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
     /// patches have one author.
-    private func discardForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws {
+    private func discardForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay)
         // Until this build has come to its end as well.
         if rules != nil { try removeAll(confinedMark(pristine)) }
@@ -109,14 +109,14 @@ struct KernelStep: Sendable {
     }
 
     /// Whether what lies in the output folder says nothing of this build.
-    private func hasUnusableOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws -> Bool {
+    private func hasUnusableOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
         // make compares commands and time stamps, and does not see that a tool of the same name is another one.
         if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
         return try hasForeignOutput(pristine, overlay)
     }
 
     /// Beside the output: the digest of the tools that built it.
-    private func toolsMark(_ pristine: PristineKernel) -> FilePath { FilePath("\(output(pristine)).tools") }
+    private func toolsMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).tools") }
 
     private func toolsDigest() throws -> Digest {
         var tools = ContentDigest(of: "tools", version: 1)
@@ -132,7 +132,7 @@ struct KernelStep: Sendable {
         return digest.digest.hex
     }
 
-    private func hasForeignOutput(_ pristine: PristineKernel, _ overlay: TreeOverlay) throws -> Bool {
+    private func hasForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
         guard let rules else { return false }
         let last = try? readText(confinedMark(pristine))
         let isOwn = !rules.hasForeignContribution && last != nil
@@ -166,7 +166,7 @@ struct KernelStep: Sendable {
     }
 
     /// Prepares the source.
-    func source() async throws -> PristineKernel {
+    func source() async throws -> KernelSourceArtifact {
         try await log.step("source") { progress in
             let source = try kernelSource()
             let cache = sourceCache(progress)
@@ -183,7 +183,7 @@ struct KernelStep: Sendable {
         try KernelSource(parsing: project.kernel.source, sha256: project.kernel.sha256, relativeTo: project.folder)
     }
 
-    private func sourceCache(_ progress: Progress) -> SourceCache {
+    private func sourceCache(_ progress: ProgressSink) -> SourceCache {
         SourceCache(layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
     }
 
@@ -193,7 +193,7 @@ struct KernelStep: Sendable {
     }
 
     /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
-    private func overlay(over pristine: PristineKernel) throws -> TreeOverlay {
+    private func overlay(over pristine: KernelSourceArtifact) throws -> TreeOverlay {
         let sources = try patchSources()
         var key = ContentDigest(of: "overlay", version: 1)
         key.add("source", pristine.identity)
@@ -205,7 +205,7 @@ struct KernelStep: Sendable {
         }
         // Another kbuild may read patches otherwise.
         if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
-        let memo = OverlayMemo(
+        let memo = OverlayCache(
             file: pipeline.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let overlay = memo.load(key: key.digest) { return overlay }
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
@@ -217,7 +217,7 @@ struct KernelStep: Sendable {
 
     /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is
     /// verified by `compile`.
-    func patch() async throws -> PatchedKernel {
+    func patch() async throws -> PatchedKernelArtifact {
         let pristine = try await source()
         return try await log.step("patch") { progress in
             var patched = try patched(pristine)
@@ -251,12 +251,12 @@ struct KernelStep: Sendable {
     }
 
     /// What is known of the kernel before anything is done to the tree.
-    private func patched(_ pristine: PristineKernel) throws -> PatchedKernel {
+    private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
         let overlay = try overlay(over: pristine)
         let request = ConfigRequest.merge(try fragments())
         let key = try key(pristine, overlay, request, hasImage: true)
         let plain = try self.key(pristine, overlay, request, hasImage: false)
-        return PatchedKernel(
+        return PatchedKernelArtifact(
             pristine: pristine, overlay: overlay, request: request, key: key,
             artifact: tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
     }
@@ -273,18 +273,18 @@ struct KernelStep: Sendable {
 
     /// Whether the tree on disk has to have the patches: the kernel is made from it, and selftests with
     /// `tests-from: patched`.
-    private func needsTree(_ patched: PatchedKernel) -> Bool {
+    private func needsTree(_ patched: PatchedKernelArtifact) -> Bool {
         patched.artifact == nil || (project.hasKselftests && project.testsFrom == .patched)
     }
 
-    func lock(_ pristine: PristineKernel, _ progress: Progress) async throws -> FileLock {
+    func lock(_ pristine: KernelSourceArtifact, _ progress: ProgressSink) async throws -> FileLock {
         try await FileLock.acquire(
             "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
     }
 
     /// Brings the project's tree in line with an overlay. The caller holds the lock.
     func synchronize(
-        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
     ) async throws -> WorkTree.Synchronization {
         // The tree shares its files with the cache's copy; nobody may have written through a link.
         try pristine.verify()
@@ -293,7 +293,7 @@ struct KernelStep: Sendable {
 
     /// The same for a caller that has the cache's copy verified later, before it relies on what was made of it.
     private func bringInLine(
-        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ progress: Progress
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
     ) async throws -> WorkTree.Synchronization {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
@@ -312,7 +312,7 @@ struct KernelStep: Sendable {
     /// The key of a kernel. The overlay and the request are values of this run, from which alone the tree and the
     /// configuration are made, so that a user's edit during the build gets into neither.
     private func key(
-        _ pristine: PristineKernel, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
     ) throws -> ArtifactKey {
         var key = KeyBuilder(
             step: Self.artifactStep(hasImage: hasImage), version: 2, trust: pipeline.trust(under: rules))
@@ -325,7 +325,7 @@ struct KernelStep: Sendable {
     }
 
     /// Configures, unless the kernel is in the store; returns the path of the `.config`.
-    func configure(_ patched: PatchedKernel) async throws -> FilePath {
+    func configure(_ patched: PatchedKernelArtifact) async throws -> FilePath {
         if let artifact = patched.artifact {
             return try await log.step("configure") { _ in (artifact.path("config"), .hit, "") }
         }
@@ -344,7 +344,7 @@ struct KernelStep: Sendable {
     }
 
     /// What a configuration depends on beside the request.
-    private func configurationInputs(_ patched: PatchedKernel) throws -> Digest {
+    private func configurationInputs(_ patched: PatchedKernelArtifact) throws -> Digest {
         var inputs = ContentDigest(of: "configure", version: 2)
         inputs.add("source", patched.pristine.identity)
         for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
@@ -360,7 +360,7 @@ struct KernelStep: Sendable {
     }
 
     /// Configures and compiles, unless the store has the kernel.
-    func compile(_ patched: PatchedKernel) async throws -> BuiltKernel {
+    func compile(_ patched: PatchedKernelArtifact) async throws -> BuiltKernel {
         let pristine = patched.pristine
         if let artifact = patched.artifact {
             _ = try await configure(patched)
@@ -412,8 +412,8 @@ struct KernelStep: Sendable {
                 try copyFile(result.systemMap, to: folder.appending("System.map"))
                 try copyFile(result.config, to: folder.appending("config"))
             }
-            var detail = counted(result.compiledObjects, "object")
-            if result.isNarrow { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
+            var detail = pluralized(result.compiledObjects, "object")
+            if result.isIncremental { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
             if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
             if result.isVerified { detail += ", confirmed by a plain make" }
             return (kernel(artifact, pristine), .made, detail)
@@ -424,11 +424,11 @@ struct KernelStep: Sendable {
     private static let scriptsTarget = "scripts_gdb"
     private static let scriptsFile = "vmlinux-gdb.py"
 
-    private func kernel(_ artifact: Artifact, _ pristine: PristineKernel) -> BuiltKernel {
+    private func kernel(_ artifact: Artifact, _ pristine: KernelSourceArtifact) -> BuiltKernel {
         kernel(in: artifact.folder, pristine, hasImage: artifact.files[Self.imageName] != nil)
     }
 
-    private func kernel(in folder: FilePath, _ pristine: PristineKernel, hasImage: Bool) -> BuiltKernel {
+    private func kernel(in folder: FilePath, _ pristine: KernelSourceArtifact, hasImage: Bool) -> BuiltKernel {
         let scripts = output(pristine).appending(Self.scriptsFile)
         return BuiltKernel(
             image: hasImage ? folder.appending(Self.imageName) : nil, vmlinux: folder.appending("vmlinux"),
@@ -444,7 +444,7 @@ struct KernelStep: Sendable {
     // MARK: What would be done
 
     /// The source, and what is to be done to have it; nil for the source when that is not there.
-    func planSource() async throws -> (pristine: PristineKernel?, step: RunPlan.Step) {
+    func planSource() async throws -> (pristine: KernelSourceArtifact?, step: RunPlan.Step) {
         let source = try kernelSource()
         switch try await sourceCache(.silent).plan(source) {
         case .present(let pristine):
@@ -459,8 +459,8 @@ struct KernelStep: Sendable {
     ///
     /// - Returns: The kernel, whose files need not be there; and where its configuration is when that is known.
     func planBuild(
-        _ pristine: PristineKernel
-    ) async throws -> (patched: PatchedKernel, kernel: BuiltKernel?, steps: [RunPlan.Step]) {
+        _ pristine: KernelSourceArtifact
+    ) async throws -> (patched: PatchedKernelArtifact, kernel: BuiltKernel?, steps: [RunPlan.Step]) {
         let patched = try patched(pristine)
         let make = make(pristine)
         var patch = RunPlan.Step("patch", .hit, key: patched.overlay.digest, patched.summary)

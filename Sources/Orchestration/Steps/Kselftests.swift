@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import SystemPackage
 
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.
@@ -11,7 +11,7 @@ struct Kselftests: Sendable {
     let pipeline: Pipeline
     /// How make is confined; nil when it is not.
     let rules: Confinement.Rules?
-    let patched: PatchedKernel
+    let patched: PatchedKernelArtifact
 
     /// A collection that is built.
     struct Collection: Sendable {
@@ -61,7 +61,7 @@ struct Kselftests: Sendable {
         return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
     }
 
-    private var tools: Toolbox { pipeline.tools }
+    private var tools: StepContext { pipeline.tools }
     private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
     private static let folder: FilePath = "tools/testing/selftests"
     private var isPatched: Bool { pipeline.project.testsFrom == .patched }
@@ -72,7 +72,7 @@ struct Kselftests: Sendable {
     /// Builds a collection, unless the store has it.
     ///
     /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
-    func build(_ requested: String, _ progress: Progress) async throws -> Collection {
+    func build(_ requested: String, _ progress: ProgressSink) async throws -> Collection {
         let (name, source, _, artifact) = try recipe(requested)
         if let artifact { return try collection(name, artifact, isHit: true) }
         // One output folder serves all collections.

@@ -1,8 +1,8 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
 import KernelConfig
+import Processes
 import Reporting
 import SystemPackage
 import VirtualMachine

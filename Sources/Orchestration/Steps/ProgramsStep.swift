@@ -1,16 +1,16 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import Reporting
 import SystemPackage
 import TestSession
 import VirtualMachine
 
 /// A program that is built and planned.
-struct ReadyProgram: Sendable {
+struct ProgramArtifact: Sendable {
     /// What the guest is to run.
-    var planned: PlannedProgram
+    var planned: ProgramPlan
     /// The executable on the host.
     var executable: FilePath
     /// Its file's name on the share.
@@ -26,7 +26,7 @@ struct ReadyProgram: Sendable {
     }
 
     /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these tests.
-    func selecting(_ tests: [String]) -> (planned: PlannedProgram, patterns: [String]) {
+    func selecting(_ tests: [String]) -> (planned: ProgramPlan, patterns: [String]) {
         var planned = planned
         if let filter = planned.arguments.firstIndex(of: Self.filterOption) {
             planned.arguments.removeSubrange(filter...)
@@ -56,12 +56,12 @@ extension Pipeline {
     ///   - needsTests: Whether it is an error to have none.
     /// - Throws: `Failure`: `usage` for a pattern that is none, `infrastructure` when no test is left to run.
     func programs(
-        numbers: NumbersModule, filter: String?, of patched: PatchedKernel, needsTests: Bool = true
-    ) async throws -> [ReadyProgram] {
+        numbers: NumbersModule, filter: String?, of patched: PatchedKernelArtifact, needsTests: Bool = true
+    ) async throws -> [ProgramArtifact] {
         try await log.step("programs") { progress in
             let selection = try TestSelection(filter: filter)
             let builder = try await programBuilder()
-            var ready: [ReadyProgram] = []
+            var ready: [ProgramArtifact] = []
             var made = 0
             for (index, test) in project.tests.enumerated() {
                 let (programs, isHit) = try await self.ready(
@@ -78,8 +78,8 @@ extension Pipeline {
     /// The programs of one entry under `tests` of which something is to run, built if need be.
     private func ready(
         _ test: Project.Test, at index: Int, _ selection: TestSelection, numbers: NumbersModule,
-        of patched: PatchedKernel, by builder: GuestProgramBuilder, _ progress: Diagnostics.Progress
-    ) async throws -> (programs: [ReadyProgram], isHit: Bool) {
+        of patched: PatchedKernelArtifact, by builder: GuestProgramBuilder, _ progress: Diagnostics.ProgressSink
+    ) async throws -> (programs: [ProgramArtifact], isHit: Bool) {
         switch test {
         case .swift(let package, let filter, let skip, let timeout):
             let bundle = try await builder.bundle(package: package, numbers: numbers)
@@ -96,11 +96,11 @@ extension Pipeline {
             let programs = built.programs.filter { selection.includes(built.name(of: $0)) }.map { program in
                 // Programs of two collections may have one name.
                 let fileName = "\(index)-\(program)"
-                let planned = PlannedProgram(
+                let planned = ProgramPlan(
                     name: built.name(of: program), arguments: ["\(Self.programsFolder)/\(fileName)"],
                     environment: Kselftests.environment(programs: Self.programsFolder),
                     seconds: timeout ?? project.timeouts.test, resultsProtocol: .kselftest)
-                return ReadyProgram(
+                return ProgramArtifact(
                     planned: planned, executable: built.folder.appending(program), fileName: fileName,
                     isStatic: false, preloaded: Kselftests.lineBuffer)
             }
@@ -110,10 +110,10 @@ extension Pipeline {
             let (executable, isHit) = try await builder.program(
                 source: try KUnitTests.program(in: tools.layout), is32Bit: false, numbers: numbers)
             let fileName = "\(index)-\(KUnitTests.name)"
-            let planned = PlannedProgram(
+            let planned = ProgramPlan(
                 name: KUnitTests.name, arguments: ["\(Self.programsFolder)/\(fileName)"],
                 seconds: timeout ?? project.timeouts.test, resultsProtocol: .ktap)
-            let ready = ReadyProgram(planned: planned, executable: executable, fileName: fileName, isStatic: true)
+            let ready = ProgramArtifact(planned: planned, executable: executable, fileName: fileName, isStatic: true)
             return ([ready], isHit)
         case .program(let program):
             guard selection.includes(program.name), reasonToSkip(program) == nil else { return ([], true) }
@@ -124,11 +124,11 @@ extension Pipeline {
                     source: program.path, is32Bit: program.is32Bit, numbers: numbers)
             }
             let fileName = "\(index)-\(program.path.stem ?? "program")"
-            let planned = PlannedProgram(
+            let planned = ProgramPlan(
                 name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
                 seconds: program.timeout ?? project.timeouts.test,
                 resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode(skip: program.skipCode))
-            let ready = ReadyProgram(
+            let ready = ProgramArtifact(
                 planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource)
             return ([ready], isHit)
         }
@@ -153,7 +153,7 @@ extension Pipeline {
     }
 
     /// - Throws: `Failure` (`infrastructure`) when there is nothing to run.
-    private func checkTests(_ ready: [ReadyProgram], filter: String?) throws {
+    private func checkTests(_ ready: [ProgramArtifact], filter: String?) throws {
         guard ready.isEmpty else { return }
         if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
             throw Failure(
@@ -170,7 +170,7 @@ extension Pipeline {
     }
 
     /// - Throws: `Failure` (`usage`) when a report could not tell two programs apart.
-    private func checkNames(_ ready: [ReadyProgram]) throws {
+    private func checkNames(_ ready: [ProgramArtifact]) throws {
         let names = ready.map(\.planned.name)
         guard let twice = names.first(where: { name in names.count { $0 == name } > 1 }) else { return }
         throw Failure(
@@ -178,8 +178,9 @@ extension Pipeline {
     }
 
     /// "50 tests in 5 programs".
-    private static func summary(_ ready: [ReadyProgram]) -> String {
-        counted(ready.reduce(0) { $0 + ($1.tests?.count ?? 1) }, "test") + " in " + counted(ready.count, "program")
+    private static func summary(_ ready: [ProgramArtifact]) -> String {
+        pluralized(ready.reduce(0) { $0 + ($1.tests?.count ?? 1) }, "test") + " in "
+            + pluralized(ready.count, "program")
     }
 
     // MARK: What would be done
@@ -190,12 +191,12 @@ extension Pipeline {
     ///   of these are.
     /// - Throws: As `programs`, when all are there.
     func planPrograms(
-        numbers: NumbersModule, filter: String?, of patched: PatchedKernel
-    ) async throws -> (ready: [ReadyProgram]?, linked: [FilePath]?, step: RunPlan.Step) {
+        numbers: NumbersModule, filter: String?, of patched: PatchedKernelArtifact
+    ) async throws -> (ready: [ProgramArtifact]?, linked: [FilePath]?, step: RunPlan.Step) {
         let selection = try TestSelection(filter: filter)
         let builder = try await programBuilder()
         var step = RunPlan.Step("programs", .hit)
-        var ready: [ReadyProgram] = []
+        var ready: [ProgramArtifact] = []
         var isLinkedKnown = true
         for (index, test) in project.tests.enumerated() {
             var isLinked = true
@@ -235,7 +236,7 @@ extension Pipeline {
 
     /// What is to be done for one entry under `tests`; nothing when all of it is there.
     private func actions(
-        for test: Project.Test, _ selection: TestSelection, numbers: NumbersModule, of patched: PatchedKernel,
+        for test: Project.Test, _ selection: TestSelection, numbers: NumbersModule, of patched: PatchedKernelArtifact,
         by builder: GuestProgramBuilder
     ) async throws -> [RunPlan.Action] {
         switch test {
@@ -307,7 +308,7 @@ extension Pipeline {
 
     private func swiftProgram(
         _ package: FilePath, _ bundle: GuestBundle, expected: [String], index: Int, seconds: Int
-    ) -> ReadyProgram {
+    ) -> ProgramArtifact {
         let fileName = "\(index)-tests.xctest"
         var arguments = [
             "\(Self.programsFolder)/\(fileName)", "--testing-library", "swift-testing",
@@ -315,19 +316,19 @@ extension Pipeline {
             "--no-parallel", "--event-stream-version", "6.3", "--event-stream-output-path", "/proc/self/fd/3",
         ]
         if expected.count < bundle.tests.count {
-            for test in expected { arguments += [ReadyProgram.filterOption, ReadyProgram.pattern(test)] }
+            for test in expected { arguments += [ProgramArtifact.filterOption, ProgramArtifact.pattern(test)] }
         }
         var name = package
         _ = name.removePrefix(project.folder)
-        return ReadyProgram(
-            planned: PlannedProgram(
+        return ProgramArtifact(
+            planned: ProgramPlan(
                 name: name.string, arguments: arguments, seconds: seconds,
                 resultsProtocol: .swiftTesting(expected: expected)), executable: bundle.executable, fileName: fileName,
             isStatic: false)
     }
 
     /// Puts the plan and the programs where the guest will mount them.
-    func layOut(_ programs: [ReadyProgram], in folder: FilePath) throws -> Share {
+    func layOut(_ programs: [ProgramArtifact], in folder: FilePath) throws -> Share {
         let share = folder.appending("guest")
         try createFolder(share)
         for library in Set(programs.compactMap(\.preloaded)) {

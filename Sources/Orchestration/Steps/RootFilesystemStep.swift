@@ -1,6 +1,6 @@
 import Artifacts
-import Commands
 import Diagnostics
+import Processes
 import Reporting
 import RootFilesystem
 import SystemPackage

@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Glibc
+import Processes
 import Reporting
 import Synchronization
 import SystemPackage
@@ -79,8 +79,8 @@ extension Pipeline {
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     func snapshot(
-        holding program: ReadyProgram?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
-        needed: Int, in folder: FilePath, boots: inout [SavedBoot], _ progress: Progress
+        holding program: ProgramArtifact?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
+        needed: Int, in folder: FilePath, boots: inout [SavedBoot], _ progress: ProgressSink
     ) async throws -> ReadySnapshot? {
         for candidate in machines {
             let trust = self.trust(under: try await confinement.rules())
@@ -137,7 +137,7 @@ extension Pipeline {
     private var snapshotsFolder: FilePath { projectCache.appending("snapshots") }
 
     /// What is to be done for a run's snapshots, when all that they are made from is there.
-    func planSnapshots(_ programs: [ReadyProgram], on machines: [MachineCandidate]) async throws -> RunPlan.Step {
+    func planSnapshots(_ programs: [ProgramArtifact], on machines: [MachineCandidate]) async throws -> RunPlan.Step {
         var step = RunPlan.Step("snapshot", .hit)
         let sources = holderSources
         let recipe = isFolder(sources) ? try await programBuilder().holderRecipe(sources: sources) : nil
@@ -147,7 +147,7 @@ extension Pipeline {
             return step
         }
         let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
-        let held = GuestPortion.divide(programs, among: nil).map { holder == nil ? nil : $0.heldProgram }
+        let held = TestShard.divide(programs, among: nil).map { holder == nil ? nil : $0.heldProgram }
         for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
             var key: Digest?
             for candidate in machines where key == nil {
@@ -170,7 +170,7 @@ extension Pipeline {
 
     /// What a candidate is told to be saved, and the key of the snapshot; nil for a machine that cannot be saved.
     private func snapshotKey(
-        _ candidate: MachineCandidate, holding program: ReadyProgram?, plan: String?, holder: FilePath,
+        _ candidate: MachineCandidate, holding program: ProgramArtifact?, plan: String?, holder: FilePath,
         trust: TrustLevel
     ) throws -> (MachineConfiguration, Digest)? {
         guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
@@ -182,7 +182,7 @@ extension Pipeline {
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
     /// one counter differ.
     private func snapshotKey(
-        _ configuration: MachineConfiguration, _ program: ReadyProgram?, holder: FilePath, user: UInt32?,
+        _ configuration: MachineConfiguration, _ program: ProgramArtifact?, holder: FilePath, user: UInt32?,
         trust: TrustLevel
     ) throws -> Digest {
         var key = KeyBuilder(step: "snapshot", version: 3, trust: trust)

@@ -27,7 +27,7 @@ struct SuiteSelection {
         guard unsupported.isEmpty else {
             throw Failure(
                 .usage,
-                "\(entry): kbuild does not run XCTest, and \(package) has \(counted(unsupported.count, "XCTest case"))",
+                "\(entry): kbuild does not run XCTest, and \(package) has \(pluralized(unsupported.count, "XCTest case"))",
                 details: names(unsupported),
                 nextStep: "write them as @Test functions, or name them in the entry's skip:")
         }
@@ -41,7 +41,7 @@ struct SuiteSelection {
     }
 
     private func emptyReason(_ tests: [String]) throws(Failure) -> String {
-        let none = "so that none of its \(counted(tests.count, "test")) would run"
+        let none = "so that none of its \(pluralized(tests.count, "test")) would run"
         if let filter, !tests.contains(where: try TestSelection(filter: filter).includes) {
             return "\(entry).filter '\(filter)' matches no test of \(package), \(none)"
         }

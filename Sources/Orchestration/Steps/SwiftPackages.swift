@@ -1,7 +1,7 @@
 import Artifacts
-import Commands
 import Diagnostics
 import Foundation
+import Processes
 import SystemPackage
 
 /// A Swift package and the packages that it depends on by path, as SwiftPM describes them.

@@ -1,0 +1,28 @@
+/// How a figure stands against its target.
+public enum CommandFailure: String, Sendable, Codable {
+    /// The target is reached, and a stretch target if there is one.
+    case met
+    /// The target is reached, the stretch target is not.
+    case metNotStretch = "met; stretch missed"
+    /// The target is not reached.
+    case missed
+    /// A run failed, so that there is no figure.
+    case failed
+    /// There was nothing to run.
+    case notMeasured = "not measured"
+    /// A figure to read beside the others, with no target of its own.
+    case none = "–"
+
+    /// Compares a figure with the most that it may be.
+    public static func of(_ value: Double, atMost target: Double, stretch: Double? = nil) -> CommandFailure {
+        if value > target { return .missed }
+        if let stretch, value > stretch { return .metNotStretch }
+        return .met
+    }
+
+    /// Both targets of a row: it is met if each is.
+    public func and(_ other: CommandFailure) -> CommandFailure {
+        if self == .missed || other == .missed { return .missed }
+        return self == .met ? other : self
+    }
+}

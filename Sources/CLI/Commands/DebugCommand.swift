@@ -1,0 +1,96 @@
+import ArgumentParser
+import Diagnostics
+import Glibc
+import Orchestration
+
+struct DebugCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "debug", abstract: "Boot the guest of a run under gdb, with breakpoints at the added calls.",
+        discussion: """
+            The kernel is built with debug information (kernel.debug-info), in a folder of its own, which takes a while the \
+            first time. The guest stands at its first instruction when gdb has joined it: `continue` boots it, and its \
+            tests run until one enters an added call. There are no limits on time. Quitting gdb ends the guest.
+
+            --test runs one test, or those that match a pattern, and goes on to the first call that it makes. With \
+            --wait gdb, or an editor, joins by hand: what it needs is printed. After -- stand gdb's own arguments. Examples:
+
+              kbuild debug
+              kbuild debug --test CaesarTests/empty
+              kbuild debug --test CaesarTests/empty -- -batch -ex 'info args' -ex backtrace
+              kbuild debug --wait
+            """)
+
+    @Argument(help: "gdb's arguments, after --.")
+    var arguments: [String] = []
+
+    @Option(
+        help: "A pattern for the tests to run, as kbuild test takes it; the guest goes on to their first call.",
+        completion: .found { $0.tests })
+    var test: String?
+
+    @Flag(help: "Run no gdb: print how one joins the guest, and wait.")
+    var wait = false
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var machine: MachineOptions
+
+    func validate() throws {
+        if wait, !arguments.isEmpty { throw ValidationError("--wait runs no gdb that could take arguments") }
+    }
+
+    func run() async throws {
+        let debugInfo = ProjectOverride(key: "kernel.debug-info", value: "on", flag: "kbuild debug")
+        let (project, filter) = try loadProject(common, build.overrides + machine.overrides + [debugInfo])
+            .selecting(test)
+        let console = common.makeConsole()
+        let pipeline = try await makePipeline(project, console, build)
+        let (arguments, wait) = (arguments, wait)
+        let result = try await interruptible {
+            try await pipeline.debug(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in
+                console.finish()
+                guard !wait else {
+                    console.output(target.instructions)
+                    // Until somebody ends kbuild.
+                    while true { try await Task.sleep(for: .seconds(3600)) }
+                }
+                // The terminal and its signals are gdb's now.
+                await OutputQueue.standard.flush()
+                Interruptions.leaveToChild()
+                defer { Interruptions.takeBack() }
+                let status = try await target.debug(arguments: arguments)
+                return status.isSuccess
+                    ? nil
+                    : Failure(.infrastructure, "gdb ended with \(status)", nextStep: "by hand: \(target.command)")
+            }
+        }
+        console.finish()
+        for test in result.tests { console.log("\(test.status.rawValue): \(test.id)") }
+        for crash in result.crashes { console.log("the guest crashed: \(crash)") }
+    }
+}
+
+extension DebugTarget {
+    /// How gdb and editors join the guest.
+    fileprivate var instructions: TerminalText {
+        """
+        The guest stands at its first instruction. Ctrl-C ends it.
+
+        gdb:
+          \(command)
+
+        Visual Studio Code, a configuration of .vscode/launch.json (C/C++ extension):
+          {
+            "name": "kbuild debug", "type": "cppdbg", "request": "launch",
+            "program": "\(vmlinux)", "cwd": "${workspaceFolder}",
+            "miDebuggerServerAddress": "\(socket)", "stopAtConnect": true
+          }
+
+        Another debugger that speaks gdb's remote protocol:
+          vmlinux      \(vmlinux)
+          socket       \(socket)
+          breakpoints  \(breakpoints.joined(separator: ", "))
+          console      \(console)
+        """
+    }
+}

@@ -1,0 +1,43 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import SystemPackage
+
+struct DoctorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "doctor", abstract: "Look whether this machine has all that kbuild run needs.",
+        discussion: """
+            Each thing is shown with its version or place; what is missing with its purpose and what mends it. Inside \
+            a project it is looked for what that project needs, elsewhere for what one from kbuild init needs. The \
+            exit code is 0 when kbuild run would work, warnings or not, and 7 otherwise. Examples:
+
+              kbuild doctor
+              kbuild doctor --machine uml
+              kbuild doctor --format json
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var machine: MachineOptions
+
+    @Option(help: "Print text or json.")
+    var format: OutputFormat = .text
+
+    func run() async throws {
+        let console = common.makeConsole()
+        let check = try HostCheck(
+            project: try project(), isUML: build.machine == "uml",
+            environment: ProcessInfo.processInfo.environment, executable: ownExecutable())
+        let report = try await interruptible { try await check.examine() }
+        try console.output(report, text: report.text, format)
+        if !report.isReady { throw CommandFailure(code: ExitStatus.infrastructure.rawValue) }
+    }
+
+    /// The project here; nil when there is none and none was asked for.
+    private func project() throws -> Project? {
+        let here = FilePath(FileManager.default.currentDirectoryPath)
+        if common.project == nil, (try? Project.locate(nil, from: here)) == nil { return nil }
+        return try loadProject(common, build.overrides + machine.overrides)
+    }
+}

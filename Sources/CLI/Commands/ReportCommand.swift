@@ -1,0 +1,113 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import Reporting
+import SystemPackage
+
+struct ReportCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "report", abstract: "Print the report of a run that is kept, list those, or compare two.",
+        discussion: """
+            kbuild keeps the report and the console's log of a project's last 50 runs. RUN is -1 for the last of them, -2 \
+            for the one before and so on; or a run's name, which --list prints, or the beginning of one; or the path of a \
+            report from elsewhere, with a slash in it or with .json at its end. --compare takes two, the earlier first: \
+            without the second it takes the last run, without either the last two.
+
+            The exit code is 0, whatever the run came to, and 2 when there is no such run. --compare ends with 1 when \
+            something fails that did not. Examples:
+
+              kbuild report
+              kbuild report -2 --html report.html
+              kbuild report --list
+              kbuild report --compare
+              kbuild report --compare main/report.json -1 --format json
+            """)
+
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp(
+            "The run: -1, -2 and so on, a name, or a report's path. (default: the last)", valueName: "run"),
+        completion: .found { $0.runs })
+    var runs: [String] = []
+
+    @Flag(help: "List the runs that are kept.")
+    var list = false
+
+    @Flag(help: "Tell how two runs differ.")
+    var compare = false
+
+    @Option(help: "With --compare: the least change of a test's time that is told, in percent.")
+    var percent = 50.0
+
+    @Option(help: "With --compare: the least change of a test's time that is told, in seconds.")
+    var seconds = 0.1
+
+    @Option(
+        name: .customLong("project"),
+        help: "The folder that holds kbuild.yaml, or the file itself. (default: search upwards from here)",
+        completion: .file())
+    var project: String?
+
+    @Option(help: "Print text or json.")
+    var format: OutputFormat = .text
+
+    @OptionGroup var output: FileOptions
+
+    @Flag(name: .shortAndLong, help: "Say nothing but the verdict.")
+    var quiet = false
+
+    func validate() throws {
+        if let unknown = runs.first(where: { $0.hasPrefix("-") && Int($0) == nil }) {
+            throw ValidationError("Unknown option '\(unknown)'")
+        }
+        if list, compare { throw ValidationError("--list and --compare exclude each other") }
+        if list || compare, output.files != ReportFiles() {
+            throw ValidationError("--html, --junit and --summary are of one run")
+        }
+        let most = list ? 0 : compare ? 2 : 1
+        if runs.count > most { throw ValidationError("Unexpected argument '\(runs[most])'") }
+        guard percent >= 0, seconds >= 0 else { throw ValidationError("--percent and --seconds are 0 or more") }
+    }
+
+    func run() async throws {
+        let history = try RunHistory(
+            projectFile: try projectFile(), environment: ProcessInfo.processInfo.environment)
+        let console = Console(verbosity: quiet ? .quiet : .normal, noProgress: true)
+        let text = console.renderer
+        if list {
+            let list = try history.list()
+            return try console.output(list, text: text.render(list), format)
+        }
+        if compare {
+            let comparison = try history.compare(
+                runs, threshold: .init(relative: percent / 100, seconds: seconds))
+            try console.output(
+                comparison, text: quiet ? text.verdict(comparison) : text.render(comparison), format)
+            if comparison.exitCode != 0 { throw CommandFailure(code: comparison.exitCode) }
+            return
+        }
+        let kept = try history.find(runs.first ?? "-1")
+        let report = try kept.report()
+        if var failure = output.files.write(report, console: kept.console).first {
+            failure.code = .usage
+            throw failure
+        }
+        switch format {
+        case .json: console.output(TerminalText(json: try JSONReport.render(report)))
+        case .text: console.output(quiet ? text.verdict(report) : text.render(report))
+        }
+    }
+
+    /// The project file here; a report from elsewhere needs none.
+    private func projectFile() throws -> FilePath {
+        let here = FilePath(FileManager.default.currentDirectoryPath)
+        do {
+            return try Project.locate(project, from: here)
+        } catch {
+            let isElsewhere = !runs.isEmpty && runs.allSatisfy { $0.contains("/") || $0.hasSuffix(".json") }
+            guard project == nil, isElsewhere, !compare || runs.count == 2 else { throw error }
+            return here.appending(Project.fileName)
+        }
+    }
+}

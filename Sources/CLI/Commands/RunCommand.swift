@@ -1,0 +1,279 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import Reporting
+import SystemPackage
+
+/// Loads the project that the options name.
+func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
+    let here = FilePath(FileManager.default.currentDirectoryPath)
+    let file = try Project.locate(common.project, from: here)
+    return try Project.load(file, profile: common.profile, overrides: overrides)
+}
+
+/// Makes the pipeline for a project, with the console as its audience. Until it is gone nothing that it takes from the cache is
+/// removed, nor what is kept for the project.
+func makePipeline(
+    _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
+) async throws -> Pipeline {
+    var pipeline = try Pipeline(
+        project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
+        isDryRun: isDryRun, onEvent: { console.show($0) })
+    if let build { pipeline.buildScope = build.scope }
+    pipeline.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
+    if !isDryRun { try await pipeline.enterCache() }
+    return pipeline
+}
+
+/// Runs everything and prints the report.
+func runAndReport(
+    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
+) async throws {
+    try modes.folder?.check()
+    if !modes.dryRun {
+        try modes.folder?.removeOld()
+        try options.output.files.removeOld()
+    }
+    let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    let console = common.makeConsole(jobLog: modes.jobLog)
+    if modes.dryRun {
+        let pipeline = try await makePipeline(project, console, build, isDryRun: true)
+        let plan = try await interruptible { try await pipeline.plan(filter: filter) }
+        return try console.output(plan, text: plan.text, options.format)
+    }
+    let pipeline = try await makePipeline(project, console, build)
+    let (ended, signal) = await interruptibly { await pipeline.run(filter: filter) }
+    var report = try ended.get()
+    // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
+    if signal != nil { report.noteInterruption() }
+    console.finish()
+    record(&report, pipeline, options, modes)
+    if let signal {
+        console.log("interrupted")
+        throw CommandFailure(code: 128 + signal)
+    }
+    if options.annotations == .github || modes.jobLog == .github { annotate(report, console) }
+    switch options.format {
+    case .json:
+        console.output(TerminalText(json: try JSONReport.render(report)))
+        for trouble in report.troubles { console.log(trouble.failure) }
+    case .text:
+        // Errors belong to standard error; the verdict is the result.
+        for trouble in report.troubles { console.log(trouble.failure) }
+        let renderer = console.renderer
+        console.output(
+            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
+    }
+    // A reader that does not read may be waited for as long as nobody interrupts that.
+    if let signal = await interruptibly({ await OutputQueue.standard.flush() }).signal {
+        report.noteInterruption()
+        record(&report, pipeline, options, modes)
+        throw CommandFailure(code: 128 + signal)
+    }
+    if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
+    await pipeline.pruneCache()
+    if report.exitCode != 0 { throw CommandFailure(code: report.exitCode) }
+}
+
+/// Writes the files that are made of a report, and keeps it as it then is.
+///
+/// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it, so they
+/// are written again: no file says PASSED of a run that ends with 7.
+private func record(
+    _ report: inout RunReport, _ pipeline: Pipeline, _ options: RunOptions, _ modes: RunModes
+) {
+    var files = options.output.files
+    files.junit = files.junit ?? modes.folder?.junit
+    files.html = files.html ?? modes.folder?.html
+    for _ in 0..<2 {
+        let before = report.troubles
+        func note(_ failure: Failure) {
+            let trouble = RunReport.RunError(failure)
+            if !report.troubles.contains(trouble) { report.troubles.append(trouble) }
+        }
+        if let folder = modes.folder {
+            do {
+                try folder.write(report)
+            } catch {
+                note(error as? Failure ?? Failure(.infrastructure, "cannot write \(folder.path)", details: "\(error)"))
+            }
+        }
+        files.write(report, console: report.artifacts.console.map { FilePath($0) }, in: modes.folder).forEach(note)
+        if report.troubles == before { break }
+    }
+    pipeline.keep(report)
+}
+
+/// Tells GitHub of a run: what failed at its lines, and a summary of the job.
+private func annotate(_ report: RunReport, _ console: Console) {
+    // Workflow commands are read from standard error as well, where they do not spoil JSON.
+    console.send(GitHubAnnotations.render(report))
+    do {
+        try ReportFiles.addStepSummary(report, environment: ProcessInfo.processInfo.environment)
+    } catch {
+        console.log("warning: \(error.message): \(error.details ?? "")")
+    }
+}
+
+/// Gives a shell in a fresh guest when the tests ran and not all passed.
+private func showShell(after report: RunReport, _ pipeline: Pipeline, _ console: Console) async throws {
+    let codes: [ExitStatus] = [.testFailure, .guestCrash, .timeout]
+    guard codes.map(\.rawValue).contains(report.exitCode) else { return }
+    guard Terminal.isThere else { return console.log("no shell: \(GuestShell.noTerminal.message)") }
+    console.log("a shell in a fresh guest, because the run failed:")
+    do {
+        try await GuestShell(
+            pipeline: pipeline, console: console,
+            request: GuestShell.request(command: nil, isTerminal: true, limit: nil)
+        ).run()
+    } catch is CommandFailure {
+        // The run's own code is the one that counts.
+    }
+}
+
+struct RunCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Patch, build, boot and test; then report.",
+        discussion: """
+            Steps whose inputs have not changed are not done again. Examples:
+
+              kbuild run --accel tcg --memory 1G
+              kbuild run --html report.html --junit results.xml
+              kbuild run --format json --annotations github
+              kbuild run --shell-on-failure
+              kbuild run --dry-run
+              kbuild run --ci
+            """)
+
+    @OptionGroup var modes: RunModes
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    func run() async throws {
+        try await runAndReport(common, build, options, modes)
+    }
+}
+
+struct TestCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "test", abstract: "As run, for the tests that match a pattern.",
+        discussion: """
+            The pattern is a regular expression. It is matched with the names that --list prints. kselftest:NAME \
+            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests; kunit, or \
+            kunit:PATTERN, for the suites that are built into the kernel. Examples:
+
+              kbuild test 'MsgboxTests/'
+              kbuild test kselftest:openat2
+              kbuild test kunit --profile kunit --machine uml
+              kbuild test --list
+            """)
+
+    @Argument(help: "A pattern for the tests to run. (default: all)", completion: .found { $0.tests })
+    var filter: String?
+
+    @Flag(help: "Print the tests' names instead of running them.")
+    var list = false
+
+    @OptionGroup var modes: RunModes
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    func validate() throws {
+        if list, modes.dryRun { throw ValidationError("--list and --dry-run exclude each other") }
+    }
+
+    func run() async throws {
+        guard list else {
+            return try await runAndReport(common, build, options, modes, filter: filter)
+        }
+        let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+        let console = common.makeConsole()
+        let pipeline = try await makePipeline(project, console)
+        let names = try await interruptible { try await pipeline.listTests(filter: filter) }
+        console.finish()
+        console.output(names.map { TerminalText($0) }.joined())
+    }
+}
+
+struct BuildCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.",
+        discussion: """
+            A kernel that was built from the same inputs before is found again. Examples:
+
+              kbuild build
+              kbuild build --kernel linux-source-6.12 --jobs 8
+              qemu-system-x86_64 -kernel "$(kbuild build -q)" ...
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+
+    func run() async throws {
+        let project = try loadProject(common, build.overrides)
+        let console = common.makeConsole()
+        let pipeline = try await makePipeline(project, console, build)
+        defer { console.finish() }
+        let kernel = try await interruptible { try await pipeline.buildKernel() }
+        console.output("\(kernel.bootFile.string)")
+    }
+}
+
+struct RootfsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rootfs", abstract: "Build the root file system; print where it is.",
+        discussion: """
+            Its definition is the file that rootfs.definition names. Examples:
+
+              kbuild rootfs
+              kbuild rootfs --type initramfs
+              kbuild rootfs --type debian
+            """)
+
+    @OptionGroup var common: CommonOptions
+
+    @Option(help: "disk, initramfs or debian.", completion: .choices(ofKey: "rootfs.type"))
+    var type: String?
+
+    func run() async throws {
+        let overrides = [type.map { ProjectOverride(key: "rootfs.type", value: $0, flag: "--type") }].compactMap { $0 }
+        let project = try loadProject(common, overrides)
+        let console = common.makeConsole()
+        let pipeline = try await makePipeline(project, console)
+        defer { console.finish() }
+        let path = try await interruptible { try await pipeline.buildRootFilesystem() }
+        console.output("\(path.string)")
+    }
+}
+
+struct ConfigCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "config", abstract: "Show what kbuild works from.",
+        discussion: """
+            --show prints the project as it is after the profile and the flags, in the project file's own form. \
+            Without it the kernel is configured and the path of its .config printed. Examples:
+
+              kbuild config --show --profile serial
+              grep KASAN "$(kbuild config)"
+            """)
+
+    @OptionGroup var common: CommonOptions
+    @OptionGroup var build: BuildOptions
+    @OptionGroup var options: RunOptions
+
+    @Flag(help: "Print the effective project file.")
+    var show = false
+
+    func run() async throws {
+        let project = try loadProject(common, build.overrides + options.overrides)
+        let console = common.makeConsole()
+        if show { return console.output(TerminalText(lines: project.rendered())) }
+        let pipeline = try await makePipeline(project, console)
+        defer { console.finish() }
+        let path = try await interruptible { try await pipeline.configureKernel() }
+        console.output("\(path.string)")
+    }
+}

@@ -1,0 +1,111 @@
+import ArgumentParser
+import Diagnostics
+import Foundation
+import Orchestration
+import SystemPackage
+
+struct SyscallCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "syscall", abstract: "Scaffold, list or check system calls.",
+        discussion: """
+            Examples:
+
+              kbuild syscall new hello_there --args "int number, const char __user *text"
+              kbuild syscall list
+              kbuild syscall check
+            """,
+        subcommands: [New.self, List.self, Check.self])
+
+    struct New: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Scaffold a system call that passes its tests as it stands.",
+            discussion: """
+                Writes a spec, a C file that checks its arguments, the contract and a suite, and adds them to the \
+                project. Nothing is overwritten. Examples:
+
+                  kbuild syscall new hello_there
+                  kbuild syscall new hello_there --args "int number, const char __user *text"
+                """)
+
+        @Argument(help: "The call's name, a C identifier.")
+        var name: String
+
+        @Option(help: "Arguments as in C, separated by commas; may be given again. (default: none)")
+        var args: [String] = []
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            let (name, args) = (name, args)
+            defer { console.finish() }
+            let created = try await interruptible { try await pipeline.newSyscall(name, arguments: args) }
+            for line in created.files { console.output("wrote  \(line)") }
+            console.output("next:  \(created.nextCommand)")
+        }
+    }
+
+    struct List: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "List the calls that the project adds to the kernel, with their numbers.",
+            discussion: """
+                The numbers are those of one kernel; --kernel shows them on another. Examples:
+
+                  kbuild syscall list
+                  kbuild syscall list --kernel linux-source-6.12
+                """)
+
+        @Flag(help: "List the kernel's own calls too.")
+        var all = false
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        @Option(help: "Print text or json.")
+        var format: OutputFormat = .text
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            defer { console.finish() }
+            let all = all
+            let list = try await interruptible { try await pipeline.listSyscalls(all: all) }
+            try console.output(list, text: list.text, format)
+        }
+    }
+
+    struct Check: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Name every mistake in how patches or specs register system calls.",
+            discussion: """
+                Nothing is built and nothing is changed. The exit code is 0 when there is no error, warnings or not, \
+                and 3 when the build would surely be wrong. Examples:
+
+                  kbuild syscall check
+                  kbuild syscall check ~/0001-add-my-call.patch --kernel linux-source-6.12
+                """)
+
+        @Argument(
+            help: "Folders or patch files. (default: the project's patches)", completion: .found { $0.patches })
+        var paths: [String] = []
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        @Option(help: "Print text or json.")
+        var format: OutputFormat = .text
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            let here = FilePath(FileManager.default.currentDirectoryPath)
+            let paths = paths.map { here.pushing(FilePath($0)).lexicallyNormalized() }
+            defer { console.finish() }
+            let report = try await interruptible { try await pipeline.checkSyscalls(paths) }
+            try console.output(report, text: report.text, format)
+            if report.hasErrors { throw CommandFailure(code: ExitStatus.patch.rawValue) }
+        }
+    }
+}

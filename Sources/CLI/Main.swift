@@ -1,0 +1,94 @@
+import ArgumentParser
+import Diagnostics
+import Glibc
+import Orchestration
+import Processes
+import Reporting
+import SystemPackage
+
+/// The command line.
+struct Kbuild: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kbuild",
+        abstract: "Takes a system-call patch to a tested Linux kernel.",
+        discussion: """
+            kbuild applies the patches that kbuild.yaml names, builds the kernel, boots it in QEMU and runs the test \
+            programs in it, one command from a patch to a verdict:
+
+              kbuild run                        with the project file here or above
+              kbuild run --profile serial       with a profile of the project file
+              kbuild run --kernel linux-source-6.12
+              kbuild test 'msgbox|order'        only the tests that match
+              kbuild help run                   a command's options, and examples
+
+            Exit codes: 0 all passed, 1 a test failed, 2 usage or project file, 3 a patch does not apply, 4 configure \
+            or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
+            interrupted.
+            """,
+        version: kbuildVersion,
+        subcommands: [
+            RunCommand.self, TestCommand.self, WatchCommand.self, ShellCommand.self, DebugCommand.self,
+            BuildCommand.self, PatchCommand.self,
+            SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
+            DoctorCommand.self,
+            InitCommand.self,
+            CacheCommand.self, CleanCommand.self,
+        ])
+}
+
+@main
+enum Main {
+    static func main() async {
+        let arguments = CommandLine.arguments
+        if arguments.count > 2, arguments[1] == CommandRunner.superviseArgument {
+            exit(supervise(Array(arguments.dropFirst(2))))
+        }
+        if arguments.count > 1, let code = helperProcess(arguments[1], Array(arguments.dropFirst(2))) { exit(code) }
+        // A reader that leaves early must not end a run in the middle.
+        signal(SIGPIPE, SIG_IGN)
+        let code = await run(Array(arguments.dropFirst()))
+        await OutputQueue.standard.flush()
+        exit(code)
+    }
+
+    /// Parses and carries out a command line; returns the exit code.
+    private static func run(_ arguments: [String]) async -> Int32 {
+        do {
+            var command = try Kbuild.parseAsRoot(arguments)
+            try ProcessLimits.prepare()
+            if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }
+            return ExitStatus.success.rawValue
+        } catch let outcome as CommandFailure {
+            return outcome.code
+        } catch let failure as Failure {
+            StandardStream.errors.write(failure.terminalText)
+            return failure.code.rawValue
+        } catch is CancellationError {
+            return ExitStatus.interrupted.rawValue
+        } catch {
+            let isRequest = Kbuild.exitCode(for: error) == .success
+            let text = Kbuild.fullMessage(for: error)
+            if isRequest {
+                StandardStream.output.write(TerminalText(lines: text))
+                return ExitStatus.success.rawValue
+            }
+            var message = TerminalText(lines: text)
+            if let verb = Suggestion.verb(for: arguments) { message += "\nDid you mean '\(verb)'?" }
+            StandardStream.errors.write(message)
+            return ExitStatus.usage.rawValue
+        }
+    }
+}
+
+/// Ends the process with a code when everything that there is to say has been said.
+struct CommandFailure: Error {
+    var code: Int32
+}
+
+/// The running executable, which guards the processes that it starts.
+func ownExecutable() -> FilePath? {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)
+    guard count > 0 else { return nil }
+    return FilePath(String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self))
+}

@@ -1,0 +1,157 @@
+import Artifacts
+import Diagnostics
+import Glibc
+import Processes
+import Synchronization
+import SystemPackage
+
+/// A machine that was saved while its guest slept, in a folder of its own: the guest's memory, as one sparse file of that
+/// size, and the state of the processors and devices.
+///
+/// Those who wake map the memory privately, so that nothing is read or copied before it is touched, and what the saved
+/// guest had read from its disk is in the host's page cache once for all of them (QEMU's capability x-ignore-shared).
+public struct MachineSnapshot: Sendable, Hashable {
+    /// The folder.
+    public var folder: FilePath
+
+    /// Names a snapshot; whether it is there is another question.
+    public init(folder: FilePath) {
+        self.folder = folder
+    }
+
+    /// The guest's memory.
+    public var memory: FilePath { folder.appending("memory") }
+    /// The state of everything else.
+    public var state: FilePath { folder.appending("state") }
+    /// The log of the console while the guest booted.
+    public var console: FilePath { folder.appending("console.log") }
+
+    /// The kernel argument by which init knows that it is to sleep; its value is the plan whose program it holds.
+    public static let holdOption = "kbuild.hold"
+}
+
+/// What a waking guest is told; rootfs/init/Sleep.swift reads it.
+public struct ResumeCommand: Sendable, Hashable {
+    /// The plan to run, by its name on the share of test programs.
+    public var plan: String?
+    /// Patterns for the tests that the held program is to run.
+    public var filters: [String]
+
+    /// Creates orders.
+    public init(plan: String? = nil, filters: [String] = []) {
+        self.plan = plan
+        self.filters = filters
+    }
+
+    /// The lines, with the time and random bytes of this moment.
+    var encoded: [UInt8] {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        var random = SystemRandomNumberGenerator()
+        let seed = (0..<4).map { _ in
+            let digits = String(random.next(), radix: 16)
+            return String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        var lines = ["time \(now.tv_sec) \(now.tv_nsec)", "seed \(seed.joined())"]
+        if let plan { lines.append("plan \(plan)") }
+        // A pattern means the same with a newline in its written form.
+        lines += filters.map {
+            "filter " + $0.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
+        }
+        return Array((lines + ["go", ""]).joined(separator: "\n").utf8)
+    }
+}
+
+extension QEMUMachine {
+    /// Boots a guest and saves the machine when it sleeps.
+    ///
+    /// - Parameters:
+    ///   - snapshot: Its folder, which must be there and empty.
+    ///   - whenReady: Returns when init has said that the guest sleeps.
+    /// - Returns: Nil when it was saved; how the machine ended when that came first.
+    /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started or refuses to save; what `whenReady` throws;
+    ///   `CancellationError`.
+    public func save(
+        to snapshot: MachineSnapshot, _ handlers: MachineHandlers,
+        whenReady: @escaping @Sendable () async throws -> Void
+    ) async throws -> MachineExit? {
+        let result = try await runMachine(handlers, runner: runner, savesState: true) { links in
+            var monitor = try await links.monitor()
+            try await whenReady()
+            try await monitor.execute("stop")
+            try await monitor.shareMemory()
+            // QEMU may start no program to write with, and in a sandbox no file: it sends the state.
+            try await monitor.execute("migrate", ["uri": "unix:\(links.sockets.state)"])
+            guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
+                throw Failure(.infrastructure, "QEMU could not save the machine")
+            }
+            // It closes the connection when all has been sent.
+            let state = await links.deviceState()
+            try writeAtomically(state, to: snapshot.state)
+            try await monitor.execute("quit")
+        } command: { _, sockets in
+            configuration.command(sockets: sockets, memory: .saved(snapshot))
+        }
+        return result.status.isSuccess && fileExists(snapshot.state) ? nil : Self.interpret(result)
+    }
+}
+
+extension QEMUMonitor {
+    /// Leaves the guest's memory, which is a file, out of what is saved and restored, and asks for events on the way.
+    fileprivate mutating func shareMemory() async throws {
+        struct Capability: Encodable {
+            var capability: String
+            var state = true
+        }
+        try await execute(
+            "migrate-set-capabilities",
+            ["capabilities": [Capability(capability: "x-ignore-shared"), Capability(capability: "events")]])
+    }
+}
+
+/// A guest that wakes from a snapshot.
+public struct RestoredMachine: Machine {
+    /// The machine as it was saved, but for the folders that it shares.
+    public let configuration: MachineConfiguration
+    /// Where it was saved.
+    public let snapshot: MachineSnapshot
+    /// What the guest is to do.
+    public let orders: ResumeCommand
+    private let runner: CommandRunner
+
+    /// Creates a machine; nothing runs yet.
+    public init(
+        _ configuration: MachineConfiguration, from snapshot: MachineSnapshot, orders: ResumeCommand,
+        runner: CommandRunner
+    ) {
+        self.configuration = configuration
+        self.snapshot = snapshot
+        self.orders = orders
+        self.runner = runner
+    }
+
+    /// Never: a guest is woken over a results port.
+    public var hasResultsOnConsole: Bool { false }
+
+    /// Wakes the guest and returns when QEMU has ended.
+    public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
+        let crash = Mutex<MachineExit?>(nil)
+        let keeping = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
+        let result = try await runMachine(handlers, runner: keeping) { links in
+            var monitor = try await links.monitor()
+            try await monitor.shareMemory()
+            try await monitor.execute("migrate-incoming", ["uri": "fd:\(MachineConfiguration.stateDescriptor)"])
+            guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
+                throw Failure(.infrastructure, "QEMU could not restore the machine from \(snapshot.folder)")
+            }
+            // It was stopped when it was saved, and so it is still.
+            try await monitor.execute("cont")
+            links.sendToGuest(orders.encoded)
+            let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
+            crash.withLock { $0 = exit }
+        } command: { _, sockets in
+            configuration.command(sockets: sockets, memory: .restored(snapshot))
+        }
+        return crash.withLock { $0 } ?? QEMUMachine.interpret(result)
+    }
+}

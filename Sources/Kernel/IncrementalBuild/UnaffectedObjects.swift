@@ -1,0 +1,246 @@
+import Artifacts
+import Diagnostics
+import Glibc
+import KernelMake
+import SystemPackage
+
+/// Objects that make would compile again because of headers whose change they cannot tell.
+///
+/// A new line in the calls' table changes headers that nearly every file includes, for the sake of a number that hardly one of
+/// them uses. make knows files by their time stamps alone. Here it is found out which objects the change cannot reach: none
+/// of the files that they were compiled from has the new names in any form, or uses a macro that follows from them. Those
+/// objects are given a new time stamp, and make finds them up to date; it compiles the rest.
+package struct UnaffectedObjects {
+    /// The headers as the last whole build left them.
+    private let changes: [FilePath: HeaderChange]
+    /// Headers that were made again and came out as they were: only make thinks that they changed.
+    private let unchanged: Set<FilePath>
+    private let make: KernelMake
+
+    // MARK: Copies
+
+    private static let copiesFolder = ".kbuild-headers"
+
+    /// The headers in question, by the names of their copies.
+    private static func headers(_ make: KernelMake) throws -> [String: FilePath] {
+        var headers: [String: FilePath] = [:]
+        for path in HeaderChange.prototypeHeaders {
+            headers["tree-" + path.split(separator: "/").joined(separator: "-")] = make.tree.pushing(FilePath(path))
+        }
+        for folder in ["arch/x86/include/generated/asm", "arch/x86/include/generated/uapi/asm"] {
+            let path = make.output.pushing(FilePath(folder))
+            guard isFolder(path) else { continue }
+            for name in try namesInFolder(path) where HeaderChange.isGeneratedHeader(name) {
+                headers["\(folder.split(separator: "/").joined(separator: "-"))-\(name)"] = path.appending(name)
+            }
+        }
+        return headers.filter { fileExists($0.value) }
+    }
+
+    /// Keeps the headers as they are after a whole build.
+    ///
+    /// - Throws: `Failure` (`infrastructure`).
+    package static func keepHeaders(of make: KernelMake) throws {
+        let folder = make.output.appending(copiesFolder)
+        try createFolder(folder)
+        let headers = try headers(make)
+        for name in try namesInFolder(folder) where headers[name] == nil { try removeAll(folder.appending(name)) }
+        for (name, header) in headers {
+            let bytes = try readBytes(header)
+            let copy = folder.appending(name)
+            if (try? readBytes(copy)) != bytes { try writeAtomically(bytes, to: copy) }
+        }
+    }
+
+    /// Compares the headers with their copies.
+    ///
+    /// - Returns: Nil when none changed, or one did in a way that takes a plain make.
+    /// - Throws: `Failure` (`infrastructure`) when a header cannot be read.
+    package init?(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
+        guard let baseline, let current, baseline.command == current.command, baseline.fixtures == current.fixtures
+        else { return nil }
+        self.make = make
+        let folder = make.output.appending(Self.copiesFolder)
+        let headers = try Self.headers(make)
+        guard isFolder(folder), Set(try namesInFolder(folder)) == Set(headers.keys) else { return nil }
+        var changes: [FilePath: HeaderChange] = [:]
+        var unchanged: Set<FilePath> = []
+        for (name, header) in headers {
+            let old = try readText(folder.appending(name))
+            let new = try readText(header)
+            if old == new {
+                unchanged.insert(header.lexicallyNormalized())
+                continue
+            }
+            guard let change = HeaderChange(path: header.string, from: old, to: new) else { return nil }
+            changes[header.lexicallyNormalized()] = change
+        }
+        guard !changes.isEmpty else { return nil }
+        self.changes = changes
+        self.unchanged = unchanged
+    }
+
+    // MARK: Objects
+
+    /// An object and what it was compiled from.
+    private struct Compilation {
+        var object: String
+        /// When it was made, in nanoseconds.
+        var time: Int64
+        var files: [Int]
+    }
+
+    /// Objects whose links and images have rules of their own are left to make.
+    private static let special: Set<Substring> = ["boot", "vdso", "realmode", "purgatory", "tools", "scripts"]
+
+    /// Gives the objects that the change cannot reach a new time stamp.
+    ///
+    /// - Returns: The objects, relative to the output folder.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be read; `CancellationError`.
+    package func touch() throws -> [String] {
+        let built = modified(BuildSnapshot.path(make.output)) ?? 0
+        var files = FileNumbers(output: make.output)
+        var compilations: [Compilation] = []
+        for target in try CommandRecords(output: make.output).targets where target.hasSuffix(".o") {
+            try Task.checkCancellation()
+            guard !target.split(separator: "/").contains(where: Self.special.contains) else { continue }
+            // What was compiled since may have been compiled from something in between.
+            guard let time = modified(make.output.pushing(FilePath(target))), time <= built else { continue }
+            let own = try dependencies(of: target, &files)
+            if !own.isEmpty { compilations.append(Compilation(object: target, time: time, files: own)) }
+        }
+        let paths = files.paths
+        let times = paths.map(modified)
+        let headers = Dictionary(
+            uniqueKeysWithValues: changes.compactMap { path, change in
+                files.number(of: path).map { ($0, change) }
+            })
+        let harmless = Set(unchanged.compactMap { files.number(of: $0) })
+        let others = paths.indices.filter { headers[$0] == nil && times[$0] != nil }.map { paths[$0] }
+        let reached = try filesInReach(of: Array(headers.values), others, paths)
+        guard let reached else { return [] }
+        var touched: [String] = []
+        for compilation in compilations {
+            var isConcerned = false
+            var includesHeader = false
+            for file in compilation.files {
+                if let change = headers[file] {
+                    includesHeader = true
+                    if change.isList { isConcerned = true }
+                } else if reached.contains(file) {
+                    isConcerned = true
+                } else if !harmless.contains(file), times[file].map({ $0 > compilation.time }) ?? true {
+                    // make has another reason to compile it.
+                    isConcerned = true
+                }
+            }
+            guard includesHeader, !isConcerned else { continue }
+            try Self.setTime(of: compilation.object, in: make)
+            touched.append(compilation.object)
+        }
+        return touched
+    }
+
+    /// Makes objects look older than everything, so that make compiles them.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when one is not there.
+    package static func age(_ objects: [String], in make: KernelMake) throws {
+        for object in objects { try setTime(of: object, in: make, to: timespec(tv_sec: 0, tv_nsec: 0)) }
+    }
+
+    /// Sets an object's time stamp; nil is now.
+    private static func setTime(of object: String, in make: KernelMake, to time: timespec? = nil) throws {
+        let path = make.output.pushing(FilePath(object))
+        let result = time.map { time in utimensat(AT_FDCWD, path.string, [time, time], 0) }
+        guard result ?? utimensat(AT_FDCWD, path.string, nil, 0) == 0 else {
+            throw Failure(.infrastructure, "cannot touch \(path)", details: errnoText())
+        }
+    }
+
+    /// The places of the files that can tell the change; nil when it cannot be told.
+    private func filesInReach(
+        of changes: [HeaderChange], _ files: [FilePath], _ paths: [FilePath]
+    ) throws -> Set<Int>? {
+        let macros = changes.reduce(into: Set<String>()) { $0.formUnion($1.macros) }
+        let scan = try TokenScan(for: macros, in: files)
+        var reached = scan.users
+        // What stands further down in a header has other line numbers, which some macros put into the code.
+        let shifted = changes.map(\.shifted).filter { !$0.isEmpty }
+        if !shifted.isEmpty {
+            var definitions = try MacroDefinitions(of: files)
+            // Only a kernel that profiles every branch has a macro of this name (include/linux/compiler.h).
+            let configuration = (try? readText(make.output.appending("include/config/auto.conf"))) ?? ""
+            if !configuration.contains("CONFIG_PROFILE_ALL_BRANCHES=y") { definitions.remove("if") }
+            for text in shifted where definitions.reach("__LINE__", from: text) { return nil }
+        }
+        // A name by itself, in a longer one, or as a part that a macro puts together with others.
+        var needles = changes.reduce(into: Set<String>()) { $0.formUnion($1.names) }.sorted().map { Needle($0) }
+        // Numbers that are put together of parts that are not the call's name: nobody does, and then nothing is known.
+        let pasted = [Needle("__NR_##"), Needle("__NR_ ##")]
+        needles += pasted
+        var buffer = ReadBuffer()
+        for file in files {
+            try Task.checkCancellation()
+            try buffer.read(file)
+            let found = buffer.withBytes { bytes in
+                needles.contains { $0.first(in: bytes, from: 0, to: bytes.count) != nil }
+            }
+            if found { reached.insert(file) }
+        }
+        return Set(paths.indices.filter { reached.contains(paths[$0]) })
+    }
+
+    /// The files in an object's record, as places in `paths`.
+    private func dependencies(of target: String, _ numbers: inout FileNumbers) throws -> [Int] {
+        let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
+        var files: [Int] = []
+        var isList = false
+        for line in record.split(separator: "\n") {
+            if line.hasPrefix("source_") || line.hasPrefix("deps_") {
+                isList = true
+                // "source_kernel/fork.o := PATH"
+                guard line.hasPrefix("source_"), let sign = line.firstRange(of: " := ") else { continue }
+                files.append(numbers.add(line[sign.upperBound...]))
+                continue
+            }
+            guard isList else { continue }
+            let word = line.drop { $0 == " " }.prefix { $0 != " " && $0 != "\\" }
+            if word.isEmpty || word.hasPrefix("$(") || word.hasSuffix(":") { continue }
+            if line.contains(":") { break }
+            files.append(numbers.add(word))
+        }
+        return files
+    }
+
+    /// A file's time stamp in nanoseconds; nil when it is not there.
+    private func modified(_ path: FilePath) -> Int64? {
+        var status = stat()
+        guard stat(path.string, &status) == 0 else { return nil }
+        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+    }
+}
+
+/// Numbers for the files that records name, each under one or more names.
+private struct FileNumbers {
+    private(set) var paths: [FilePath] = []
+    private var byWord: [Substring: Int] = [:]
+    private var byPath: [FilePath: Int] = [:]
+    private let output: FilePath
+
+    init(output: FilePath) { self.output = output }
+
+    /// The number of the file that a record names so: from the output folder, where make's recipes run.
+    mutating func add(_ word: Substring) -> Int {
+        if let number = byWord[word] { return number }
+        let path = output.pushing(FilePath(String(word))).lexicallyNormalized()
+        let number = byPath[path] ?? paths.count
+        if number == paths.count {
+            paths.append(path)
+            byPath[path] = number
+        }
+        byWord[word] = number
+        return number
+    }
+
+    func number(of path: FilePath) -> Int? { byPath[path] }
+}

@@ -1,0 +1,86 @@
+import Diagnostics
+import Foundation
+
+/// The report as JSON, for programs: keys sorted, indented, versioned by `schemaVersion`.
+public enum JSONReport {
+    /// Renders a report, without a newline at its end. A time that is no number, which a guest can make of its clock, is
+    /// left out.
+    ///
+    /// - Throws: `EncodingError`, which no report is known to cause.
+    public static func render(_ report: RunReport) throws -> String {
+        var report = report
+        if !report.seconds.isFinite { report.seconds = 0 }
+        for step in report.steps.indices {
+            if !report.steps[step].seconds.isFinite { report.steps[step].seconds = 0 }
+            if report.steps[step].startSeconds?.isFinite == false { report.steps[step].startSeconds = nil }
+        }
+        for suite in report.suites.indices {
+            for test in report.suites[suite].tests.indices
+            where report.suites[suite].tests[test].seconds?.isFinite == false {
+                report.suites[suite].tests[test].seconds = nil
+            }
+        }
+        return try render(Judged(contents: report, exitCode: report.exitCode, verdict: report.verdict))
+    }
+
+    /// Renders what a log was found to hold.
+    ///
+    /// - Throws: `EncodingError`, which no report is known to cause.
+    public static func render(_ report: LogReport) throws -> String {
+        try render(Judged(contents: report, exitCode: report.exitCode, verdict: report.verdict))
+    }
+
+    /// A report together with the exit code and the verdict, which are computed from it.
+    private struct Judged<Contents: Encodable>: Encodable {
+        private enum CodingKeys: String, CodingKey { case exitCode, verdict }
+
+        var contents: Contents
+        var exitCode: Int32
+        var verdict: String
+
+        func encode(to encoder: any Encoder) throws {
+            try contents.encode(to: encoder)
+            // JSON's keys are one object's, however many containers write them.
+            var container = encoder.container(keyedBy: CodingKeys.self)
+            try container.encode(exitCode, forKey: .exitCode)
+            try container.encode(verdict, forKey: .verdict)
+        }
+    }
+
+    private static func render(_ report: Judged<some Encodable>) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(report), as: UTF8.self)
+    }
+
+    /// What a report says of itself.
+    private struct Claim: Decodable {
+        var exitCode: Int32
+        var verdict: String
+    }
+
+    /// Reads a report that was rendered earlier. The exit code is computed from what the report holds. One that claims a
+    /// failure which it does not hold was cut or changed: then the claim becomes a trouble of its own, so that no report
+    /// passes that says itself that it did not.
+    ///
+    /// - Throws: `DecodingError` when it is none, or of a later version.
+    public static func parse(_ text: String) throws -> RunReport {
+        let data = Data(text.utf8)
+        var report = try JSONDecoder().decode(RunReport.self, from: data)
+        guard report.schemaVersion <= RunReport.currentSchemaVersion else {
+            throw DecodingError.dataCorrupted(
+                .init(codingPath: [], debugDescription: "schema version \(report.schemaVersion) is not known"))
+        }
+        let claim = try JSONDecoder().decode(Claim.self, from: data)
+        if claim.exitCode != 0, report.exitCode == 0 {
+            let code = ExitStatus(rawValue: claim.exitCode) ?? .infrastructure
+            report.troubles.append(
+                .init(
+                    Failure(
+                        code,
+                        "the report claims exit code \(claim.exitCode), but what it holds gives exit code 0: "
+                            + "a part is missing, or it was changed")))
+        }
+        return report
+    }
+}

@@ -1,0 +1,225 @@
+import Diagnostics
+
+/// The summary that a person reads when a run has ended.
+public struct TextReport: Sendable {
+    /// The width in columns that lines are broken to; nil leaves them whole.
+    public var width: Int?
+
+    /// The most kernel log lines shown of one test, and of one crash.
+    static let mostLogLines = 30
+
+    /// The most frames of a crash whose places are shown.
+    static let mostFrames = 12
+
+    /// The most characters shown of one line; the JSON report has it whole.
+    static let longestLine = 2000
+    /// The narrowest width that is honoured: what is narrower cannot be read.
+    static let narrowest = 20
+
+    /// Creates a renderer.
+    public init(width: Int? = nil) {
+        self.width = width.map { max($0, Self.narrowest) }
+    }
+
+    /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
+    public func liveLine(for test: RunReport.Test) -> TerminalText {
+        let (word, paint) = Self.word(for: test.status)
+        var text: TerminalText = "\(test.id)"
+        if let seconds = test.seconds { text += " (\(Self.format(seconds)))" }
+        if test.status != .passed {
+            let issue = test.issues.first { !$0.isKnown }
+            let first = issue?.message ?? test.reason
+            if let line = first?.split(whereSeparator: \.isNewline).first { text += ": \(line)" }
+            if let circumstances = issue?.circumstances { text += " (\(circumstances))" }
+        }
+        let room = (width ?? .max) - word.count - 1
+        if text.count > room { text = text.prefix(max(0, room - 1)) + "…" }
+        return "\(TerminalText(word).painted(paint)) \(text)"
+    }
+
+    /// Colours.
+    public typealias Paint = TerminalText.Paint
+
+    private static func word(for status: RunReport.Status) -> (String, Paint) {
+        switch status {
+        case .passed: ("ok", .green)
+        case .failed: ("FAIL", .red)
+        case .skipped: ("skip", .yellow)
+        case .crashed: ("CRASH", .red)
+        case .timedOut: ("TIMEOUT", .red)
+        case .notReported: ("NO RESULT", .red)
+        case .flaky: ("FLAKY", .red)
+        }
+    }
+
+    /// Renders a report, without a newline at its end.
+    ///
+    /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
+    public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
+        var shown = BoundedLines()
+        for suite in report.suites {
+            for test in suite.tests where test.status.isFailure { shown.add(describe(test)) }
+            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
+            for note in suite.notes ?? [] { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
+            let hasFailure = suite.tests.contains(where: \.status.isFailure)
+            if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
+                shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
+            }
+        }
+        for crash in report.crashes { shown.add(describe(crash, in: report)) }
+        for trouble in report.troubles where showsTroubles {
+            shown.add(body(lines: trouble.failure.terminalText))
+        }
+        var lines = shown.all
+        if !lines.isEmpty { lines.append("") }
+        lines += summary(report)
+        return lines.joined()
+    }
+
+    /// A word in colour and a text, as lines broken to the width.
+    ///
+    /// - Parameter indent: Blanks before each line.
+    public func entry(
+        _ word: TerminalText, _ paint: Paint?, _ text: TerminalText, indent: TerminalText = ""
+    ) -> [TerminalText] {
+        body("\(indent)\(word.painted(paint)) \(text)", hang: 4)
+    }
+
+    /// A line of text, broken to the width.
+    ///
+    /// - Parameter hang: Blanks before its later parts, beyond its own.
+    func body(_ line: TerminalText, hang: Int = 0) -> [TerminalText] {
+        line.cut(to: Self.longestLine).wrapped(width: width, hang: hang)
+    }
+
+    /// Lines of text, each broken to the width.
+    func body(lines text: TerminalText) -> [TerminalText] { text.lines.flatMap { body($0) } }
+
+    /// Why a crash report is not whole, and where in the sources it was.
+    private func places(of crash: RunReport.Crash) -> [TerminalText] {
+        var lines: [TerminalText] = []
+        if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
+        let frames = (crash.frames ?? []).filter { $0.isReliable && !$0.locations.isEmpty }
+        // A path stays whole, so that it can be copied and clicked.
+        for location in frames.prefix(Self.mostFrames).flatMap(\.locations) {
+            lines.append("     \(location.file):\(location.line) in \(location.function)")
+        }
+        return lines
+    }
+
+    private func describe(_ crash: RunReport.Crash, in report: RunReport) -> [TerminalText] {
+        let moment = crash.moment().map { " (\($0))" } ?? ""
+        if let reason = crash.knownReason, !report.fails(crash) {
+            return entry("known", .yellow, "\(crash.title)\(moment): \(reason)")
+        }
+        var lines = entry("CRASH", .red, "\(crash.title)\(moment)")
+        lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
+        if crash.lines.count > Self.mostLogLines {
+            lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
+        }
+        return lines + places(of: crash)
+    }
+
+    private func describe(_ test: RunReport.Test) -> [TerminalText] {
+        let (word, paint) = Self.word(for: test.status)
+        let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
+        var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
+        if let reason = test.reason { lines += body("     \(reason)") }
+        for issue in test.toldIssues where !issue.isKnown {
+            // A path stays whole, so that it can be copied and clicked.
+            if let file = issue.file {
+                lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
+            }
+            if let text = issue.sourceText { lines += body("     > \(text)") }
+            lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
+            if let circumstances = issue.circumstances { lines += body("       (\(circumstances))") }
+        }
+        if !test.kernelLog.isEmpty {
+            lines += body("     the kernel, meanwhile:")
+            lines += test.kernelLog.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
+        }
+        return lines
+    }
+
+    /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a KTAP
+    /// log each test.
+    public func render(_ report: LogReport) -> TerminalText {
+        var shown = BoundedLines()
+        for crash in report.crashes {
+            shown.add(
+                entry("CRASH", .red, "\(crash.title)")
+                    + body("     \(Self.facts(of: crash).joined(separator: ", "))")
+                    + crash.lines.flatMap { body("     | \($0)") } + places(of: crash))
+        }
+        for suite in report.suites {
+            for test in suite.tests { shown.add(test.status.isFailure ? describe(test) : [liveLine(for: test)]) }
+            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(problem)")) }
+        }
+        return (shown.all + [verdict(report)]).joined()
+    }
+
+    /// The verdict on a log with its counts.
+    public func verdict(_ report: LogReport) -> TerminalText {
+        let isGood = report.exitCode == ExitStatus.success.rawValue
+        let word = Text.verdict(report.verdict) + ":"
+        return entry("\(word)", isGood ? .green : .red, "\(report.summary)").joined()
+    }
+
+    private static func facts(of crash: RunReport.Crash) -> [String] {
+        var facts = [crash.kind].compactMap { $0 }
+        if let first = crash.firstLine, let last = crash.lastLine { facts.append("lines \(first) to \(last)") }
+        if let function = crash.function { facts.append("function \(function)") }
+        if let cpu = crash.cpu { facts.append("CPU \(cpu)") }
+        if let task = crash.task { facts.append("task \(task)") }
+        if let pid = crash.pid { facts.append("PID \(pid)") }
+        if crash.isFatal { facts.append("fatal") }
+        return facts
+    }
+
+    private func summary(_ report: RunReport) -> [TerminalText] {
+        var lines: [TerminalText] = []
+        if var text = report.machineLine {
+            if !report.syscalls.isEmpty {
+                text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
+            }
+            lines += body("\(text)")
+        }
+        if !report.steps.isEmpty {
+            lines += packed(
+                report.steps.map { "\($0.name) \($0.outcome == "hit" ? "hit" : Self.format($0.seconds))" })
+        }
+        lines += verdictLines(report)
+        let isGood = report.exitCode == ExitStatus.success.rawValue
+        if !isGood, let console = report.artifacts.console { lines.append("console: \(console)") }
+        if let memory = report.artifacts.memory { lines.append("memory: \(memory)") }
+        if report.exitCode == ExitStatus.build.rawValue, let log = report.artifacts.buildLog {
+            lines.append("build log: \(log)")
+        }
+        return lines
+    }
+
+    /// Short texts in as few lines as the width allows; none is broken unless it is wider by itself.
+    private func packed(_ texts: [String]) -> [TerminalText] {
+        var lines: [String] = []
+        for text in texts {
+            if let last = lines.last, last.count + text.count + 3 <= width ?? .max {
+                lines[lines.count - 1] = "\(last) · \(text)"
+            } else {
+                lines.append(text)
+            }
+        }
+        return lines.flatMap { body("\($0)") }
+    }
+
+    /// The verdict with its counts, in one line unless the terminal is narrow.
+    public func verdict(_ report: RunReport) -> TerminalText { verdictLines(report).joined() }
+
+    private func verdictLines(_ report: RunReport) -> [TerminalText] {
+        let isGood = report.exitCode == ExitStatus.success.rawValue
+        return entry(
+            "\(report.verdictWord):", isGood ? .green : .red,
+            "\(report.counts) in \(Self.format(report.seconds))")
+    }
+
+    static func format(_ seconds: Double) -> String { Text.seconds(seconds) }
+}

@@ -1,0 +1,303 @@
+/// Finds crash reports in the lines of a console, as they come. Titles are worded as syzkaller words them, so that they
+/// can be looked up.
+///
+/// Each caller's lines (CONFIG_PRINTK_CALLER) are read on their own, so that what two processors print at once does not
+/// mix. Without callers all lines are read as one caller's.
+public struct CrashDetector: Sendable {
+    /// Which lines are believed to be the kernel's.
+    public enum Trust: Sendable {
+        /// Those with a time stamp: a live console, where programs may print what they like.
+        case stampedLines
+        /// Any, until the first with a time stamp: a log from elsewhere, whose kernel may have been built without them.
+        case allUntilStamped
+    }
+
+    /// The most reports kept; a kernel that goes on warning says nothing new. Of fatal ones as many again.
+    static let mostReports = 100
+    /// The most reports that are read at once.
+    static let mostOpen = 32
+    /// Seconds of the kernel's clock within which a panic is put down to the report before it.
+    static let longestFall = 60.0
+
+    /// Whose lines a report is made of. nil where the kernel does not say.
+    private typealias Key = ConsoleLine.Caller?
+
+    private let trust: Trust
+    private var open: [Key: CrashReportBuilder] = [:]
+    private var closed: [CrashReportBuilder] = []
+    /// The last report of a caller, as an index in `closed`.
+    private var latest: [Key: Int] = [:]
+    /// Callers whose lines belong to another's report: processors that were asked for their backtrace.
+    private var lent: [ConsoleLine.Caller: Key] = [:]
+    private var leakTitles: Set<String> = []
+    private var lineNumber = 0
+    private var sawStamp = false
+    private var hasBooted = false
+    private var expectsReboot = false
+
+    /// Creates a detector that has seen nothing.
+    public init(trust: Trust = .stampedLines) {
+        self.trust = trust
+    }
+
+    /// The reports so far, in the order in which they began. Those still being read are as they stand.
+    public var crashes: [Crash] {
+        let pending = open.values.filter { !$0.isNothing && !isKnownLeak($0) }
+        return (closed.map { $0.crash(isOver: true) } + pending.map { $0.crash(isOver: false) })
+            .sorted { $0.firstLine < $1.firstLine }
+    }
+
+    /// Takes in a line.
+    ///
+    /// - Returns: The reports of which enough has come for their title, each once; and again one that turned out to be
+    ///   fatal.
+    public mutating func consume(_ line: ConsoleLine, runningTest: String?) -> [Crash] {
+        lineNumber += 1
+        guard isKernels(line) else { return [] }
+        var told: [Crash] = []
+        let key = reader(of: line)
+        if noteBoot(line, runningTest, &told) { return told }
+        if let report = open[key], report.hasExpired(at: line.kernelSeconds) { close(key, &told) }
+
+        let message = line.message
+        let opened = CrashPattern.opened(by: message)
+        if let opened, opened.isFatal, takeConsequence(line, key, runningTest, &told) { return told }
+        if var report = open.removeValue(forKey: key) {
+            if let opened {
+                take(line, opening: opened, in: &report, key, runningTest, &told)
+            } else if report.take(line, number: lineNumber) == .taken {
+                tell(&report, &told)
+                open[key] = report
+            } else {
+                store(&report, key, &told)
+            }
+            return told
+        }
+        if let opened {
+            begin(opened, line, key, runningTest, &told)
+        } else {
+            lend(line)
+        }
+        return told
+    }
+
+    /// Ends the log: what is still being read is not going to be complete.
+    ///
+    /// - Returns: The reports that have not been told of.
+    public mutating func finish() -> [Crash] {
+        var told: [Crash] = []
+        let keys = open.sorted { $0.value.firstLine < $1.value.firstLine }.map(\.key)
+        for key in keys { close(key, &told) }
+        return told
+    }
+
+    // MARK: Lines
+
+    private mutating func isKernels(_ line: ConsoleLine) -> Bool {
+        switch (line.mark, trust) {
+        case (.timeStamp, _):
+            sawStamp = true
+            return true
+        case (.systemLog, .allUntilStamped): return true
+        case (.none, .allUntilStamped): return !sawStamp
+        case (_, .stampedLines): return false
+        }
+    }
+
+    /// Whose report a line goes to.
+    private func reader(of line: ConsoleLine) -> Key {
+        guard let caller = line.caller else { return nil }
+        if open[caller] == nil, let key = lent[caller], open[key] != nil { return key }
+        return caller
+    }
+
+    /// A processor that answers a request for its backtrace prints into the report of whoever asked.
+    private mutating func lend(_ line: ConsoleLine) {
+        guard let caller = line.caller, line.message.hasPrefix("NMI backtrace for cpu ") else { return }
+        let askers = open.filter { [.rcuStall, .hardLockup, .softLockup, .hungTask].contains($0.value.form.kind) }
+        guard let asker = askers.max(by: { $0.value.lastLine < $1.value.lastLine })?.key else { return }
+        if lent.count >= Self.mostOpen { lent = [:] }
+        lent[caller] = asker
+        guard var report = open.removeValue(forKey: asker) else { return }
+        _ = report.take(line, number: lineNumber)
+        open[asker] = report
+    }
+
+    /// Notices that the kernel starts, and whether it should have.
+    private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ told: inout [Crash]) -> Bool {
+        let message = line.message
+        guard let first = message.utf8.first, first == UInt8(ascii: "L") || first == UInt8(ascii: "r") else {
+            return false
+        }
+        if message.hasPrefix("reboot: ") {
+            expectsReboot = true
+            return false
+        }
+        guard message.hasPrefix("Linux version "), (line.kernelSeconds ?? 0) < 1 else { return false }
+        defer {
+            hasBooted = true
+            expectsReboot = false
+        }
+        guard hasBooted else { return false }
+        told += finish()
+        let isExplained = expectsReboot || closed.contains { $0.isFatal }
+        latest = [:]
+        lent = [:]
+        guard !isExplained else { return true }
+        let form = CrashPattern(
+            kind: .unexpectedReboot, title: .fixed("unexpected kernel reboot"), end: .loose, isFatal: true)
+        var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
+        store(&report, nil, &told)
+        return true
+    }
+
+    // MARK: Reports
+
+    private mutating func begin(
+        _ form: CrashPattern, _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+    ) {
+        if form.kind == .memoryLeak, line.message.hasPrefix("kmemleak: "), form.sources.isEmpty,
+            let last = closed.lastIndex(where: { $0.form.kind == .memoryLeak })
+        {
+            // The count that ends a scan says nothing that its reports have not said.
+            closed[last].append(line, number: lineNumber)
+            return
+        }
+        guard closed.count + open.count < (form.isFatal ? 2 * Self.mostReports : Self.mostReports) else { return }
+        if open.count >= Self.mostOpen, let oldest = open.min(by: { $0.value.lastLine < $1.value.lastLine })?.key {
+            close(oldest, &told)
+        }
+        var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
+        tell(&report, &told)
+        open[key] = report
+    }
+
+    private mutating func take(
+        _ line: ConsoleLine, opening form: CrashPattern, in report: inout CrashReportBuilder, _ key: Key,
+        _ test: String?,
+        _ told: inout [Crash]
+    ) {
+        if report.isHerald, form.role == .header, report.form.kind != .outOfMemory {
+            report.promote(to: form, line, number: lineNumber)
+        } else if report.isHerald, form.role != .header, report.form.kind != .outOfMemory {
+            // A rule is followed by `cut here` or the like; the more telling of two heralds stays.
+            if report.form.kind == .corrupted {
+                report.promote(to: form, line, number: lineNumber)
+            } else {
+                _ = report.take(line, number: lineNumber)
+            }
+        } else if report.continues(with: form, line.message) {
+            if report.take(line, number: lineNumber) == .refused {
+                store(&report, key, &told)
+                begin(form, line, key, test, &told)
+                return
+            }
+        } else {
+            store(&report, key, &told)
+            begin(form, line, key, test, &told)
+            return
+        }
+        tell(&report, &told)
+        open[key] = report
+    }
+
+    /// Takes a panic that only says that the report before it was one too many.
+    private mutating func takeConsequence(
+        _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+    ) -> Bool {
+        guard line.message.hasPrefix(CrashPattern.panicMark) else { return false }
+        let reason = line.message.dropFirst(CrashPattern.panicMark.count)
+        let killsInit = reason.hasPrefix("Attempted to kill init!")
+        guard killsInit || Self.isConsequence(reason) else { return false }
+        if let report = open[key], report.isHerald { close(key, &told) }
+        if var report = open[key] {
+            if !killsInit || Self.kills(report, key) {
+                report.takePanic(line, number: lineNumber)
+                tell(&report, &told, again: true)
+                open[key] = report
+                return true
+            }
+        } else if let index = latest[key], index < closed.count, !closed[index].isFatal,
+            !killsInit || Self.kills(closed[index], key)
+        {
+            let fall = (line.kernelSeconds ?? 0) - (closed[index].lastSeconds ?? 0)
+            if fall <= Self.longestFall {
+                var report = closed.remove(at: index)
+                latest = latest.compactMapValues { $0 == index ? nil : $0 > index ? $0 - 1 : $0 }
+                report.takePanic(line, number: lineNumber)
+                tell(&report, &told, again: true)
+                open[key] = report
+                return true
+            }
+        }
+        guard !killsInit else { return false }
+        // Its cause is lost.
+        let title = CrashPattern.panicMark + Self.cause(reason)
+        let form = CrashPattern(
+            kind: .panic, title: .line, end: .panic, isFatal: true, corruption: "its first lines are lost")
+        var headed = line
+        headed.message = title
+        if open[key] != nil { close(key, &told) }
+        begin(form, headed, key, test, &told)
+        return true
+    }
+
+    private static let consequences = [
+        "Fatal exception", "panic_on_warn set", "kasan.fault=panic", "kmsan.panic set", "hung_task: blocked tasks",
+        "softlockup: hung tasks", "Hard LOCKUP", "RCU Stall", "Oopsed too often", "Machine halted",
+        "panic_on_taint set", "Aiee, killing interrupt handler!", "Attempted to kill the idle task!",
+        "Oops failed to kill thread",
+    ]
+
+    private static func isConsequence(_ reason: Substring) -> Bool {
+        consequences.contains { reason.hasPrefix($0) } || reason.position(of: ": panic_on_warn set") != nil
+            || reason.position(of: ": system warned too often") != nil || reason.hasSuffix(" stack guard hit")
+    }
+
+    /// The reason without what differs: since 6.2 the name of the checker stands before it.
+    private static func cause(_ reason: Substring) -> String {
+        if reason.position(of: "panic_on_warn set") != nil { return "panic_on_warn set" }
+        if reason.hasPrefix("Fatal exception") { return "Fatal exception" }
+        return String(reason)
+    }
+
+    /// Whether PID 1 died of a report: an oops ends the task that had it.
+    private static func kills(_ report: CrashReportBuilder, _ key: Key) -> Bool {
+        let isOops = [
+            CrashKind.pageFault, .nullPointer, .generalProtection, .divideError, .invalidOpcode, .doubleFault, .oops,
+            .bug,
+            .listCorruption, .usercopy,
+        ].contains(report.form.kind)
+        return isOops && (key == .task(1) || report.crash(isOver: false).pid == 1)
+    }
+
+    private mutating func close(_ key: Key, _ told: inout [Crash]) {
+        guard var report = open.removeValue(forKey: key) else { return }
+        store(&report, key, &told)
+    }
+
+    private mutating func store(_ report: inout CrashReportBuilder, _ key: Key, _ told: inout [Crash]) {
+        if report.isNothing { return }
+        if isKnownLeak(report) { return }
+        if report.form.kind == .memoryLeak { leakTitles.insert(report.crash(isOver: true).title) }
+        if !report.isAnnounced {
+            report.isAnnounced = true
+            told.append(report.crash(isOver: true))
+        }
+        closed.append(report)
+        // A caller that dies has no more to say; a few are enough to put a panic down to its cause.
+        if latest.count > 4 * Self.mostOpen { latest = [:] }
+        latest[key] = closed.count - 1
+    }
+
+    /// Whether a leak has been told of: one scan may find the same hundreds of times.
+    private func isKnownLeak(_ report: CrashReportBuilder) -> Bool {
+        report.form.kind == .memoryLeak && leakTitles.contains(report.crash(isOver: false).title)
+    }
+
+    private func tell(_ report: inout CrashReportBuilder, _ told: inout [Crash], again: Bool = false) {
+        guard again || !report.isAnnounced && report.isTold, !isKnownLeak(report) else { return }
+        report.isAnnounced = true
+        told.append(report.crash(isOver: false))
+    }
+}

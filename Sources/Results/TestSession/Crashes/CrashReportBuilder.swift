@@ -1,0 +1,496 @@
+/// A report that is being read: takes its lines, gathers what they tell, and knows where it ends.
+struct CrashReportBuilder: Sendable {
+    /// Whether a line is a part of the report, and whether more may come.
+    enum Answer: Equatable {
+        case taken
+        /// The line is not a part of it: it ended before.
+        case refused
+    }
+
+    private enum State {
+        /// Its end has not come.
+        case body
+        /// It is complete; what may follow is the like of registers, or of a panic's last words.
+        case tail
+    }
+
+    private(set) var form: CrashPattern
+    private(set) var header: String
+    private(set) var lines: [String] = []
+    private(set) var firstLine: Int
+    private(set) var lastLine: Int
+    private(set) var lastSeconds: Double?
+    private let test: String?
+    private let caller: ConsoleLine.Caller?
+    private var facts = ReportFacts()
+    private var state = State.body
+    private var isComplete = false
+    private var isCut = false
+    private var keptBytes = 0
+    private var corruption: String?
+    private(set) var isFatal: Bool
+    /// Whether it has been told of.
+    var isAnnounced = false
+    /// Lines since its first, be they kept or not.
+    private(set) var lineCount = 0
+    /// Whether the processor's exception has been named; an oops names it in its second line or so.
+    private var namesException: Bool
+    private var trace = TraceReader()
+
+    /// The most lines kept of a report. The lock validator's longest have a few hundred.
+    static let mostLines = 1500
+    /// The most bytes kept of a report.
+    static let mostBytes = 256 << 10
+    /// The most lines that a herald's headline may be away. An out-of-memory report lists every process in between.
+    static let longestHerald = 60
+    /// The most lines that a report which need not have a call trace may go on without one.
+    static let longestWait = 30
+    /// Seconds of the kernel's clock without a line after which a report cannot go on. Backtraces of other processors are
+    /// waited for 10 s (lib/nmi_backtrace.c).
+    static let longestPause = 30.0
+    /// The same for one that is complete.
+    static let longestTailPause = 5.0
+
+    init(form: CrashPattern, line: ConsoleLine, number: Int, test: String?) {
+        self.form = form
+        header = line.message
+        firstLine = number
+        lastLine = number
+        self.test = test
+        caller = line.caller
+        isFatal = form.isFatal
+        namesException = CrashPattern.exceptionName(line.message) != nil
+        setHeader(line.message)
+        keep(line, number)
+        facts.read(line.message)
+    }
+
+    var isHerald: Bool { form.role != .header }
+    /// Whether a list of all locks follows, which a rule ends.
+    private var listsLocks = false
+    /// Whether it turned out to be nothing bad.
+    private var isDismissed = false
+    /// Whether nothing is left of it that is worth telling, were it to end now.
+    var isNothing: Bool {
+        if isDismissed { return true }
+        // The list of processes shows that the kernel was about to end one.
+        if case .prelude(whenAlone: .nothing) = form.role { return form.kind != .outOfMemory || lineCount < 20 }
+        return false
+    }
+
+    private mutating func setHeader(_ message: String) {
+        header = message
+        // Two lines that became one: the title is in the first.
+        if let second = ConsoleLine.secondStamp(in: message) {
+            header = String(message[..<second])
+            corruption = "its first line holds another"
+        }
+        if let reason = form.corruption { corruption = reason }
+        if form.kind == .warning { form.kind = CrashPattern.kind(ofWarning: header) }
+        trace.isImplicit = [.kcsan, .kmsan, .kfence].contains(form.kind)
+    }
+
+    /// Makes a herald the report whose headline has come.
+    mutating func promote(to form: CrashPattern, _ line: ConsoleLine, number: Int) {
+        // What the herald knew better than a bare `kernel BUG at` stays: the list's own words name the kind.
+        self.form = form
+        corruption = nil
+        isFatal = form.isFatal
+        namesException = CrashPattern.exceptionName(line.message) != nil
+        setHeader(line.message)
+        keep(line, number)
+        facts.read(line.message)
+    }
+
+    /// Whether an opening is a line of this report and no new one.
+    func continues(with opened: CrashPattern, _ message: String) -> Bool {
+        // A list of processes ends with the one that was killed.
+        if isHerald, form.kind == .outOfMemory { return opened.kind == .outOfMemory }
+        if state == .tail, listsLocks, CrashPattern.isRule(message) { return true }
+        // An oops and `BUG()` name the exception after what they were about.
+        if CrashPattern.exceptionName(message) != nil {
+            return state == .body && !namesException
+                && [.pageFault, .nullPointer, .bug, .doubleFault, .stackOverflow, .listCorruption, .usercopy, .oops]
+                    .contains(form.kind)
+                && !isHerald
+        }
+        if state == .body, form.kind == .memoryLeak, message.hasPrefix("unreferenced object"), lineCount == 1 {
+            return header == "BUG: memory leak"
+        }
+        if case .prelude = opened.role, state == .body {
+            // The end of a sanitizer's report, and what a warning says of itself after its headline.
+            if opened.kind == .corrupted, CrashPattern.isRule(message) { return true }
+            return !isHerald && opened.kind != .corrupted && !form.endsByTrace
+        }
+        // Dumps within a report: the state of other processors, and read-copy update's complaints about its own thread.
+        if state == .body, form.kind == .rcuStall, opened.kind == .rcuStall { return true }
+        return false
+    }
+
+    /// Takes in a panic that this report caused.
+    mutating func takePanic(_ line: ConsoleLine, number: Int) {
+        isFatal = true
+        isComplete = true
+        state = .body
+        form.end = .panic
+        namesException = true
+        keep(line, number)
+    }
+
+    /// Whether so much time has passed that it cannot go on.
+    func hasExpired(at seconds: Double?) -> Bool {
+        guard let lastSeconds, let seconds else { return false }
+        if form.end == .panic { return false }
+        return seconds - lastSeconds > (state == .body ? Self.longestPause : Self.longestTailPause)
+    }
+
+    mutating func take(_ line: ConsoleLine, number: Int) -> Answer {
+        let message = line.message
+        if isHerald, form.kind != .outOfMemory, lineCount >= Self.longestHerald { return .refused }
+        if case .prelude(whenAlone: .nothing) = form.role, form.kind == .corrupted, lineCount > 3 { return .refused }
+        switch state {
+        case .tail:
+            // More traces may come: of other processors, of whoever holds a lock.
+            let step = trace.take(message)
+            if step != .going { storeTrace() }
+            guard Self.looksLikePart(message) else { return .refused }
+            keep(line, number)
+            facts.read(message)
+            return .taken
+        case .body:
+            if form.end == .loose, !continuesLoosely(message) {
+                isComplete = true
+                return .refused
+            }
+            // Not every `BUG:` has a trace; what comes later is not its own.
+            if form.end == .trace, form.sources.isEmpty, facts.traces.isEmpty, lineCount > Self.longestWait,
+                !trace.isInTrace, !Self.looksLikePart(message)
+            {
+                isComplete = true
+                return .refused
+            }
+            let step = trace.take(message)
+            if step == .endedBefore, form.end == .trace, !Self.looksLikePart(message) {
+                storeTrace()
+                isComplete = true
+                state = .tail
+                return .refused
+            }
+            keep(line, number)
+            facts.read(message)
+            if step != .going { storeTrace() }
+            if form.end == .trace, step != .going { end() }
+            switch form.end {
+            case .mark: if message.hasPrefix("---[ end trace") { end() }
+            case .rule:
+                let isUBSANMark = form.kind == .ubsan && message.hasPrefix("---[ end trace")
+                if CrashPattern.isRule(message) && !isHerald || isUBSANMark { end() }
+            case .panic: if message.hasPrefix("---[ end Kernel panic") || message.hasPrefix("Rebooting in") { end() }
+            case .outOfMemory: takeOutOfMemory(message)
+            case .trace, .loose: break
+            }
+            return .taken
+        }
+    }
+
+    private mutating func takeOutOfMemory(_ message: String) {
+        if message.hasPrefix("Out of memory: Killed process ") || message.hasPrefix("Out of memory and no killable") {
+            form.role = .header
+            end()
+        } else if message.hasPrefix("Memory cgroup out of memory: ") {
+            // A control group's limit is there to be reached.
+            state = .tail
+            isDismissed = true
+        }
+    }
+
+    private mutating func end() {
+        storeTrace()
+        isComplete = true
+        state = .tail
+    }
+
+    private mutating func storeTrace() {
+        guard let frames = trace.finished(), facts.traces.count < ReportFacts.mostTraces else { return }
+        facts.traces.append(frames)
+    }
+
+    private func continuesLoosely(_ message: String) -> Bool {
+        if form.kind == .memoryLeak {
+            return message.hasPrefix("kmemleak:  ") || message.hasPrefix(" ")
+                || message.hasPrefix("unreferenced object")
+                    && lineCount == 1
+        }
+        return Self.looksLikePart(message) || message.contains("is leaving the kernel with locks still held")
+    }
+
+    private mutating func keep(_ line: ConsoleLine, _ number: Int) {
+        lineCount += 1
+        lastLine = number
+        if let seconds = line.kernelSeconds { lastSeconds = seconds }
+        guard lines.count < Self.mostLines, keptBytes < Self.mostBytes else {
+            isCut = true
+            return
+        }
+        keptBytes += line.raw.utf8.count
+        lines.append(line.raw)
+        if line.message.hasPrefix("Showing all locks held") { listsLocks = true }
+    }
+
+    /// Appends a line that belongs to the report though another caller printed it, or it had ended.
+    mutating func append(_ line: ConsoleLine, number: Int) {
+        keep(line, number)
+    }
+
+    /// Whether enough has come for its title.
+    var isTold: Bool {
+        if isFatal { return true }
+        guard state == .tail, !isHerald else { return false }
+        // Who stalls may show in a later trace.
+        if case .stall? = form.sources.first { return crash(isOver: false).function != nil }
+        return true
+    }
+
+    /// The report as it stands.
+    ///
+    /// - Parameter isOver: Whether no more of it can come, so that what is missing is lost.
+    func crash(isOver: Bool) -> Crash {
+        var facts = facts
+        var reader = trace
+        if let frames = reader.finished(), facts.traces.count < ReportFacts.mostTraces { facts.traces.append(frames) }
+        let (title, function) = form.title(header: header, facts: facts)
+        var corruption = corruption
+        if isOver, corruption == nil {
+            if isHerald {
+                corruption = "its headline is missing"
+            } else if !isComplete {
+                switch form.end {
+                case .mark, .rule: corruption = "its end is missing"
+                case .trace: corruption = lacksTrace(facts) ? "it has no call trace" : nil
+                case .loose, .panic, .outOfMemory: break
+                }
+            } else if form.end == .trace, lacksTrace(facts) {
+                corruption = "it has no call trace"
+            }
+            if isCut { corruption = corruption ?? "it is longer than what is kept of it" }
+        }
+        var crash = Crash(
+            title: title, kind: form.kind, isFatal: isFatal, lines: lines, test: test, function: function,
+            cpu: facts.cpu, task: facts.task, pid: facts.pid, corruption: corruption, firstLine: firstLine,
+            lastLine: lastLine)
+        crash.frames = bestTrace(facts, function)
+        switch caller {
+        case .cpu(let number): crash.cpu = crash.cpu ?? number
+        case .task(let number): crash.pid = crash.pid ?? number
+        case nil: break
+        }
+        return crash
+    }
+
+    /// Whether the trace that a report of this form always has is missing.
+    private func lacksTrace(_ facts: ReportFacts) -> Bool { facts.traces.isEmpty && !form.sources.isEmpty }
+
+    /// The trace that the function of the title is in.
+    private func bestTrace(_ facts: ReportFacts, _ function: String?) -> [StackFrame] {
+        facts.traces.first { $0.contains { $0.isReliable && $0.function == function } } ?? facts.mainTrace
+    }
+
+    /// Whether a line that comes after a report's end, or between its traces, is of the kind that reports are made of.
+    static func looksLikePart(_ message: String) -> Bool {
+        guard let first = message.utf8.first else { return true }
+        if first == UInt8(ascii: " ") || first == UInt8(ascii: "\t") { return true }
+        if partsByFirstByte[Int(first)].contains(where: { message.utf8.starts(with: $0) }) { return true }
+        // "2 locks held by init/1:", "6.1.192 #1 Not tainted"
+        if (0x30...0x39).contains(first) {
+            return [" held by ", "Not tainted", "Tainted: "].contains { message.position(of: $0) != nil }
+        }
+        // "RAX: 0000000000000000 RBX: ..."
+        let head = message.utf8.prefix(5)
+        return head.count >= 4 && first == UInt8(ascii: "R") && head.dropFirst(3).first == UInt8(ascii: ":")
+    }
+
+    private static let partsByFirstByte: [[[UInt8]]] = {
+        let parts = [
+            "CPU: ", "Hardware name:", "Call Trace:", "Call trace:", "Code: ", "RIP: ", "EIP: ", "RSP: ", "R08: ",
+            "R09: ",
+            "FS: ", "GS: ", "CS: ", "CR2: ", "DR0: ", "DR3: ", "DR6: ", "PKRU: ", "Modules linked in:", "Tainted: ",
+            "Workqueue: ", "irq event stamp:", "hardirqs last ", "softirqs last ", "Preemption disabled at:",
+            "INFO: lockdep is turned off", "Sending NMI from CPU", "NMI backtrace for cpu", "Showing all locks held",
+            "no locks held by ", "stack backtrace:", "note: ", "---[ end ", "Kernel Offset: ", "Rebooting in ",
+            "Dumping ftrace buffer", "task:", "rcu: ", "other info that", "-> #", "====", "----", "#PF: ", "PGD ",
+            "Oops: ", "in_atomic(): ", "preempt_count: ", "RCU nest depth: ", "context-{", "Allocated by task",
+            "Freed by task", "The buggy address", "page:", "page_type:", "flags: ", "raw: ", "page dumped because:",
+            "Memory state around", ">ffff", "Read of size", "Write of size", "Stack:", "Showing busy workqueues",
+            "workqueue ", "pool ", "Pid: ", "to a ", "and interrupt", "Last potentially related", "Task dump for CPU",
+            "All QSes seen", "Offline CPU", "Possible timer handling", "Fixing recursive fault", "BUG: spinlock",
+            "ODEBUG: ", "kworker/", "caller is ", "oom_reaper: ", "read to ", "write to ", "value changed:",
+            "Disabling lock debugging",
+        ]
+        var table = [[[UInt8]]](repeating: [], count: 256)
+        for part in parts {
+            let bytes = Array(part.utf8)
+            if let first = bytes.first { table[Int(first)].append(bytes) }
+        }
+        return table
+    }()
+}
+
+extension CrashPattern {
+    fileprivate var endsByTrace: Bool {
+        if case .trace = end { return true }
+        return false
+    }
+}
+
+/// Reads call traces out of a report's lines.
+struct TraceReader: Sendable {
+    /// What a line was to a trace.
+    enum Step: Equatable {
+        /// Nothing has ended.
+        case going
+        /// The trace ended with the line before.
+        case endedBefore
+        /// The trace ended with this line.
+        case endedHere
+    }
+
+    /// Whether frames that no heading announces are a trace: some sanitizers print them so.
+    var isImplicit = false
+    private var frames: [StackFrame] = []
+    private(set) var isInTrace = false
+
+    mutating func take(_ message: String) -> Step {
+        // kmemleak puts its name before every line.
+        var text = message[...]
+        if text.hasPrefix("kmemleak: ") { text = text.dropFirst("kmemleak: ".count) }
+        if let pointer = StackFrame(instructionPointer: message) {
+            add(pointer)
+            return .going
+        }
+        if Self.isHeading(text) {
+            isInTrace = true
+            return .going
+        }
+        let frame = (isInTrace || isImplicit) && text.utf8.first == UInt8(ascii: " ") ? StackFrame(line: text) : nil
+        if let frame {
+            isInTrace = true
+            add(frame)
+            return .going
+        }
+        guard isInTrace else { return .going }
+        if message == " </TASK>" {
+            isInTrace = false
+            return .endedHere
+        }
+        if Self.isWithinTrace(message) { return .going }
+        isInTrace = false
+        return .endedBefore
+    }
+
+    private mutating func add(_ frame: StackFrame) {
+        if frames.count < ReportFacts.mostFrames { frames.append(frame) }
+    }
+
+    /// The frames so far, to begin with new ones; nil when there are none.
+    mutating func finished() -> [StackFrame]? {
+        defer {
+            frames = []
+            isInTrace = false
+        }
+        return frames.isEmpty ? nil : frames
+    }
+
+    private static func isHeading(_ text: Substring) -> Bool {
+        let text = text.drop { $0 == " " }
+        return text.hasPrefix("Call Trace:") || text.hasPrefix("Call trace:") || text.hasPrefix("backtrace:")
+            || text.hasPrefix("backtrace (")
+    }
+
+    /// Names of stacks, and the registers where one stack interrupted another.
+    private static func isWithinTrace(_ message: String) -> Bool {
+        if message.hasPrefix(" <") || message.hasPrefix(" </") { return true }
+        if message.hasPrefix("RIP: ") || message.hasPrefix("Code: ") { return true }
+        let head = message.utf8.prefix(5)
+        guard head.count == 5, let first = head.first else { return false }
+        return (first == UInt8(ascii: "R") || first == UInt8(ascii: "F") || first == UInt8(ascii: "C"))
+            && (head.dropFirst(2).first == UInt8(ascii: ":") || head.dropFirst(3).first == UInt8(ascii: ":"))
+    }
+}
+
+extension ReportFacts {
+    /// Takes from a line what it says of the access, the lock, the processor and the task.
+    mutating func read(_ message: String) {
+        let bytes = message.utf8
+        guard bytes.count >= 8, bytes.count < 1200 else { return }
+        if access == nil {
+            if message.hasPrefix("Read of size ") {
+                access = "Read"
+            } else if message.hasPrefix("Write of size ") {
+                access = "Write"
+            }
+        }
+        if lockFunction == nil, let at = message.position(of: "at: ") {
+            let rest = message[at.upperBound...].drop { $0 == " " }
+            lockFunction = rest.split(separator: " ").lazy.compactMap { parseSymbol($0) }.first.map {
+                functionName($0.name)
+            }
+        }
+        if namedFunction == nil { readNamed(message) }
+        readPlace(message)
+    }
+
+    private mutating func readNamed(_ message: String) {
+        for mark in ["caller is ", "last function: ", "workfn="] {
+            guard let start = message.position(of: mark) else { continue }
+            let name = message[start.upperBound...].prefix { $0 != "+" && $0 != " " }
+            if !name.isEmpty { namedFunction = functionName(String(name)) }
+        }
+    }
+
+    private mutating func readPlace(_ message: String) {
+        // "CPU: 1 PID: 42 Comm: tests Not tainted", since 6.12 with "UID: 0" between; a warning's "CPU: 0 PID: 46 at".
+        if let start = message.position(of: "CPU: ") {
+            let number = Self.number(message[start.upperBound...])
+            if cpu == nil { cpu = number }
+            if pid == nil, let start = message.position(of: "PID: ") { pid = Self.number(message[start.upperBound...]) }
+            if task == nil, let start = message.position(of: "Comm: ") {
+                let rest = message[start.upperBound...]
+                let end = [" Not tainted", " Tainted: ", " Kdump: "].compactMap { rest.position(of: $0)?.lowerBound }
+                    .min()
+                task = String(rest[..<(end ?? rest.endIndex)])
+            }
+        } else if cpu == nil, let start = message.position(of: "CPU#") ?? message.position(of: " on cpu ") {
+            cpu = Self.number(message[start.upperBound...])
+        }
+        guard task == nil else { return }
+        if let start = message.position(of: " by task ") {
+            setTask(message[start.upperBound...])
+        } else if message.hasPrefix("INFO: task "), let end = message.position(of: " blocked for ") {
+            setTask(message[message.index(message.startIndex, offsetBy: 11)..<end.lowerBound], separator: ":")
+        } else if message.hasPrefix("watchdog: BUG: soft lockup"), let start = message.position(of: "s! [") {
+            setTask(message[start.upperBound...].prefix { $0 != "]" }, separator: ":")
+        } else if let end = message.position(of: " is trying to ") {
+            setTask(message[..<end.lowerBound])
+        } else if let start = message.position(of: "  comm \"") {
+            task = String(message[start.upperBound...].prefix { $0 != "\"" })
+            if let start = message.position(of: "pid ") { pid = Self.number(message[start.upperBound...]) }
+        } else if let start = message.position(of: ", pid: "), let name = message.position(of: ", name: ") {
+            pid = Self.number(message[start.upperBound...])
+            task = String(message[name.upperBound...])
+        }
+    }
+
+    /// Reads `name/number` or `name:number`.
+    private mutating func setTask(_ text: Substring, separator: Character = "/") {
+        guard let mark = text.lastIndex(of: separator) else { return }
+        guard let number = Self.number(text[text.index(after: mark)...]) else { return }
+        task = String(text[..<mark])
+        if pid == nil { pid = number }
+    }
+
+    /// The number at a text's start.
+    private static func number(_ text: Substring) -> Int? {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        return digits.utf8.count <= 10 ? Int(digits) : nil
+    }
+}

@@ -1,0 +1,80 @@
+import Diagnostics
+
+/// How a test program tells its results.
+public enum ProgramProtocol: Sendable, Hashable {
+    /// A Swift Testing bundle: events on descriptor 3, and these tests, as `--list-tests` names them.
+    case swiftTesting(expected: [String])
+    /// KTAP or TAP on its standard output.
+    case ktap
+    /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
+    case kselftest
+    /// Its exit code alone: 0 passes, `skip` skips where the project names one, anything else fails.
+    case exitCode(skip: Int32?)
+    /// It has no results: somebody at the host talks with it, as its terminal or over its standard streams.
+    case interactive(isTerminal: Bool)
+
+    /// The exit code of a selftest that skips: KSFT_SKIP (tools/testing/selftests/kselftest.h).
+    static let kselftestSkip: Int32 = 4
+
+    /// The word for it in a plan.
+    var kind: String {
+        switch self {
+        case .swiftTesting: "swift"
+        case .ktap, .kselftest, .exitCode: "output"
+        case .interactive(let isTerminal): isTerminal ? "terminal" : "streams"
+        }
+    }
+}
+
+/// A program that the guest is to run.
+public struct ProgramPlan: Sendable, Hashable {
+    /// The name in reports.
+    public var name: String
+    /// The path in the guest, then the arguments.
+    public var arguments: [String]
+    /// `NAME=VALUE` pairs beside PATH, HOME and TERM.
+    public var environment: [String]
+    /// The most seconds that it may take; 0 for no limit.
+    public var seconds: Int
+    /// How it tells its results.
+    public var resultsProtocol: ProgramProtocol
+
+    /// Creates a program.
+    public init(
+        name: String, arguments: [String], environment: [String] = [], seconds: Int = 0,
+        resultsProtocol: ProgramProtocol
+    ) {
+        self.name = name
+        self.arguments = arguments
+        self.environment = environment
+        self.seconds = seconds
+        self.resultsProtocol = resultsProtocol
+    }
+}
+
+/// What a guest is to run, in order.
+public struct SessionPlan: Sendable, Hashable {
+    /// The programs.
+    public var programs: [ProgramPlan]
+
+    /// Creates a plan.
+    public init(programs: [ProgramPlan]) {
+        self.programs = programs
+    }
+
+    /// The file `plan` that init reads: see rootfs/init/Plan.swift.
+    ///
+    /// - Throws: `Failure` (`usage`) for an argument with a newline, which the format cannot carry.
+    public func encoded() throws(Failure) -> String {
+        var lines = ["kbuild-plan 1"]
+        for program in programs {
+            lines.append("program \(program.resultsProtocol.kind) \(program.seconds)")
+            lines += program.arguments.map { "arg \($0)" } + program.environment.map { "env \($0)" }
+            lines.append("end")
+            for text in program.arguments + program.environment where text.utf8.contains(0x0A) {
+                throw Failure(.usage, "an argument of \(program.name) holds a newline")
+            }
+        }
+        return (lines + ["done"]).joined(separator: "\n") + "\n"
+    }
+}

@@ -1,0 +1,271 @@
+import Diagnostics
+import FileSystem
+import Glibc
+import SystemPackage
+
+/// Something that a cache keeps, and that can be removed by itself.
+public struct CacheItem: Sendable, Equatable {
+    /// What it is.
+    public enum Kind: String, Sendable, Codable, CaseIterable {
+        /// A built kernel.
+        case kernel
+        /// A kernel's source.
+        case source
+        /// A tree with patches and what was built in it.
+        case output
+        /// A test program, a test bundle, or what they are made of.
+        case program
+        /// A saved machine.
+        case snapshot
+        /// A root file system, or what it is made of.
+        case rootFilesystem = "root-file-system"
+        /// The reports and logs of a project's runs.
+        case runs
+        /// The compiler cache, which is not kbuild's own.
+        case ccache
+        /// What a killed kbuild left, and files of little size.
+        case other
+    }
+
+    /// What it is.
+    public var kind: Kind
+    /// Where it is.
+    public var path: FilePath
+    /// The bytes of the disk that it takes. A file with names in several items counts for the first of them.
+    public var bytes: Int
+    /// When it was last used, in seconds since 1970.
+    public var lastUsed: Double
+    /// The folder of the project that it is kept for; nil for what all share.
+    public var project: String?
+    /// Whether that project is not there any more.
+    public var isOrphaned = false
+    /// Whether `prune` may remove it: it can be made again, and is kbuild's own.
+    public var isRemovable = true
+
+    /// Creates an item.
+    public init(
+        kind: Kind, path: FilePath, bytes: Int, lastUsed: Double, project: String? = nil, isOrphaned: Bool = false,
+        isRemovable: Bool = true
+    ) {
+        self.kind = kind
+        self.path = path
+        self.bytes = bytes
+        self.lastUsed = lastUsed
+        self.project = project
+        self.isOrphaned = isOrphaned
+        self.isRemovable = isRemovable
+    }
+}
+
+/// What a cache keeps.
+public struct CacheInventory: Sendable {
+    /// The cache.
+    public let layout: CacheLayout
+    /// All that it keeps.
+    public var items: [CacheItem] = []
+
+    /// The bytes of what is kbuild's own.
+    public var bytes: Int { items.filter { $0.kind != .ccache }.reduce(0) { $0 + $1.bytes } }
+
+    /// Looks at a cache. It takes about a second for 100,000 files.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read.
+    public init(of layout: CacheLayout) throws {
+        self.layout = layout
+        guard isFolder(layout.root) else { return }
+        var counter = TreeUsageCounter(countsFilesOnce: true)
+        func add(
+            _ kind: CacheItem.Kind, _ path: FilePath, used: Double? = nil,
+            project: (path: String?, isOrphaned: Bool)? = nil,
+            isRemovable: Bool = true
+        ) {
+            let usage = counter.usage(of: path)
+            guard usage.files > 0 || usage.obstacle != nil else { return }
+            items.append(
+                CacheItem(
+                    kind: kind, path: path, bytes: usage.bytes, lastUsed: used ?? Self.time(path),
+                    project: project?.path,
+                    isOrphaned: project?.isOrphaned ?? false, isRemovable: isRemovable))
+        }
+        // First, so that their files, which trees share by hard links, count for them.
+        for source in try Self.folders(in: layout.sources) { add(.source, source) }
+        for step in try Self.folders(in: layout.store) {
+            let kind = Self.kind(ofStep: step.lastComponent?.string ?? "")
+            for entry in try Self.folders(in: step) { add(kind, entry) }
+        }
+        for folder in try Self.folders(in: layout.projects) {
+            let path = Self.project(of: folder)
+            let isOrphaned = path.map { !fileExists(FilePath($0)) } ?? false
+            let project = (path: path, isOrphaned: isOrphaned)
+            let used = max(Self.time(folder.appending(CacheUse.projectFileName)), path == nil ? Self.time(folder) : 0)
+            for name in try namesInFolder(folder) {
+                let part = folder.appending(name)
+                switch name {
+                case "runs": add(.runs, part, used: used, project: project, isRemovable: isOrphaned)
+                case "snapshots": for saved in try Self.folders(in: part) { add(.snapshot, saved, project: project) }
+                case CacheUse.projectFileName: break
+                default:
+                    // A tree's own time is that of its last use; the folders of programs' builds have the project's.
+                    let isTree = name.hasPrefix("kernel-")
+                    let isWhole = FileSignature.of(part)?.isDirectory == true
+                    add(
+                        isTree ? .output : isWhole ? .program : .other, part, used: isTree ? nil : used,
+                        project: project,
+                        isRemovable: isWhole || isOrphaned)
+                }
+            }
+        }
+        for name in try namesInFolder(layout.root) {
+            let path = layout.root.appending(name)
+            switch name {
+            case "tmp": for rest in (try? namesInFolder(path)) ?? [] { add(.other, path.appending(rest)) }
+            case "appliance": for one in try Self.folders(in: path) { add(.rootFilesystem, one) }
+            case "numbers", "logs", "stat-cache", "kunit": add(.other, path, isRemovable: false)
+            default: break
+            }
+        }
+    }
+
+    private static func folders(in folder: FilePath) throws -> [FilePath] {
+        guard FileSignature.of(folder)?.isDirectory == true else { return [] }
+        return try namesInFolder(folder).map { folder.appending($0) }
+            .filter { FileSignature.of($0)?.isDirectory == true }
+    }
+
+    static func time(_ path: FilePath) -> Double {
+        FileSignature.of(path).map { Double($0.modified) / 1e9 } ?? 0
+    }
+
+    private static func kind(ofStep step: String) -> CacheItem.Kind {
+        if step.hasPrefix("kernel") { return .kernel }
+        let ofRoot = ["rootfs", "busybox", "init", "stripped", "debian"]
+        return ofRoot.contains { step.hasPrefix($0) } ? .rootFilesystem : .program
+    }
+
+    /// The project that a folder is kept for; nil when an older kbuild made it and none has used it since.
+    private static func project(of folder: FilePath) -> String? {
+        guard let text = try? readText(folder.appending(CacheUse.projectFileName)), text.hasPrefix("/") else {
+            return nil
+        }
+        return text
+    }
+}
+
+extension CacheInventory {
+    /// What is to go so that no more than `most` bytes are kept: what is of projects that are gone and what killed kbuilds left
+    /// first, then what has not been used for longest.
+    ///
+    /// - Parameter users: Who uses the cache: what any of them may have taken from it, and all of their projects', stays.
+    public func surplus(over most: Int, users: [CacheUse.User]) -> [CacheItem] {
+        var bytes = bytes
+        var surplus: [CacheItem] = []
+        let leftovers = layout.temporary
+        func rank(_ item: CacheItem) -> Int { item.isOrphaned || item.path.starts(with: leftovers) ? 0 : 1 }
+        let candidates = items.filter { $0.isRemovable && !isInUse($0, users) }
+            .sorted { (rank($0), $0.lastUsed, $0.path.string) < (rank($1), $1.lastUsed, $1.path.string) }
+        for item in candidates where bytes > most {
+            surplus.append(item)
+            bytes -= item.bytes
+        }
+        return surplus
+    }
+
+    /// Whether somebody may have taken the item from the cache since they began. A use marks what it takes as used.
+    private func isInUse(_ item: CacheItem, _ users: [CacheUse.User]) -> Bool {
+        users.contains { user in
+            // A second for the clocks that stamp files.
+            item.lastUsed >= (user.since ?? 0) - 1
+                || user.project.map { item.path.starts(with: layout.folder(ofProject: FilePath($0))) } == true
+        }
+    }
+
+    /// Removes items, unless they are in use by now.
+    ///
+    /// They leave their places at once while nobody can begin to use the cache, and are removed afterwards.
+    ///
+    /// - Returns: Those that are gone.
+    /// - Throws: `Failure` when one cannot be removed; `CancellationError`.
+    public func remove(_ surplus: [CacheItem], progress: ProgressSink = .silent) async throws -> [CacheItem] {
+        guard !surplus.isEmpty else { return [] }
+        let (trash, removed) = try await leave(surplus, progress)
+        try removeAll(trash)
+        return removed
+    }
+
+    private func leave(_ surplus: [CacheItem], _ progress: ProgressSink) async throws -> (FilePath, [CacheItem]) {
+        let gate = try await CacheGate.acquire(layout, isExclusive: true, progress: progress)
+        defer { withExtendedLifetime(gate) {} }
+        let users = CacheUse.users(of: layout, isAlone: true)
+        let trash = layout.newTrash()
+        try createFolder(trash)
+        var removed: [CacheItem] = []
+        for (index, item) in surplus.enumerated() {
+            var present = item
+            // The times of a project's parts are the project's.
+            present.lastUsed = item.project == nil || item.kind == .snapshot ? Self.time(item.path) : item.lastUsed
+            guard !isInUse(present, users) else { continue }
+            if rename(item.path.string, trash.appending("\(index)").string) == 0 { removed.append(item) }
+        }
+        // Of a project that is gone nothing but its name is left then.
+        for folder in Set(removed.filter(\.isOrphaned).map { $0.path.removingLastComponent() })
+        where (try? namesInFolder(folder)) == [CacheUse.projectFileName] {
+            try? removeAll(folder)
+        }
+        return (trash, removed)
+    }
+}
+
+extension CacheLayout {
+    /// A name for what leaves its place to be removed.
+    fileprivate func newTrash() -> FilePath {
+        temporary.appending("removed-\(getpid())-\(UInt32.random(in: 0 ... .max))")
+    }
+
+    /// Removes what is kept for a project.
+    ///
+    /// - Returns: Whether there was something.
+    /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it or something cannot be removed; `usage` when the folder is not
+    ///   a cache; `CancellationError`.
+    public func removeProject(_ project: FilePath, progress: ProgressSink = .silent) async throws -> Bool {
+        guard isFolder(root) else { return false }
+        let folder = folder(ofProject: project)
+        let trash = newTrash()
+        do {
+            let gate = try await CacheGate.acquire(self, isExclusive: true, progress: progress)
+            defer { withExtendedLifetime(gate) {} }
+            try refuse(
+                CacheUse.users(of: self, isAlone: true).filter { $0.project == project.string || $0.process == 0 })
+            guard FileSignature.of(folder) != nil else { return false }
+            try createFolder(temporary)
+            guard rename(folder.string, trash.string) == 0 else {
+                throw Failure(.infrastructure, "cannot remove \(folder)", details: errnoText())
+            }
+        }
+        try removeAll(trash)
+        return true
+    }
+
+    /// Removes the cache, as far as kbuild made it.
+    ///
+    /// - Returns: The names in its folder of what is left.
+    /// - Throws: As `removeProject`.
+    public func removeCache(progress: ProgressSink = .silent) async throws -> [String] {
+        guard isFolder(root) else { return [] }
+        try checkIsOwn()
+        let gate = try await CacheGate.acquire(self, isExclusive: true, progress: progress)
+        defer { withExtendedLifetime(gate) {} }
+        try refuse(CacheUse.users(of: self, isAlone: true))
+        return try removeContents()
+    }
+
+    private func refuse(_ users: [CacheUse.User]) throws(Failure) {
+        guard let first = users.first else { return }
+        let list = users.map { user in
+            "process \(user.process), \(user.command)" + (user.project.map { ", of \($0)" } ?? "")
+        }
+        throw Failure(
+            .infrastructure, "\(root) is in use, so that nothing was removed", details: list.joined(separator: "\n"),
+            nextStep: "wait until \(users.count == 1 ? "it has" : "they have") ended, or end "
+                + (users.count == 1 ? "it: kill \(first.process)" : "them"))
+    }
+}

@@ -1,0 +1,18 @@
+/// "1 file", "2 files": a number with what it counts, whose plural takes an s.
+public func pluralized(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
+
+/// What is said where something is cut: " ... and 4,211 more issues not shown".
+public func cutRemark(_ number: Int, _ what: String) -> String {
+    " ... and \(grouped(number)) more \(what)\(number == 1 ? "" : "s") not shown"
+}
+
+/// A number with its digits in groups of three: 4,211.
+public func grouped(_ number: Int) -> String {
+    let digits = String(number.magnitude)
+    var result = ""
+    for (index, digit) in digits.enumerated() {
+        if index > 0, (digits.count - index).isMultiple(of: 3) { result.append(",") }
+        result.append(digit)
+    }
+    return number < 0 ? "-" + result : result
+}

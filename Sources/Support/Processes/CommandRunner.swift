@@ -1,0 +1,401 @@
+import Diagnostics
+import Glibc
+import Subprocess
+import SystemPackage
+
+/// How a process ended.
+public enum ProcessStatus: Sendable, Hashable, CustomStringConvertible {
+    /// It called exit with this code.
+    case exited(Int32)
+    /// This signal ended it.
+    case signaled(Int32)
+
+    /// Whether the process exited with code 0.
+    public var isSuccess: Bool { self == .exited(0) }
+
+    /// "exit code N" or "signal N".
+    public var description: String {
+        switch self {
+        case .exited(let code): "exit code \(code)"
+        case .signaled(let signal): "signal \(signal)"
+        }
+    }
+}
+
+/// What a finished command left behind.
+public struct CommandResult: Sendable, Equatable {
+    /// How it ended.
+    public var status: ProcessStatus
+    /// All of its standard output.
+    public var output: String
+    /// All of its standard error.
+    public var errors: String
+
+    /// Creates a result.
+    public init(status: ProcessStatus, output: String, errors: String) {
+        self.status = status
+        self.output = output
+        self.errors = errors
+    }
+}
+
+/// A command that a dry run would have had to run to go on.
+public struct CommandNotRun: Error {
+    /// The command as it would have been started.
+    public var command: Command
+}
+
+/// Runs commands: the only place in kbuild that starts processes.
+///
+/// Every child gets a session of its own, so that cancelling the task ends it together with its descendants. With
+/// a supervisor the children also end when kbuild itself is killed without a chance to clean up.
+public struct CommandRunner: Sendable {
+    /// The kbuild executable to run as `kbuild __supervise`; nil runs children directly.
+    public var supervisor: FilePath?
+    /// Told about each command, for `--verbose`.
+    public var progress: ProgressSink
+    /// The search path for tools; nil for the PATH variable.
+    public var searchPath: String?
+    /// The whole environment of unconfined commands, but for the variables that a command sets itself; nil for kbuild's own.
+    public var environment: [String: String]?
+    /// What every command is confined by; nil for commands that nobody need fear.
+    public var sandbox: Sandbox?
+    /// What commands may put on the disk; nil for as much as there is room.
+    public var quota: FolderQuota?
+    /// Whether no command is run at all: whoever needs one's answer gets `CommandNotRun` instead.
+    public var runsNothing = false
+
+    /// The most bytes handed on of a line that a command prints. A compiler's and a linker's have some thousands.
+    public static let longestLine = 1 << 20
+
+    /// The first argument by which the kbuild executable knows that it is to supervise a command.
+    public static let superviseArgument = "__supervise"
+    /// What stands before each socket or file that the supervisor is to open for the command.
+    public static let descriptorArgument = "--descriptor"
+    /// What stands before the name of the filter of system calls that the supervisor is to write for the command.
+    public static let filterArgument = "--system-call-filter"
+
+    /// Creates a runner.
+    public init(supervisor: FilePath? = nil, progress: ProgressSink = .silent, searchPath: String? = nil) {
+        self.supervisor = supervisor
+        self.progress = progress
+        self.searchPath = searchPath
+    }
+
+    /// The same runner for commands that run code which nobody trusts.
+    public func confined(by sandbox: Sandbox?) -> CommandRunner {
+        var runner = self
+        runner.sandbox = sandbox
+        return runner
+    }
+
+    /// The same runner for a command that, if it is confined, writes to one folder more.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the folder cannot be handed over to the command's user.
+    public func writing(to folder: FilePath) throws(Failure) -> CommandRunner {
+        guard sandbox != nil else { return self }
+        var runner = self
+        runner.sandbox?.writable.append(folder)
+        try runner.sandbox?.handOver(folder)
+        return runner
+    }
+
+    /// The same runner for commands that may not fill the disk.
+    public func limited(by quota: FolderQuota) -> CommandRunner {
+        var runner = self
+        runner.quota = quota
+        return runner
+    }
+
+    /// The command as it would be started: in the sandbox, if there is one.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when a tool is missing.
+    public func planned(_ command: Command) throws -> Command { try confined(command).command }
+
+    /// Why commands cannot be confined on this machine; nil when they can.
+    ///
+    /// - Throws: `CancellationError`.
+    public func obstacleToSandbox(user: UInt32?) async throws -> Failure? {
+        do {
+            let probe = Sandbox(identity: user, limits: .machine, ownsFolders: false)
+            let result = try await confined(by: probe).capture(Command("true"))
+            guard !result.status.isSuccess else { return nil }
+            return Failure(
+                .infrastructure, "commands cannot be confined here (bwrap: \(result.status))",
+                details: result.errors + result.output,
+                nextStep: "let users have namespaces (sysctl user.max_user_namespaces and, on Debian, "
+                    + "kernel.unprivileged_userns_clone=1), or start the container with them")
+        } catch let failure as Failure {
+            return failure
+        }
+    }
+
+    private var path: String {
+        searchPath ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
+    }
+
+    /// The path of `tool`, looked up as a shell would.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) that names the Debian package when the tool is not there.
+    public func locate(_ tool: String) throws(Failure) -> FilePath {
+        if tool.contains("/") {
+            if access(tool, X_OK) == 0 { return FilePath(tool) }
+            throw Failure(.infrastructure, "\(tool) is missing or not executable")
+        }
+        for directory in path.split(separator: ":") {
+            let candidate = FilePath(String(directory)).appending(tool)
+            if access(candidate.string, X_OK) == 0 { return candidate }
+        }
+        // Debian keeps mke2fs and its like where an ordinary user's PATH does not look.
+        for directory in ["/usr/sbin", "/sbin"] where searchPath == nil {
+            let candidate = FilePath(directory).appending(tool)
+            if access(candidate.string, X_OK) == 0 { return candidate }
+        }
+        let package = debianPackages[tool]
+        throw Failure(
+            .infrastructure, "\(tool) is not on PATH",
+            nextStep: (package.map { "apt-get install \($0)" } ?? "install \(tool)")
+                + "; `kbuild doctor` looks for all that is needed")
+    }
+
+    /// The Debian package that holds `tool`, where it is known.
+    public static func debianPackage(of tool: String) -> String? { debianPackages[tool] }
+
+    /// Runs a command to its end and collects what it prints.
+    ///
+    /// - Parameter limit: The most bytes collected of each stream.
+    /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
+    ///   is cancelled. A non-zero exit is a result, not an error.
+    public func capture(_ command: Command, limit: Int = 64 << 20) async throws -> CommandResult {
+        try await watched(command) { try await captureUnwatched(command, limit: limit) }
+    }
+
+    private func captureUnwatched(_ command: Command, limit: Int) async throws -> CommandResult {
+        let configuration = try configuration(for: command)
+        do {
+            if supervisor == nil {
+                let result = try await run(
+                    configuration, input: .none, output: .string(limit: limit), error: .string(limit: limit))
+                try Task.checkCancellation()
+                return CommandResult(
+                    status: ProcessStatus(result.terminationStatus), output: result.standardOutput,
+                    errors: result.standardError)
+            }
+            let result = try await run(
+                configuration, input: .inputWriter, output: .sequence, error: .sequence
+            ) { execution in
+                async let errors = Self.collect(execution.standardError, limit: limit, of: command.tool)
+                let output = try await Self.collect(execution.standardOutput, limit: limit, of: command.tool)
+                return (output, try await errors)
+            }
+            try Task.checkCancellation()
+            let (output, errors) = result.closureResult
+            return CommandResult(
+                status: supervised(result.terminationStatus), output: output, errors: errors)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command to its end and hands over each line of its output and errors, merged, as it comes.
+    ///
+    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 spelled out, and cut, with
+    ///   a remark, when it has more bytes than `longestLine`.
+    /// - Throws: As `capture(_:limit:)`, and what `onLine` throws, after ending the command.
+    @discardableResult
+    public func stream(
+        _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
+    ) async throws -> ProcessStatus {
+        try await watched(command) { try await streamUnwatched(command, onLine: onLine) }
+    }
+
+    private func streamUnwatched(
+        _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
+    ) async throws -> ProcessStatus {
+        let configuration = try configuration(for: command)
+        let limit = sandbox?.limits.outputBytes ?? .max
+        do {
+            let result = try await run(
+                configuration, input: .inputWriter, output: .sequence, error: .combinedWithOutput
+            ) { execution in
+                if supervisor == nil { try await execution.standardInputWriter.finish() }
+                var splitter = LineSplitter(longest: Self.longestLine)
+                var count = 0
+                for try await buffer in execution.standardOutput {
+                    count += buffer.count
+                    if count > limit {
+                        throw Failure(.build, "\(command.tool) printed more than \(limit >> 20) MB in the sandbox")
+                    }
+                    try splitter.consume(buffer.withUnsafeBytes { [UInt8]($0) }[...]) { try onLine($0.text) }
+                }
+                try splitter.finish { try onLine($0.text) }
+            }
+            try Task.checkCancellation()
+            return supervisor == nil ? ProcessStatus(result.terminationStatus) : supervised(result.terminationStatus)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command that talks with the user: kbuild's standard streams, and its terminal, are the command's until it
+    /// ends. The terminal's signals are for the command; kbuild must not end by them.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the tool is missing; `CancellationError` when the task is cancelled, after
+    ///   the command has been ended.
+    public func runInteractively(_ command: Command) async throws -> ProcessStatus {
+        let executable = try locate(command.tool)
+        progress(.command(command.description))
+        var options = PlatformOptions()
+        options.teardownSequence = [.gracefulShutDown(allowedDurationToNextStep: .milliseconds(500))]
+        do {
+            let result = try await run(
+                .path(executable), arguments: Arguments(command.arguments), environment: .inherit,
+                workingDirectory: command.workingDirectory, platformOptions: options,
+                input: .fileDescriptor(.standardInput, closeAfterSpawningProcess: false),
+                output: .fileDescriptor(.standardOutput, closeAfterSpawningProcess: false),
+                error: .fileDescriptor(.standardError, closeAfterSpawningProcess: false))
+            try Task.checkCancellation()
+            return ProcessStatus(result.terminationStatus)
+        } catch let error as SubprocessError {
+            throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+        }
+    }
+
+    /// Runs a command and returns its output without the final newline.
+    ///
+    /// - Throws: As `capture(_:limit:)`, and `Failure` with the code `code` when it does not exit with 0.
+    public func output(of command: Command, failingWith code: ExitStatus = .infrastructure) async throws -> String {
+        let result = try await capture(command)
+        guard result.status.isSuccess else {
+            throw Failure(
+                code, "\(command.tool) failed (\(result.status))",
+                details: [command.description, result.errors, result.output].filter { !$0.isEmpty }
+                    .joined(separator: "\n"))
+        }
+        return result.output.hasSuffix("\n") ? String(result.output.dropLast()) : result.output
+    }
+
+    /// Runs a command while the limits are watched that it shares with all its processes.
+    private func watched<Result: Sendable>(
+        _ command: Command, _ body: @escaping @Sendable () async throws -> Result
+    ) async throws -> Result {
+        guard !runsNothing else { throw CommandNotRun(command: try planned(command)) }
+        guard sandbox != nil || quota != nil else { return try await body() }
+        try sandbox?.prepare()
+        let quotas = [quota, sandbox?.quota].compactMap { $0 }
+        let deadline = sandbox?.limits.seconds.map { ContinuousClock.now + .seconds($0) }
+        let result = try await withThrowingTaskGroup(of: Result.self) { group in
+            group.addTask { try await body() }
+            group.addTask {
+                let clock = ContinuousClock()
+                var pause = Duration.milliseconds(500)
+                while true {
+                    try await Task.sleep(for: pause)
+                    let duration = try clock.measure { for quota in quotas { try quota.check() } }
+                    // Looking takes a twentieth of the time at most, however many files there are.
+                    pause = max(.milliseconds(500), duration * 20)
+                    if let deadline, ContinuousClock.now > deadline { throw Sandbox.outOfTime }
+                }
+            }
+            // When the watch is first the command is ended before this returns.
+            defer { group.cancelAll() }
+            guard let result = try await group.next() else { throw CancellationError() }
+            return result
+        }
+        try sandbox?.inspect()
+        for quota in quotas { try quota.check() }
+        return result
+    }
+
+    /// The command as it is started: in the sandbox, if there is one.
+    private func confined(_ command: Command) throws -> (command: Command, executable: FilePath) {
+        let executable = try locate(command.tool)
+        guard var sandbox else { return (command, executable) }
+        if let real = realpath(executable.string, nil) {
+            defer { free(real) }
+            if let root = Sandbox.installation(of: FilePath(String(cString: real))) { sandbox.readable.append(root) }
+        }
+        for tool in ["bwrap", "prlimit"] + (sandbox.identity == nil ? [] : ["setpriv"]) { _ = try locate(tool) }
+        let wrapped = sandbox.wrapping(command, executable: executable, path: path)
+        return (wrapped, try locate(wrapped.tool))
+    }
+
+    private func configuration(for command: Command) throws -> Configuration {
+        let (command, executable) = try confined(command)
+        progress(.command(command.description))
+        var changes: [Environment.Key: String?] = [:]
+        for (name, value) in command.environment {
+            guard let key = Environment.Key(rawValue: name) else { continue }
+            changes[key] = .some(value)
+        }
+        var environment = Environment.inherit
+        if let own = self.environment {
+            let pairs = own.compactMap { name, value in Environment.Key(rawValue: name).map { ($0, value) } }
+            environment = .custom(Dictionary(pairs, uniquingKeysWith: { $1 }))
+        }
+        var options = PlatformOptions()
+        options.createSession = true
+        options.teardownSequence = [
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
+            .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
+        ]
+        guard supervisor != nil || (command.descriptors.isEmpty && command.systemCallFilter == nil) else {
+            throw Failure(.infrastructure, "kbuild cannot find its own executable to open descriptors with")
+        }
+        let descriptors =
+            command.descriptors.flatMap { [Self.descriptorArgument, $0.string] }
+            + (command.systemCallFilter.map { [Self.filterArgument, $0.rawValue] } ?? [])
+        let supervised = supervisor.map {
+            ($0, [Self.superviseArgument] + descriptors + [executable.string] + command.arguments)
+        }
+        return Configuration(
+            executable: .path(supervised?.0 ?? executable),
+            arguments: Arguments(supervised?.1 ?? command.arguments),
+            environment: environment.updating(changes),
+            workingDirectory: command.workingDirectory,
+            platformOptions: options)
+    }
+
+    private static func collect(
+        _ stream: SubprocessOutputSequence, limit: Int, of tool: String
+    ) async throws -> String {
+        var bytes: [UInt8] = []
+        for try await buffer in stream {
+            buffer.withUnsafeBytes { bytes.append(contentsOf: $0) }
+            if bytes.count > limit {
+                throw Failure(.infrastructure, "\(tool) printed more than \(limit) bytes")
+            }
+        }
+        return VisibleText.decoded(bytes)
+    }
+
+    /// The supervisor turns a signal into 128 + N, as shells do.
+    private func supervised(_ status: TerminationStatus) -> ProcessStatus {
+        switch ProcessStatus(status) {
+        case .exited(let code) where code > 128 && code < 192: .signaled(code - 128)
+        case let other: other
+        }
+    }
+}
+
+extension ProcessStatus {
+    init(_ status: TerminationStatus) {
+        switch status {
+        case .exited(let code): self = .exited(Int32(code))
+        case .signaled(let signal): self = .signaled(Int32(signal))
+        }
+    }
+}
+
+/// Which Debian package holds a tool that kbuild runs.
+private let debianPackages: [String: String] = [
+    "addr2line": "binutils", "bc": "bc", "bison": "bison", "busybox": "busybox-static", "bwrap": "bubblewrap",
+    "ccache": "ccache",
+    "cpio": "cpio", "flex": "flex",
+    "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
+    "prlimit": "util-linux", "setpriv": "util-linux",
+    "mke2fs": "e2fsprogs", "mmdebstrap": "mmdebstrap", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86",
+    "readelf": "binutils",
+    "strip": "binutils", "supermin": "supermin", "tar": "tar",
+    "xz": "xz-utils",
+]

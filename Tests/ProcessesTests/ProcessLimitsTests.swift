@@ -1,0 +1,39 @@
+import Diagnostics
+import Testing
+
+@testable import Processes
+
+@Suite("Process limits")
+struct ProcessLimitsTests {
+    private let plenty = ProcessLimits.Found(descriptors: 1024, processes: nil, addressSpace: .max)
+
+    @Test("limits that suffice are no failure, at their very edge either")
+    func enough() throws {
+        #expect(ProcessLimits.failure(plenty) == nil)
+        let edge = ProcessLimits.Found(
+            descriptors: ProcessLimits.leastDescriptors, processes: ProcessLimits.leastProcesses,
+            addressSpace: ProcessLimits.leastAddressSpace)
+        #expect(ProcessLimits.failure(edge) == nil)
+        try ProcessLimits.check(guests: 1)
+    }
+
+    @Test("each limit that is too low is named, with what was found and what is needed")
+    func tooLow() {
+        var few = plenty
+        few.descriptors = 24
+        #expect(ProcessLimits.failure(few)?.code == .infrastructure)
+        #expect(ProcessLimits.failure(few)?.message.contains("24 files at once and needs 128") == true)
+        #expect(ProcessLimits.failure(few)?.nextStep?.contains("ulimit -n") == true)
+        var alone = plenty
+        alone.processes = 3
+        #expect(ProcessLimits.failure(alone)?.message.contains("start 3 more processes") == true)
+        var narrow = plenty
+        narrow.addressSpace = 500 << 20
+        #expect(ProcessLimits.failure(narrow)?.message.contains("500 MiB and needs 2048 MiB") == true)
+    }
+
+    @Test("more guests at once than there are descriptors for are refused")
+    func guests() {
+        #expect(throws: Failure.self) { try ProcessLimits.check(guests: 1 << 40) }
+    }
+}
