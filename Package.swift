@@ -29,9 +29,9 @@ let package = Package(
         .target(
             name: "Orchestration",
             dependencies: [
-                "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild",
-                "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource", "Artifacts",
-                "Processes", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
+                "Reporting", "TestSession", "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild",
+                "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource",
+                "Artifacts", "Processes", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -40,7 +40,11 @@ let package = Package(
         .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
         .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
         .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"], path: "Sources/Results/Reporting"),
-        .target(name: "TestSession", dependencies: ["KTAP", "Diagnostics"], path: "Sources/Results/TestSession"),
+        .target(
+            name: "TestSession", dependencies: ["CrashReports", "KTAP", "Diagnostics"],
+            path: "Sources/Results/TestSession"),
+        // Crash reports in a kernel's log: recognised, titled, symbolised.
+        .target(name: "CrashReports", dependencies: ["Diagnostics"], path: "Sources/Results/CrashReports"),
         .target(
             name: "VirtualMachine",
             dependencies: [
@@ -160,7 +164,8 @@ let package = Package(
             ]),
         .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),
         .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
-        .testTarget(name: "TestSessionTests", dependencies: ["TestSession"]),
+        .testTarget(name: "CrashReportsTests", dependencies: ["CrashReports"]),
+        .testTarget(name: "TestSessionTests", dependencies: ["TestSession", "CrashReports"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts"]),
         .testTarget(
             name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate", "Reporting"]),

@@ -1,3 +1,4 @@
+import CrashReports
 import Diagnostics
 import Processes
 import Reporting

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import CrashReports
 @testable import TestSession
 
 /// A kernel's memory as a table of regions, with a log of few records.

@@ -1,5 +1,6 @@
 import Testing
 
+@testable import CrashReports
 @testable import TestSession
 
 /// Feeds a recorder with what a guest of two programs sends, the kernel's log and taint among it.

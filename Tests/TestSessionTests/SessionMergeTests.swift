@@ -1,5 +1,6 @@
 import Testing
 
+@testable import CrashReports
 @testable import TestSession
 
 @Suite("What several guests did, as one")

@@ -1,4 +1,5 @@
 import Artifacts
+import CrashReports
 import Diagnostics
 import Glibc
 import Reporting

@@ -1,3 +1,4 @@
+import CrashReports
 import Diagnostics
 import Glibc
 import Processes

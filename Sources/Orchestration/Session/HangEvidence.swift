@@ -1,3 +1,4 @@
+import CrashReports
 import KernelConfig
 import Processes
 import TestSession

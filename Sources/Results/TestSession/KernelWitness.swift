@@ -1,3 +1,5 @@
+import CrashReports
+
 /// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence or
 /// imitate them, and by its taint.
 ///

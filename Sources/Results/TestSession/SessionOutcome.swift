@@ -1,3 +1,5 @@
+import CrashReports
+
 /// What one test did.
 public struct TestOutcome: Sendable, Equatable {
     /// How it ended.

@@ -1,3 +1,5 @@
+import CrashReports
+
 /// A record of the kernel's log, as it is in the kernel's memory.
 public struct KernelLogRecord: Sendable, Equatable {
     /// Its number: the kernel counts records from 0 without gaps.

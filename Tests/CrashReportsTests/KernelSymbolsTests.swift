@@ -1,6 +1,6 @@
 import Testing
 
-@testable import TestSession
+@testable import CrashReports
 
 @Suite("A kernel's functions by address")
 struct KernelSymbolsTests {

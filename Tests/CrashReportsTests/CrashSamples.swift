@@ -1,6 +1,6 @@
 import Testing
 
-@testable import TestSession
+@testable import CrashReports
 
 /// A report as a kernel prints it, and what is to be read out of it.
 struct CrashSample: Sendable, CustomTestStringConvertible {

@@ -1,17 +1,17 @@
 /// A record of the kernel's log as /dev/kmsg has it: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,caller=CALLER];TEXT`. Source:
 /// Documentation/ABI/testing/dev-kmsg.
-struct KernelRecord: Sendable, Equatable {
+package struct KernelRecord: Sendable, Equatable {
     /// Who logged it: 0 is the kernel. What a program writes to /dev/kmsg never has 0.
     var facility: UInt64
     /// From 0, an emergency, to 7, for debugging.
     var level: UInt64
     /// Its number, counted from 0 without gaps.
-    var sequence: UInt64
+    package var sequence: UInt64
     /// Its lines in the form that the console has them in, with time stamp and caller.
-    var lines: [ConsoleLine]
+    package var lines: [ConsoleLine]
 
     /// Whether the kernel itself logged it.
-    var isKernels: Bool { facility == 0 }
+    package var isKernels: Bool { facility == 0 }
 
     /// Reads a record, without its line feed; nil when it is malformed.
     init?(_ bytes: some Collection<UInt8>) {
@@ -38,7 +38,7 @@ struct KernelRecord: Sendable, Equatable {
     }
 
     /// The records of a `log` frame's payload; nil when one is malformed.
-    static func records(of payload: [UInt8]) -> [KernelRecord]? {
+    package static func records(of payload: [UInt8]) -> [KernelRecord]? {
         var records: [KernelRecord] = []
         for line in payload.split(separator: UInt8(ascii: "\n")) {
             guard let record = KernelRecord(line) else { return nil }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import TestSession
+@testable import CrashReports
 
 @Suite("Symbolizer")
 struct SymbolizerTests {

@@ -175,6 +175,25 @@ public struct Crash: Sendable, Equatable {
     /// The last of them.
     public var lastLine: Int
 
+    /// Creates a report.
+    package init(
+        title: String, kind: CrashKind, isFatal: Bool, lines: [String], test: String? = nil, function: String? = nil,
+        cpu: Int? = nil, task: String? = nil, pid: Int? = nil, corruption: String? = nil, firstLine: Int, lastLine: Int
+    ) {
+        self.title = title
+        self.kind = kind
+        self.isFatal = isFatal
+        self.lines = lines
+        self.test = test
+        self.function = function
+        self.cpu = cpu
+        self.task = task
+        self.pid = pid
+        self.corruption = corruption
+        self.firstLine = firstLine
+        self.lastLine = lastLine
+    }
+
     /// Whether it was on the console.
     public var isOnConsole: Bool { firstLine > 0 }
 }

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import TestSession
+@testable import CrashReports
 
 /// Reads the lines of a console to their end.
 func detect(lines: [String], trust: CrashDetector.Trust = .stampedLines, finish: Bool = true) -> [Crash] {
