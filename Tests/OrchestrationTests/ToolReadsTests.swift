@@ -27,6 +27,11 @@ struct ToolReadsTests {
                 "c.swift",
             ])
         #expect(CompilerReads.prerequisites(inMakefile: "").isEmpty)
+        // A newline in a known folder's path belongs to the name.
+        #expect(
+            CompilerReads.prerequisites(
+                inMakefile: "x.o: /odd/line\nbreak,\\ and/a.c \\\n /odd/line\nbreak,\\ and/a.h\n/odd/b.h:\n",
+                below: "/odd/line\nbreak, and") == ["/odd/line\nbreak, and/a.c", "/odd/line\nbreak, and/a.h"])
         #expect(CompilerReads.prerequisites(inMakefile: "a:\\\n b") == ["b"])
     }
 

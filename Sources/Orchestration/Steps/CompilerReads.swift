@@ -6,7 +6,23 @@ import SystemPackage
 enum CompilerReads {
     /// The prerequisites in a makefile that a compiler wrote (gcc -MD, as --MD, ld --dependency-file, swiftc
     /// -emit-dependencies).
-    static func prerequisites(inMakefile text: String) -> [String] {
+    ///
+    /// - Parameter folder: A folder that the makefile may name. A makefile cannot quote a newline: the tools write the
+    ///   byte as it is, so that only a known path's newlines are told from the ends of lines.
+    static func prerequisites(inMakefile text: String, below folder: FilePath? = nil) -> [String] {
+        let newlines = newlines(in: folder?.string ?? "")
+        guard !newlines.isEmpty else { return words(inMakefile: text) }
+        // U+0001 stands for a newline meanwhile.
+        let marked = newlines.reduce(text) { $0.replacing($1, with: $1.replacing("\n", with: "\u{1}")) }
+        return words(inMakefile: marked).map { $0.replacing("\u{1}", with: "\n") }
+    }
+
+    /// Each run of newlines in a path, with the characters around it that no tool writes in another way.
+    private static func newlines(in path: String) -> [String] {
+        path.matches(of: /[^ \t#$\\\/\n]*\n+[^ \t#$\\\/\n]*/).map { String($0.output) }.filter { $0 != "\n" }
+    }
+
+    private static func words(inMakefile text: String) -> [String] {
         var paths: [String] = []
         var word: [UInt8] = []
         var isPrerequisite = false

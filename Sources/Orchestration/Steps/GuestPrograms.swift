@@ -179,7 +179,7 @@ struct GuestProgramBuilder: Sendable {
         inMakefile text: String, relativeTo source: FilePath, without own: [FilePath]
     ) -> Set<String> {
         Set(
-            CompilerReads.prerequisites(inMakefile: text).map { absolute($0, in: source) }.filter { path in
+            CompilerReads.prerequisites(inMakefile: text, below: source).map { absolute($0, in: source) }.filter { path in
                 !own.contains { FilePath(path).lexicallyNormalized().starts(with: $0) }
                     && !CompilerReads.isIntermediate(FilePath(path))
             })
