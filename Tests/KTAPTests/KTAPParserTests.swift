@@ -332,8 +332,8 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         let parent = try #require(document.results.first)
         #expect(parent.status == .failed)
         #expect(parent.isOK)
-        #expect(parent.reason == "2 of 3 planned results are missing")
-        #expect(document.problems.first?.message == "2 of 3 planned results of a subtest are missing: 2, 3")
+        #expect(parent.reason == "2 of 3 did not report")
+        #expect(document.problems.first?.message == "2 of 3 of a subtest did not report: 2, 3")
         #expect(document.counts.failures == 1)
     }
 
@@ -355,5 +355,133 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         let document = KTAPParser.parse("1..2\nok 1 a\nBail out! no disk\n")
         #expect(document.bailOut == "no disk")
         #expect(outline(document.results) == "a:passed")
+    }
+}
+
+@Suite("Results as a terminal shows them")
+struct ShownLineTests {
+    @Test(
+        "escape sequences, progress and erasures are no part of a line",
+        arguments: [
+            ("\u{1B}[32mok 1 - open\u{1B}[0m\n\u{1B}[?25lok 2 - read\n\u{1B}[?25hok 3 - close\n", "open read close"),
+            ("\u{1B}[?2004l\rok 1 a\r\nok 2 b\r\r\n\u{1B}[?2004hok 3 c\u{1B}[K\r\u{1B}[0m\n", "a b c"),
+            ("ok 1 a\n# 10%\r# 50%\r# 100%\rok 2 b\nok 3 c\n", "a b c"),
+            ("10%\u{1B}[2K\u{1B}[1Gok 1 a\n. . \u{8}\u{8}\u{8}\u{8}ok 2 b\nok 3 c\n", "a b c"),
+            ("\u{1B}]0;title\u{7}ok 1 a\n\u{1B}(Bok 2 b\n\0ok 3 c\u{1B}]8;;x\u{1B}\\\n", "a b c"),
+            ("ok 1 a ...\rok 1 a\nok 2 b\nok 3 c\n", "a b c"),
+        ])
+    func shown(results: String, names: String) {
+        for head in ["TAP version 13\n1..3\n", "\u{FEFF}KTAP version 1\r\n1..3\r\n", "\u{1B}[1m1..3\u{1B}[m\n"] {
+            let document = KTAPParser.parse(head + results)
+            #expect(document.isPass, "\(document.problems)")
+            #expect(document.results.map(\.name).joined(separator: " ") == names)
+        }
+    }
+
+    @Test(
+        "a failure is not painted over",
+        arguments: [
+            "not ok 1 a\rok 1 a", "not ok 1 a\u{1B}[2K\u{1B}[Gok 1 a", "\u{1B}[31mnot ok 1 a\u{1B}[0m",
+            "\u{1B}[31mnot\u{1B}[0m ok 1 a", "# 50%\rnot ok 1 a", "Bail out!\rok 1 a", "not ok\rok 1 a",
+        ])
+    func painted(line: String) {
+        #expect(!KTAPParser.parse("TAP version 13\n1..1\n\(line)\n").isPass)
+    }
+}
+
+@Suite("Results that a kernel message tore")
+struct TornResultTests {
+    private let stamp = "[   12.345678] "
+
+    @Test("the two halves become one again, and the result is said to be torn")
+    func halves() {
+        let document = KTAPParser.parse(
+            """
+            KTAP version 1
+            1..5
+            ok 1 put_t\(stamp)random: crng init done
+            wice
+            ok 2 a\(stamp)x
+            \(stamp)y
+            b
+            not ok 3 get \(stamp)usb 1-1: new device
+            # SKIP of something else
+            not \(stamp)usb 1-1: new device
+            ok 4 lost
+            not ok 5 end\(stamp)usb 1-1: new device
+
+            """)
+        #expect(
+            outline(document.results) == "put_twice:passed ab:passed get:failed lost:failed end:failed",
+            "\(document.problems)")
+        #expect(document.results.map(\.isTorn) == [true, true, true, true, true])
+        #expect(Set(kinds(document)) == [.torn])
+        #expect(!document.hasErrors)
+    }
+
+    @Test("a plan and a version line are put together too, and a failure never becomes a pass")
+    func others() {
+        #expect(KTAPParser.parse("KTAP ver\(stamp)a\nsion 1\n1.\(stamp)a\n.1\nok 1 a\n").isPass)
+        #expect(!KTAPParser.parse("1..1\nno\(stamp)a\nt ok 1 a\n").isPass)
+        #expect(!KTAPParser.parse("1..1\nnot ok\(stamp)a\n 1 a\n").isPass)
+        #expect(!KTAPParser.parse("1..1\nnot ok 1 a\(stamp)a\n b # TODO\n").isPass)
+        #expect(!KTAPParser.parse("1..1\nnot ok 1 a\(stamp)a\nok 1 a\n").isPass)
+        #expect(!KTAPParser.parse("1..1\nnot \(stamp)a\n").isPass)
+    }
+}
+
+@Suite("prove -v")
+struct ProveTests {
+    @Test("what prove says of a file is the parent of its results")
+    func files() {
+        let passing = "t/a.t .. \nok 1 - one\n1..1\nok\nt/bc.t . \n"
+        #expect(!KTAPParser.parse(passing).results.isEmpty)
+        let document = KTAPParser.parse(
+            """
+            t/a.t ....
+            1..2
+            ok 1 - one
+            ok 2
+            ok
+            t/fail.t .
+            t/fail.t ..
+            ok 1 - one
+            not ok 2 - two
+            #   Failed test 'two'
+            1..2
+            Dubious, test returned 1 (wstat 256, 0x100)
+            Failed 1/2 subtests
+            t/skip.t ..
+            1..0 # SKIP no network
+            skipped: no network
+            t/none.t ..
+            Dubious, test returned 2 (wstat 512, 0x200)
+            No subtests run
+
+            Test Summary Report
+            -------------------
+            t/fail.t (Wstat: 256 (exited 1) Tests: 2 Failed: 1)
+              Failed test:  2
+              Non-zero exit status: 1
+            Files=4, Tests=4,  0 wallclock secs ( 0.02 usr)
+            Result: FAIL
+
+            """)
+        #expect(
+            outline(document.results)
+                == "t/a.t:passed(one:passed :passed) t/fail.t:failed(one:passed two:failed) t/skip.t:skipped "
+                + "t/none.t:failed", "\(document.problems)")
+        #expect(!document.hasErrors, "\(document.problems)")
+    }
+
+    @Test("all that passes is a pass, and what prove knows better is an error")
+    func totals() {
+        let good = "t/a.t ..\n1..1\nok 1 - one\nok\nt/b.t ..\nok 1\n1..1\nok\nAll tests successful.\n"
+        #expect(KTAPParser.parse(good + "Files=2, Tests=2,  0 wallclock secs\nResult: PASS\n").isPass)
+        #expect(kinds(KTAPParser.parse(good + "Result: FAIL\n")) == [.proveDisagrees])
+        #expect(!KTAPParser.parse(good + "t/c.t ..\n1..1\nok 1\n").isPass, "its verdict is missing")
+        #expect(!KTAPParser.parse("t/a.t ..\n1..2\nok 1 - one\nFailed 1/2 subtests\n").isPass)
+        #expect(!KTAPParser.parse("t/a.t ..\n1..1\nok 1\nDubious, test returned 3 (wstat 768, 0x300)\n").isPass)
+        #expect(KTAPParser.parse("Loading ...\n1..2\nok\nok\n").isPass, "these are two results without numbers")
     }
 }

@@ -34,6 +34,8 @@ struct DocumentBuilder {
     private var text: TextBudget
     private var resultCount = 0
     private var line = 0
+    private var isTorn = false
+    private var prove = ProveState()
     private var document = KTAPDocument(
         version: nil, planned: nil, results: [], problems: [], hasErrors: false, diagnostics: [], bailOut: nil,
         skipReason: nil)
@@ -58,8 +60,10 @@ struct DocumentBuilder {
         document.problems.append(KTAPProblem(kind: kind, line: line, message: message))
     }
 
-    mutating func take(_ line: KTAPLine, number: Int) {
+    mutating func take(_ line: KTAPLine, number: Int, isTorn: Bool = false) {
         self.line = number
+        self.isTorn = isTorn
+        defer { self.isTorn = false }
         lastLineMattered = false
         if let column = yamlColumn {
             if line.content.isEmpty || line.column >= column {
@@ -69,14 +73,14 @@ struct DocumentBuilder {
             report(.unterminatedYAML, number, "a YAML block has no end")
             yamlColumn = nil
         }
-        lastLineMattered = takeStructure(line)
+        lastLineMattered = takeProve(line) || takeStructure(line)
         if !lastLineMattered, let kept = text.keep(line.diagnostic) { diagnostics.append(kept, &text) }
     }
 
     /// Takes in a line that means something; false for any other.
     private mutating func takeStructure(_ line: KTAPLine) -> Bool {
         switch line.kind {
-        case .other, .yamlEnd:
+        case .other, .yamlEnd, .proveVerdict:
             return false
         case .malformedResult:
             reportStray(line)
@@ -192,14 +196,14 @@ struct DocumentBuilder {
             if missing > 0 {
                 let first = (1...planned).lazy.filter { !level.seen.contains($0) }.prefix(5)
                 let numbers = first.map { String($0) }.joined(separator: ", ") + (missing > 5 ? ", ..." : "")
-                report(.missingResult, line, "\(missing) of \(planned) planned results\(place) are missing: \(numbers)")
-                flaw = flaw ?? "\(missing) of \(planned) planned results are missing"
+                report(.missingResult, line, "\(missing) of \(planned)\(place) did not report: \(numbers)")
+                flaw = flaw ?? "\(missing) of \(planned) did not report"
             }
         } else if !level.results.isEmpty {
             let gaps = level.lastNumber - level.seen.count
             if gaps > 0 {
-                report(.missingResult, line, "\(gaps) results\(place) are missing, by the numbers of the others")
-                flaw = flaw ?? "\(gaps) results are missing"
+                report(.missingResult, line, "\(gaps)\(place) did not report, by the numbers of the others")
+                flaw = flaw ?? "\(gaps) did not report"
             }
             switch (level.version, isTop) {
             case (.ktap, _), (_, false): report(.unplanned, line, "the results\(place) have no plan")
@@ -269,6 +273,11 @@ struct DocumentBuilder {
             number: parsed.number, name: name(of: parsed), status: parsed.isOK ? .passed : .failed, isOK: parsed.isOK,
             line: line)
         if let remark = parsed.remark { interpret(remark, for: &result) }
+        if isTorn {
+            result.isTorn = true
+            let name = result.name.isEmpty ? result.number.map { "\($0)" } ?? "without a name" : result.name
+            report(.torn, line, "the result \(name) is torn by a kernel message; the end of its name may be missing")
+        }
         result.diagnostics = diagnostics.take()
         if let subtests = waiting {
             waiting = nil
@@ -367,6 +376,75 @@ struct DocumentBuilder {
         levels[level].lastNumber = max(levels[level].lastNumber, number)
     }
 
+    // MARK: prove
+
+    /// What `prove -v` prints around the results of its files.
+    private struct ProveState {
+        /// The file that was announced, and has no verdict yet.
+        var file: String?
+        /// Whether any file had its verdict: only then is this prove's output for certain.
+        var hasVerdict = false
+    }
+
+    /// Takes in a line of `prove` itself; false for any other.
+    private mutating func takeProve(_ line: KTAPLine) -> Bool {
+        if let file = line.proveFile {
+            if prove.hasVerdict, let unfinished = prove.file {
+                report(.missingParentResult, self.line, "what prove says of \(unfinished) is missing")
+                if !levels.isEmpty { closeTop() }
+            }
+            guard levels.isEmpty else { return false }
+            prove.file = text.name(file)
+            return prove.hasVerdict
+        }
+        if prove.hasVerdict, let total = line.proveTotal {
+            let hasFailed = document.hasErrors || document.counts.failures > 0
+            if !total.elementsEqual("PASS".utf8), !hasFailed {
+                let word = String(decoding: total.prefix(40), as: UTF8.self)
+                report(.proveDisagrees, self.line, "prove says 'Result: \(word)', and no result says why")
+            }
+            return true
+        }
+        guard let file = prove.file, line.column == 0, line.commentColumn == nil else { return false }
+        switch line.kind {
+        case .result(let result) where result.isOK && !result.hasNumber && result.name.isEmpty && result.remark == nil:
+            // In a file whose plan is not fulfilled a bare `ok` is a result.
+            guard let top = levels.first, let planned = top.planned, top.seen.count >= planned else { return false }
+            endFile(file, .passed)
+        case .proveVerdict(let verdict): endFile(file, verdict)
+        default: return false
+        }
+        return true
+    }
+
+    /// Makes the results of a file the children of one that stands for the file.
+    private mutating func endFile(_ file: String, _ verdict: KTAPLine.ProveVerdict) {
+        prove.file = nil
+        prove.hasVerdict = true
+        var parent = KTAPResult(name: file, status: .passed, diagnostics: diagnostics.take(), line: line)
+        var flaw: String?
+        while levels.count > 1 { closeLast() }
+        adoptOrphans()
+        if let top = levels.popLast() {
+            parent.children = top.results
+            parent.planned = top.planned
+            if case .skipped = verdict, top.results.isEmpty {} else { flaw = check(top, isTop: true) }
+        }
+        switch verdict {
+        case .passed: break
+        case .skipped(let reason):
+            parent.status = .skipped
+            parent.reason = reason.isEmpty ? nil : text.name(reason)
+        case .failed:
+            parent.status = .failed
+            parent.isOK = false
+            parent.reason = flaw ?? "prove says that it failed"
+        }
+        fail(&parent, for: flaw)
+        resultCount += 1
+        document.results.append(parent)
+    }
+
     // MARK: The end
 
     /// Closes the level at the top and moves its results to the document.
@@ -385,9 +463,12 @@ struct DocumentBuilder {
         self.line = line
         if yamlColumn != nil { report(.unterminatedYAML, line, "a YAML block has no end") }
         if levels.isEmpty {
-            report(.noTests, line, "there is no test result")
+            if document.results.isEmpty { report(.noTests, line, "there is no test result") }
         } else {
             closeTop()
+        }
+        if prove.hasVerdict, let file = prove.file {
+            report(.missingParentResult, line, "what prove says of \(file) is missing")
         }
         document.diagnostics = diagnostics.take()
         return document

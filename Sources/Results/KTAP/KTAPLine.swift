@@ -21,7 +21,44 @@ struct KTAPLine {
         case yamlEnd
         /// A line that begins like a result or like `Bail out!` and has the form of neither: `notok 1`, `Ok 1`, `ok1`.
         case malformedResult
+        /// What `prove -v` says of a file after its results, besides a bare `ok`.
+        case proveVerdict(ProveVerdict)
         case other
+    }
+
+    /// What `prove` says of a whole file.
+    enum ProveVerdict {
+        /// `ok`.
+        case passed
+        case skipped(ArraySlice<UInt8>)
+        case failed
+    }
+
+    /// How far a piece at the start of a line got.
+    enum Beginning {
+        /// It cannot become a line with a meaning.
+        case nothing
+        /// It is a part of a line with a meaning, whose verdict, number or name is not there yet.
+        case incomplete
+        /// It is a result with a name.
+        case named
+
+        init(of piece: ArraySlice<UInt8>) {
+            let line = KTAPLine(piece)
+            switch line.kind {
+            case .result(let result): self = result.hasNumber && !result.name.isEmpty ? .named : .incomplete
+            case .plan, .version, .malformedResult: self = .incomplete
+            default:
+                let text = line.content
+                let words: [StaticString] = ["not ok ", "ok ", "1..", "KTAP version ", "TAP version ", "Bail out!"]
+                let isPart =
+                    !text.isEmpty
+                    && words.contains { word in
+                        word.withUTF8Buffer { $0.count >= text.count && $0.prefix(text.count).elementsEqual(text) }
+                    }
+                self = isPart ? .incomplete : .nothing
+            }
+        }
     }
 
     /// Columns before the content; a leading `# ` (how kselftest embeds a test's own TAP) counts as two.
@@ -81,8 +118,38 @@ struct KTAPLine {
             return .subtest(name)
         case UInt8(ascii: "-"): return text.elementsEqual("---".utf8) ? .yamlStart : .other
         case UInt8(ascii: "."): return text.elementsEqual("...".utf8) ? .yamlEnd : .other
+        case UInt8(ascii: "A"), UInt8(ascii: "D"), UInt8(ascii: "F"), UInt8(ascii: "s"):
+            return proveVerdict(text).map(Content.proveVerdict) ?? .other
         default: return .other
         }
+    }
+
+    /// What TAP::Formatter::Console of Perl's Test::Harness prints under a file's results, besides a bare `ok`.
+    private static func proveVerdict(_ text: ArraySlice<UInt8>) -> ProveVerdict? {
+        if let reason = text.after("skipped: ") { return .skipped(reason.trimmingStart()) }
+        if text.elementsEqual("skipped".utf8) { return .skipped([]) }
+        if text.after("Dubious, test returned ") != nil { return .failed }
+        // `Failed 1/2 subtests`; `All 2 subtests passed` stands behind `Dubious` only.
+        guard let rest = text.after("Failed ") ?? text.after("All "), let count = rest.first, isDigit(count) else {
+            return nil
+        }
+        return rest.drop { isDigit($0) || $0 == UInt8(ascii: "/") }.after(" subtest") != nil ? .failed : nil
+    }
+
+    /// The file that a line of `prove` announces: a name, a blank, two dots or more. nil for any other line.
+    var proveFile: ArraySlice<UInt8>? {
+        guard column == 0, commentColumn == nil, case .other = kind else { return nil }
+        let dots = content.suffix(where: { $0 == UInt8(ascii: ".") })
+        let name = content.dropLast(dots.count)
+        guard dots.count >= 2, name.last == space else { return nil }
+        let trimmed = name.trimmingEnd()
+        return trimmed.isEmpty ? nil : trimmed
+    }
+
+    /// The verdict that `prove` ends with: PASS, FAIL, NOTESTS.
+    var proveTotal: ArraySlice<UInt8>? {
+        guard column == 0, commentColumn == nil, case .other = kind else { return nil }
+        return content.after("Result: ")
     }
 
     /// The version line that `text` ends with, and where it starts. What precedes it is a prefix.

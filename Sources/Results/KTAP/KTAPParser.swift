@@ -7,6 +7,10 @@
 ///   follows them; a parent fails if a subtest does, or if subtests are missing.
 /// - printk's prefixes are removed from each line by their form, whatever their width; any other prefix by the shape that
 ///   it has on a version line.
+/// - A line is read as a terminal shows it: without escape sequences, and without progress that a carriage return
+///   overwrote. A result that was overwritten counts all the same.
+/// - A result that a kernel message tore is put together again, and said to be torn.
+/// - `prove -v` is read by file: what it says of a file is the parent of the file's results.
 /// - In KTAP a result needs its number. TAP's `ok` without one is believed only where tests already are, so that prose
 ///   is not.
 public struct KTAPParser: Sendable {
@@ -23,6 +27,7 @@ public struct KTAPParser: Sendable {
     private var partial: [UInt8] = []
     private var isCut = false
     private var lineNumber = 0
+    private var torn: TornLine?
     var builder: DocumentBuilder
 
     /// Creates a parser at the start of a stream.
@@ -36,6 +41,12 @@ public struct KTAPParser: Sendable {
         var parser = KTAPParser(limits: limits)
         parser.consume(Array(text.utf8))
         return parser.finish()
+    }
+
+    /// The lines of an output that are not empty, as a terminal shows them.
+    public static func shownLines(of output: [UInt8]) -> [String] {
+        output.split(separator: UInt8(ascii: "\n")).flatMap { ShownLine.parts(of: $0) }
+            .map { String(decoding: $0, as: UTF8.self) }
     }
 
     /// Takes in the next bytes of the stream, and tells the results that they complete.
@@ -70,6 +81,7 @@ public struct KTAPParser: Sendable {
                 builder.report(.unterminatedLine, lineNumber, "the last line has no newline; it may be cut off")
             }
         }
+        if let torn { builder.take(KTAPLine(torn.head[...]), number: torn.number, isTorn: true) }
         let document = builder.finish(line: lineNumber)
         self = KTAPParser(limits: limits)
         return document
@@ -91,11 +103,81 @@ public struct KTAPParser: Sendable {
     private mutating func takeLine(_ bytes: ArraySlice<UInt8>) {
         lineNumber += 1
         var line = bytes
-        // A console ends lines with CR LF, some with more than one CR.
-        while line.last == UInt8(ascii: "\r") { line.removeLast() }
-        builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)
+        if lineNumber == 1, line.starts(with: Self.byteOrderMark) { line = line.dropFirst(Self.byteOrderMark.count) }
+        let parts = ShownLine.parts(of: line)
+        for (index, part) in parts.enumerated() {
+            // Progress that was overwritten is gone; a result that was is not, or a failure could be painted over.
+            if index + 1 < parts.count, !Self.outlasts(part, parts[index + 1]) { continue }
+            takeShown(part)
+        }
         if isCut, builder.lastLineMattered {
             builder.report(.longLine, lineNumber, "the line is longer than \(limits.lineBytes) bytes and was cut")
+        }
+    }
+
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
+
+    /// Whether a part of a line that the next part overwrote still counts.
+    private static func outlasts(_ part: ArraySlice<UInt8>, _ next: ArraySlice<UInt8>) -> Bool {
+        let line = KTAPLine(part)
+        guard line.commentColumn == nil else { return false }
+        switch line.kind {
+        case .version, .plan, .bailOut, .malformedResult: return true
+        case .result(let result):
+            guard result.hasNumber else { return !result.isOK }
+            // The same verdict written again, as where a runner adds the time that the test took.
+            if case .result(let later) = KTAPLine(next).kind, later.number == result.number, later.isOK == result.isOK {
+                return false
+            }
+            return true
+        case .subtest, .yamlStart, .yamlEnd, .proveVerdict, .other: return false
+        }
+    }
+
+    // MARK: Torn lines
+
+    /// A line that a kernel message tore: what stood before the message, and the number of the line. The rest follows as
+    /// a line of its own.
+    private struct TornLine {
+        var head: [UInt8]
+        var number: Int
+    }
+
+    private mutating func takeShown(_ line: ArraySlice<UInt8>) {
+        if let before = torn {
+            // Several kernel messages may stand between the two halves.
+            guard LinePrefix.printkLength(line) == 0 else {
+                builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)
+                return
+            }
+            torn = nil
+            if prefix.tear(in: line) == nil {
+                takeRest(line, of: before)
+                return
+            }
+            builder.take(KTAPLine(before.head[...]), number: before.number, isTorn: true)
+        }
+        if let tear = prefix.tear(in: line) {
+            torn = TornLine(head: Array(line[..<tear]), number: lineNumber)
+        } else {
+            builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)
+        }
+    }
+
+    /// Takes in the line after a torn one: its rest, unless the torn one was whole and this one means something itself.
+    private mutating func takeRest(_ line: ArraySlice<UInt8>, of torn: TornLine) {
+        var isWhole = false
+        if case .result(let result) = KTAPLine(torn.head[...]).kind {
+            isWhole = result.hasNumber && !result.name.isEmpty
+        }
+        var isOther = false
+        if case .other = KTAPLine(line).kind { isOther = true }
+        // A `#` could be a directive, which must not turn a failure into something else.
+        if isWhole, !isOther || line.contains(hash) {
+            builder.take(KTAPLine(torn.head[...]), number: torn.number, isTorn: true)
+            builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)
+        } else {
+            builder.take(KTAPLine((torn.head + line)[...]), number: torn.number, isTorn: true)
         }
     }
 }

@@ -64,6 +64,8 @@ public struct KTAPResult: Sendable, Equatable {
     public var planned: Int?
     /// Its line in the stream, counted from 1.
     public var line: Int
+    /// Whether a kernel message stood in the middle of its line. Its name is without the message; its end may be missing.
+    public var isTorn = false
 
     /// Creates a result, for an emitter or a test.
     public init(
@@ -130,15 +132,20 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         case tooDeep
         /// More results than `KTAPLimits.results`.
         case tooManyResults
+        /// A kernel message stands in the middle of a result.
+        case torn
+        /// `prove` says of a file, or of all, what the results do not show.
+        case proveDisagrees
 
         /// Whether the results cannot be trusted to be all that there should be, or to have passed.
         public var isError: Bool {
             switch self {
             case .noTests, .noHeader, .missingPlan, .duplicatePlan, .missingResult, .unplannedResult,
-                .duplicateNumber, .badNumber, .strayResult, .missingParentResult, .bailOut, .tooDeep, .tooManyResults:
+                .duplicateNumber, .badNumber, .strayResult, .missingParentResult, .bailOut, .tooDeep, .tooManyResults,
+                .proveDisagrees:
                 true
             case .unplanned, .outOfOrder, .childFailed, .unknownDirective, .unterminatedYAML, .unterminatedLine,
-                .longLine:
+                .longLine, .torn:
                 false
             }
         }

@@ -43,6 +43,25 @@ struct LinePrefix {
         return text[start...]
     }
 
+    /// Where a kernel message tore a line that means something: the place of its time stamp. nil where none did.
+    ///
+    /// On a stream whose lines are printk's the kernel's part of a line is what counts, so that there is none.
+    func tear(in line: ArraySlice<UInt8>) -> Int? {
+        guard foreign.isEmpty, !isStamped, let stamp = Self.stamp(in: line), stamp > line.startIndex else { return nil }
+        let head = line[..<stamp]
+        switch KTAPLine.Beginning(of: head) {
+        case .nothing: return nil
+        case .incomplete: return stamp
+        case .named:
+            // A name may quote a stamp: the kernel's text begins without a blank, or says which part of the kernel speaks.
+            let message = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
+            let namesPart = message.indices.dropLast().contains {
+                message[$0] == UInt8(ascii: ":") && message[$0 + 1] == space
+            }
+            return head.last != space || namesPart ? stamp : nil
+        }
+    }
+
     /// Where in a line printk's time stamp stands, as printk writes it: with six decimals, and a blank behind it or behind the
     /// caller. nil where there is none.
     private static func stamp(in line: ArraySlice<UInt8>) -> Int? {

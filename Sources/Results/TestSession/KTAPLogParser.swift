@@ -26,6 +26,7 @@ public struct KTAPLogParser: Sendable {
         var outcome = ProgramOutcome(name: name, kind: "ktap")
         outcome.tests = tests
         outcome.problems = problems
+        outcome.notes = KTAPSuite.notes(of: document)
         outcome.output = document.diagnostics
         return outcome
     }

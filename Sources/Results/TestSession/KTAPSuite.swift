@@ -30,12 +30,17 @@ enum KTAPSuite {
         return (tests, document.problems.filter(\.isError).map(\.description))
     }
 
+    /// What is worth telling of a document and no failure.
+    static func notes(of document: KTAPDocument) -> [String] {
+        document.problems.filter { $0.kind == .torn }.map(\.description)
+    }
+
     /// Whether a selftest is to be judged by its KTAP: when it printed any.
     ///
     /// Some count their results and print none, but for a plan and at the end `# Totals:`. Where these agree, and nothing
     /// failed, the exit code is all that they mean to say.
     static func judges(_ output: [UInt8]) -> Bool {
-        let lines = String(decoding: output, as: UTF8.self).split(separator: "\n")
+        let lines = KTAPParser.shownLines(of: output)
         guard
             lines.contains(where: { line in
                 ["TAP version ", "KTAP version ", "1..", "ok ", "not ok "].contains { line.hasPrefix($0) }
@@ -75,7 +80,7 @@ enum KTAPSuite {
             case .timedOut: .timedOut
             }
         var test = TestOutcome(id: path, name: name, status: status)
-        test.reason = result.reason
+        test.reason = result.reason ?? (result.isTorn ? "torn by a kernel message" : nil)
         test.output = result.diagnostics + result.yaml
         if status == .failed {
             let text = [result.isOK ? "ok" : "not ok"] + [result.reason].compactMap { $0 } + test.output
