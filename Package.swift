@@ -184,7 +184,7 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Processes", "Diagnostics"]),
         .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
-        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Processes"]),
+        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Processes", "Diagnostics"]),
         .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Processes"]),
         .testTarget(
             name: "MutationTests",

@@ -130,7 +130,7 @@ struct TreeWalkerTests {
         #expect(recorder.obstacles.map(\.reason) == [.system(ENOTDIR)])
     }
 
-    @Test("5 MB in 5,000 nested folders, far deeper than a path can be, are pluralized and removed")
+    @Test("5 MB in 5,000 nested folders, far deeper than a path can be, are counted and removed")
     func deep() throws {
         try scratch.nest(5000, bytes: 1000)
         var counter = TreeUsageCounter()
@@ -165,7 +165,7 @@ struct TreeWalkerTests {
         #expect(counter.usage(of: scratch.path.appending("missing")) == TreeUsage())
     }
 
-    @Test("a file with several names is pluralized once where that is wanted, also across trees")
+    @Test("a file with several names is counted once where that is wanted, also across trees")
     func hardLinks() throws {
         let file = try scratch.file("a", "f", bytes: 100_000)
         _ = scratch.folder("b")
@@ -282,7 +282,7 @@ struct TreeWalkerTests {
 /// What needs another limit on open files, or another user, than the tests have: in a process of its own.
 @Suite("Tree walker in a process of its own")
 struct TreeWalkerProcessTests {
-    @Test("few descriptors and no rights but a user's own: pluralized, refused and removed all the same")
+    @Test("few descriptors and no rights but a user's own: counted, refused and removed all the same")
     func fewDescriptors() async throws {
         let scratch = try Scratch()
         try scratch.nest(2000, bytes: 1000)

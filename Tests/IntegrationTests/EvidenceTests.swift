@@ -42,22 +42,7 @@ extension RunTests {
     @Test("evidence: a warning that a program hides from the console fails the run, and is told with that program")
     func hiddenWarnings() async throws {
         try fixture.faults("pass")
-        try fixture.edit(
-            "kernel/caesar/caesar.c", replacing: "\tif (op != CAESAR_ENCRYPT",
-            with: """
-                \tif (op == 104)
-                \t\tWARN(1, "caesar warns");
-                \tif (op == 105) {
-                \t\tint line;
-
-                \t\tfor (line = 0; line < 45000; line++) {
-                \t\t\tpr_info("line %d of very many\\n", line);
-                \t\t\tif (line == 22000)
-                \t\t\t\tWARN(1, "caesar warns among many");
-                \t\t}
-                \t}
-                \tif (op != CAESAR_ENCRYPT
-                """)
+        try fixture.haveCaesarWarn()
         try fixture.write("Tests/programs/hide.c", Self.hide)
         let modes = ["flood", "stamps", "mute", "warn", "mute-warn", "torn", "taint"]
         let tests = modes.map { "  - {c: Tests/programs/hide.c, name: \($0), arguments: [\($0)]}\n" }

@@ -34,7 +34,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
 
 @Suite("Skips and known kernel reports")
 struct ResultPolicyTests {
-    @Test("by default a skip fails nothing, and is pluralized")
+    @Test("by default a skip fails nothing, and is counted")
     func warn() {
         var report = report()
         report.crashes = []

@@ -176,7 +176,7 @@ struct SandboxTests {
         try removeTree(folder)
     }
 
-    @Test("what cannot be pluralized is too much")
+    @Test("what cannot be counted is too much")
     func obstacle() throws {
         let file = FilePath(NSTemporaryDirectory()).appending("kbuild-file-\(UUID().uuidString)")
         try Data("x".utf8).write(to: URL(fileURLWithPath: file.string))
@@ -185,7 +185,7 @@ struct SandboxTests {
         let quota = FolderQuota(
             folders: [file.appending("out")], bytes: 1 << 30, files: 100, code: .build, message: "too much")
         let failure = #expect(throws: Failure.self) { try quota.check() }
-        #expect(failure?.details?.contains("cannot be pluralized") == true)
+        #expect(failure?.details?.contains("cannot be counted") == true)
         // What is not there takes no room.
         let missing = FolderQuota(
             folders: [FilePath("/nonexistent-\(UUID().uuidString)")], bytes: 1, files: 1, code: .build,

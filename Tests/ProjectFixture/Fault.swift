@@ -12,6 +12,7 @@ private let faultProgram = """
     #include <stdio.h>
     #include <stdlib.h>
     #include <string.h>
+    #include <sys/klog.h>
     #include <sys/mount.h>
     #include <sys/ptrace.h>
     #include <sys/syscall.h>
@@ -23,6 +24,7 @@ private let faultProgram = """
         if (file >= 0) { (void)!write(file, text, strlen(text)); close(file); }
     }
     static int is(const char *mode, const char *name) { return !strcmp(mode, name); }
+    static void caesar(int operation) { char text[2] = "a"; syscall(__NR_caesar, text, text, operation, 1); }
 
     int main(int argc, char **argv) {
         const char *mode = argc > 1 ? argv[1] : "pass";
@@ -49,6 +51,13 @@ private let faultProgram = """
             put("/proc/sys/kernel/tainted", "128");
             return 0;
         }
+        if (is(mode, "hidden-warning")) {
+            put("/proc/sys/kernel/printk", "1 7 1 7"); caesar(104); klogctl(5, 0, 0);
+            return 0;
+        }
+        if (is(mode, "lost-lines")) { klogctl(8, 0, 1); caesar(105); return 0; }
+        if (is(mode, "no-number")) { puts("KTAP version 1\\n1..2\\nok 1 first\\nnot ok"); return 0; }
+        if (is(mode, "no-plan")) { puts("KTAP version 1\\nok 1 first\\nok 1 first"); return 0; }
         if (is(mode, "hang")) for (;;) pause();
         if (is(mode, "starve")) {
             struct sched_param first = { .sched_priority = 99 };
@@ -135,6 +144,13 @@ public struct Fault: Sendable, CustomStringConvertible {
     public var crash: String?
     /// The machine.
     public var machine = "auto"
+    /// The limit on silence, in seconds.
+    public var silence = 120
+    /// What a program that reports in KTAP says of its tests; nil for one that ends with a status.
+    public var cases: [String: String]?
+
+    /// Whether it needs the kernel that `Fixture.haveCaesarWarn()` makes.
+    public var callsCaesar: Bool { ["hidden-warning", "lost-lines"].contains(mode) }
 
     /// "panic on auto".
     public var description: String { "\(mode) on \(machine)" }
@@ -158,6 +174,13 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "four", status: "failed", exitCode: 1),
         Fault(mode: "mount", status: "passed", exitCode: 0),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D"),
+        Fault(mode: "hidden-warning", status: "passed", exitCode: 5, crash: "WARNING in "),
+        Fault(mode: "hidden-warning", status: "passed", exitCode: 5, crash: "WARNING in ", machine: "uml"),
+        // Init may lose the report's lines, and has the taint.
+        Fault(mode: "lost-lines", status: "passed", exitCode: 5, crash: ""),
+        Fault(mode: "quiet", status: "passed", exitCode: 0, silence: 2),
+        Fault(mode: "no-number", status: "failed", exitCode: 1, cases: ["first": "passed", "no-number": "failed"]),
+        Fault(mode: "no-plan", status: "failed", exitCode: 1, cases: ["first": "passed", "no-plan": "failed"]),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D", machine: "uml"),
         Fault(
             mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash",
@@ -172,7 +195,10 @@ public struct Fault: Sendable, CustomStringConvertible {
     ///
     /// - Throws: `Failure` when kbuild cannot be started or prints no report.
     public func inject(into fixture: Fixture) async throws -> Run {
-        try fixture.faults([("before", "pass"), (mode, mode), ("after", "pass")])
+        try fixture.faults([("before", "pass"), (mode, mode), ("after", "pass")], inKTAP: cases == nil ? [] : [mode])
+        try fixture.write(
+            "kbuild.yaml",
+            try fixture.text("kbuild.yaml").replacing(/silence: \d+/, with: "silence: \(silence)"))
         return try await fixture.report("run", "--machine", machine)
     }
 
@@ -180,11 +206,11 @@ public struct Fault: Sendable, CustomStringConvertible {
     public func mistakes(in run: Run) -> [String] {
         var mistakes: [String] = []
         if run.exitCode != exitCode { mistakes.append("it exited with \(run.result.status), not \(exitCode)") }
-        for (test, expected) in ["before": "passed", mode: status, "after": "passed"] where run.tests[test] != expected
-        {
-            mistakes.append("\(test) is \(run.tests[test] ?? "not there"), not \(expected)")
+        let expected = ["before": "passed", "after": "passed"].merging(cases ?? [mode: status]) { $1 }
+        for (test, status) in expected where run.tests[test] != status {
+            mistakes.append("\(test) is \(run.tests[test] ?? "not there"), not \(status)")
         }
-        if run.tests.count != 3 { mistakes.append("it tells of \(run.tests.count) tests") }
+        if run.tests.count != expected.count { mistakes.append("it tells of \(run.tests.count) tests") }
         if let crash {
             if run.crashes.first?.hasPrefix(crash) != true { mistakes.append("its crashes are \(run.crashes)") }
         } else if !run.crashes.isEmpty {
@@ -195,6 +221,28 @@ public struct Fault: Sendable, CustomStringConvertible {
 }
 
 extension Fixture {
+    /// Has caesar warn when its operation is 104, and in the middle of 45,000 lines when it is 105.
+    ///
+    /// - Throws: `Failure` when the project cannot be written.
+    public func haveCaesarWarn() throws {
+        try edit(
+            "kernel/caesar/caesar.c", replacing: "\tif (op != CAESAR_ENCRYPT",
+            with: """
+                \tif (op == 104)
+                \t\tWARN(1, "caesar warns");
+                \tif (op == 105) {
+                \t\tint line;
+
+                \t\tfor (line = 0; line < 45000; line++) {
+                \t\t\tpr_info("line %d of very many\\n", line);
+                \t\t\tif (line == 22000)
+                \t\t\t\tWARN(1, "caesar warns among many");
+                \t\t}
+                \t}
+                \tif (op != CAESAR_ENCRYPT
+                """)
+    }
+
     /// What stands on the command line of this project's guests and of no others: the folder that they share.
     public var marker: String { "path=\(project)/shared" }
 
@@ -207,14 +255,18 @@ extension Fixture {
 
     /// Makes programs the only tests.
     ///
-    /// - Parameter programs: Each one's name and what it does.
+    /// - Parameters:
+    ///   - programs: Each one's name and what it does.
+    ///   - ktap: The names of those that report in KTAP.
     /// - Throws: `Failure` when the project cannot be written.
-    public func faults(_ programs: [(name: String, mode: String)]) throws {
+    public func faults(_ programs: [(name: String, mode: String)], inKTAP ktap: Set<String> = []) throws {
         try write("Tests/programs/fault.c", faultProgram)
         let text = try text("kbuild.yaml")
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
             .filter { line in !["  - {c:", "  - swift:", "    skip:"].contains { line.hasPrefix($0) } }
-        let tests = programs.map { "  - {c: Tests/programs/fault.c, name: \($0.name), arguments: [\($0.mode)]}" }
+        let tests = programs.map { name, mode in
+            "  - {c: Tests/programs/fault.c, name: \(name), arguments: [\(mode)]\(ktap.contains(name) ? ", protocol: ktap" : "")}"
+        }
         try write(
             "kbuild.yaml",
             lines.joined(separator: "\n").replacing("\ntests:\n", with: "\ntests:\n\(tests.joined(separator: "\n"))\n"))

@@ -12,6 +12,7 @@ struct SoakTests {
 
     init() throws {
         fixture = try Fixture(name: "soak")
+        try fixture.haveCaesarWarn()
     }
 
     private static func number(_ name: String, default value: Int) -> Int {

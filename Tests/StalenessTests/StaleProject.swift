@@ -1,4 +1,5 @@
 import Artifacts
+import Diagnostics
 import Foundation
 import Processes
 import ProjectFixture
@@ -28,6 +29,11 @@ final class StaleProject {
 
     init(_ fixture: Fixture) throws {
         self.fixture = fixture
+        // The folder of tools comes first; the one tool in it is a kind of input.
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        environment["PATH"] = "\(fixture.project.appending("tools")):\(path)"
+        let pinned = try Self.pinned.get()
+        environment["STALE_PINNED"] = "file://\(pinned.folder)"
         try fixture.write("kbuild.yaml", Self.project)
         for (file, text) in Self.suite { try fixture.write(file, text) }
         for kind in Self.kinds { try set(kind, toGood: true, 0) }
@@ -43,7 +49,10 @@ final class StaleProject {
     /// Gives an input its good value, or the bad one.
     func set(_ kind: Kind, toGood isGood: Bool, _ number: Int) throws {
         let value = isGood ? 7 : 8
-        for (file, text) in kind.files(value, number) { try fixture.write(file, text) }
+        for (file, text) in kind.files(value, number) {
+            try fixture.write(file, text)
+            if file.hasPrefix("tools/") { chmod(fixture.project.pushing(FilePath(file)).string, 0o755) }
+        }
         for (link, target) in kind.links(value) {
             let path = fixture.project.pushing(FilePath(link))
             try createFolder(path.removingLastComponent())
@@ -208,6 +217,8 @@ final class StaleProject {
         Kind(name: "init", step: "init") { value, number in
             ["rootfs/init/System.swift": initSource(value) + "// \(number)\n"]
         },
+        Kind(name: "version of a tool", step: "init") { ["tools/swiftc": compiler($0, $1)] },
+        Kind(name: "resolved pins", step: "bundle") { value, _ in ["suite/Package.resolved": pins(value)] },
         Kind(name: "Swift source", step: "bundle") { ["suite/Tests/T/value.swift": "let source = \($0) // \($1)\n"] },
         Kind(
             name: "Swift source that is a link", step: "bundle",
@@ -302,7 +313,83 @@ final class StaleProject {
 
     private static func initSource(_ value: Int) -> String {
         repositoryText("rootfs/init/System.swift").replacingOccurrences(
-            of: "(\"HOME=\", \"/root\")", with: "(\"HOME=\", \"\(value == 7 ? "/root" : "/tmp")\")")
+            of: "(\"HOME=\", \"/root\")", with: "(\"HOME=\", \(value == 7 ? "homeOfTool" : "\"/tmp\""))")
+                + """
+                #if TOOL_8
+                private let homeOfTool = "/tmp"
+                #else
+                private let homeOfTool = "/root"
+                #endif
+
+                """
+    }
+
+    /// A compiler that defines TOOL_7 or TOOL_8: another version of the tool.
+    private static func compiler(_ value: Int, _ number: Int) -> String {
+        let folders = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":")
+        let places: [String] = folders.map { "\($0)/swiftc" }
+        let real: String = places.first(where: { access($0, X_OK) == 0 }) ?? "swiftc"
+        return "#!/bin/sh\n# \(number)\nexec \(real) -DTOOL_\(value) \"$@\"\n"
+    }
+
+    /// A repository with a package that a version pins: 1.0.7 and 1.0.8 differ.
+    private static let pinned = Result { () throws -> (folder: FilePath, revisions: [Int: String]) in
+        let folder = try CacheLayout(environment: ProcessInfo.processInfo.environment).root
+            .appending("staleness").appending("pinned")
+        try removeAll(folder)
+        try createFolder(folder)
+        func git(_ words: String...) throws -> String {
+            let process = Process()
+            let pipe = Pipe()
+            process.executableURL = URL(fileURLWithPath: "/usr/bin/git")
+            process.arguments = ["-C", folder.string, "-c", "user.name=a", "-c", "user.email=a@b"] + words
+            process.standardOutput = pipe
+            try process.run()
+            let output = pipe.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            guard process.terminationStatus == 0 else { throw Failure(.infrastructure, "git \(words) failed") }
+            return String(decoding: output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        try writeAtomically(
+            """
+            // swift-tools-version: 6.0
+            import PackageDescription
+
+            let package = Package(
+                name: "pinned", products: [.library(name: "Pinned", targets: ["Pinned"])],
+                targets: [.target(name: "Pinned", path: "code")])
+
+            """, to: folder.appending("Package.swift"))
+        try createFolder(folder.appending("code"))
+        _ = try git("init", "--quiet", "--initial-branch=main")
+        var revisions: [Int: String] = [:]
+        for value in [7, 8] {
+            try writeAtomically("public let pinned = \(value)\n", to: folder.pushing("code/pinned.swift"))
+            _ = try git("add", ".")
+            _ = try git("commit", "--quiet", "--message=\(value)")
+            _ = try git("tag", "1.0.\(value)")
+            revisions[value] = try git("rev-parse", "HEAD")
+        }
+        return (folder, revisions)
+    }
+
+    /// SwiftPM's file of pins, in its format 2.
+    private static func pins(_ value: Int) -> String {
+        guard let pinned = try? pinned.get(), let revision = pinned.revisions[value] else { return "" }
+        return """
+            {
+              "pins" : [
+                {
+                  "identity" : "pinned",
+                  "kind" : "remoteSourceControl",
+                  "location" : "file://\(pinned.folder)",
+                  "state" : { "revision" : "\(revision)", "version" : "1.0.\(value)" }
+                }
+              ],
+              "version" : 2
+            }
+
+            """
     }
 
     private static func manifest(_ name: String) -> String {
@@ -313,11 +400,15 @@ final class StaleProject {
         let flag = Context.environment["STALE_FLAG"] ?? "none"
         let package = Package(
             name: "\(name)",
-            dependencies: [.package(path: "Lib")],
+            dependencies: [
+                .package(path: "Lib"), .package(url: Context.environment["STALE_PINNED"] ?? "", from: "1.0.0"),
+            ],
             targets: [
                 .target(name: "CFar"),
                 .testTarget(
-                    name: "T", dependencies: ["CFar", .product(name: "Lib", package: "Lib")],
+                    name: "T", dependencies: [
+                        "CFar", .product(name: "Lib", package: "Lib"), .product(name: "Pinned", package: "pinned"),
+                    ],
                     resources: [.embedInCode("value.txt")], swiftSettings: [.define(flag)]),
             ])
 
@@ -340,12 +431,14 @@ final class StaleProject {
         "suite/Tests/T/test.swift": """
         import CFar
         import Lib
+        import Pinned
         import Testing
 
         @Test func everything() {
             #expect(source == 7)
             #expect(linked == 7)
             #expect(library == 7)
+            #expect(pinned == 7)
             #expect(name == 7)
             #expect(far_value() == 7)
             #expect(PackageResources.value_txt.first == 0x37)

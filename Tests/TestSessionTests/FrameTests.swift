@@ -78,7 +78,7 @@ struct FrameTests {
         #expect(decoder.finish() == [.line(Array("half".utf8))])
     }
 
-    @Test("a frame that a kernel message tore is asked for again and pluralized once")
+    @Test("a frame that a kernel message tore is asked for again and counted once")
     func tornFrame() {
         let frame = Self.frame(1, .event, "{\"kind\":\"test\"}")
         let encoded = frame.encoded

@@ -379,7 +379,7 @@ struct FloodTests {
         return programs.reduce(0, +) + outcome.faults.reduce(0) { $0 + $1.utf8.count }
     }
 
-    @Test("30 MB of a test's issues cost little, and are pluralized; the test fails")
+    @Test("30 MB of a test's issues cost little, and are counted; the test fails")
     func issues() {
         var guest = guest()
         guest.event("testStarted", "one")
@@ -425,7 +425,7 @@ struct FloodTests {
         #expect(bytes(outcome) < 500_000)
     }
 
-    @Test("faults of a session are pluralized beyond a hundred")
+    @Test("faults of a session are counted beyond a hundred")
     func faults() {
         var guest = guest()
         for _ in 0..<5000 { guest.send(.error, "no") }

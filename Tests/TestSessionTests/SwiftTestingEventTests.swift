@@ -101,7 +101,7 @@ struct SwiftTestingEventTests {
         #expect(program.problems.isEmpty)
     }
 
-    @Test("cancelled cases are pluralized and named; a test all of whose cases were cancelled is skipped")
+    @Test("cancelled cases are counted and named; a test all of whose cases were cancelled is skipped")
     func cancelledCases() {
         var bundle = Bundle("some(n:)", "all(n:)")
         bundle.start("some(n:)")

@@ -48,7 +48,7 @@ public struct FolderQuota: Sendable, Hashable {
             // What cannot be counted is too much: a command could hide its files there.
             throw Failure(
                 code, message,
-                details: "its files cannot be pluralized: "
+                details: "its files cannot be counted: "
                     + "\(shortened("\(folder.removingLastComponent())/\(obstacle.path)")): \(obstacle.explanation)",
                 nextStep: nextStep)
         }
