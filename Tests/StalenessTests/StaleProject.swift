@@ -217,7 +217,7 @@ final class StaleProject {
         Kind(name: "init", step: "init") { value, number in
             ["rootfs/init/System.swift": initSource(value) + "// \(number)\n"]
         },
-        Kind(name: "version of a tool", step: "init") { ["tools/swiftc": compiler($0, $1)] },
+        Kind(name: "version of a tool", weight: 1, step: "init") { ["tools/swiftc": compiler($0, $1)] },
         Kind(name: "resolved pins", step: "bundle") { value, _ in ["suite/Package.resolved": pins(value)] },
         Kind(name: "Swift source", step: "bundle") { ["suite/Tests/T/value.swift": "let source = \($0) // \($1)\n"] },
         Kind(
@@ -335,7 +335,7 @@ final class StaleProject {
     /// A repository with a package that a version pins: 1.0.7 and 1.0.8 differ.
     private static let pinned = Result { () throws -> (folder: FilePath, revisions: [Int: String]) in
         let folder = try CacheLayout(environment: ProcessInfo.processInfo.environment).root
-            .appending("staleness").appending("pinned")
+            .appending("staleness").appending("pinned-package")
         try removeAll(folder)
         try createFolder(folder)
         func git(_ words: String...) throws -> String {
@@ -343,6 +343,11 @@ final class StaleProject {
             let pipe = Pipe()
             process.executableURL = URL(fileURLWithPath: "/usr/bin/git")
             process.arguments = ["-C", folder.string, "-c", "user.name=a", "-c", "user.email=a@b"] + words
+            // SwiftPM remembers which revision a version had; the same dates give the same revisions.
+            let date = "2000-01-01T00:00:00Z"
+            process.environment = ProcessInfo.processInfo.environment.merging([
+                "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date,
+            ]) { $1 }
             process.standardOutput = pipe
             try process.run()
             let output = pipe.fileHandleForReading.readDataToEndOfFile()
@@ -380,7 +385,7 @@ final class StaleProject {
             {
               "pins" : [
                 {
-                  "identity" : "pinned",
+                  "identity" : "pinned-package",
                   "kind" : "remoteSourceControl",
                   "location" : "file://\(pinned.folder)",
                   "state" : { "revision" : "\(revision)", "version" : "1.0.\(value)" }
@@ -407,7 +412,7 @@ final class StaleProject {
                 .target(name: "CFar"),
                 .testTarget(
                     name: "T", dependencies: [
-                        "CFar", .product(name: "Lib", package: "Lib"), .product(name: "Pinned", package: "pinned"),
+                        "CFar", .product(name: "Lib", package: "Lib"), .product(name: "Pinned", package: "pinned-package"),
                     ],
                     resources: [.embedInCode("value.txt")], swiftSettings: [.define(flag)]),
             ])
