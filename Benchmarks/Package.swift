@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
 // The benchmarks of kbuild: a package of its own, so that building kbuild builds none of it, and with no dependency, so

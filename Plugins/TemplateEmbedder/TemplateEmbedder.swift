@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Foundation
 
 /// Writes a Swift file whose constants are the contents of text files: `TemplateEmbedder OUTPUT ROOT PATH...`.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The last line of the terminal: what goes on now, how long already, and how far it is.
 struct StatusLine {
     private struct Activity {

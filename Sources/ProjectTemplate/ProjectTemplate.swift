@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The files that a new project begins with: those that are copies of this repository's own, carried within the executable
 /// by Plugins/EmbedTemplate, and those that are written for it.
 public enum ProjectTemplate {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Glibc
 
 /// Addresses that a system call must refuse with EFAULT, each bad in its own way.

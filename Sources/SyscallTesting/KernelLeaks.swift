@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Glibc
 
 /// kmemleak's file, in debugfs: Documentation/dev-tools/kmemleak.rst.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Glibc
 
 /// Runs `body` and returns what the kernel logged meanwhile, one message an element, without level and time.

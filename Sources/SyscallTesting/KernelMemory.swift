@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Glibc
 
 /// Runs `body`, which should leave nothing behind, and returns by how many bytes the kernel's own memory grew meanwhile.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CSyscall
 
 /// The largest error number that the kernel returns in place of a result (MAX_ERRNO in include/linux/err.h).

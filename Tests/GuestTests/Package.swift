@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
 import PackageDescription
 
 // Suites that run inside the guest, one target a system call. The module SyscallNumbers that they import is

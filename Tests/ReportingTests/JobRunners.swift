@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// What the services that run CI jobs take for a command in a job's output, told in Swift from their sources.

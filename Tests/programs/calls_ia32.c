@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The calls that 32-bit programs have, from a 32-bit program, told as KTAP: https://docs.kernel.org/dev-tools/ktap.html
 #include <errno.h>
 #include <stddef.h>

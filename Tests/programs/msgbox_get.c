@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // msgbox_get N: takes the newest message out of the kernel's message box and prints at most N bytes of it.
 #include <errno.h>
 #include <stdio.h>

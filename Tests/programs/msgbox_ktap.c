@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The message box's contract in short, told as KTAP: https://docs.kernel.org/dev-tools/ktap.html
 #include <errno.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // msgbox_put TEXT: puts TEXT into the kernel's message box.
 #include <errno.h>
 #include <stdio.h>

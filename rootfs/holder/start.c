@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // The C library calls a program's main function through this one (glibc's csu/libc-start.c). A library that is loaded before it
 // has the first word.
 #define _GNU_SOURCE

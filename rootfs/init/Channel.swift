@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// The results channel to the host: numbered, checksummed lines.

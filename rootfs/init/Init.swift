@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// PID 1 of the guest: mounts what the programs need, runs them one after another, tells the host what happened,

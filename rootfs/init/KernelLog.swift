@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// What the kernel says, read where no program can silence, tear or imitate it: the records of /dev/kmsg, and the taint.

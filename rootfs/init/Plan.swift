@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What PID 1 is to run, read from the file `plan` on the share of test programs.
 ///
 /// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `arg TEXT` and `env NAME=VALUE`

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// The settings under /proc/sys that a program can change, so that what it changed does not reach the next.

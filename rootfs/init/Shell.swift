@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// Whether a program has asked PID 1 to end the machine.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// A guest that is put to sleep before it does anything for the host, so that many can wake from one image of it.

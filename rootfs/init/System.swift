@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CInit
 
 /// The calls of the C library that PID 1 makes, with Swift's types.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// How a figure stands against its target.
 public enum CommandFailure: String, Sendable, Codable {
     /// The target is reached, and a stretch target if there is one.

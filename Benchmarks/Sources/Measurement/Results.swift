@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Foundation
 
 /// One line of the results, as it is kept from one run of the benchmarks to the next.

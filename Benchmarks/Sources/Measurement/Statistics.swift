@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The smallest, the middle and the largest of some figures.
 public struct Summary: Sendable, Equatable {
     /// The smallest.

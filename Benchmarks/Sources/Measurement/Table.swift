@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A table in Markdown, with its columns aligned so that it reads well as text too.
 public struct Table: Sendable {
     private var rows: [[String]]

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Measurement
 
 /// A line of the table: which competitors it needs, and what their figures say.

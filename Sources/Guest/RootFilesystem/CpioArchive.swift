@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Writes a tree as the cpio archive that the kernel unpacks: the "new ASCII" format, magic 070701, as in the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Foundation
 
 /// What the process that drives libguestfs is to do. It gets this as a JSON file.

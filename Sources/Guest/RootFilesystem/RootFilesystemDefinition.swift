@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 /// What a guest's root file system holds, as a `rootfs/*.yaml` file says it.

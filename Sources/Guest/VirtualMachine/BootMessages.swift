@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What a kernel's console shows of its boot, and which of the user's arguments show less.
 public enum BootMessages {
     /// The console level of the boot: warnings (level 4) and worse are shown, which WARN and lockdep report at. `quiet` is

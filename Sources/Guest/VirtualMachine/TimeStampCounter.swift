@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CHostProbe
 
 /// The processor's time-stamp counter, by which a guest without a timer to measure it with has to be told the time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 /// Every macro definition of some files, whatever conditions it stands under: what a piece of code may come to.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 /// Finds out which files of a kernel can tell that some macros have another value: those that name one, or a macro whose

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// A condition in the Kconfig language, as after `depends on` and `if`.

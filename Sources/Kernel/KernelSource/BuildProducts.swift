@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Which names in a folder of a kernel tree are not sources: what git and editors keep there, and what a build in
 /// the tree itself made. Such products must not reach kbuild's copy, because make would take them, found beside the
 /// sources, for up to date; the kernel refuses `O=` builds of a tree that was built in for the same reason.

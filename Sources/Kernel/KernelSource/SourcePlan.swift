@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Processes
 
 /// What `SourceCache.prepare(_:)` has to do for a source.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly (no
 /// fuzz), the place may be another than the header says, and two hunks may not overlap.
 struct HunkApplier {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Says why a hunk does not apply: what it expects, what the kernel has there, and where it almost fits.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Reads git patches, plain unified diffs and mailboxes of them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A line of the user's own file: a patch, a C file or syscall.yaml.
 public struct SourcePlace: Sendable, Hashable, Codable, CustomStringConvertible {
     /// The file's path.

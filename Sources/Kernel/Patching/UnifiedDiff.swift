@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 /// A line of a file as bytes, with its newline where it has one: kernel sources need not be UTF-8, and whether the

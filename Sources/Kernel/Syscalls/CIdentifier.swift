@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// A name that C, make and a POSIX shell all read as one plain word: letters, digits and `_` of ASCII, no digit first.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The names in a Makefile of kbuild's, in the order in which make reads its assignments: `obj-y += a.o` above a later
 /// `obj-y = b.o` names nothing any more.
 ///

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A system call that an overlay adds to a kernel.
 public struct RegisteredSyscall: Sendable, Hashable, Codable {
     /// The second column of a table: whose programs a row is for.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Patching
 
 /// A SYSCALL_DEFINE in a C file.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Patching
 
 /// A system-call table as the kernel keeps it: `NUMBER ABI NAME [ENTRY [COMPAT_ENTRY]]` a line, `#` for comments

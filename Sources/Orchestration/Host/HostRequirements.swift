@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Processes
 
 /// A tool that kbuild runs, or that the kernel's make runs for it.

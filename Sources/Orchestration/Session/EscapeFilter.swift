@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Finds what a person says to kbuild among what is typed for a guest: a tilde at the beginning of a line, and a key.
 public struct EscapeFilter: Sendable {
     /// What is to be done.

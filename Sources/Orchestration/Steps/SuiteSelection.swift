@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The `filter:` and `skip:` of a `swift:` entry of the project file, checked against the tests that there are.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Finds the crash reports in a console log from anywhere. It is what a live console is read by.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What a crash report of the kernel's is about.
 public enum CrashKind: String, Sendable, Codable, CaseIterable {
     /// `Kernel panic`, for a reason that has no kind of its own.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Finds crash reports in the lines of a console, as they come. Titles are worded as syzkaller words them, so that they
 /// can be looked up.
 ///

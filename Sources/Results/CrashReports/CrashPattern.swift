@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// How a kind of report is recognised, titled and ended.
 struct CrashPattern: Sendable {
     /// What its title begins with, before " in FUNCTION".

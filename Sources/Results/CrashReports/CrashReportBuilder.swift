@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A report that is being read: takes its lines, gathers what they tell, and knows where it ends.
 struct CrashReportBuilder: Sendable {
     /// Whether a line is a part of the report, and whether more may come.

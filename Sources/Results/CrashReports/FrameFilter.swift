@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Functions that a fault passes through without being to blame for it.
 struct FrameFilter: Sendable {
     private let names: Set<String>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A record of the kernel's log as /dev/kmsg has it: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,caller=CALLER];TEXT`. Source:
 /// Documentation/ABI/testing/dev-kmsg.
 package struct KernelRecord: Sendable, Equatable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The functions of a kernel by their addresses.
 public struct KernelSymbols: Sendable {
     private var symbols: [(address: UInt64, name: Substring)] = []

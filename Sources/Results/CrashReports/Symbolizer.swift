@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the vmlinux
 /// that ran. Pure: it says what to ask for and reads the answers.
 ///

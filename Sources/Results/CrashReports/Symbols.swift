@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// `name+0xoff/0xsize`, as the kernel's %pS prints a symbol.
 struct ParsedSymbol: Equatable {
     var name: String

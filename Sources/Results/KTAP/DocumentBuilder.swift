@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Builds the tree of results from lines, top down: a stack of the levels that are open, and the subtests whose parent's
 /// result has not come yet.
 struct DocumentBuilder {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Writes results as KTAP version 1.
 public enum KTAPEmitter {
     /// The stream for some results: version line, plan, and each result after its diagnostics and subtests. Numbers are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A line, taken apart: how far it is indented, and what it is.
 struct KTAPLine {
     struct Result {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Parses TAP 12, 13 and 14, KTAP version 1, and kselftest's use of them, as the bytes come.
 ///
 /// It accepts any bytes and never throws: lines that mean nothing are kept as diagnostics, and what is wrong becomes a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// One result line with what belongs to it: its diagnostics before it, its YAML block after it, its subtests.
 public struct KTAPResult: Sendable, Equatable {
     /// How a test ended, after its directive and its subtests have had their say.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What stands before the text of every line of a log: printk's level, time stamp and caller, or what another tool
 /// (journald, a CI system) put there.
 struct LinePrefix {

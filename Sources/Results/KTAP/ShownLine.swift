@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A line of a terminal's output as the terminal shows it: without escape sequences, and in the parts that carriage
 /// returns overwrote one by the next.
 enum ShownLine {

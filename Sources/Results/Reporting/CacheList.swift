@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// What a cache keeps. docs/reference/cache-schema.json describes its JSON.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The end of a console's log, or all of a short one.
 public struct ConsoleExcerpt: Sendable, Equatable {
     /// Its lines.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The report as GitHub Actions workflow commands, which GitHub shows at the lines of the sources:

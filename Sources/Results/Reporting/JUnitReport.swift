@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name that

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// A command to the service that runs a CI job: a line of the job's log that the service obeys. Only the renderers of this
 /// module make them, of texts that they have escaped for it.
 public struct JobCommand: Sendable, Equatable {

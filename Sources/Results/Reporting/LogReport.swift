@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// What a log from elsewhere was found to hold. docs/reference/log-schema.json describes its JSON.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The report as GitHub's Markdown, for a job's summary. Texts from the guest stand in it as code, with every mark of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The first lines of a report on a terminal, and how many entries are left out. What has no room is not even rendered.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// How a run differs from an earlier one. docs/reference/comparison-schema.json describes its JSON.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The runs that are kept, the newest first. docs/reference/run-list-schema.json describes its JSON.
 public struct RunList: Codable, Sendable, Equatable {
     /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// What a run would do, step by step: docs/reference/plan-schema.json describes its JSON.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Everything that a run came to: what was built, where it ran, what each test did. Every output format is a pure

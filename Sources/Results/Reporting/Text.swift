@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// What the renderers share: numbers and text that come from a guest are not to be trusted.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// One message of the guest's init: see rootfs/init/Channel.swift for the other end.
 ///
 /// On the wire a frame is `RS "kb1" SP sequence SP crc32 SP kind SP payload LF`, where RS is U+001E, the checksum is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import KTAP
 
 /// Reads the results of a KTAP or TAP log from anywhere, as those of a program in a guest are read.

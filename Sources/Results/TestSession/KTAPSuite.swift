@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import KTAP
 
 /// The tests of a program that prints KTAP or TAP.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What the guest's kernel says of itself beside its log: its taint, and how far its log has got.
 ///
 /// The guest's init samples it with `hello`, at the end of each test and each program, and at the end of the session. Text on

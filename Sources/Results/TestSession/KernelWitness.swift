@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CrashReports
 
 /// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence or

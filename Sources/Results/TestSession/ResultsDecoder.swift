@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Takes the bytes of a results port, or of a console that carries results, apart into frames and console lines.
 ///
 /// On a port of their own frames come in order, each once; anything else is a fault. On the console a frame can be torn

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// How much of what a guest says is kept. What is left out is counted, and each renderer says so; that something failed is

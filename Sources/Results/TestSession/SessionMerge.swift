@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What one of several guests that shared a plan's tests did.
 public struct PartialOutcome: Sendable {
     /// For each of its programs, which program of the whole plan it stands for.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Foundation
 
 /// A record of Swift Testing's event stream, version 6.3: the fields that kbuild reads.

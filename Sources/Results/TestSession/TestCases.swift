@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Foundation
 
 /// The cases of one Swift Testing test: how many started, ended and were cancelled, and which one runs.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef KBUILD_CGUESTFS_H
 #define KBUILD_CGUESTFS_H
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What the probe's guest (payload.S) and its host side (kvm.c) agree on. Read by the assembler, so macros only.
 #ifndef KBUILD_CHOST_PROBE_PAYLOAD_H
 #define KBUILD_CHOST_PROBE_PAYLOAD_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // libseccomp writes the filter of system calls that confined commands get.
 #ifndef KBUILD_CSECCOMP_H
 #define KBUILD_CSECCOMP_H

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Whose code decided what an artifact holds. It is part of every key, so that nothing that a confined build made is
 /// found by trusted work, nor by work that is confined as somebody else.
 public enum TrustLevel: Sendable, Hashable, CustomStringConvertible {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Keeps text from being a command to the service that runs a CI job and reads what the job prints.
 ///
 /// What the services look for, whatever else stands in the line:

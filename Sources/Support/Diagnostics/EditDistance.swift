@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// How many elements must be added, removed or replaced to get from one list to the other (Levenshtein's distance), for
 /// "did you mean".
 public func editDistance<Element: Equatable>(_ left: [Element], _ right: [Element]) -> Int {

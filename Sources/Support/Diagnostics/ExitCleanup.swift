@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
 /// What has to be cleaned up even when the process ends at once: by a second signal, where no `defer` runs.

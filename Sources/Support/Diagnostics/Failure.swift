@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The process exit codes of kbuild. Each outcome has a code of its own, so that a script can tell a failed
 /// test from a kernel that did not compile without reading the log.
 public enum ExitStatus: Int32, Sendable, Codable, CaseIterable {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Parts bytes into lines, however they are cut into chunks, in time linear in the bytes. Of a line no more is kept than
 /// `longest` bytes: nothing that a tool or a guest prints may fill the memory.
 public struct LineSplitter: Sendable {

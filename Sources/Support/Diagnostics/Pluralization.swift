@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// "1 file", "2 files": a number with what it counts, whose plural takes an s.
 public func pluralized(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
 

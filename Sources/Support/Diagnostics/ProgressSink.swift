@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// What a long operation tells about itself while it runs.
 public enum ProgressEvent: Sendable, Equatable {
     /// A line that every user should see, such as a fallback that was taken.

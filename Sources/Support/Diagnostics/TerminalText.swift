@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Text that a terminal, or a CI job's log, shows and does not obey.
 ///
 /// It is the only thing that kbuild prints. What a literal says is kbuild's own; every string put into one, or turned

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 extension StringProtocol {
     /// The text without spaces, tabs and carriage returns at its ends.
     package var trimmed: String { String(trimmingBlanks) }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// Makes seen what a terminal, a log or a browser would obey, or not show at all.
 public enum VisibleText {
     /// A text in one line, with `\u{1B}` in place of each character that is not seen; line ends too. A tab stays.

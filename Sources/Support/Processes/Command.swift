@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
 /// A tool and its arguments, as a value: it can be compared, printed and tested without being run.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // What PID 1 needs of the C library: Embedded Swift has no Glibc module, and cannot call variadic functions.
 #ifndef KBUILD_CINIT_H
 #define KBUILD_CINIT_H

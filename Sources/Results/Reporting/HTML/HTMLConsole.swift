@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The console's log, in parts: each crash report is one, with an anchor.
 struct HTMLConsole {
     /// Lines in a part, so that finding a text need not look at one huge node.

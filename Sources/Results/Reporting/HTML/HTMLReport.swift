@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// The report as one HTML file that needs no other: it loads nothing, and what came out of the guest is text in it,

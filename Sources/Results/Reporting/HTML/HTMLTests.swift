@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The tests as a table, which can be narrowed to those that failed or were skipped, and the slowest of them.
 struct HTMLTests {
     private let report: RunReport

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /// The steps as a picture: when each began, how long it took, and how it ended. Lengths are shares of the page's width, so
 /// that texts keep their size on any screen.
 struct HTMLTimeline {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
 /// Texts of a guest's, or of a user's, made to stand in a page as they are.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import CrashReports
 
 /// A record of the kernel's log, as it is in the kernel's memory.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef KBUILD_CHOST_PROBE_H
 #define KBUILD_CHOST_PROBE_H
 

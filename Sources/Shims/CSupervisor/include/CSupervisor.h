@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef KBUILD_CSUPERVISOR_H
 #define KBUILD_CSUPERVISOR_H
 
