@@ -27,7 +27,7 @@ files() {
             printf '%s\t%s\t%s\n' 644 "$prefix/share/man/man1/${page##*/}.gz" "$page"
         done
     fi
-    for document in README.md docs/*.md docs/reference/* docs/ci/* docs/tutorial/* docs/pictures/*.svg; do
+    for document in README.md CHANGELOG.md docs/*.md docs/guide/* docs/decisions/* docs/reference/* docs/ci/* docs/tutorial/* docs/pictures/*.svg; do
         printf '%s\t%s\t%s\n' 644 "$docs/${document#docs/}" "$document"
     done
     # Debian keeps licences in the file copyright; there is one when there is a licence.
@@ -49,7 +49,7 @@ files | while IFS=$'\t' read -r mode target source; do
         'kbuild '*) "$kbuild" --generate-completion-script "${source#kbuild }" >"$path.new" ;;
         *.1) gzip --best --no-name --stdout "$source" >"$path.new" ;;
         # The others lie beside it there, not in a folder below.
-        README.md) sed 's|](docs/|](|g' "$source" >"$path.new" ;;
+        README.md | CHANGELOG.md) sed 's|](docs/|](|g' "$source" >"$path.new" ;;
         # A running kbuild keeps the file that it was started from.
         "$kbuild") strip --strip-unneeded -o "$path.new" "$source" ;;
         *) cp "$source" "$path.new" ;;
