@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 # Everything that kbuild runs, in the one place that lists it.
 PACKAGES := \
-    bc bison flex gcc gcc-multilib make libc6-dev libelf-dev libssl-dev kmod cpio xz-utils zstd lz4 patch git ccache \
+    bc bison flex gcc gcc-multilib make libc6-dev libelf-dev libssl-dev kmod cpio xz-utils zstd bzip2 lz4 patch git ccache \
     linux-source-6.1 linux-source-6.12 \
     qemu-system-x86 \
     libguestfs-dev libseccomp-dev linux-image-cloud-amd64 supermin pkg-config \

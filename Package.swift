@@ -32,7 +32,7 @@ let package = Package(
             dependencies: [
                 "Reporting", "TestSession", "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild",
                 "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource",
-                "Artifacts", "Processes", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
+                "Artifacts", "Processes", "TextInput", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ]),
@@ -56,7 +56,7 @@ let package = Package(
         .target(
             name: "RootFilesystem",
             dependencies: [
-                "Artifacts", "Processes", "Diagnostics", "CGuestfs",
+                "Artifacts", "Processes", "TextInput", "Diagnostics", "CGuestfs",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Guest/RootFilesystem"),
@@ -77,7 +77,7 @@ let package = Package(
         .target(
             name: "KernelConfig",
             dependencies: [
-                "KernelMake", "Artifacts", "Processes", "Diagnostics", "FileSystem",
+                "KernelMake", "Artifacts", "Processes", "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelConfig"),
@@ -91,14 +91,14 @@ let package = Package(
         .target(
             name: "PatchedTree",
             dependencies: [
-                "Syscalls", "Patching", "KernelSource", "Artifacts", "Diagnostics", "FileSystem",
+                "Syscalls", "Patching", "KernelSource", "Artifacts", "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/PatchedTree"),
         .target(
             name: "Syscalls",
             dependencies: [
-                "Patching", "YAML", "Artifacts", "Diagnostics", "FileSystem",
+                "Patching", "YAML", "Artifacts", "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/Syscalls"),
@@ -128,10 +128,17 @@ let package = Package(
         .target(
             name: "Processes",
             dependencies: [
-                "Diagnostics", "FileSystem", "CSupervisor", "CSeccomp",
+                "Diagnostics", "FileSystem", "CSupervisor", "CSeccomp", "CDescriptors",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Support/Processes"),
+        // Reads text files that a person hands in, in whatever form they come.
+        .target(
+            name: "TextInput",
+            dependencies: [
+                "Diagnostics", "Processes", "CDescriptors", .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Sources/Support/TextInput"),
+        .target(name: "CDescriptors", path: "Sources/Shims/CDescriptors"),
         .target(name: "CSupervisor", path: "Sources/Shims/CSupervisor"),
         // Walks trees of folders by descriptors.
         .target(
@@ -155,6 +162,7 @@ let package = Package(
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
         .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
+        .testTarget(name: "TextInputTests", dependencies: ["TextInput", "Processes", "Diagnostics"]),
         .testTarget(name: "ProcessesTests", dependencies: ["Processes", "FileSystem"]),
         .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
         .testTarget(

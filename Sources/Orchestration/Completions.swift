@@ -5,6 +5,7 @@ import Foundation
 import KernelSource
 import Reporting
 import SystemPackage
+import TextInput
 import Yams
 
 /// What a shell may complete a word with: only what is found out at once, and nothing where it cannot be.
@@ -56,7 +57,9 @@ public struct Completions: Sendable {
 
     /// The profiles of the project file, even of one that is wrong elsewhere.
     public var profiles: [String] {
-        guard let project, let text = try? readText(project), let root = try? Yams.compose(yaml: text) else {
+        guard let project, let text = try? TextInput(project.string, as: "a project file").text(of: project),
+            let root = try? Yams.compose(yaml: text)
+        else {
             return []
         }
         return root["profiles"]?.mapping?.keys.compactMap(\.string).sorted() ?? []

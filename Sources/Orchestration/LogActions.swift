@@ -5,12 +5,10 @@ import Processes
 import Reporting
 import SystemPackage
 import TestSession
+import TextInput
 
 /// Reads logs from elsewhere, by the code that reads a live guest.
 public enum LogActions {
-    /// The bytes read at once.
-    private static let chunkBytes = 64 << 10
-
     /// Finds the crash reports in a console log.
     ///
     /// - Parameters:
@@ -49,26 +47,12 @@ public enum LogActions {
 
     private static func name(_ path: FilePath?) -> String { path?.string ?? "standard input" }
 
+    /// The most bytes of a compressed log. Logs that are not compressed have no limit.
+    private static let longestLog = 4 << 30
+
     /// Hands on a file in pieces, so that its size does not matter. Returns its length in bytes.
     private static func read(_ path: FilePath?, _ body: (ArraySlice<UInt8>) -> Void) throws(Failure) -> Int {
-        do {
-            guard let path else { return try read(.standardInput, body) }
-            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
-            return try file.closeAfter { try read(file, body) }
-        } catch {
-            throw Failure(.usage, "cannot read \(name(path))", details: "\(error)")
-        }
-    }
-
-    private static func read(_ file: FileDescriptor, _ body: (ArraySlice<UInt8>) -> Void) throws -> Int {
-        var buffer = [UInt8](repeating: 0, count: chunkBytes)
-        var total = 0
-        while true {
-            let count = try buffer.withUnsafeMutableBytes { try file.read(into: $0) }
-            guard count > 0 else { return total }
-            total += count
-            body(buffer[..<count])
-        }
+        try TextInput(name(path), as: "a log", limit: longestLog).stream(path, body)
     }
 }
 

@@ -6,6 +6,7 @@ import KernelSource
 import PatchedTree
 import Syscalls
 import SystemPackage
+import TextInput
 
 /// What was written for a new system call.
 public struct CreatedSyscall: Sendable, Equatable {
@@ -38,7 +39,9 @@ extension Pipeline {
         edits.write("kernel/\(name)/\(name).c", scaffold.source, "the call itself")
         edits.write("kernel/\(name)/README.md", scaffold.readme, "its contract")
 
-        var yaml = ProjectFileEditor(file: project.file, text: try readText(project.file))
+        var yaml = ProjectFileEditor(
+            file: project.file,
+            text: try TextInput(project.file.string, as: "a project file").text(of: project.file))
         try yaml.addPatchSource("kernel/\(name)")
         var package = project.tests.lazy.compactMap { test in
             if case .swift(let package, _, _, _) = test { package } else { nil }

@@ -89,3 +89,22 @@ struct ConfigFragmentTests {
         }
     }
 }
+
+@Suite struct ConfigLineEndTests {
+    @Test(arguments: ["\n", "\r\n"]) func readsEveryOptionWhateverEndsTheLines(end: String) throws {
+        let lines = ["# made on another system", "CONFIG_64BIT=y", "# CONFIG_SMP is not set", "CONFIG_PRINTK=y"]
+        let fragment = try ConfigFragment(parsing: lines.map { $0 + end }.joined(), file: "x.config")
+        #expect(fragment.entries.map(\.text) == Array(lines.dropFirst()))
+        #expect(fragment.entries.map(\.line) == [2, 3, 4])
+    }
+
+    @Test func readsMixedEndsAndMarks() throws {
+        let text = "\u{FEFF}CONFIG_A=y\n# comment\r\nCONFIG_B=\"x y\"\r\n\r\nCONFIG_C=m"
+        let fragment = try ConfigFragment(parsing: text, file: "x.config")
+        #expect(fragment.entries.map(\.text) == ["CONFIG_A=y", "CONFIG_B=\"x y\"", "CONFIG_C=m"])
+    }
+
+    @Test func namesTheLineWithAReturnInIt() {
+        #expect(throws: Failure.self) { try ConfigFragment(parsing: "CONFIG_A=y\n# b\rCONFIG_C=y\n", file: "x.config") }
+    }
+}

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import SystemPackage
+import TextInput
 import Yams
 
 extension RootFilesystemDefinition {
@@ -12,7 +13,7 @@ extension RootFilesystemDefinition {
     public static func load(_ path: FilePath) throws(Failure) -> RootFilesystemDefinition {
         let text: String
         do {
-            text = try readText(path)
+            text = try TextInput(path.string, as: "a root file system definition").text(of: path)
         } catch {
             throw Failure(
                 .usage, "cannot read the root file system definition \(path)", details: "\(error)",

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import SystemPackage
+import TextInput
 
 /// The value of a kernel configuration option.
 public enum ConfigValue: Sendable, Hashable, CustomStringConvertible {
@@ -118,6 +119,7 @@ public struct ConfigFragment: Sendable, Hashable {
     public init(parsing text: String, file: String) throws(Failure) {
         self.file = file
         entries = []
+        let text = try TextInput(file, as: "a configuration fragment").text(decoding: Array(text.utf8))
         var line = 0
         for raw in text.split(separator: "\n", omittingEmptySubsequences: false) {
             line += 1
@@ -145,15 +147,8 @@ public struct ConfigFragment: Sendable, Hashable {
     /// - Parameter name: What messages call it; nil for its path.
     /// - Throws: `Failure` (`usage`) when it cannot be read, or as `init(parsing:file:)`.
     public init(contentsOf path: FilePath, name: String? = nil) throws(Failure) {
-        let text: String
-        do {
-            text = try readText(path)
-        } catch {
-            throw Failure(
-                .usage, "cannot read the configuration fragment \(name ?? path.string)",
-                details: (error as? Failure)?.details ?? "\(error)")
-        }
-        try self.init(parsing: text, file: name ?? path.string)
+        let name = name ?? path.string
+        try self.init(parsing: try TextInput(name, as: "a configuration fragment").text(of: path), file: name)
     }
 
     private static func unsetName(_ content: Substring, place: String) throws(Failure) -> String? {

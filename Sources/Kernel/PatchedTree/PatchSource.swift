@@ -4,6 +4,7 @@ import Diagnostics
 import Patching
 import Syscalls
 import SystemPackage
+import TextInput
 
 /// One thing to apply to a kernel tree: a system call's spec with its C files, or a series of patches.
 public struct PatchSource: Sendable {
@@ -65,8 +66,13 @@ public struct PatchSource: Sendable {
         return PatchSource(name: stem, location: path, digest: set.digest, content: .series(set))
     }
 
+    private static let patchSuffixes = [".patch", ".diff", ".mbox", ".mbx", ".eml"]
+    private static let compressedSuffixes = [".gz", ".xz", ".zst", ".bz2"]
+
     static func isPatchName(_ name: String) -> Bool {
-        !name.hasPrefix(".") && (name.hasSuffix(".patch") || name.hasSuffix(".mbox") || name.hasSuffix(".diff"))
+        var stem = name.lowercased()
+        if let suffix = compressedSuffixes.first(where: stem.hasSuffix) { stem.removeLast(suffix.count) }
+        return !name.hasPrefix(".") && patchSuffixes.contains(where: stem.hasSuffix)
     }
 }
 
@@ -129,10 +135,11 @@ struct SeriesSet: Sendable {
     private struct Reader {
         let folder: FilePath
         let displayName: String?
-        var key = ContentDigest(of: "series", version: 1)
+        var key = ContentDigest(of: "series", version: 2)
 
         mutating func patches(_ name: String, strip: Int) throws -> [Patch] {
-            let bytes = try read(name)
+            let bytes = try TextInput(display(name), as: "a patch", code: .patch).bytes(of: regularFile(name))
+            key.add(name, Digest.of(bytes))
             var patches = try PatchParser.parse(bytes, file: display(name), strip: strip)
             for index in patches.indices { patches[index].location = folder.pushing(FilePath(name)).string }
             return patches
@@ -141,7 +148,8 @@ struct SeriesSet: Sendable {
         /// Reads a file in quilt's format: a patch's name a line, then options; `#` starts a comment.
         mutating func series(_ name: String) throws -> [Patch] {
             var patches: [Patch] = []
-            let text = String(decoding: try read(name), as: UTF8.self)
+            let text = try TextInput(display(name), as: "a series file").text(of: regularFile(name))
+            key.add(name, text)
             for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
                 let words = line.trimmed.split(whereSeparator: { $0 == " " || $0 == "\t" })
                     .prefix { !$0.hasPrefix("#") }
@@ -169,14 +177,12 @@ struct SeriesSet: Sendable {
             return patches
         }
 
-        private mutating func read(_ name: String) throws -> [UInt8] {
+        private func regularFile(_ name: String) throws -> FilePath {
             let path = folder.pushing(FilePath(name))
             guard let status = FileStatus(path), status.isRegular else {
                 throw Failure(.usage, "\(path) is not a regular file")
             }
-            let bytes = try readBytes(path)
-            key.add(name, Digest.of(bytes))
-            return bytes
+            return path
         }
 
         private func display(_ name: String) -> String { displayName.map { "\($0)/\(name)" } ?? name }

@@ -272,10 +272,10 @@ public struct WorkTree: Sendable {
         }
     }
 
-    /// Removes the folders that only the overlay had.
+    /// Removes the folders that a removed file leaves empty, as git and patch do.
     private func removeEmptyFolders(above path: String) {
         var folder = FilePath(path).removingLastComponent()
-        while !folder.isEmpty, !fileExists(pristine.pushing(folder)), rmdir(tree.pushing(folder).string) == 0 {
+        while !folder.isEmpty, rmdir(tree.pushing(folder).string) == 0 {
             folder = folder.removingLastComponent()
         }
     }

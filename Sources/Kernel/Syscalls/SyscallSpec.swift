@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import Patching
 import SystemPackage
+import TextInput
 import YAML
 
 /// What `syscall.yaml` declares: the C files of some system calls and how they are to be registered.
@@ -104,7 +105,8 @@ package struct SyscallSpec: Sendable, Equatable {
     package static func load(folder location: FilePath) throws -> SyscallSpec {
         let file = location.appending(fileName)
         let root = try YAMLMapping(
-            text: try readText(file), file: file.string, keys: ["folder", "sources", "headers", "syscalls"])
+            text: try TextInput(file.string, as: "a system call's spec").text(of: file), file: file.string,
+            keys: ["folder", "sources", "headers", "syscalls"])
         let folder = try root.string("folder") ?? "kernel"
         if let reason = TreePath.unsafeReason(folder) ?? TreePath.generatedReason(folder), folder != "." {
             throw root.failure("the folder \(folder.quotedForMessage) \(reason)", at: "folder")

@@ -4,6 +4,7 @@ import Diagnostics
 import Foundation
 import KernelSource
 import SystemPackage
+import TextInput
 import Yams
 
 extension Project {
@@ -45,7 +46,7 @@ extension Project {
     public static func load(
         _ file: FilePath, profile: String? = nil, overrides: [ProjectOverride] = []
     ) throws -> Project {
-        let text = try Failure.asUsage { try readText(file) }
+        let text = try TextInput(file.string, as: "a project file").text(of: file)
         return try load(text: text, file: file, profile: profile, overrides: overrides)
     }
 
