@@ -15,7 +15,7 @@ PACKAGES := \
 # Of these kbuild's own build alone takes
 BUILD_PACKAGES := libguestfs-dev libseccomp-dev pkg-config
 # and a run can do without, or takes for some projects only.
-OPTIONAL_PACKAGES := gcc-multilib ccache libcap-dev bubblewrap gdb mmdebstrap linux-source-6.1 \
+OPTIONAL_PACKAGES := gcc-multilib bzip2 ccache libcap-dev bubblewrap gdb mmdebstrap linux-source-6.1 \
     linux-source-6.12
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv

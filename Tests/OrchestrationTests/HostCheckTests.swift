@@ -60,6 +60,8 @@ struct HostCheckTests {
         // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
         let other: Set<String> = [
             "libguestfs-dev", "libseccomp-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
+            // What patches and logs are compressed with.
+            "bzip2",
         ]
         #expect(installed.subtracting(HostRequirements.packages) == other)
     }
