@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // memfd_create and pipe2 are GNU extensions, which Swift's Glibc module does not show.
 #define _GNU_SOURCE
 #include "CDescriptors.h"

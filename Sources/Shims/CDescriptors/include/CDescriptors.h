@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #ifndef KBUILD_CDESCRIPTORS_H
 #define KBUILD_CDESCRIPTORS_H
 
