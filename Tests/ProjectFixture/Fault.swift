@@ -180,8 +180,10 @@ public struct Fault: Sendable, CustomStringConvertible {
         // Init may lose the report's lines, and has the taint.
         Fault(mode: "lost-lines", status: "passed", exitCode: 5, crash: ""),
         Fault(mode: "quiet", status: "passed", exitCode: 0, silence: 2),
-        Fault(mode: "no-number", status: "failed", exitCode: 1, cases: ["first": "passed", "no-number": "failed"]),
-        Fault(mode: "no-plan", status: "failed", exitCode: 1, cases: ["first": "passed", "no-plan": "failed"]),
+        Fault(mode: "no-number", status: "failed", exitCode: 1, cases: ["no-number/first": "passed"]),
+        Fault(
+            mode: "no-plan", status: "failed", exitCode: 1,
+            cases: ["no-plan/first": "passed", "no-plan/first #2": "passed"]),
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D", machine: "uml"),
         Fault(
             mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash",
