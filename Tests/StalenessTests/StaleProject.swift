@@ -153,8 +153,8 @@ final class StaleProject {
             check("appearing", APPEARING == 7);
             check("variable", VARIABLE == 7);
             check("blob", blob[0] == '7');
-            check("text", holds("/etc/stale-text", "7"));
-            check("file", holds("/etc/stale-file", "7"));
+            check("text", holds("/etc/stale-text", "v7 "));
+            check("file", holds("/etc/stale-file", "v7 "));
             check("init", getenv("HOME") && !strcmp(getenv("HOME"), "/root"));
             check("config", strstr(name.release, "-seven") != NULL);
             check("patch", holds("/proc/cmdline", "patch=7"));
@@ -214,7 +214,7 @@ final class StaleProject {
         Kind(name: "text of the rootfs definition", step: "rootfs-disk") { value, number in
             ["rootfs/default.yaml": definition(value, number)]
         },
-        Kind(name: "file of the rootfs", step: "rootfs-disk") { ["rootfs/stale.txt": "\($0) \($1)\n"] },
+        Kind(name: "file of the rootfs", step: "rootfs-disk") { ["rootfs/stale.txt": "v\($0) \($1)\n"] },
         Kind(name: "init", step: "init") { value, number in
             ["rootfs/init/System.swift": initSource(value) + "// \(number)\n"]
         },
@@ -309,7 +309,7 @@ final class StaleProject {
     private static func definition(_ value: Int, _ number: Int) -> String {
         repositoryText("rootfs/default.yaml").replacingOccurrences(
             of: "\ntexts:\n",
-            with: "\nfiles:\n  /etc/stale-file: stale.txt\ntexts:\n  /etc/stale-text: \"\(value) \(number)\"\n")
+            with: "\nfiles:\n  /etc/stale-file: stale.txt\ntexts:\n  /etc/stale-text: \"v\(value) \(number)\"\n")
     }
 
     private static func initSource(_ value: Int) -> String {
