@@ -60,7 +60,7 @@ run: build ## Patch, build, boot and test: the main job. ARGS="..." adds flags.
 	$(call step,kbuild run,$(KBUILD) run $(ARGS))
 
 .PHONY: test
-test: unit-test bench-test integration-test ## Run the tests, but for those that compile further kernels.
+test: unit-test bench-test integration-test ## Run all tests except those that build extra kernels.
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that need no kernel.
