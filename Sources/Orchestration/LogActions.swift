@@ -22,6 +22,13 @@ public enum LogActions {
         var parser = ConsoleLogParser()
         let count = try read(path) { parser.consume($0) }
         var crashes = parser.finish()
+        if count > 0, crashes.isEmpty, !parser.holdsKernelLine {
+            throw Failure(
+                .infrastructure, "\(name(path)) holds no line that a kernel printed",
+                details:
+                    "Found no time stamp of the kernel's, no tag of a system log's and no name of a driver's in \(count) bytes.",
+                nextStep: "Look whether this is the log: head \(name(path))")
+        }
         if let vmlinux, !crashes.isEmpty {
             let runner = CommandRunner(supervisor: nil, progress: progress)
             let outcome = try await CrashSymbolizer(runner: runner, vmlinux: vmlinux, root: nil).symbolize(crashes)

@@ -841,8 +841,8 @@ private let lockReports: [CrashSample] = [
             \(entry)
             """),
     .init(
-        name: "held lock freed", title: "WARNING: held lock freed in drop_message", kind: .lockdep,
-        function: "drop_message",
+        name: "held lock freed", title: "WARNING: held lock freed in __x64_sys_probe", kind: .lockdep,
+        function: "__x64_sys_probe",
         text: """
 
             =========================
@@ -914,7 +914,7 @@ private let lockReports: [CrashSample] = [
             \(entry)
             """),
     .init(
-        name: "wait context", title: "BUG: Invalid wait context in put_message", kind: .lockdep,
+        name: "wait context", title: "WARNING: locking bug in put_message", kind: .lockdep,
         function: "put_message",
         text: """
 
@@ -1011,7 +1011,7 @@ private let lockReports: [CrashSample] = [
 
 private let stalls: [CrashSample] = [
     .init(
-        name: "soft lockup", title: "BUG: soft lockup in __x64_sys_probe", kind: .softLockup,
+        name: "soft lockup", title: "BUG: soft lockup in sys_probe", kind: .softLockup,
         function: "__x64_sys_probe",
         text: """
             watchdog: BUG: soft lockup - CPU#1 stuck for 26s! [probe:42]
@@ -1038,7 +1038,7 @@ private let stalls: [CrashSample] = [
             \(entry612)
             """),
     .init(
-        name: "RCU self-detected stall, 6.1", title: "INFO: rcu detected stall in __x64_sys_probe", kind: .rcuStall,
+        name: "RCU self-detected stall, 6.1", title: "INFO: rcu detected stall in sys_probe", kind: .rcuStall,
         function: "__x64_sys_probe",
         text: """
             rcu: INFO: rcu_preempt self-detected stall on CPU
@@ -1122,7 +1122,8 @@ private let stalls: [CrashSample] = [
 
 private let memory: [CrashSample] = [
     .init(
-        name: "bad page state", title: "BUG: Bad page state", kind: .pageState, function: nil,
+        name: "bad page state", title: "BUG: Bad page state in __x64_sys_probe", kind: .pageState,
+        function: "__x64_sys_probe",
         text: """
             BUG: Bad page state in process probe  pfn:03c1a
             page:00000000b0d7b9b4 refcount:-1 mapcount:0 mapping:0000000000000000 index:0x0 pfn:0x3c1a

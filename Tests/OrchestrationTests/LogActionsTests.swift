@@ -52,7 +52,7 @@ struct LogActionsTests {
             #expect(crash.corruption == nil)
             #expect(crash.frames?.map(\.symbol) == ["follow_list"])
         }
-        let clean = try await withLog("all is well\n") { try await LogActions.console($0).exitCode }
+        let clean = try await withLog("random: crng init done\n") { try await LogActions.console($0).exitCode }
         #expect(clean == 0)
         let empty = try await withLog("") { try await LogActions.console($0).exitCode }
         #expect(empty == 7)

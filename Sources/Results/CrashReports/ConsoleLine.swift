@@ -17,8 +17,18 @@ public struct ConsoleLine: Equatable, Sendable {
         case none
         /// By a time stamp of printk's or dmesg's.
         case timeStamp
-        /// By a system log's `kernel: `.
+        /// By a system log's `kernel: `, or the format of a tool that prints the kernel's log.
         case systemLog
+        /// It is a program's, as the log itself says.
+        case program
+    }
+
+    /// Where a line was read.
+    public enum Origin: Sendable {
+        /// On the serial console of a guest, where programs print as well, and only printk's own stamps count.
+        case console
+        /// In a log from anywhere, which other tools may have written.
+        case log
     }
 
     /// The line as it came, with malformed UTF-8 spelled out; at most `longest` bytes of it.
@@ -41,20 +51,55 @@ public struct ConsoleLine: Equatable, Sendable {
     private static let furthestStamp = 512
 
     /// Reads a line: `[    1.234567] text`, `[    1.234567][   T12] text`, either behind other text, or text alone.
-    public init(_ bytes: [UInt8]) {
+    public init(_ bytes: [UInt8], from origin: Origin = .console) {
         let kept = bytes.prefix(Self.longest)
-        raw = VisibleText.decoded(kept)
         let line = kept.contains(0x1B) ? Self.withoutEscapes(kept) : kept
-        mark = .none
+        self.init(raw: VisibleText.decoded(kept), line: line, source: .unknown, from: origin)
+    }
+
+    /// Reads a line of a log from anywhere; the journal keeps several lines of the kernel's as one.
+    static func lines(ofLog bytes: [UInt8]) -> [ConsoleLine] {
+        let kept = bytes.prefix(longest)
+        let raw = VisibleText.decoded(kept)
+        var line = kept.contains(0x1B) ? withoutEscapes(kept) : kept
+        while line.last == UInt8(ascii: "\r") { line.removeLast() }
+        // What a terminal shows is what was printed over the rest.
+        if let shown = line.lastIndex(of: UInt8(ascii: "\r")) { line = line[(shown + 1)...] }
+        let prefix = LogPrefix(line)
+        guard prefix.text.contains(0x0A) else {
+            return [ConsoleLine(raw: raw, line: prefix.text, source: prefix.source, from: .log)]
+        }
+        return prefix.text.split(separator: 0x0A, omittingEmptySubsequences: false)
+            .map { ConsoleLine(raw: raw, line: $0, source: prefix.source, from: .log) }
+    }
+
+    private init(raw: String, line: ArraySlice<UInt8>, source: LogPrefix.Source, from origin: Origin) {
+        self.raw = raw
+        mark = source == .kernel ? .systemLog : source == .other ? .program : .none
         var reader = PrefixReader(bytes: line)
-        if reader.readLeadingStamp() || reader.findStamp(within: Self.furthestStamp) {
-            mark = .timeStamp
-        } else if reader.findSystemLog(within: Self.furthestStamp) {
+        if reader.readLeadingStamp() || source != .kernel && reader.findStamp(within: Self.furthestStamp) {
+            if mark == .none { mark = .timeStamp }
+        } else if mark == .none, reader.findSystemLog(within: Self.furthestStamp) {
             mark = .systemLog
         }
+        // `journalctl -o short-monotonic` has the journal's stamp, the host and the tag.
+        if origin == .log, mark == .timeStamp, reader.dropTag() { mark = .systemLog }
         kernelSeconds = reader.seconds
         caller = reader.caller
-        message = mark == .none ? String(decoding: line, as: UTF8.self) : String(decoding: reader.rest, as: UTF8.self)
+        var text = mark == .none || mark == .program ? line : reader.rest
+        // A prompt has no end of line.
+        if origin == .log, mark == .none { text = Self.withoutPrompt(text) }
+        message = String(decoding: text, as: UTF8.self)
+    }
+
+    /// A line without `HOST login: `, behind which the kernel printed.
+    private static func withoutPrompt(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let prompt = Array(" login: ".utf8)
+        let head = line.prefix(64)
+        guard let blank = head.firstIndex(of: UInt8(ascii: " ")), line[blank...].starts(with: prompt) else {
+            return line
+        }
+        return line[(blank + prompt.count)...]
     }
 
     /// Where in a message another time stamp stands: two lines became one. nil when there is none.
@@ -65,7 +110,8 @@ public struct ConsoleLine: Equatable, Sendable {
         return message.utf8.index(message.utf8.startIndex, offsetBy: reader.stampStart)
     }
 
-    /// A line without the control sequences that colour it (ECMA-48: ESC `[`, parameters, a final byte).
+    /// A line without a terminal's control sequences (ECMA-48): ESC `[`, parameters, a final byte; ESC `]` up to BEL or ESC `\\`;
+    /// ESC with one of the designators of a character set, and that; ESC and another byte.
     private static func withoutEscapes(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var plain: [UInt8] = []
         plain.reserveCapacity(bytes.count)
@@ -78,11 +124,21 @@ public struct ConsoleLine: Equatable, Sendable {
             }
             index += 1
             guard index < bytes.endIndex else { break }
-            let isSequence = bytes[index] == UInt8(ascii: "[")
+            let kind = bytes[index]
             index += 1
-            guard isSequence else { continue }
-            while index < bytes.endIndex, !(0x40...0x7E).contains(bytes[index]) { index += 1 }
-            index += 1
+            switch kind {
+            case UInt8(ascii: "["):
+                while index < bytes.endIndex, !(0x40...0x7E).contains(bytes[index]) { index += 1 }
+                index += 1
+            case UInt8(ascii: "]"), UInt8(ascii: "P"), UInt8(ascii: "_"), UInt8(ascii: "^"):
+                while index < bytes.endIndex, bytes[index] != 0x07, bytes[index] != 0x1B { index += 1 }
+                if index < bytes.endIndex, bytes[index] == 0x1B { index += 1 }
+                index += 1
+            case UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "#"),
+                UInt8(ascii: "%"):
+                index += 1
+            default: break
+            }
         }
         return plain[...]
     }
@@ -102,7 +158,7 @@ private struct PrefixReader {
         rest = bytes
     }
 
-    /// Reads a stamp at the start: printk's level `<4>`, then `[    1.234567]`, or what `dmesg -T` and `dmesg -d` put there.
+    /// Reads a stamp at the start: printk's level `<4>`, then `[    1.234567]`, or `[    1.234567 <    0.000003>]` of `dmesg -d`.
     mutating func readLeadingStamp() -> Bool {
         var start = bytes.startIndex
         if start < bytes.endIndex, bytes[start] == UInt8(ascii: "<") {
@@ -113,7 +169,7 @@ private struct PrefixReader {
                 start = digits.endIndex + 1
             }
         }
-        return readStamp(at: start, isStrict: false) || readDate(at: start)
+        return readStamp(at: start, isStrict: false)
     }
 
     /// Looks for a stamp as printk writes it, with six decimals.
@@ -149,42 +205,43 @@ private struct PrefixReader {
     private mutating func readStamp(at start: Int, isStrict: Bool) -> Bool {
         guard start < bytes.endIndex, bytes[start] == UInt8(ascii: "[") else { return false }
         // A stamp has twelve digits or so; what is longer is none.
-        let window = bytes[(start + 1)...].prefix(32)
+        let window = bytes[(start + 1)...].prefix(48)
         var index = window.startIndex
         while index < window.endIndex, window[index] == UInt8(ascii: " ") { index += 1 }
-        // `dmesg -d` shows the time since the line before.
-        let isDifference = index < window.endIndex && window[index] == UInt8(ascii: "+") && !isStrict
-        if isDifference { index += 1 }
         let whole = window[index...].prefix { Self.isDigit($0) }
         guard (1...9).contains(whole.count), whole.endIndex < window.endIndex,
             window[whole.endIndex] == UInt8(ascii: ".")
         else { return false }
         let decimals = window[(whole.endIndex + 1)...].prefix { Self.isDigit($0) }
-        guard isStrict ? decimals.count == 6 : (1...9).contains(decimals.count), decimals.endIndex < window.endIndex,
-            window[decimals.endIndex] == UInt8(ascii: "]")
+        guard isStrict ? decimals.count == 6 : (1...9).contains(decimals.count), decimals.endIndex < window.endIndex
         else { return false }
-        if !isDifference {
-            var scale = 1.0
-            for _ in decimals { scale *= 10 }
-            seconds = Double(Self.number(whole)) + Double(Self.number(decimals)) / scale
+        var end = decimals.endIndex
+        // `dmesg -d` shows the time since the line before as well.
+        if window[end...].starts(with: " <".utf8), let angle = window[end...].firstIndex(of: UInt8(ascii: ">")),
+            window[(end + 2)..<angle].allSatisfy({
+                Self.isDigit($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: ".")
+            })
+        {
+            end = angle + 1
         }
-        rest = bytes[(decimals.endIndex + 1)...]
+        guard end < window.endIndex, window[end] == UInt8(ascii: "]") else { return false }
+        var scale = 1.0
+        for _ in decimals { scale *= 10 }
+        seconds = Double(Self.number(whole)) + Double(Self.number(decimals)) / scale
+        rest = bytes[(end + 1)...]
         readCaller()
         if rest.first == UInt8(ascii: " ") { rest = rest.dropFirst() }
         return true
     }
 
-    /// `[Fri Nov 21 07:15:33 2025]`
-    private mutating func readDate(at start: Int) -> Bool {
-        guard start + 26 <= bytes.endIndex, bytes[start] == UInt8(ascii: "["), bytes[start + 25] == UInt8(ascii: "]")
+    /// Drops `HOST kernel: ` from the text behind a stamp. Returns whether it was there.
+    mutating func dropTag() -> Bool {
+        let head = rest.prefix(80)
+        guard let blank = head.firstIndex(of: UInt8(ascii: " ")), blank > head.startIndex,
+            rest[blank...].starts(with: " kernel: ".utf8),
+            head[..<blank].allSatisfy({ $0 != UInt8(ascii: ":") })
         else { return false }
-        let text = bytes[(start + 1)..<(start + 25)]
-        guard text.count(where: { $0 == UInt8(ascii: ":") }) == 2, text.suffix(4).allSatisfy(Self.isDigit) else {
-            return false
-        }
-        rest = bytes[(start + 26)...]
-        readCaller()
-        if rest.first == UInt8(ascii: " ") { rest = rest.dropFirst() }
+        rest = rest[(blank + " kernel: ".utf8.count)...]
         return true
     }
 

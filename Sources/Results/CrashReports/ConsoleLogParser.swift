@@ -4,22 +4,75 @@ import Diagnostics
 /// Finds the crash reports in a console log from anywhere. It is what a live console is read by.
 public struct ConsoleLogParser: Sendable {
     private var splitter = LineSplitter(longest: ConsoleLine.longest + 1)
-    private var detector = CrashDetector(trust: .allUntilStamped)
+    private var reader = Reader()
+
+    /// Whether a line was such as a kernel prints: a log without one is no log of a kernel's.
+    public var holdsKernelLine: Bool { reader.holdsKernelLine }
 
     /// Creates a parser at the start of a log.
     public init() {}
 
     /// Takes in the next bytes.
     public mutating func consume(_ bytes: ArraySlice<UInt8>) {
-        splitter.consume(bytes) { _ = detector.consume(ConsoleLine($0.bytes), runningTest: nil) }
+        splitter.consume(bytes) { reader.take($0.bytes) }
     }
 
     /// Ends the log.
     ///
     /// - Returns: The reports in the order in which they began, with their lines in the log.
     public mutating func finish() -> [Crash] {
-        splitter.finish { _ = detector.consume(ConsoleLine($0.bytes), runningTest: nil) }
+        splitter.finish { reader.take($0.bytes) }
+        return reader.finish()
+    }
+}
+
+/// Reads the lines of a log.
+private struct Reader: Sendable {
+    private var detector = CrashDetector(trust: .allUntilStamped)
+    private(set) var holdsKernelLine = false
+
+    mutating func take(_ bytes: [UInt8]) {
+        var isFirst = true
+        for line in ConsoleLine.lines(ofLog: bytes) {
+            if !holdsKernelLine { holdsKernelLine = Self.mayBeKernels(line) }
+            _ = detector.consume(line, runningTest: nil, isSameLine: !isFirst)
+            isFirst = false
+        }
+    }
+
+    mutating func finish() -> [Crash] {
         _ = detector.finish()
         return detector.crashes
+    }
+
+    /// Whether a line is marked as the kernel's, or begins as unmarked ones do: with the name of a part of the kernel or of a
+    /// device, and a colon.
+    private static func mayBeKernels(_ line: ConsoleLine) -> Bool {
+        switch line.mark {
+        case .timeStamp, .systemLog: return true
+        case .program: return false
+        case .none: break
+        }
+        let head = line.message.utf8.prefix(48)
+        if line.message.hasPrefix("Linux version ") || CrashReportBuilder.looksLikePart(line.message) && !head.isEmpty {
+            return true
+        }
+        guard let colon = head.firstIndex(of: UInt8(ascii: ":")), colon != head.startIndex,
+            line.message.utf8[colon...].starts(with: ": ".utf8)
+        else { return false }
+        let name = line.message.utf8[..<colon]
+        let isName = name.allSatisfy { byte in
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"):
+                true
+            default: " _-./():,@[]#".utf8.contains(byte)
+            }
+        }
+        let hasLetter = name.contains { $0 >= UInt8(ascii: "A") }
+        // What servers answer with in place of a file.
+        let isAnswer = ["error", "fatal", "message", "status", "code"].contains(
+            String(decoding: name, as: UTF8.self).lowercased())
+        return isName && hasLetter && !isAnswer
     }
 }

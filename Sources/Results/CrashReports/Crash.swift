@@ -113,8 +113,9 @@ public struct StackFrame: Sendable, Equatable {
     /// is symbolised.
     public var locations: [Location] = []
 
-    /// The function without the compiler's suffixes, which name copies of one function.
-    public var function: String { String(symbol.prefix { $0 != "." }) }
+    /// The function without the compiler's suffixes, which name copies of one function; of Rust and C++ by its path in the
+    /// source.
+    public var function: String { functionName(symbol) }
 
     /// Creates a frame.
     public init(

@@ -34,6 +34,15 @@ public struct CrashDetector: Sendable {
     private var lineNumber = 0
     private var sawStamp = false
     private var hasBooted = false
+    /// Lines of the first start that have a time, by their hash: a log that is printed again shows them once more.
+    private var bootLines: Set<Int> = []
+    /// A second start, which may be the log printed again.
+    private var doubtfulStart: (line: ConsoleLine, number: Int, test: String?, isExplained: Bool)?
+    /// The headlines and their times of all reports: what comes with both again is the log printed again.
+    private var headlines: Set<Int> = []
+
+    /// The most lines of a start that are remembered.
+    static let mostBootLines = 4096
     private var expectsReboot = false
 
     /// Creates a detector that has seen nothing.
@@ -53,7 +62,12 @@ public struct CrashDetector: Sendable {
     /// - Returns: The reports of which enough has come for their title, each once; and again one that turned out to be
     ///   fatal.
     public mutating func consume(_ line: ConsoleLine, runningTest: String?) -> [Crash] {
-        lineNumber += 1
+        consume(line, runningTest: runningTest, isSameLine: false)
+    }
+
+    /// Takes in a line, which may be a further one of several that stand on one line of a log.
+    mutating func consume(_ line: ConsoleLine, runningTest: String?, isSameLine: Bool) -> [Crash] {
+        if !isSameLine { lineNumber += 1 }
         guard isKernels(line) else { return [] }
         var told: [Crash] = []
         let key = reader(of: line)
@@ -66,11 +80,13 @@ public struct CrashDetector: Sendable {
         if var report = open.removeValue(forKey: key) {
             if let opened {
                 take(line, opening: opened, in: &report, key, runningTest, &told)
-            } else if report.take(line, number: lineNumber) == .taken {
-                tell(&report, &told)
-                open[key] = report
             } else {
-                store(&report, key, &told)
+                switch report.take(line, number: lineNumber) {
+                case .taken, .passed:
+                    tell(&report, &told)
+                    open[key] = report
+                case .refused: store(&report, key, &told)
+                }
             }
             return told
         }
@@ -87,6 +103,10 @@ public struct CrashDetector: Sendable {
     /// - Returns: The reports that have not been told of.
     public mutating func finish() -> [Crash] {
         var told: [Crash] = []
+        if let start = doubtfulStart {
+            doubtfulStart = nil
+            if !start.isExplained { tellReboot(start.line, start.number, start.test, &told) }
+        }
         let keys = open.sorted { $0.value.firstLine < $1.value.firstLine }.map(\.key)
         for key in keys { close(key, &told) }
         return told
@@ -101,7 +121,7 @@ public struct CrashDetector: Sendable {
             return true
         case (.systemLog, .allUntilStamped): return true
         case (.none, .allUntilStamped): return !sawStamp
-        case (_, .stampedLines): return false
+        case (.program, _), (_, .stampedLines): return false
         }
     }
 
@@ -127,6 +147,7 @@ public struct CrashDetector: Sendable {
     /// Notices that the kernel starts, and whether it should have.
     private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ told: inout [Crash]) -> Bool {
         let message = line.message
+        if trust == .allUntilStamped { settleStart(line, &told) }
         guard let first = message.utf8.first, first == UInt8(ascii: "L") || first == UInt8(ascii: "r") else {
             return false
         }
@@ -144,12 +165,39 @@ public struct CrashDetector: Sendable {
         let isExplained = expectsReboot || closed.contains { $0.isFatal }
         latest = [:]
         lent = [:]
-        guard !isExplained else { return true }
+        if trust == .allUntilStamped, !bootLines.isEmpty {
+            doubtfulStart = (line, lineNumber, test, isExplained)
+            return true
+        }
+        if !isExplained { tellReboot(line, lineNumber, test, &told) }
+        return true
+    }
+
+    /// Decides whether the kernel started again, or its log was printed again: its times are the same to the microsecond then.
+    private mutating func settleStart(_ line: ConsoleLine, _ told: inout [Crash]) {
+        guard let seconds = line.kernelSeconds, seconds > 0 else { return }
+        let hash = Self.identity(seconds, line.message)
+        if let start = doubtfulStart {
+            doubtfulStart = nil
+            guard !bootLines.contains(hash) else { return }
+            if !start.isExplained { tellReboot(start.line, start.number, start.test, &told) }
+            bootLines = []
+        }
+        if bootLines.count < Self.mostBootLines { bootLines.insert(hash) }
+    }
+
+    private static func identity(_ seconds: Double, _ message: String) -> Int {
+        var hasher = Hasher()
+        hasher.combine(seconds)
+        hasher.combine(message)
+        return hasher.finalize()
+    }
+
+    private mutating func tellReboot(_ line: ConsoleLine, _ number: Int, _ test: String?, _ told: inout [Crash]) {
         let form = CrashPattern(
             kind: .unexpectedReboot, title: .fixed("unexpected kernel reboot"), end: .loose, isFatal: true)
-        var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
+        var report = CrashReportBuilder(form: form, line: line, number: number, test: test)
         store(&report, nil, &told)
-        return true
     }
 
     // MARK: Reports
@@ -169,8 +217,16 @@ public struct CrashDetector: Sendable {
             close(oldest, &told)
         }
         var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
+        if form.role == .header { noteHeadline(of: &report, line) }
         tell(&report, &told)
         open[key] = report
+    }
+
+    /// Marks a report that was read before: the same words at the same microsecond. A log that holds the console and what dmesg
+    /// printed at its end has each twice.
+    private mutating func noteHeadline(of report: inout CrashReportBuilder, _ line: ConsoleLine) {
+        guard trust == .allUntilStamped, let seconds = line.kernelSeconds else { return }
+        report.isReplay = !headlines.insert(Self.identity(seconds, line.message)).inserted
     }
 
     private mutating func take(
@@ -180,6 +236,7 @@ public struct CrashDetector: Sendable {
     ) {
         if report.isHerald, form.role == .header, report.form.kind != .outOfMemory {
             report.promote(to: form, line, number: lineNumber)
+            noteHeadline(of: &report, line)
         } else if report.isHerald, form.role != .header, report.form.kind != .outOfMemory {
             // A rule is followed by `cut here` or the like; the more telling of two heralds stays.
             if report.form.kind == .corrupted {
@@ -247,18 +304,19 @@ public struct CrashDetector: Sendable {
         "Fatal exception", "panic_on_warn set", "kasan.fault=panic", "kmsan.panic set", "hung_task: blocked tasks",
         "softlockup: hung tasks", "Hard LOCKUP", "RCU Stall", "Oopsed too often", "Machine halted",
         "panic_on_taint set", "Aiee, killing interrupt handler!", "Attempted to kill the idle task!",
-        "Oops failed to kill thread",
+        "Oops failed to kill thread", "scheduling while atomic", "kernel stack overflow",
     ]
 
     private static func isConsequence(_ reason: Substring) -> Bool {
         consequences.contains { reason.hasPrefix($0) } || reason.position(of: ": panic_on_warn set") != nil
             || reason.position(of: ": system warned too often") != nil || reason.hasSuffix(" stack guard hit")
+            || reason.position(of: ": Fatal exception") != nil
     }
 
     /// The reason without what differs: since 6.2 the name of the checker stands before it.
     private static func cause(_ reason: Substring) -> String {
         if reason.position(of: "panic_on_warn set") != nil { return "panic_on_warn set" }
-        if reason.hasPrefix("Fatal exception") { return "Fatal exception" }
+        if reason.position(of: "Fatal exception") != nil { return "Fatal exception" }
         return String(reason)
     }
 

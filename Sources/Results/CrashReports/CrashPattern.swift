@@ -17,6 +17,8 @@ struct CrashPattern: Sendable {
         case preemptible
         /// `BUG: spinlock bad magic`
         case lock(String)
+        /// What a Rust panic says.
+        case rustPanic
     }
 
     /// Where the function of a title is found. The first source that has one decides.
@@ -31,6 +33,12 @@ struct CrashPattern: Sendable {
         case named
         /// What was called through a table on the way to where the processor hangs.
         case stall
+        /// The same where a stack ran over: what fills it repeats.
+        case deepStack
+        /// What a task that sleeps waits for.
+        case hang
+        /// Where a lock was taken in an interrupt first.
+        case became
     }
 
     /// What ends it.
@@ -80,9 +88,16 @@ struct CrashPattern: Sendable {
         CrashPattern(kind: kind, title: .fixed(title), sources: [.trace], isFatal: isFatal)
     }
 
-    private static func lockdep(_ title: String) -> CrashPattern {
+    private static func lockdep(_ title: String, _ sources: [Source] = [.lock, .trace]) -> CrashPattern {
         CrashPattern(
-            kind: .lockdep, title: .fixed(title), sources: [.lock, .trace], skip: [FrameFilter.scheduling], end: .trace)
+            kind: .lockdep, title: .fixed(title), sources: sources,
+            skip: [FrameFilter.scheduling, FrameFilter("*_dec_and_lock* iput dput")],
+            end: .trace)
+    }
+
+    /// A report of the lock validator's that blames what is in the call trace.
+    private static func lockTrace(_ title: String, _ skip: [FrameFilter] = []) -> CrashPattern {
+        CrashPattern(kind: .lockdep, title: .fixed(title), sources: [.trace], skip: skip, end: .trace)
     }
 
     private static func panic(_ kind: CrashKind, _ title: Title, _ sources: [Source] = []) -> CrashPattern {
@@ -105,11 +120,16 @@ struct CrashPattern: Sendable {
         ),
         (
             panicMark + "corrupted stack end",
-            panic(.stackOverflow, .fixed("kernel panic: corrupted stack end"), [.stall])
+            panic(.stackOverflow, .fixed("kernel panic: corrupted stack end"), [.deepStack])
         ),
         (panicMark + "Attempted to kill init!", panic(.initKilled, .fixed("kernel panic: Attempted to kill init!"))),
         (panicMark + "Out of memory", panic(.outOfMemory, .line)),
         (panicMark + "System is deadlocked on memory", panic(.outOfMemory, .line)),
+        (
+            "Insufficient stack space to handle exception!",
+            panic(.stackOverflow, .fixed("kernel stack overflow"), [.deepStack])
+        ),
+        (panicMark + "kernel stack overflow", panic(.stackOverflow, .fixed("kernel stack overflow"), [.deepStack])),
         (panicMark, panic(.panic, .line)),
         ("PANIC: double fault", oops(.doubleFault, "PANIC: double fault", isFatal: true)),
     ]
@@ -130,7 +150,9 @@ struct CrashPattern: Sendable {
             ),
             (
                 "BUG: KMSAN: ",
-                CrashPattern(kind: .kmsan, title: .sanitizer("KMSAN: "), sources: [.header, .trace], end: .rule)
+                CrashPattern(
+                    kind: .kmsan, title: .sanitizer("KMSAN: "), sources: [.header, .trace],
+                    skip: [FrameFilter.ciphers], end: .rule)
             ),
             ("BUG: KCSAN: ", CrashPattern(kind: .kcsan, title: .race, end: .rule)),
             (
@@ -141,26 +163,43 @@ struct CrashPattern: Sendable {
         ]
     }()
 
-    private static let faults: [(String, CrashPattern)] = [
-        (
-            "BUG: kernel NULL pointer dereference",
-            oops(.nullPointer, "BUG: unable to handle kernel NULL pointer dereference")
-        ),
-        ("BUG: unable to handle page fault", oops(.pageFault, "BUG: unable to handle kernel paging request")),
-        (
-            "BUG: unable to handle kernel NULL pointer dereference",
-            oops(.nullPointer, "BUG: unable to handle kernel NULL pointer dereference")
-        ),
-        (
-            "BUG: unable to handle kernel paging request",
-            oops(.pageFault, "BUG: unable to handle kernel paging request")
-        ),
-        ("kernel BUG at ", oops(.bug, "kernel BUG")),
-        (
-            "Kernel BUG at ",
-            CrashPattern(kind: .bug, title: .fixed("kernel BUG"), sources: [.header, .trace])
-        ),
-    ]
+    private static let faults: [(String, CrashPattern)] = {
+        let null = oops(.nullPointer, "BUG: unable to handle kernel NULL pointer dereference")
+        let page = oops(.pageFault, "BUG: unable to handle kernel paging request")
+        let user = oops(.pageFault, "BUG: unable to handle kernel access to user memory")
+        let unhandled = oops(.oops, "Unhandled fault")
+        return [
+            // x86
+            ("BUG: kernel NULL pointer dereference", null),
+            ("BUG: unable to handle page fault", page),
+            ("BUG: unable to handle kernel NULL pointer dereference", null),
+            ("BUG: unable to handle kernel paging request", page),
+            // arm64, arm, RISC-V, LoongArch, MIPS
+            ("Unable to handle kernel NULL pointer dereference", null),
+            ("Unable to handle kernel paging request", page),
+            ("Unable to handle kernel access to user memory", user),
+            ("Unable to handle kernel read from unreadable memory", page),
+            ("Unable to handle kernel write to read-only memory", page),
+            ("Unable to handle kernel execute ", page),
+            ("Unhandled fault: ", unhandled),
+            ("Unhandled fault at ", unhandled),
+            ("Unhandled prefetch abort: ", unhandled),
+            // s390
+            ("Unable to handle kernel pointer dereference", page),
+            // ppc64
+            ("BUG: Kernel NULL pointer dereference", null),
+            ("Kernel NULL pointer dereference", null),
+            ("BUG: Unable to handle kernel data access", page),
+            ("BUG: Unable to handle kernel instruction fetch", page),
+            ("Unable to handle kernel instruction fetch", page),
+            ("Kernel attempted to ", page),
+            ("kernel BUG at ", oops(.bug, "kernel BUG")),
+            (
+                "Kernel BUG at ",
+                CrashPattern(kind: .bug, title: .fixed("kernel BUG"), sources: [.header, .trace])
+            ),
+        ]
+    }()
 
     private static let lockReports: [(String, CrashPattern)] = {
         let sleep: (String) -> CrashPattern = { title in
@@ -168,47 +207,55 @@ struct CrashPattern: Sendable {
                 kind: .atomicSleep, title: .fixed(title), sources: [.trace],
                 skip: [FrameFilter.allocators, FrameFilter.scheduling], end: .trace)
         }
-        return [
-            ("WARNING: possible ", lockdep("possible deadlock")),
-            ("WARNING: inconsistent lock state", lockdep("inconsistent lock state")),
+        let allocators = [FrameFilter.allocators]
+        let inContext = CrashPattern(
+            kind: .lockdep, title: .fixed("WARNING: locking bug"), sources: [.trace], skip: [FrameFilter.scheduling],
+            end: .trace)
+        var reports: [(String, CrashPattern)] = [
             (
                 "WARNING: suspicious RCU usage",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("WARNING: suspicious RCU usage"), sources: [.trace],
-                    skip: [FrameFilter.rcu, FrameFilter.allocators], end: .trace)
-            ),
-            // The trace begins where the lock is released; the locks listed are others.
-            (
-                "WARNING: bad unlock balance detected!",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("WARNING: bad unlock balance"), sources: [.trace], end: .trace)
+                lockTrace("WARNING: suspicious RCU usage", [FrameFilter.rcu, FrameFilter.allocators])
             ),
             (
-                "WARNING: bad contention detected!",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("WARNING: bad contention"), sources: [.trace], end: .trace)
+                "INFO: suspicious RCU usage",
+                lockTrace("suspicious RCU usage", [FrameFilter.rcu, FrameFilter.allocators])
             ),
-            (
-                "WARNING: held lock freed!",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("WARNING: held lock freed"), sources: [.trace],
-                    skip: [FrameFilter.allocators], end: .trace)
-            ),
-            ("WARNING: Nested lock was not taken", lockdep("WARNING: nested lock was not taken")),
-            (
-                "WARNING: lock held when returning to user space!",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("WARNING: lock held when returning to user space"),
-                    sources: [.lock], end: .loose)
-            ),
-            ("WARNING: chain_key collision", lockdep("WARNING: chain_key collision")),
-            ("[ BUG: Invalid wait context ]", lockdep("BUG: Invalid wait context")),
             (
                 "INFO: trying to register non-static key",
-                CrashPattern(
-                    kind: .lockdep, title: .fixed("INFO: trying to register non-static key"), sources: [.trace],
-                    end: .trace)
+                lockTrace("INFO: trying to register non-static key", [FrameFilter.scheduling])
             ),
+        ]
+        // Up to 4.11 a report's headline stood in brackets, with the words that later became `WARNING`.
+        for (word, old) in [("WARNING", "WARNING"), ("BUG", "BUG"), ("INFO", "WARNING")] {
+            reports += [
+                ("\(word): possible ", lockdep("possible deadlock")),
+                ("\(word): inconsistent lock state", lockdep("inconsistent lock state")),
+                // The trace begins where the lock is released; the locks listed are others.
+                ("\(word): bad unlock balance detected!", lockTrace("\(old): bad unlock balance")),
+                ("\(word): bad contention detected!", lockTrace("\(old): bad contention")),
+                (
+                    "\(word): held lock freed!",
+                    CrashPattern(
+                        kind: .lockdep, title: .fixed("\(old): held lock freed"), sources: [.lock, .trace],
+                        skip: allocators, end: .trace)
+                ),
+                ("\(word): Nested lock was not taken", lockdep("\(old): nested lock was not taken", [.trace, .lock])),
+                (
+                    "\(word): lock held when returning to user space!",
+                    CrashPattern(
+                        kind: .lockdep, title: .fixed("\(old): lock held when returning to user space"),
+                        sources: [.lock], end: .loose)
+                ),
+                ("\(word): chain_key collision", lockdep("\(old): chain_key collision")),
+                ("\(word): Invalid wait context", inContext),
+            ]
+        }
+        // Other reports that begin with `INFO: possible` are a driver's.
+        reports.removeAll { $0.0 == "INFO: possible " || $0.0 == "BUG: possible " }
+        reports += ["circular locking", "recursive locking", "irq lock inversion", "irq-unsafe"].map {
+            ("INFO: possible \($0)", lockdep("possible deadlock"))
+        }
+        return reports + [
             (
                 "BUG: sleeping function called from invalid context",
                 sleep("BUG: sleeping function called from invalid context")
@@ -231,13 +278,13 @@ struct CrashPattern: Sendable {
                 kind: kind, title: .fixed(title), sources: [.stall], skip: [FrameFilter.waiting], end: .trace)
         }
         let hardLockup = stall(.hardLockup, "BUG: hard lockup")
-        let hung = FrameFilter.scheduling
         return [
             ("watchdog: BUG: soft lockup", stall(.softLockup, "BUG: soft lockup")),
             ("BUG: soft lockup", stall(.softLockup, "BUG: soft lockup")),
             ("NMI watchdog: Watchdog detected hard LOCKUP", hardLockup),
             ("watchdog: Watchdog detected hard LOCKUP", hardLockup),
             ("Watchdog detected hard LOCKUP", hardLockup),
+            ("watchdog: CPU", hardLockup),
             (
                 "BUG: workqueue lockup",
                 CrashPattern(kind: .workqueueLockup, title: .fixed("BUG: workqueue lockup"), end: .loose)
@@ -252,8 +299,7 @@ struct CrashPattern: Sendable {
             ("INFO: rcu", stall(.rcuStall, "INFO: rcu detected stall")),
             (
                 "INFO: task ",
-                CrashPattern(
-                    kind: .hungTask, title: .fixed("INFO: task hung"), sources: [.trace], skip: [hung], end: .trace)
+                CrashPattern(kind: .hungTask, title: .fixed("INFO: task hung"), sources: [.hang], end: .trace)
             ),
         ]
     }()
@@ -262,13 +308,23 @@ struct CrashPattern: Sendable {
         func line(_ kind: CrashKind, _ title: String, end: End) -> CrashPattern {
             CrashPattern(kind: kind, title: .fixed(title), end: end)
         }
+        func page(_ title: String) -> CrashPattern {
+            CrashPattern(
+                kind: .pageState, title: .fixed(title), sources: [.trace], skip: [FrameFilter.allocators], end: .trace)
+        }
         let leak = CrashPattern(
-            kind: .memoryLeak, title: .fixed("memory leak"), sources: [.trace], skip: [FrameFilter.allocators],
-            end: .loose)
+            kind: .memoryLeak, title: .fixed("memory leak"), sources: [.trace],
+            skip: [FrameFilter.allocators, FrameFilter.objectMakers], end: .loose)
         return [
-            ("BUG: Bad page state", line(.pageState, "BUG: Bad page state", end: .trace)),
-            ("BUG: Bad page map", line(.pageState, "BUG: Bad page map", end: .trace)),
-            ("BUG: Bad page cache", line(.pageState, "BUG: Bad page cache", end: .trace)),
+            ("BUG: Bad page state", page("BUG: Bad page state")),
+            ("BUG: Bad page map", page("BUG: Bad page map")),
+            ("BUG: Bad page cache", page("BUG: Bad page cache")),
+            ("BUG: Dentry ", line(.bug, "BUG: Dentry still in use in unmount", end: .mark)),
+            (
+                "VFS: Busy inodes after unmount",
+                line(.bug, "VFS: Busy inodes after unmount (use-after-free)", end: .loose)
+            ),
+            ("WARNING: kernel stack ", line(.warning, "WARNING: kernel stack regs has bad value", end: .loose)),
             ("BUG: Bad rss-counter state", line(.pageState, "BUG: Bad rss-counter state", end: .loose)),
             ("BUG: non-zero ", CrashPattern(kind: .pageState, title: .line, end: .loose)),
             ("BUG: MAX_", CrashPattern(kind: .lockdep, title: .line, end: .trace)),
@@ -286,8 +342,16 @@ struct CrashPattern: Sendable {
         }
         return [
             ("------------[ cut here ]------------", prelude(.corrupted, "corrupted report")),
+            (
+                "rust_kernel: panicked at ",
+                CrashPattern(
+                    kind: .bug, title: .rustPanic, sources: [.trace], role: .prelude(whenAlone: .corrupted))
+            ),
             ("refcount_t: ", prelude(.refcount, "WARNING: refcount bug", [FrameFilter.counters])),
-            ("ODEBUG: ", prelude(.objectLifetime, "WARNING: ODEBUG bug", [FrameFilter.objectUsers])),
+            (
+                "ODEBUG: ",
+                prelude(.objectLifetime, "WARNING: ODEBUG bug", [FrameFilter.objectUsers, FrameFilter.allocators])
+            ),
             ("list_add corruption", prelude(.listCorruption, "BUG: corrupted list")),
             ("list_add double add", prelude(.listCorruption, "BUG: corrupted list")),
             ("list_del corruption", prelude(.listCorruption, "BUG: corrupted list")),
@@ -317,10 +381,14 @@ struct CrashPattern: Sendable {
     /// What a message opens; nil for nothing.
     static func opened(by message: String) -> CrashPattern? {
         guard let first = message.utf8.first else { return nil }
+        if first == UInt8(ascii: "["), let message = unbracketed(message) {
+            return ["BUG: ", "INFO: ", "WARNING: "].contains(where: message.hasPrefix) ? opened(by: message) : nil
+        }
         for (opening, form) in byFirstByte[Int(first)] where message.utf8.starts(with: opening) {
             // The kind of stack stands between.
             if form.kind == .bug, message.position(of: " stack guard page was hit at ") != nil { return stackGuard }
             if form.kind == .bug, message.utf8.first == UInt8(ascii: "k") { return bug(message) }
+            if let report = lockOrder(message) { return report }
             return isHarmless(message, form) ? nil : form
         }
         switch first {
@@ -331,6 +399,7 @@ struct CrashPattern: Sendable {
                 kind: .outOfMemory, title: .fixed("Out of memory"), end: .loose, corruption: "its beginning is lost")
         case UInt8(ascii: "B"):
             if let slab = slab(message) { return slab }
+            if let report = lockOrder(message) { return report }
             if message == "BUG:" || message == "BUG" { return cutHeader }
         case UInt8(ascii: "I") where message == "INFO:": return cutHeader
         case UInt8(ascii: "k") where message.hasPrefix("kmemleak: ") && message.contains("new suspected memory leaks"):
@@ -344,8 +413,13 @@ struct CrashPattern: Sendable {
 
     /// `kernel BUG at FILE:LINE!`: some files are a checker's. Their path is relative to the folder that was built in.
     private static func bug(_ message: String) -> CrashPattern {
+        if message.position(of: "rust/helpers") != nil {
+            return CrashPattern(kind: .bug, title: .rustPanic, sources: [.trace])
+        }
         if message.position(of: "lib/list_debug.c:") != nil {
-            return CrashPattern(kind: .listCorruption, title: .fixed("BUG: corrupted list"), sources: [.trace])
+            return CrashPattern(
+                kind: .listCorruption, title: .fixed("BUG: corrupted list"), sources: [.trace],
+                skip: [FrameFilter.scheduling])
         }
         if message.position(of: "mm/usercopy.c:") != nil {
             return CrashPattern(
@@ -354,7 +428,8 @@ struct CrashPattern: Sendable {
         return oops(.bug, "kernel BUG")
     }
 
-    private static let stackGuard = oops(.stackOverflow, "BUG: stack guard page was hit")
+    private static let stackGuard = CrashPattern(
+        kind: .stackOverflow, title: .fixed("BUG: stack guard page was hit"), sources: [.deepStack])
 
     private static let cutHeader = CrashPattern(
         kind: .corrupted, title: .fixed("corrupted report"), sources: [.trace], end: .trace,
@@ -364,16 +439,35 @@ struct CrashPattern: Sendable {
     /// a report of the lock validator's whose first word varies. Others are a driver's words.
     private static func warning(_ message: String) -> CrashPattern? {
         guard message.hasPrefix("WARNING:") else { return nil }
-        if message.hasPrefix("WARNING: CPU: ") || message.contains(" at ") && symbol(in: message) != nil {
-            return CrashPattern(kind: .warning, title: .warning, sources: [.header, .trace])
-        }
-        if message.hasSuffix("-unsafe lock order detected") { return lockdep("possible deadlock") }
-        if message.hasSuffix(" still has locks held!") {
+        // A program counter in no function is a bare number since 6.18.
+        if message.hasPrefix("WARNING: CPU: ")
+            || message.contains(" at ") && (symbol(in: message) != nil || message.position(of: ", CPU#") != nil)
+        {
             return CrashPattern(
-                kind: .lockdep, title: .fixed("WARNING: still has locks held"), sources: [.lock, .trace], end: .trace)
+                kind: .warning, title: .warning, sources: [.header, .trace],
+                skip: [FrameFilter.allocators, FrameFilter.removal, FrameFilter.scheduling])
         }
+        if let report = lockOrder(message) { return report }
         if message == "WARNING:" { return cutHeader }
         return nil
+    }
+
+    /// Headlines of the lock validator's whose first words vary: `WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order
+    /// detected`, `BUG: probe/42 still has locks held!`.
+    private static func lockOrder(_ message: String) -> CrashPattern? {
+        if message.hasSuffix("-unsafe lock order detected") {
+            return lockdep("possible deadlock", [.became, .lock, .trace])
+        }
+        guard message.hasSuffix(" still has locks held!") else { return nil }
+        let word = message.prefix { $0 != ":" }
+        return CrashPattern(
+            kind: .lockdep, title: .fixed("\(word): still has locks held"), sources: [.lock, .trace], end: .trace)
+    }
+
+    /// A headline of the lock validator's in brackets, as it stood up to 4.11: without them.
+    private static func unbracketed(_ message: String) -> String? {
+        guard message.hasPrefix("[ "), message.hasSuffix(" ]") else { return nil }
+        return String(message.dropFirst(2).dropLast(2))
     }
 
     /// `BUG kmalloc-64 (Not tainted): Poison overwritten`
@@ -387,12 +481,12 @@ struct CrashPattern: Sendable {
             skip: [FrameFilter.allocators], end: .trace)
     }
 
-    /// `divide error: 0000 [#1] SMP`; since 6.8 with `Oops: ` before it.
+    /// `divide error: 0000 [#1] SMP`; since 6.8 with `Oops: ` before it; other architectures have words of their own.
     private static func exception(_ message: String) -> CrashPattern? {
         guard let name = exceptionName(message) else { return nil }
         switch name {
         case "general protection fault": return oops(.generalProtection, name)
-        case "divide error": return oops(.divideError, name)
+        case "divide error", "divide_error": return oops(.divideError, "divide error")
         case "invalid opcode": return oops(.invalidOpcode, name)
         case "double fault": return oops(.doubleFault, name)
         case "stack segment": return oops(.oops, "stack segment fault")
@@ -402,26 +496,47 @@ struct CrashPattern: Sendable {
             var form = oops(.oops, "Oops")
             form.corruption = "its first line is lost"
             return form
+        case "Oops - BUG", "Kernel BUG": return oops(.bug, "kernel BUG")
+        case "Oops - undefined instruction", "Oops - Undefined instruction", "Oops - illegal instruction":
+            return oops(.invalidOpcode, cleaned(name))
         default: return oops(.oops, cleaned(name))
         }
     }
 
-    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it.
+    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 put `Internal
+    /// error: ` before it (arch/arm64/kernel/traps.c), RISC-V and LoongArch have no number (`Oops [#1]`, `Oops[#1]:`), s390 has
+    /// `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's words that are no part of the name,
+    /// such as numbers, are left out.
     static func exceptionName(_ message: String) -> String? {
         guard message.utf8.prefix(400).contains(UInt8(ascii: "#")) else { return nil }
         let bytes = Array(message.utf8.prefix(400))
-        guard let hash = bytes.firstIndex(of: UInt8(ascii: "#")), hash >= 8, bytes[hash - 1] == UInt8(ascii: "["),
-            bytes[hash - 2] == UInt8(ascii: " "), hash + 1 < bytes.count, (0x30...0x39).contains(bytes[hash + 1])
+        guard let hash = bytes.firstIndex(of: UInt8(ascii: "#")), hash >= 5, bytes[hash - 1] == UInt8(ascii: "["),
+            hash + 1 < bytes.count, (0x30...0x39).contains(bytes[hash + 1])
         else { return nil }
-        let code = bytes[(hash - 6)..<(hash - 2)]
-        guard code.allSatisfy({ (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }),
-            bytes[hash - 8] == UInt8(ascii: ":"), bytes[hash - 7] == UInt8(ascii: " ")
+        let digits = bytes[(hash + 1)...].prefix { (0x30...0x39).contains($0) }
+        guard digits.endIndex < bytes.count, bytes[digits.endIndex] == UInt8(ascii: "]") else { return nil }
+        var name = String(decoding: bytes[..<(hash - 1)], as: UTF8.self)
+        while name.hasSuffix(" ") { name.removeLast() }
+        if name == "Oops" || name == "Oops - BUG" || name == "Kernel BUG" { return name }
+        let isInternal = name.hasPrefix("Internal error: ")
+        if isInternal { name.removeFirst("Internal error: ".count) }
+        // "kernel BUG at lib/x.c:1" of RISC-V has its own line; what is left says which exception.
+        guard let colon = name.lastIndex(of: ":") else { return isInternal && !name.isEmpty ? name : nil }
+        let code = name[name.index(after: colon)...].drop { $0 == " " }
+        if name.hasPrefix("Oops: "), code.allSatisfy(\.isNumber), name[..<colon].hasSuffix(", sig") {
+            // "Oops: Kernel access of bad area, sig: 11", whose line before says which access.
+            return "Oops"
+        }
+        if name.hasPrefix("Oops: "), name[..<colon].hasSuffix(" ilc") { return "Oops" }
+        guard
+            code.isEmpty
+                || code.utf8.count <= 16 && code.allSatisfy(\.isHexDigit) && (isInternal || code.utf8.count == 4)
         else { return nil }
-        var name = String(decoding: bytes[..<(hash - 8)], as: UTF8.self)
+        name = String(name[..<colon])
         if name.hasPrefix("Oops: ") { name = String(name.dropFirst(6)) }
         // ", probably for non-canonical address 0xdead000000000100", ", maybe for address 0x8"
         if let comma = name.firstIndex(of: ",") { name = String(name[..<comma]) }
-        return name.isEmpty ? nil : name
+        return name.isEmpty ? (isInternal ? "Oops" : nil) : name
     }
 
     /// Whether a line is a rule: some reports begin and end with one.
@@ -435,6 +550,13 @@ struct CrashPattern: Sendable {
         case .hungTask:
             return !message.contains(" blocked for more than ") && !message.contains(" can't die for more than ")
         case .rcuStall: return !message.contains("stall")
+        // "watchdog: CPU1: Watchdog detected hard LOCKUP on cpu 1", since 6.17.
+        case .hardLockup: return message.position(of: "detected hard LOCKUP") == nil
+        case .bug where message.hasPrefix("BUG: Dentry "): return message.position(of: " still in use ") == nil
+        case .warning where message.hasPrefix("WARNING: kernel stack "):
+            return message.position(of: " has bad ") == nil
+        case .pageFault where message.hasPrefix("Kernel attempted to "):
+            return message.position(of: " user page ") == nil && message.position(of: " exec-protected page ") == nil
         case .objectLifetime:
             return !["free", "init", "activate", "deactivate", "assert", "object ", "destroy"].contains {
                 message.hasPrefix("ODEBUG: \($0)")

@@ -4,6 +4,8 @@ struct CrashReportBuilder: Sendable {
     /// Whether a line is a part of the report, and whether more may come.
     enum Answer: Equatable {
         case taken
+        /// The line is not a part of it, which may go on nevertheless: others print between its lines.
+        case passed
         /// The line is not a part of it: it ended before.
         case refused
     }
@@ -37,7 +39,11 @@ struct CrashReportBuilder: Sendable {
     /// Whether the processor's exception has been named; an oops names it in its second line or so.
     private var namesException: Bool
     private var trace = TraceReader()
+    /// Lines of others in a row within the last trace.
+    private var foreignLines = 0
 
+    /// The most lines of others in a row, amid a trace whose end is not marked, that do not end it.
+    static let mostForeignLines = 4
     /// The most lines kept of a report. The lock validator's longest have a few hundred.
     static let mostLines = 1500
     /// The most bytes kept of a report.
@@ -69,11 +75,13 @@ struct CrashReportBuilder: Sendable {
     var isHerald: Bool { form.role != .header }
     /// Whether a list of all locks follows, which a rule ends.
     private var listsLocks = false
+    /// Whether it was read before: the log was printed again.
+    var isReplay = false
     /// Whether it turned out to be nothing bad.
     private var isDismissed = false
     /// Whether nothing is left of it that is worth telling, were it to end now.
     var isNothing: Bool {
-        if isDismissed { return true }
+        if isDismissed || isReplay { return true }
         // The list of processes shows that the kernel was about to end one.
         if case .prelude(whenAlone: .nothing) = form.role { return form.kind != .outOfMemory || lineCount < 20 }
         return false
@@ -123,6 +131,12 @@ struct CrashReportBuilder: Sendable {
             if opened.kind == .corrupted, CrashPattern.isRule(message) { return true }
             return !isHerald && opened.kind != .corrupted && !form.endsByTrace
         }
+        // The innermost of several functions that were inlined is named first, by a script that adds places.
+        if state == .body, form.kind == opened.kind, [.kmsan, .kasan, .kfence].contains(form.kind), lineCount <= 8,
+            lines.last.map({ $0.hasSuffix("[inline]") }) == true
+        {
+            return true
+        }
         // Dumps within a report: the state of other processors, and read-copy update's complaints about its own thread.
         if state == .body, form.kind == .rcuStall, opened.kind == .rcuStall { return true }
         return false
@@ -154,7 +168,11 @@ struct CrashReportBuilder: Sendable {
             // More traces may come: of other processors, of whoever holds a lock.
             let step = trace.take(message)
             if step != .going { storeTrace() }
-            guard Self.looksLikePart(message) else { return .refused }
+            guard Self.looksLikePart(message) else {
+                foreignLines += 1
+                return trace.isSuspended && foreignLines <= Self.mostForeignLines ? .passed : .refused
+            }
+            foreignLines = 0
             keep(line, number)
             facts.read(message)
             return .taken
@@ -172,10 +190,9 @@ struct CrashReportBuilder: Sendable {
             }
             let step = trace.take(message)
             if step == .endedBefore, form.end == .trace, !Self.looksLikePart(message) {
-                storeTrace()
-                isComplete = true
-                state = .tail
-                return .refused
+                end()
+                foreignLines = 1
+                return trace.isSuspended ? .passed : .refused
             }
             keep(line, number)
             facts.read(message)
@@ -211,9 +228,17 @@ struct CrashReportBuilder: Sendable {
         state = .tail
     }
 
-    private mutating func storeTrace() {
-        guard let frames = trace.finished(), facts.traces.count < ReportFacts.mostTraces else { return }
-        facts.traces.append(frames)
+    private mutating func storeTrace() { Self.store(&trace, in: &facts) }
+
+    private static func store(_ trace: inout TraceReader, in facts: inout ReportFacts) {
+        let isContinuation = trace.isContinuation
+        guard let frames = trace.finished() else { return }
+        if isContinuation, !facts.traces.isEmpty {
+            let room = max(0, ReportFacts.mostFrames - facts.traces[facts.traces.count - 1].count)
+            facts.traces[facts.traces.count - 1] += frames.prefix(room)
+        } else if facts.traces.count < ReportFacts.mostTraces {
+            facts.traces.append(frames)
+        }
     }
 
     private func continuesLoosely(_ message: String) -> Bool {
@@ -245,6 +270,7 @@ struct CrashReportBuilder: Sendable {
 
     /// Whether enough has come for its title.
     var isTold: Bool {
+        if isReplay { return false }
         if isFatal { return true }
         guard state == .tail, !isHerald else { return false }
         // Who stalls may show in a later trace.
@@ -258,7 +284,7 @@ struct CrashReportBuilder: Sendable {
     func crash(isOver: Bool) -> Crash {
         var facts = facts
         var reader = trace
-        if let frames = reader.finished(), facts.traces.count < ReportFacts.mostTraces { facts.traces.append(frames) }
+        Self.store(&reader, in: &facts)
         let (title, function) = form.title(header: header, facts: facts)
         var corruption = corruption
         if isOver, corruption == nil {
@@ -279,7 +305,7 @@ struct CrashReportBuilder: Sendable {
             title: title, kind: form.kind, isFatal: isFatal, lines: lines, test: test, function: function,
             cpu: facts.cpu, task: facts.task, pid: facts.pid, corruption: corruption, firstLine: firstLine,
             lastLine: lastLine)
-        crash.frames = bestTrace(facts, function)
+        crash.frames = Array(bestTrace(facts, function).prefix(ReportFacts.mostKeptFrames))
         switch caller {
         case .cpu(let number): crash.cpu = crash.cpu ?? number
         case .task(let number): crash.pid = crash.pid ?? number
@@ -300,6 +326,8 @@ struct CrashReportBuilder: Sendable {
     static func looksLikePart(_ message: String) -> Bool {
         guard let first = message.utf8.first else { return true }
         if first == UInt8(ascii: " ") || first == UInt8(ascii: "\t") { return true }
+        // Frames of architectures that do not indent them.
+        if first == UInt8(ascii: "["), message.hasPrefix("[<") || message.hasPrefix("[c0") { return true }
         if partsByFirstByte[Int(first)].contains(where: { message.utf8.starts(with: $0) }) { return true }
         // "2 locks held by init/1:", "6.1.192 #1 Not tainted"
         if (0x30...0x39).contains(first) {
@@ -325,7 +353,9 @@ struct CrashReportBuilder: Sendable {
             "workqueue ", "pool ", "Pid: ", "to a ", "and interrupt", "Last potentially related", "Task dump for CPU",
             "All QSes seen", "Offline CPU", "Possible timer handling", "Fixing recursive fault", "BUG: spinlock",
             "ODEBUG: ", "kworker/", "caller is ", "oom_reaper: ", "read to ", "write to ", "value changed:",
-            "Disabling lock debugging",
+            "Disabling lock debugging", "page last ", "page_owner tracks", "page allocated via", "pstate:", "sp : ",
+            "lr : ", "pc : ",
+            "PC is at", "LR is at", "Backtrace:", "Process ", "Internal error:", "Mem abort info:", "Data abort info:",
         ]
         var table = [[[UInt8]]](repeating: [], count: 256)
         for part in parts {
@@ -359,6 +389,10 @@ struct TraceReader: Sendable {
     var isImplicit = false
     private var frames: [StackFrame] = []
     private(set) var isInTrace = false
+    /// Whether a trace was broken off by a line that is none of its own, so that frames without a heading go on with it.
+    private(set) var isSuspended = false
+    /// Whether the frames go on with the trace before.
+    private(set) var isContinuation = false
 
     mutating func take(_ message: String) -> Step {
         // kmemleak puts its name before every line.
@@ -370,22 +404,45 @@ struct TraceReader: Sendable {
         }
         if Self.isHeading(text) {
             isInTrace = true
+            isSuspended = false
             return .going
         }
-        let frame = (isInTrace || isImplicit) && text.utf8.first == UInt8(ascii: " ") ? StackFrame(line: text) : nil
-        if let frame {
+        // arm prints some traces without a heading.
+        if isInTrace || isImplicit || isSuspended || text.hasPrefix("[<") && text.position(of: ") from [<") != nil,
+            Self.mayBeFrame(text), let frame = StackFrame(line: text)
+        {
+            if isSuspended {
+                isSuspended = false
+                isContinuation = true
+            }
             isInTrace = true
             add(frame)
             return .going
         }
-        guard isInTrace else { return .going }
+        guard isInTrace else {
+            // What heads another part of the report, such as "Allocated by task 42:", begins another trace.
+            if text.hasSuffix(":") { isSuspended = false }
+            return .going
+        }
         if message == " </TASK>" {
             isInTrace = false
             return .endedHere
         }
         if Self.isWithinTrace(message) { return .going }
         isInTrace = false
+        isSuspended =
+            !text.hasSuffix(":") && !isImplicit && !CrashPattern.isRule(message) && !message.hasPrefix("---[ end")
         return .endedBefore
+    }
+
+    /// Whether a line begins as those with a frame do.
+    private static func mayBeFrame(_ text: Substring) -> Bool {
+        switch text.utf8.first {
+        case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "["): true
+        // "([<0000000000100000>] symbol+0x1/0x2)" of s390
+        case UInt8(ascii: "("): text.hasPrefix("([<")
+        default: false
+        }
     }
 
     private mutating func add(_ frame: StackFrame) {
@@ -397,20 +454,32 @@ struct TraceReader: Sendable {
         defer {
             frames = []
             isInTrace = false
+            isContinuation = false
         }
         return frames.isEmpty ? nil : frames
     }
 
     private static func isHeading(_ text: Substring) -> Bool {
         let text = text.drop { $0 == " " }
-        return text.hasPrefix("Call Trace:") || text.hasPrefix("Call trace:") || text.hasPrefix("backtrace:")
-            || text.hasPrefix("backtrace (")
+        return ["Call Trace:", "Call trace:", "Backtrace:", "backtrace:", "backtrace (", "page last allocated via "]
+            .contains(where: text.hasPrefix)
     }
 
     /// Names of stacks, and the registers where one stack interrupted another.
     private static func isWithinTrace(_ message: String) -> Bool {
         if message.hasPrefix(" <") || message.hasPrefix(" </") { return true }
-        if message.hasPrefix("RIP: ") || message.hasPrefix("Code: ") { return true }
+        if ["RIP: ", "Code: ", "Exception stack(", "lr : ", "LR [", "--- ", "Last Breaking-Event-Address"].contains(
+            where: message.hasPrefix)
+        {
+            return true
+        }
+        // arm: " r5:00000001 r4:80100000", "8000: 00000000 00000001"; s390: "#0000000000100000: ..."
+        if message.hasPrefix(" r"), message.utf8.contains(UInt8(ascii: ":")) { return true }
+        if let colon = message.utf8.prefix(10).firstIndex(of: UInt8(ascii: ":")), colon != message.startIndex,
+            message[..<colon].allSatisfy({ $0.isHexDigit || $0 == "+" })
+        {
+            return true
+        }
         let head = message.utf8.prefix(5)
         guard head.count == 5, let first = head.first else { return false }
         return (first == UInt8(ascii: "R") || first == UInt8(ascii: "F") || first == UInt8(ascii: "C"))
@@ -423,10 +492,16 @@ extension ReportFacts {
     mutating func read(_ message: String) {
         let bytes = message.utf8
         guard bytes.count >= 8, bytes.count < 1200 else { return }
+        readExpected(message)
         if access == nil {
             if message.hasPrefix("Read of size ") {
                 access = "Read"
             } else if message.hasPrefix("Write of size ") {
+                access = "Write"
+            } else if message.hasPrefix("Read at addr ") {
+                // Hardware tags say no size.
+                access = "Read"
+            } else if message.hasPrefix("Write at addr ") {
                 access = "Write"
             }
         }
@@ -438,6 +513,35 @@ extension ReportFacts {
         }
         if namedFunction == nil { readNamed(message) }
         readPlace(message)
+    }
+
+    /// Takes what a line before announced.
+    private mutating func readExpected(_ message: String) {
+        switch expectation {
+        case .nothing: break
+        case .rustMessage:
+            rustMessage = message
+            expectation = .nothing
+        case .becameTrace:
+            guard let frame = StackFrame(line: message[...]) else {
+                expectation = .nothing
+                break
+            }
+            if becameFunction == nil, frame.isReliable, !FrameFilter.common.contains(frame.function) {
+                becameFunction = frame.function
+                expectation = .nothing
+            }
+        }
+        if message.hasPrefix("... which became "), becameFunction == nil { expectation = .becameTrace }
+        if rustMessage == nil, let start = message.position(of: "rust_kernel: panicked at ") {
+            // Up to Rust 1.72 the message stood in quotes on the same line.
+            let rest = message[start.upperBound...]
+            if rest.first == "'", let end = rest.dropFirst().firstIndex(of: "'") {
+                rustMessage = String(rest[rest.index(after: rest.startIndex)..<end])
+            } else {
+                expectation = .rustMessage
+            }
+        }
     }
 
     private mutating func readNamed(_ message: String) {

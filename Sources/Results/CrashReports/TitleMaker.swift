@@ -8,7 +8,7 @@ extension CrashPattern {
     /// - Returns: The title, and the function in it or to blame.
     func title(header: String, facts: ReportFacts) -> (title: String, function: String?) {
         let function = sources.lazy.compactMap { find($0, header, facts) }.first
-        let ending = function.map { " in \($0)" } ?? ""
+        let ending = Self.ending(isStall ? function.map(Self.stallName) : function)
         switch title {
         case .fixed(let text): return (text + ending, function)
         case .line:
@@ -21,6 +21,8 @@ extension CrashPattern {
             let start = header.position(of: prefix)?.upperBound ?? header.startIndex
             var what = header[start...]
             if let end = what.position(of: " in ") { what = what[..<end.lowerBound] }
+            // Its wording up to 5.10.
+            if what.hasPrefix("Undefined behaviour") { what = "undefined-behaviour" }
             var text = prefix + cleaned(String(what))
             if kind == .kasan, let access = facts.access { text += " \(access)" }
             return (text + ending, function)
@@ -37,34 +39,83 @@ extension CrashPattern {
             let words = header.dropFirst("BUG: \(type) ".count)
             let what = words.position(of: " on CPU#").map { words[..<$0.lowerBound] } ?? words
             return ("BUG: \(type) \(cleaned(String(what)))" + ending, function)
+        case .rustPanic:
+            return (cleaned(facts.rustMessage ?? "kernel BUG") + ending, function)
         }
     }
+
+    /// What a title says of a function: a system call goes by its name, as each architecture and each way into the kernel
+    /// has a wrapper of its own.
+    private static func ending(_ function: String?) -> String {
+        guard let function else { return "" }
+        for prefix in ["compat_SYSC_", "compat_SyS_", "SYSC_", "SyS_", "ksys_", "__se_sys_", "__se_compat_sys_"]
+        where function.hasPrefix(prefix) && function.utf8.count > prefix.utf8.count {
+            return " in \(function.dropFirst(prefix.count))"
+        }
+        return " in \(function)"
+    }
+
+    /// The same for a stall, which blames the whole system call: without the architecture.
+    private static func stallName(_ function: String) -> String {
+        for prefix in ["__x64_", "__ia32_", "__arm64_", "__riscv_", "__s390x_", "__powerpc_"]
+        where function.hasPrefix(prefix) { return String(function.dropFirst(prefix.count)) }
+        if function.hasPrefix("sys_") { return String(function.dropFirst("sys_".count)) }
+        return function
+    }
+
+    /// A checker whose file a warning names, in place of the function that went wrong.
+    private struct Checker {
+        var file: String
+        var title: String
+        var skip: [FrameFilter] = []
+    }
+
+    private static let checkers: [Checker] = [
+        Checker(file: "lib/refcount.c:", title: "WARNING: refcount bug", skip: [.counters]),
+        Checker(file: "lib/debugobjects.c:", title: "WARNING: ODEBUG bug", skip: [.objectUsers, .allocators]),
+        Checker(file: "lib/list_debug.c:", title: "BUG: corrupted list"),
+        Checker(file: "lib/kobject.c:", title: "WARNING: kobject bug", skip: [.counters]),
+        Checker(file: "mm/usercopy.c:", title: "WARNING: bad usercopy", skip: [.usercopy]),
+        Checker(file: "kernel/locking/lockdep.c:", title: "WARNING: locking bug"),
+        Checker(
+            file: "fs/proc/generic.c:", title: "WARNING: proc registration bug",
+            skip: [FrameFilter("proc_* __proc_* remove_proc_*")]),
+    ]
 
     /// Warnings of some files are the checker's, not the checked function's.
     private func warningTitle(
         _ header: String, _ facts: ReportFacts, _ function: String?
     ) -> (title: String, function: String?) {
-        let checkers: [(file: String, title: String, skip: [FrameFilter])] = [
-            ("lib/refcount.c:", "WARNING: refcount bug", [.counters]),
-            ("lib/debugobjects.c:", "WARNING: ODEBUG bug", [.objectUsers, .allocators]),
-            ("lib/list_debug.c:", "BUG: corrupted list", []),
-            ("lib/kobject.c:", "WARNING: kobject bug", [.counters]),
-            ("mm/usercopy.c:", "WARNING: bad usercopy", [.usercopy]),
-            ("kernel/locking/lockdep.c:", "WARNING: locking bug", []),
-            ("fs/proc/generic.c:", "WARNING: proc registration bug", [FrameFilter("proc_* __proc_*")]),
-        ]
-        for checker in checkers where header.position(of: checker.file) != nil {
+        for checker in Self.checkers where header.position(of: checker.file) != nil {
             let blamed = Self.guilty(facts.mainTrace, skip + checker.skip)
-            return (checker.title + (blamed.map { " in \($0)" } ?? ""), blamed)
+            return (checker.title + Self.ending(blamed), blamed)
         }
         let first = symbol(in: header).map { functionName($0) } ?? ""
-        if [" mm/", "/mm/"].contains(where: { header.position(of: $0) != nil }),
-            ["kmalloc", "kvmalloc", "vmalloc", "__kmalloc", "__vmalloc"].contains(where: first.hasPrefix)
-        {
-            let blamed = Self.guilty(facts.mainTrace, skip + [.allocators])
-            return ("WARNING: kmalloc bug" + (blamed.map { " in \($0)" } ?? ""), blamed)
+        if [" mm/", "/mm/"].contains(where: { header.position(of: $0) != nil }) {
+            let title: String? =
+                if header.position(of: "mm/vmalloc.c:") != nil, first.hasPrefix("__vmalloc_node_range") {
+                    "WARNING: zero-size vmalloc"
+                } else if ["kmalloc", "kvmalloc", "vmalloc", "__kmalloc", "__vmalloc", "__kvmalloc"]
+                    .contains(where: first.hasPrefix)
+                {
+                    "WARNING: kmalloc bug"
+                } else {
+                    nil
+                }
+            if let title {
+                let blamed = Self.guilty(facts.mainTrace, skip + [.allocators])
+                return (title + Self.ending(blamed), blamed)
+            }
         }
-        return ("WARNING" + (function.map { " in \($0)" } ?? ""), function)
+        // The driver that submits wrongly; the core's function says what it did.
+        if first == "usb_submit_urb" {
+            let submit = FrameFilter(
+                "usb_submit_urb usb_start_wait_urb usb_bulk_msg usb_control_msg* usb_interrupt_msg")
+            if let blamed = Self.guilty(facts.mainTrace, skip + [submit]) {
+                return ("WARNING in \(blamed)/usb_submit_urb", blamed)
+            }
+        }
+        return ("WARNING" + Self.ending(function), function)
     }
 
     /// The kind that a warning's file makes it.
@@ -81,19 +132,31 @@ extension CrashPattern {
         switch source {
         case .header:
             guard let name = symbol(in: header).map({ functionName($0) }) else { return nil }
-            return FrameFilter.common.contains(name) || skip.contains { $0.contains(name) } ? nil : name
+            return isHelper(name) ? nil : name
         case .trace:
+            // A trace that lines of others cut in two may have its blamed function in the second part.
             return Self.guilty(facts.mainTrace, skip)
         case .lock:
-            guard let name = facts.lockFunction, !FrameFilter.common.contains(name) else { return nil }
+            guard let name = facts.lockFunction, !isHelper(name) else { return nil }
             return name
+        case .became:
+            return facts.becameFunction
         case .named:
-            guard let name = facts.namedFunction, !FrameFilter.common.contains(name) else { return nil }
+            guard let name = facts.namedFunction, !isHelper(name) else { return nil }
             return name
         case .stall:
             return facts.traces.lazy.compactMap { Self.dispatched($0) }.first
                 ?? facts.traces.lazy.compactMap { Self.guilty($0, skip) }.first
+        case .deepStack:
+            return facts.traces.lazy.compactMap { Self.recursive($0) ?? Self.dispatched($0) }.first
+                ?? Self.guilty(facts.mainTrace, skip)
+        case .hang:
+            return facts.traces.first.flatMap { Self.waitedFor($0) }
         }
+    }
+
+    private func isHelper(_ name: String) -> Bool {
+        FrameFilter.common.contains(name) || skip.contains { $0.contains(name) }
     }
 
     /// The first function of a trace that may be to blame.
@@ -102,21 +165,78 @@ extension CrashPattern {
             let name = frame.function
             if FrameFilter.common.contains(name) || skip.contains(where: { $0.contains(name) }) { continue }
             // Below the entry of a system call there is nothing more to blame.
-            if FrameFilter.dispatchers.contains(name) { return nil }
+            if FrameFilter.entries.contains(name) { return nil }
             return name
         }
         return nil
     }
 
     /// What was called through a table last before a processor got stuck.
+    ///
+    /// The processor is somewhere in a loop that spans several functions, so that the function it is in differs from report
+    /// to report. What a table of the kernel's called is the same.
     private static func dispatched(_ frames: [StackFrame]) -> String? {
-        let reliable = frames.filter(\.isReliable)
+        var reliable = frames.filter(\.isReliable)[...]
+        // Beneath a timer's interrupt is what it interrupted.
+        if let entry = reliable.firstIndex(where: { FrameFilter.timerInterrupts.contains($0.function) }) {
+            reliable = reliable[entry...].drop { FrameFilter.timerInterrupts.contains($0.function) }
+        }
         guard let entry = reliable.firstIndex(where: { FrameFilter.dispatchers.contains($0.function) }) else {
             return nil
         }
-        return reliable[..<entry].last { !FrameFilter.dispatchTables.contains($0.function) }
-            .map(\.function)
-            .flatMap { FrameFilter.waiting.contains($0) || FrameFilter.common.contains($0) ? nil : $0 }
+        // Whom it waits for is another processor.
+        if reliable[entry].function.position(of: "smp_call_function") != nil { return "smp_call_function" }
+        guard let name = reliable[..<entry].last(where: { !FrameFilter.dispatchTables.contains($0.function) })?.function
+        else { return nil }
+        return FrameFilter.waiting.contains(name) || FrameFilter.common.contains(name) ? nil : name
+    }
+
+    /// A function that called itself.
+    private static func recursive(_ frames: [StackFrame]) -> String? {
+        var last = ""
+        var count = 0
+        for frame in frames where frame.isReliable {
+            count = frame.symbol == last ? count + 1 : 1
+            last = frame.symbol
+            if count >= 2 { return frame.function }
+        }
+        return nil
+    }
+
+    /// Whether the title blames a whole system call.
+    private var isStall: Bool {
+        sources.contains {
+            switch $0 {
+            case .stall, .deepStack: true
+            default: false
+            }
+        }
+    }
+
+    /// What a task that hangs waits for. Grace periods and the lock of the network's configuration stop tasks everywhere in
+    /// the kernel, so that the caller says nothing.
+    private static func waitedFor(_ frames: [StackFrame]) -> String? {
+        let names = frames.lazy.filter(\.isReliable).map(\.function)
+        for name in names {
+            if name.hasPrefix("synchronize_rcu") || name.hasPrefix("synchronize_srcu")
+                || name.hasPrefix("synchronize_net")
+                || name.hasPrefix("synchronize_sched") || name.hasPrefix("__synchronize_srcu")
+            {
+                return "synchronize_rcu"
+            }
+            if name.hasPrefix("rtnl_lock") { return "rtnl_lock" }
+            if FrameFilter.entries.contains(name) { break }
+        }
+        for name in names {
+            if FrameFilter.entries.contains(name) { return nil }
+            if FrameFilter.hanging.contains(name) || FrameFilter.scheduling.contains(name)
+                || FrameFilter.common.contains(name)
+            {
+                continue
+            }
+            return name
+        }
+        return nil
     }
 }
 
@@ -128,6 +248,21 @@ struct ReportFacts: Sendable {
     var lockFunction: String?
     /// The function that a line names outright.
     var namedFunction: String?
+    /// The function that took the first lock where an interrupt takes it.
+    var becameFunction: String?
+    /// What a Rust panic says.
+    var rustMessage: String?
+    /// What the next lines are to tell.
+    var expectation = Expectation.nothing
+
+    /// What a line announced.
+    enum Expectation: Sendable {
+        case nothing
+        /// The trace of where a lock became unsafe in an interrupt.
+        case becameTrace
+        /// A Rust panic's message.
+        case rustMessage
+    }
     var cpu: Int?
     var task: String?
     var pid: Int?
@@ -136,8 +271,10 @@ struct ReportFacts: Sendable {
 
     /// The most traces kept of one report, and the most frames of one.
     static let mostTraces = 16
-    /// The unwinder itself stops sooner.
-    static let mostFrames = 256
+    /// A stack that ran over has hundreds, and what filled it may show at its bottom.
+    static let mostFrames = 1024
+    /// The most frames of a report that are handed on.
+    static let mostKeptFrames = 256
 
     /// The trace of the fault.
     var mainTrace: [StackFrame] { traces.first ?? [] }
@@ -181,7 +318,7 @@ extension Substring {
 extension StringProtocol {
     /// Where a text stands in this one, by its bytes.
     func position(of text: String) -> Range<Index>? {
-        let needle = Array(text.utf8)
+        let needle = text.utf8
         guard let first = needle.first else { return nil }
         var from = utf8.startIndex
         while let start = utf8[from...].firstIndex(of: first) {

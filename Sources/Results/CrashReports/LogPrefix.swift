@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Takes off what tools that keep logs put before the kernel's lines: the time at which a host or a CI service read them, the
+/// formats of dmesg, of the system journal and of /dev/kmsg, and those of test services.
+///
+/// Sources: print_record() in sys-utils/dmesg.c of util-linux; journalctl(1) and systemd.journal-fields(7);
+/// Documentation/ABI/testing/dev-kmsg; the runner's, GitLab's and Jenkins' raw logs; LAVA's output.yaml.
+struct LogPrefix {
+    /// Whose line it is.
+    enum Source {
+        /// The log does not say.
+        case unknown
+        /// The kernel's: its log was asked for it.
+        case kernel
+        /// A program's, as the log says.
+        case other
+    }
+
+    /// The line without what was before it.
+    var text: ArraySlice<UInt8>
+    var source = Source.unknown
+
+    /// The most marks that are taken off a line, one after the other: a job's time, its step, the host's time.
+    private static let mostMarks = 5
+    /// The most bytes of a mark in brackets: a date in the words of a language.
+    private static let longestBracket = 80
+
+    /// Reads a line.
+    init(_ line: ArraySlice<UInt8>) {
+        text = line
+        // A terminal goes back to a line's start before it prints the next one.
+        text = text.drop { $0 == Self.carriageReturn }
+        if readStructured() { return }
+        for _ in 0..<Self.mostMarks {
+            guard source == .unknown,
+                readJobColumns() || readHostTime() || readFacility() || readRecord() || readDmesg()
+            else { break }
+        }
+    }
+
+    // MARK: Text
+
+    /// `2026-01-02T03:04:05.678Z text`, also in brackets, with a blank for the `T`, without the date, and with GitLab's mark of a
+    /// stream behind it (`00O `, `01E+`).
+    private mutating func readHostTime() -> Bool {
+        var reader = ByteReader(text)
+        let isBracketed = reader.take("[")
+        let hasDate = reader.takeDate()
+        if hasDate { guard reader.take("T") || reader.take(" ") else { return false } }
+        guard reader.takeTime() else { return false }
+        let decimals = reader.takeDecimals()
+        let hasZone = reader.takeZone()
+        if isBracketed {
+            guard reader.take("]") else { return false }
+        } else {
+            // A bare time of day, or one without decimals, is more likely a program's word.
+            guard hasDate || decimals != nil else { return false }
+        }
+        guard reader.isAtEnd || reader.takeSeparator() else { return false }
+        // `dmesg --time-format iso` has a comma, six decimals and a zone, as nothing else does.
+        if !isBracketed, hasDate, hasZone, decimals?.isComma == true, decimals?.count == 6 { source = .kernel }
+        if hasZone, reader.takeStreamMark() {}
+        text = reader.rest
+        return true
+    }
+
+    /// `job<TAB>step<TAB>` before a time, as GitHub's command line tool prints a job's log.
+    private mutating func readJobColumns() -> Bool {
+        guard let first = text.prefix(200).firstIndex(of: Self.tab),
+            let second = text[(first + 1)...].prefix(200).firstIndex(of: Self.tab)
+        else { return false }
+        var reader = ByteReader(text[(second + 1)...])
+        guard reader.takeDate(), reader.take("T") else { return false }
+        text = text[(second + 1)...]
+        return true
+    }
+
+    /// `kern  :warn  : text` of `dmesg -x`.
+    private mutating func readFacility() -> Bool {
+        let head = text.prefix(16)
+        guard let colon = head.firstIndex(of: Self.colon), colon - text.startIndex >= 3,
+            let second = text[(colon + 1)...].prefix(10).firstIndex(of: Self.colon)
+        else { return false }
+        let facility = String(decoding: text[..<colon].filter { $0 != Self.space }, as: UTF8.self)
+        let level = String(decoding: text[(colon + 1)..<second].filter { $0 != Self.space }, as: UTF8.self)
+        guard Self.facilities.contains(facility), Self.levels.contains(level), second + 1 < text.endIndex,
+            text[second + 1] == Self.space
+        else { return false }
+        source = facility == "kern" ? .kernel : .other
+        text = text[(second + 2)...]
+        // The time stands between.
+        var inner = LogPrefix(unmarked: text)
+        if inner.readDmesg() || inner.readHostTime() { text = inner.text }
+        return true
+    }
+
+    private init(unmarked text: ArraySlice<UInt8>) {
+        self.text = text
+    }
+
+    /// `4,339,5140900,-,caller=T1;text` of /dev/kmsg, before which netconsole puts the kernel's release.
+    private mutating func readRecord() -> Bool {
+        guard let first = text.first, Self.isDigit(first), let end = text.prefix(160).firstIndex(of: UInt8(ascii: ";"))
+        else { return false }
+        var head = text[..<end]
+        if !head.prefix(while: { $0 != Self.comma }).allSatisfy(Self.isDigit),
+            let comma = head.firstIndex(of: Self.comma)
+        {
+            head = head[(comma + 1)...]
+        }
+        guard let record = KernelRecord(Array(head) + text[end...]), let line = record.lines.first else { return false }
+        source = record.isKernels ? .kernel : .other
+        text = ArraySlice(line.raw.utf8)
+        return true
+    }
+
+    /// The stamps of dmesg that printk has not: `[Feb  3 10:11] `, `[  +0.000003] ` and `[  +0,000003] ` of -H, `[Tue Feb  3
+    /// 10:11:12 2026] ` of -T in any language, `[<    0.000003>] ` of -d; `<4>` of -r without times.
+    private mutating func readDmesg() -> Bool {
+        var reader = ByteReader(text)
+        if reader.take("<") {
+            guard let level = reader.takeNumber(digits: 3), reader.take(">") else { return false }
+            // What has a facility was written by a program.
+            source = level < 8 ? .kernel : .other
+            text = reader.rest
+            var inner = LogPrefix(unmarked: text)
+            if inner.readDmesg() { text = inner.text }
+            return true
+        }
+        guard reader.take("[") else { return false }
+        let inner = reader.rest.prefix(Self.longestBracket)
+        guard let end = inner.firstIndex(of: UInt8(ascii: "]")) else { return false }
+        let mark = inner[..<end]
+        guard Self.isDifference(mark) || Self.holdsTimeOfDay(mark) else { return false }
+        var rest = ByteReader(text[(end + 1)...])
+        guard rest.isAtEnd || rest.take(" ") || rest.rest.first == UInt8(ascii: "[") else { return false }
+        source = .kernel
+        text = rest.rest
+        return true
+    }
+
+    /// `  +0.000003`, `<    0.000003>`
+    private static func isDifference(_ mark: ArraySlice<UInt8>) -> Bool {
+        var digits = mark.drop { $0 == space }
+        if digits.first == UInt8(ascii: "+") {
+            digits = digits.dropFirst()
+        } else if digits.first == UInt8(ascii: "<"), digits.last == UInt8(ascii: ">") {
+            digits = digits.dropFirst().dropLast().drop { $0 == space }
+        } else {
+            return false
+        }
+        let whole = digits.prefix { isDigit($0) }
+        let rest = digits[whole.endIndex...]
+        guard !whole.isEmpty, let point = rest.first, point == UInt8(ascii: ".") || point == comma else { return false }
+        let decimals = rest.dropFirst()
+        return (1...9).contains(decimals.count) && decimals.allSatisfy(isDigit)
+    }
+
+    /// Whether a time of day stands in a text, as `10:11:12` anywhere or `10:11` at its end, with a word or a date beside it.
+    private static func holdsTimeOfDay(_ mark: ArraySlice<UInt8>) -> Bool {
+        guard mark.count >= 9 else { return false }
+        for index in mark.indices where mark[index] == colon {
+            let before = mark[..<index].suffix(2)
+            let after = mark[(index + 1)...].prefix(2)
+            guard before.last.map(isDigit) == true, after.count == 2, after.allSatisfy(isDigit) else { continue }
+            if after.endIndex == mark.endIndex { return before.startIndex > mark.startIndex }
+            if mark[after.endIndex] == colon {
+                let seconds = mark[(after.endIndex + 1)...].prefix(2)
+                return seconds.count == 2 && seconds.allSatisfy(isDigit)
+            }
+        }
+        return false
+    }
+
+    private static let facilities: Set<String> = [
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "local0",
+        "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    ]
+    private static let levels: Set<String> = ["emerg", "alert", "crit", "err", "warn", "notice", "info", "debug"]
+
+    // MARK: Structured logs
+
+    /// A line of `journalctl -o json`, of `dmesg -J`, or of LAVA's output.yaml.
+    private mutating func readStructured() -> Bool {
+        let body = text.drop { $0 == Self.space || $0 == Self.tab }
+        guard let first = body.first else { return false }
+        if first == UInt8(ascii: "{") {
+            guard let message = StructuredText.value(of: "MESSAGE", in: body) else { return false }
+            let transport = StructuredText.value(of: "_TRANSPORT", in: body)
+            source = transport.map { $0.elementsEqual("kernel".utf8) ? .kernel : .other } ?? .unknown
+            text = message[...]
+            return true
+        }
+        if first == UInt8(ascii: "-"), body.dropFirst().first == Self.space {
+            let mapping = body.dropFirst(2)
+            guard mapping.first == UInt8(ascii: "{"), let message = StructuredText.value(of: "msg", in: mapping),
+                let level = StructuredText.value(of: "lvl", in: mapping)
+            else { return false }
+            // The dispatcher's own words have other levels.
+            let isTarget = level.elementsEqual("target".utf8) || level.elementsEqual("feedback".utf8)
+            source = isTarget ? .unknown : .other
+            text = message[...]
+            if isTarget {
+                let inner = LogPrefix(text)
+                (text, source) = (inner.text, inner.source)
+            }
+            return true
+        }
+        if first == UInt8(ascii: "\""), body.starts(with: #""msg":"#.utf8),
+            let message = StructuredText.value(of: "msg", in: body)
+        {
+            source = .kernel
+            text = message[...]
+            return true
+        }
+        return false
+    }
+
+    private static let carriageReturn = UInt8(ascii: "\r")
+    private static let space = UInt8(ascii: " ")
+    private static let tab = UInt8(ascii: "\t")
+    private static let colon = UInt8(ascii: ":")
+    private static let comma = UInt8(ascii: ",")
+
+    private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
+}
+
+/// Reads a line from its start.
+private struct ByteReader {
+    private(set) var rest: ArraySlice<UInt8>
+
+    init(_ bytes: ArraySlice<UInt8>) {
+        rest = bytes
+    }
+
+    var isAtEnd: Bool { rest.isEmpty }
+
+    mutating func take(_ character: Unicode.Scalar) -> Bool {
+        guard rest.first == UInt8(ascii: character) else { return false }
+        rest = rest.dropFirst()
+        return true
+    }
+
+    /// A number of at most so many digits.
+    mutating func takeNumber(digits most: Int, exactly count: Int? = nil) -> Int? {
+        let digits = rest.prefix(most + 1).prefix { $0 >= 0x30 && $0 <= 0x39 }
+        guard !digits.isEmpty, digits.count <= most, count.map({ $0 == digits.count }) ?? true else { return nil }
+        rest = rest[digits.endIndex...]
+        return digits.reduce(0) { $0 * 10 + Int($1 - 0x30) }
+    }
+
+    /// `2026-01-02`
+    mutating func takeDate() -> Bool {
+        let start = rest
+        guard takeNumber(digits: 4, exactly: 4) != nil, take("-"), takeNumber(digits: 2, exactly: 2) != nil, take("-"),
+            takeNumber(digits: 2, exactly: 2) != nil
+        else {
+            rest = start
+            return false
+        }
+        return true
+    }
+
+    /// `03:04:05`
+    mutating func takeTime() -> Bool {
+        let start = rest
+        guard takeNumber(digits: 2, exactly: 2) != nil, take(":"), takeNumber(digits: 2, exactly: 2) != nil, take(":"),
+            takeNumber(digits: 2, exactly: 2) != nil
+        else {
+            rest = start
+            return false
+        }
+        return true
+    }
+
+    /// `.678` or `,678`
+    mutating func takeDecimals() -> (count: Int, isComma: Bool)? {
+        guard let mark = rest.first, mark == UInt8(ascii: ".") || mark == UInt8(ascii: ",") else { return nil }
+        let digits = rest.dropFirst().prefix { $0 >= 0x30 && $0 <= 0x39 }
+        guard (1...9).contains(digits.count) else { return nil }
+        rest = rest[digits.endIndex...]
+        return (digits.count, mark == UInt8(ascii: ","))
+    }
+
+    /// `Z`, `+01:00` or `+0100`
+    mutating func takeZone() -> Bool {
+        if take("Z") { return true }
+        let start = rest
+        guard take("+") || take("-"), takeNumber(digits: 4) != nil else {
+            rest = start
+            return false
+        }
+        if take(":"), takeNumber(digits: 2, exactly: 2) == nil { rest = start }
+        return rest.startIndex != start.startIndex
+    }
+
+    /// What parts a time from the text: one blank, for the text may begin with others; before it a colon or an angle.
+    mutating func takeSeparator() -> Bool {
+        if take(" ") {
+            if rest.starts(with: "> ".utf8) || rest.starts(with: "| ".utf8) { rest = rest.dropFirst(2) }
+            return true
+        }
+        if take(":") { return take(" ") }
+        if take("\t") { return true }
+        // Nothing parts a bracket from one that follows it.
+        return rest.first == UInt8(ascii: "[")
+    }
+
+    /// `00O `, `01E+`: which stream of a job of GitLab's, and whether the line goes on.
+    mutating func takeStreamMark() -> Bool {
+        let head = Array(rest.prefix(4))
+        guard head.count == 4, head[0...1].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
+            head[2] == UInt8(ascii: "O") || head[2] == UInt8(ascii: "E"),
+            head[3] == UInt8(ascii: " ") || head[3] == UInt8(ascii: "+")
+        else { return false }
+        rest = rest.dropFirst(4)
+        return true
+    }
+}
+
+/// Values in a line of JSON, or of YAML's mappings in braces.
+enum StructuredText {
+    /// The text of a key, its escapes undone; nil when the key is not there, or has no text.
+    ///
+    /// Only the forms that the journal, dmesg and LAVA write are read: strings in either kind of quotes, and arrays of bytes.
+    static func value(of key: String, in line: ArraySlice<UInt8>) -> [UInt8]? {
+        for quoted in ["\"\(key)\"", "'\(key)'", key] {
+            guard var index = end(of: Array(quoted.utf8), in: line) else { continue }
+            while index < line.endIndex, line[index] == UInt8(ascii: " ") { index += 1 }
+            guard index < line.endIndex, line[index] == UInt8(ascii: ":") else { continue }
+            index += 1
+            while index < line.endIndex, line[index] == UInt8(ascii: " ") { index += 1 }
+            guard index < line.endIndex else { return nil }
+            switch line[index] {
+            case UInt8(ascii: "\""): return string(line[(index + 1)...])
+            case UInt8(ascii: "'"): return singleQuoted(line[(index + 1)...])
+            case UInt8(ascii: "["): return bytes(line[(index + 1)...])
+            default: return Array(line[index...].prefix { $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "}") })
+            }
+        }
+        return nil
+    }
+
+    private static func end(of needle: [UInt8], in line: ArraySlice<UInt8>) -> Int? {
+        guard let first = needle.first else { return nil }
+        var index = line.startIndex
+        while index + needle.count <= line.endIndex {
+            if line[index] == first, line[index...].starts(with: needle) {
+                let before = index > line.startIndex ? line[index - 1] : UInt8(ascii: "{")
+                if [UInt8(ascii: "{"), UInt8(ascii: ","), UInt8(ascii: " ")].contains(before)
+                    || index == line.startIndex
+                {
+                    return index + needle.count
+                }
+            }
+            index += 1
+        }
+        return nil
+    }
+
+    private static func string(_ line: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var index = line.startIndex
+        while index < line.endIndex, line[index] != UInt8(ascii: "\"") {
+            guard line[index] == UInt8(ascii: "\\"), index + 1 < line.endIndex else {
+                result.append(line[index])
+                index += 1
+                continue
+            }
+            index += 2
+            switch line[index - 1] {
+            case UInt8(ascii: "n"): result.append(0x0A)
+            case UInt8(ascii: "t"): result.append(0x09)
+            case UInt8(ascii: "r"): result.append(0x0D)
+            case UInt8(ascii: "e"): result.append(0x1B)
+            case UInt8(ascii: "x"):
+                guard let value = hexadecimal(line[index...], 2) else { break }
+                result.append(UInt8(truncatingIfNeeded: value))
+                index += 2
+            case UInt8(ascii: "u"):
+                guard let value = hexadecimal(line[index...], 4) else { break }
+                index += 4
+                // Halves of pairs do not occur in the kernel's text.
+                if let scalar = Unicode.Scalar(value) { result += Array(String(Character(scalar)).utf8) }
+            default: result.append(line[index - 1])
+            }
+        }
+        return result
+    }
+
+    private static func singleQuoted(_ line: ArraySlice<UInt8>) -> [UInt8] {
+        var result: [UInt8] = []
+        var index = line.startIndex
+        while index < line.endIndex {
+            if line[index] == UInt8(ascii: "'") {
+                // Two stand for one.
+                guard index + 1 < line.endIndex, line[index + 1] == UInt8(ascii: "'") else { break }
+                index += 1
+            }
+            result.append(line[index])
+            index += 1
+        }
+        return result
+    }
+
+    /// The journal writes text with control characters as an array of bytes.
+    private static func bytes(_ line: ArraySlice<UInt8>) -> [UInt8]? {
+        let numbers = line.prefix { $0 != UInt8(ascii: "]") }.split(separator: UInt8(ascii: ","))
+        let values = numbers.map { UInt8(String(decoding: $0.filter { $0 != UInt8(ascii: " ") }, as: UTF8.self)) }
+        return values.contains(nil) ? nil : values.compactMap { $0 }
+    }
+
+    private static func hexadecimal(_ line: ArraySlice<UInt8>, _ digits: Int) -> UInt32? {
+        guard line.count >= digits else { return nil }
+        return UInt32(String(decoding: line.prefix(digits), as: UTF8.self), radix: 16)
+    }
+}
