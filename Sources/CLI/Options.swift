@@ -63,6 +63,9 @@ struct BuildOptions: ParsableArguments {
         completion: .choices(ofKey: "machine.type"))
     var machine: String?
 
+    @Option(help: "How many lines of context at either end of a patch's hunk need not agree, 0 to 3. (default: 0)")
+    var fuzz: Int?
+
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
     var jobs: Int?
 
@@ -91,6 +94,7 @@ struct BuildOptions: ParsableArguments {
         [
             kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },
             machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
+            fuzz.map { ProjectOverride(key: "kernel.fuzz", value: String($0), flag: "--fuzz") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
             sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
         ].compactMap { $0 }

@@ -198,7 +198,7 @@ import Testing
         #expect(
             failure { _ = try self.overlay([:], series: "3.patch\n") }?.message.hasSuffix(
                 "series:1: there is no 3.patch") == true)
-        #expect(failure { _ = try self.overlay([:], series: "1.patch -R\n") }?.code == .usage)
+        #expect(failure { _ = try self.overlay([:], series: "1.patch --binary\n") }?.code == .usage)
         #expect(failure { _ = try self.overlay([:], series: "../p/1.patch\n") }?.code == .usage)
     }
 

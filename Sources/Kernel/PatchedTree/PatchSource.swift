@@ -32,9 +32,11 @@ public struct PatchSource: Sendable {
     /// Loads a patch source: a folder with `syscall.yaml`, or with a quilt `series` file, or with `*.patch` and
     /// `*.mbox` files, which then apply in the order of their names; or a single such file.
     ///
+    /// - Parameter fuzz: The lines of context at either end of a hunk that need not agree, where no option of a series
+    ///   says otherwise.
     /// - Throws: `Failure`: `usage` when there is nothing to apply or the spec is wrong, `patch` when a patch is
     ///   malformed.
-    public static func load(_ path: FilePath) throws -> PatchSource {
+    public static func load(_ path: FilePath, fuzz: Int = 0) throws -> PatchSource {
         guard fileExists(path) else {
             throw Failure(
                 .usage, "there is no patch source \(path)",
@@ -58,11 +60,11 @@ public struct PatchSource: Sendable {
                     .usage, "\(path) holds nothing to apply",
                     nextStep: "put \(SyscallSpec.fileName), a series file or *.patch files there")
             }
-            let set = try SeriesSet(folder: path, names: names, displayName: name)
+            let set = try SeriesSet(folder: path, names: names, displayName: name, fuzz: fuzz)
             return PatchSource(name: name, location: path, digest: set.digest, content: .series(set))
         }
         let stem = path.stem ?? name
-        let set = try SeriesSet(file: path, displayName: name)
+        let set = try SeriesSet(file: path, displayName: name, fuzz: fuzz)
         return PatchSource(name: stem, location: path, digest: set.digest, content: .series(set))
     }
 
@@ -97,8 +99,8 @@ struct SeriesSet: Sendable {
     }
 
     /// Reads a folder's series.
-    init(folder: FilePath, names: [String], displayName: String) throws {
-        var reader = Reader(folder: folder, displayName: displayName)
+    init(folder: FilePath, names: [String], displayName: String, fuzz: Int = 0) throws {
+        var reader = Reader(folder: folder, displayName: displayName, fuzz: fuzz)
         for name in names where name.hasPrefix("series-") {
             let version = String(name.dropFirst("series-".count))
             guard version.split(separator: ".").count == 2, version.split(separator: ".").allSatisfy({ Int($0) != nil })
@@ -114,7 +116,7 @@ struct SeriesSet: Sendable {
         } else if byVersion.isEmpty {
             common = []
             for name in names where PatchSource.isPatchName(name) {
-                common? += try reader.patches(name, strip: 1)
+                common? += try reader.patches(name)
             }
         }
         if common?.isEmpty == true || byVersion.values.contains(where: \.isEmpty) {
@@ -122,12 +124,24 @@ struct SeriesSet: Sendable {
                 .usage, "a series of \(folder) holds no patch", nextStep: "add one, or remove the series file")
         }
         digest = reader.key.digest
+        remark(reader.unread(names))
+    }
+
+    /// Says which files of a folder look like patches and were not read.
+    private mutating func remark(_ unread: [String]) {
+        guard !unread.isEmpty else { return }
+        let what = unread.count == 1 ? "looks like a patch and is" : "look like patches and are"
+        let text = "\(unread.joined(separator: ", ")) \(what) not read"
+        if common?.isEmpty == false { common?[0].remarks.insert(text, at: 0) }
+        for version in byVersion.keys where byVersion[version]?.isEmpty == false {
+            byVersion[version]?[0].remarks.insert(text, at: 0)
+        }
     }
 
     /// Reads a single patch file.
-    init(file: FilePath, displayName: String) throws {
-        var reader = Reader(folder: file.removingLastComponent(), displayName: nil)
-        common = try reader.patches(displayName, strip: 1)
+    init(file: FilePath, displayName: String, fuzz: Int = 0) throws {
+        var reader = Reader(folder: file.removingLastComponent(), displayName: nil, fuzz: fuzz)
+        common = try reader.patches(displayName)
         if common?.isEmpty == true { throw Failure(.patch, "\(file) holds no diff") }
         digest = reader.key.digest
     }
@@ -135,14 +149,34 @@ struct SeriesSet: Sendable {
     private struct Reader {
         let folder: FilePath
         let displayName: String?
+        let fuzz: Int
         var key = ContentDigest(of: "series", version: 2)
+        private var read: Set<String> = []
 
-        mutating func patches(_ name: String, strip: Int) throws -> [Patch] {
+        init(folder: FilePath, displayName: String?, fuzz: Int) {
+            (self.folder, self.displayName, self.fuzz) = (folder, displayName, fuzz)
+            key.add("fuzz", String(fuzz))
+        }
+
+        /// The files of `names` that were not read, though their names are those of patches or of copies of patches.
+        func unread(_ names: [String]) -> [String] {
+            names.filter { name in
+                let small = name.lowercased()
+                let isCopy = [".patch", ".diff", ".mbox"].contains { small.contains($0) && !small.hasSuffix($0) }
+                return !read.contains(name) && (PatchSource.isPatchName(name) || isCopy)
+            }.map { display($0) }
+        }
+
+        mutating func patches(_ name: String, _ options: SeriesOptions = SeriesOptions()) throws -> [Patch] {
+            read.insert(name)
             let bytes = try TextInput(display(name), as: "a patch", code: .patch).bytes(of: regularFile(name))
             key.add(name, Digest.of(bytes))
-            var patches = try PatchParser.parse(bytes, file: display(name), strip: strip)
-            for index in patches.indices { patches[index].location = folder.pushing(FilePath(name)).string }
-            return patches
+            var patches = try PatchParser.parse(bytes, file: display(name), strip: options.strip)
+            for index in patches.indices {
+                patches[index].location = folder.pushing(FilePath(name)).string
+                patches[index].fuzz = options.fuzz ?? fuzz
+            }
+            return options.isReversed ? patches.reversed().map(\.reversed) : patches
         }
 
         /// Reads a file in quilt's format: a patch's name a line, then options; `#` starts a comment.
@@ -155,15 +189,7 @@ struct SeriesSet: Sendable {
                     .prefix { !$0.hasPrefix("#") }
                 guard let file = words.first else { continue }
                 let place = "\(display(name)):\(index + 1)"
-                var strip = 1
-                for option in words.dropFirst() {
-                    guard option.hasPrefix("-p"), let level = Int(option.dropFirst(2)), (0...9).contains(level) else {
-                        throw Failure(
-                            .usage, "\(place): \(option) is no option of a series file",
-                            nextStep: "use -p0, -p1, -p2 ...")
-                    }
-                    strip = level
-                }
+                let options = try SeriesOptions(words.dropFirst().map(String.init), place: place)
                 let path = String(file)
                 guard !path.hasPrefix("/"), !path.split(separator: "/").contains("..") else {
                     throw Failure(.usage, "\(place): \(path) lies outside the series' folder")
@@ -172,7 +198,7 @@ struct SeriesSet: Sendable {
                     throw Failure(
                         .usage, "\(place): there is no \(path)", nextStep: "correct the name, or remove the line")
                 }
-                patches += try self.patches(path, strip: strip)
+                patches += try self.patches(path, options)
             }
             return patches
         }
@@ -186,5 +212,57 @@ struct SeriesSet: Sendable {
         }
 
         private func display(_ name: String) -> String { displayName.map { "\($0)/\(name)" } ?? name }
+    }
+}
+
+/// The options behind a patch's name in a series file, which quilt hands on to patch(1).
+struct SeriesOptions: Equatable {
+    /// The leading folders to leave out; nil for one.
+    var strip: Int?
+    /// Whether the patch is undone.
+    var isReversed = false
+    /// The fuzz allowed; nil for that of the project.
+    var fuzz: Int?
+
+    /// The most fuzz: as many lines as a diff's context has unless asked for more.
+    private static let mostFuzz = 3
+
+    init() {}
+
+    init(_ words: [String], place: String) throws(Failure) {
+        var rest = words[...]
+        while let word = rest.popFirst() {
+            /// The number behind a short or long option, in the same word or in the next.
+            func value(_ short: String, _ long: String) -> String? {
+                for name in [short, long] where word.hasPrefix(name) {
+                    var text = word.dropFirst(name.count)
+                    if text.isEmpty { return rest.popFirst() ?? "" }
+                    if name == long, text.first == "=" { text = text.dropFirst() }
+                    return String(text)
+                }
+                return nil
+            }
+            if word == "-R" || word == "--reverse" {
+                isReversed = true
+            } else if let text = value("-p", "--strip") {
+                // a/ and b/ in place of a number are quilt's own word for one folder.
+                guard let level = text == "ab" ? 1 : Int(text), (0...9).contains(level) else {
+                    throw Failure(
+                        .usage, "\(place): \(word) is not a level of folders", nextStep: "use -p0, -p1, ... -p9")
+                }
+                strip = level
+            } else if let text = value("-F", "--fuzz") {
+                guard let fuzz = Int(text), (0...Self.mostFuzz).contains(fuzz) else {
+                    throw Failure(.usage, "\(place): \(word) is not a fuzz", nextStep: "use -F0, -F1, ... -F3")
+                }
+                self.fuzz = fuzz
+            } else if !["-E", "--remove-empty-files", "-N", "--forward", "-s", "--quiet", "-u", "--unified"].contains(
+                word)
+            {
+                throw Failure(
+                    .usage, "\(place): \(word) is no option of a series file",
+                    nextStep: "use -p0 to -p9, -R and -F0 to -F3")
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly (no
-/// fuzz), the place may be another than the header says, and two hunks may not overlap.
-struct HunkApplier {
+/// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly, the place
+/// may be another than the header says, and two hunks may not overlap. Fuzz, where it is asked for, is that of patch(1).
+struct HunkApplier: Sendable {
     /// The lines as changed so far.
     private(set) var lines: [Line]
     /// For each line the place in a patch that brought it; nil for a line of the kernel's own.
@@ -9,24 +9,42 @@ struct HunkApplier {
     /// Which lines an earlier hunk covered.
     private var isPatched: [Bool]
 
-    init(_ lines: [Line], origins: [SourcePlace?]? = nil) {
+    /// Whether hunks have no context because the diff was made without (-U0): they belong exactly where they say, as
+    /// nothing else could prove another place.
+    private let isExact: Bool
+
+    init(_ lines: [Line], origins: [SourcePlace?]? = nil, isExact: Bool = false) {
         self.lines = lines
+        self.isExact = isExact
         self.origins = origins ?? Array(repeating: nil, count: lines.count)
         isPatched = Array(repeating: false, count: lines.count)
     }
 
     /// Where a hunk is expected to begin, counting from 0 and with the hunks before it applied.
-    static func expectedIndex(_ hunk: Hunk) -> Int { max(0, hunk.newStart - 1) }
+    static func expectedIndex(_ hunk: Hunk) -> Int {
+        // With no lines left, the header names the line above.
+        let isEmpty = !hunk.entries.contains { $0.kind != .removed }
+        return isEmpty ? hunk.newStart : max(0, hunk.newStart - 1)
+    }
+
+    /// Where a hunk was applied.
+    struct Placement: Equatable {
+        /// How many lines further down than expected.
+        var offset: Int
+        /// The lines of context at either end that were left out.
+        var fuzz: Int
+    }
 
     /// Applies one hunk.
     ///
-    /// - Parameter file: The patch file, for the places of the lines that it adds.
-    /// - Returns: How many lines further down than expected it matched; nil when it does not match anywhere, with
-    ///   nothing changed.
-    mutating func apply(_ hunk: Hunk, from file: String = "") -> Int? {
+    /// - Parameters:
+    ///   - file: The patch file, for the places of the lines that it adds.
+    ///   - fuzz: The most lines of context at either end that may be left out.
+    /// - Returns: Where it matched; nil when it does not match anywhere, with nothing changed.
+    mutating func apply(_ hunk: Hunk, from file: String = "", fuzz: Int = 0) -> Placement? {
+        guard let (hunk, found, used) = place(hunk, fuzz: fuzz) else { return nil }
         let preimage = hunk.preimage
         let expected = Self.expectedIndex(hunk)
-        guard let found = position(of: preimage, hunk: hunk, near: expected) else { return nil }
         let postimage = hunk.postimage
         var own: [SourcePlace?] = []
         var index = found
@@ -42,7 +60,31 @@ struct HunkApplier {
         lines.replaceSubrange(found..<(found + preimage.count), with: postimage)
         isPatched.replaceSubrange(
             found..<(found + preimage.count), with: Array(repeating: true, count: postimage.count))
-        return found - expected
+        return Placement(offset: found - expected, fuzz: used)
+    }
+
+    /// Where `hunk` would be applied with the least fuzz, and what is left of it then; nil for nowhere.
+    func place(_ hunk: Hunk, fuzz: Int) -> (hunk: Hunk, index: Int, fuzz: Int)? {
+        if let index = position(of: hunk.preimage, hunk: hunk, near: Self.expectedIndex(hunk)) {
+            return (hunk, index, 0)
+        }
+        let context = max(hunk.leadingContext, hunk.trailingContext)
+        guard fuzz > 0, context > 0 else { return nil }
+        for level in 1...min(fuzz, context) {
+            // The longer end loses lines first, as in patch(1): the shorter says that the file's end is near.
+            let leading = max(0, level + hunk.leadingContext - context)
+            let trailing = max(0, level + hunk.trailingContext - context)
+            var rest = hunk
+            rest.entries = Array(hunk.entries.dropFirst(leading).dropLast(trailing))
+            rest.oldStart += leading
+            rest.newStart += leading
+            let mustBegin = leading == 0 && hunk.leadingContext < context
+            let mustEnd = trailing == 0 && hunk.trailingContext < context
+            let found = position(
+                of: rest.preimage, near: Self.expectedIndex(rest), mustBegin: mustBegin, mustEnd: mustEnd)
+            if let found { return (rest, found, level) }
+        }
+        return nil
     }
 
     /// The place nearest to `expected` where all lines agree.
@@ -50,10 +92,17 @@ struct HunkApplier {
     /// A hunk that starts at line 1 has no context above because the file starts there, so it may match only at the
     /// start; likewise one with no context below only at the end.
     private func position(of preimage: [Line], hunk: Hunk, near expected: Int) -> Int? {
+        if isExact, hunk.leadingContext == 0, hunk.trailingContext == 0 {
+            let isThere = expected + preimage.count <= lines.count && matches(preimage, at: expected)
+            return isThere ? expected : nil
+        }
+        return position(
+            of: preimage, near: expected, mustBegin: hunk.oldStart <= 1, mustEnd: hunk.trailingContext == 0)
+    }
+
+    private func position(of preimage: [Line], near expected: Int, mustBegin: Bool, mustEnd: Bool) -> Int? {
         let last = lines.count - preimage.count
         guard last >= 0 else { return nil }
-        let mustBegin = hunk.oldStart <= 1
-        let mustEnd = hunk.trailingContext == 0
         if mustBegin || mustEnd {
             let only = mustBegin ? 0 : last
             if mustBegin && mustEnd && last != 0 { return nil }

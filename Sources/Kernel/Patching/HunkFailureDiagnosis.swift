@@ -2,23 +2,30 @@
 import Diagnostics
 
 /// Says why a hunk does not apply: what it expects, what the kernel has there, and where it almost fits.
-struct HunkFailureDiagnosis {
+struct HunkFailureDiagnosis: Sendable {
     let patch: Patch
     let change: FilePatch
     let hunkIndex: Int
-    /// The file with the hunks before this one applied.
-    let lines: [Line]
+    /// The file with the hunks before this one applied, as far as they do.
+    let applier: HunkApplier
     /// The file as it was before this patch.
     let originalLines: [Line]
+
+    private var lines: [Line] { applier.lines }
+    private var hunk: Hunk { change.hunks[hunkIndex] }
+
+    /// The most fuzz that is tried, patch(1)'s own limit.
+    private static let mostFuzz = 2
+    /// The lines of a file and of a hunk whose product is searched for lines that differ in white space only.
+    private static let mostComparisons = 20_000_000
 
     /// A hunk that replaces hundreds of lines is shown by its beginning.
     private static let shownLines = 40
 
     var failure: Failure {
-        let hunk = change.hunks[hunkIndex]
         let place = "\(patch.file):\(hunk.lineNumber)"
         let name = "hunk \(hunkIndex + 1) of \(change.hunks.count) of \(change.oldPath)"
-        if TreeEditor.isUndoable([hunk], in: originalLines), !hunk.postimage.isEmpty, hunk.postimage != hunk.preimage {
+        if isApplied {
             return Failure(
                 .patch, "\(place): \(name) is already applied", details: hunk.header,
                 nextStep: "make the patch anew against this kernel, which holds part of it")
@@ -35,6 +42,16 @@ struct HunkFailureDiagnosis {
             details.append("       (the file ends at line \(lines.count))")
         }
         if let reason = endReason(hunk) { details.append(reason) }
+        if let placement = fuzzyPlacement {
+            details.append("it would apply with fuzz \(placement.fuzz) at line \(placement.line)")
+        }
+        let blanks = whiteSpace
+        if let blanks {
+            details.append("the lines of line \(blanks.line + 1) on differ in white space only: \(blanks.how)")
+        }
+        if patch.isExact, hunk.leadingContext + hunk.trailingContext == 0 {
+            details.append("the diff has no context (-U0), so that only the line that it names could be the place")
+        }
         if let match = nearestMatch(preimage, near: start) {
             details.append(
                 "nearest match: line \(match.start + 1), \(match.equal) of \(preimage.count) lines agree "
@@ -45,8 +62,80 @@ struct HunkFailureDiagnosis {
         }
         return Failure(
             .patch, "\(place): \(name) does not apply", details: details.joined(separator: "\n"),
-            nextStep: "adapt the patch to this kernel's lines, or give a series for this kernel version "
-                + "(a file named series-VERSION.PATCHLEVEL)")
+            nextStep: nextStep(isWhiteSpace: blanks != nil))
+    }
+
+    private func nextStep(isWhiteSpace: Bool) -> String {
+        if isWhiteSpace {
+            return "take the patch from its file or raw message, not from a terminal or a page, which change tabs and "
+                + "line ends; then try again"
+        }
+        let adapt =
+            "adapt the patch to this kernel's lines, or give a series for this kernel version "
+            + "(a file named series-VERSION.PATCHLEVEL)"
+        guard let placement = fuzzyPlacement else { return adapt }
+        return adapt
+            + "; or allow the fuzz where the place is right: \(patch.file.split(separator: "/").last ?? "x.patch") "
+            + "-F\(placement.fuzz) in a `series` file, or --fuzz \(placement.fuzz)"
+    }
+
+    /// The cause in a few words, for a table of many.
+    var cause: String {
+        if isApplied { return "is already applied" }
+        if let placement = fuzzyPlacement { return "would apply with fuzz \(placement.fuzz) at line \(placement.line)" }
+        if let blanks = whiteSpace { return "line \(blanks.line + 1) differs in white space only: \(blanks.how)" }
+        if let reason = endReason(hunk) { return reason }
+        if let match = nearestMatch(hunk.preimage, near: HunkApplier.expectedIndex(hunk)) {
+            return "nearest match: line \(match.start + 1), \(match.equal) of \(hunk.preimage.count) lines agree"
+        }
+        return "nothing in the file is like these lines"
+    }
+
+    private var isApplied: Bool {
+        TreeEditor.isUndoable([hunk], in: originalLines, isExact: patch.isExact) && !hunk.postimage.isEmpty
+            && hunk.postimage != hunk.preimage
+    }
+
+    private var fuzzyPlacement: (line: Int, fuzz: Int)? {
+        guard let (rest, index, fuzz) = applier.place(hunk, fuzz: Self.mostFuzz), fuzz > 0, !rest.preimage.isEmpty
+        else {
+            return nil
+        }
+        return (index - (hunk.leadingContext - rest.leadingContext) + 1, fuzz)
+    }
+
+    // MARK: White space
+
+    /// Where all lines agree but for white space, and how the first that differs does.
+    private var whiteSpace: (line: Int, how: String)? {
+        func bare(_ line: Line) -> [UInt8] { line.filter { ![0x20, 0x09, 0x0D, 0x0A].contains($0) } }
+        let wanted = hunk.preimage.map(bare)
+        guard !wanted.isEmpty, wanted.contains(where: { !$0.isEmpty }), lines.count >= wanted.count,
+            lines.count * wanted.count <= Self.mostComparisons
+        else { return nil }
+        let own = lines.map(bare)
+        let expected = HunkApplier.expectedIndex(hunk)
+        let places = (0...(own.count - wanted.count)).filter { own[$0..<($0 + wanted.count)].elementsEqual(wanted) }
+        guard let place = places.min(by: { abs($0 - expected) < abs($1 - expected) }) else { return nil }
+        let preimage = hunk.preimage
+        guard let offset = preimage.indices.first(where: { preimage[$0] != lines[place + $0] }) else { return nil }
+        return (place + offset, Self.difference(preimage[offset], lines[place + offset]))
+    }
+
+    private static func difference(_ patch: Line, _ kernel: Line) -> String {
+        let (tab, space, cr) = (UInt8(ascii: "\t"), UInt8(ascii: " "), UInt8(ascii: "\r"))
+        if patch.contains(cr) != kernel.contains(cr) {
+            return patch.contains(cr)
+                ? "the patch's lines end in CR LF, this kernel's in LF"
+                : "this kernel's lines end in CR LF, the patch's in LF"
+        }
+        let (patchTabs, kernelTabs) = (patch.count { $0 == tab }, kernel.count { $0 == tab })
+        if patchTabs < kernelTabs { return "the patch has spaces where this kernel has tabs" }
+        if patchTabs > kernelTabs { return "the patch has tabs where this kernel has spaces" }
+        if patch.withoutNewline.last == space || kernel.withoutNewline.last == space {
+            return "one of them has spaces at its end"
+        }
+        return "the number of spaces differs"
     }
 
     /// All lines can agree somewhere and the hunk still not apply.
@@ -148,17 +237,36 @@ struct HunkFailureDiagnosis {
                 diff.append((numbered(preimage[i], first + j + 1), false))
                 (i, j, equal) = (i + 1, j + 1, equal + 1)
             } else if i < preimage.count, j == window.count || table[i + 1][j] >= table[i][j + 1] {
-                diff.append(("     - \(preimage[i].display)\(endMark(preimage[i]))", false))
+                diff.append(("     - \(shown(preimage[i], window))\(endMark(preimage[i]))", false))
                 i += 1
             } else {
-                diff.append(("\(padded(first + j + 1))+ \(window[j].display)\(endMark(window[j]))", true))
+                diff.append(
+                    ("\(padded(first + j + 1))+ \(shown(window[j], preimage))\(endMark(window[j]))", true))
                 j += 1
             }
         }
         // The window is a little longer than the hunk; what only the kernel has at its ends says nothing.
         while diff.first?.isKernelOnly == true { diff.removeFirst() }
-        while diff.last?.isKernelOnly == true, i > 0, diff.count > preimage.count { diff.removeLast() }
+        // But behind lines that only the patch has stand those that this kernel has in their place.
+        let tail = diff.reversed().prefix { $0.isKernelOnly || $0.text.hasPrefix("     - ") }
+        let replaced = tail.count { !$0.isKernelOnly }
+        var surplus = tail.prefix { $0.isKernelOnly }.count - replaced
+        while surplus > 0, diff.last?.isKernelOnly == true {
+            diff.removeLast()
+            surplus -= 1
+        }
         return Match(start: start ?? first, equal: equal, diff: diff.prefix(Self.shownLines * 2).map(\.text))
+    }
+
+    /// A line with its blanks made visible where the other side has it with other blanks.
+    private func shown(_ line: Line, _ others: [Line]) -> String {
+        let bare = line.filter { $0 > 32 }
+        guard !bare.isEmpty, others.contains(where: { $0 != line && $0.filter { $0 > 32 } == bare }) else {
+            return line.display
+        }
+        let text = String(line.display.flatMap { $0 == "\t" ? Array("\\t") : [$0] })
+        let blanks = text.reversed().prefix { $0 == " " }.count
+        return String(text.dropLast(blanks)) + String(repeating: "\u{B7}", count: blanks)
     }
 
     private func endMark(_ line: Line) -> String { line.last == UInt8(ascii: "\n") ? "" : " (no newline)" }

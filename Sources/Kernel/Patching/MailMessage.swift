@@ -1,99 +1,166 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
-import Foundation
 
-/// A message of a mailbox, or a whole file that is none, with its transfer encoding undone.
-struct MailMessage {
-    /// The subject with its folded lines joined; nil when there is none.
-    var subject: String?
-    /// The lines below the mail headers, or all lines where there are none.
-    var lines: [Line]
-    /// The number in the file of the first of `lines`, from 1.
-    var firstLineNumber: Int
+/// Lines of a message or of a part of one, each with its number in the file.
+struct NumberedLines {
+    var lines: [Line] = []
+    /// The numbers of `lines`; nil when they follow one another from `first` on, as they do in what was not encoded.
+    var numbers: [Int]?
+    /// The number of the first line, from 1.
+    var first = 1
 
-    /// Whether this is the introduction to a series, `[PATCH 0/3]`, which by its nature holds no diff.
-    var isCoverLetter: Bool {
-        guard let subject, subject.hasPrefix("["), let end = subject.firstIndex(of: "]") else { return false }
-        return subject[..<end].split(whereSeparator: { $0 == " " || $0 == "[" }).contains { word in
-            let numbers = word.split(separator: "/")
-            return numbers.count == 2 && Int(numbers[0]) == 0 && Int(numbers[1]) != nil
-        }
+    func number(_ index: Int) -> Int {
+        guard let numbers else { return first + index }
+        return index < numbers.count ? numbers[index] : (numbers.last ?? first) + 1
     }
+
+    subscript(range: Range<Int>) -> NumberedLines {
+        NumberedLines(
+            lines: Array(lines[range]), numbers: numbers.map { Array($0[range]) }, first: number(range.lowerBound))
+    }
+
+    mutating func append(_ other: NumberedLines) {
+        if lines.isEmpty {
+            self = other
+            return
+        }
+        let own = numbers ?? lines.indices.map { first + $0 }
+        numbers = own + (other.numbers ?? other.lines.indices.map { other.first + $0 })
+        lines += other.lines
+    }
+}
+
+/// A message of a mailbox, or a whole file that is none, with its parts and transfer encodings undone as `git mailinfo`
+/// undoes them.
+struct MailMessage {
+    /// The subject, unfolded and decoded; nil when there is none.
+    var subject: String?
+    /// What identifies the message, by which one that came twice is known; nil when there is none.
+    var identifier: String?
+    /// Whether it answers another message.
+    var isAnswer: Bool
+    /// The lines below the mail headers, or all lines where there are none.
+    var body: NumberedLines
+    /// The number in the file of the message's first line, from 1.
+    var firstLineNumber: Int
+    /// Parts that hold no text of a patch, by their types.
+    var skippedParts: [String] = []
 
     /// Splits a patch file at the `From ` lines of a mailbox.
     ///
-    /// - Throws: `Failure` (`patch`) for an encoding that kbuild does not read.
+    /// - Throws: `Failure` (`patch`) for an encoding that kbuild does not read, or that is damaged.
     static func split(_ bytes: [UInt8], file: String) throws -> [MailMessage] {
         let lines = bytes.splitLines
-        var starts = lines.indices.filter { isSeparator(lines[$0]) }
+        var starts: [Int] = []
+        var closing: Int?
+        for index in lines.indices where lines[index].first == UInt8(ascii: "F") && isSeparator(lines[index]) {
+            // A patch that is attached, or pasted below a scissors line, begins so too.
+            if let closing, index < closing { continue }
+            if index > 0, !isMessageStart(lines, index) { continue }
+            starts.append(index)
+            closing = closingLine(lines, from: index)
+        }
         if starts.first != 0 { starts.insert(0, at: 0) }
         var messages: [MailMessage] = []
         for (index, start) in starts.enumerated() {
             let end = index + 1 < starts.count ? starts[index + 1] : lines.count
-            let part = Array(lines[start..<end])
+            let part = lines[start..<end]
             // What stands before the first separator is a message only if it says something.
             if index == 0, starts.count > 1, !part.contains(where: { !isBlank($0) }) { continue }
-            messages.append(try MailMessage(part, firstLineNumber: start + 1, file: file))
+            messages.append(
+                try MailMessage(NumberedLines(lines: Array(part), first: start + 1), file: file))
         }
         return messages
     }
 
-    private init(_ lines: [Line], firstLineNumber: Int, file: String) throws {
+    private static func isMessageStart(_ lines: [Line], _ index: Int) -> Bool {
+        guard index + 1 < lines.count, MailHeaders.isHeader(lines[index + 1]) || isSeparator(lines[index + 1]) else {
+            return false
+        }
+        let above = lines[..<index].last { !isBlank($0) }
+        return above.map { !isScissors($0) } ?? true
+    }
+
+    /// The line that ends the parts of the message that begins at `start`; nil when it has none, or does not end.
+    private static func closingLine(_ lines: [Line], from start: Int) -> Int? {
+        var index = start
+        let headers = MailHeaders(lines, &index)
+        guard let boundary = headers.boundary else { return nil }
+        let closing = Array("--\(boundary)--".utf8)
+        return lines[index...].firstIndex { $0.starts(with: closing) }
+    }
+
+    private init(_ lines: NumberedLines, file: String) throws {
         var index = 0
-        var headers: [String: String] = [:]
-        if let first = lines.first, Self.isSeparator(first) || Self.isHeader(first) {
-            if Self.isSeparator(first) { index = 1 }
-            var name: String?
-            while index < lines.count, !Self.isBlank(lines[index]) {
-                let text = lines[index].withoutNewline
-                if text.first == UInt8(ascii: " ") || text.first == UInt8(ascii: "\t") {
-                    if let name { headers[name, default: ""] += " " + String(decoding: text, as: UTF8.self).trimmed }
-                } else if Self.isHeader(lines[index]), let colon = text.firstIndex(of: UInt8(ascii: ":")) {
-                    let key = String(decoding: text[..<colon], as: UTF8.self).lowercased()
-                    name = key
-                    headers[key] = String(decoding: text[(colon + 1)...], as: UTF8.self).trimmed
-                } else {
-                    break
-                }
-                index += 1
-            }
-        }
-        subject = headers["subject"]
-        self.firstLineNumber = firstLineNumber + index
-        self.lines = Array(lines[index...])
-        if let type = headers["content-type"]?.lowercased(), type.hasPrefix("multipart/") {
-            throw Failure(
-                .patch, "\(file):\(firstLineNumber): the message has several MIME parts",
-                nextStep: "save the attached patch as a file of its own")
-        }
-        switch headers["content-transfer-encoding"]?.lowercased() {
-        case "quoted-printable":
-            self.lines = Self.decodeQuotedPrintable(self.lines).splitLines
-        case "base64":
-            guard let data = Data(base64Encoded: Data(self.lines.joined()), options: .ignoreUnknownCharacters) else {
-                throw Failure(.patch, "\(file):\(self.firstLineNumber): the message's base64 text is damaged")
-            }
-            self.lines = Array(data).splitLines
-        default: break
-        }
-        stripCarriageReturns()
+        let all = lines.lines
+        while index < all.count, Self.isBlank(all[index]) { index += 1 }
+        if index == all.count { index = 0 }
+        firstLineNumber = lines.number(index)
+        let headers = MailHeaders(all, &index)
+        subject = headers["subject"].map(MailHeaders.decoded)
+        identifier = headers["message-id"]
+        isAnswer = headers["in-reply-to"] != nil
+        body = NumberedLines()
+        var reader = PartReader(file: file)
+        try reader.read(lines[index..<all.count], headers, depth: 0)
+        (body, skippedParts) = (reader.output, reader.skipped)
+        if body.lines.isEmpty { body.first = lines.number(min(index, max(0, all.count - 1))) }
+        if let inner = innerSubject { subject = inner }
     }
 
-    /// A mail program or an editor may have turned every line end into CR LF. The diff's own header lines tell: git
-    /// never ends those in CR, while the lines of a hunk may end so when the file itself does.
-    private mutating func stripCarriageReturns() {
-        let structure = lines.filter { line in
-            line.hasPrefix("diff --git ") || line.hasPrefix("--- ") || line.hasPrefix("+++ ") || line.hasPrefix("@@ -")
-        }
-        guard !structure.isEmpty, structure.allSatisfy({ $0.withoutNewline.last == UInt8(ascii: "\r") }) else { return }
-        lines = lines.map { line in
-            guard line.withoutNewline.last == UInt8(ascii: "\r") else { return line }
-            return line.withoutNewline.dropLast() + (line.last == UInt8(ascii: "\n") ? [UInt8(ascii: "\n")] : [])
-        }
+    /// The subject below a scissors line, which names the patch better than that of the message around it.
+    private var innerSubject: String? {
+        guard var index = body.lines.firstIndex(where: Self.isScissors) else { return nil }
+        index += 1
+        while index < body.lines.count, Self.isBlank(body.lines[index]) { index += 1 }
+        guard index < body.lines.count else { return nil }
+        return MailHeaders(body.lines, &index)["subject"].map(MailHeaders.decoded)
     }
 
-    private static func isBlank(_ line: Line) -> Bool {
+    static func isBlank(_ line: Line) -> Bool {
         line.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }
+    }
+
+    /// A line such as `--- 8< ---` or `-- >8 -- cut here --`, by the rule of `git mailinfo --scissors`.
+    static func isScissors(_ line: Line) -> Bool {
+        let text = line.withoutNewline.filter { $0 != UInt8(ascii: "\r") }
+        guard text.contains(UInt8(ascii: "-")), text.count < 200 else { return false }
+        var (perforation, scissors, visible) = (0, false, 0)
+        var isPerforated = false
+        var index = text.startIndex
+        var first: Int?
+        var last = 0
+        while index < text.endIndex {
+            let byte = text[index]
+            if byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") {
+                if isPerforated { perforation += 1 }
+                index += 1
+                continue
+            }
+            first = first ?? index
+            last = index
+            visible += 1
+            if byte == UInt8(ascii: "-") {
+                isPerforated = true
+                perforation += 1
+                index += 1
+                continue
+            }
+            let mark = text[index...].prefix(2)
+            if [">8", "8<", ">%", "%<"].contains(where: { mark.elementsEqual($0.utf8) }) {
+                (isPerforated, scissors) = (true, true)
+                perforation += 2
+                visible += 1
+                last = index + 1
+                index += 2
+                continue
+            }
+            isPerforated = false
+            index += 1
+        }
+        guard scissors, let first else { return false }
+        let width = last - first + 1
+        return width > 8 - 1 && width < perforation * 3
     }
 
     /// `From SENDER DAY MONTH DATE HH:MM:SS YEAR`, as mbox has it (RFC 4155). A hunk's lines cannot begin so, and a
@@ -105,46 +172,5 @@ struct MailMessage {
             $0.split(separator: ":").count == 3 && $0.allSatisfy { $0 == ":" || $0.isNumber }
         }
         return words.count >= 6 && hasTime && words.contains { $0.count == 4 && Int($0) != nil }
-    }
-
-    /// Whether a line looks like `Name: value`.
-    private static func isHeader(_ line: Line) -> Bool {
-        guard let colon = line.firstIndex(of: UInt8(ascii: ":")), colon > line.startIndex else { return false }
-        return line[..<colon].allSatisfy { byte in
-            (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte & 0xDF) || byte == UInt8(ascii: "-")
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-        }
-    }
-
-    /// Undoes quoted-printable (RFC 2045, section 6.7).
-    private static func decodeQuotedPrintable(_ lines: [Line]) -> [UInt8] {
-        func digit(_ byte: UInt8) -> UInt8? {
-            Character(UnicodeScalar(byte)).hexDigitValue.map { UInt8($0) }
-        }
-        var output: [UInt8] = []
-        for line in lines {
-            var text = line.withoutNewline
-            let isCarriageReturned = text.last == UInt8(ascii: "\r")
-            if isCarriageReturned { text = text.dropLast() }
-            let isSoft = text.last == UInt8(ascii: "=")
-            if isSoft { text = text.dropLast() }
-            var index = text.startIndex
-            while index < text.endIndex {
-                if text[index] == UInt8(ascii: "="), index + 2 < text.endIndex, let high = digit(text[index + 1]),
-                    let low = digit(text[index + 2])
-                {
-                    output.append(high << 4 | low)
-                    index += 3
-                } else {
-                    output.append(text[index])
-                    index += 1
-                }
-            }
-            if !isSoft {
-                if isCarriageReturned { output.append(UInt8(ascii: "\r")) }
-                output.append(UInt8(ascii: "\n"))
-            }
-        }
-        return output
     }
 }

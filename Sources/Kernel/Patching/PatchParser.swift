@@ -7,40 +7,84 @@ import Diagnostics
 /// would make the verdict on the rest worthless.
 package struct PatchParser {
     private let file: String
-    private let strip: Int
-    private let lines: [Line]
-    private let firstLineNumber: Int
+    /// Nil for one folder, with absolute paths left for the tree to decide.
+    private let strip: Int?
+    private var lines: [Line]
+    private let body: NumberedLines
     private var index = 0
+    /// The line below the last hunk.
+    private var patchEnd: Int?
+    /// Of the header lines of the file that is being read: the last that ends in CR LF, and the last that does not.
+    private var lineEnds: (returned: Int?, plain: Int?) = (nil, nil)
 
     /// The patches in a file's bytes.
     ///
     /// - Parameters:
     ///   - file: The name to give in errors.
-    ///   - strip: How many leading folders of each path to leave out, as in `patch -pN`.
+    ///   - strip: How many leading folders of each path to leave out, as in `patch -pN`; nil for one, and as many as
+    ///     fit the tree where paths are absolute.
     /// - Throws: `Failure` (`patch`) that names the line which is malformed, binary or unsafe.
-    package static func parse(_ bytes: [UInt8], file: String, strip: Int = 1) throws -> [Patch] {
-        var patches: [Patch] = []
+    package static func parse(_ bytes: [UInt8], file: String, strip: Int? = nil) throws -> [Patch] {
+        var selection = MailSelection(file: file)
         let messages = try MailMessage.split(bytes, file: file)
         for message in messages {
-            var parser = PatchParser(message, file: file, strip: strip)
-            let files = try parser.filePatches()
-            if files.isEmpty {
-                if message.isCoverLetter { continue }
-                let what = message.subject.map { "the message \"\($0)\"" } ?? "the file"
-                throw Failure(
-                    .patch, "\(file):\(message.firstLineNumber): \(what) holds no diff",
-                    nextStep: "remove it from the series, or make it anew with `git format-patch` or `diff -Naur`")
+            // An introduction may quote a whole diff, that against the series' last version.
+            if MailTag(message.subject).isCoverLetter {
+                selection.hasCoverLetter = true
+                continue
             }
-            patches.append(Patch(file: file, subject: message.subject, files: files))
+            var parser = PatchParser(message, file: file, strip: strip)
+            let files: [FilePatch]
+            do {
+                files = try parser.filePatches()
+            } catch let failure as Failure {
+                throw messages.count > 1 ? selection.naming(message, in: failure) : failure
+            }
+            try selection.add(message, files, whyEmpty: files.isEmpty ? parser.reasonForNone(message) : nil)
         }
-        return patches
+        return try selection.patches(isMailbox: messages.count > 1)
     }
 
-    private init(_ message: MailMessage, file: String, strip: Int) {
+    private init(_ message: MailMessage, file: String, strip: Int?) {
         self.file = file
         self.strip = strip
-        lines = message.lines
-        firstLineNumber = message.firstLineNumber
+        body = message.body
+        lines = message.body.lines
+        // Files that were put together may each have a byte order mark.
+        for (index, line) in lines.enumerated() where line.first == 0xEF && line.starts(with: [0xEF, 0xBB, 0xBF]) {
+            let rest = line.dropFirst(3)
+            if rest.hasPrefix("diff ") || rest.hasPrefix("--- ") || rest.hasPrefix("Index: ") { lines[index] = rest }
+        }
+    }
+
+    private func number(_ index: Int) -> Int { body.number(index) }
+
+    /// Why a message without a diff has none, with what to do.
+    private func reasonForNone(_ message: MailMessage) -> (reason: String, next: String?) {
+        let marks = ["diff --git ", "--- a/", "@@ -"]
+        func isDiff(_ line: Line, after prefix: some Sequence<UInt8>) -> Bool {
+            marks.contains { line.starts(with: Array(prefix) + Array($0.utf8)) }
+        }
+        if lines.contains(where: { isDiff($0, after: "> ".utf8) }) {
+            return ("holds a diff only as a quotation (> )", "save the message that it answers, which holds the patch")
+        }
+        if lines.contains(where: { line in
+            let content = line.drop { $0 == 32 || $0 == 9 }
+            return content.count < line.count && isDiff(content, after: [])
+        }) {
+            return (
+                "holds a diff that is indented, as a page or `git log` shows it",
+                "take the raw patch: `git format-patch`, or remove what stands before each line"
+            )
+        }
+        if !message.skippedParts.isEmpty, lines.allSatisfy(MailMessage.isBlank) {
+            return (
+                "holds no plain text, only \(message.skippedParts.joined(separator: ", "))",
+                "ask for the patch as plain text, or save it as a file of its own"
+            )
+        }
+        if lines.isEmpty { return ("is empty", nil) }
+        return ("holds no diff", nil)
     }
 
     private mutating func filePatches() throws -> [FilePatch] {
@@ -48,14 +92,22 @@ package struct PatchParser {
         while let line = current {
             if line.hasPrefix("diff --git ") {
                 patches.append(try gitPatch())
+                patchEnd = index
             } else if line.hasPrefix("diff --cc ") || line.hasPrefix("diff --combined ") {
                 throw failure("a combined diff of a merge cannot be applied", "use `git format-patch` on the commits")
             } else if isPlainHeader {
                 patches.append(try plainPatch())
+                patchEnd = index
             } else if line.hasPrefix("@@ -"), parseRanges(text(line)) != nil {
                 throw failure("a hunk without the --- and +++ lines that name its file", remake)
             } else if line.hasPrefix("Binary files "), text(line).hasSuffix(" differ") {
                 throw binaryFailure(text(line))
+            } else if let form = otherForm {
+                throw failure("\(form) cannot be applied", "make it anew with `diff -Naur` or `git diff`")
+            } else if line.first == 0x1B, isColoured(line) {
+                throw failure(
+                    "the diff is coloured by git: it has terminal codes in it",
+                    "make it anew with --no-color, such as `git diff --no-color`")
             } else if line.hasPrefix("Only in "), text(line).contains(": ") {
                 throw failure(
                     "the diff leaves out a file that only one side has: \(text(line))",
@@ -67,23 +119,125 @@ package struct PatchParser {
         return patches
     }
 
+    // MARK: Other forms
+
+    /// What a line of another form of diff is called; nil for a line that is none.
+    private var otherForm: String? {
+        guard let line = current, let first = line.first else { return nil }
+        if first == UInt8(ascii: "*") {
+            if line.hasPrefix("*** "), lookingAt(1, "--- "), lookingAt(2, "***************") { return "a context diff" }
+            if line.hasPrefix("***************"), lookingAt(1, "*** ") { return "a context diff" }
+            return nil
+        }
+        guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(first) else { return nil }
+        guard let command = EditCommand(line) else { return nil }
+        if command.hasTarget {
+            return lookingAt(1, "< ") || lookingAt(1, "> ") ? "a plain diff (`diff` without -u)" : nil
+        }
+        // An ed script is only lines, so that its end has to prove it.
+        let isAfterHeader =
+            index == 0 || index == patchEnd || lines[index - 1].hasPrefix("diff ")
+            || lines[index - 1].first == UInt8(ascii: ".")
+        guard isAfterHeader else { return nil }
+        if command.letter == UInt8(ascii: "d") { return "an ed script (`diff -e`)" }
+        return lines[index...].prefix(10_000).contains {
+            $0.elementsEqual(".\n".utf8) || $0.elementsEqual(".\r\n".utf8)
+        }
+            ? "an ed script (`diff -e`)" : nil
+    }
+
+    /// A line such as `12,14c12` of a plain diff, or `12,14c` of an ed script.
+    private struct EditCommand {
+        var letter: UInt8
+        var hasTarget: Bool
+
+        init?(_ line: Line) {
+            func isRange(_ text: Line) -> Bool {
+                let parts = text.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+                return parts.count <= 2
+                    && parts.allSatisfy { part in
+                        !part.isEmpty && part.count < 9
+                            && part.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+                    }
+            }
+            var text = line.withoutNewline
+            if text.last == UInt8(ascii: "\r") { text = text.dropLast() }
+            guard let place = text.firstIndex(where: { Array("acd".utf8).contains($0) }), isRange(text[..<place]) else {
+                return nil
+            }
+            let target = text[text.index(after: place)...]
+            guard target.isEmpty || isRange(target) else { return nil }
+            (letter, hasTarget) = (text[place], !target.isEmpty)
+        }
+    }
+
+    /// Whether a line is one of a diff behind a terminal code such as ESC [ 1 m.
+    private func isColoured(_ line: Line) -> Bool {
+        var rest = line
+        while rest.first == 0x1B {
+            guard let end = rest.firstIndex(of: UInt8(ascii: "m")) else { return false }
+            rest = rest[(end + 1)...]
+        }
+        return rest.hasPrefix("diff ") || rest.hasPrefix("--- ") || rest.hasPrefix("+++ ") || rest.hasPrefix("@@ ")
+    }
+
+    // MARK: Line ends
+
+    /// A header line's text. How it ends tells whether a mail program or an editor has turned all ends into CR LF: no
+    /// tool ends headers so, while the lines of a hunk may end so when the file itself does.
+    private mutating func header(_ position: Int) -> String {
+        let line = lines[position].withoutNewline
+        if line.last == UInt8(ascii: "\r") { lineEnds.returned = position } else { lineEnds.plain = position }
+        return text(lines[position])
+    }
+
+    /// The hunks with the line ends that they had before a program changed all of them.
+    ///
+    /// - Throws: `Failure` (`patch`) where only some of the headers end in CR LF.
+    private func withRestoredEnds(_ hunks: [Hunk]) throws -> [Hunk] {
+        guard let returned = lineEnds.returned else { return hunks }
+        if let plain = lineEnds.plain {
+            throw failure(
+                "line \(number(returned)) ends in CR LF, but line \(number(plain)) of the same diff in LF, so that nobody "
+                    + "can tell which ends its file has",
+                "make the patch anew, or turn all ends into LF if the files have no CR LF: `sed -i 's/\\r$//' FILE`",
+                at: returned)
+        }
+        return hunks.map { hunk in
+            var hunk = hunk
+            for index in hunk.entries.indices {
+                let line = hunk.entries[index].line
+                let isEnded = line.last == UInt8(ascii: "\n")
+                guard line.withoutNewline.last == UInt8(ascii: "\r") else { continue }
+                hunk.entries[index].line = line.withoutNewline.dropLast() + (isEnded ? [UInt8(ascii: "\n")] : [])
+            }
+            hunk.header = String(hunk.header.unicodeScalars.filter { $0 != "\r" })
+            return hunk
+        }
+    }
+
     // MARK: Headers
+
+    private var level: Int { strip ?? 1 }
 
     private mutating func gitPatch() throws -> FilePatch {
         let start = index
-        let names = String(text(lines[index]).dropFirst("diff --git ".count))
+        lineEnds = (nil, nil)
+        let names = String(header(index).dropFirst("diff --git ".count))
         var operation = FilePatch.Operation.modify
         var newMode: Int?
+        var oldMode: Int?
         var oldName: String?
         var newName: String?
         index += 1
         extended: while let line = current {
             let header = text(line)
+            let position = index
             func value(_ prefix: String) -> String? {
                 header.hasPrefix(prefix) ? String(header.dropFirst(prefix.count)) : nil
             }
             if let mode = value("old mode ") {
-                _ = try fileMode(mode)
+                oldMode = try fileMode(mode)
             } else if let mode = value("new mode ") {
                 newMode = try fileMode(mode)
             } else if let mode = value("new file mode ") {
@@ -91,17 +245,17 @@ package struct PatchParser {
                 newMode = try fileMode(mode)
             } else if let mode = value("deleted file mode ") {
                 operation = .delete
-                _ = try fileMode(mode)
+                oldMode = try fileMode(mode)
             } else if let name = value("rename from ") {
                 operation = .rename
-                oldName = try path(unquoted(name), strip: max(0, strip - 1))
+                oldName = try path(unquoted(name), strip: max(0, level - 1))
             } else if let name = value("rename to ") {
-                newName = try path(unquoted(name), strip: max(0, strip - 1))
+                newName = try path(unquoted(name), strip: max(0, level - 1))
             } else if let name = value("copy from ") {
                 operation = .copy
-                oldName = try path(unquoted(name), strip: max(0, strip - 1))
+                oldName = try path(unquoted(name), strip: max(0, level - 1))
             } else if let name = value("copy to ") {
-                newName = try path(unquoted(name), strip: max(0, strip - 1))
+                newName = try path(unquoted(name), strip: max(0, level - 1))
             } else if let identifiers = value("index ") {
                 // "index OLD..NEW MODE" names the mode when it does not change; a link's or submodule's is refused.
                 let words = identifiers.split(separator: " ")
@@ -113,13 +267,14 @@ package struct PatchParser {
             } else {
                 break extended
             }
+            _ = self.header(position)
             index += 1
         }
         if let line = current, line.hasPrefix("--- "), lookingAt(1, "+++ ") {
-            let (before, after) = (try headerName(lines[index]).name, try headerName(lines[index + 1]).name)
+            let (before, after) = (try headerName(index).name, try headerName(index + 1).name)
             index += 2
-            if let before, oldName == nil { oldName = try path(before, strip: strip) }
-            if let after, newName == nil { newName = try path(after, strip: strip) }
+            if let before, oldName == nil { oldName = try path(before, strip: level) }
+            if let after, newName == nil { newName = try path(after, strip: level) }
         }
         if oldName == nil && newName == nil {
             guard let name = commonName(names) else {
@@ -135,21 +290,29 @@ package struct PatchParser {
             throw failure("the diff of \(new) changes nothing: its hunks are missing", remake, at: start)
         }
         return FilePatch(
-            operation: operation, oldPath: old, newPath: new, newMode: newMode, hunks: hunks,
-            lineNumber: firstLineNumber + start, isGit: true)
+            operation: operation, oldPath: old, newPath: new, newMode: newMode, oldMode: oldMode, hunks: hunks,
+            lineNumber: number(start), isGit: true)
     }
 
     private var isPlainHeader: Bool {
         guard let line = current else { return false }
-        return line.hasPrefix("--- ") && lookingAt(1, "+++ ") && lookingAt(2, "@@ -")
+        guard line.hasPrefix("--- "), lookingAt(1, "+++ ") else { return false }
+        // Names of files without a hunk below are what is left of a damaged patch.
+        return lookingAt(2, "@@ ") || (text(line).contains("/") && text(lines[index + 1]).contains("/"))
     }
 
     private mutating func plainPatch() throws -> FilePatch {
         let start = index
-        let before = try headerName(lines[index])
-        let after = try headerName(lines[index + 1])
+        lineEnds = (nil, nil)
+        let before = try headerName(index)
+        let after = try headerName(index + 1)
         index += 2
         let hunks = try hunks()
+        guard !hunks.isEmpty else {
+            throw failure(
+                "the diff of \((after.name ?? before.name ?? "/dev/null")) changes nothing: its hunks are "
+                    + "missing", remake, at: start)
+        }
         // diff writes the epoch as the time of a file that is not there.
         let isNew = before.name == nil || (before.isEpoch && hunks.first?.preimage.isEmpty == true)
         let isGone = after.name == nil || (after.isEpoch && hunks.last?.postimage.isEmpty == true)
@@ -158,13 +321,13 @@ package struct PatchParser {
         }
         return FilePatch(
             operation: isNew ? .create : isGone ? .delete : .modify,
-            oldPath: try path(old, strip: strip), newPath: try path(new, strip: strip), newMode: nil, hunks: hunks,
-            lineNumber: firstLineNumber + start, isGit: false)
+            oldPath: try path(old, strip: level), newPath: try path(new, strip: level), newMode: nil, hunks: hunks,
+            lineNumber: number(start), isGit: false)
     }
 
     /// The name on a `---` or `+++` line, nil for /dev/null, and whether its time stamp is the epoch.
-    private func headerName(_ line: Line) throws -> (name: String?, isEpoch: Bool) {
-        let rest = String(text(line).dropFirst(4))
+    private mutating func headerName(_ position: Int) throws -> (name: String?, isEpoch: Bool) {
+        let rest = String(header(position).dropFirst(4))
         if rest.hasPrefix("\"") { return (try unquoted(rest), false) }
         let columns = rest.split(separator: "\t", maxSplits: 1, omittingEmptySubsequences: false)
         let name = columns.first.map(String.init)?.trimmed ?? ""
@@ -178,13 +341,13 @@ package struct PatchParser {
     private func commonName(_ names: String) -> String? {
         if names.hasPrefix("\"") {
             guard let first = try? unquoted(names) else { return nil }
-            return try? path(first, strip: strip)
+            return try? path(first, strip: level)
         }
         let bytes = Array(names.utf8)
         for space in bytes.indices where bytes[space] == UInt8(ascii: " ") {
             let left = String(decoding: bytes[..<space], as: UTF8.self)
             let right = String(decoding: bytes[(space + 1)...], as: UTF8.self)
-            if let first = try? path(left, strip: strip), let second = try? path(right, strip: strip), first == second {
+            if let first = try? path(left, strip: level), let second = try? path(right, strip: level), first == second {
                 return first
             }
         }
@@ -203,8 +366,18 @@ package struct PatchParser {
 
     /// Leaves out `strip` leading folders and refuses what is no safe path in a tree.
     private func path(_ name: String, strip: Int) throws -> String {
+        var strip = strip
         if name.hasPrefix("/") {
-            throw failure("the path \(name) is absolute", "a patch changes files of the tree only")
+            // Which of its folders is the tree's top, only the tree can tell.
+            if self.strip == nil { return name }
+            guard strip > 1 else {
+                throw failure(
+                    "the path \(name) is absolute",
+                    "give the number of slashes up to the tree's files in a `series` file, such as "
+                        + "`\(file.split(separator: "/").last ?? "x.patch") -p4`")
+            }
+            // patch(1) counts slashes, the first one too.
+            strip -= 1
         }
         let components = name.split(separator: "/", omittingEmptySubsequences: true)
         guard components.count > strip else {
@@ -259,12 +432,12 @@ package struct PatchParser {
         while let line = current, line.hasPrefix("@@ ") {
             hunks.append(try hunk())
         }
-        return hunks
+        return try withRestoredEnds(hunks)
     }
 
     private mutating func hunk() throws -> Hunk {
         let start = index
-        let header = text(lines[index])
+        let header = header(index)
         guard let ranges = parseRanges(header) else { throw failure("\(header) is not a hunk header", remake) }
         var (old, new) = (ranges.oldCount, ranges.newCount)
         var entries: [Hunk.Entry] = []
@@ -273,17 +446,18 @@ package struct PatchParser {
             guard let line = current else { throw endsEarly(start, old, new) }
             switch line.first {
             case UInt8(ascii: " ") where old > 0 && new > 0:
-                entries.append(.init(kind: .context, line: line.dropFirst(), lineNumber: firstLineNumber + index))
+                entries.append(.init(kind: .context, line: line.dropFirst(), lineNumber: number(index)))
                 (old, new) = (old - 1, new - 1)
-            case UInt8(ascii: "\n") where old > 0 && new > 0:
+            case UInt8(ascii: "\n") where old > 0 && new > 0,
+                UInt8(ascii: "\r") where old > 0 && new > 0 && line.elementsEqual("\r\n".utf8):
                 // Some programs remove the space of an empty line of context.
-                entries.append(.init(kind: .context, line: line, lineNumber: firstLineNumber + index))
+                entries.append(.init(kind: .context, line: line, lineNumber: number(index)))
                 (old, new) = (old - 1, new - 1)
             case UInt8(ascii: "-") where old > 0:
-                entries.append(.init(kind: .removed, line: line.dropFirst(), lineNumber: firstLineNumber + index))
+                entries.append(.init(kind: .removed, line: line.dropFirst(), lineNumber: number(index)))
                 old -= 1
             case UInt8(ascii: "+") where new > 0:
-                entries.append(.init(kind: .added, line: line.dropFirst(), lineNumber: firstLineNumber + index))
+                entries.append(.init(kind: .added, line: line.dropFirst(), lineNumber: number(index)))
                 new -= 1
             case UInt8(ascii: "\\") where !entries.isEmpty:
                 dropNewline(&entries)
@@ -300,7 +474,7 @@ package struct PatchParser {
             throw failure("the hunk \(header) changes nothing", remake, at: start)
         }
         return Hunk(
-            header: header, lineNumber: firstLineNumber + start, oldStart: ranges.oldStart, newStart: ranges.newStart,
+            header: header, lineNumber: number(start), oldStart: ranges.oldStart, newStart: ranges.newStart,
             entries: entries)
     }
 
@@ -317,7 +491,7 @@ package struct PatchParser {
 
     private func endsEarly(_ start: Int, _ old: Int, _ new: Int) -> Failure {
         failure(
-            "the hunk of line \(firstLineNumber + start) ends here, but its header \(text(lines[start])) counts "
+            "the hunk of line \(number(start)) ends here, but its header \(text(lines[start])) counts "
                 + "\(old) more old and \(new) more new line(s)", remake)
     }
 
@@ -351,10 +525,14 @@ package struct PatchParser {
         index + ahead < lines.count && lines[index + ahead].hasPrefix(prefix)
     }
 
-    private func text(_ line: Line) -> String { String(decoding: line.withoutNewline, as: UTF8.self) }
+    /// A line without its end, CR LF or LF.
+    private func text(_ line: Line) -> String {
+        let content = line.withoutNewline
+        return String(decoding: content.last == UInt8(ascii: "\r") ? content.dropLast() : content, as: UTF8.self)
+    }
 
     private func failure(_ message: String, _ nextStep: String, at position: Int? = nil) -> Failure {
-        Failure(.patch, "\(file):\(firstLineNumber + (position ?? index)): \(message)", nextStep: nextStep)
+        Failure(.patch, "\(file):\(number(position ?? index)): \(message)", nextStep: nextStep)
     }
 
     private func binaryFailure(_ what: String) -> Failure {

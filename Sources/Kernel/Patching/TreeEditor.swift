@@ -5,13 +5,15 @@ import FileSystem
 import SystemPackage
 
 /// A pristine tree with changes that exist only in memory.
-package struct TreeEditor {
+package struct TreeEditor: Sendable {
     package let pristine: FilePath
     /// What differs from the pristine tree, by path.
     package private(set) var changes: [String: OverlayEntry] = [:]
     /// For each file that patches changed and each of its lines the place in a patch that brought the line; nil for a
     /// line of the kernel's own.
     package private(set) var origins: [String: [SourcePlace?]] = [:]
+    /// The folders above files that were written, some of which may be deleted again.
+    private var foldersWritten: Set<String> = []
 
     package init(pristine: FilePath) {
         self.pristine = pristine
@@ -40,13 +42,16 @@ package struct TreeEditor {
     /// - Throws: `Failure` (`patch`) for a path that is unsafe, or that leads through a file.
     package mutating func write(_ path: String, _ file: OverlayEntry.File) throws {
         try TreePath.check(path, in: pristine)
-        var folder = path.split(separator: "/").dropLast()
-        while !folder.isEmpty {
-            let name = folder.joined(separator: "/")
+        var folder = Substring(path)
+        while let slash = folder.lastIndex(of: "/") {
+            folder = folder[..<slash]
+            let name = String(folder)
             if case .file = changes[name] { throw Failure(.patch, "\(name) is a file, so \(path) cannot be below it") }
-            folder.removeLast()
+            foldersWritten.insert(name)
         }
-        if changes.contains(where: { $0.key.hasPrefix(path + "/") && $0.value != .deleted }) {
+        if foldersWritten.contains(path),
+            changes.contains(where: { $0.key.hasPrefix(path + "/") && $0.value != .deleted })
+        {
             throw Failure(.patch, "\(path) is a folder, so it cannot be a file")
         }
         changes[path] = .file(file)
@@ -100,22 +105,81 @@ package struct TreeEditor {
     /// Applies one patch as a whole.
     ///
     /// - Returns: Remarks such as offsets, and the paths that were changed.
-    /// - Throws: `Failure` (`patch`), with this editor unchanged.
+    /// - Throws: `Failure` (`patch`) that names all that does not apply, with this editor unchanged.
     package mutating func apply(_ patch: Patch) throws -> (notes: [String], paths: Set<String>) {
         var result = self
-        var notes: [String] = []
+        var (patch, notes) = try located(patch)
+        notes = patch.remarks + notes
+        patch.isExact = patch.isWithoutContext
         var progress = PatchProgress()
         // A file may take the name of one that the same patch moves away, as in a swap of two names.
         let leaving = Set(patch.files.filter { $0.operation == .rename || $0.operation == .delete }.map(\.oldPath))
-        do {
-            for file in patch.files {
+        var failures: [ApplyFailure] = []
+        for file in patch.files {
+            do {
                 notes += try result.apply(file, from: patch, before: self, leaving: leaving, progress: &progress)
+            } catch let several as ApplyFailures {
+                failures += several.all
+            } catch let failure as Failure {
+                let cause = failure.message.replacing("\(patch.file):\(file.lineNumber): ", with: "")
+                failures.append(ApplyFailure(row: "\(file.newPath), line \(file.lineNumber): \(cause)") { failure })
             }
-        } catch let failure as Failure {
-            throw isApplied(patch) ? alreadyApplied(patch, failure) : failure
+        }
+        guard failures.isEmpty else {
+            throw isApplied(patch) ? alreadyApplied(patch) : ApplyFailures(all: failures).failure(of: patch)
         }
         self = result
         return (notes, progress.touched)
+    }
+
+    /// The patch with paths of the tree in place of absolute ones, as far up as its files are found.
+    ///
+    /// - Throws: `Failure` (`patch`) when no number of leading folders left out leads to files of the tree.
+    private func located(_ patch: Patch) throws -> (patch: Patch, notes: [String]) {
+        func isAbsolute(_ change: FilePatch) -> Bool { change.oldPath.hasPrefix("/") || change.newPath.hasPrefix("/") }
+        guard let first = patch.files.first(where: isAbsolute) else { return (patch, []) }
+        func shortened(_ path: String, _ level: Int) -> String? {
+            guard path.hasPrefix("/") else { return path }
+            let parts = path.split(separator: "/")
+            guard parts.count >= level else { return nil }
+            let rest = parts.dropFirst(level - 1).joined(separator: "/")
+            return TreePath.unsafeReason(rest) == nil ? rest : nil
+        }
+        let deepest =
+            patch.files.map { max($0.oldPath.split(separator: "/").count, $0.newPath.split(separator: "/").count) }
+            .max() ?? 0
+        for level in 1...max(1, deepest) {
+            var result = patch
+            var isFitting = true
+            var found = 0
+            for index in result.files.indices where isFitting {
+                let change = result.files[index]
+                guard let old = shortened(change.oldPath, level), let new = shortened(change.newPath, level) else {
+                    isFitting = false
+                    continue
+                }
+                (result.files[index].oldPath, result.files[index].newPath) = (old, new)
+                let isThere = (try? read(old)) ?? nil != nil || (try? read(new)) ?? nil != nil
+                if isThere { found += 1 }
+                if change.operation != .create, !isThere { isFitting = false }
+                if change.operation == .create, !isThere, !isFolder(above: new) { isFitting = false }
+            }
+            if isFitting {
+                return (result, ["\(patch.name): the paths are absolute, and fit this kernel with -p\(level)"])
+            }
+        }
+        throw Failure(
+            .patch,
+            "\(patch.file):\(first.lineNumber): the path \(first.newPath) is absolute, and no part of it is a file "
+                + "of this kernel tree",
+            nextStep: "give the number of slashes up to the tree's files in a `series` file, such as `x.patch -p4`")
+    }
+
+    /// Whether the folder that `path` lies in is one of the tree's, and not its top.
+    private func isFolder(above path: String) -> Bool {
+        guard let slash = path.lastIndex(of: "/") else { return false }
+        let folder = String(path[..<slash])
+        return foldersWritten.contains(folder) || FileStatus(pristine.pushing(FilePath(folder)))?.isFolder == true
     }
 
     /// Which files the patch that is being applied has dealt with.
@@ -150,33 +214,47 @@ package struct TreeEditor {
                     .patch, "\(place): \(change.newPath) is to be created, but it is there already",
                     nextStep: "check that the patch is made for this kernel, and that no other one creates the file")
             }
-        case .modify, .delete, .rename, .copy:
-            guard let old else { throw missing(change, patch) }
+        case .modify, .delete, .rename, .copy, .removeCopy:
+            guard let old else {
+                let editor = self
+                throw ApplyFailures(all: [
+                    ApplyFailure(row: "\(change.oldPath), line \(change.lineNumber): not in this kernel tree") {
+                        editor.missing(change, patch)
+                    }
+                ])
+            }
             (bytes, isExecutable) = (old.bytes, old.isExecutable)
         }
 
         var notes: [String] = []
         let lines = bytes.splitLines
-        var applier = HunkApplier(lines, origins: change.operation == .create ? nil : oldOrigins)
+        var applier = HunkApplier(
+            lines, origins: change.operation == .create ? nil : oldOrigins, isExact: patch.isExact)
+        var failures: [ApplyFailure] = []
         for (index, hunk) in change.hunks.enumerated() {
-            guard let offset = applier.apply(hunk, from: patch.location ?? patch.file) else {
-                throw HunkFailureDiagnosis(
-                    patch: patch, change: change, hunkIndex: index, lines: applier.lines,
-                    originalLines: lines
-                ).failure
+            guard let placement = applier.apply(hunk, from: patch.location ?? patch.file, fuzz: patch.fuzz) else {
+                let diagnosis = HunkFailureDiagnosis(
+                    patch: patch, change: change, hunkIndex: index, applier: applier, originalLines: lines)
+                failures.append(ApplyFailure(diagnosis: diagnosis))
+                continue
             }
-            if offset != 0 {
+            let (offset, fuzz) = (placement.offset, placement.fuzz)
+            if offset != 0 || fuzz != 0 {
                 let at = HunkApplier.expectedIndex(hunk) + offset + 1
+                var how: [String] = []
+                if fuzz != 0 { how.append("fuzz \(fuzz)") }
+                if offset != 0 { how.append("offset \(offset) line\(abs(offset) == 1 ? "" : "s")") }
                 notes.append(
                     "\(patch.file): hunk \(index + 1) of \(change.newPath) applied at line \(at) "
-                        + "(offset \(offset) line\(abs(offset) == 1 ? "" : "s"))")
+                        + "(\(how.joined(separator: ", ")))")
             }
         }
+        guard failures.isEmpty else { throw ApplyFailures(all: failures) }
         if let mode = change.newMode { isExecutable = mode & 0o100 != 0 }
         let output = Array(applier.lines.joined())
 
-        if change.operation == .delete {
-            guard output.isEmpty else {
+        if change.operation == .delete || change.operation == .removeCopy {
+            guard output.isEmpty || change.operation == .removeCopy else {
                 throw Failure(
                     .patch,
                     "\(place): \(change.oldPath) is to be deleted, but this kernel's has more than the patch removes",
@@ -246,27 +324,35 @@ package struct TreeEditor {
 
     // MARK: Already applied?
 
-    private func alreadyApplied(_ patch: Patch, _ failure: Failure) -> Failure {
+    private func alreadyApplied(_ patch: Patch) -> Failure {
         Failure(
-            .patch, "\(patch.file) is already applied: the tree holds what it would change",
+            .patch, "\(patch.name) is already applied: the tree holds what it would change",
             details: patch.files.map { "\($0.newPath) is as the patch leaves it" }.joined(separator: "\n"),
-            nextStep: "remove it from the series; this kernel has it")
+            nextStep: patch.messageLine == nil
+                ? "remove it from the series; this kernel has it"
+                : "remove this message from the mailbox; this kernel has it, the other messages are not concerned")
     }
 
     /// Whether the tree is as `patch` would leave it: every change can be undone.
     private func isApplied(_ patch: Patch) -> Bool {
         patch.files.allSatisfy { change in
-            guard let file = try? read(change.newPath) else { return change.operation == .delete }
-            guard change.operation != .delete else { return false }
+            if change.operation == .delete || change.operation == .removeCopy {
+                return (try? read(change.oldPath)) ?? nil == nil
+            }
+            guard let file = try? read(change.newPath) else { return false }
             if change.operation == .rename, (try? read(change.oldPath)) ?? nil != nil { return false }
             if change.hunks.isEmpty { return change.newMode.map { ($0 & 0o100 != 0) == file.isExecutable } ?? true }
-            return Self.isUndoable(change.hunks, in: file.bytes.splitLines, leavesNothing: change.operation == .create)
+            return Self.isUndoable(
+                change.hunks, in: file.bytes.splitLines, leavesNothing: change.operation == .create,
+                isExact: patch.isExact)
         }
     }
 
     /// Whether the hunks apply in reverse.
-    static func isUndoable(_ hunks: [Hunk], in lines: [Line], leavesNothing: Bool = false) -> Bool {
-        var applier = HunkApplier(lines)
+    static func isUndoable(
+        _ hunks: [Hunk], in lines: [Line], leavesNothing: Bool = false, isExact: Bool = false
+    ) -> Bool {
+        var applier = HunkApplier(lines, isExact: isExact)
         // Forwards each hunk counts on those above it; backwards the old numbers hold once those above are undone.
         let isUndone = hunks.allSatisfy { applier.apply($0.reversed) != nil }
         return isUndone && (!leavesNothing || applier.lines.isEmpty)

@@ -65,6 +65,8 @@ package struct Hunk: Sendable, Equatable {
     var preimage: [Line] { entries.filter { $0.kind != .added }.map(\.line) }
     /// What the file holds afterwards.
     package var postimage: [Line] { entries.filter { $0.kind != .removed }.map(\.line) }
+    /// How many lines of context begin it.
+    var leadingContext: Int { entries.prefix { $0.kind == .context }.count }
     /// How many lines of context end it.
     var trailingContext: Int { entries.reversed().prefix { $0.kind == .context }.count }
 
@@ -75,8 +77,8 @@ package struct Hunk: Sendable, Equatable {
         hunk.entries = entries.map { entry in
             switch entry.kind {
             case .context: entry
-            case .removed: Entry(kind: .added, line: entry.line)
-            case .added: Entry(kind: .removed, line: entry.line)
+            case .removed: Entry(kind: .added, line: entry.line, lineNumber: entry.lineNumber)
+            case .added: Entry(kind: .removed, line: entry.line, lineNumber: entry.lineNumber)
             }
         }
         return hunk
@@ -85,7 +87,11 @@ package struct Hunk: Sendable, Equatable {
 
 /// What a patch does to one file.
 package struct FilePatch: Sendable, Equatable {
-    package enum Operation: Sendable { case modify, create, delete, rename, copy }
+    package enum Operation: Sendable {
+        case modify, create, delete, rename, copy
+        /// Deletes a copy, whatever it holds once the hunks are undone: the reverse of `copy`.
+        case removeCopy
+    }
 
     package var operation: Operation
     /// The file's path before; for a new file its path after.
@@ -94,6 +100,8 @@ package struct FilePatch: Sendable, Equatable {
     package var newPath: String
     /// The git file mode after, such as 0o100755; nil when the patch does not say.
     package var newMode: Int?
+    /// The git file mode before; nil when the patch does not say.
+    package var oldMode: Int?
     package var hunks: [Hunk]
     /// The line of the patch file that it starts on, from 1.
     package var lineNumber: Int
@@ -111,4 +119,54 @@ package struct Patch: Sendable, Equatable {
     package var files: [FilePatch]
     /// The file's path, for places in findings; `file` where there is none.
     package var location: String?
+    /// The line of the file that its message begins on; nil when it is all that the file holds.
+    package var messageLine: Int?
+    /// What a person should know of how the file was read, such as messages that were passed over.
+    package var remarks: [String] = []
+    /// The lines of context at either end of a hunk that need not agree, as in `patch --fuzz`.
+    package var fuzz = 0
+    /// Whether hunks belong exactly where they say, as `isWithoutContext` found.
+    var isExact = false
+
+    /// How messages name it: the file, and of a mailbox which message.
+    package var name: String {
+        guard let messageLine else { return file }
+        return "\(file):\(messageLine)\(subject.map { " (\($0))" } ?? "")"
+    }
+
+    /// Whether it was made without context (-U0): no hunk has any, and one that is not for a file's start could have.
+    var isWithoutContext: Bool {
+        var isElsewhere = false
+        for change in files {
+            for hunk in change.hunks {
+                if hunk.entries.contains(where: { $0.kind == .context }) { return false }
+                if hunk.oldStart > 1 || change.hunks.count > 1 { isElsewhere = true }
+            }
+        }
+        return isElsewhere
+    }
+
+    /// The patch that undoes this one, as in `patch -R`.
+    package var reversed: Patch {
+        var patch = self
+        patch.files = files.reversed().map(\.reversed)
+        return patch
+    }
+}
+
+extension FilePatch {
+    /// The change that undoes this one. What undoes a copy deletes the copy with the contents that it has then.
+    var reversed: FilePatch {
+        var change = self
+        (change.oldPath, change.newPath) = (newPath, oldPath)
+        (change.oldMode, change.newMode) = (newMode, oldMode)
+        change.hunks = hunks.map(\.reversed)
+        switch operation {
+        case .create: change.operation = .delete
+        case .delete: change.operation = .create
+        case .copy: change.operation = .removeCopy
+        case .modify, .rename, .removeCopy: break
+        }
+        return change
+    }
 }

@@ -21,6 +21,8 @@ public struct Project: Sendable, Equatable {
         public var jobs: Int?
         /// Whether it is built with debug information.
         public var hasDebugInfo = false
+        /// The lines of context at either end of a hunk that need not agree.
+        public var fuzz = 0
     }
 
     /// How the root file system is stored.

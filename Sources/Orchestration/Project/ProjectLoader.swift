@@ -79,6 +79,7 @@ extension Project {
         if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(list(kernel.umlConfig.map(path)))") }
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
         if kernel.hasDebugInfo { lines.append("  debug-info: on") }
+        if kernel.fuzz != 0 { lines.append("  fuzz: \(kernel.fuzz)") }
         lines += [
             "rootfs:", "  type: \(rootfsType.rawValue)", "  definition: \(Self.quoted(path(rootfsDefinition)))",
         ]
@@ -403,7 +404,8 @@ struct ProjectLoader {
             kernel: .init(
                 source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
                 umlConfig: paths(kernel?["uml-config"]),
-                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on"),
+                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on",
+                fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
             rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"),
             debian: .init(

@@ -47,6 +47,9 @@ indirect enum Schema: Sendable {
         Key(
             name: "debug-info", schema: .choice(["off", "on"]),
             meaning: "on: DWARF and the kernel's gdb scripts; crash reports then name files and lines (off)"),
+        Key(
+            name: "fuzz", schema: .integer(0...3),
+            meaning: "the lines of context at either end of a hunk that need not agree, as in patch(1) (0)"),
     ]
 
     private static let program: [Key] = [

@@ -190,7 +190,7 @@ struct KernelStep: Sendable {
 
     /// Loads the patches.
     func patchSources() throws -> [PatchSource] {
-        try project.kernel.patches.map { try PatchSource.load($0) }
+        try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
     }
 
     /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+
+/// What the brackets of a subject say, as in `[RFC PATCH v2 3/7]`.
+struct MailTag: Equatable {
+    /// Whether the subject begins as that of an answer does.
+    var isAnswer = false
+    /// Whether it is marked as a patch.
+    var isPatch = false
+    /// The version of the series, 1 where none is named.
+    var version = 1
+    /// The place in the series, and how many messages that has.
+    var place: (index: Int, total: Int)?
+
+    static func == (left: MailTag, right: MailTag) -> Bool {
+        (left.isAnswer, left.isPatch, left.version, left.place?.index, left.place?.total)
+            == (right.isAnswer, right.isPatch, right.version, right.place?.index, right.place?.total)
+    }
+
+    /// The first words of answers and of forwarded messages in mail programs of several languages.
+    private static let answers = ["re", "aw", "sv", "vs", "antw", "rép"]
+    private static let forwards = ["fwd", "fw", "wg", "tr"]
+
+    init(_ subject: String?) {
+        var rest = Substring(subject ?? "")
+        while true {
+            rest = rest.drop { $0 == " " || $0 == "\t" }
+            if rest.first == "[", let end = rest.firstIndex(of: "]") {
+                read(rest[..<end].dropFirst())
+                rest = rest[rest.index(after: end)...]
+            } else if let colon = rest.firstIndex(of: ":"),
+                Self.answers.contains(rest[..<colon].lowercased())
+                    || Self.forwards.contains(rest[..<colon].lowercased())
+            {
+                if Self.answers.contains(rest[..<colon].lowercased()) { isAnswer = true }
+                rest = rest[rest.index(after: colon)...]
+            } else {
+                break
+            }
+        }
+    }
+
+    private mutating func read(_ bracket: Substring) {
+        for word in bracket.split(whereSeparator: { $0 == " " || $0 == "," || $0 == "\t" }) {
+            let small = word.lowercased()
+            if small.hasPrefix("patch") || small.hasPrefix("rfc") || small.hasPrefix("rft") { isPatch = true }
+            let numbers = word.split(separator: "/", omittingEmptySubsequences: false)
+            if numbers.count == 2, let index = Int(numbers[0]), let total = Int(numbers[1]), index >= 0,
+                (1...9999).contains(total)
+            {
+                place = (index, total)
+            } else if let v = small.firstIndex(of: "v"), let number = Int(small[small.index(after: v)...]), number > 0,
+                small[..<v].isEmpty || small[..<v] == "patch" || small[..<v] == "rfc"
+            {
+                version = number
+            }
+        }
+        if place != nil { isPatch = true }
+    }
+
+    /// Whether this is the introduction to a series, `[PATCH 0/3]`, which by its nature holds no diff to apply.
+    var isCoverLetter: Bool { !isAnswer && place?.index == 0 }
+}
+
+/// Chooses the patches of a mailbox as b4 does: answers are passed over with a word, of several versions the last counts,
+/// and numbered messages are put in order.
+struct MailSelection {
+    let file: String
+    /// Whether an introduction was passed over.
+    var hasCoverLetter = false
+    private var entries: [Entry] = []
+    private var passedOver: [String] = []
+    private var identifiers: Set<String> = []
+
+    private struct Entry {
+        var patch: Patch
+        var tag: MailTag
+        var isAnswer: Bool
+        var line: Int
+    }
+
+    init(file: String) { self.file = file }
+
+    /// What the message is called in failures and remarks.
+    private func title(_ message: MailMessage) -> String {
+        message.subject.map { "the message \"\($0)\"" } ?? "the message"
+    }
+
+    private static let longestList = 8
+
+    /// A failure of one message of many, which it names.
+    func naming(_ message: MailMessage, in failure: Failure) -> Failure {
+        guard let subject = message.subject else { return failure }
+        var failure = failure
+        let own = "in the message of line \(message.firstLineNumber), \"\(subject)\""
+        failure.details = failure.details.map { own + "\n" + $0 } ?? own
+        return failure
+    }
+
+    /// Takes a message that was read.
+    ///
+    /// - Parameter whyEmpty: Why it has no diff.
+    /// - Throws: `Failure` (`patch`) for a patch without its diff.
+    mutating func add(
+        _ message: MailMessage, _ files: [FilePatch], whyEmpty: (reason: String, next: String?)?
+    ) throws {
+        let tag = MailTag(message.subject)
+        let isAnswer = tag.isAnswer || (message.isAnswer && !tag.isPatch)
+        if let identifier = message.identifier, !identifiers.insert(identifier).inserted {
+            passedOver.append("line \(message.firstLineNumber): \(title(message)), which is there twice")
+            return
+        }
+        if let whyEmpty {
+            // Part of a conversation, not of a series.
+            if isAnswer || (message.subject != nil && !tag.isPatch) {
+                passedOver.append("line \(message.firstLineNumber): \(title(message)) \(whyEmpty.reason)")
+                emptyReason = emptyReason ?? failure(message, whyEmpty)
+                return
+            }
+            throw failure(message, whyEmpty)
+        }
+        entries.append(
+            Entry(
+                patch: Patch(file: file, subject: message.subject, files: files), tag: tag, isAnswer: isAnswer,
+                line: message.firstLineNumber))
+    }
+
+    private var emptyReason: Failure?
+
+    private func failure(_ message: MailMessage, _ why: (reason: String, next: String?)) -> Failure {
+        let what = message.subject == nil ? "the file" : title(message)
+        return Failure(
+            .patch, "\(file):\(message.body.number(0)): \(what) \(why.reason)",
+            nextStep: why.next ?? "remove it from the series, or make it anew with `git format-patch` or `diff -Naur`")
+    }
+
+    /// The patches to apply, in their order.
+    ///
+    /// - Throws: `Failure` (`patch`) when there is none, or when a version of the series is not whole.
+    mutating func patches(isMailbox: Bool) throws -> [Patch] {
+        passOverAnswers()
+        try chooseVersion()
+        var remarks: [String] = []
+        if !passedOver.isEmpty {
+            let shown = passedOver.prefix(Self.longestList).joined(separator: "; ")
+            let more = passedOver.count - Self.longestList
+            remarks.append(
+                "\(file): passed over \(passedOver.count) message\(passedOver.count == 1 ? "" : "s"): \(shown)"
+                    + (more > 0 ? "; and \(more) more" : ""))
+        }
+        remarks += order()
+        guard !entries.isEmpty else {
+            if let emptyReason { throw emptyReason }
+            // An introduction alone is a file that adds nothing.
+            if hasCoverLetter { return [] }
+            throw Failure(.patch, "\(file): the file holds no patch", details: passedOver.joined(separator: "\n"))
+        }
+        return entries.enumerated().map { index, entry in
+            var patch = entry.patch
+            if isMailbox { patch.messageLine = entry.line }
+            if index == 0 { patch.remarks = remarks }
+            return patch
+        }
+    }
+
+    /// A diff in an answer is a suggestion: it is no part of a series that the mailbox has.
+    private mutating func passOverAnswers() {
+        guard entries.contains(where: { !$0.isAnswer && $0.tag.isPatch }) else { return }
+        for entry in entries where entry.isAnswer {
+            passedOver.append(
+                "line \(entry.line): the answer \"\(entry.patch.subject ?? "")\", though it holds a diff (save it as a "
+                    + "file of its own to apply it)")
+        }
+        entries.removeAll(where: \.isAnswer)
+    }
+
+    private mutating func chooseVersion() throws {
+        guard entries.allSatisfy(\.tag.isPatch), let last = entries.map(\.tag.version).max(),
+            entries.contains(where: { $0.tag.version < last })
+        else { return }
+        let chosen = entries.filter { $0.tag.version == last }
+        if let total = chosen.compactMap(\.tag.place?.total).max() {
+            let missing = Set(1...total).subtracting(chosen.compactMap(\.tag.place?.index))
+            guard missing.isEmpty else {
+                throw Failure(
+                    .patch,
+                    "\(file) holds several versions of a series, of which v\(last) lacks "
+                        + missing.sorted().map { "\($0)/\(total)" }.joined(separator: ", "),
+                    nextStep: "save the whole of one version")
+            }
+        }
+        for entry in entries where entry.tag.version < last {
+            passedOver.append("line \(entry.line): \"\(entry.patch.subject ?? "")\", which v\(last) replaces")
+        }
+        entries = chosen
+    }
+
+    /// Puts numbered messages into their order, and says what is missing.
+    private mutating func order() -> [String] {
+        let places = entries.compactMap(\.tag.place)
+        guard places.count == entries.count, let total = places.first?.total, places.allSatisfy({ $0.total == total }),
+            Set(places.map(\.index)).count == places.count
+        else { return [] }
+        var remarks: [String] = []
+        let indexes = places.map(\.index)
+        if indexes != indexes.sorted() {
+            remarks.append("\(file): the messages are applied in the order of their numbers")
+            entries.sort { ($0.tag.place?.index ?? 0) < ($1.tag.place?.index ?? 0) }
+        }
+        if entries.count > 1, entries.count < total {
+            let missing = Set(1...total).subtracting(indexes).sorted()
+            remarks.append(
+                "\(file): of \(total) messages of the series it holds \(entries.count); missing: "
+                    + missing.prefix(Self.longestList).map { "\($0)/\(total)" }.joined(separator: ", "))
+        }
+        return remarks
+    }
+}
