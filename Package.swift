@@ -22,25 +22,66 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "Orchestration", "Reporting", "TestSession", "VirtualMachine", "RootFilesystem", "Processes",
-                "Diagnostics",
+                "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting",
+                "TestSession", "VirtualMachine", "RootFilesystem", "Processes", "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/CLI"),
+        // The steps of a run, and what each command does.
         .target(
-            name: "Orchestration",
+            name: "Application",
             dependencies: [
-                "Reporting", "TestSession", "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild",
-                "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching", "KernelSource",
-                "Artifacts", "Processes", "TextInput", "Diagnostics", "FileSystem", "KTAP", "ProjectTemplate",
+                "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
+                "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "KernelConfig", "KernelMake",
+                "PatchedTree", "Syscalls", "KernelSource", "Artifacts", "Processes", "TextInput", "Diagnostics",
+                "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
-            ]),
+            ], path: "Sources/Application"),
+        // New projects and new system calls.
+        .target(
+            name: "Authoring",
+            dependencies: [
+                "Doctor", "Project", "KernelSource", "Syscalls", "Artifacts", "Diagnostics", "ProjectTemplate",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Sources/Authoring"),
+        // What kbuild needs of the host.
+        .target(
+            name: "Doctor",
+            dependencies: [
+                "Project", "RootFilesystem", "VirtualMachine", "KernelSource", "Artifacts", "Processes",
+                "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Sources/Doctor"),
+        // Kept runs and their reports.
+        .target(
+            name: "RunStore",
+            dependencies: [
+                "Project", "Reporting", "Artifacts", "Diagnostics", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Sources/RunStore"),
+        // A session with a guest, and tests scheduled over guests.
+        .target(
+            name: "GuestSession",
+            dependencies: [
+                "Project", "Reporting", "TestSession", "CrashReports", "RootFilesystem", "VirtualMachine",
+                "Artifacts", "Processes", "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ], path: "Sources/Guest/GuestSession"),
+        // The project file as checked values.
+        .target(
+            name: "Project",
+            dependencies: [
+                "RootFilesystem", "VirtualMachine", "KernelMake", "KernelSource", "Artifacts", "TextInput",
+                "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "Yams", package: "Yams"),
+            ], path: "Sources/Project"),
         // What `kbuild init` writes, compiled in.
         .target(name: "ProjectTemplate", plugins: ["EmbedTemplate"]),
         .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
         .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
-        .target(name: "Reporting", dependencies: ["KTAP", "Diagnostics"], path: "Sources/Results/Reporting"),
+        .target(name: "Reporting", dependencies: ["Diagnostics"], path: "Sources/Results/Reporting"),
         .target(
             name: "TestSession", dependencies: ["CrashReports", "KTAP", "Diagnostics"],
             path: "Sources/Results/TestSession"),
@@ -63,8 +104,9 @@ let package = Package(
         .target(
             name: "KernelBuild",
             dependencies: [
-                "IncrementalBuild", "KernelConfig", "KernelMake", "KernelSource", "PatchedTree", "Artifacts",
-                "Processes", "Diagnostics", "FileSystem", .product(name: "SystemPackage", package: "swift-system"),
+                "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Artifacts", "Processes",
+                "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelBuild"),
         .target(
@@ -77,14 +119,14 @@ let package = Package(
         .target(
             name: "KernelConfig",
             dependencies: [
-                "KernelMake", "Artifacts", "Processes", "TextInput", "Diagnostics", "FileSystem",
+                "KernelMake", "Artifacts", "Processes", "TextInput", "Diagnostics",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelConfig"),
         .target(
             name: "KernelMake",
             dependencies: [
-                "Artifacts", "Processes", "Diagnostics", "FileSystem",
+                "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelMake"),
@@ -98,7 +140,7 @@ let package = Package(
         .target(
             name: "Syscalls",
             dependencies: [
-                "Patching", "YAML", "Artifacts", "TextInput", "Diagnostics", "FileSystem",
+                "Patching", "YAML", "Artifacts", "TextInput", "Diagnostics",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/Syscalls"),
@@ -159,30 +201,40 @@ let package = Package(
             name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
             providers: [.apt(["libguestfs-dev"])]),
 
+        // Holds this manifest and the sources' imports against the module map.
+        .testTarget(name: "LayeringTests"),
         .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
         .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
         .testTarget(name: "TextInputTests", dependencies: ["TextInput", "Processes", "Diagnostics"]),
-        .testTarget(name: "ProcessesTests", dependencies: ["Processes", "FileSystem"]),
-        .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts"]),
+        .testTarget(name: "ProcessesTests", dependencies: ["Processes", "FileSystem", "Diagnostics"]),
+        .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts", "Diagnostics"]),
         .testTarget(
             name: "KernelTreeTests",
             dependencies: [
                 "KernelBuild", "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching",
-                "KernelSource",
+                "KernelSource", "Artifacts", "Diagnostics", "Processes",
             ]),
-        .testTarget(name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts"]),
-        .testTarget(name: "VirtualMachineTests", dependencies: ["VirtualMachine"]),
+        .testTarget(
+            name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts", "Diagnostics", "Processes"]),
+        .testTarget(
+            name: "VirtualMachineTests", dependencies: ["VirtualMachine", "Artifacts", "Diagnostics", "Processes"]),
         .testTarget(name: "CrashReportsTests", dependencies: ["CrashReports"]),
         .testTarget(name: "TestSessionTests", dependencies: ["TestSession", "CrashReports"]),
-        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts"]),
+        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts", "Diagnostics"]),
         .testTarget(
-            name: "OrchestrationTests", dependencies: ["Orchestration", "Artifacts", "ProjectTemplate", "Reporting"]),
+            name: "ApplicationTests",
+            dependencies: [
+                "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts", "Reporting",
+                "Diagnostics", "Processes", "Syscalls", "TestSession", "VirtualMachine",
+            ]),
         .testTarget(
             name: "KbuildTests",
             dependencies: [
-                "kbuild", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "kbuild",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
+                "Diagnostics",
             ]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(

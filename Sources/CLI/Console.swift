@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import Diagnostics
 import Dispatch
 import Glibc
-import Orchestration
+import Project
 import Reporting
 import Synchronization
 import TestSession

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Glibc
-import Orchestration
 import Processes
 import Reporting
 import SystemPackage

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
-import Orchestration
+import Project
 
 /// The parser suggests options; this does the same for verbs.
 enum Suggestion {

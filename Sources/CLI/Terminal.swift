@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
-import Orchestration
+import GuestSession
 import Synchronization
 
 /// The terminal that kbuild was started on.

@@ -25,10 +25,10 @@ struct OutputTests {
         let allowed: Set = [
             "StandardStream.swift",
             // What a program in the guest prints, as ssh hands it on.
-            "Verbs/ShellCommand.swift",
+            "Commands/ShellCommand.swift",
         ]
         var writers: Set<String> = []
-        for file in try Self.files(Self.sources.appending(path: "kbuild")) {
+        for file in try Self.files(Self.sources.appending(path: "CLI")) {
             for line in file.text.split(separator: "\n") where line.contains(write) && !line.contains("func write(") {
                 writers.insert(file.name)
                 #expect(allowed.contains(file.name), "\(file.name): \(line)")
@@ -41,8 +41,8 @@ struct OutputTests {
     @Test(
         "no other module prints",
         arguments: [
-            "Reporting", "Orchestration", "TestSession", "Kernel", "Support", "Commands", "Diagnostics", "KTAP",
-            "Artifacts",
+            "Application", "Authoring", "CLI/Commands", "Doctor", "Guest/GuestSession", "Kernel", "Project", "Results",
+            "RunStore", "Support",
         ])
     func modules(name: String) throws {
         for file in try Self.files(Self.sources.appending(path: name)) where !file.name.hasSuffix("KUnitTests.swift") {
@@ -53,7 +53,7 @@ struct OutputTests {
 
     @Test("no control sequence stands in a string outside of StandardStream's calls and the renderers of text")
     func sequences() throws {
-        for file in try Self.files(Self.sources.appending(path: "kbuild")) {
+        for file in try Self.files(Self.sources.appending(path: "CLI")) {
             for line in file.text.split(separator: "\n") where line.contains(#"\u{1B}"#) {
                 #expect(line.contains(".control("), "\(file.name): \(line)")
             }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
+import Project
 import Reporting
 import SystemPackage
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Glibc
-import Orchestration
+import Project
 
 struct DebugCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
 import Diagnostics
+import Doctor
 import Foundation
-import Orchestration
+import Project
 import SystemPackage
 
 struct DoctorCommand: AsyncParsableCommand {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Authoring
 import Foundation
-import Orchestration
 import SystemPackage
 
 struct InitCommand: ParsableCommand {

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
 import Reporting
+import RunStore
 import SystemPackage
 
 struct ParseCommand: AsyncParsableCommand {

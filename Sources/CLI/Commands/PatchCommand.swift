@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
 
 struct PatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

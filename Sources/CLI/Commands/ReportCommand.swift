@@ -2,8 +2,9 @@
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
+import Project
 import Reporting
+import RunStore
 import SystemPackage
 
 struct ReportCommand: AsyncParsableCommand {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
+import Project
 import Reporting
+import RunStore
 import SystemPackage
 
 /// Loads the project that the options name.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Dispatch
 import Foundation
 import Glibc
-import Orchestration
+import GuestSession
 import Synchronization
 import SystemPackage
 

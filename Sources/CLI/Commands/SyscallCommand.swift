@@ -2,7 +2,6 @@
 import ArgumentParser
 import Diagnostics
 import Foundation
-import Orchestration
 import SystemPackage
 
 struct SyscallCommand: AsyncParsableCommand {

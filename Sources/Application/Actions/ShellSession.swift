@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import GuestSession
+import Processes
+import Project
+import RootFilesystem
+import Synchronization
+import Syscalls
+import SystemPackage
+import TestSession
+
+/// What is to run in the guest for somebody to talk with.
+public struct ShellRequest: Sendable {
+    /// The command and its arguments; nil for a shell.
+    public var command: [String]?
+    /// Whether it gets a terminal.
+    public var isTerminal: Bool
+    /// The kind of the terminal, as `TERM` names it.
+    public var terminalName: String?
+    /// The most seconds that the guest may run; nil for no limit.
+    public var limit: Int?
+
+    /// Creates a request.
+    public init(command: [String]?, isTerminal: Bool, terminalName: String? = nil, limit: Int? = nil) {
+        self.command = command
+        self.isTerminal = isTerminal
+        self.terminalName = terminalName
+        self.limit = limit
+    }
+}
+
+/// Who talks with a program in the guest.
+public struct ShellHandlers: Sendable {
+    /// The program is about to start: the size of a terminal may be told, and its input forwarded from now on.
+    public var started: @Sendable (GuestInput) -> Void
+    /// What it prints. Returns whether anybody reads it.
+    public var output: @Sendable ([UInt8]) -> Bool
+    /// What it prints to its standard error. Returns whether anybody reads it.
+    public var errors: @Sendable ([UInt8]) -> Bool
+    /// A line of the kernel's log, from the program's start on.
+    public var kernelLine: @Sendable (String) -> Void
+
+    /// Creates the handlers.
+    public init(
+        started: @escaping @Sendable (GuestInput) -> Void, output: @escaping @Sendable ([UInt8]) -> Bool,
+        errors: @escaping @Sendable ([UInt8]) -> Bool, kernelLine: @escaping @Sendable (String) -> Void
+    ) {
+        self.started = started
+        self.output = output
+        self.errors = errors
+        self.kernelLine = kernelLine
+    }
+}
+
+/// What came of it.
+public struct ShellResult: Sendable {
+    /// What went wrong beside the program itself, the worst first.
+    public var failures: [Failure] = []
+    /// How the program ended; nil when it did not.
+    public var ending: ProgramEnding?
+    /// Whether the user ended the guest.
+    public var wasHungUp = false
+
+    /// The code to exit with: that of what went wrong, or else the program's own, with 128 + N for signal N.
+    public var exitCode: Int32 {
+        if let failure = failures.first { return failure.code.rawValue }
+        if wasHungUp { return ExitStatus.interrupted.rawValue }
+        return switch ending {
+        case .exited(let code): code
+        case .signaled(let number): 128 + number
+        case .timedOut: ExitStatus.timeout.rawValue
+        case .notStarted, nil: ExitStatus.infrastructure.rawValue
+        }
+    }
+}
+
+extension Pipeline {
+    /// How long a guest may take to end when it is told to.
+    private static let hangUpGrace: Duration = .seconds(3)
+    /// The plan that init runs when the kernel's command line names no other.
+    private static let planName = "plan"
+
+    /// Boots the guest of a run and lets somebody talk with a shell or a command in it.
+    ///
+    /// - Throws: `Failure` with the code of what kept the guest from being made; `CancellationError`.
+    public func shell(_ request: ShellRequest, _ handlers: ShellHandlers) async throws -> ShellResult {
+        guard project.machine.results != .serial else {
+            throw Failure(
+                .usage, "a shell needs a port of its own, and machine.results is serial",
+                nextStep: "leave the key out, or add --results virtio")
+        }
+        defer { tools.statCache.save() }
+        let prepared = try await prepare(
+            in: try history.newRun(tools.progress), filter: nil, needsTests: false)
+        let programs = ShellFolder(prepared, project: project, request: request)
+        let plan = SessionPlan(programs: [programs.planned])
+        let share = try layOut(prepared.programs, in: prepared.folder)
+        try programs.write(to: share.path)
+        try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName))
+        let machines = try await machines(for: prepared, sharing: share)
+
+        let input = GuestInput()
+        defer { input.finish() }
+        let (starts, start) = AsyncStream.makeStream(of: Void.self)
+        let hasStarted = Mutex(false)
+        let attendant = GuestSession.InteractiveClient(
+            connected: input.connect,
+            interaction: { event in
+                switch event {
+                case .started:
+                    hasStarted.withLock { $0 = true }
+                    start.yield()
+                case .output(let bytes): if !handlers.output(bytes) { input.close(stream: 1) }
+                case .errors(let bytes): if !handlers.errors(bytes) { input.close(stream: 2) }
+                case .took(let count): input.took(count)
+                }
+            },
+            line: { bytes in
+                guard hasStarted.withLock({ $0 }) else { return }
+                handlers.kernelLine(String(decoding: bytes, as: UTF8.self))
+            })
+        var limits = limits
+        (limits.silence, limits.test) = (.infinity, .infinity)
+        limits.run = request.limit.map(Double.init) ?? .infinity
+
+        enum Part: Sendable {
+            case session(SessionResult)
+            case started
+            case stuck
+        }
+        var result = ShellResult()
+        let memoryReader = KernelMemoryReader(vmlinux: prepared.kernel.vmlinux)
+        let session = try await withThrowingTaskGroup(of: Part.self) { [limits] group -> SessionResult? in
+            group.addTask {
+                defer { start.finish() }
+                return .session(
+                    try await GuestSession.run(
+                        plan, within: { limits }, consoleLog: prepared.consoleLog, attendant: attendant,
+                        memoryReader: memoryReader,
+                        machine: { attempt in
+                            guard attempt < machines.count else { return nil }
+                            let candidate = machines[attempt]
+                            return GuestMachine(
+                                machine: candidate.machine, reported: candidate.reported,
+                                bootLimit: candidate.bootLimit)
+                        }, onEvent: { [log] in log(.session($0)) }, note: tools.progress
+                    ).0)
+            }
+            group.addTask {
+                let isUp = try await log.step("boot") { _ in
+                    let isUp = await starts.first { _ in true } != nil
+                    return (isUp, isUp ? .made : .failed, machines.first?.reported.type ?? "")
+                }
+                if isUp {
+                    handlers.started(input)
+                    input.go()
+                }
+                return .started
+            }
+            group.addTask {
+                guard await input.hangUpRequests.first(where: { _ in true }) != nil else { return .started }
+                input.end()
+                try await Task.sleep(for: Self.hangUpGrace)
+                return .stuck
+            }
+            defer { group.cancelAll() }
+            while let part = try await group.next() {
+                switch part {
+                case .session(let session): return session
+                case .started: continue
+                case .stuck: return nil
+                }
+            }
+            return nil
+        }
+        result.wasHungUp = input.wasHungUp
+        guard let session else { return result }
+        if let reason = session.unreadMemory { tools.progress(.note("the kernel's memory was not read: \(reason)")) }
+        let outcome = await symbolized(session.outcome, prepared.symbolizer)
+        result.ending = outcome.programs.first?.ending
+        result.failures = failures(of: session, outcome, request, consoleLog: prepared.consoleLog)
+        return result
+    }
+
+    /// What went wrong beside the program's own end.
+    private func failures(
+        of session: SessionResult, _ outcome: SessionOutcome, _ request: ShellRequest, consoleLog: FilePath
+    ) -> [Failure] {
+        let crashes = outcome.crashes.filter { $0.isFatal || project.splats.fails(title: $0.title) }
+        var failures = crashes.map { crash in
+            Failure(
+                .guestCrash, "the guest crashed: \(crash.title)",
+                // Whoever sits at a terminal has seen the report as it came.
+                details: request.isTerminal ? nil : crash.lines.prefix(60).joined(separator: "\n"),
+                nextStep: "the console's log is \(consoleLog)")
+        }
+        failures += SessionReport.troubles(of: session)
+        if case .notStarted(let reason) = outcome.programs.first?.ending {
+            failures.append(
+                Failure(
+                    .infrastructure, "the guest's shell /bin/sh could not be started: \(reason)",
+                    nextStep: "have busybox in \(project.rootfsDefinition)"))
+        }
+        return failures
+    }
+}
+
+/// The files that make a guest's shell a place to work in: programs by their names, the calls' numbers, and a greeting.
+struct ShellFolder {
+    /// What the guest is to run.
+    let planned: ProgramPlan
+    private let programs: [ProgramArtifact]
+    let script: String
+    private let profile: String
+    private let greeting: String
+
+    private static let folder = Pipeline.programsFolder
+    private static let scriptName = "shell"
+    private static let profileName = "shell.rc"
+    private static let greetingName = "motd"
+    private static let binName = "bin"
+
+    init(_ prepared: RunInputs, project: Project, request: ShellRequest) {
+        self.init(
+            syscalls: prepared.patched.overlay.syscalls, version: prepared.kernel.version, programs: prepared.programs,
+            shares: project.shares, request: request)
+    }
+
+    init(
+        syscalls: [RegisteredSyscall], version: String, programs: [ProgramArtifact], shares: [Project.SharedFolder],
+        request: ShellRequest
+    ) {
+        self.programs = programs
+        let numbers = Self.variables(for: syscalls)
+        planned = ProgramPlan(
+            name: "shell", arguments: ["/bin/sh", "\(Self.folder)/\(Self.scriptName)"],
+            environment: [
+                "PATH=\(Self.folder)/\(Self.binName):/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                "TERM=\(request.terminalName ?? "dumb")",
+            ] + numbers.map { "\($0)=\($1)" }, resultsProtocol: .interactive(isTerminal: request.isTerminal))
+        let home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
+        let action =
+            request.command.map { "exec " + $0.map(Command.quoted).joined(separator: " ") }
+                // Debian's sh has no line editing, and busybox's has.
+                ?? """
+                [ -x /bin/bash ] && exec /bin/bash --rcfile \(Self.folder)/\(Self.profileName) -i
+                ENV=\(Self.folder)/\(Self.profileName) exec /bin/sh -i
+                """
+        script = "\(home)\n\(action)\n"
+        profile = """
+            unset ENV
+            PS1='kbuild:\\w# '
+            cat \(Self.folder)/\(Self.greetingName)
+
+            """
+        greeting = Self.greeting(version: version, numbers: numbers, programs: programs, shares: shares)
+    }
+
+    /// `NR_name` for each call that was added, and `NR_ia32_name` for programs that enter the kernel by `int 0x80`.
+    static func variables(for syscalls: [RegisteredSyscall]) -> [(String, Int)] {
+        syscalls.map { ("\($0.abi == .i386 ? "NR_ia32_" : "NR_")\($0.name)", $0.number) }
+    }
+
+    private static func greeting(
+        version: String, numbers: [(String, Int)], programs: [ProgramArtifact], shares: [Project.SharedFolder]
+    ) -> String {
+        let native = numbers.filter { !$0.0.hasPrefix("NR_ia32_") }
+        var lines = ["Linux \(version)"]
+        if let (name, number) = native.first {
+            let count = pluralized(native.count, "added system call")
+            lines[0] += " with \(count): `env | grep NR_` lists the numbers, $\(name) is \(number)."
+        }
+        let names = names(of: programs)
+        let commands = zip(programs, names).filter { $0.0.tests == nil }.map(\.1)
+        let suites = zip(programs, names).filter { $0.0.tests != nil }.map(\.1)
+        if !commands.isEmpty { lines.append("Programs: \(commands.joined(separator: ", ")).") }
+        if !suites.isEmpty {
+            lines.append("Suites: \(suites.map { "\($0) [--filter PATTERN]" }.joined(separator: ", ")).")
+        }
+        for share in shares {
+            lines.append(
+                "\(share.target) is \(share.path) of the host\(share.isWritable ? "" : ", to be read only").")
+        }
+        lines.append("`exit` ends the guest; so does ~. at the beginning of a line (~? tells more).")
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// The names of the programs as commands: of several with one name all but the first are numbered.
+    static func names(of programs: [ProgramArtifact]) -> [String] {
+        var taken: [String: Int] = [:]
+        return programs.map { program in
+            let path = FilePath(program.planned.name)
+            let name = (program.tests == nil ? path.stem : path.lastComponent?.string) ?? "program"
+            let count = (taken[name] ?? 0) + 1
+            taken[name] = count
+            return count == 1 ? name : "\(name)-\(count)"
+        }
+    }
+
+    /// Writes the files to the share of test programs.
+    func write(to share: FilePath) throws {
+        let bin = share.appending(Self.binName)
+        try createFolder(bin)
+        for (program, name) in zip(programs, Self.names(of: programs)) {
+            let target = bin.appending(name)
+            if program.tests == nil {
+                try Pipeline.place(program.executable, at: target)
+            } else {
+                try writeAtomically(
+                    Array(Self.suiteScript(program).utf8), to: target, mode: FilePermissions(rawValue: 0o755))
+            }
+        }
+        try writeAtomically(script, to: share.appending(Self.scriptName))
+        try writeAtomically(profile, to: share.appending(Self.profileName))
+        try writeAtomically(greeting, to: share.appending(Self.greetingName))
+    }
+
+    /// Runs the suites of a package: those of the project, or as the arguments choose.
+    static func suiteScript(_ program: ProgramArtifact) -> String {
+        let arguments = program.planned.arguments
+        let filters = arguments.firstIndex(of: ProgramArtifact.filterOption).map { arguments[$0...] } ?? []
+        let start = "exec \(Self.folder)/\(program.fileName) --testing-library swift-testing --no-parallel"
+        return """
+            #!/bin/sh
+            [ $# -gt 0 ] || set -- \(filters.map(Command.quoted).joined(separator: " "))
+            \(start) "$@"
+
+            """
+    }
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Glibc
+import KernelSource
+import Project
+import SystemPackage
+
+/// Who wrote what a project is made of.
+///
+/// The project's own are the files in its folder, all links followed: their author is the one of the project file, who
+/// could name any command there anyhow. Of the system are files that only root can change and that a package installed:
+/// whoever can change those can change the compiler as well. Everything else is foreign.
+struct Provenance: Sendable {
+    /// Whose an input is.
+    enum Origin: Sendable, Hashable {
+        /// The project's.
+        case own
+        /// The system's.
+        case system
+        /// Somebody else's, with how that is known: "is from outside of the project".
+        case foreign(String)
+
+        var isForeign: Bool { if case .foreign = self { true } else { false } }
+    }
+
+    /// What an input is to the project, by its name in messages.
+    enum Kind: String, Sendable {
+        case patch = "the patch"
+        case kernelSource = "the kernel source"
+        case configFragment = "the configuration fragment"
+        case testPackage = "the test package"
+        case testProgram = "the test program"
+        case rootfsDefinition = "the root file system's definition"
+        case rootfsFile = "the root file system's file"
+        case initSources = "the sources of init"
+    }
+
+    /// Something that a project names and that makes something run: on the host, or in the guest.
+    struct Input: Sendable, Hashable {
+        var kind: Kind
+        /// As the user knows it.
+        var name: String
+        var origin: Origin
+
+        /// "the patch /x is from outside of the project"; nil for one that is not foreign.
+        var remark: String? {
+            guard case .foreign(let reason) = origin else { return nil }
+            return "\(kind.rawValue) \(name) \(reason)"
+        }
+    }
+
+    /// The project's folder, all links followed.
+    private let home: FilePath
+    /// All inputs, in the order of the project file's keys.
+    let inputs: [Input]
+
+    /// Those that are neither the project's own nor the system's.
+    var foreign: [Input] { inputs.filter(\.origin.isForeign) }
+
+    /// Whether the kernel's build has a foreign part: make then runs code of its author's.
+    var hasForeignKernel: Bool { has([.patch, .kernelSource, .configFragment]) }
+    /// Whether what is built from the kernel's tree differs with authors who do not trust each other: the source is the same
+    /// for all of them.
+    var hasForeignContribution: Bool { has([.patch, .configFragment]) }
+    /// Whether the header with the system calls' numbers holds text of a foreign patch.
+    var hasForeignNumbers: Bool { has([.patch]) }
+
+    private func has(_ kinds: Set<Kind>) -> Bool { foreign.contains { kinds.contains($0.kind) } }
+
+    static let outside = "is from outside of the project"
+    static let git = "comes from a git repository"
+
+    /// Looks at all inputs of a project.
+    ///
+    /// - Parameter rootfsFiles: The files of the host that the root file system's definition names.
+    init(of project: Project, rootfsFiles: [FilePath] = []) {
+        let home = Self.resolved(project.folder)
+        self.home = home
+        func input(_ kind: Kind, _ path: FilePath) -> Input {
+            Input(kind: kind, name: path.string, origin: Self.origin(of: path, home: home))
+        }
+        var inputs = project.kernel.patches.map { input(.patch, $0) }
+        inputs.append(Self.kernelSource(of: project, home: home))
+        inputs += project.configFragments.map { input(.configFragment, $0) }
+        for test in project.tests {
+            switch test {
+            case .swift(let package, _, _, _):
+                var package = input(.testPackage, package)
+                if !package.origin.isForeign, let path = Self.foreignDependency(of: FilePath(package.name), home: home)
+                {
+                    package.origin = .foreign("depends on \(path), which \(Self.outside)")
+                }
+                inputs.append(package)
+            case .program(let program):
+                var input = input(.testProgram, program.path)
+                // Headers lie beside a C file.
+                let folder = program.path.removingLastComponent()
+                if program.isSource, input.origin == .own,
+                    let link = Self.linkOut(of: Self.resolved(folder), home: home, depth: 1)
+                {
+                    input.origin = .foreign("has \(link) beside it, a link to what \(Self.outside)")
+                }
+                inputs.append(input)
+            // They are of the kernel's tree.
+            case .kselftest, .kunit: break
+            }
+        }
+        inputs.append(input(.rootfsDefinition, project.rootfsDefinition))
+        inputs.append(
+            input(.initSources, project.rootfsDefinition.removingLastComponent().appending(Self.initFolder)))
+        inputs += rootfsFiles.map { input(.rootfsFile, $0) }
+        self.inputs = inputs
+    }
+
+    /// Where init's sources lie, beside the root file system's definition.
+    static let initFolder = "init"
+
+    /// Whether the code at `path` is the project's own or the system's, and so are the packages that it names.
+    func isTrusted(_ path: FilePath) -> Bool {
+        // What was said of an input is what counts for it, links in it and packages that it names included.
+        if let known = inputs.first(where: { $0.name == path.string }) { return !known.origin.isForeign }
+        return !Self.origin(of: path, home: home).isForeign
+    }
+
+    /// Refuses a foreign definition of the root file system that puts other files of the host into the guest than its own:
+    /// kbuild reads them itself, outside of any sandbox, and a program in the guest could then print them.
+    ///
+    /// - Throws: `Failure` (`usage`).
+    func checkFiles(named files: [FilePath], by definition: FilePath) throws(Failure) {
+        guard Self.origin(of: definition, home: home).isForeign else { return }
+        let folder = Self.resolved(definition).removingLastComponent()
+        for file in files {
+            let real = Self.resolved(file)
+            guard !real.starts(with: folder), !Self.isOfSystem(real) else { continue }
+            throw Failure(
+                .usage, "\(definition) \(Self.outside) and names \(file), which is neither beside it nor of a package",
+                nextStep: "copy the definition into the project, or name files in \(folder) or the system's")
+        }
+    }
+
+    // MARK: One input
+
+    private static func origin(of path: FilePath, home: FilePath) -> Origin {
+        let real = resolved(path)
+        if real.starts(with: home) {
+            // A folder is as foreign as the files in it that links lead to.
+            return linkOut(of: real, home: home).map { .foreign("holds \($0), a link to what \(outside)") } ?? .own
+        }
+        return isOfSystem(real) ? .system : .foreign(outside)
+    }
+
+    private static func kernelSource(of project: Project, home: FilePath) -> Input {
+        let text = project.kernel.source
+        let source = try? KernelSource(parsing: text, sha256: project.kernel.sha256, relativeTo: project.folder)
+        let origin: Origin =
+            switch source {
+            case .debianPackage(let name):
+                origin(of: FilePath("/usr/src").appending("\(name).tar.xz"), home: home)
+            case .directory(let path):
+                // A kernel tree's own links lead about within it; one that leads out is not followed by the copy.
+                resolved(path).starts(with: home) ? .own : .foreign(outside)
+            case .tarball(let path, _): origin(of: path, home: home)
+            // Whoever can write to the repository writes what the ref names.
+            case .git: .foreign(git)
+            // One that cannot be read is refused by the step that would use it.
+            case nil: .foreign(outside)
+            }
+        return Input(kind: .kernelSource, name: text, origin: origin)
+    }
+
+    /// A link in a folder that leads out of the project, and not to a file of the system; nil where there is none. What is
+    /// hidden, such as a build's own folder, is left out.
+    ///
+    /// - Parameter depth: How many folders deep it is looked for: sources lie no deeper than 64.
+    private static func linkOut(of folder: FilePath, home: FilePath, depth: Int = 64) -> FilePath? {
+        guard depth > 0, let names = try? namesInFolder(folder) else { return nil }
+        for name in names.sorted() where !name.hasPrefix(".") {
+            let path = folder.appending(name)
+            var status = stat()
+            guard lstat(path.string, &status) == 0 else { continue }
+            switch status.st_mode & S_IFMT {
+            case S_IFLNK:
+                let target = resolved(path)
+                if !target.starts(with: home), !isOfSystem(target) { return path }
+            case S_IFDIR:
+                if let found = linkOut(of: path, home: home, depth: depth - 1) { return found }
+            default: break
+            }
+        }
+        return nil
+    }
+
+    /// The first package that a test package names by a path that leads out of the project, directly or by way of packages
+    /// of the project.
+    ///
+    /// The manifest is the project's own, so that its text is not out to deceive; asking SwiftPM would run the manifests of
+    /// all its dependencies.
+    private static func foreignDependency(of package: FilePath, home: FilePath) -> FilePath? {
+        var seen: Set<FilePath> = []
+        var waiting = [package]
+        while let next = waiting.popLast() {
+            guard seen.insert(resolved(next)).inserted,
+                let text = try? readText(next.appending("Package.swift"))
+            else { continue }
+            for match in text.matches(of: /\.package\s*\([^)]*?\bpath\s*:\s*"([^"]+)"/) {
+                let path = next.pushing(FilePath(String(match.1))).lexicallyNormalized()
+                if !resolved(path).starts(with: home) { return path }
+                waiting.append(path)
+            }
+        }
+        return nil
+    }
+
+    // MARK: The system's files
+
+    /// The folders where packages install what runs on this host, or what hosts' tools are made from.
+    private static let systemFolders: [FilePath] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"]
+
+    /// Whether a file is one that root alone can change, in a folder of Debian's packages. An archive in /usr/src has also
+    /// to be in the list of files of the package of its name: administrators put other people's sources there.
+    static func isOfSystem(_ real: FilePath) -> Bool {
+        guard systemFolders.contains(where: { real.starts(with: $0) }), !real.starts(with: "/usr/local"),
+            onlyRootChanges(real)
+        else { return false }
+        guard real.starts(with: "/usr/src") else { return true }
+        guard let file = real.lastComponent?.string, let name = file.split(separator: ".tar").first else {
+            return false
+        }
+        let list = FilePath("/var/lib/dpkg/info").appending("\(name).list")
+        return ((try? readText(list)) ?? "").split(separator: "\n").contains { $0 == real.string }
+    }
+
+    /// Whether a file, and every folder above it, is root's, and nobody else may write to it.
+    static func onlyRootChanges(_ path: FilePath) -> Bool {
+        var path = path
+        while true {
+            var status = stat()
+            guard lstat(path.string, &status) == 0, status.st_uid == 0, status.st_mode & 0o022 == 0 else {
+                return false
+            }
+            if path.components.isEmpty { return true }
+            path.removeLastComponent()
+        }
+    }
+
+    /// A path with all links followed.
+    static func resolved(_ path: FilePath) -> FilePath {
+        guard let target = realpath(path.string, nil) else { return path.lexicallyNormalized() }
+        defer { free(target) }
+        return FilePath(String(cString: target))
+    }
+}

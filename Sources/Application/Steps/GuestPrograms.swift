@@ -1,0 +1,660 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Foundation
+import Processes
+import RootFilesystem
+import Syscalls
+import SystemPackage
+
+/// A Swift Testing bundle, built and listed.
+struct GuestBundle: Sendable {
+    /// The executable.
+    var executable: FilePath
+    /// Its tests, as `--list-tests` names them.
+    var tests: [String]
+    /// Its XCTest cases, which kbuild does not run.
+    var xctests: [String]
+    /// The key of its artifact.
+    var key: Digest
+    /// Whether it was there already.
+    var isHit: Bool
+}
+
+/// Builds what runs in the guest: Swift Testing bundles, C programs and init.
+struct GuestProgramBuilder: Sendable {
+    let tools: StepContext
+    /// The project's folder, which all of its builds may read.
+    let project: FilePath
+    /// The folder of the project's own build folders in the cache.
+    let projectCache: FilePath
+    /// How builds are confined; nil when they are not.
+    let rules: Confinement.Rules?
+
+    /// Code that a build compiles.
+    struct Code: Sendable {
+        /// The file or folder.
+        var path: FilePath
+        /// Whether it is compiled with the numbers of the system calls: the text of the patches that they come from.
+        var includesNumbers: Bool
+    }
+
+    /// How a build is confined; nil when it is not.
+    private func rules(for code: Code) -> Confinement.Rules? {
+        rules?.covering(code.path, includingNumbers: code.includesNumbers)
+    }
+
+    /// Whose code decides what is built.
+    func trust(of code: Code) -> TrustLevel { TrustLevel(under: rules(for: code), in: projectCache) }
+
+    /// What runs a build, which writes to `folder` alone.
+    private func runner(
+        for code: Code, writing folder: FilePath, reading others: [FilePath] = [], _ environment: ToolEnvironment
+    ) -> CommandRunner {
+        guard let rules = rules(for: code) else {
+            var runner = tools.runner
+            runner.environment = environment.variables
+            return runner
+        }
+        let readable = [project, code.path] + others + tools.installations(of: ["gcc", "swiftc"])
+        return tools.runner.confined(by: rules.build(readable: readable, writable: [folder]))
+    }
+
+    /// The environment of a build.
+    private func environment(for code: Code, namedIn texts: [String] = []) -> ToolEnvironment {
+        rules(for: code) == nil
+            ? ToolEnvironment(ProcessInfo.processInfo.environment, namedIn: texts) : .confined
+    }
+
+    // MARK: Recipes
+
+    /// How one file is made by commands, and whether it was: known before any of them runs.
+    ///
+    /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at exactly
+    /// these files.
+    struct Recipe: Sendable {
+        /// The key, but for what the commands turn out to read.
+        var key: ArtifactKey { get throws { try currentKey() } }
+        /// Computes it from the inputs as they are.
+        var currentKey: @Sendable () throws -> ArtifactKey
+        var artifact: Artifact?
+        /// The file that counts.
+        var file: String
+        /// Those that are removed at the end.
+        var intermediates: [String] = []
+        /// What it is, for messages.
+        var what: String
+        /// The folder that names in the dependency files are relative to.
+        var source: FilePath
+        /// What runs the commands, which write to a folder.
+        var runner: @Sendable (FilePath) -> CommandRunner
+        /// The commands, for a folder.
+        var commands: @Sendable (FilePath) -> [Command]
+        /// The makefiles in which the commands record what they read.
+        var dependencies: [String]
+        /// Tells on standard error where gcc looks for headers.
+        var search: Command?
+
+        var isMade: Bool { artifact != nil }
+    }
+
+    /// - Parameter source: The folder that the commands run in.
+    private func recipe(
+        _ code: Code, in source: FilePath, what: String, file: String, intermediates: [String] = [],
+        dependencies: [String], search: Command?, reading others: [FilePath] = [],
+        key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
+        step: String, version: Int, commands: @escaping @Sendable (FilePath) -> [Command]
+    ) throws -> Recipe {
+        let environment = environment(for: code)
+        let trust = trust(of: code)
+        let currentKey: @Sendable () throws -> ArtifactKey = {
+            var builder = KeyBuilder(step: step, version: version, trust: trust)
+            environment.add(to: &builder)
+            // What is read is recorded by absolute path.
+            builder.add("place", source.string)
+            for tool in ["gcc", "as", "ld"] { builder.add(tool, try tools.digest(ofOptionalTool: tool)) }
+            builder.add("commands", commands("/").map(\.description).joined(separator: "\n"))
+            try key(&builder)
+            return builder.key
+        }
+        return Recipe(
+            currentKey: currentKey, artifact: tools.store.lookup(recorded: try currentKey()), file: file,
+            intermediates: intermediates, what: what, source: source,
+            runner: { runner(for: code, writing: $0, reading: others, environment) }, commands: commands,
+            dependencies: dependencies, search: search)
+    }
+
+    /// The file of a recipe, made unless it is there.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    private func make(_ recipe: Recipe) async throws -> FilePath {
+        if let artifact = recipe.artifact { return artifact.path(recipe.file) }
+        let artifact = try await tools.store.publishRecorded(key: recipe.currentKey) { folder in
+            let runner = recipe.runner(folder)
+            for command in recipe.commands(folder) { try await compile(command, what: recipe.what, by: runner) }
+            let reads = try await self.reads(of: recipe, in: folder, by: runner)
+            for name in recipe.intermediates + recipe.dependencies { try removeAll(folder.appending(name)) }
+            try runner.sandbox?.takeBack(folder)
+            return reads
+        }
+        return artifact.path(recipe.file)
+    }
+
+    /// What the commands of a recipe recorded in `folder`.
+    private func reads(of recipe: Recipe, in folder: FilePath, by runner: CommandRunner) async throws -> ToolReads {
+        var files = Set<String>()
+        for name in recipe.dependencies {
+            let text = try readText(folder.appending(name))
+            files.formUnion(Self.files(inMakefile: text, relativeTo: recipe.source, without: [folder]))
+        }
+        guard let search = recipe.search else { return ToolReads(files: files) }
+        let answer = try await runner.capture(search)
+        var (folders, compiler) = CompilerReads.searchList(inVerboseOutput: answer.errors)
+        // Whatever comes before the list of the compiler's own.
+        for command in recipe.commands(folder) {
+            folders += command.arguments.filter { $0.hasPrefix("-I") }.map { String($0.dropFirst(2)) }
+        }
+        let sources = files.filter { file in ![".a", ".o", ".so", ".swiftmodule"].contains { file.hasSuffix($0) } }
+        var (absent, passedOver) = CompilerReads.missed(
+            including: sources.sorted(), folders: folders.map { Self.absolute($0, in: recipe.source) },
+            text: { try? readBytes(FilePath($0)) }, exists: { fileExists(FilePath($0)) })
+        // The linker looks in these before its own folders.
+        let libraries = (runner.environment?["LIBRARY_PATH"] ?? "").split(separator: ":").map(String.init)
+        for folder in libraries {
+            for file in files where file.hasSuffix(".a") || file.hasSuffix(".o") {
+                let path = FilePath(Self.absolute(folder, in: recipe.source)).appending(
+                    FilePath(file).lastComponent?.string ?? "")
+                if fileExists(path) { passedOver.insert(path.string) } else { absent.insert(path.string) }
+            }
+        }
+        if let compiler { files.insert(compiler) }
+        return ToolReads(files: files, absent: absent, passedOver: passedOver)
+    }
+
+    private static func absolute(_ path: String, in folder: FilePath) -> String {
+        path.hasPrefix("/") ? path : folder.pushing(FilePath(path)).string
+    }
+
+    /// The files that a compiler's makefile names, but for those in folders that the build itself fills.
+    private static func files(
+        inMakefile text: String, relativeTo source: FilePath, without own: [FilePath]
+    ) -> Set<String> {
+        Set(
+            CompilerReads.prerequisites(inMakefile: text, below: source).map { absolute($0, in: source) }.filter {
+                path in
+                !own.contains { FilePath(path).lexicallyNormalized().starts(with: $0) }
+                    && !CompilerReads.isIntermediate(FilePath(path))
+            })
+    }
+
+    // MARK: Swift Testing
+
+    /// Builds the test bundle of the SwiftPM package in `package`.
+    ///
+    /// - Parameter numbers: The generated module SyscallNumbers.
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words, or has no test.
+    func bundle(package: FilePath, numbers: NumbersModule) async throws -> GuestBundle {
+        let recipe = try await bundleRecipe(package: package, numbers: numbers)
+        if let artifact = recipe.artifact { return try bundle(artifact, isHit: true) }
+        // Another kbuild may build the package for another kernel, in the same folder.
+        let lock = "swift-" + Digest.of(recipe.scratch.string).short
+        return try await FileLock.withLock(lock, in: tools.layout, progress: tools.progress) {
+            var state: Digest?
+            do {
+                let artifact = try await tools.store.publishRecorded(
+                    key: { try await bundleRecipe(package: package, numbers: numbers).key }
+                ) { folder in
+                    // Targets may have come and gone since.
+                    let recipe = try await bundleRecipe(package: package, numbers: numbers)
+                    state = recipe.state
+                    return try await build(recipe, into: folder)
+                }
+                try trustScratch(recipe, state)
+                return try bundle(artifact, isHit: false)
+            } catch let failure as Failure where failure.code == .build {
+                // Nothing changed meanwhile, so that the objects which were compiled are of these inputs.
+                try trustScratch(recipe, state)
+                throw failure
+            }
+        }
+    }
+
+    /// Builds a package's tests in its scratch folder and copies the bundle.
+    ///
+    /// - Returns: What the compilers read outside of the packages, such as headers.
+    private func build(_ recipe: BundleRecipe, into folder: FilePath) async throws -> ToolReads {
+        guard let product = recipe.packages.testProduct else {
+            throw Failure(
+                .infrastructure, "\(recipe.package) has no tests: SwiftPM names no test target of it",
+                nextStep: "add a test target to its Package.swift")
+        }
+        let runner = recipe.runner
+        if (try? readText(recipe.mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
+        try createFolder(recipe.scratch)
+        // SwiftPM looks at a header's time after it has compiled with it. Where an input changes during the build, it may take
+        // an object of the old contents for one of the new, so that the next build has to begin with an empty folder.
+        try removeAll(recipe.mark)
+        try await compile(recipe.build, what: "the tests in \(recipe.package)", by: runner)
+        let bin = FilePath(try await runner.output(of: recipe.binPath, failingWith: .infrastructure))
+        let executable = bin.appending(product)
+        guard fileExists(executable) else {
+            throw Failure(
+                .infrastructure, "the build of \(recipe.package) made no \(product)",
+                details: try namesInFolder(bin).filter { $0.hasSuffix(".xctest") }.joined(separator: "\n"))
+        }
+        let xctests = try XCTestListing.names(
+            in: try await runner.output(of: Command(executable.string, XCTestListing.arguments)))
+        // A bundle without any test ends with 69 (EX_UNAVAILABLE), which is not the listing's failure.
+        let listing = try await runner.capture(Command(executable.string, BundleRecipe.listArguments))
+        guard listing.status.isSuccess || listing.status == .exited(BundleRecipe.noTests) else {
+            throw Failure(
+                .infrastructure, "the test bundle of \(recipe.package) cannot list its tests (\(listing.status))",
+                details: listing.errors)
+        }
+        try copyFile(executable, to: folder.appending("tests.xctest"))
+        try writeAtomically(listing.status.isSuccess ? listing.output : "", to: folder.appending("tests.list"))
+        try writeAtomically(xctests.joined(separator: "\n"), to: folder.appending("xctests.list"))
+        var files = Set<String>()
+        let toolchain = tools.installations(of: ["swiftc"])
+        for folder in try namesInFolder(bin).filter({ $0.hasSuffix(".build") }).map({ bin.appending($0) }) {
+            for path in try Self.dependencyFiles(below: folder) {
+                files.formUnion(
+                    Self.files(
+                        inMakefile: try readText(path), relativeTo: recipe.package,
+                        without: [recipe.scratch] + toolchain))
+            }
+        }
+        // What lies in the packages is in the key already; what a former build read may be gone.
+        return ToolReads(files: Self.files(files, outsideOf: recipe.inputs))
+    }
+
+    /// The files of these that exist and lie in none of the folders, links and `..` followed: `PACKAGE/Sources/../../x.h` lies
+    /// outside of PACKAGE/Sources.
+    static func files(_ files: Set<String>, outsideOf folders: [FilePath]) -> Set<String> {
+        let folders = folders.compactMap(resolved)
+        return files.filter { file in
+            guard let path = resolved(FilePath(file)) else { return false }
+            return !folders.contains { path.starts(with: $0) }
+        }
+    }
+
+    private static func resolved(_ path: FilePath) -> FilePath? {
+        guard let real = realpath(path.string, nil) else { return nil }
+        defer { free(real) }
+        return FilePath(String(cString: real))
+    }
+
+    /// Has the next build go on from what lies in the scratch folder.
+    private func trustScratch(_ recipe: BundleRecipe, _ state: Digest?) throws {
+        if let state { try writeAtomically(state.hex, to: recipe.mark) }
+    }
+
+    private static func dependencyFiles(below folder: FilePath) throws -> [FilePath] {
+        try namesInFolder(folder).flatMap { name in
+            let path = folder.appending(name)
+            if name.hasSuffix(".d") { return [path] }
+            return isFolder(path) ? try dependencyFiles(below: path) : []
+        }
+    }
+
+    /// How a test bundle is built, and whether it was.
+    struct BundleRecipe: Sendable {
+        var package: FilePath
+        var key: ArtifactKey
+        var artifact: Artifact?
+        var packages: SwiftPackages
+        /// The files and folders whose contents are in the key.
+        var inputs: [FilePath]
+        /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty folder.
+        var state: Digest
+        var scratch: FilePath
+        /// Holds the state for which the scratch folder is good; there is none while it is built in.
+        var mark: FilePath { FilePath("\(scratch).state") }
+        var runner: CommandRunner
+        var build: Command
+        /// Tells where SwiftPM put the bundle.
+        var binPath: Command
+
+        /// What has the bundle list its tests.
+        static let listArguments = ["--testing-library", "swift-testing", "--list-tests"]
+        /// The exit code of a bundle that has no Swift Testing test (EX_UNAVAILABLE of sysexits.h).
+        static let noTests: Int32 = 69
+        /// The same as a person reads it.
+        static let listing = listArguments.joined(separator: " ")
+    }
+
+    /// Works out how the bundle in `package` is built.
+    ///
+    /// - Throws: `Failure` (`usage`) when it is no package.
+    func bundleRecipe(package: FilePath, numbers: NumbersModule) async throws -> BundleRecipe {
+        guard fileExists(package.appending("Package.swift")) else {
+            throw Failure(
+                .usage, "\(package) is not a Swift package: it has no Package.swift",
+                nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
+        }
+        // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
+        let code = Code(path: package, includesNumbers: true)
+        let kind = rules(for: code) == nil ? "swift" : "swift-confined"
+        let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
+        let packages = try await self.packages(code, scratch: scratch)
+        let environment = try environment(for: code, manifestsOf: packages.roots)
+        let runner = runner(for: code, writing: scratch, reading: [numbers.folder] + packages.roots, environment)
+        // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
+        let arguments = [
+            "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
+            "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
+        ]
+        var key = KeyBuilder(step: "bundle", version: 4, trust: trust(of: code))
+        var state = ContentDigest(of: "scratch", version: 1)
+        environment.add(to: &key)
+        for (name, value) in environment.recorded.sorted(by: { $0.key < $1.key }) { state.add(name, value) }
+        for tool in ["swift-build", "swiftc", "clang", "ld"] {
+            let digest = try tools.digest(ofOptionalTool: tool)
+            key.add(tool, digest)
+            state.add(tool, digest)
+        }
+        // SwiftPM's folders hold absolute paths, and so does what the compilers were seen to read.
+        key.add("place", package.string)
+        key.add("numbers", numbers.digest)
+        var inputs: [FilePath] = []
+        for root in packages.roots {
+            var files = try SwiftPackages.manifests(in: root)
+            // The versions of packages that SwiftPM fetches, and where from.
+            let configuration = root.pushing(".swiftpm/configuration")
+            if root == packages.roots.first { files.append(root.appending("Package.resolved")) }
+            for file in files {
+                key.add(file.string, fileExists(file) ? try tools.statCache.digest(of: file).hex : "none")
+            }
+            if isFolder(configuration) { key.add("configuration", try tools.statCache.digest(ofTree: configuration)) }
+            inputs += files
+        }
+        for folder in packages.folders {
+            guard isFolder(folder) else {
+                // A binary target.
+                key.add(folder.string, fileExists(folder) ? try tools.statCache.digest(of: folder).hex : "none")
+                continue
+            }
+            var names: [String] = []
+            let digest = try tools.statCache.digest(ofTree: folder) { path in
+                guard SwiftPackages.isInput(path) else { return false }
+                if !path.hasSuffix(".swift") { names.append(path) }
+                return true
+            }
+            key.add(folder.string, digest)
+            // A header that takes another's place, in whose stead SwiftPM would go on with the old object.
+            state.add(folder.string, names.joined(separator: "\n"))
+            inputs.append(folder)
+        }
+        // A stranger's package, or one with the text of a stranger's patch, may have left something in the folder for the next.
+        if rules(for: code) != nil { state.add("key", key.key.digest) }
+        return BundleRecipe(
+            package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
+            inputs: inputs, state: state.digest, scratch: scratch, runner: runner,
+            build: Command("swift-build", arguments),
+            binPath: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()))
+    }
+
+    func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
+        let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
+        let xctests = try readText(artifact.path("xctests.list")).split(separator: "\n").map(String.init)
+        guard !tests.isEmpty || !xctests.isEmpty else {
+            throw Failure(
+                .infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
+        }
+        return GuestBundle(
+            executable: artifact.path("tests.xctest"), tests: tests, xctests: xctests, key: artifact.key, isHit: isHit)
+    }
+
+    private func environment(for code: Code, manifestsOf roots: [FilePath]) throws -> ToolEnvironment {
+        environment(
+            for: code, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
+    }
+
+    /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept; they
+    /// hold as long as the manifests and the names of the folders beside them stay, and what the environment says to them.
+    private func packages(_ code: Code, scratch: FilePath) async throws -> SwiftPackages {
+        let package = code.path
+        let memo = FilePath("\(scratch).packages")
+        if let bytes = try? readBytes(memo),
+            let known = try? JSONDecoder().decode(SwiftPackages.self, from: Data(bytes)),
+            (try? environment(for: code, manifestsOf: known.roots).recorded) == known.environment,
+            known.packages.allSatisfy({
+                (try? SwiftPackages.state(of: FilePath($0.root), tools.statCache)) == $0.state
+            })
+        {
+            return known
+        }
+        var found: [SwiftPackages.Package] = []
+        var pending = [package]
+        while let root = pending.popLast() {
+            guard !found.contains(where: { $0.root == root.string }) else { continue }
+            guard fileExists(root.appending("Package.swift")) else {
+                throw Failure(.build, "\(package) depends on \(root), where there is no Package.swift")
+            }
+            let state = try SwiftPackages.state(of: root, tools.statCache)
+            let environment = try environment(for: code, manifestsOf: [root])
+            let output = try await runner(for: code, writing: scratch, reading: [root], environment).output(
+                of: Command(
+                    "swift-package",
+                    [
+                        "--package-path", root.string, "--scratch-path", scratch.appending("describe").string,
+                        "describe",
+                        "--type", "json",
+                    ]), failingWith: .build)
+            let description = try SwiftPackages.Description(parsing: output)
+            found.append(.init(root: root.string, description: description, state: state))
+            pending += description.dependencies.compactMap(\.path).map { FilePath($0) }
+        }
+        let packages = SwiftPackages(
+            packages: found,
+            environment: try environment(for: code, manifestsOf: found.map { FilePath($0.root) }).recorded)
+        try createFolder(memo.removingLastComponent())
+        try writeAtomically(try JSONEncoder().encode(packages), to: memo)
+        return packages
+    }
+
+    // MARK: C
+
+    /// Compiles a C file into a static program.
+    ///
+    /// - Parameter is32Bit: Whether the program is one for i386.
+    /// - Throws: `Failure`: `build` when it does not compile, with the compiler's words; `infrastructure` when this
+    ///   machine has no libraries to make 32-bit programs with.
+    func program(
+        source: FilePath, is32Bit: Bool, numbers: NumbersModule
+    ) async throws -> (executable: FilePath, isHit: Bool) {
+        let recipe = try programRecipe(source: source, is32Bit: is32Bit, numbers: numbers)
+        do {
+            return (try await make(recipe), recipe.isMade)
+        } catch let failure as Failure where is32Bit && failure.code == .build {
+            try await checkFor32BitLibraries()
+            throw failure
+        }
+    }
+
+    /// Works out how a C file is compiled.
+    func programRecipe(source: FilePath, is32Bit: Bool, numbers: NumbersModule) throws -> Recipe {
+        let header = numbers.folder.appending(SyscallHeader.fileName)
+        let home = source.removingLastComponent()
+        let model = is32Bit ? "-m32" : "-m64"
+        // Headers lie beside the file.
+        return try recipe(
+            Code(path: source, includesNumbers: true), in: home, what: source.string, file: "program",
+            dependencies: Self.gccDependencies, search: Self.search(model, in: home), reading: [home, numbers.folder],
+            key: { key in
+                key.add("source", try tools.statCache.digest(of: source))
+                key.add("numbers", numbers.digest)
+            }, step: "program", version: 3
+        ) { folder in
+            [
+                Command(
+                    "gcc",
+                    [
+                        model, "-std=gnu11", "-Wall", "-Wextra", "-O2", "-static", "-pthread",
+                        "-I\(numbers.folder)", "-include", header.string, source.string,
+                        "-o", folder.appending("program").string,
+                    ] + Self.recording(in: folder), workingDirectory: home)
+            ]
+        }
+    }
+
+    /// The makefiles in which gcc, as and ld record what they read: headers; what `.incbin` names; libraries.
+    private static let gccDependencies = ["compiler.d", "assembler.d", "linker.d"]
+
+    /// What has gcc write them into `folder` (gcc(1) -MD; as(1) --MD; ld(1) --dependency-file, of binutils 2.35).
+    private static func recording(in folder: FilePath) -> [String] {
+        let paths = gccDependencies.map { folder.appending($0).string }
+        return ["-MD", "-MF", paths[0], "-Wa,--MD,\(paths[1])", "-Wl,--dependency-file=\(paths[2])"]
+    }
+
+    /// Has gcc tell where it looks for headers.
+    private static func search(_ model: String, in folder: FilePath) -> Command {
+        Command(
+            "gcc", [model, "-E", "-v", "-x", "c", "/dev/null", "-o", "/dev/null"], environment: ["LC_ALL": "C"],
+            workingDirectory: folder)
+    }
+
+    /// What an installation without 32-bit libraries says about a program looks like the program's own error, so the
+    /// smallest of all programs is tried.
+    private func checkFor32BitLibraries() async throws {
+        let folder = tools.layout.temporary.appending("probe-\(ProcessInfo.processInfo.processIdentifier)")
+        try createFolder(folder)
+        defer { try? removeAll(folder) }
+        let source = folder.appending("probe.c")
+        try writeAtomically("#include <stdio.h>\nint main(void) { return puts(\"\") < 0; }\n", to: source)
+        let result = try await tools.runner.capture(
+            Command("gcc", ["-m32", "-static", source.string, "-o", folder.appending("probe").string]))
+        guard result.status.isSuccess else {
+            throw Failure(
+                .infrastructure, "gcc cannot make 32-bit programs here", details: result.errors,
+                nextStep: "apt-get install gcc-multilib")
+        }
+    }
+
+    // MARK: init
+
+    /// Compiles PID 1: Embedded Swift, linked statically, so that it needs nothing of the root file system.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    func initProgram(sources: FilePath) async throws -> (executable: FilePath, isHit: Bool) {
+        let recipe = try await initRecipe(sources: sources)
+        return (try await make(recipe), recipe.isMade)
+    }
+
+    /// Works out how init is compiled.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    func initRecipe(sources: FilePath) async throws -> Recipe {
+        guard isFolder(sources) else {
+            throw Failure(.usage, "the init's sources are not at \(sources)")
+        }
+        let names = try namesInFolder(sources).filter { $0.hasSuffix(".swift") }
+        func commands(_ tables: FilePath?) -> @Sendable (FilePath) -> [Command] {
+            { folder in
+                let object = folder.appending("init.o").string
+                let program = folder.appending("init").string
+                let header = sources.pushing("CInit/CInit.h").string
+                return [
+                    Command(
+                        "swiftc",
+                        [
+                            "-parse-as-library", "-enable-experimental-feature", "Embedded", "-swift-version", "6",
+                            "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
+                        ] + names.map { sources.appending($0).string } + ["-emit-dependencies", "-c", "-o", object],
+                        workingDirectory: sources),
+                    // swiftc does not tell the system's headers.
+                    Command(
+                        "gcc", ["-M", header, "-MF", folder.appending("header.d").string], workingDirectory: sources),
+                    Command(
+                        "gcc",
+                        ["-static", "-Wl,--gc-sections", "-s", object] + (tables.map { [$0.string] } ?? [])
+                            + [
+                                "-lm", "-o", program,
+                                "-Wl,--dependency-file=\(folder.appending("linker.d"))",
+                            ], workingDirectory: sources),
+                ]
+            }
+        }
+        var recipe = try recipe(
+            Code(path: sources, includesNumbers: false), in: sources, what: "init", file: "init",
+            intermediates: ["init.o"],
+            dependencies: ["Init.d", "header.d", "linker.d"], search: Self.search("-m64", in: sources),
+            key: { key in
+                key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+                key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
+            }, step: "init", version: 2, commands: commands(nil))
+        // An init that is made needs no answer of the compiler's. Where it has the tables follows from its digest.
+        if !recipe.isMade {
+            recipe.commands = commands(try await embeddedRuntime().appending("libswiftUnicodeDataTables.a"))
+        }
+        return recipe
+    }
+
+    // MARK: The holder
+
+    /// Compiles the library that holds a Swift Testing bundle before its first test.
+    ///
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    func holder(sources: FilePath) async throws -> FilePath {
+        try await make(try holderRecipe(sources: sources))
+    }
+
+    /// Works out how that library is compiled.
+    func holderRecipe(sources: FilePath) throws -> Recipe {
+        try recipe(
+            Code(path: sources, includesNumbers: false), in: sources, what: "the holder of test bundles",
+            file: "holder.so", intermediates: ["start.o"],
+            dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources),
+            key: { key in
+                key.add("swiftc", try tools.digest(ofTool: "swiftc"))
+                key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
+            }, step: "holder", version: 2
+        ) { folder in
+            let object = folder.appending("start.o").string
+            return [
+                Command(
+                    "gcc",
+                    [
+                        "-std=gnu11", "-Wall", "-Wextra", "-O2", "-fPIC", "-c", sources.appending("start.c").string,
+                        "-o", object, "-MD", "-MF", folder.appending("start.d").string,
+                    ], workingDirectory: sources),
+                Command(
+                    "swiftc",
+                    [
+                        // Without -wmo the driver writes a library's dependency file to a temporary folder.
+                        "-parse-as-library", "-swift-version", "6", "-wmo", "-O", "-emit-library", "-module-name",
+                        "Holder",
+                        sources.appending("Holder.swift").string, object, "-emit-dependencies", "-o",
+                        folder.appending("holder.so").string,
+                    ], workingDirectory: sources),
+            ]
+        }
+    }
+
+    /// Where the toolchain keeps the libraries of Embedded Swift for this processor.
+    private func embeddedRuntime() async throws -> FilePath {
+        struct TargetInfo: Decodable {
+            struct Paths: Decodable { var runtimeResourcePath: String }
+            struct Target: Decodable { var unversionedTriple: String }
+            var paths: Paths
+            var target: Target
+        }
+        let json = try await SwiftToolchain(store: tools.store, runner: tools.runner).targetInfo()
+        guard let info = try? JSONDecoder().decode(TargetInfo.self, from: Data(json.utf8)) else {
+            throw Failure(.infrastructure, "swiftc -print-target-info cannot be read", details: json)
+        }
+        return FilePath(info.paths.runtimeResourcePath).appending("embedded").appending(info.target.unversionedTriple)
+    }
+
+    private func compile(_ command: Command, what: String, by runner: CommandRunner) async throws {
+        let result = try await runner.capture(command)
+        guard result.status.isSuccess else {
+            let words = (result.output + result.errors).split(separator: "\n", omittingEmptySubsequences: false)
+            let first = words.firstIndex { $0.contains("error:") } ?? 0
+            throw Failure(
+                .build, "\(what) did not compile (\(result.status))",
+                details: words[first...].prefix(60).joined(separator: "\n"),
+                nextStep: "mend it, or run the command that `-v` shows")
+        }
+    }
+}

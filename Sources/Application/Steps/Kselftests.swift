@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Processes
+import Project
+import SystemPackage
+
+/// The kernel's own selftests: collections of programs in its tree, built with its headers.
+///
+/// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch that
+/// is to be judged does not write its own judges.
+struct Kselftests: Sendable {
+    let pipeline: Pipeline
+    /// How make is confined; nil when it is not.
+    let rules: Confinement.Rules?
+    let patched: PatchedKernelArtifact
+
+    /// A collection that is built.
+    struct Collection: Sendable {
+        /// Its folder in tools/testing/selftests.
+        var name: String
+        /// Where its programs are.
+        var folder: FilePath
+        /// Their names.
+        var programs: [String]
+        /// Whether they were there already.
+        var isHit: Bool
+
+        /// A program's name in reports.
+        func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
+    }
+
+    /// What tells a collection from a pattern on the command line, and stands before the names of its programs.
+    static let prefix = "kselftest:"
+    /// What people call a collection, where that is not its folder.
+    private static let folders = ["close_range": "core"]
+
+    /// The collection that the command line's pattern names; nil for another pattern.
+    static func collection(namedBy filter: String) -> String? {
+        guard filter.hasPrefix(prefix) else { return nil }
+        let name = String(filter.dropFirst(prefix.count))
+        return KernelTestName.isCollection(name) ? name : nil
+    }
+
+    /// Coreutils' library that has a program write each line at once, as the kernel's own runner of selftests uses it: the
+    /// children of a program that forks amid its results would otherwise repeat those that wait in its buffer. Nil where
+    /// this machine has not got it.
+    static let lineBuffer: FilePath? = ["/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/coreutils/libstdbuf.so"]
+        .map { FilePath($0) }.first(where: fileExists)
+
+    /// What loads it into a program; one with the address sanitizer would refuse to have a library before its own.
+    static func environment(programs folder: String) -> [String] {
+        guard let name = lineBuffer?.lastComponent?.string else { return [] }
+        return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
+    }
+
+    private var tools: StepContext { pipeline.tools }
+    private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
+    private static let folder: FilePath = "tools/testing/selftests"
+    private var isPatched: Bool { pipeline.project.testsFrom == .patched }
+    /// The tree whose selftests are built.
+    private var tree: FilePath { isPatched ? step.tree(patched.pristine) : patched.pristine.folder }
+    private var selftests: FilePath { tree.pushing(Self.folder) }
+
+    /// Builds a collection, unless the store has it.
+    ///
+    /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
+    func build(_ requested: String, _ progress: ProgressSink) async throws -> Collection {
+        let (name, source, _, artifact) = try recipe(requested)
+        if let artifact { return try collection(name, artifact, isHit: true) }
+        // One output folder serves all collections.
+        let lock = "kselftest-" + Digest.of(output.string).short
+        return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
+            let published = try await tools.store.publish(key: { try recipe(requested).key }) { folder in
+                let (programs, scripts) = try await compile(name, source, to: folder)
+                try writeAtomically(
+                    "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+                // The cache's copy of the source serves all projects; a makefile that writes to it is no use.
+                if !isPatched { try patched.pristine.verify() }
+            }
+            return try collection(name, published, isHit: false)
+        }
+    }
+
+    private static let step = "kselftest"
+
+    /// Works out what a collection is made from, and whether it was.
+    ///
+    /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
+    func recipe(
+        _ requested: String
+    ) throws -> (name: String, source: FilePath, key: ArtifactKey, artifact: Artifact?) {
+        let name = Self.folders[requested] ?? requested
+        let source = selftests.pushing(FilePath(name))
+        // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source tells.
+        let place = fileExists(selftests) ? selftests : patched.pristine.folder.pushing(Self.folder)
+        guard fileExists(place.pushing(FilePath(name)).appending("Makefile")) else {
+            let names = ((try? namesInFolder(place)) ?? []).filter {
+                fileExists(place.appending($0).appending("Makefile"))
+            }
+            let makefile = Self.folder.pushing(FilePath(name)).appending("Makefile").string
+            if !isPatched, case .file? = patched.overlay.files[makefile] {
+                throw Failure(
+                    .usage,
+                    "the selftests \(requested) come with the patches, and selftests are built from the kernel's "
+                        + "source without them",
+                    nextStep: "write `tests-from: patched` in \(pipeline.project.file) to run them")
+            }
+            let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+            throw Failure(
+                .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
+                details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
+        }
+        var key = KeyBuilder(step: Self.step, version: 2, trust: pipeline.trust(under: rules))
+        key.add("collection", name)
+        key.add("source", patched.pristine.identity)
+        // `make headers` runs makefiles and scripts anywhere in the tree.
+        key.add("overlay", isPatched ? patched.overlay.digest.hex : "none")
+        for tool in KernelStep.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return (name, source, key.key, tools.store.lookup(key.key))
+    }
+
+    /// The file that lists an artifact's programs, after the number of scripts that were left out.
+    private static let list = ".programs"
+
+    func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
+        let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
+        if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
+            let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
+            tools.progress(.note("\(Self.prefix)\(name): \(what) left out; kbuild runs the compiled programs"))
+        }
+        return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()), isHit: isHit)
+    }
+
+    /// make's output folder. A confined build has one of its own.
+    private var output: FilePath {
+        step.folder(for: patched.pristine).appending(rules == nil ? "kselftest" : "kselftest-confined")
+    }
+
+    /// Makes headers and programs, and puts the programs into `folder`.
+    private func compile(
+        _ name: String, _ source: FilePath, to folder: FilePath
+    ) async throws -> (programs: [String], scripts: Int) {
+        let build = try await makeBuild(of: name, source)
+        let (runner, built) = (build.runner, build.programs)
+        try removeAll(build.output)
+        try createFolder(build.output)
+        defer { try? removeAll(build.output) }
+        for (command, what) in build.commands { try await run(command, what: what, by: runner) }
+        let output = try await runner.output(of: build.listing, failingWith: .build)
+        // "COLLECTION:PROGRAM", a line each.
+        let names = output.split(separator: "\n").filter { $0.hasPrefix("\(name):") }
+            .map { String($0.dropFirst(name.count + 1)) }
+        let programs = names.filter { !$0.contains("/") && fileExists(built.appending($0)) }
+        guard !programs.isEmpty else {
+            throw Failure(
+                .infrastructure, "the selftests \(name) have no compiled program",
+                details: names.joined(separator: "\n"),
+                nextStep: "choose another collection")
+        }
+        for program in programs { try copyFile(built.appending(program), to: folder.appending(program)) }
+        return (programs, names.count - programs.count)
+    }
+
+    /// How a collection is built.
+    struct Build: Sendable {
+        var runner: CommandRunner
+        /// make's output folder.
+        var output: FilePath
+        /// Where the programs are then.
+        var programs: FilePath
+        /// The commands, and what each makes.
+        var commands: [(command: Command, what: String)]
+        /// Tells the names of the programs.
+        var listing: Command
+    }
+
+    func makeBuild(of name: String, _ source: FilePath) async throws -> Build {
+        var make = step.make(patched.pristine)
+        // User-mode Linux's programs are the host's, and the selftests' headers x86's.
+        make.architecture = .x86_64
+        // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
+        make.output = output
+        make.tree = tree
+        let (runner, environment) = try await step.tooling(make)
+        let built = make.output.appending("programs")
+        var collection = make
+        collection.tree = source
+        let settings = ["OUTPUT=\(built)", "KHDR_INCLUDES=-isystem \(make.output.pushing("usr/include"))"]
+        var listing = collection.command(settings + ["emit_tests", "COLLECTION=\(name)"], environment: environment)
+        listing.arguments.append("--silent")
+        return Build(
+            runner: runner, output: make.output, programs: built,
+            commands: [
+                (make.command(["headers"], environment: environment), "the kernel's headers"),
+                (Command("mkdir", ["-p", built.string]), "the folder of selftests"),
+                (collection.command(settings + ["all"], environment: environment), "the selftests \(name)"),
+            ], listing: listing)
+    }
+
+    private func run(_ command: Command, what: String, by runner: CommandRunner) async throws {
+        let result = try await runner.capture(command)
+        guard result.status.isSuccess else {
+            let lines = (result.output + result.errors).split(separator: "\n")
+            let first = lines.firstIndex { $0.contains("error:") } ?? max(0, lines.count - 20)
+            throw Failure(
+                .build, "\(what) did not compile (\(result.status))",
+                details: lines[first...].prefix(40).joined(separator: "\n"),
+                nextStep: lines.contains { $0.contains("-lcap") || $0.contains("sys/capability.h") }
+                    ? "apt-get install libcap-dev" : "run the command that `-v` shows")
+        }
+    }
+
+    /// Names the options that a collection wants and the kernel has not got: its tests may skip or fail for want of them.
+    func hint(_ requested: String, config: FilePath) throws {
+        let name = Self.folders[requested] ?? requested
+        guard let text = try? readText(selftests.pushing(FilePath(name)).appending("config")) else { return }
+        let missing = Self.missingOptions(wanted: text, in: try readText(config))
+        guard !missing.isEmpty else { return }
+        tools.progress(
+            .note("\(Self.prefix)\(name) wants options that this kernel lacks: \(missing.joined(separator: " "))"))
+    }
+
+    /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built in.
+    static func missingOptions(wanted: String, in config: String) -> [String] {
+        let given = Set(config.split(separator: "\n").map(String.init))
+        return wanted.split(separator: "\n").map(String.init).filter { line in
+            guard line.hasPrefix("CONFIG_") else { return false }
+            let builtIn = line.hasSuffix("=m") ? String(line.dropLast()) + "y" : line
+            return !given.contains(line) && !given.contains(builtIn)
+        }
+    }
+}
+
+extension Project {
+    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the suites
+    /// in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no filter; for any
+    /// other filter both as they are.
+    public func selecting(_ filter: String?) -> (project: Project, filter: String?) {
+        if let pattern = filter.flatMap(KUnitTests.pattern) {
+            var project = self
+            project.tests = [.kunit(pattern: pattern, timeout: nil)]
+            return (project, nil)
+        }
+        guard let filter, let name = Kselftests.collection(namedBy: filter) else { return (self, filter) }
+        var project = self
+        let own = tests.filter { test in
+            if case .kselftest(name, _) = test { true } else { false }
+        }
+        project.tests = own.isEmpty ? [.kselftest(collection: name, timeout: nil)] : own
+        return (project, nil)
+    }
+}

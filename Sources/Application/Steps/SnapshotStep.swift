@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import CrashReports
+import Diagnostics
+import Glibc
+import GuestSession
+import Processes
+import Project
+import Reporting
+import Synchronization
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// A saved machine and how to wake guests from it.
+struct ReadySnapshot: Sendable {
+    var snapshot: MachineSnapshot
+    /// The machine that was saved.
+    var configuration: MachineConfiguration
+    var reported: MachineCandidate
+    var isHit: Bool
+    /// What the kernel reported before it was saved.
+    var bootReports: [Crash]
+}
+
+/// What a run wakes its guests from.
+struct ReadySnapshots: Sendable {
+    /// By the program that the guest holds; nil where none could be made, and guests boot.
+    var places: [Int?: ReadySnapshot]?
+    /// All boots on the way, of those that could not be saved too.
+    var boots: [SavedBoot]
+}
+
+extension MachineCandidate {
+    /// What a machine that is saved or woken is run by: QEMU opens the memory's file for writing, though one who wakes
+    /// has a view of it that is private.
+    func runner(for snapshot: MachineSnapshot) -> CommandRunner {
+        var runner = runner
+        runner.sandbox?.writable.append(snapshot.folder)
+        return runner
+    }
+}
+
+extension Pipeline {
+    /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
+    private static let keptSnapshots = 6
+
+    /// Finds or makes the snapshot of a guest that is ready to run tests.
+    ///
+    /// - Parameters:
+    ///   - program: The bundle that the guest holds; nil for a guest that holds none.
+    ///   - plan: The name of the plan with that program, on the share.
+    ///   - holder: The library that holds it.
+    ///   - machines: The machines to try, in order.
+    ///   - needed: How many snapshots this run wakes guests from.
+    ///   - boots: Gets the boots that it took.
+    /// - Returns: Nil when no machine could be saved; the user has been told why.
+    /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
+    func snapshot(
+        holding program: ProgramArtifact?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
+        needed: Int, in folder: FilePath, boots: inout [SavedBoot], _ progress: ProgressSink
+    ) async throws -> ReadySnapshot? {
+        for candidate in machines {
+            let trust = self.trust(under: try await confinement.rules())
+            guard
+                let (configuration, key) = try snapshotKey(
+                    candidate, holding: program, plan: plan, holder: holder, trust: trust)
+            else { continue }
+            let home = snapshotsFolder
+            let snapshot = MachineSnapshot(folder: home.appending(key.short))
+            func ready(isHit: Bool, after boot: SavedBoot) -> ReadySnapshot {
+                boots.append(boot)
+                return ReadySnapshot(
+                    snapshot: snapshot, configuration: configuration, reported: candidate, isHit: isHit,
+                    bootReports: boot.crashes)
+            }
+            let lock = try await FileLock.acquire("snapshot-\(key.short)", in: tools.layout, progress: progress)
+            defer { withExtendedLifetime(lock) {} }
+            // One log for each boot of the run.
+            let log = folder.appending("console-snapshot\(boots.isEmpty ? "" : "-\(boots.count + 1)").log")
+            let title = "the boot before the snapshot \(key.short)"
+            if isIntact(snapshot) {
+                try removeAll(log)
+                try copyFile(snapshot.console, to: log)
+                let boot = try SavedBoot(title: title, log: log)
+                // The time by which the eldest are told.
+                utimes(snapshot.folder.string, nil)
+                return ready(isHit: true, after: boot)
+            }
+            try createFolder(home)
+            try removeAll(snapshot.folder)
+            try removeOldSnapshots(in: home, keeping: max(Self.keptSnapshots, needed) - 1)
+            try createFolder(snapshot.folder)
+            do {
+                let runner = candidate.runner(for: snapshot)
+                try runner.sandbox?.handOver(snapshot.folder)
+                try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, log: log)
+                try copyFile(log, to: snapshot.console)
+                try writeAtomically(seal(snapshot), to: sealFile(snapshot))
+                return ready(isHit: false, after: try SavedBoot(title: title, log: log))
+            } catch let failure as Failure {
+                try removeAll(snapshot.folder)
+                // A boot that went wrong once in ten times may go well in the guests that now boot instead.
+                if fileExists(log) {
+                    boots.append(
+                        try SavedBoot(title: "a boot on \(candidate.reported.type) that was not saved", log: log))
+                }
+                let reason = [failure.message, failure.details].compactMap { $0 }.joined(separator: ": ")
+                progress(.note("no snapshot on \(candidate.reported.type): \(reason)"))
+            }
+        }
+        return nil
+    }
+
+    private var snapshotsFolder: FilePath { projectCache.appending("snapshots") }
+
+    /// What is to be done for a run's snapshots, when all that they are made from is there.
+    func planSnapshots(_ programs: [ProgramArtifact], on machines: [MachineCandidate]) async throws -> RunPlan.Step {
+        var step = RunPlan.Step("snapshot", .hit)
+        let sources = holderSources
+        let recipe = isFolder(sources) ? try await programBuilder().holderRecipe(sources: sources) : nil
+        if let recipe, !recipe.isMade {
+            step.outcome = .miss
+            step.actions = try planned(recipe) + [.remark("kbuild boots a guest and saves it once it is ready")]
+            return step
+        }
+        let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
+        let held = TestShard.divide(programs, among: nil).map { holder == nil ? nil : $0.heldProgram }
+        for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
+            var key: Digest?
+            for candidate in machines where key == nil {
+                let place = try snapshotKey(
+                    candidate, holding: index.map { programs[$0] }, plan: index.map { Self.heldPlan($0) },
+                    holder: holder ?? "", trust: trust(under: try await confinement.rules()))
+                key = place?.1
+            }
+            guard let key else { continue }
+            let snapshot = MachineSnapshot(folder: snapshotsFolder.appending(key.short))
+            if isIntact(snapshot) { continue }
+            step.outcome = .miss
+            step.actions.append(.remark("kbuild boots a guest and saves it once it is ready: \(snapshot.folder)"))
+        }
+        return step
+    }
+
+    /// The name of the plan with the one program that a guest holds, on the share.
+    static func heldPlan(_ index: Int) -> String { "held-\(index)" }
+
+    /// What a candidate is told to be saved, and the key of the snapshot; nil for a machine that cannot be saved.
+    private func snapshotKey(
+        _ candidate: MachineCandidate, holding program: ProgramArtifact?, plan: String?, holder: FilePath,
+        trust: TrustLevel
+    ) throws -> (MachineConfiguration, Digest)? {
+        guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
+        configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
+        let user = candidate.runner.sandbox?.identity
+        return (configuration, try snapshotKey(configuration, program, holder: holder, user: user, trust: trust))
+    }
+
+    /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
+    /// one counter differ.
+    private func snapshotKey(
+        _ configuration: MachineConfiguration, _ program: ProgramArtifact?, holder: FilePath, user: UInt32?,
+        trust: TrustLevel
+    ) throws -> Digest {
+        var key = KeyBuilder(step: "snapshot", version: 3, trust: trust)
+        key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
+        var plain = configuration
+        plain.kernel = "kernel"
+        switch configuration.root {
+        case .disk(let path):
+            key.add("root", try tools.statCache.digest(of: path))
+            plain.root = .disk("root")
+        case .initramfs(let path):
+            key.add("root", try tools.statCache.digest(of: path))
+            plain.root = .initramfs("root")
+        }
+        plain.shares = configuration.shares.map { Share(tag: $0.tag, path: "share", isReadOnly: $0.isReadOnly) }
+        plain.timeStampKilohertz = configuration.timeStampKilohertz.map { ($0 + 5000) / 10000 }
+        let command = plain.command(
+            sockets: MachineSockets(folder: "sockets"), memory: .saved(MachineSnapshot(folder: "snapshot")))
+        key.add("command", command.description)
+        key.add("qemu", try tools.digest(ofTool: command.tool))
+        key.add("processor", Self.processor())
+        // Who wakes has to open the file of one who was saved.
+        key.add("user", user.map { "\($0)" } ?? "own")
+        if let program {
+            key.add("program", try tools.statCache.digest(of: program.executable))
+            key.add("plan", try SessionPlan(programs: [program.selecting([]).planned]).encoded())
+            key.add("holder", try tools.statCache.digest(of: holder))
+        }
+        return key.key.digest
+    }
+
+    /// The host's processor, which QEMU passes on in part.
+    private static func processor() -> String {
+        let lines = ((try? readText("/proc/cpuinfo")) ?? "").split(separator: "\n")
+        return ["model name", "flags"].compactMap { name in lines.first { $0.hasPrefix(name) } }
+            .joined(separator: "\n")
+    }
+
+    /// Boots a guest and saves it once it sleeps.
+    private func save(
+        _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, by runner: CommandRunner,
+        within limit: Double, log path: FilePath
+    ) async throws {
+        let log = GuestLog(try ConsoleTranscript(path: path))
+        // On every path: what comes at the end of a boot that failed tells most.
+        defer { log.finish() }
+        let (ready, continuation) = AsyncStream.makeStream(of: Frame.self)
+        let handlers = MachineHandlers(
+            console: { bytes in
+                log.console(bytes)
+                return []
+            }, results: { bytes in for frame in log.results(bytes) { continuation.yield(frame) } })
+        let exit: MachineExit?? = try await withThrowingTaskGroup(of: MachineExit??.self) { group in
+            group.addTask {
+                .some(
+                    try await QEMUMachine(configuration, runner: runner).save(to: snapshot, handlers) {
+                        // What the kernel has said so far comes before.
+                        let last = await ready.first { ![.log, .kernel, .note].contains($0.kind) }
+                        guard last?.kind == .ready else {
+                            throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
+                        }
+                    })
+            }
+            group.addTask {
+                try await Task.sleep(for: .seconds(limit))
+                return .none
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? .none
+        }
+        switch exit {
+        case .some(nil): return
+        case .some(let exit?):
+            throw Failure(.infrastructure, "the guest ended before it slept (\(exit))", details: log.lastWords)
+        case .none: throw Failure(.infrastructure, "the guest did not sleep within \(Int(limit)) s")
+        }
+    }
+
+    // MARK: Keeping
+
+    private func sealFile(_ snapshot: MachineSnapshot) -> FilePath { snapshot.folder.appending("seal") }
+
+    /// What the files of a whole snapshot look like. It is written last, so a snapshot without it was cut short.
+    private func seal(_ snapshot: MachineSnapshot) -> String {
+        [snapshot.memory, snapshot.state, snapshot.console].map { path in
+            var status = stat()
+            guard stat(path.string, &status) == 0 else { return "missing" }
+            return "\(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+        }.joined(separator: "\n")
+    }
+
+    private func isIntact(_ snapshot: MachineSnapshot) -> Bool {
+        guard let text = try? readText(sealFile(snapshot)) else { return false }
+        return text == seal(snapshot) && !text.contains("missing")
+    }
+
+    /// Makes room for one more. A guest that is waking from an old one has it open already.
+    private func removeOldSnapshots(in home: FilePath, keeping count: Int) throws {
+        func age(_ folder: FilePath) -> Int {
+            var status = stat()
+            return stat(folder.string, &status) == 0 ? status.st_mtim.tv_sec : 0
+        }
+        let folders = try namesInFolder(home).map { home.appending($0) }.sorted { age($0) < age($1) }
+        for folder in folders.dropLast(count) { try removeAll(folder) }
+    }
+}
+
+/// What a guest says before it sleeps.
+private final class GuestLog: Sendable {
+    private struct State {
+        var transcript: ConsoleTranscript
+        var console = ResultsDecoder.console(carriesResults: false)
+        var port = ResultsDecoder.port()
+        var words: [String] = []
+    }
+
+    private let state: Mutex<State>
+
+    init(_ transcript: sending ConsoleTranscript) {
+        state = Mutex(State(transcript: transcript))
+    }
+
+    var lastWords: String { state.withLock { $0.words.suffix(10).joined(separator: "\n") } }
+
+    func console(_ bytes: [UInt8]) {
+        state.withLock { state in
+            for case .line(let line) in state.console.consume(bytes) {
+                state.transcript.append(line)
+                state.words.append(String(decoding: line, as: UTF8.self))
+            }
+            state.transcript.flush()
+        }
+    }
+
+    /// Writes down a last line that has no end.
+    func finish() {
+        state.withLock { state in
+            for case .line(let line) in state.console.finish() { state.transcript.append(line) }
+            state.transcript.flush()
+        }
+    }
+
+    func results(_ bytes: [UInt8]) -> [Frame] {
+        state.withLock { state in
+            state.port.consume(bytes).compactMap { item in
+                guard case .frame(let frame) = item else { return nil }
+                if frame.kind == .error { state.words.append(frame.text) }
+                return frame
+            }
+        }
+    }
+}

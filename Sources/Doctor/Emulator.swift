@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+
+/// What kbuild has to know of QEMU.
+package struct Emulator: Codable, Equatable {
+    /// Its version, as it tells it.
+    package var version: String
+    /// Whether it can give up system calls, which some builds of it cannot.
+    package var filtersSystemCalls: Bool
+
+    /// Describes a QEMU that has been asked for its version.
+    package init(
+        version: String, filtersSystemCalls: Bool
+    ) {
+        self.version = version
+        self.filtersSystemCalls = filtersSystemCalls
+    }
+
+    /// The least version that serves: the first with `-action panic=exit-failure` (PanicAction in qapi/run-state.json),
+    /// without which a guest that panics looks like one that ends.
+    static let minimum = [7, 1]
+
+    /// Reads `QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)`.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it is too old, or something else.
+    package static func version(in text: String) throws(Failure) -> String {
+        guard let version = HostCheck.version(in: text) else {
+            throw Failure(
+                .infrastructure, "\(HostCheck.qemu) does not tell its version", details: String(text.prefix(200)))
+        }
+        guard !HostCheck.isOlder(version, than: minimum) else {
+            let least = minimum.map { String($0) }.joined(separator: ".")
+            throw Failure(
+                .infrastructure, "QEMU \(version) is too old: kbuild needs \(least) or later",
+                nextStep: "install a newer qemu-system-x86 (Debian 12 has 7.2); `kbuild doctor` shows what is found")
+        }
+        return version
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+import CrashReports
+import Processes
+import SystemPackage
+
+/// Gives the frames of crash reports their files and lines, with the binutils.
+package struct CrashSymbolizer: Sendable {
+    package let runner: CommandRunner
+    /// The kernel that ran. One of another build is found out by the sizes of its functions.
+    package let vmlinux: FilePath
+    /// The kernel's sources, which files are told relative to.
+    package let root: FilePath?
+
+    /// Creates a symboliser for the crash reports of one kernel.
+    package init(
+        runner: CommandRunner, vmlinux: FilePath, root: FilePath?
+    ) {
+        self.runner = runner
+        self.vmlinux = vmlinux
+        self.root = root
+    }
+
+    /// The most addresses looked up; they are passed as arguments.
+    static let mostAddresses = 4000
+
+    /// What came of it.
+    package struct Outcome: Sendable {
+        package var crashes: [Crash]
+        /// What a user who expects files and lines should know; nil when all is well.
+        package var note: String?
+    }
+
+    /// Symbolises some crashes. Without debug information in vmlinux they stay as they are.
+    ///
+    /// - Throws: `Failure` when a tool is missing or fails; `CancellationError`.
+    package func symbolize(_ crashes: [Crash]) async throws -> Outcome {
+        var symbolizer = Symbolizer(crashes)
+        guard symbolizer.isNeeded else { return Outcome(crashes: crashes) }
+        let sections = try await runner.output(of: Command("readelf", ["-SW", vmlinux.string]))
+        guard sections.contains(".debug_line") else {
+            return Outcome(crashes: crashes, note: "\(vmlinux) has no debug information (CONFIG_DEBUG_INFO)")
+        }
+        symbolizer.readSymbols(try await runner.output(of: Command("nm", ["-n", vmlinux.string])))
+        let addresses = symbolizer.addresses(of: crashes).prefix(Self.mostAddresses)
+        var crashes = crashes
+        if !addresses.isEmpty {
+            let words = addresses.map { "0x" + String($0, radix: 16) }
+            let output = try await runner.output(
+                of: Command("addr2line", ["-e", vmlinux.string, "-a", "-f", "-i"] + words))
+            symbolizer.apply(Symbolizer.locations(in: output, root: root?.string), to: &crashes)
+        }
+        let strangers = symbolizer.strangers(in: crashes)
+        guard strangers > 0 else { return Outcome(crashes: crashes) }
+        return Outcome(
+            crashes: crashes,
+            note: "\(strangers) frames have functions of other sizes than \(vmlinux): it is of another build")
+    }
+}

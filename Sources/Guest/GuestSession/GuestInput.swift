@@ -1,0 +1,159 @@
+import Glibc
+import Synchronization
+
+// SPDX-License-Identifier: Apache-2.0
+import class Foundation.Thread
+
+/// The size of a terminal.
+public struct TerminalSize: Sendable, Hashable {
+    /// Its lines.
+    public var rows: Int
+    /// Its characters in a line.
+    public var columns: Int
+
+    /// Creates a size.
+    public init(rows: Int, columns: Int) {
+        self.rows = rows
+        self.columns = columns
+    }
+}
+
+/// What the host says to a program in the guest that it talks with; rootfs/init/Shell.swift reads it.
+///
+/// Input is read from a descriptor on a thread of its own, and no faster than the program takes it: what lies between is
+/// bounded, so that all else that is said gets through at once.
+public final class GuestInput: Sendable {
+    private struct State {
+        var send: (@Sendable ([UInt8]) -> Void)?
+        var isOver = false
+        var isHungUp = false
+    }
+
+    private let state = Mutex(State())
+    private let underway = Atomic<Int>(0)
+    private let wakeRead: Int32
+    private let wakeWrite: Int32
+    private let hangUps: AsyncStream<Void>.Continuation
+    /// Yields when the program is to be ended.
+    package let hangUpRequests: AsyncStream<Void>
+
+    /// The most bytes of input that the program has not taken. Twice that, in hexadecimal, fits into a socket's buffer.
+    private static let window = 32 << 10
+    private static let longestPiece = 8 << 10
+
+    package init() {
+        var ends: [Int32] = [-1, -1]
+        // Without a pipe the thread below polls in vain, and nothing is read.
+        _ = pipe(&ends)
+        for end in ends where end >= 0 {
+            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(end, F_SETFL, O_NONBLOCK)
+        }
+        (wakeRead, wakeWrite) = (ends[0], ends[1])
+        (hangUpRequests, hangUps) = AsyncStream.makeStream()
+    }
+
+    deinit {
+        Glibc.close(wakeRead)
+        Glibc.close(wakeWrite)
+    }
+
+    // MARK: Orders
+
+    /// Tells the guest the terminal's size.
+    public func resize(_ size: TerminalSize) { order("size \(size.rows) \(size.columns)") }
+
+    /// Lets the program start.
+    package func go() { order("go") }
+
+    /// Tells the program that nobody reads its standard output (1) or its standard error (2) any more.
+    package func close(stream: Int32) { order("deaf \(stream)") }
+
+    /// Ends the program, and the guest with it.
+    public func hangUp() {
+        state.withLock { $0.isHungUp = true }
+        hangUps.yield()
+    }
+
+    /// Whether somebody has asked for that.
+    package var wasHungUp: Bool { state.withLock { $0.isHungUp } }
+
+    /// Asks init to end the guest.
+    package func end() { order("end") }
+
+    /// The bytes of an order to hand input over.
+    package static func encoded(_ input: some Collection<UInt8>) -> [UInt8] {
+        let digits = Array("0123456789abcdef".utf8)
+        var line = Array("in ".utf8)
+        line.reserveCapacity(input.count * 2 + 4)
+        for byte in input {
+            line.append(digits[Int(byte >> 4)])
+            line.append(digits[Int(byte & 15)])
+        }
+        return line + [0x0A]
+    }
+
+    private func order(_ text: String) { send(Array((text + "\n").utf8)) }
+
+    private func send(_ bytes: [UInt8]) {
+        let send = state.withLock { state in state.isOver ? nil : state.send }
+        send?(bytes)
+    }
+
+    // MARK: The ways to and from the guest
+
+    /// Takes the way to a guest, which replaces another that did not boot.
+    package func connect(_ send: @escaping @Sendable ([UInt8]) -> Void) { state.withLock { $0.send = send } }
+
+    /// Notes that the program has taken so many bytes.
+    package func took(_ count: Int) {
+        underway.subtract(count, ordering: .relaxed)
+        wake()
+    }
+
+    /// Ends the thread; what is said from now on is not sent.
+    package func finish() {
+        state.withLock { $0.isOver = true }
+        hangUps.finish()
+        wake()
+    }
+
+    private func wake() { _ = write(wakeWrite, [0], 1) }
+
+    /// Reads a descriptor for the program from now on.
+    ///
+    /// - Parameter filter: Told what was read, returns what the program gets of it.
+    public func forward(from descriptor: Int32, filter: @escaping @Sendable ([UInt8]) -> [UInt8]) {
+        let thread = Thread { [self] in pump(descriptor, filter) }
+        thread.name = "kbuild input"
+        thread.start()
+    }
+
+    private func pump(_ descriptor: Int32, _ filter: ([UInt8]) -> [UInt8]) {
+        while !state.withLock({ $0.isOver }) {
+            let hasRoom = underway.load(ordering: .relaxed) < Self.window
+            var waiting = [
+                pollfd(fd: wakeRead, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: hasRoom ? descriptor : -1, events: Int16(POLLIN), revents: 0),
+            ]
+            guard poll(&waiting, 2, -1) >= 0 || errno == EINTR else { return }
+            if waiting[0].revents != 0 {
+                var bytes = [UInt8](repeating: 0, count: 64)
+                _ = read(wakeRead, &bytes, bytes.count)
+                continue
+            }
+            guard waiting[1].revents != 0 else { continue }
+            var count = 0
+            let bytes = [UInt8](unsafeUninitializedCapacity: Self.longestPiece) { buffer, used in
+                count = read(descriptor, buffer.baseAddress, buffer.count)
+                used = max(0, count)
+            }
+            if count < 0, errno == EINTR || errno == EAGAIN { continue }
+            guard count > 0 else { return order("eof") }
+            let input = filter(bytes)
+            guard !input.isEmpty else { continue }
+            underway.add(input.count, ordering: .relaxed)
+            send(Self.encoded(input))
+        }
+    }
+}

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: Apache-2.0
+import CrashReports
+import Diagnostics
+import Glibc
+import Project
+import Synchronization
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// How long a guest may take, in seconds.
+package struct SessionLimits: Sendable, Hashable {
+    /// From QEMU's start to the first word of init.
+    package var boot: Double
+    /// Without a byte on the console or the results port, once init has spoken. Init speaks each second while a program
+    /// runs (`beat`), so that this ends a guest that hangs, and `test` a test that does.
+    package var silence: Double
+    /// For one test.
+    package var test: Double
+    /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What waits
+    /// for that thread waits without end, and says nothing; that init lives is no such sign.
+    package var lostThread: Double = 10
+    /// For everything.
+    package var run: Double
+    /// Whether the first failure is the end.
+    package var failFast = false
+    /// For a guest that hangs to tell what it does.
+    package var inspection: Double = 10
+
+    /// Creates limits, each in seconds.
+    package init(
+        boot: Double, silence: Double, test: Double, run: Double, failFast: Bool = false, inspection: Double = 10
+    ) {
+        self.boot = boot
+        self.silence = silence
+        self.test = test
+        self.run = run
+        self.failFast = failFast
+        self.inspection = inspection
+    }
+}
+
+/// A limit that was reached.
+package enum LimitReached: Sendable, Equatable {
+    case boot(Double)
+    case silence(Double)
+    case test(String, Double)
+    case run(Double)
+    case lostThread(String, Double)
+
+    /// What the run comes to by it.
+    package var code: ExitStatus {
+        if case .lostThread = self { .guestCrash } else { .timeout }
+    }
+
+    package var message: String {
+        switch self {
+        case .boot(let seconds): "the guest did not boot within \(format(seconds)) (timeouts.boot)"
+        case .silence(let seconds): "the guest said nothing for \(format(seconds)) (timeouts.silence)"
+        case .test(let name, let seconds): "\(name) ran for more than \(format(seconds)) (timeouts.test)"
+        case .lostThread(let name, let seconds):
+            "the kernel ended a thread of \(name), and the guest said nothing for \(format(seconds)) after that"
+        case .run(let seconds): "the guest ran for more than \(format(seconds)) (timeouts.run)"
+        }
+    }
+
+    private func format(_ seconds: Double) -> String {
+        seconds == seconds.rounded() ? "\(Int(seconds)) s" : "\(seconds) s"
+    }
+}
+
+/// What a session came to.
+package struct SessionResult: Sendable {
+    package var outcome: SessionOutcome
+    package var exit: MachineExit?
+    package var limit: LimitReached?
+    /// What the guest's processors did when the limit was reached.
+    package var processors: [ProcessorState] = []
+    /// Seconds from QEMU's start to init's first word.
+    package var bootSeconds: Double?
+    /// Seconds that QEMU ran.
+    package var machineSeconds: Double
+    /// Why the console's log lacks a part; nil when it is whole.
+    package var logObstacle: String?
+    /// What came of reading the kernel's memory at the guest's end or at a limit; nil where nobody wanted it, or the machine was
+    /// gone before.
+    package var memory: KernelMemoryReading?
+    /// Whether it was wanted.
+    var wantsMemory = false
+}
+
+/// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
+package struct GuestSession: Sendable {
+    package let machine: any Machine
+    package let plan: SessionPlan
+    package let limits: SessionLimits
+    /// Where the console's transcript is written.
+    package let consoleLog: FilePath
+    /// Who talks with the plan's programs, if anybody does.
+    package var attendant: InteractiveClient?
+    /// Told where a debugger is waited for, if the machine waits for one.
+    package var waitsForDebugger: (@Sendable (FilePath) -> Void)?
+    /// Reads the kernel's own account out of the guest's memory; nil where nobody wants it.
+    package var memoryReader: KernelMemoryReader?
+    /// What the kernel reported before the guest was saved that this one wakes from.
+    package var bootReports: [Crash] = []
+
+    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock held:
+    /// they may take their time, and the guest waits. The limits are watched meanwhile.
+    package struct InteractiveClient: Sendable {
+        /// Takes a way to send bytes to the guest's init.
+        package var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
+        /// Told what the program does.
+        package var interaction: @Sendable (Interaction) -> Void
+        /// Told each line of the console.
+        package var line: @Sendable ([UInt8]) -> Void
+
+        /// Creates a client from its three callbacks.
+        package init(
+            connected: @escaping @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void,
+            interaction: @escaping @Sendable (Interaction) -> Void, line: @escaping @Sendable ([UInt8]) -> Void
+        ) {
+            self.connected = connected
+            self.interaction = interaction
+            self.line = line
+        }
+    }
+
+    private struct State {
+        var console: ResultsDecoder
+        var port = ResultsDecoder.port()
+        var recorder: SessionRecorder
+        var transcript: ConsoleTranscript
+        /// When anything last came from the guest.
+        var lastSign: ContinuousClock.Instant
+        /// When anything last came but init's word that the guest lives.
+        var lastWord: ContinuousClock.Instant
+        var booted: ContinuousClock.Instant?
+        var testStarted: (name: String, at: ContinuousClock.Instant)?
+        /// The program that runs, with the seconds that it may take.
+        var program: (name: String, seconds: Int, at: ContinuousClock.Instant)?
+        var fatalCrash: ContinuousClock.Instant?
+        /// Whether the kernel ended a thread since the test began.
+        var hasLostThread = false
+        var ended: ContinuousClock.Instant?
+        /// Sends bytes to the guest's init.
+        var send: (@Sendable ([UInt8]) -> Void)?
+        var hasFailure = false
+        /// Whether the guest is being asked what it does: what the kernel then says, or does of it, is no result.
+        var isInspected = false
+        /// What the kernel's memory holds, once it has been read.
+        var memory: KernelMemoryReading?
+        /// What init waits for on the console, where results come there, until the memory has been read.
+        var heldReplies: [UInt8] = []
+    }
+
+    /// How long QEMU may take to exit once the guest has ended or panicked.
+    private static let exitGrace: Duration = .seconds(10)
+
+    /// How much longer than it may take a program is waited for, so that the guest's init can end it first.
+    private static let programGrace: Duration = .seconds(10)
+
+    /// Runs the session.
+    ///
+    /// - Parameter onEvent: Called in order, on a queue of its own: however long a call takes, the guest is read and its
+    ///   limits are watched. Every event has been delivered when this returns or throws.
+    /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started; `CancellationError`.
+    package func run(onEvent: @escaping @Sendable (SessionEvent) -> Void) async throws -> SessionResult {
+        let events = EventQueue(onEvent)
+        do {
+            let result = try await run(events)
+            await events.flush()
+            return result
+        } catch {
+            await events.flush()
+            throw error
+        }
+    }
+
+    private func run(_ events: EventQueue<SessionEvent>) async throws -> SessionResult {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let transcript = try ConsoleTranscript(path: consoleLog)
+        let box = SessionBox(
+            State(
+                console: .console(carriesResults: machine.hasResultsOnConsole),
+                recorder: SessionRecorder(plan: plan), transcript: transcript, lastSign: start,
+                lastWord: start))
+
+        let inspector = MachineInspector()
+        let attendant = attendant
+        let memoryReader = memoryReader
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        let handlers = MachineHandlers(
+            console: { bytes in
+                let (items, replies) = box.state.withLock { state in
+                    state.lastSign = clock.now
+                    let items = state.console.consume(bytes)
+                    let hadEnded = state.ended != nil
+                    Self.handle(items, in: &state, at: clock.now, events)
+                    state.transcript.flush()
+                    var replies = state.console.takeReplies()
+                    if memoryReader != nil, state.ended != nil, state.memory == nil {
+                        // Init ends the machine once its last record is acknowledged.
+                        state.heldReplies += replies
+                        replies = []
+                        if !hadEnded { end.yield() }
+                    }
+                    return (items, replies)
+                }
+                if let attendant { for case .line(let line) in items { attendant.line(line) } }
+                return replies
+            },
+            results: { bytes in
+                let (interaction, farewell) = box.state.withLock { state in
+                    state.lastSign = clock.now
+                    let hadEnded = state.ended != nil
+                    Self.handle(state.port.consume(bytes), in: &state, at: clock.now, events)
+                    return (state.recorder.takeInteraction(), hadEnded || state.ended == nil ? nil : state.send)
+                }
+                if let attendant { interaction.forEach(attendant.interaction) }
+                if let farewell {
+                    // Init waits for this, so that nothing is on its way when the machine ends.
+                    if memoryReader == nil { farewell(Self.farewell) } else { end.yield() }
+                }
+            }, inspector: inspector,
+            connected: { send in
+                box.state.withLock { $0.send = send }
+                attendant?.connected(send)
+            }, waitsForDebugger: waitsForDebugger)
+
+        var exit: MachineExit?
+        var limit: LimitReached?
+        var processors: [ProcessorState] = []
+        var isCutShort = false
+        try await withThrowingTaskGroup(of: Ending.self) { group in
+            group.addTask { .machine(try await machine.run(handlers)) }
+            group.addTask { try await watch(box, from: start, clock) }
+            if let memoryReader {
+                group.addTask { await Self.readMemory(memoryReader, at: ends, inspector, box) }
+            }
+            defer { group.cancelAll() }
+            var ending = try await group.next()
+            if case .memoryRead? = ending { ending = try await group.next() }
+            switch ending {
+            case .machine(let status): exit = status
+            case .limit(let reached):
+                limit = reached
+                // As it hangs: what it is asked to tell goes into its log.
+                if let memoryReader {
+                    let reading = await memoryReader.read(inspector)
+                    box.state.withLock { $0.memory = reading }
+                }
+                box.state.withLock { $0.isInspected = true }
+                processors = await inspector.inspect(within: .seconds(limits.inspection))
+                group.cancelAll()
+                // QEMU dies by the cancellation; its last words are still handled before `run` returns.
+                while let result = await group.nextResult() {
+                    if case .failure(let error) = result, !(error is CancellationError) { throw error }
+                }
+            case .enough:
+                isCutShort = true
+            case .stuck, .memoryRead, nil:
+                exit = .failed(.signaled(SIGKILL), message: "the machine did not exit after the guest had ended")
+            }
+        }
+        try Task.checkCancellation()
+
+        return box.state.withLock { state in
+            Self.handle(state.console.finish(), in: &state, at: clock.now, events)
+            if state.recorder.isBooted { Self.handle(state.port.finish(), in: &state, at: clock.now, events) }
+            state.transcript.flush()
+            if case .read(let memory)? = state.memory {
+                for event in state.recorder.take(memory, boot: bootReports) { events.send(event) }
+            }
+            let (reason, status) =
+                isCutShort
+                ? ("the first failure ended the run (fail-fast)", TestOutcome.Status.notReported)
+                : Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
+            return SessionResult(
+                outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
+                limit: limit, processors: processors, bootSeconds: state.booted.map { Self.seconds($0 - start) },
+                machineSeconds: Self.seconds(clock.now - start), logObstacle: state.transcript.obstacle,
+                memory: state.memory, wantsMemory: memoryReader != nil)
+        }
+    }
+
+    private enum Ending: Sendable {
+        case machine(MachineExit)
+        case limit(LimitReached)
+        case stuck
+        /// The kernel's memory has been read, or there was no end to read it at; the machine is still awaited.
+        case memoryRead
+        /// A test failed, and the rest is not wanted.
+        case enough
+    }
+
+    /// What init waits for after its end marker.
+    private static let farewell = Array("bye\n".utf8)
+
+    /// Reads the kernel's memory once the guest's end marker has come, and then lets the guest end.
+    private static func readMemory(
+        _ reader: KernelMemoryReader, at ends: AsyncStream<Void>, _ inspector: MachineInspector, _ box: SessionBox
+    ) async -> Ending {
+        guard await ends.first(where: { _ in true }) != nil else { return .memoryRead }
+        let reading = await reader.read(inspector)
+        // The machine that was gone before has no memory to read.
+        guard !Task.isCancelled else { return .memoryRead }
+        let (send, replies) = box.state.withLock { state in
+            state.memory = reading
+            defer { state.heldReplies = [] }
+            return (state.send, state.heldReplies)
+        }
+        send?(farewell)
+        if !replies.isEmpty { inspector.answerOnConsole(replies) }
+        return .memoryRead
+    }
+
+    private final class SessionBox: Sendable {
+        let state: Mutex<State>
+        init(_ state: sending State) { self.state = Mutex(state) }
+    }
+
+    private static func handle(
+        _ items: [ResultsDecoder.Item], in state: inout State, at now: ContinuousClock.Instant,
+        _ events: EventQueue<SessionEvent>
+    ) {
+        for item in items {
+            switch item {
+            case .line(let line):
+                state.transcript.append(line)
+                if state.isInspected { continue }
+            case .frame(let frame):
+                // What the kernel says of an inspection is in its log too.
+                if state.isInspected, frame.kind == .log || frame.kind == .kernel { continue }
+                follow(frame, in: &state, at: now)
+            case .fault: break
+            }
+            if !item.isBeat { state.lastWord = now }
+            for event in state.recorder.consume(item) {
+                switch event {
+                case .booted: state.booted = now
+                case .testStarted(let id):
+                    state.testStarted = (id, now)
+                    state.hasLostThread = false
+                case .testEnded(let test):
+                    state.testStarted = nil
+                    if test.status != .passed, test.status != .skipped { state.hasFailure = true }
+                case .crashed(let crash):
+                    if crash.isFatal { state.fatalCrash = now }
+                    if crash.endsThread { state.hasLostThread = true }
+                case .ended:
+                    state.ended = now
+                    state.testStarted = nil
+                }
+                events.send(event)
+            }
+        }
+    }
+
+    /// Notes which program runs. Its limit is init's to keep, but a program that the kernel does not let go of does not die.
+    private static func follow(_ frame: Frame, in state: inout State, at now: ContinuousClock.Instant) {
+        switch frame.kind {
+        case .start:
+            let programs = state.recorder.plannedPrograms
+            guard let index = frame.text.split(separator: " ").first.flatMap({ Int($0) }),
+                programs.indices.contains(index), programs[index].seconds > 0
+            else { return }
+            state.program = (programs[index].name, programs[index].seconds, now)
+        case .stop, .end: state.program = nil
+        default: break
+        }
+    }
+
+    /// Waits until a limit is reached. It looks ten times a second, which costs nothing and is exact enough.
+    private func watch(_ box: SessionBox, from start: ContinuousClock.Instant, _ clock: ContinuousClock) async throws
+        -> Ending
+    {
+        while true {
+            try await Task.sleep(for: .milliseconds(100))
+            let now = clock.now
+            let ending: Ending? = box.state.withLock { state in
+                if let over = state.ended ?? state.fatalCrash {
+                    return now - over > Self.exitGrace ? .stuck : nil
+                }
+                if Self.seconds(now - start) > limits.run { return .limit(.run(limits.run)) }
+                if state.booted == nil, Self.seconds(now - start) > limits.boot { return .limit(.boot(limits.boot)) }
+                if let test = state.testStarted, Self.seconds(now - test.at) > limits.test {
+                    return .limit(.test(test.name, limits.test))
+                }
+                if let program = state.program,
+                    now - program.at > .seconds(program.seconds) + Self.programGrace
+                {
+                    return .limit(.test(program.name, Double(program.seconds)))
+                }
+                // A quiet boot has a limit of its own.
+                let silence = state.booted == nil ? 0 : Self.seconds(now - state.lastSign)
+                if silence > limits.silence { return .limit(.silence(limits.silence)) }
+                if state.hasLostThread, let test = state.testStarted,
+                    Self.seconds(now - state.lastWord) > limits.lostThread
+                {
+                    return .limit(.lostThread(test.name, limits.lostThread))
+                }
+                return limits.failFast && state.hasFailure ? .enough : nil
+            }
+            if let ending { return ending }
+        }
+    }
+
+    /// Why tests that did not report could not, and what the one that was running is called.
+    private static func explain(
+        exit: MachineExit?, limit: LimitReached?, crashed: Bool
+    ) -> (reason: String?, running: TestOutcome.Status) {
+        if let limit { return (limit.message, limit.code == .guestCrash ? .crashed : .timedOut) }
+        switch exit {
+        case .panicked: return ("the guest's kernel panicked", .crashed)
+        case .reset:
+            return (crashed ? "the guest's kernel panicked" : "the guest reset or switched itself off", .crashed)
+        case .failed(let status, _): return ("the machine ended with \(status)", .notReported)
+        case .finished where !crashed: return ("the guest ended while it ran", .failed)
+        case .finished, nil: return (crashed ? "the guest's kernel panicked" : nil, crashed ? .crashed : .notReported)
+        }
+    }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+}
+
+extension ResultsDecoder.Item {
+    /// Whether it says no more than that the guest lives.
+    fileprivate var isBeat: Bool {
+        if case .frame(let frame) = self { frame.kind == .beat } else { false }
+    }
+}
+
+extension GuestSession {
+    /// Prepares a session without an interactive client; the machine starts in `run`.
+    package init(machine: any Machine, plan: SessionPlan, limits: SessionLimits, consoleLog: FilePath) {
+        self.init(machine: machine, plan: plan, limits: limits, consoleLog: consoleLog, attendant: nil)
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import TestSession
+
+/// A program that is built and planned.
+package struct ProgramArtifact: Sendable {
+    /// What the guest is to run.
+    package var planned: ProgramPlan
+    /// The executable on the host.
+    package var executable: FilePath
+    /// Its file's name on the share.
+    package var fileName: String
+    /// Whether it was linked statically, and so needs no library of the root file system.
+    package var isStatic: Bool
+    /// A library that is loaded into it before all others, and lies beside it on the share.
+    package var preloaded: FilePath?
+
+    /// Describes a built program.
+    package init(
+        planned: ProgramPlan, executable: FilePath, fileName: String, isStatic: Bool, preloaded: FilePath? = nil
+    ) {
+        self.planned = planned
+        self.executable = executable
+        self.fileName = fileName
+        self.isStatic = isStatic
+        self.preloaded = preloaded
+    }
+
+    /// The tests that are expected of a Swift Testing bundle; nil for other programs, which are one test each.
+    package var tests: [String]? {
+        if case .swiftTesting(let expected) = planned.resultsProtocol { expected } else { nil }
+    }
+
+    /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these tests.
+    package func selecting(_ tests: [String]) -> (planned: ProgramPlan, patterns: [String]) {
+        var planned = planned
+        if let filter = planned.arguments.firstIndex(of: Self.filterOption) {
+            planned.arguments.removeSubrange(filter...)
+        }
+        planned.resultsProtocol = .swiftTesting(expected: tests)
+        return (planned, tests.map(Self.pattern))
+    }
+
+    /// The option before each pattern; the patterns come last.
+    package static let filterOption = "--filter"
+
+    /// The pattern for one test and its cases.
+    package static func pattern(_ test: String) -> String { "^\(TestSelection.escaped(test))(/|$)" }
+}

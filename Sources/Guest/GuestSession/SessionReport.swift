@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+import CrashReports
+import Diagnostics
+import Project
+import Reporting
+import TestSession
+
+/// Turns what happened in a guest into the report's terms.
+package enum SessionReport {
+    package static func add(_ outcome: SessionOutcome, to report: inout RunReport) {
+        report.kernel?.release = outcome.release
+        report.suites = outcome.programs.map(suite)
+        report.crashes = outcome.crashes.map(crash)
+        report.boundTexts()
+    }
+
+    /// What keeps a session from being trusted: each of these alone makes the run fail.
+    ///
+    /// - Parameter evidence: What a guest that ran into a limit was doing.
+    package static func troubles(of result: SessionResult, evidence: [String] = []) -> [Failure] {
+        var troubles: [Failure] = []
+        let outcome = result.outcome
+        let running = outcome.programs.flatMap(\.tests).last { [.crashed, .timedOut].contains($0.status) }
+        let whose = running.map { "\($0.id) was running." }
+        if let limit = result.limit {
+            let details = ([whose].compactMap { $0 } + evidence).joined(separator: "\n")
+            troubles.append(
+                Failure(
+                    limit.code, limit.message, details: details.isEmpty ? nil : details,
+                    nextStep: limit.code == .timeout
+                        ? "read the end of the console log, or raise the limit in kbuild.yaml" : nil))
+        }
+        switch result.exit {
+        case .panicked where !outcome.crashes.contains(where: \.isFatal):
+            troubles.append(Failure(.guestCrash, "the guest's kernel panicked", details: whose))
+        case .reset where !outcome.crashes.contains(where: \.isFatal):
+            let causes = "A triple fault does that, and so does a program that calls reboot."
+            troubles.append(
+                Failure(
+                    .guestCrash, "the guest reset or switched itself off before its init had ended it",
+                    details: [whose, causes].compactMap { $0 }.joined(separator: "\n")))
+        case .failed(let status, let message):
+            troubles.append(
+                Failure(.infrastructure, "the machine ended with \(status)", details: message, nextStep: "run with -v"))
+        case .panicked, .reset, .finished, nil: break
+        }
+        if !outcome.faults.isEmpty {
+            troubles.append(
+                Failure(
+                    .infrastructure, "the results that came out of the guest cannot be trusted",
+                    details: (outcome.faults.prefix(20)
+                        + (outcome.faults.count > 20
+                            ? ["..." + cutRemark(outcome.faults.count - 20, "fault").dropFirst(4)] : []))
+                        .joined(separator: "\n")))
+        }
+        if !outcome.lostLog.isEmpty {
+            let places = outcome.lostLog.prefix(20).map { "\($0.records) in the time of \($0.test ?? "no program")" }
+            troubles.append(
+                Failure(
+                    .infrastructure,
+                    "\(outcome.lostLog.reduce(0) { $0 + $1.records }) records of the kernel's log were overwritten unread",
+                    details: (places + ["What they said is not known, so the run cannot pass."]).joined(
+                        separator: "\n"),
+                    nextStep: "give the log more room: log_buf_len=8M in machine.command-line of kbuild.yaml"))
+        }
+        if !outcome.unexplainedTaint.isEmpty {
+            troubles.append(
+                Failure(
+                    .guestCrash,
+                    "the kernel's memory has a taint that the guest did not tell of, and that no report explains: "
+                        + outcome.unexplainedTaint.description,
+                    nextStep: "read the end of the console log; the kernel's own log was silenced or overwritten"))
+        }
+        if result.endedUnread {
+            troubles.append(
+                Failure(
+                    .infrastructure, "the guest ended before its kernel's memory had been read",
+                    details: "Its init waits for that, so another program ended the machine."))
+        }
+        if result.exit == .finished, !outcome.isComplete {
+            troubles.append(
+                Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
+        }
+        return troubles
+    }
+
+    /// A program in the report's terms.
+    package static func suite(_ program: ProgramOutcome) -> RunReport.Suite {
+        var suite = RunReport.Suite(
+            name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
+            output: program.output, notes: program.notes)
+        if program.omittedProblems > 0 { suite.omittedProblems = program.omittedProblems }
+        return suite
+    }
+
+    private static func test(_ test: TestOutcome) -> RunReport.Test {
+        let status: RunReport.Status =
+            switch test.status {
+            case .passed: .passed
+            case .failed: .failed
+            case .skipped: .skipped
+            case .crashed: .crashed
+            case .timedOut: .timedOut
+            case .notReported: .notReported
+            case .flaky: .flaky
+            }
+        var reported = RunReport.Test(
+            id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,
+            issues: test.issues.map(issue), kernelLog: test.kernelLog, output: test.output)
+        if test.omittedIssues > 0 { reported.omittedIssues = test.omittedIssues }
+        if test.skippedCases > 0 { reported.skippedCases = test.skippedCases }
+        return reported
+    }
+
+    private static func issue(_ issue: TestOutcome.Issue) -> RunReport.Issue {
+        var reported = RunReport.Issue(
+            message: issue.message, file: issue.file, line: issue.line, isKnown: issue.isKnown)
+        if issue.count > 1 { reported.count = issue.count }
+        if !issue.arguments.isEmpty { reported.arguments = issue.arguments }
+        return reported
+    }
+}
+
+extension SessionResult {
+    /// Why the kernel's memory was not read, of a guest that could be asked.
+    package var unreadMemory: String? {
+        if case .unread(let reason)? = memory { reason } else { nil }
+    }
+
+    /// Whether the guest said that it was at its end, and ended the machine without waiting for the host.
+    var endedUnread: Bool { wantsMemory && memory == nil && exit == .finished && outcome.isComplete }
+}
+
+extension SessionReport {
+    /// A crash in the report's terms.
+    package static func crash(_ crash: Crash) -> RunReport.Crash {
+        var result = RunReport.Crash(
+            title: crash.title, isFatal: crash.isFatal, test: crash.test, lines: crash.lines)
+        result.kind = crash.kind.rawValue
+        if crash.isAtBoot { result.isAtBoot = true }
+        result.function = crash.function
+        result.cpu = crash.cpu
+        result.task = crash.task
+        result.pid = crash.pid
+        result.corruption = crash.corruption
+        if crash.isOnConsole { (result.firstLine, result.lastLine) = (crash.firstLine, crash.lastLine) }
+        if crash.isFromMemory { result.isFromMemory = true }
+        result.frames = crash.frames.map { frame in
+            .init(
+                symbol: frame.symbol, offset: frame.offset, size: frame.size, module: frame.module,
+                isReliable: frame.isReliable,
+                locations: frame.locations.map { .init(function: $0.function, file: $0.file, line: $0.line) })
+        }
+        return result
+    }
+}

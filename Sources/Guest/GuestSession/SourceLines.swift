@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Glibc
+import Project
+import Reporting
+import SystemPackage
+
+/// Reads the lines that issues point at, for the report.
+///
+/// A guest names the files, and it may name any file of the host's. So a file is read only when it lies, all links
+/// followed, in one of the project's own folders.
+package struct SourceLines {
+    /// The folders, with links resolved.
+    private let folders: [String]
+    private var files: [String: [ArraySlice<UInt8>]?] = [:]
+
+    /// The largest source file that is read, in bytes.
+    private static let largestFile = 4 << 20
+    /// The most files that are read, and the most issues that get a line.
+    private static let mostFiles = 200
+    private static let mostIssues = 2000
+    /// O_PATH (include/uapi/asm-generic/fcntl.h), which Glibc's module hides.
+    private static let nameOnly: Int32 = 0o10_000_000
+    /// The most characters of a line.
+    static let longestLine = 200
+
+    /// - Parameter folders: The folders that files may be read from.
+    package init(folders: [FilePath]) {
+        self.folders = folders.compactMap { folder in
+            guard let real = realpath(folder.string, nil) else { return nil }
+            defer { free(real) }
+            let path = String(cString: real)
+            return path.hasSuffix("/") ? path : path + "/"
+        }
+    }
+
+    /// Puts the text of its line beside each issue that stands in a file of the project.
+    package static func add(to report: inout RunReport, project: Project) {
+        let packages = project.tests.compactMap { test -> FilePath? in
+            if case .swift(let package, _, _, _) = test { package } else { nil }
+        }
+        var lines = SourceLines(folders: [project.folder] + packages)
+        var count = 0
+        for suite in report.suites.indices {
+            for test in report.suites[suite].tests.indices {
+                for issue in report.suites[suite].tests[test].issues.indices {
+                    guard count < mostIssues else { return }
+                    let found = report.suites[suite].tests[test].issues[issue]
+                    guard let file = found.file, let line = found.line else { continue }
+                    count += 1
+                    report.suites[suite].tests[test].issues[issue].sourceText = lines.text(file: file, line: line)
+                }
+            }
+        }
+    }
+
+    /// The text of a line, without the blanks around it, cut at `longestLine` characters; nil when there is none to show.
+    package mutating func text(file: String, line: Int) -> String? {
+        guard file.hasPrefix("/"), line > 0 else { return nil }
+        if files[file] == nil {
+            guard files.count < Self.mostFiles else { return nil }
+            files[file] = .some(read(file))
+        }
+        guard let lines = files[file] ?? nil, line <= lines.count else { return nil }
+        var bytes = lines[lines.startIndex + line - 1]
+        let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0D }
+        bytes = bytes.drop(while: isBlank)
+        while let last = bytes.last, isBlank(last) { bytes.removeLast() }
+        guard !bytes.isEmpty else { return nil }
+        // Decoding a line of megabytes for its first 200 characters would be a waste; one has at most 4 bytes, marks aside.
+        let text = String(decoding: bytes.prefix(8 * Self.longestLine), as: UTF8.self)
+        return text.count > Self.longestLine ? text.prefix(Self.longestLine) + "…" : text
+    }
+
+    /// The lines of a file; nil when it is not one of the project's.
+    private func read(_ path: String) -> [ArraySlice<UInt8>]? {
+        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can change what it
+        // stands for between the check and the read.
+        let name = open(path, Self.nameOnly | O_CLOEXEC)
+        guard name >= 0 else { return nil }
+        defer { close(name) }
+        let handle = "/proc/self/fd/\(name)"
+        var status = stat()
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(handle, &buffer, buffer.count - 1)
+        guard count > 0, fstat(name, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
+            status.st_size <= Self.largestFile
+        else { return nil }
+        let real = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        guard folders.contains(where: real.hasPrefix), let bytes = try? readBytes(FilePath(handle)) else { return nil }
+        return bytes[...].split(separator: 0x0A, omittingEmptySubsequences: false)
+    }
+}

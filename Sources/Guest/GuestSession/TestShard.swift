@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+import TestSession
+
+/// The part of a run's tests that one guest takes.
+package struct TestShard: Sendable, Equatable {
+    /// A test of a bundle; of another program the whole.
+    package struct Unit: Sendable, Hashable {
+        /// The program's place in the whole plan.
+        package var program: Int
+        /// The test; nil for a program that is one.
+        package var test: String?
+    }
+
+    /// What it runs.
+    package let plan: SessionPlan
+    /// For each program of that plan, its place in the whole plan.
+    package let programs: [Int]
+    /// The patterns by which a held bundle finds its tests.
+    package let patterns: [String]
+
+    /// What it is called in logs and errors.
+    package var name: String {
+        let tests = units.map { unit in
+            unit.test ?? programs.firstIndex(of: unit.program).map { plan.programs[$0].name } ?? ""
+        }
+        return tests.count == 1 ? tests[0] : "\(tests.first ?? "no test") and \(tests.count - 1) more"
+    }
+
+    /// The place of the one bundle that it runs some tests of, which a guest can hold; nil for another portion.
+    package var heldProgram: Int? {
+        programs.count == 1 && !patterns.isEmpty ? programs[0] : nil
+    }
+
+    /// The tests that it runs, in order.
+    package var units: [Unit] {
+        zip(programs, plan.programs).flatMap { place, program in
+            if case .swiftTesting(let expected) = program.resultsProtocol {
+                expected.map { Unit(program: place, test: $0) }
+            } else {
+                [Unit(program: place)]
+            }
+        }
+    }
+
+    /// All tests of all programs.
+    package init(all programs: [ProgramArtifact]) {
+        plan = SessionPlan(programs: programs.map(\.planned))
+        self.programs = Array(programs.indices)
+        patterns = []
+    }
+
+    /// Some of the tests.
+    package init(_ units: [Unit], of programs: [ProgramArtifact]) {
+        var planned: [ProgramPlan] = []
+        var places: [Int] = []
+        var allPatterns: [String] = []
+        for index in programs.indices {
+            let own = units.filter { $0.program == index }
+            guard !own.isEmpty else { continue }
+            var program = programs[index].planned
+            if programs[index].tests != nil {
+                let (selected, patterns) = programs[index].selecting(own.compactMap(\.test))
+                program = selected
+                for pattern in patterns { program.arguments += [ProgramArtifact.filterOption, pattern] }
+                allPatterns += patterns
+            }
+            planned.append(program)
+            places.append(index)
+        }
+        plan = SessionPlan(programs: planned)
+        self.programs = places
+        patterns = allPatterns
+    }
+
+    /// Divides programs among guests, in order.
+    ///
+    /// - Parameters:
+    ///   - programs: All that is to run.
+    ///   - count: How many guests share it, each with as many tests as the others or one more; nil for one to a test.
+    package static func divide(_ programs: [ProgramArtifact], among count: Int?) -> [TestShard] {
+        if count == 1 { return [TestShard(all: programs)] }
+        let units = programs.indices.flatMap { index in
+            programs[index].tests.map { tests in tests.map { Unit(program: index, test: $0) } }
+                ?? [Unit(program: index)]
+        }
+        let parts = min(count ?? units.count, units.count)
+        return (0..<parts).map { part in
+            TestShard(
+                Array(units[(units.count * part / parts)..<(units.count * (part + 1) / parts)]), of: programs)
+        }
+    }
+
+    /// What is left for another guest after one that did not get through its tests.
+    ///
+    /// - Parameters:
+    ///   - result: What the guest did.
+    ///   - programs: All programs of the run.
+    /// - Returns: Nil when nothing is left, or when another guest would fare no better: one that never spoke or got no
+    ///   test done, and one whose machine failed or ran out of the whole run's time.
+    func remainder(after result: SessionResult, of programs: [ProgramArtifact]) -> TestShard? {
+        if case .run? = result.limit { return nil }
+        if case .failed? = result.exit { return nil }
+        guard result.bootSeconds != nil else { return nil }
+        let units = units
+        let open = Set(
+            zip(self.programs, result.outcome.programs).flatMap { place, program -> [Unit] in
+                if programs[place].tests == nil {
+                    let isOpen = program.tests.allSatisfy { $0.status == .notReported } && program.problems.isEmpty
+                    return isOpen ? [Unit(program: place)] : []
+                }
+                return program.tests.filter { $0.status == .notReported }.map { Unit(program: place, test: $0.id) }
+            })
+        let left = units.filter { open.contains($0) }
+        guard !left.isEmpty, left.count < units.count else { return nil }
+        return TestShard(left, of: programs)
+    }
+}

@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Foundation
+import KernelSource
+import RootFilesystem
+import SystemPackage
+import TextInput
+import Yams
+
+extension Project {
+    /// The project file's name.
+    public static let fileName = "kbuild.yaml"
+
+    /// Finds the project file: `path` itself, in the folder `path`, or in the working directory or the nearest folder
+    /// above it.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    public static func locate(_ path: String?, from workingDirectory: FilePath) throws(Failure) -> FilePath {
+        if let path {
+            let full = workingDirectory.pushing(FilePath(path)).lexicallyNormalized()
+            let file = isFolder(full) ? full.appending(fileName) : full
+            guard fileExists(file) else {
+                throw Failure(.usage, "there is no project file at \(file)", nextStep: hint)
+            }
+            return file
+        }
+        var folder = workingDirectory
+        while true {
+            let file = folder.appending(fileName)
+            if fileExists(file) { return file }
+            let parent = folder.removingLastComponent()
+            guard parent != folder, !folder.components.isEmpty else {
+                throw Failure(
+                    .usage, "there is no \(fileName) in \(workingDirectory) or a folder above it", nextStep: hint)
+            }
+            folder = parent
+        }
+    }
+
+    private static let hint =
+        "go to the project's folder, name it with --project, or write a kbuild.yaml (docs/reference/project-file.md)"
+
+    /// Reads a project file, puts the profile and then the flags on top, and checks everything.
+    ///
+    /// - Throws: `Failure` (`usage`) with every error found, each at its `file:line:column`.
+    public static func load(
+        _ file: FilePath, profile: String? = nil, overrides: [ProjectOverride] = []
+    ) throws -> Project {
+        let text = try TextInput(file.string, as: "a project file").text(of: file)
+        return try load(text: text, file: file, profile: profile, overrides: overrides)
+    }
+
+    package static func load(
+        text: String, file: FilePath, profile: String?, overrides: [ProjectOverride]
+    ) throws(Failure) -> Project {
+        let loader = ProjectLoader(file: file)
+        let base = try loader.parse(text)
+        let profiled = try loader.apply(profile: profile, to: base)
+        let values = try loader.apply(overrides: overrides, to: profiled)
+        return try loader.project(from: values, profile: profile)
+    }
+
+    /// The effective configuration as a project file.
+    public func rendered() -> String {
+        var lines: [String] = []
+        if let profile { lines.append("# profile: \(profile)") }
+        func list(_ items: [String]) -> String { "[\(items.map(Self.quoted).joined(separator: ", "))]" }
+        func path(_ path: FilePath) -> String {
+            var path = path
+            guard path.removePrefix(folder) else { return path.string }
+            return path.isEmpty ? "." : path.string
+        }
+        lines += ["kernel:", "  source: \(Self.quoted(kernel.source))"]
+        if let sha256 = kernel.sha256 {
+            lines[lines.count - 1] =
+                "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
+        }
+        lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
+        if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(list(kernel.umlConfig.map(path)))") }
+        if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
+        if kernel.hasDebugInfo { lines.append("  debug-info: on") }
+        if kernel.fuzz != 0 { lines.append("  fuzz: \(kernel.fuzz)") }
+        lines += [
+            "rootfs:", "  type: \(rootfsType.rawValue)", "  definition: \(Self.quoted(path(rootfsDefinition)))",
+        ]
+        if rootfsType == .debian {
+            if let suite = debian.suite { lines.append("  suite: \(Self.quoted(suite))") }
+            lines.append("  packages: \(list(debian.packages))")
+            if let mirror = debian.mirror { lines.append("  mirror: \(Self.quoted(mirror))") }
+        }
+        lines.append("shares:" + (shares.isEmpty ? " []" : ""))
+        for share in shares {
+            lines.append(
+                "  - {path: \(Self.quoted(path(share.path))), target: \(Self.quoted(share.target)), "
+                    + "writable: \(share.isWritable)}")
+        }
+        lines += [
+            "machine:", "  type: \(machine.type.rawValue)", "  accel: \(machine.accelerator.rawValue)",
+            "  memory: \(machine.memoryMegabytes)M", "  cpus: \(machine.cpus)",
+            "  results: \(machine.results.rawValue)",
+        ]
+        if !machine.kernelArguments.isEmpty {
+            lines.append("  command-line: \(Self.quoted(machine.kernelArguments.joined(separator: " ")))")
+        }
+        if machine.keepsMemory { lines.append("  memory-dump: on") }
+        lines.append("tests:" + (tests.isEmpty ? " []" : ""))
+        for test in tests {
+            var pairs: [(String, String?)]
+            switch test {
+            case .swift(let package, let filter, let skip, let timeout):
+                pairs = [
+                    ("swift", Self.quoted(path(package))), ("filter", filter.map(Self.quoted)),
+                    ("skip", skip.map(Self.quoted)), ("timeout", timeout.map { String($0) }),
+                ]
+            case .kselftest(let collection, let timeout):
+                pairs = [("kselftest", Self.quoted(collection)), ("timeout", timeout.map { String($0) })]
+            case .kunit(let pattern, let timeout):
+                pairs = [("kunit", Self.quoted(pattern)), ("timeout", timeout.map { String($0) })]
+            case .program(let program):
+                pairs = [
+                    (program.isSource ? "c" : "program", Self.quoted(path(program.path))),
+                    ("bits", program.is32Bit ? "32" : nil),
+                    ("name", Self.quoted(program.name)), ("arguments", list(program.arguments)),
+                    ("protocol", program.resultsProtocol.rawValue),
+                    ("skip-code", program.skipCode.map { String($0) }),
+                    ("timeout", program.timeout.map { String($0) }),
+                ]
+            }
+            let fields = pairs.compactMap { key, value in value.map { "\(key): \($0)" } }
+            lines.append("  - {\(fields.joined(separator: ", "))}")
+        }
+        lines.append("isolate: \(isolation.rawValue)")
+        if let guests { lines.append("guests: \(guests)") }
+        lines.append("retries: \(retries)")
+        lines += [
+            "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
+                + "run: \(timeouts.run)}",
+            "fail-fast: \(failFast ? "on" : "off")",
+            "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
+            "tests-from: \(testsFrom.rawValue)",
+        ]
+        return lines.joined(separator: "\n")
+    }
+
+    private func rendered(_ skips: SkipPolicy) -> String {
+        switch skips {
+        case .warn: "warn"
+        case .fail: "fail"
+        case .expected(let patterns): "[\(patterns.map(Self.quoted).joined(separator: ", "))]"
+        }
+    }
+
+    private func rendered(_ splats: SplatPolicy) -> String {
+        switch splats {
+        case .warn: "warn"
+        case .fail: "fail"
+        case .known(let entries):
+            "["
+                + entries.map { "{title: \(Self.quoted($0.title)), reason: \(Self.quoted($0.reason))}" }
+                .joined(separator: ", ") + "]"
+        }
+    }
+
+    /// A YAML scalar: plain where that is safe, else in double quotes with JSON's escapes, which YAML shares.
+    private static func quoted(_ text: String) -> String {
+        let isPlain =
+            text.utf8.allSatisfy { byte in
+                (byte >= 0x61 && byte <= 0x7A) || (byte >= 0x41 && byte <= 0x5A) || (byte >= 0x30 && byte <= 0x39)
+                    || "/._-".utf8.contains(byte)
+            } && text.utf8.first.map { $0 == UInt8(ascii: "/") || ($0 >= 0x41 && $0 <= 0x7A) } == true
+        let words = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+        if isPlain, !words.contains(text.lowercased()) { return text }
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\": escaped += "\\\(scalar)"
+            case "\n": escaped += "\\n"
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F:
+                let digits = String(scalar.value, radix: 16)
+                escaped += "\\x" + (digits.count == 1 ? "0" : "") + digits
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return "\"\(escaped)\""
+    }
+}
+
+extension Failure {
+    /// Runs `body`; a failure to read what the user named is the user's to mend, so its code becomes `usage`.
+    package static func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch var failure as Failure {
+            failure.code = .usage
+            throw failure
+        }
+    }
+}
+
+/// Turns YAML into a project: parse, check against the schema, merge, decode.
+package struct ProjectLoader {
+    package let file: FilePath
+
+    package func parse(_ text: String) throws(Failure) -> Node {
+        let node: Node?
+        do {
+            node = try Yams.compose(yaml: text)
+        } catch let error as YamlError {
+            throw failure(for: error)
+        } catch {
+            throw Failure(.usage, "\(file.string) cannot be read", details: "\(error)")
+        }
+        guard let node, case .mapping = node else {
+            throw Failure(.usage, "\(file.string) holds no keys", nextStep: "see docs/reference/project-file.md")
+        }
+        try check(node, against: .map(Schema.file), also: profileErrors(in: node), place: place)
+        return node
+    }
+
+    private func place(_ node: Node) -> String {
+        node.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
+    }
+
+    /// A parser's error at its place, in the form of all others.
+    private func failure(for error: YamlError) -> Failure {
+        func at(_ mark: Mark, _ text: String) -> Failure {
+            Failure(.usage, "\(file):\(mark.line):\(mark.column): \(text)")
+        }
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
+            .composer(_, let problem, let mark, _):
+            return at(mark, "this is not valid YAML: \(problem)")
+        case .duplicatedKeysInMapping(let keys, let context):
+            return at(context.mark, "the key \(keys.joined(separator: ", ")) stands twice in one map")
+        default:
+            return Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
+        }
+    }
+
+    /// Profiles that extend what is not there, or themselves, whether they are used or not.
+    private func profileErrors(in node: Node) -> [String] {
+        guard let profiles = node["profiles"]?.mapping else { return [] }
+        let names: [String] = profiles.keys.compactMap(\.string)
+        func parent(_ name: String) -> Node? { profiles[Node(name)]?["extends"] }
+        var errors: [String] = []
+        for name in names {
+            guard let extends = parent(name), let base = extends.string else { continue }
+            guard names.contains(base) else {
+                let guess = closestMatch(to: base, among: names).map { "; did you mean \($0)?" } ?? ""
+                errors.append("\(place(extends)): there is no profile \(base) to extend\(guess)")
+                continue
+            }
+            var chain = [name, base]
+            while let next = chain.last.flatMap(parent)?.string, !chain.dropLast().contains(chain[chain.count - 1]) {
+                chain.append(next)
+            }
+            if chain.last == name {
+                errors.append(
+                    "\(place(extends)): the profile \(name) extends itself: \(chain.joined(separator: " > "))")
+            }
+        }
+        return errors
+    }
+
+    private func check(
+        _ node: Node, against schema: Schema, also others: [String] = [], place: (Node) -> String
+    ) throws(Failure) {
+        var errors: [String] = []
+        schema.check(node, at: "") { node, message in errors.append("\(place(node)): \(message)") }
+        errors += others
+        guard errors.isEmpty else {
+            throw Failure(
+                .usage, errors.count == 1 ? errors[0] : "\(errors.count) errors in \(file)",
+                details: errors.count == 1 ? nil : errors.joined(separator: "\n"),
+                nextStep: "docs/reference/project-file.md lists every key")
+        }
+    }
+
+    /// Puts a profile, and before it those that it extends, on top of the rest of the file.
+    package func apply(profile: String?, to node: Node) throws(Failure) -> Node {
+        guard case .mapping(var base) = node else { return node }
+        let profiles = base["profiles"]?.mapping
+        base["profiles"] = nil
+        guard let profile else { return .mapping(base) }
+        var chain: [Node] = []
+        var seen: [String] = []
+        var next: String? = profile
+        while let name = next {
+            let names = profiles?.keys.compactMap(\.string) ?? []
+            guard let found = profiles?[Node(name)], case .mapping(var mapping) = found else {
+                let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+                throw Failure(
+                    .usage, "there is no profile \(name) in \(file)\(guess)",
+                    details: names.isEmpty ? "the file has no profiles" : "profiles: \(names.joined(separator: ", "))")
+            }
+            guard !seen.contains(name) else {
+                throw Failure(
+                    .usage, "the profile \(profile) extends itself: \((seen + [name]).joined(separator: " > "))")
+            }
+            seen.append(name)
+            next = mapping["extends"]?.string
+            mapping["extends"] = nil
+            chain.append(.mapping(mapping))
+        }
+        return chain.reversed().reduce(.mapping(base)) { Self.merge($1, over: $0) }
+    }
+
+    package func apply(overrides: [ProjectOverride], to node: Node) throws(Failure) -> Node {
+        var node = node
+        for override in overrides {
+            let value = override.key.split(separator: ".").reversed().reduce(Node(override.value)) { inner, key in
+                Node([(Node(String(key)), inner)])
+            }
+            try check(value, against: .map(Schema.base)) { _ in override.flag }
+            if override.key == "kernel.source" { try checkSource(override.value, place: override.flag) }
+            node = Self.merge(value, over: node)
+        }
+        return node
+    }
+
+    /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's git
+    /// on top of the file's tarball must not come out as both.
+    package static func merge(_ top: Node, over bottom: Node) -> Node {
+        guard case .mapping(let new) = top, case .mapping(var merged) = bottom else { return top }
+        for (key, value) in new {
+            let isWhole = key.string == "source"
+            merged[key] = isWhole ? value : merged[key].map { merge(value, over: $0) } ?? value
+        }
+        return .mapping(merged)
+    }
+
+    /// Reads checked values. What is optional has its default here.
+    package func project(from node: Node, profile: String?) throws(Failure) -> Project {
+        let folder = file.removingLastComponent()
+        func path(_ text: String) -> FilePath { folder.pushing(FilePath(text)).lexicallyNormalized() }
+        func paths(_ node: Node?) -> [FilePath] { strings(node).map(path) }
+        func strings(_ node: Node?) -> [String] { node?.sequence?.compactMap(\.scalar?.string) ?? [] }
+        func text(_ node: Node?) -> String? { node?.scalar?.string }
+        func duration(_ node: Node?) -> Int? { text(node).flatMap(seconds(in:)) }
+        func choice<Choice: RawRepresentable<String>>(_ node: Node?, _ fallback: Choice) -> Choice {
+            text(node).flatMap(Choice.init(rawValue:)) ?? fallback
+        }
+
+        let kernel = node["kernel"]
+        // Each part is read on its own, so that all errors are told at once.
+        var errors: [Failure] = []
+        @discardableResult
+        func attempt<Value>(_ body: () throws(Failure) -> Value) -> Value? {
+            do {
+                return try body()
+            } catch {
+                errors.append(error)
+                return nil
+            }
+        }
+        let (source, sha256) = attempt { () throws(Failure) in try kernelSource(kernel?["source"]) } ?? ("", nil)
+        let machine = node["machine"]
+        let timeouts = node["timeouts"]
+        var tests: [Project.Test] = []
+        var places: [String: String] = [:]
+        for (index, test) in (node["tests"]?.sequence ?? []).enumerated() {
+            attempt { () throws(Failure) in
+                let read = try self.test(test, index: index, path: path)
+                tests.append(read)
+                guard case .program(let program) = read else { return }
+                if let other = places.updateValue("tests[\(index)]", forKey: program.name) {
+                    throw error(
+                        "tests[\(index)] has the name of \(other), \(program.name); give one of them another name",
+                        at: test)
+                }
+            }
+        }
+        var shares: [Project.SharedFolder] = []
+        for (index, share) in (node["shares"]?.sequence ?? []).enumerated() {
+            attempt { () throws(Failure) in
+                let read = try self.share(share, index: index, path: path)
+                if shares.contains(where: { $0.target == read.target }) {
+                    throw error("shares[\(index)].target \(read.target) is taken by another share", at: share)
+                }
+                shares.append(read)
+            }
+        }
+        let skips = attempt { () throws(Failure) in try self.skips(node["skips"]) } ?? .warn
+        let splats = attempt { () throws(Failure) in try self.splats(node["splats"]) } ?? .fail
+        if text(machine?["type"]) == Project.MachineChoice.uml.rawValue {
+            if strings(kernel?["uml-config"]).isEmpty {
+                errors.append(missing("uml-config, the fragments for user-mode Linux", in: "kernel", kernel ?? node))
+            }
+            if let results = text(machine?["results"]), results != Project.ResultsChoice.auto.rawValue {
+                errors.append(
+                    error(
+                        "machine.results \(results) goes with QEMU; user-mode Linux has a line of its own for results",
+                        at: machine?["results"]))
+            }
+        }
+        if let first = errors.first {
+            guard errors.count > 1 else { throw first }
+            throw Failure(
+                .usage, "\(errors.count) errors in \(file)",
+                details: errors.map(\.message).joined(separator: "\n"), nextStep: first.nextStep)
+        }
+        return Project(
+            file: file, profile: profile,
+            kernel: .init(
+                source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
+                umlConfig: paths(kernel?["uml-config"]),
+                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on",
+                fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
+            rootfsType: choice(node["rootfs"]?["type"], .disk),
+            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"),
+            debian: .init(
+                suite: text(node["rootfs"]?["suite"]),
+                packages: node["rootfs"]?["packages"].map { strings($0) } ?? Project.Debian.defaultPackages,
+                mirror: text(node["rootfs"]?["mirror"])), shares: shares,
+            machine: .init(
+                type: choice(machine?["type"], .auto), accelerator: choice(machine?["accel"], .auto),
+                memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
+                cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
+                kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init),
+                keepsMemory: text(machine?["memory-dump"]) == "on"),
+            tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
+            retries: text(node["retries"]).flatMap { Int($0) } ?? 0,
+            timeouts: .init(
+                boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
+                test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
+            failFast: text(node["fail-fast"]) == "on", splats: splats, skips: skips,
+            sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
+    }
+
+    private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {
+        guard let node else { return ("linux-source-6.1", nil) }
+        if let text = node.scalar?.string {
+            // A value from the command line has no place; it was checked under its flag.
+            if node.mark != nil { try checkSource(text, place: place(node)) }
+            return (text, nil)
+        }
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        let given = ["debian", "directory", "tarball", "git"].filter { text($0) != nil }
+        guard given.count == 1, let kind = given.first, let value = text(kind) else {
+            throw error("kernel.source needs exactly one of debian, directory, tarball and git", at: node)
+        }
+        if kind != "tarball", node["sha256"] != nil { throw error("sha256 goes with tarball", at: node["sha256"]) }
+        if kind != "git", node["ref"] != nil { throw error("ref goes with git", at: node["ref"]) }
+        var source = value
+        if kind == "git" {
+            guard let ref = text("ref") else { throw error("git needs a ref", at: node) }
+            source = "git+\(value)#\(ref)"
+        } else if kind == "directory", !value.contains("/"), !value.hasPrefix(".") {
+            // By itself a word would not be taken for a path.
+            source = "./\(value)"
+        }
+        let sha256 = text("sha256")
+        let isMeant =
+            switch (kind, try checkSource(source, sha256: sha256, place: place(node))) {
+            case ("debian", .debianPackage), ("directory", .directory), ("tarball", .tarball), ("git", .git): true
+            default: false
+            }
+        guard isMeant else {
+            throw error("kernel.source.\(kind) '\(value)' is none; the forms are \(KernelSource.forms)", at: node[kind])
+        }
+        return (source, sha256)
+    }
+
+    /// Reads a source as the kernel's steps will, so that what they would refuse is refused at its place.
+    @discardableResult
+    private func checkSource(
+        _ text: String, sha256: String? = nil, place: String
+    ) throws(Failure) -> KernelSource {
+        do {
+            return try KernelSource(parsing: text, sha256: sha256, relativeTo: file.removingLastComponent())
+        } catch {
+            var failure = error
+            failure.message = "\(place): \(error.message)"
+            throw failure
+        }
+    }
+
+    private func skips(_ node: Node?) throws(Failure) -> Project.SkipPolicy {
+        guard let list = node?.sequence else { return node?.scalar?.string == "fail" ? .fail : .warn }
+        var patterns: [String] = []
+        for (index, entry) in list.enumerated() {
+            guard let pattern = entry.scalar?.string else { continue }
+            try checkPattern(pattern, of: "skips[\(index)]", at: entry)
+            patterns.append(pattern)
+        }
+        return .expected(patterns)
+    }
+
+    private func splats(_ node: Node?) throws(Failure) -> Project.SplatPolicy {
+        guard let list = node?.sequence else { return node?.scalar?.string == "warn" ? .warn : .fail }
+        var known: [Project.KnownSplat] = []
+        for (index, entry) in list.enumerated() {
+            guard let title = entry["title"]?.scalar?.string, let reason = entry["reason"]?.scalar?.string else {
+                throw missing("title and reason", in: "splats[\(index)]", entry)
+            }
+            try checkPattern(title, of: "splats[\(index)].title", at: entry["title"])
+            known.append(.init(title: title, reason: reason))
+        }
+        return .known(known)
+    }
+
+    private func checkPattern(_ pattern: String, of place: String, at node: Node?) throws(Failure) {
+        if (try? Regex(pattern)) == nil { throw error("\(place) is not a regular expression", at: node) }
+    }
+
+    private func share(
+        _ node: Node, index: Int, path: (String) -> FilePath
+    ) throws(Failure) -> Project.SharedFolder {
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        guard let source = text("path"), let target = text("target") else {
+            throw missing("path and target", in: "shares[\(index)]", node)
+        }
+        guard target.hasPrefix("/"), !target.contains(where: \.isWhitespace) else {
+            throw error("shares[\(index)].target must be an absolute path without spaces", at: node["target"])
+        }
+        return .init(path: path(source), target: target, isWritable: text("writable") != "false")
+    }
+
+    private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
+        func text(_ key: String) -> String? { node[key]?.scalar?.string }
+        let place = "tests[\(index)]"
+        let kinds = ["swift", "c", "program", "kselftest", "kunit"].filter { text($0) != nil }
+        guard kinds.count == 1 else {
+            throw missing("exactly one of swift, c, program, kselftest and kunit", in: place, node)
+        }
+        let timeout = text("timeout").flatMap(seconds(in:))
+        if let package = text("swift") {
+            for key in ["name", "arguments", "protocol", "bits", "skip-code"] where node[key] != nil {
+                throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
+            }
+            for key in ["filter", "skip"] {
+                if let pattern = text(key), (try? Regex(pattern)) == nil {
+                    throw error("\(place).\(key) is not a regular expression", at: node[key])
+                }
+            }
+            return .swift(package: path(package), filter: text("filter"), skip: text("skip"), timeout: timeout)
+        }
+        for key in ["filter", "skip"] where node[key] != nil {
+            throw error("\(place).\(key) goes with swift", at: node[key])
+        }
+        if let name = text("kselftest") ?? text("kunit") {
+            for key in ["name", "arguments", "protocol", "bits", "skip-code"] where node[key] != nil {
+                throw error("\(place).\(key) goes with \(key == "bits" ? "c" : "c or program")", at: node[key])
+            }
+            if node["kunit"] != nil {
+                guard KernelTestName.isSuitePattern(name) else {
+                    throw error(
+                        "\(place).kunit \(name) is no pattern of suites' names, such as list*", at: node["kunit"])
+                }
+                return .kunit(pattern: name, timeout: timeout)
+            }
+            guard KernelTestName.isCollection(name) else {
+                throw error("\(place).kselftest \(name) is no folder's name", at: node["kselftest"])
+            }
+            return .kselftest(collection: name, timeout: timeout)
+        }
+        if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
+        let skipCode = text("skip-code").flatMap { Int32($0) }
+        if skipCode != nil, text("protocol") == Project.ResultsProtocol.ktap.rawValue {
+            throw error("\(place).skip-code goes with protocol exit; KTAP has # SKIP", at: node["skip-code"])
+        }
+        let file = path(text(kinds[0]) ?? "")
+        return .program(
+            .init(
+                path: file, isSource: kinds[0] == "c", is32Bit: text("bits") == "32",
+                name: text("name") ?? file.stem ?? file.string,
+                arguments: node["arguments"]?.sequence?.compactMap(\.scalar?.string) ?? [],
+                resultsProtocol: text("protocol").flatMap(Project.ResultsProtocol.init(rawValue:)) ?? .exit,
+                skipCode: skipCode, timeout: timeout))
+    }
+
+    private func missing(_ what: String, in place: String, _ node: Node) -> Failure {
+        error("\(place) needs \(what)", at: node)
+    }
+
+    private func error(_ message: String, at node: Node?) -> Failure {
+        let place = node.map(place) ?? file.string
+        return Failure(.usage, "\(place): \(message)", nextStep: "docs/reference/project-file.md lists every key")
+    }
+}

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import Yams
+
+/// What a place of the project file may hold. The loader checks against this table, and the reference documents it.
+package indirect enum Schema: Sendable {
+    case text
+    case integer(ClosedRange<Int>)
+    case flag
+    case choice([String])
+    /// Seconds, or a number with `s`, `m` or `h`.
+    case duration
+    /// A number with `M` or `G`.
+    case memory
+    case list(Schema)
+    case map([Key])
+    /// A map with keys of the user's own.
+    case named(Schema)
+    /// The first for a scalar, the second for a map.
+    case either(Schema, Schema)
+
+    package struct Key: Sendable {
+        package var name: String
+        package var schema: Schema
+        var meaning: String
+    }
+
+    package static let kernel: [Key] = [
+        Key(
+            name: "source",
+            schema: .either(
+                .text,
+                .map([
+                    Key(name: "debian", schema: .text, meaning: "a Debian package that installs /usr/src/NAME.tar.xz"),
+                    Key(name: "directory", schema: .text, meaning: "a kernel tree; kbuild works on a copy"),
+                    Key(name: "tarball", schema: .text, meaning: "a tar archive"),
+                    Key(name: "sha256", schema: .text, meaning: "the digest that the tarball must have"),
+                    Key(name: "git", schema: .text, meaning: "a git repository"),
+                    Key(name: "ref", schema: .text, meaning: "the tag, branch or commit in it"),
+                ])), meaning: "where the kernel comes from (linux-source-6.1)"),
+        Key(name: "patches", schema: .list(.text), meaning: "folders with a patch series or a spec, or patch files"),
+        Key(name: "config", schema: .list(.text), meaning: "configuration fragments; later ones win"),
+        Key(
+            name: "uml-config", schema: .list(.text),
+            meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),
+        Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
+        Key(
+            name: "debug-info", schema: .choice(["off", "on"]),
+            meaning: "on: DWARF and the kernel's gdb scripts; crash reports then name files and lines (off)"),
+        Key(
+            name: "fuzz", schema: .integer(0...3),
+            meaning: "the lines of context at either end of a hunk that need not agree, as in patch(1) (0)"),
+    ]
+
+    private static let program: [Key] = [
+        Key(name: "name", schema: .text, meaning: "the name in reports (the file's name)"),
+        Key(name: "arguments", schema: .list(.text), meaning: "its arguments"),
+        Key(name: "protocol", schema: .choice(["exit", "ktap"]), meaning: "how it tells its results (exit)"),
+        Key(
+            name: "skip-code", schema: .integer(1...255),
+            meaning: "protocol exit: the exit code that means skipped, such as 4 (none: any code but 0 is a failure)"),
+        Key(name: "timeout", schema: .duration, meaning: "the most time that it may take (timeouts.test)"),
+    ]
+
+    package static let base: [Key] = [
+        Key(name: "kernel", schema: .map(kernel), meaning: "the kernel"),
+        Key(
+            name: "rootfs",
+            schema: .map([
+                Key(
+                    name: "type", schema: .choice(["disk", "initramfs", "debian"]),
+                    meaning: "how it is stored; debian: on a disk, laid over a Debian system (disk)"),
+                Key(name: "definition", schema: .text, meaning: "what is in it (rootfs/default.yaml)"),
+                Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
+                Key(
+                    name: "packages", schema: .list(.text),
+                    meaning: "debian: packages (\(Project.Debian.defaultPackages.joined(separator: ", ")))"),
+                Key(
+                    name: "mirror", schema: .text,
+                    meaning: "debian: the address of a Debian archive (where the host's packages come from)"),
+            ]), meaning: "the root file system"),
+        Key(
+            name: "shares",
+            schema: .list(
+                .map([
+                    Key(name: "path", schema: .text, meaning: "the folder on the host"),
+                    Key(name: "target", schema: .text, meaning: "where the guest mounts it"),
+                    Key(name: "writable", schema: .flag, meaning: "whether the guest may write (true)"),
+                ])), meaning: "folders that host and guest share over 9p"),
+        Key(
+            name: "machine",
+            schema: .map([
+                Key(
+                    name: "type", schema: .choice(["auto", "microvm", "q35", "pc", "uml"]),
+                    meaning: "QEMU's board, or user-mode Linux (auto: microvm under TCG if the kernel can, else q35)"),
+                Key(
+                    name: "accel", schema: .choice(["auto", "kvm", "tcg"]),
+                    meaning: "the accelerator (auto: KVM where it really works, else TCG)"),
+                Key(name: "memory", schema: .memory, meaning: "guest memory (512M)"),
+                Key(name: "cpus", schema: .integer(1...64), meaning: "virtual CPUs (2)"),
+                Key(
+                    name: "results", schema: .choice(["auto", "virtio", "serial"]),
+                    meaning: "how results leave the guest (auto: virtio)"),
+                Key(name: "command-line", schema: .text, meaning: "words added to the kernel's command line"),
+                Key(
+                    name: "memory-dump", schema: .choice(["off", "on"]),
+                    meaning: "on: the memory of a guest that crashes or hangs is kept, as an ELF core file (off)"),
+            ]), meaning: "the virtual machine"),
+        Key(
+            name: "tests",
+            schema: .list(
+                .map(
+                    [
+                        Key(name: "swift", schema: .text, meaning: "a Swift package; its Swift Testing tests run"),
+                        Key(name: "filter", schema: .text, meaning: "swift: a pattern for the tests to run"),
+                        Key(name: "skip", schema: .text, meaning: "swift: a pattern for the tests to leave out"),
+                        Key(name: "c", schema: .text, meaning: "a C file, compiled to a static program"),
+                        Key(
+                            name: "bits", schema: .choice(["64", "32"]),
+                            meaning: "c: whether it is compiled for x86-64 or for i386 (64)"),
+                        Key(name: "program", schema: .text, meaning: "an executable"),
+                        Key(
+                            name: "kselftest", schema: .text,
+                            meaning: "a collection of the kernel's own selftests, such as openat2"),
+                        Key(
+                            name: "kunit", schema: .text,
+                            meaning: "the suites that are built into the kernel (CONFIG_KUNIT): * or a pattern of names"
+                        ),
+                    ] + program)), meaning: "what runs in the guest, in order"),
+        Key(
+            name: "isolate", schema: .choice(["none", "test"]),
+            meaning: "test: each test in a guest of its own, woken from a snapshot where QEMU can (none)"),
+        Key(
+            name: "guests", schema: .integer(1...256),
+            meaning: "guests that run at once and share the tests (1; with isolate: the number of processors)"),
+        Key(
+            name: "retries", schema: .integer(0...10),
+            meaning: "how often a test that fails is tried again; one that then passes is flaky, which is no pass (0)"),
+        Key(
+            name: "timeouts",
+            schema: .map([
+                Key(name: "boot", schema: .duration, meaning: "until the guest's init speaks (120)"),
+                Key(
+                    name: "silence", schema: .duration,
+                    meaning: "without a sign of life, which init gives each second (120)"),
+                Key(name: "test", schema: .duration, meaning: "for one test (300)"),
+                Key(name: "run", schema: .duration, meaning: "for everything in the guest (1800)"),
+            ]), meaning: "limits: seconds, or 90s, 5m, 1h"),
+        Key(
+            name: "fail-fast", schema: .choice(["off", "on"]),
+            meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
+        Key(
+            name: "skips", schema: .either(.choice(["warn", "fail"]), .list(.text)),
+            meaning:
+                "whether a skipped test or case fails the run; a list: patterns of those that may be skipped (warn)"),
+        Key(
+            name: "splats",
+            schema: .either(
+                .choice(["fail", "warn"]),
+                .list(
+                    .map([
+                        Key(name: "title", schema: .text, meaning: "a pattern for the title of a report that is known"),
+                        Key(name: "reason", schema: .text, meaning: "why it is known; shown beside it"),
+                    ]))),
+            meaning: "whether a kernel report that is not fatal fails the run; a list: those that do not (fail)"),
+        Key(
+            name: "sandbox", schema: .choice(["auto", "on", "off"]),
+            meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),
+        Key(
+            name: "tests-from", schema: .choice(["pristine", "patched"]),
+            meaning: "the tree that selftests and KUnit come from: without the patches, or with them (pristine)"),
+    ]
+
+    package static let file: [Key] =
+        base + [
+            Key(
+                name: "profiles",
+                schema: .named(
+                    .map(
+                        base + [Key(name: "extends", schema: .text, meaning: "the profile that this one builds on")])),
+                meaning: "named changes to the above: maps merge, lists and scalars replace")
+        ]
+
+    /// What is expected, in words.
+    var expectation: String {
+        switch self {
+        case .text: "text"
+        case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .flag: "true or false"
+        case .choice(let choices): "one of: \(choices.joined(separator: ", "))"
+        case .duration: "a time such as 90, 90s, 5m or 1h"
+        case .memory: "a size such as 512M or 2G"
+        case .list: "a list"
+        case .map, .named: "a map of keys"
+        case .either(let scalar, let other): "\(scalar.expectation), or \(other.expectation)"
+        }
+    }
+
+    /// Finds everything in `node` that does not fit.
+    package func check(_ node: Node, at path: String, report: (Node, String) -> Void) {
+        switch (self, node) {
+        case (.either(_, let other), .mapping), (.either(_, let other), .sequence):
+            // A value of neither form is told of both.
+            guard other.accepts(node) else { return report(node, "\(path) must be \(expectation)") }
+            other.check(node, at: path, report: report)
+        case (.either(let scalar, _), .scalar(let text)) where scalar.accepts(text): break
+        case (.list(let element), .sequence(let nodes)):
+            for (index, child) in nodes.enumerated() { element.check(child, at: "\(path)[\(index)]", report: report) }
+        case (.named(let schema), .mapping(let mapping)):
+            for (key, value) in mapping { schema.check(value, at: "\(path).\(key.string ?? "?")", report: report) }
+        case (.map(let keys), .mapping(let mapping)):
+            for (keyNode, value) in mapping {
+                let name = keyNode.string ?? "?"
+                let full = path.isEmpty ? name : "\(path).\(name)"
+                if let key = keys.first(where: { $0.name == name }) {
+                    key.schema.check(value, at: full, report: report)
+                } else {
+                    let names = keys.map(\.name)
+                    let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+                    report(keyNode, "unknown key \(full)\(guess) (allowed: \(names.joined(separator: ", ")))")
+                }
+            }
+        case (_, .scalar(let scalar)) where accepts(scalar): break
+        default:
+            let found = node.scalar.map { ", not \($0.string.isEmpty ? "empty" : $0.string)" } ?? ""
+            report(node, "\(path.isEmpty ? "the file" : path) must be \(expectation)\(found)")
+        }
+    }
+
+    /// Whether a map or a list can be of this form at all.
+    private func accepts(_ node: Node) -> Bool {
+        switch (self, node) {
+        case (.map, .mapping), (.named, .mapping), (.list, .sequence): true
+        default: false
+        }
+    }
+
+    private func accepts(_ scalar: Node.Scalar) -> Bool {
+        let text = scalar.string
+        switch self {
+        case .text: return !text.isEmpty
+        case .integer(let range): return Int(text).map(range.contains) ?? false
+        case .flag: return ["true", "false"].contains(text)
+        case .choice(let choices): return choices.contains(text)
+        case .duration: return seconds(in: text) != nil
+        case .memory: return megabytes(in: text) != nil
+        case .list, .map, .named, .either: return false
+        }
+    }
+}
+
+/// The seconds that `90`, `90s`, `5m` or `1h` mean; nil for anything else, and for none at all.
+package func seconds(in text: String) -> Int? {
+    let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600]
+    guard let last = text.last else { return nil }
+    let digits = units[last] == nil ? text[...] : text.dropLast()
+    guard let number = Int(digits), number > 0, digits.allSatisfy(\.isNumber) else { return nil }
+    let (product, overflow) = number.multipliedReportingOverflow(by: units[last] ?? 1)
+    return overflow ? nil : product
+}
+
+/// The MiB that `512M` or `2G` mean; nil for anything else.
+func megabytes(in text: String) -> Int? {
+    let units: [Character: Int] = ["M": 1, "G": 1024]
+    guard let last = text.last, let unit = units[last], let number = Int(text.dropLast()), number > 0,
+        number <= 1 << 20
+    else { return nil }
+    return number * unit
+}
+
+/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+public func closestMatch(to word: String, among candidates: [String]) -> String? {
+    let scored = candidates.map { ($0, editDistance(Array(word.lowercased()), Array($0.lowercased()))) }
+    guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
+        return nil
+    }
+    return best.0
+}
+
+extension Schema {
+    /// Every key as a row of the reference's table: its path, what it may hold, what it means.
+    static func reference(_ keys: [Key] = base, under prefix: String = "") -> [String] {
+        keys.flatMap { key -> [String] in
+            let path = prefix + key.name
+            let row = "| `\(path)` | \(key.schema.expectation) | \(key.meaning) |"
+            return [row] + nested(key.schema, under: path)
+        }
+    }
+
+    private static func nested(_ schema: Schema, under path: String) -> [String] {
+        switch schema {
+        case .map(let keys): reference(keys, under: path + ".")
+        case .list(.map(let keys)): reference(keys, under: path + "[].")
+        case .either(_, let other): nested(other, under: path)
+        default: []
+        }
+    }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Foundation
+import Processes
+import SystemPackage
+import Testing
+
+@testable import Doctor
+
+@Suite("What kbuild needs of the host")
+struct HostCheckTests {
+    @Test(
+        "a tool's version is found in what it prints",
+        arguments: [
+            ("gcc (Debian 12.2.0-14+deb12u1) 12.2.0\nCopyright (C) 2022\n", "12.2.0"),
+            ("mke2fs 1.47.0 (5-Feb-2023)\n", "1.47.0"), ("bc 1.07.1\n", "1.07.1"), ("*** lz4 v1.9.4, by me\n", "1.9.4"),
+            ("QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)\n", "7.2.22"),
+            ("Swift version 6.3.1 (swift-6.3.1-RELEASE)\n", "6.3.1"),
+        ])
+    func versions(text: String, version: String) {
+        #expect(HostCheck.version(in: text) == version)
+    }
+
+    @Test(
+        "versions are compared part by part, as numbers",
+        arguments: [
+            ("6.3.1", [6, 3], false), ("6.10", [6, 3], false), ("6.2.9", [6, 3], true), ("5.9", [6, 0], true),
+            ("7", [6, 3], false), ("6", [6, 3], true), ("1.0", [], false),
+        ])
+    func comparison(version: String, minimum: [Int], isOlder: Bool) {
+        #expect(HostCheck.isOlder(version, than: minimum) == isOlder)
+    }
+
+    @Test("one missing thing makes the host not ready, and one command installs all packages")
+    func verdict() {
+        let ok = HostFinding("gcc", .ok, found: "12.2", purpose: "compiles", package: "gcc")
+        let warning = HostFinding("ccache", .warning, found: "not on PATH", purpose: "spares", package: "ccache")
+        #expect(HostReport([ok, warning]).isReady)
+        #expect(HostReport([ok, warning]).text.plain.hasSuffix("READY: kbuild run works here"))
+        #expect(ok.fix == nil)
+        #expect(warning.fix == "apt-get install ccache")
+        let report = HostReport([
+            ok, warning, HostFinding("flex", .missing, found: "not on PATH", purpose: "reads", package: "flex"),
+            HostFinding("bc", .missing, found: "not on PATH", purpose: "reckons", package: "bc"),
+        ])
+        #expect(!report.isReady)
+        #expect(report.text.plain.contains("fix: apt-get install flex\n"))
+        #expect(report.text.plain.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
+    }
+
+    @Test("the Makefile installs every package that is asked for, and no other without a reason")
+    func makefile() throws {
+        let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let text = try readText(repository.appending("Makefile"))
+        let list = try #require(text.firstMatch(of: /\nPACKAGES := \\\n((?:.*\\\n)*.*)\n/)).output.1
+        let installed = Set(list.split { $0 == " " || $0 == "\n" || $0 == "\\" }.map(String.init))
+        // Part of every Debian system.
+        let essential: Set<String> = ["tar"]
+        #expect(HostRequirements.packages.subtracting(essential).subtracting(installed) == [])
+        // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
+        let other: Set<String> = [
+            "libguestfs-dev", "libseccomp-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
+            // What patches and logs are compressed with.
+            "bzip2",
+        ]
+        #expect(installed.subtracting(HostRequirements.packages) == other)
+    }
+
+    @Test("what a new project needs is among what the Debian package depends on")
+    func dependencies() throws {
+        let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let text = try readText(repository.appending("Makefile"))
+        let line = try #require(text.firstMatch(of: /\nOPTIONAL_PACKAGES := (.*)\n/)).output.1
+        let optional = Set(line.split(separator: " ").map(String.init))
+        let new = HostRequirements(
+            isUML: false, hasDisk: true, has32BitPrograms: false, isFromGit: false, isFromDebian: true)
+        let needed =
+            new.tools.filter(\.isNeeded).compactMap { CommandRunner.debianPackage(of: $0.tool) }
+            + new.headers.filter(\.isNeeded).map(\.package)
+        #expect(optional.intersection(needed) == [])
+    }
+
+    @Test("what is needed follows the project")
+    func needs() {
+        func tools(isUML: Bool, hasDisk: Bool) -> [String] {
+            HostRequirements(
+                isUML: isUML, hasDisk: hasDisk, has32BitPrograms: false, isFromGit: false, isFromDebian: true
+            ).tools.filter(\.isNeeded).map(\.tool)
+        }
+        #expect(tools(isUML: false, hasDisk: true).contains("qemu-system-x86_64"))
+        #expect(!tools(isUML: true, hasDisk: true).contains("qemu-system-x86_64"))
+        #expect(tools(isUML: false, hasDisk: true).contains("supermin"))
+        #expect(!tools(isUML: false, hasDisk: false).contains("supermin"))
+        #expect(!tools(isUML: false, hasDisk: true).contains("ccache"))
+    }
+
+    @Test("sizes are read by people", arguments: [(512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (47 << 30, "47 GiB")])
+    func sizes(bytes: Int, text: String) {
+        #expect(HostCheck.size(bytes) == text)
+    }
+}

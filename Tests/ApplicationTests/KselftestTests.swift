@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import Testing
+
+@testable import Application
+@testable import Project
+
+@Suite("kselftest")
+struct KselftestUnitTests {
+    @Test(
+        "a collection is a folder below the selftests, and nothing else",
+        arguments: [
+            ("openat2", true), ("futex/functional", true), ("clone3", true), ("", false), ("..", false),
+            ("a/../b", false),
+            ("/etc", false), ("a b", false), ("-C", false), ("a/", false), ("$(x)", false),
+        ])
+    func collections(name: String, isCollection: Bool) {
+        #expect(KernelTestName.isCollection(name) == isCollection)
+        #expect((Kselftests.collection(namedBy: "kselftest:\(name)") == name) == isCollection)
+    }
+
+    @Test("a collection on the command line is all that runs, with the project's limit if it has one")
+    func selecting() throws {
+        let text = "tests: [{kselftest: pidfd, timeout: 7}, {program: /x}]"
+        let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
+        #expect(project.tests.first == .kselftest(collection: "pidfd", timeout: 7))
+        #expect(project.selecting("kselftest:pidfd").project.tests == [.kselftest(collection: "pidfd", timeout: 7)])
+        #expect(project.selecting("kselftest:kcmp").project.tests == [.kselftest(collection: "kcmp", timeout: nil)])
+        #expect(project.selecting("kselftest:kcmp").filter == nil)
+        #expect(project.selecting("x|y") == (project, "x|y"))
+        #expect(project.rendered().contains("- {kselftest: pidfd, timeout: 7}"))
+        #expect(throws: Failure.self) {
+            try Project.load(
+                text: "tests: [{kselftest: ../x}]", file: "/p/kbuild.yaml", profile: nil, overrides: [])
+        }
+    }
+
+    @Test("options that a collection wants are compared with the kernel's; built in is as good as a module")
+    func options() {
+        let wanted = "# for tests\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C=m\nCONFIG_D=y\nCONFIG_E=\"x\"\n"
+        let config = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=m\n# CONFIG_D is not set\nCONFIG_E=\"x\"\n"
+        #expect(Kselftests.missingOptions(wanted: wanted, in: config) == ["CONFIG_D=y"])
+    }
+}

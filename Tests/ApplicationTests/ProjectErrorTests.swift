@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import SystemPackage
+import Testing
+
+@testable import Project
+
+private func load(_ text: String, profile: String? = nil, _ overrides: ProjectOverride...) throws -> Project {
+    try Project.load(text: text, file: "/p/kbuild.yaml", profile: profile, overrides: overrides)
+}
+
+/// The errors of a project file, one a line.
+private func errors(_ text: String, _ overrides: ProjectOverride...) throws -> String {
+    let thrown = #expect(throws: Failure.self) {
+        try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: overrides)
+    }
+    let failure = try #require(thrown)
+    #expect(failure.code == .usage)
+    return failure.details ?? failure.message
+}
+
+@Suite("Errors of the project file")
+struct ProjectErrorTests {
+    @Test(
+        "every error names its line and column",
+        arguments: [
+            ("a: [\n", "/p/kbuild.yaml:2:1: this is not valid YAML: "),
+            ("kernel:\n\tjobs: 1\n", "/p/kbuild.yaml:2:1: this is not valid YAML: "),
+            ("kernel: *nothing\n", "/p/kbuild.yaml:1:9: this is not valid YAML: found undefined alias"),
+            ("kernel: {}\n---\nkernel: {}\n", "/p/kbuild.yaml:2:1: this is not valid YAML: but found another document"),
+            ("machine:\n  cpus: 1\n  memory: 1G\n  cpus: 2\n", ": the key cpus stands twice in one map"),
+            ("kernel: {jobs: 1}\nmachine: {type: uml}\n", "/p/kbuild.yaml:1:9: kernel needs uml-config, the fragments"),
+            (
+                "kernel: {uml-config: [u]}\nmachine: {type: uml, results: serial}\n",
+                "/p/kbuild.yaml:2:31: machine.results serial goes with QEMU"
+            ),
+            ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is no package"),
+            (
+                "kernel: {source: {tarball: l.tar, sha256: abc}}\n",
+                "has a sha256 that is not 64 hexadecimal digits: 'abc'"
+            ),
+            ("kernel: {source: {tarball: l.zip}}\n", "/p/kbuild.yaml:1:18: the kernel source 'l.zip' is no package"),
+            ("kernel: {source: {tarball: ./l.zip}}\n", "/p/kbuild.yaml:1:28: kernel.source.tarball './l.zip' is none"),
+            ("kernel: {source: {debian: ./x}}\n", "/p/kbuild.yaml:1:27: kernel.source.debian './x' is none"),
+            ("kernel: {source: {git: r, ref: --upload-pack=x}}\n", "begins with a dash"),
+            ("kernel: {source: {directory: l, ref: x}}\n", "/p/kbuild.yaml:1:38: ref goes with git"),
+            ("profiles: {a: {extends: b}}\n", "/p/kbuild.yaml:1:25: there is no profile b to extend"),
+            ("profiles: {a: {extends: a}}\n", "/p/kbuild.yaml:1:25: the profile a extends itself: a > a"),
+            ("tests: [{c: a.c}, {c: b/a.c}]\n", "/p/kbuild.yaml:1:19: tests[1] has the name of tests[0], a; give"),
+            (
+                "shares: [{path: a, target: /x}, {path: b, target: /x}]\n",
+                "shares[1].target /x is taken by another share"
+            ),
+        ])
+    func places(text: String, expected: String) throws {
+        let told = try errors(text)
+        #expect(told.contains(expected), "\(told)")
+    }
+
+    @Test("errors of every kind of part are told together")
+    func together() throws {
+        let text = """
+            kernel: {source: {git: x}}
+            shares: [{path: a}, {path: b, target: here}]
+            tests: [{name: x}, {swift: a, c: b}]
+            """
+        #expect(try errors(text).split(separator: "\n").count == 5)
+        let circles =
+            "machine: {cpu: 1}\nprofiles: {a: {extends: b}, b: {extends: a}, c: {extends: a}, d: {extends: e}}\n"
+        #expect(try errors(circles).split(separator: "\n").count == 4)
+    }
+
+    @Test("a kernel source on the command line is checked under its flag")
+    func flag() throws {
+        let text = try errors("kernel: {}\n", ProjectOverride(key: "kernel.source", value: "linux", flag: "--kernel"))
+        #expect(text.hasPrefix("--kernel: the kernel source 'linux' is no package"))
+        let unknown = try errors("kernel: {}\n", ProjectOverride(key: "machine.acel", value: "tcg", flag: "--set"))
+        #expect(unknown.hasPrefix("--set: unknown key machine.acel; did you mean accel?"))
+    }
+
+    @Test("deep nesting is an error, not the end of the process")
+    func deepNesting() throws {
+        let told = try errors("kernel: " + String(repeating: "[", count: 100_000))
+        #expect(told.contains("/p/kbuild.yaml:"))
+    }
+}
+
+@Suite("Merging and rendering")
+struct ProjectMergeTests {
+    @Test("a profile's kernel source takes the place of the file's, whatever their forms")
+    func sourceReplaces() throws {
+        let text = """
+            kernel: {source: {git: /r, ref: v6}, jobs: 2}
+            profiles:
+              tar: {kernel: {source: {tarball: l.tar}}}
+              word: {kernel: {source: linux-source-6.12}}
+              back: {extends: tar, kernel: {source: {directory: linux}}}
+            """
+        #expect(try load(text, profile: "tar").kernel.source == "l.tar")
+        #expect(try load(text, profile: "tar").kernel.jobs == 2)
+        #expect(try load(text, profile: "word").kernel.source == "linux-source-6.12")
+        #expect(try load(text, profile: "back").kernel.source == "./linux")
+    }
+
+    @Test("the project's own folder, and folders outside it, survive rendering")
+    func folders() throws {
+        let project = try load("shares: [{path: ., target: /a}, {path: .., target: /b}, {path: /c, target: /c}]\n")
+        #expect(project.shares.map(\.path) == ["/p", "/", "/c"])
+        #expect(try load(project.rendered()) == project)
+    }
+
+    @Test("this repository's own project file loads, with and without each of its profiles")
+    func ownFile() throws {
+        let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        let file = root.appending(Project.fileName)
+        #expect(try Project.load(file).tests.isEmpty == false)
+        // Profile names stand two blanks deep below `profiles:`.
+        let lines = try readText(file).split(separator: "\n").drop { $0 != "profiles:" }.dropFirst()
+        let names = lines.filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") && $0.hasSuffix(":") }
+        #expect(!names.isEmpty)
+        for name in names {
+            let profile = String(name.dropFirst(2).dropLast())
+            #expect(try Project.load(file, profile: profile).profile == profile)
+        }
+    }
+}

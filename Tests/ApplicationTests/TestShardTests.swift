@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+import Testing
+import VirtualMachine
+
+@testable import GuestSession
+@testable import Project
+@testable import TestSession
+
+@Suite("Tests spread over guests")
+struct TestShardTests {
+    private func bundle(_ name: String, _ tests: String...) -> ProgramArtifact {
+        ProgramArtifact(
+            planned: ProgramPlan(
+                name: name, arguments: ["/kbuild/programs/\(name)", "--no-parallel", "--filter", "^\(tests[0])(/|$)"],
+                seconds: 9, resultsProtocol: .swiftTesting(expected: tests)), executable: FilePath("/\(name)"),
+            fileName: name,
+            isStatic: false)
+    }
+
+    private let program = ProgramArtifact(
+        planned: ProgramPlan(
+            name: "put", arguments: ["/kbuild/programs/put"], resultsProtocol: .exitCode(skip: nil)),
+        executable: "/put", fileName: "put", isStatic: true)
+
+    @Test("alone, each test is a portion with a filter for it and nothing else")
+    func alone() throws {
+        let portions = TestShard.divide([bundle("a", "M.S/one()", "M.S/two(x:)"), program], among: nil)
+        #expect(portions.map(\.name) == ["M.S/one()", "M.S/two(x:)", "put"])
+        #expect(portions.map(\.programs) == [[0], [0], [1]])
+        let second = try #require(portions[1].plan.programs.first)
+        #expect(second.arguments == ["/kbuild/programs/a", "--no-parallel", "--filter", #"^M\.S/two\(x\:\)(/|$)"#])
+        #expect(second.seconds == 9)
+        #expect(second.resultsProtocol == .swiftTesting(expected: ["M.S/two(x:)"]))
+        #expect(portions[2].plan.programs == [program.planned])
+        #expect(portions[2].patterns.isEmpty)
+    }
+
+    @Test("among guests, each has as many tests or one more, in order, and none is lost", arguments: 1...9)
+    func among(guests: Int) {
+        let programs = [bundle("a", "1", "2", "3", "4"), program, bundle("b", "5", "6")]
+        let portions = TestShard.divide(programs, among: guests)
+        #expect(portions.count == min(guests, 7))
+        var tests: [String] = []
+        var sizes: [Int] = []
+        for portion in portions {
+            let own = portion.plan.programs.flatMap { program -> [String] in
+                if case .swiftTesting(let expected) = program.resultsProtocol { expected } else { [program.name] }
+            }
+            #expect(portion.plan.programs.map(\.name) == portion.programs.map { programs[$0].planned.name })
+            tests += own
+            sizes.append(own.count)
+        }
+        #expect(tests == ["1", "2", "3", "4", "put", "5", "6"])
+        #expect((sizes.max() ?? 0) - (sizes.min() ?? 0) <= 1)
+    }
+
+    // MARK: What is left
+
+    private func result(
+        _ statuses: [[TestOutcome.Status]], of portion: TestShard, exit: MachineExit? = .panicked,
+        limit: LimitReached? = nil, booted: Bool = true
+    ) -> SessionResult {
+        let programs = zip(portion.plan.programs, statuses).map { program, statuses in
+            let names: [String]
+            if case .swiftTesting(let expected) = program.resultsProtocol {
+                names = expected
+            } else {
+                names = [program.name]
+            }
+            return ProgramOutcome(
+                name: program.name, kind: "",
+                tests: zip(names, statuses).map { TestOutcome(id: $0, name: $0, status: $1) })
+        }
+        return SessionResult(
+            outcome: SessionOutcome(programs: programs, crashes: [], faults: [], release: nil, isComplete: false),
+            exit: exit, limit: limit, bootSeconds: booted ? 1 : nil, machineSeconds: 2)
+    }
+
+    @Test("what a guest that crashed did not get to is left for the next, without the test that crashed it")
+    func remainder() throws {
+        let programs = [bundle("a", "1", "2", "3"), program, bundle("b", "4")]
+        let whole = TestShard(all: programs)
+        let first = try #require(
+            whole.remainder(
+                after: result([[.passed, .crashed, .notReported], [.notReported], [.notReported]], of: whole),
+                of: programs))
+        #expect(first.units == [.init(program: 0, test: "3"), .init(program: 1), .init(program: 2, test: "4")])
+        #expect(first.plan.programs.map(\.name) == ["a", "put", "b"])
+        #expect(first.plan.programs[0].arguments.last == "^3(/|$)")
+        let second = try #require(
+            first.remainder(after: result([[.passed], [.crashed], [.notReported]], of: first), of: programs))
+        #expect(second.units == [.init(program: 2, test: "4")])
+        #expect(second.remainder(after: result([[.crashed]], of: second), of: programs) == nil)
+    }
+
+    @Test("nothing is left when all was told, none got done, or another guest would fare no better")
+    func noRemainder() {
+        let programs = [bundle("a", "1", "2")]
+        let whole = TestShard(all: programs)
+        let half: [[TestOutcome.Status]] = [[.crashed, .notReported]]
+        #expect(whole.remainder(after: result(half, of: whole), of: programs) != nil)
+        #expect(whole.remainder(after: result([[.failed, .passed]], of: whole), of: programs) == nil)
+        #expect(whole.remainder(after: result([[.notReported, .notReported]], of: whole), of: programs) == nil)
+        #expect(whole.remainder(after: result(half, of: whole, limit: .run(9)), of: programs) == nil)
+        #expect(whole.remainder(after: result(half, of: whole, limit: .test("1", 9)), of: programs) != nil)
+        #expect(
+            whole.remainder(after: result(half, of: whole, exit: .failed(.signaled(9), message: "")), of: programs)
+                == nil)
+        #expect(whole.remainder(after: result(half, of: whole, booted: false), of: programs) == nil)
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import Testing
+
+/// The module map: what each target may depend on, held against Package.swift and against what the sources import.
+@Suite("Layering")
+struct LayeringTests {
+    /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to the
+    /// left of it in its line.
+    private static let order = """
+        CSupervisor CDescriptors CSeccomp COpenSSL CGuestfs CHostProbe CSyscall SyscallTesting TemplateEmbedder EmbedTemplate
+        FileSystem Diagnostics YAML Artifacts Processes TextInput
+        KernelSource Patching Syscalls PatchedTree KernelMake KernelConfig IncrementalBuild KernelBuild
+        KTAP CrashReports TestSession Reporting
+        RootFilesystem VirtualMachine
+        ProjectTemplate Project RunStore Doctor Authoring GuestSession
+        Application
+        kbuild
+        """.split(whereSeparator: \.isWhitespace).map(String.init)
+
+    private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent()
+
+    private static func manifest() throws -> [ManifestTarget] {
+        try ManifestTarget.all(in: String(contentsOf: root.appending(path: "Package.swift"), encoding: .utf8))
+    }
+
+    @Test("the manifest is read: a target's dependencies, its products left out, and its folder")
+    func reader() {
+        let text = """
+            .target(
+                name: "A",  // with "B"
+                dependencies: ["C", "D", .product(name: "E", package: "e")],
+                path: "Sources/X/A", swiftSettings: own),
+            .target(name: "F", plugins: ["G"]),
+            .plugin(name: "G", capability: .buildTool, dependencies: ["H"]),
+            .testTarget(name: "ATests", dependencies: ["A"]),
+            """
+        #expect(
+            ManifestTarget.all(in: text) == [
+                ManifestTarget(name: "A", dependencies: ["C", "D"], path: "Sources/X/A", isTest: false),
+                ManifestTarget(name: "F", dependencies: [], path: "Sources/F", isTest: false),
+                ManifestTarget(name: "G", dependencies: ["H"], path: "Plugins/G", isTest: false),
+                ManifestTarget(name: "ATests", dependencies: ["A"], path: "Tests/ATests", isTest: true),
+            ])
+    }
+
+    @Test("the imports of a file are read, whatever stands before the word")
+    func importReader() {
+        let text = """
+            // import Comment
+            @testable import A
+            public import struct B.Value
+            import C
+            """
+        #expect(ManifestTarget.imports(in: text) == ["A", "B", "C"])
+    }
+
+    @Test("each target has a place in the module map, and each depends only downward")
+    func downward() throws {
+        let targets = try Self.manifest().filter { $0.path.hasPrefix("Sources/") || $0.path.hasPrefix("Plugins/") }
+        #expect(Set(targets.map(\.name)) == Set(Self.order))
+        for target in targets {
+            let place = try #require(Self.order.firstIndex(of: target.name), "\(target.name) has no place in the map")
+            for dependency in target.dependencies {
+                let other = try #require(
+                    Self.order.firstIndex(of: dependency), "\(dependency) has no place in the map")
+                #expect(other < place, "\(target.name) depends upward, on \(dependency)")
+            }
+        }
+    }
+
+    @Test("each target imports what it declares, and nothing else of kbuild's")
+    func imports() throws {
+        let targets = try Self.manifest()
+        let own = Set(targets.map(\.name))
+        var count = 0
+        for target in targets where !target.path.hasPrefix("Plugins/") {
+            let imported = try target.imports(under: Self.root).intersection(own).subtracting([target.name])
+            count += imported.count
+            let declared = Set(target.dependencies)
+            #expect(
+                imported.subtracting(declared).isEmpty,
+                "\(target.name) imports without declaring it: \(imported.subtracting(declared).sorted())")
+            #expect(
+                declared.subtracting(imported).isEmpty,
+                "\(target.name) declares without importing it: \(declared.subtracting(imported).sorted())")
+        }
+        // The reader finds what it is to find.
+        #expect(count > targets.count)
+    }
+}
