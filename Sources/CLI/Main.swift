@@ -4,6 +4,7 @@ import ArgumentParser
 import Diagnostics
 import Glibc
 import Processes
+import Project
 import Reporting
 import SystemPackage
 
