@@ -147,6 +147,27 @@ import Testing
         #expect(throws: Failure.self) { _ = try parse(rename) }
     }
 
+    @Test(
+        "a path that no file of a tree can have, or that is not what the patch wrote, is refused",
+        arguments: [
+            (Array("kernel/\(String(repeating: "x", count: 256))".utf8), "more than 255 bytes"),
+            (Array(repeating: "folder", count: 300).joined(separator: "/").utf8.map { $0 }, "more than 2048 bytes"),
+            (Array("kernel/".utf8) + [0xFF, 0xFE], "is not UTF-8"),
+        ])
+    func refusesPathsThatCannotBe(path: [UInt8], reason: String) throws {
+        let patch = Array("--- /dev/null\n+++ b/".utf8) + path + Array("\n@@ -0,0 +1 @@\n+x\n".utf8)
+        let failed = failure { _ = try PatchParser.parse(patch, file: "x.patch") }
+        #expect(failed?.code == .patch)
+        #expect(failed?.message.contains(reason) == true)
+    }
+
+    @Test("the longest name that a file can have is accepted")
+    func acceptsTheLongestName() throws {
+        let name = "kernel/" + String(repeating: "x", count: 255)
+        let patches = try parse("--- /dev/null\n+++ b/\(name)\n@@ -0,0 +1 @@\n+x\n")
+        #expect(patches.first?.files.first?.newPath == name)
+    }
+
     @Test func stripsAsManyFoldersAsAsked() throws {
         #expect(try parse("--- kernel/x.c\n+++ kernel/x.c\n\(hunk)", strip: 0)[0].files[0].newPath == "kernel/x.c")
         #expect(

@@ -9,6 +9,9 @@ package struct TreeEditor: Sendable {
     package let pristine: FilePath
     /// What differs from the pristine tree, by path.
     package private(set) var changes: [String: OverlayEntry] = [:]
+    /// For each folder how many of `changes` are files below it, so that a patch of many files takes no time for each
+    /// pair of them.
+    private var fileCounts: [Substring: Int] = [:]
     /// For each file that patches changed and each of its lines the place in a patch that brought the line; nil for a
     /// line of the kernel's own.
     package private(set) var origins: [String: [SourcePlace?]] = [:]
@@ -49,24 +52,33 @@ package struct TreeEditor: Sendable {
             if case .file = changes[name] { throw Failure(.patch, "\(name) is a file, so \(path) cannot be below it") }
             foldersWritten.insert(name)
         }
-        if foldersWritten.contains(path),
-            changes.contains(where: { $0.key.hasPrefix(path + "/") && $0.value != .deleted })
-        {
+        if fileCounts[path[...]] != nil {
             throw Failure(.patch, "\(path) is a folder, so it cannot be a file")
         }
-        changes[path] = .file(file)
-        origins[path] = nil
+        record(.file(file), at: path)
     }
 
     /// Removes a file.
     mutating func delete(_ path: String) {
-        changes[path] = .deleted
+        record(.deleted, at: path)
+    }
+
+    /// The only place that changes `changes`, since `fileCounts` has to follow it.
+    private mutating func record(_ entry: OverlayEntry, at path: String) {
+        let before = changes.updateValue(entry, forKey: path)
         origins[path] = nil
+        let difference = (entry == .deleted ? 0 : 1) - (before == nil || before == .deleted ? 0 : 1)
+        guard difference != 0 else { return }
+        for index in path.indices where path[index] == "/" {
+            let count = fileCounts[path[..<index], default: 0] + difference
+            fileCounts[path[..<index]] = count == 0 ? nil : count
+        }
     }
 
     /// The changes without those that bring a file back to its pristine state.
     package func effectiveChanges() throws -> [String: OverlayEntry] {
         try changes.filter { path, entry in
+            try Task.checkCancellation()
             let before = try readPristine(path)
             switch entry {
             case .file(let file): return file != before
@@ -116,6 +128,7 @@ package struct TreeEditor: Sendable {
         let leaving = Set(patch.files.filter { $0.operation == .rename || $0.operation == .delete }.map(\.oldPath))
         var failures: [ApplyFailure] = []
         for file in patch.files {
+            try Task.checkCancellation()
             do {
                 notes += try result.apply(file, from: patch, before: self, leaving: leaving, progress: &progress)
             } catch let several as ApplyFailures {

@@ -6,6 +6,11 @@ import SystemPackage
 
 /// Rules for the paths of files in a kernel tree.
 package enum TreePath {
+    /// The longest name of a file in bytes: NAME_MAX of Linux.
+    private static let longestName = 255
+    /// The longest path in a tree in bytes: half of Linux's PATH_MAX, which leaves the rest to the folder of the tree.
+    private static let longestPath = 2048
+
     /// Why a patch may not touch `path`, which is relative to the tree; nil when it may.
     package static func unsafeReason(_ path: String) -> String? {
         let components = path.split(separator: "/", omittingEmptySubsequences: false)
@@ -14,6 +19,12 @@ package enum TreePath {
         if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
         if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
         if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
+        // What the decoder puts in place of other bytes: two names could become one, or one that nobody wrote.
+        if path.unicodeScalars.contains("\u{FFFD}") { return "is not UTF-8" }
+        if components.contains(where: { $0.utf8.count > longestName }) {
+            return "has a component of more than \(longestName) bytes"
+        }
+        if path.utf8.count > longestPath { return "has more than \(longestPath) bytes" }
         return nil
     }
 
