@@ -235,7 +235,7 @@ public struct Pipeline: Sendable {
         }
         report.kernel?.compiler = prepared.kernel.compiler
         let (programs, symbolizer) = (prepared.programs, prepared.symbolizer)
-        let share = try layOut(programs, in: folder)
+        let share = try layOut(programs, config: prepared.kernel.config, in: folder)
         let machines = try await machines(for: prepared, sharing: share)
         report.machine = machines.first?.reported
         report.artifacts.console = prepared.consoleLog.string
@@ -309,20 +309,25 @@ public struct Pipeline: Sendable {
     /// Finds files that the project names and that are not there, before any work.
     func checkFiles(forKernelOnly: Bool = false) throws {
         var missing: [String] = []
-        for patch in project.kernel.patches where !fileExists(patch) { missing.append("kernel.patches: \(patch)") }
+        func note(_ key: String, _ path: FilePath) {
+            let folder = path.removingLastComponent()
+            let near = guess(for: path.lastComponent?.string ?? "", among: (try? namesInFolder(folder)) ?? [])
+            missing.append("\(ProjectLoader.place(of: path, in: project))\(key): \(path)\(near)")
+        }
+        for patch in project.kernel.patches where !fileExists(patch) { note("kernel.patches", patch) }
         for fragment in project.configFragments where !fileExists(fragment) {
-            missing.append("kernel.\(project.architecture == .um ? "uml-config" : "config"): \(fragment)")
+            note("kernel.\(project.architecture == .um ? "uml-config" : "config")", fragment)
         }
         for test in project.tests where !forKernelOnly {
             switch test {
-            case .swift(let package, _, _, _): if !isFolder(package) { missing.append("tests: \(package)") }
+            case .swift(let package, _, _, _): if !isFolder(package) { note("tests", package) }
             // The kernel's tree has them, or says that it has not.
             case .kselftest, .kunit: break
-            case .program(let program): if !fileExists(program.path) { missing.append("tests: \(program.path)") }
+            case .program(let program): if !fileExists(program.path) { note("tests", program.path) }
             }
         }
         if !forKernelOnly, !fileExists(project.rootfsDefinition) {
-            missing.append("rootfs.definition: \(project.rootfsDefinition)")
+            note("rootfs.definition", project.rootfsDefinition)
         }
         guard missing.isEmpty else {
             throw Failure(

@@ -12,6 +12,8 @@ public enum StepOutcome: String, Sendable {
     case made
     /// It failed.
     case failed
+    /// It was cut off, since another step failed or the run was interrupted.
+    case cancelled
 }
 
 /// What a pipeline tells while it runs.
@@ -97,7 +99,7 @@ final class StepLog: Sendable {
             finish(outcome, detail)
             return result
         } catch is CancellationError {
-            finish(.failed, "ended before it was done")
+            finish(.cancelled, "another step failed, or the run was interrupted")
             throw CancellationError()
         } catch {
             finish(.failed, (error as? Failure)?.message ?? "\(error)")

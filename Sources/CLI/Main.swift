@@ -22,6 +22,7 @@ struct Kbuild: AsyncParsableCommand {
               kbuild run --kernel linux-source-6.12
               kbuild test 'msgbox|order'        only the tests that match
               kbuild help run                   a command's options, and examples
+              kbuild help project-file          every key of kbuild.yaml
 
             Exit codes: 0 all passed, 1 a test failed, 2 usage or project file, 3 a patch does not apply, 4 configure \
             or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
@@ -56,6 +57,11 @@ enum Main {
     /// Parses and carries out a command line; returns the exit code.
     private static func run(_ arguments: [String]) async -> Int32 {
         do {
+            // A page, not a verb.
+            if arguments == ["help", HelpPages.projectFile] {
+                StandardStream.output.write(TerminalText(lines: HelpPages.projectFileText))
+                return ExitStatus.success.rawValue
+            }
             var command = try Kbuild.parseAsRoot(arguments)
             try ProcessLimits.prepare()
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }

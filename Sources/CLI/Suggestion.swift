@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ArgumentParser
+import Diagnostics
 import Project
 
 /// The parser suggests options; this does the same for verbs.

@@ -110,6 +110,8 @@ public struct Project: Sendable, Equatable {
         case exit
         /// KTAP or TAP on standard output.
         case ktap
+        /// As the Linux Test Project's tests do: lines with TPASS and TFAIL, and the bits of the exit code.
+        case ltp
     }
 
     /// Something to run in the guest.
@@ -142,6 +144,9 @@ public struct Project: Sendable, Equatable {
         public var skipCode: Int32?
         /// The most seconds that it may take; nil for the project's `timeouts.test`.
         public var timeout: Int?
+        /// Whether it is one of those that a pattern named. The guest has the files of its folder beside it, and PATH begins
+        /// with that folder.
+        public var hasCompanions = false
     }
 
     /// Limits, in seconds.
@@ -224,6 +229,8 @@ public struct Project: Sendable, Equatable {
     public var debian: Debian
     /// Folders that host and guest share.
     public var shares: [SharedFolder]
+    /// The empty disks of each guest, by their sizes in MiB.
+    public var disks: [Int]
     /// The virtual machine.
     public var machine: Machine
     /// What to run.

@@ -39,7 +39,7 @@ extension Project {
     }
 
     private static let hint =
-        "go to the project's folder, name it with --project, or write a kbuild.yaml (docs/reference/project-file.md)"
+        "`kbuild init NAME` makes a project; or go to a project's folder, or name it with --project"
 
     /// Reads a project file, puts the profile and then the flags on top, and checks everything.
     ///
@@ -95,6 +95,7 @@ extension Project {
                 "  - {path: \(Self.quoted(path(share.path))), target: \(Self.quoted(share.target)), "
                     + "writable: \(share.isWritable)}")
         }
+        lines.append("disks: [\(disks.map { "{size: \($0)M}" }.joined(separator: ", "))]")
         lines += [
             "machine:", "  type: \(machine.type.rawValue)", "  accel: \(machine.accelerator.rawValue)",
             "  memory: \(machine.memoryMegabytes)M", "  cpus: \(machine.cpus)",
@@ -207,12 +208,13 @@ package struct ProjectLoader {
         do {
             node = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw failure(for: error)
+            throw failure(for: error, in: text)
         } catch {
             throw Failure(.usage, "\(file.string) cannot be read", details: "\(error)")
         }
         guard let node, case .mapping = node else {
-            throw Failure(.usage, "\(file.string) holds no keys", nextStep: "see docs/reference/project-file.md")
+            throw Failure(
+                .usage, "\(file.string) holds no keys", nextStep: "`kbuild help project-file` lists every key")
         }
         try check(node, against: .map(Schema.file), also: profileErrors(in: node), place: place)
         return node
@@ -223,19 +225,63 @@ package struct ProjectLoader {
     }
 
     /// A parser's error at its place, in the form of all others.
-    private func failure(for error: YamlError) -> Failure {
-        func at(_ mark: Mark, _ text: String) -> Failure {
-            Failure(.usage, "\(file):\(mark.line):\(mark.column): \(text)")
+    private func failure(for error: YamlError, in text: String) -> Failure {
+        func at(_ mark: Mark, _ message: String) -> Failure {
+            Failure(.usage, "\(file):\(mark.line):\(mark.column): \(message)")
+        }
+        // Carriage returns are no part of a line; "\r\n" is one Character.
+        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
+        func line(_ number: Int) -> String { lines.indices.contains(number - 1) ? lines[number - 1] : "" }
+        /// What a person probably did at or above the place where the parser gave up.
+        func cause(near mark: Mark) -> Failure? {
+            for number in [mark.line, mark.line - 1] {
+                let text = line(number)
+                let indent = text.prefix { $0 == " " || $0 == "\t" }
+                if let tab = indent.firstIndex(of: "\t") {
+                    let column = indent.distance(from: indent.startIndex, to: tab) + 1
+                    return Failure(
+                        .usage, "\(file):\(number):\(column): a tab indents this line; YAML wants blanks",
+                        nextStep: "replace the tab by blanks, as many as the lines beside it have")
+                }
+                if let better = Schema.gluedKey(in: text) {
+                    return Failure(.usage, "\(file):\(number):1: write a blank behind the colon: \(better)")
+                }
+            }
+            return nil
         }
         switch error {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            return at(mark, "this is not valid YAML: \(problem)")
+            return cause(near: mark) ?? at(mark, "this is not valid YAML: \(problem)")
         case .duplicatedKeysInMapping(let keys, let context):
-            return at(context.mark, "the key \(keys.joined(separator: ", ")) stands twice in one map")
+            let names = keys.joined(separator: ", ")
+            // The parser tells where the map begins. The second place is the next line with the key and the map's indentation.
+            let indent = String(repeating: " ", count: max(0, context.mark.column - 1))
+            let places = lines.indices.filter { index in
+                index + 1 >= context.mark.line && keys.contains { lines[index].hasPrefix("\(indent)\($0):") }
+            }
+            guard places.count > 1 else { return at(context.mark, "the key \(names) stands twice in one map") }
+            return Failure(
+                .usage,
+                "\(file):\(places[1] + 1):\(context.mark.column): the key \(names) stands twice in one map, first on line "
+                    + "\(places[0] + 1)")
         default:
             return Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
         }
+    }
+
+    /// Where the project file names a path, as `FILE:LINE: `; the file alone where no line has it.
+    static func place(of path: FilePath, in project: Project) -> String {
+        var short = path
+        _ = short.removePrefix(project.folder)
+        let lines = ((try? readText(project.file)) ?? "").split(
+            omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+        for name in [path.string, short.string, short.lastComponent?.string ?? ""] where !name.isEmpty {
+            if let index = lines.firstIndex(where: { $0.prefix { $0 != "#" }.contains(name) }) {
+                return "\(project.file):\(index + 1): "
+            }
+        }
+        return "\(project.file): "
     }
 
     /// Profiles that extend what is not there, or themselves, whether they are used or not.
@@ -273,7 +319,7 @@ package struct ProjectLoader {
             throw Failure(
                 .usage, errors.count == 1 ? errors[0] : "\(errors.count) errors in \(file)",
                 details: errors.count == 1 ? nil : errors.joined(separator: "\n"),
-                nextStep: "docs/reference/project-file.md lists every key")
+                nextStep: "`kbuild help project-file` lists every key")
         }
     }
 
@@ -339,8 +385,11 @@ package struct ProjectLoader {
         func text(_ node: Node?) -> String? { node?.scalar?.string }
         func duration(_ node: Node?) -> Int? { text(node).flatMap(seconds(in:)) }
         func choice<Choice: RawRepresentable<String>>(_ node: Node?, _ fallback: Choice) -> Choice {
-            text(node).flatMap(Choice.init(rawValue:)) ?? fallback
+            guard let text = text(node) else { return fallback }
+            return Choice(rawValue: text) ?? Schema.flag(text).flatMap { Choice(rawValue: $0 ? "on" : "off") }
+                ?? fallback
         }
+        func flag(_ node: Node?, _ fallback: Bool) -> Bool { text(node).flatMap(Schema.flag) ?? fallback }
 
         let kernel = node["kernel"]
         // Each part is read on its own, so that all errors are told at once.
@@ -361,13 +410,14 @@ package struct ProjectLoader {
         var places: [String: String] = [:]
         for (index, test) in (node["tests"]?.sequence ?? []).enumerated() {
             attempt { () throws(Failure) in
-                let read = try self.test(test, index: index, path: path)
-                tests.append(read)
-                guard case .program(let program) = read else { return }
-                if let other = places.updateValue("tests[\(index)]", forKey: program.name) {
-                    throw error(
-                        "tests[\(index)] has the name of \(other), \(program.name); give one of them another name",
-                        at: test)
+                for read in try self.tests(test, index: index, path: path) {
+                    tests.append(read)
+                    guard case .program(let program) = read else { continue }
+                    if let other = places.updateValue("tests[\(index)]", forKey: program.name) {
+                        throw error(
+                            "tests[\(index)] has the name of \(other), \(program.name); give one of them another name",
+                            at: test)
+                    }
                 }
             }
         }
@@ -379,6 +429,15 @@ package struct ProjectLoader {
                     throw error("shares[\(index)].target \(read.target) is taken by another share", at: share)
                 }
                 shares.append(read)
+            }
+        }
+        var disks: [Int] = []
+        for (index, disk) in (node["disks"]?.sequence ?? []).enumerated() {
+            attempt { () throws(Failure) in
+                guard let size = text(disk["size"]).flatMap(megabytes(in:)) else {
+                    throw missing("size, such as 300M", in: "disks[\(index)]", disk)
+                }
+                disks.append(size)
             }
         }
         let skips = attempt { () throws(Failure) in try self.skips(node["skips"]) } ?? .warn
@@ -405,7 +464,7 @@ package struct ProjectLoader {
             kernel: .init(
                 source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
                 umlConfig: paths(kernel?["uml-config"]),
-                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: text(kernel?["debug-info"]) == "on",
+                jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: flag(kernel?["debug-info"], false),
                 fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
             rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"),
@@ -413,18 +472,19 @@ package struct ProjectLoader {
                 suite: text(node["rootfs"]?["suite"]),
                 packages: node["rootfs"]?["packages"].map { strings($0) } ?? Project.Debian.defaultPackages,
                 mirror: text(node["rootfs"]?["mirror"])), shares: shares,
+            disks: disks,
             machine: .init(
                 type: choice(machine?["type"], .auto), accelerator: choice(machine?["accel"], .auto),
                 memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
                 cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
                 kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init),
-                keepsMemory: text(machine?["memory-dump"]) == "on"),
+                keepsMemory: flag(machine?["memory-dump"], false)),
             tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
             retries: text(node["retries"]).flatMap { Int($0) } ?? 0,
             timeouts: .init(
                 boot: duration(timeouts?["boot"]) ?? 120, silence: duration(timeouts?["silence"]) ?? 120,
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
-            failFast: text(node["fail-fast"]) == "on", splats: splats, skips: skips,
+            failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
     }
 
@@ -514,7 +574,32 @@ package struct ProjectLoader {
         guard target.hasPrefix("/"), !target.contains(where: \.isWhitespace) else {
             throw error("shares[\(index)].target must be an absolute path without spaces", at: node["target"])
         }
-        return .init(path: path(source), target: target, isWritable: text("writable") != "false")
+        return .init(path: path(source), target: target, isWritable: text("writable").flatMap(Schema.flag) ?? true)
+    }
+
+    /// The tests of an entry: one, or the programs that a pattern names.
+    private func tests(
+        _ node: Node, index: Int, path: (String) -> FilePath
+    ) throws(Failure) -> [Project.Test] {
+        let test = try test(node, index: index, path: path)
+        guard case .program(let program) = test, !program.isSource, ProgramPattern.isPattern(program.path) else {
+            return [test]
+        }
+        let pattern = node["program"]?.scalar?.string ?? program.path.string
+        if node["name"] != nil {
+            throw error("tests[\(index)].name goes with one program, not with the pattern \(pattern)", at: node["name"])
+        }
+        let programs = ProgramPattern.programs(matching: program.path)
+        guard !programs.isEmpty else {
+            throw error("tests[\(index)].program \(pattern) matches no executable file", at: node["program"])
+        }
+        return programs.map { path in
+            var one = program
+            one.path = path
+            one.name = path.lastComponent?.string ?? path.string
+            one.hasCompanions = true
+            return .program(one)
+        }
     }
 
     private func test(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Test {
@@ -557,8 +642,10 @@ package struct ProjectLoader {
         }
         if kinds[0] != "c", node["bits"] != nil { throw error("\(place).bits goes with c", at: node["bits"]) }
         let skipCode = text("skip-code").flatMap { Int32($0) }
-        if skipCode != nil, text("protocol") == Project.ResultsProtocol.ktap.rawValue {
-            throw error("\(place).skip-code goes with protocol exit; KTAP has # SKIP", at: node["skip-code"])
+        if skipCode != nil, let other = text("protocol"), other != Project.ResultsProtocol.exit.rawValue {
+            throw error(
+                "\(place).skip-code goes with protocol exit; \(other == "ltp" ? "LTP has TCONF" : "KTAP has # SKIP")",
+                at: node["skip-code"])
         }
         let file = path(text(kinds[0]) ?? "")
         return .program(
@@ -576,6 +663,6 @@ package struct ProjectLoader {
 
     private func error(_ message: String, at node: Node?) -> Failure {
         let place = node.map(place) ?? file.string
-        return Failure(.usage, "\(place): \(message)", nextStep: "docs/reference/project-file.md lists every key")
+        return Failure(.usage, "\(place): \(message)", nextStep: "`kbuild help project-file` lists every key")
     }
 }

@@ -45,7 +45,7 @@ package indirect enum Schema: Sendable {
             meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),
         Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
         Key(
-            name: "debug-info", schema: .choice(["off", "on"]),
+            name: "debug-info", schema: .flag,
             meaning: "on: DWARF and the kernel's gdb scripts; crash reports then name files and lines (off)"),
         Key(
             name: "fuzz", schema: .integer(0...3),
@@ -55,7 +55,11 @@ package indirect enum Schema: Sendable {
     private static let program: [Key] = [
         Key(name: "name", schema: .text, meaning: "the name in reports (the file's name)"),
         Key(name: "arguments", schema: .list(.text), meaning: "its arguments"),
-        Key(name: "protocol", schema: .choice(["exit", "ktap"]), meaning: "how it tells its results (exit)"),
+        Key(
+            name: "protocol", schema: .choice(["exit", "ktap", "ltp"]),
+            meaning:
+                "how it tells its results: exit code, KTAP or TAP, or the Linux Test Project's lines and exit bits (exit)"
+        ),
         Key(
             name: "skip-code", schema: .integer(1...255),
             meaning: "protocol exit: the exit code that means skipped, such as 4 (none: any code but 0 is a failure)"),
@@ -88,6 +92,15 @@ package indirect enum Schema: Sendable {
                     Key(name: "writable", schema: .flag, meaning: "whether the guest may write (true)"),
                 ])), meaning: "folders that host and guest share over 9p"),
         Key(
+            name: "disks",
+            schema: .list(
+                .map([
+                    Key(
+                        name: "size", schema: .memory,
+                        meaning: "its size; what the guest writes takes as much of the host's TMPDIR")
+                ])),
+            meaning: "empty disks, new for each guest: /dev/vdb, /dev/vdc, ... (user-mode Linux: /dev/ubdb, ...)"),
+        Key(
             name: "machine",
             schema: .map([
                 Key(
@@ -103,7 +116,7 @@ package indirect enum Schema: Sendable {
                     meaning: "how results leave the guest (auto: virtio)"),
                 Key(name: "command-line", schema: .text, meaning: "words added to the kernel's command line"),
                 Key(
-                    name: "memory-dump", schema: .choice(["off", "on"]),
+                    name: "memory-dump", schema: .flag,
                     meaning: "on: the memory of a guest that crashes or hangs is kept, as an ELF core file (off)"),
             ]), meaning: "the virtual machine"),
         Key(
@@ -118,7 +131,9 @@ package indirect enum Schema: Sendable {
                         Key(
                             name: "bits", schema: .choice(["64", "32"]),
                             meaning: "c: whether it is compiled for x86-64 or for i386 (64)"),
-                        Key(name: "program", schema: .text, meaning: "an executable"),
+                        Key(
+                            name: "program", schema: .text,
+                            meaning: "an executable, or a pattern for several, such as bin/*"),
                         Key(
                             name: "kselftest", schema: .text,
                             meaning: "a collection of the kernel's own selftests, such as openat2"),
@@ -147,7 +162,7 @@ package indirect enum Schema: Sendable {
                 Key(name: "run", schema: .duration, meaning: "for everything in the guest (1800)"),
             ]), meaning: "limits: seconds, or 90s, 5m, 1h"),
         Key(
-            name: "fail-fast", schema: .choice(["off", "on"]),
+            name: "fail-fast", schema: .flag,
             meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
         Key(
             name: "skips", schema: .either(.choice(["warn", "fail"]), .list(.text)),
@@ -186,7 +201,7 @@ package indirect enum Schema: Sendable {
         switch self {
         case .text: "text"
         case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
-        case .flag: "true or false"
+        case .flag: "on or off"
         case .choice(let choices): "one of: \(choices.joined(separator: ", "))"
         case .duration: "a time such as 90, 90s, 5m or 1h"
         case .memory: "a size such as 512M or 2G"
@@ -216,15 +231,39 @@ package indirect enum Schema: Sendable {
                     key.schema.check(value, at: full, report: report)
                 } else {
                     let names = keys.map(\.name)
-                    let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
-                    report(keyNode, "unknown key \(full)\(guess) (allowed: \(names.joined(separator: ", ")))")
+                    report(
+                        keyNode,
+                        "unknown key \(full)\(guess(for: name, among: names)) (allowed: \(names.joined(separator: ", ")))"
+                    )
                 }
             }
         case (_, .scalar(let scalar)) where accepts(scalar): break
         default:
             let found = node.scalar.map { ", not \($0.string.isEmpty ? "empty" : $0.string)" } ?? ""
-            report(node, "\(path.isEmpty ? "the file" : path) must be \(expectation)\(found)")
+            report(
+                node, "\(path.isEmpty ? "the file" : path) must be \(expectation)\(found)\(hint(for: node, at: path))")
         }
+    }
+
+    /// How to write what was probably meant.
+    private func hint(for node: Node, at path: String) -> String {
+        let key = path.split(separator: ".").last.map(String.init) ?? path
+        switch (self, node) {
+        case (.choice(let choices), .scalar(let scalar)): return guess(for: scalar.string, among: choices)
+        case (.list(.map(let keys)), .scalar(let scalar)):
+            return "; for example \(key): [{\(keys.first?.name ?? "key"): \(scalar.string)}]"
+        case (.list, .scalar(let scalar)): return "; for example \(key): [\(scalar.string)]"
+        case (.list, .mapping): return "; write a dash before the first key of each entry"
+        case (.map, .scalar(let scalar)), (.named, .scalar(let scalar)):
+            return Self.gluedKey(in: scalar.string).map { "; write a blank behind the colon: \($0)" } ?? ""
+        default: return ""
+        }
+    }
+
+    /// `key: value` for a line with `key:value`, which YAML takes for one word.
+    static func gluedKey(in line: String) -> String? {
+        guard let match = line.firstMatch(of: /^\s*(?:- )?([a-z][a-z0-9-]*):([^\s:\/].*)$/) else { return nil }
+        return "\(match.1): \(match.2)"
     }
 
     /// Whether a map or a list can be of this form at all.
@@ -235,13 +274,24 @@ package indirect enum Schema: Sendable {
         }
     }
 
+    /// Whether a word means on or off; nil for another. YAML has several words for each.
+    static func flag(_ text: String) -> Bool? {
+        switch text.lowercased() {
+        case "true", "on", "yes": true
+        case "false", "off", "no": false
+        default: nil
+        }
+    }
+
     private func accepts(_ scalar: Node.Scalar) -> Bool {
         let text = scalar.string
         switch self {
         case .text: return !text.isEmpty
         case .integer(let range): return Int(text).map(range.contains) ?? false
-        case .flag: return ["true", "false"].contains(text)
-        case .choice(let choices): return choices.contains(text)
+        case .flag: return Self.flag(text) != nil
+        case .choice(let choices):
+            // Who may say on and off may say it in YAML's other words.
+            return choices.contains(text) || choices.contains("on") && Self.flag(text) != nil
         case .duration: return seconds(in: text) != nil
         case .memory: return megabytes(in: text) != nil
         case .list, .map, .named, .either: return false
@@ -268,29 +318,25 @@ func megabytes(in text: String) -> Int? {
     return number * unit
 }
 
-/// The candidate nearest to a misspelt word, if one is near enough to be meant.
-public func closestMatch(to word: String, among candidates: [String]) -> String? {
-    let scored = candidates.map { ($0, editDistance(Array(word.lowercased()), Array($0.lowercased()))) }
-    guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
-        return nil
-    }
-    return best.0
-}
-
 extension Schema {
-    /// Every key as a row of the reference's table: its path, what it may hold, what it means.
-    static func reference(_ keys: [Key] = base, under prefix: String = "") -> [String] {
-        keys.flatMap { key -> [String] in
+    /// A key with the keys above it, what it may hold, what it means.
+    typealias Row = (path: String, expectation: String, meaning: String)
+
+    /// Every key, each map's keys below it.
+    static func rows(_ keys: [Key] = base, under prefix: String = "") -> [Row] {
+        keys.flatMap { key -> [Row] in
             let path = prefix + key.name
-            let row = "| `\(path)` | \(key.schema.expectation) | \(key.meaning) |"
-            return [row] + nested(key.schema, under: path)
+            return [(path, key.schema.expectation, key.meaning)] + nested(key.schema, under: path)
         }
     }
 
-    private static func nested(_ schema: Schema, under path: String) -> [String] {
+    /// Every key as a row of the reference's table.
+    static func reference() -> [String] { rows().map { "| `\($0.path)` | \($0.expectation) | \($0.meaning) |" } }
+
+    private static func nested(_ schema: Schema, under path: String) -> [Row] {
         switch schema {
-        case .map(let keys): reference(keys, under: path + ".")
-        case .list(.map(let keys)): reference(keys, under: path + "[].")
+        case .map(let keys): rows(keys, under: path + ".")
+        case .list(.map(let keys)): rows(keys, under: path + "[].")
         case .either(_, let other): nested(other, under: path)
         default: []
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import Foundation
 import SystemPackage
 import Testing
 
@@ -26,15 +27,40 @@ struct ProjectErrorTests {
         "every error names its line and column",
         arguments: [
             ("a: [\n", "/p/kbuild.yaml:2:1: this is not valid YAML: "),
-            ("kernel:\n\tjobs: 1\n", "/p/kbuild.yaml:2:1: this is not valid YAML: "),
+            ("kernel:\n\tjobs: 1\n", "/p/kbuild.yaml:2:1: a tab indents this line; YAML wants blanks"),
+            ("machine:\n  type: pc\n  \tcpus: 1\n", "/p/kbuild.yaml:3:3: a tab indents this line"),
+            ("machine:\n  cpus:4\n  memory: 1G\n", "/p/kbuild.yaml:2:1: write a blank behind the colon: cpus: 4"),
+            (
+                "machine:\n  cpus:4\n",
+                "machine must be a map of keys, not cpus:4; write a blank behind the colon: cpus: 4"
+            ),
+            ("machine: {type: microwm}\n", "not microwm; did you mean microvm?"),
+            ("isolate: tests\n", "not tests; did you mean test?"),
+            (
+                "kernel: {patches: kernel/a}\n",
+                "kernel.patches must be a list, not kernel/a; for example patches: [kernel/a]"
+            ),
+            ("tests: Tests/G\n", "tests must be a list, not Tests/G; for example tests: [{swift: Tests/G}]"),
+            ("tests:\n  swift: Tests/G\n", "tests must be a list; write a dash before the first key of each entry"),
+            ("fail-fast: maybe\n", "fail-fast must be on or off, not maybe"),
             ("kernel: *nothing\n", "/p/kbuild.yaml:1:9: this is not valid YAML: found undefined alias"),
             ("kernel: {}\n---\nkernel: {}\n", "/p/kbuild.yaml:2:1: this is not valid YAML: but found another document"),
-            ("machine:\n  cpus: 1\n  memory: 1G\n  cpus: 2\n", ": the key cpus stands twice in one map"),
+            (
+                "machine:\n  cpus: 1\n  memory: 1G\n  cpus: 2\n",
+                "/p/kbuild.yaml:4:3: the key cpus stands twice in one map, first on line 2"
+            ),
+            (
+                "kernel: {}\r\nmachine: {}\r\nkernel: {}\r\n",
+                "/p/kbuild.yaml:3:1: the key kernel stands twice in one map, first on line 1"
+            ),
+            ("machine: {cpus: 1, cpus: 2}\n", ": the key cpus stands twice in one map"),
             ("kernel: {jobs: 1}\nmachine: {type: uml}\n", "/p/kbuild.yaml:1:9: kernel needs uml-config, the fragments"),
             (
                 "kernel: {uml-config: [u]}\nmachine: {type: uml, results: serial}\n",
                 "/p/kbuild.yaml:2:31: machine.results serial goes with QEMU"
             ),
+            ("disks: [{size: 3}]\n", "/p/kbuild.yaml:1:16: disks[0].size must be a size such as 512M or 2G, not 3"),
+            ("disks: [{}]\n", "/p/kbuild.yaml:1:9: disks[0] needs size, such as 300M"),
             ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is no package"),
             (
                 "kernel: {source: {tarball: l.tar, sha256: abc}}\n",
@@ -56,6 +82,40 @@ struct ProjectErrorTests {
     func places(text: String, expected: String) throws {
         let told = try errors(text)
         #expect(told.contains(expected), "\(told)")
+    }
+
+    @Test("on and off may be written in YAML's other words", arguments: ["on", "true", "yes", "True"])
+    func flags(word: String) throws {
+        let text = """
+            kernel: {debug-info: \(word)}
+            machine: {memory-dump: \(word)}
+            shares: [{path: a, target: /a, writable: \(word)}]
+            fail-fast: \(word)
+            sandbox: \(word)
+            """
+        let project = try load(text)
+        #expect(project.kernel.hasDebugInfo && project.machine.keepsMemory && project.failFast)
+        #expect(project.shares[0].isWritable && project.sandbox == .on)
+        let off = try load("sandbox: false\nfail-fast: no\nshares: [{path: a, target: /a, writable: off}]\n")
+        #expect(off.sandbox == .off && !off.failFast && !off.shares[0].isWritable)
+    }
+
+    @Test("a file that is not there is named with the line that names it, and one that may be meant")
+    func missingFiles() throws {
+        let folder = FilePath(FileManager.default.temporaryDirectory.path).appending("missing-\(UUID().uuidString)")
+        defer { try? removeAll(folder) }
+        try createFolder(folder.pushing("kernel/hello"))
+        let file = folder.appending(Project.fileName)
+        try writeAtomically("kernel:\n  # kernel/helo\n  patches:\n    - kernel/helo\n", to: file)
+        let project = try Project.load(file)
+        #expect(ProjectLoader.place(of: project.kernel.patches[0], in: project) == "\(file):4: ")
+        let pipeline = try Pipeline(
+            project: project, environment: ["KBUILD_CACHE": folder.appending("cache").string], supervisor: nil,
+            onEvent: { _ in })
+        let failure = #expect(throws: Failure.self) { try pipeline.checkFiles() }
+        #expect(
+            failure?.details?.contains("kbuild.yaml:4: kernel.patches: \(folder)/kernel/helo; did you mean hello?")
+                == true)
     }
 
     @Test("errors of every kind of part are told together")

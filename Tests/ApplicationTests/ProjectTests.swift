@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import Foundation
 import SystemPackage
 import Testing
 
@@ -29,6 +30,7 @@ private let full = """
     shares:
       - {path: shared, target: /root/host_folder}
       - {path: data, target: /data, writable: false}
+    disks: [{size: 300M}, {size: 2G}]
     machine: {type: pc, accel: tcg, memory: 2G, cpus: 4, results: serial, command-line: "a=1  b"}
     tests:
       - swift: Tests/G
@@ -53,6 +55,7 @@ struct ProjectTests {
     func allKeys() throws {
         let project = try load(full)
         #expect(project.kernel.source == "linux-source-6.12")
+        #expect(project.disks == [300, 2048])
         #expect(project.kernel.patches == ["/p/kernel/a", "/abs/b.patch"])
         #expect(project.kernel.config == ["/p/configs/base.config"])
         #expect(project.configFragments == ["/p/configs/base.config"])
@@ -228,6 +231,8 @@ struct ProjectTests {
         let failure = #expect(throws: Failure.self) { try Project.locate(nil, from: "/nonexistent/folder") }
         #expect(failure?.code == .usage)
         #expect(failure?.nextStep?.contains("--project") == true)
+        #expect(failure?.nextStep?.contains("kbuild init NAME") == true)
+        #expect(HelpPages.projectFileText.contains("  machine.type: one of: auto, microvm"))
     }
 
     @Test("docs/reference/project-file.md has a row for every key, and none for another")
@@ -264,11 +269,86 @@ struct TestSelectionTests {
         #expect(throws: Failure.self) { try TestSelection(filter: "(") }
     }
 
+    @Test(
+        "a name is found as a person types it, and else guessed",
+        arguments: [
+            ("hello", ["K.HelloThereTests/greets()"]), ("hello-there", ["K.HelloThereTests/greets()"]),
+            ("Hello There", ["K.HelloThereTests/greets()"]), ("GREETS()", ["K.HelloThereTests/greets()"]),
+            ("msgbox put", ["msgbox_put"]), ("there hello", []), ("()", []),
+        ])
+    func asTyped(words: String, expected: [String]) throws {
+        let names = ["K.HelloThereTests/greets()", "msgbox_put"]
+        #expect(names.filter(try TestSelection(asTyped: words).includes) == expected)
+    }
+
+    @Test(
+        "what is near to a word is a suite or a program",
+        arguments: [
+            ("HelloTereTests", "HelloThereTests"), ("helo", "HelloThereTests"), ("msgbx_put", "msgbox_put"),
+            ("HeloThere", "HelloThereTests"), ("quite else", nil),
+        ])
+    func guesses(word: String, expected: String?) {
+        #expect(TestSelection.guess(for: word, among: ["K.HelloThereTests/greets()", "msgbox_put"]) == expected)
+    }
+
     @Test("an escaped name matches itself alone", arguments: ["M.S/a(b:c:)", "M.`x y`/über()", "a+b*[c]\\d$"])
     func escaping(name: String) throws {
         let pattern = try Regex("^\(TestSelection.escaped(name))$")
         #expect(name.contains(pattern))
         #expect(!(name + "x").contains(pattern))
         #expect(!name.replacing(".", with: "x").contains(pattern) || !name.contains("."))
+    }
+}
+
+@Suite("Patterns for programs")
+struct ProgramPatternTests {
+    /// Creates a folder with these files; `x` marks the executable ones.
+    private func withFolder(_ names: [(String, x: Bool)], _ body: (FilePath) throws -> Void) throws {
+        let folder = FilePath(FileManager.default.temporaryDirectory.path).appending("pattern-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(atPath: "\(folder)/bin/sub", withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder.string) }
+        for (name, isExecutable) in names {
+            let path = folder.appending("bin").appending(name)
+            try "#!/bin/sh\n".write(toFile: path.string, atomically: false, encoding: .utf8)
+            #expect(chmod(path.string, isExecutable ? 0o755 : 0o644) == 0)
+        }
+        try body(folder)
+    }
+
+    private func load(_ tests: String, _ folder: FilePath) throws -> Project {
+        try Project.load(
+            text: "tests: [\(tests)]\n", file: folder.appending("kbuild.yaml"), profile: nil, overrides: [])
+    }
+
+    @Test("a pattern names each executable file, in the order of the names, with the entry's other keys")
+    func matches() throws {
+        try withFolder([("b2", true), ("a1", true), ("data.txt", false), ("c[1]", true)]) { folder in
+            let project = try load("{program: \"bin/*\", protocol: ltp, timeout: 9}", folder)
+            let programs = project.tests.compactMap { if case .program(let program) = $0 { program } else { nil } }
+            #expect(programs.map(\.name) == ["a1", "b2", "c[1]"])
+            #expect(programs.allSatisfy { $0.resultsProtocol == .ltp && $0.timeout == 9 && $0.hasCompanions })
+            #expect(
+                ProgramPattern.companions(in: folder.appending("bin")).map { $0.lastComponent?.string }
+                    == ["a1", "b2", "c[1]", "data.txt"])
+            // A file with such a name is meant itself.
+            let one = try load("{program: \"bin/c[1]\"}", folder)
+            #expect(one.tests.count == 1)
+            #expect(try load("{program: \"bin/[ab]?\"}", folder).tests.count == 2)
+        }
+    }
+
+    @Test(
+        "a pattern without a file, one with a name, and two of one name are errors at their place",
+        arguments: [
+            ("{program: \"bin/x*\"}", "kbuild.yaml:1:19: tests[0].program bin/x* matches no executable file"),
+            ("{program: \"bin/*\", name: n}", "tests[0].name goes with one program, not with the pattern bin/*"),
+            ("{program: \"bin/*\"}, {program: bin/a}", "tests[1] has the name of tests[0], a"),
+            ("{program: \"bin/*\", protocol: ltp, skip-code: 4}", "LTP has TCONF"),
+        ])
+    func errors(tests: String, expected: String) throws {
+        try withFolder([("a", true), ("data", false)]) { folder in
+            let failure = #expect(throws: Failure.self) { try load(tests, folder) }
+            #expect(failure?.message.contains(expected) == true, "\(failure?.message ?? "")")
+        }
     }
 }

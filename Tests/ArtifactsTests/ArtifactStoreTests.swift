@@ -452,6 +452,29 @@ struct CacheLayoutTests {
 
 @Suite("Locks")
 struct FileLockTests {
+    @Test("who waits is told the process that holds the lock, its command, and for how long")
+    func holder() async throws {
+        let scratch = try ScratchFolder()
+        let layout = CacheLayout(root: scratch.path)
+        let notes = Mutex<[String]>([])
+        let progress = ProgressSink { event in
+            if case .note(let text) = event { notes.withLock { $0.append(text) } }
+        }
+        let first = try await FileLock.acquire("name", in: layout)
+        let second = Task { try await FileLock.acquire("name", in: layout, progress: progress) }
+        while notes.withLock({ $0.isEmpty }) { try await Task.sleep(for: .milliseconds(5)) }
+        second.cancel()
+        await #expect(throws: CancellationError.self) { try await second.value }
+        withExtendedLifetime(first) {}
+        let note = try #require(notes.withLock { $0.first })
+        #expect(note.hasPrefix("waiting for another kbuild that holds name: process \(getpid()) ("))
+        #expect(note.contains("), since "))
+        // The words of a holder that is gone are no holder's.
+        try writeAtomically("999999999 1 kbuild run\n", to: layout.locks.appending("gone.lock"))
+        _ = try await FileLock.acquire("gone", in: layout, progress: progress)
+        #expect(notes.withLock { $0.count } == 1)
+    }
+
     @Test("a second holder waits for the first")
     func exclusion() async throws {
         let scratch = try ScratchFolder()

@@ -183,4 +183,26 @@ struct MakeLogTests {
             #expect(BuildStep(line: line) == nil, "\(line)")
         }
     }
+
+    @Test("warnings about the user's own files are found, each once, and no other's")
+    func warnings() {
+        let log = """
+              CC      kernel/hello/hello.o
+            /p/tree/kernel/hello/hello.c: In function '__do_sys_hello':
+            /p/tree/kernel/hello/hello.c:12:13: warning: unused variable 'count' [-Wunused-variable]
+               12 |         int count;
+                  |             ^~~~~
+            /p/tree/kernel/hello/hello.c:12:13: warning: unused variable 'count' [-Wunused-variable]
+            /p/tree/kernel/hello/hello.c:20:9: note: here
+            /p/tree/kernel/fork.c:9:1: warning: 'x' defined but not used [-Wunused-function]
+            /p/tree/kernel/hello/other.c:3:1: error: expected ';'
+              AR      kernel/built-in.a
+            """
+        let lines = log.split(separator: "\n").map(String.init)
+        let own = ["kernel/hello/hello.c": "mine/hello.c", "kernel/hello/other.c": "mine/other.c"]
+        #expect(
+            BuildLog.warnings(lines, make: make, userFiles: own)
+                == ["mine/hello.c:12:13: warning: unused variable 'count' [-Wunused-variable]"])
+        #expect(BuildLog.warnings(lines, make: make, userFiles: [:]).isEmpty)
+    }
 }

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import Glibc
 import Processes
 import SystemPackage
 import Testing
@@ -67,6 +69,25 @@ struct QEMUCommandTests {
         #expect(value("-initrd", in: initramfs) == ["/archive"])
         #expect(value("-drive", in: initramfs).isEmpty)
         #expect(value("-append", in: initramfs)[0].contains("rdinit=/init"))
+    }
+
+    @Test("scratch disks follow the root, each a new file of its size in the machine's folder")
+    func scratchDisks() throws {
+        var configuration = configuration()
+        configuration.scratchMegabytes = [300, 1]
+        let drives = value("-drive", in: arguments(configuration))
+        #expect(drives.count == 3)
+        #expect(drives[1] == "if=none,id=scratch0,format=raw,cache=unsafe,discard=unmap,file=/run/disk0")
+        #expect(value("-device", in: arguments(configuration)).contains("virtio-blk-pci,drive=scratch1"))
+        let folder = try PrivateFolder()
+        defer { folder.remove() }
+        let sockets = MachineSockets(folder: folder.path)
+        try sockets.createScratchDisks(configuration.scratchMegabytes)
+        var status = stat()
+        #expect(stat(sockets.scratchDisk(0).string, &status) == 0)
+        #expect(status.st_size == 300 << 20)
+        #expect(status.st_blocks == 0)
+        #expect(throws: Failure.self) { try sockets.createScratchDisks([1]) }
     }
 
     @Test("programs are shared read-only; what the guest may write is mapped")

@@ -41,6 +41,15 @@ struct UMLCommandTests {
         #expect(!archive.contains { $0.hasPrefix("ubd0") })
     }
 
+    @Test("scratch disks are the block devices behind the root's")
+    func scratchDisks() {
+        var configuration = configuration()
+        configuration.scratchMegabytes = [300, 1]
+        let arguments = configuration.command(folder: "/private", sockets: MachineSockets(folder: "/private")).arguments
+        #expect(arguments.contains("ubd1=/private/disk0"))
+        #expect(arguments.contains("ubd2=/private/disk1"))
+    }
+
     @Test("the private folder gets a link to the root and one to each share, by its tag")
     func links() throws {
         var template = Array("/tmp/kbuild-uml-test-XXXXXX".utf8CString)

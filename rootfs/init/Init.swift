@@ -35,6 +35,7 @@ struct Init {
         }
         // A held program is in memory already, and each mount takes as long as a small test.
         mountShares(byHostfs: byHostfs) { held == nil || $0 != programsFolder }
+        offerConfiguration()
         // The boot was quiet; what the kernel says from here on belongs to the tests.
         let rateLimits = Printing.currentRateLimits()
         Printing.reset(rateLimits: rateLimits)
@@ -119,12 +120,44 @@ struct Init {
         _ = System.mount("tmpfs", "/dev/shm", type: "tmpfs")
         _ = System.mount("tmpfs", "/tmp", type: "tmpfs", options: "mode=1777")
         _ = System.mount("tmpfs", "/run", type: "tmpfs", options: "mode=755")
+        mountOffered()
         // The kernel opens the console for an initramfs only when that brings the node along.
         let console = kbuild_open("/dev/console", O_RDWR)
         if console >= 0 {
             for descriptor in 0...2 as ClosedRange<Int32> where descriptor != console { dup2(console, descriptor) }
             if console > 2 { close(console) }
         }
+    }
+
+    /// Mounts what test suites expect to find, as far as this kernel has it: it made the folders under /sys, and refuses a type
+    /// that it does not know.
+    private static func mountOffered() {
+        mkdir("/dev/mqueue", 0o1777)
+        mkdir("/dev/hugepages", 0o755)
+        for (type, target) in [
+            ("mqueue", "/dev/mqueue"), ("hugetlbfs", "/dev/hugepages"), ("cgroup2", "/sys/fs/cgroup"),
+            ("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing"), ("configfs", "/sys/kernel/config"),
+            ("bpf", "/sys/fs/bpf"),
+        ] as [(String, String)] {
+            _ = System.mount(type, target, type: type)
+        }
+        _ = kbuild_bring_up_loopback()
+    }
+
+    /// Shows the kernel's configuration under the name by which programs look for it (such as LTP's tst_kconfig), unless the
+    /// root file system has it there.
+    private static func offerConfiguration() {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) { bytes in
+            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+        }
+        let place = "/boot/config-\(release)"
+        let configuration = "\(programsFolder)/kernel.config"
+        guard access(place, F_OK) != 0, access(configuration, F_OK) == 0,
+            System.mount("tmpfs", "/boot", type: "tmpfs", options: "mode=755")
+        else { return }
+        symlink(configuration, place)
     }
 
     /// Mounts the 9p shares of /etc/fstab. User-mode Linux has no 9p device: there the tag is the name of a folder in

@@ -92,7 +92,7 @@ extension Pipeline {
         defer { tools.statCache.save() }
         let prepared = try await prepare(
             in: try history.newRun(tools.progress), filter: filter, needsTests: filter != nil)
-        let share = try layOut(prepared.programs, in: prepared.folder)
+        let share = try layOut(prepared.programs, config: prepared.kernel.config, in: prepared.folder)
         guard let candidate = try await machines(for: prepared, sharing: share).first,
             var configuration = candidate.configuration
         else { throw Failure(.infrastructure, "there is no machine to run on") }

@@ -95,7 +95,7 @@ extension Pipeline {
             in: try history.newRun(tools.progress), filter: nil, needsTests: false)
         let programs = ShellFolder(prepared, project: project, request: request)
         let plan = SessionPlan(programs: [programs.planned])
-        let share = try layOut(prepared.programs, in: prepared.folder)
+        let share = try layOut(prepared.programs, config: prepared.kernel.config, in: prepared.folder)
         try programs.write(to: share.path)
         try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName))
         let machines = try await machines(for: prepared, sharing: share)

@@ -1,9 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+import Artifacts
 import Diagnostics
+import Foundation
 import SystemPackage
 import VirtualMachine
 
 extension Pipeline {
+    /// Whether nobody was told this of the host in the last day.
+    private func isNews(_ note: String) -> Bool {
+        let day = 86_400.0
+        let file = tools.layout.root.appending("told-\(Digest.of(note).short)")
+        var status = stat()
+        if stat(file.string, &status) == 0, abs(Date().timeIntervalSince1970 - Double(status.st_mtim.tv_sec)) < day {
+            return false
+        }
+        // A cache that cannot be written is told of elsewhere.
+        if !tools.isDryRun { try? writeAtomically("", to: file) }
+        return true
+    }
+
     /// Chooses the accelerator: KVM is used only where it was seen to run a guest.
     ///
     /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
@@ -20,7 +35,7 @@ extension Pipeline {
             layout: tools.layout, statCache: tools.statCache, runner: tools.runner, executable: executable)
         let decision = try await probe.decide(
             requested: requested, qemu: try tools.runner.locate("qemu-system-x86_64"))
-        if isForGuest, let note = decision.note { tools.progress(.note(note)) }
+        if isForGuest, let note = decision.note { tools.progress(isNews(note) ? .note(note) : .detail(note)) }
         return (decision.accelerator, decision.note ?? "KVM works")
     }
 }

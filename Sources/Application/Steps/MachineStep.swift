@@ -73,12 +73,13 @@ extension Pipeline {
     ) -> MachineCandidate {
         let settings = project.machine
         let results: ResultsChannel = settings.results == .serial ? .serial : .virtio
-        let configuration = MachineConfiguration(
+        var configuration = MachineConfiguration(
             type: board, accelerator: accelerator.accelerator, memoryMegabytes: settings.memoryMegabytes,
             cpus: settings.cpus, kernel: bootsDirectly ? kernel.vmlinux : kernel.bootFile, root: root,
             shares: shares, results: results, kernelArguments: kernelArguments, bootsDirectly: bootsDirectly,
             timeStampKilohertz: kilohertz, timerHertz: features.timerHertz,
             filtersSystemCalls: emulator.filtersSystemCalls)
+        configuration.scratchMegabytes = project.disks
         let devices: [FilePath] = accelerator.accelerator == .kvm ? ["/dev/kvm"] : []
         let runner = machineRunner(
             rules, kernel: configuration.kernel, root: root, shares: shares, devices: devices)
@@ -135,10 +136,11 @@ extension Pipeline {
         kernel: BuiltKernel, root: RootDevice, shares: [Share], bootLimit: Double, runner: CommandRunner
     ) -> MachineCandidate {
         let settings = project.machine
-        let configuration = UMLConfiguration(
+        var configuration = UMLConfiguration(
             kernel: kernel.bootFile, memoryMegabytes: settings.memoryMegabytes, root: root,
             shares: shares,
             kernelArguments: kernelArguments)
+        configuration.scratchMegabytes = project.disks
         return MachineCandidate(
             machine: UMLMachine(configuration, runner: runner),
             reported: .init(

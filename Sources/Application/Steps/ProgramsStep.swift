@@ -27,15 +27,29 @@ extension Pipeline {
         numbers: NumbersModule, filter: String?, of patched: PatchedKernelArtifact, needsTests: Bool = true
     ) async throws -> [ProgramArtifact] {
         try await log.step("programs") { progress in
-            let selection = try TestSelection(filter: filter)
             let builder = try await programBuilder()
-            var ready: [ProgramArtifact] = []
             var made = 0
-            for (index, test) in project.tests.enumerated() {
-                let (programs, isHit) = try await self.ready(
-                    test, at: index, selection, numbers: numbers, of: patched, by: builder, progress)
-                ready += programs
-                if !isHit { made += 1 }
+            func select(_ selection: TestSelection, _ progress: Diagnostics.ProgressSink) async throws
+                -> [ProgramArtifact]
+            {
+                var ready: [ProgramArtifact] = []
+                for (index, test) in project.tests.enumerated() {
+                    let (programs, isHit) = try await self.ready(
+                        test, at: index, selection, numbers: numbers, of: patched, by: builder, progress)
+                    ready += programs
+                    if !isHit { made += 1 }
+                }
+                return ready
+            }
+            var ready = try await select(TestSelection(filter: filter), progress)
+            if ready.isEmpty, needsTests, let filter {
+                // All is built by now, so that this only compares names.
+                ready = try await select(TestSelection(asTyped: filter), .silent)
+                if ready.isEmpty {
+                    let all = try await select(TestSelection(filter: nil), .silent)
+                    try checkTests([], filter: filter, among: all)
+                }
+                progress(.note("no name has \(filter) as it is written; taken without regard to case and punctuation"))
             }
             if needsTests { try checkTests(ready, filter: filter) }
             try checkNames(ready)
@@ -91,13 +105,21 @@ extension Pipeline {
                 (executable, isHit) = try await builder.program(
                     source: program.path, is32Bit: program.is32Bit, numbers: numbers)
             }
-            let fileName = "\(index)-\(program.path.stem ?? "program")"
+            var fileName = "\(index)-\(program.path.stem ?? "program")"
+            var environment: [String] = []
+            let companions = program.hasCompanions ? program.path.removingLastComponent() : nil
+            if let companions {
+                let folder = "bin-\(Digest.of(companions.string).short)"
+                fileName = "\(folder)/\(program.path.lastComponent?.string ?? "program")"
+                environment = ["PATH=\(Self.programsFolder)/\(folder):/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"]
+            }
             let planned = ProgramPlan(
                 name: program.name, arguments: ["\(Self.programsFolder)/\(fileName)"] + program.arguments,
-                seconds: program.timeout ?? project.timeouts.test,
-                resultsProtocol: program.resultsProtocol == .ktap ? .ktap : .exitCode(skip: program.skipCode))
+                environment: environment,
+                seconds: program.timeout ?? project.timeouts.test, resultsProtocol: program.sessionProtocol)
             let ready = ProgramArtifact(
-                planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource)
+                planned: planned, executable: executable, fileName: fileName, isStatic: program.isSource,
+                companions: companions)
             return ([ready], isHit)
         }
     }
@@ -120,8 +142,9 @@ extension Pipeline {
         return path
     }
 
-    /// - Throws: `Failure` (`infrastructure`) when there is nothing to run.
-    private func checkTests(_ ready: [ProgramArtifact], filter: String?) throws {
+    /// - Parameter all: What there is without the filter.
+    /// - Throws: `Failure` when there is nothing to run: `usage` for a filter that no test matches, else `infrastructure`.
+    private func checkTests(_ ready: [ProgramArtifact], filter: String?, among all: [ProgramArtifact] = []) throws {
         guard ready.isEmpty else { return }
         if let skipped = try skippedPrograms(filter: filter).first?.tests.first {
             throw Failure(
@@ -129,8 +152,10 @@ extension Pipeline {
                 details: skipped.reason, nextStep: "choose another machine")
         }
         if let filter {
+            let names = all.flatMap { [$0.planned.name] + ($0.tests ?? []) }
+            let guess = TestSelection.guess(for: filter, among: names).map { "; did you mean \($0)?" } ?? ""
             throw Failure(
-                .infrastructure, "no test matches \(filter)",
+                .usage, "no test matches \(filter)\(guess)",
                 nextStep: "`kbuild test --list` shows the names that a pattern is matched with")
         }
         throw Failure(
@@ -269,7 +294,7 @@ extension Pipeline {
                 let reason = reasonToSkip(program)
             else { return nil }
             return .init(
-                name: program.name, kind: program.resultsProtocol == .ktap ? "ktap" : "exit-code",
+                name: program.name, kind: program.reportKind,
                 tests: [.init(id: program.name, name: program.name, status: .skipped, reason: reason)])
         }
     }
@@ -295,15 +320,29 @@ extension Pipeline {
             isStatic: false)
     }
 
-    /// Puts the plan and the programs where the guest will mount them.
-    func layOut(_ programs: [ProgramArtifact], in folder: FilePath) throws -> Share {
+    /// Puts the programs, and the kernel's configuration, where the guest will mount them.
+    func layOut(_ programs: [ProgramArtifact], config: FilePath, in folder: FilePath) throws -> Share {
         let share = folder.appending("guest")
         try createFolder(share)
+        try Self.place(config, at: share.appending("kernel.config"))
         for library in Set(programs.compactMap(\.preloaded)) {
             try copyFile(library, to: share.appending(library.lastComponent?.string ?? "library"))
         }
+        for folder in Set(programs.filter { $0.companions != nil }.map { share.pushing(FilePath($0.fileName)) })
+            .map({ $0.removingLastComponent() })
+        { try createFolder(folder) }
         for program in programs {
-            try Self.place(program.executable, at: share.appending(program.fileName))
+            try Self.place(program.executable, at: share.pushing(FilePath(program.fileName)))
+        }
+        for (folder, target) in Dictionary(
+            programs.compactMap { program in
+                program.companions.map { ($0, share.pushing(FilePath(program.fileName)).removingLastComponent()) }
+            }, uniquingKeysWith: { first, _ in first })
+        {
+            for companion in ProgramPattern.companions(in: folder) {
+                let place = target.appending(companion.lastComponent?.string ?? "file")
+                if !fileExists(place) { try Self.place(companion, at: place) }
+            }
         }
         return Share(tag: Self.programsTag, path: share, isReadOnly: true)
     }
@@ -312,5 +351,19 @@ extension Pipeline {
     /// file system needs a copy.
     static func place(_ executable: FilePath, at target: FilePath) throws {
         if link(executable.string, target.string) != 0 { try copyFile(executable, to: target) }
+    }
+}
+
+extension Project.ProgramTest {
+    /// The word for how it tells its results in a report.
+    var reportKind: String { resultsProtocol == .exit ? "exit-code" : resultsProtocol.rawValue }
+
+    /// How the session reads its results.
+    var sessionProtocol: ProgramProtocol {
+        switch resultsProtocol {
+        case .exit: .exitCode(skip: skipCode)
+        case .ktap: .ktap
+        case .ltp: .ltp
+        }
     }
 }

@@ -14,16 +14,20 @@ package struct ProgramArtifact: Sendable {
     package var isStatic: Bool
     /// A library that is loaded into it before all others, and lies beside it on the share.
     package var preloaded: FilePath?
+    /// The folder whose files lie beside it on the share.
+    package var companions: FilePath?
 
     /// Describes a built program.
     package init(
-        planned: ProgramPlan, executable: FilePath, fileName: String, isStatic: Bool, preloaded: FilePath? = nil
+        planned: ProgramPlan, executable: FilePath, fileName: String, isStatic: Bool, preloaded: FilePath? = nil,
+        companions: FilePath? = nil
     ) {
         self.planned = planned
         self.executable = executable
         self.fileName = fileName
         self.isStatic = isStatic
         self.preloaded = preloaded
+        self.companions = companions
     }
 
     /// The tests that are expected of a Swift Testing bundle; nil for other programs, which are one test each.

@@ -11,6 +11,32 @@ package struct TestSelection {
         if let filter { filters.append(try Self.regex(filter)) }
     }
 
+    /// The names that a person means by some words: those that hold all of them, in this order, in any case, whatever stands
+    /// between them. `hello-there` is HelloThereTests.
+    package init(asTyped words: String) throws(Failure) {
+        let parts = words.split { !$0.isLetter && !$0.isNumber }.map { Self.escaped(String($0)) }
+        // A pattern of marks alone names nothing.
+        filters.append(try Self.regex(parts.isEmpty ? "(?!)" : "(?i)" + parts.joined(separator: ".*")))
+    }
+
+    /// The suite or program whose name is nearest to a word.
+    package static func guess(for word: String, among names: [String]) -> String? {
+        // A name is its parts, and a part the words that it is written in.
+        var meant: [String: String] = [:]
+        for part in names.flatMap({ $0.split { "./() :".contains($0) } }).map(String.init) {
+            var words: [String] = [part]
+            for character in part {
+                if character.isUppercase || words.count == 1 { words.append("") }
+                words[words.count - 1].append(character)
+            }
+            for word in words where word.count > 1 && meant[word] == nil { meant[word] = part }
+            for suffix in ["Tests", "Test"] where part.hasSuffix(suffix) {
+                meant[String(part.dropLast(suffix.count))] = part
+            }
+        }
+        return closestMatch(to: word, among: meant.keys.sorted()).flatMap { meant[$0] }
+    }
+
     package func adding(filter: String?, skip: String?) throws(Failure) -> TestSelection {
         var selection = self
         if let filter { selection.filters.append(try Self.regex(filter)) }

@@ -93,8 +93,35 @@ public struct MachineSockets: Sendable, Hashable {
     /// What the console's socket is called; every machine has one.
     static let consoleName = "console"
 
+    /// Where the files of scratch disks lie, beside the sockets.
+    var folder: FilePath
+
+    /// The file of a scratch disk.
+    func scratchDisk(_ index: Int) -> FilePath { folder.appending("disk\(index)") }
+
+    /// Creates the files of scratch disks: sparse, so that they take what the guest writes.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when one cannot be created.
+    func createScratchDisks(_ megabytes: [Int]) throws(Failure) {
+        for (index, size) in megabytes.enumerated() {
+            let path = scratchDisk(index)
+            do {
+                let file = try FileDescriptor.open(
+                    path, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],
+                    permissions: [.ownerRead, .ownerWrite])
+                try file.closeAfter {
+                    guard ftruncate(file.rawValue, off_t(size) << 20) == 0 else { throw Errno(rawValue: errno) }
+                }
+            } catch {
+                throw Failure(
+                    .infrastructure, "cannot create the scratch disk \(path) of \(size) MiB", details: "\(error)")
+            }
+        }
+    }
+
     /// The sockets' names within a private folder.
     public init(folder: FilePath) {
+        self.folder = folder
         monitor = folder.appending("monitor")
         state = folder.appending("state")
         debugger = folder.appending("debugger")

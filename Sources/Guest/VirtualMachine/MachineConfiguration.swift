@@ -86,6 +86,8 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var filtersSystemCalls: Bool
     /// Where the guest's memory is written when it crashes, resets or reaches a limit; nil to let it go.
     public var memoryDump: FilePath?
+    /// The scratch disks behind the root's, each of so many MiB, empty at the machine's start and gone at its end.
+    public var scratchMegabytes: [Int] = []
     /// Whether the machine waits at its first instruction for a debugger to say go on.
     public var waitsForDebugger = false
 

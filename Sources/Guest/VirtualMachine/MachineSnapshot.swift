@@ -91,7 +91,8 @@ extension QEMUMachine {
             try writeAtomically(state, to: snapshot.state)
             try await monitor.execute("quit")
         } command: { _, sockets in
-            configuration.command(sockets: sockets, memory: .saved(snapshot))
+            try sockets.createScratchDisks(configuration.scratchMegabytes)
+            return configuration.command(sockets: sockets, memory: .saved(snapshot))
         }
         return result.status.isSuccess && fileExists(snapshot.state) ? nil : Self.interpret(result)
     }
@@ -151,7 +152,8 @@ public struct RestoredMachine: Machine {
             let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
             crash.withLock { $0 = exit }
         } command: { _, sockets in
-            configuration.command(sockets: sockets, memory: .restored(snapshot))
+            try sockets.createScratchDisks(configuration.scratchMegabytes)
+            return configuration.command(sockets: sockets, memory: .restored(snapshot))
         }
         return crash.withLock { $0 } ?? QEMUMachine.interpret(result)
     }

@@ -128,6 +128,15 @@ extension MachineConfiguration {
         case .initramfs(let archive):
             arguments += ["-initrd", archive.string]
         }
+        for index in scratchMegabytes.indices {
+            arguments += [
+                "-drive",
+                // Nothing of it outlives the machine, so that nothing has to reach a disk of the host's.
+                "if=none,id=scratch\(index),format=raw,cache=unsafe,discard=unmap,"
+                    + "file=\(Self.escaped(sockets.scratchDisk(index)))",
+                "-device", "virtio-blk-\(virtioBus),drive=scratch\(index)",
+            ]
+        }
         for (index, share) in shares.enumerated() {
             let access = share.isReadOnly ? ",readonly=on" : ""
             arguments += [

@@ -17,6 +17,8 @@ public struct UMLConfiguration: Sendable, Hashable {
     public var shares: [Share]
     /// Words added to the end of the kernel's command line.
     public var kernelArguments: [String]
+    /// The scratch disks behind the root's, each of so many MiB, empty at the machine's start and gone at its end.
+    public var scratchMegabytes: [Int] = []
 
     /// Creates a configuration.
     public init(
@@ -53,6 +55,8 @@ public struct UMLConfiguration: Sendable, Hashable {
         case .disk: arguments += ["ubd0r=\(root)", "root=/dev/ubda", "ro", "init=/init"]
         case .initramfs: arguments += ["initrd=\(root)", "rdinit=/init"]
         }
+        // ubd0 is the root's, or nobody's with an initramfs.
+        for index in scratchMegabytes.indices { arguments.append("ubd\(index + 1)=\(sockets.scratchDisk(index))") }
         arguments += [
             // The sockets below; nothing else of the host's is a line of the guest's.
             "con0=fd:3", "ssl0=fd:4", "con=null", "ssl=null", "console=tty0",
@@ -130,6 +134,7 @@ public struct UMLMachine: BootingMachine {
             }
         } command: { folder, sockets in
             try configuration.prepare(folder)
+            try sockets.createScratchDisks(configuration.scratchMegabytes)
             return configuration.command(folder: folder, sockets: sockets)
         }
         return Self.interpret(result)

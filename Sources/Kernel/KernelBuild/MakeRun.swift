@@ -20,6 +20,9 @@ struct MakeRun {
     let log: FilePath
     let userFiles: [String: String]
 
+    /// The most of the compiler's warnings that are shown.
+    private static let mostWarnings = 20
+
     private var progress: ProgressSink { builder.progress }
 
     /// Runs a plain make.
@@ -109,6 +112,11 @@ struct MakeRun {
         _ recorder: Recorder, seconds: Double, isIncremental: Bool, hasImage: Bool = true
     ) throws -> BuildResult {
         let output = make.output
+        let warnings = BuildLog.warnings(recorder.lines, make: make, userFiles: userFiles)
+        for warning in warnings.prefix(Self.mostWarnings) { progress(.note(warning)) }
+        if warnings.count > Self.mostWarnings {
+            progress(.note("\(warnings.count - Self.mostWarnings) more warnings of your files are in \(log)"))
+        }
         let result = BuildResult(
             image: hasImage ? output.pushing(FilePath(make.architecture.imagePath)) : nil,
             vmlinux: output.appending("vmlinux"),

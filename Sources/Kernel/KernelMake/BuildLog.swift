@@ -80,7 +80,25 @@ package enum BuildLog {
         return line[..<bar].allSatisfy { $0 == " " || $0.isNumber || $0 == "+" }
     }
 
-    private static func diagnostics(in lines: [String], paths: PathNames) -> [Diagnostic] {
+    /// The compiler's warnings about the user's own files, in the order in which they came, each once.
+    package static func warnings(_ lines: [String], make: KernelMake, userFiles: [String: String]) -> [String] {
+        guard !userFiles.isEmpty else { return [] }
+        let paths = PathNames(make: make, userFiles: userFiles)
+        var seen = Set<String>()
+        return diagnostics(in: lines, paths: paths, of: .warnings).filter { userFiles[$0.file] != nil }
+            .compactMap { $0.lines.last { location(of: $0)?.severity == "warning" } }.filter {
+                seen.insert($0).inserted
+            }
+    }
+
+    private enum Severity {
+        case errors
+        case warnings
+    }
+
+    private static func diagnostics(
+        in lines: [String], paths: PathNames, of wanted: Severity = .errors
+    ) -> [Diagnostic] {
         var found: [Diagnostic] = []
         var context: [String] = []
         // Whether the lines that follow belong to the last error.
@@ -95,8 +113,8 @@ package enum BuildLog {
                     if isInError { found[found.count - 1].lines.append(paths.shortened(line)) }
                     continue
                 }
-                isInError = severity != "warning"
-                // A warning leaves the context to the first error of the same function.
+                isInError = (severity == "warning") == (wanted == .warnings)
+                // One that is not wanted, such as a warning, leaves the context to the first error of the same function.
                 guard isInError else { continue }
                 let name = paths.treePath(String(file))
                 found.append(Diagnostic(file: name, lines: context + [paths.shortened(line)]))

@@ -55,7 +55,7 @@ extension SessionOutcome {
                 // A bundle runs its tests in an order of its own, which depends on which they are.
                 let places = Dictionary(zip(expected, expected.indices), uniquingKeysWith: { first, _ in first })
                 tests.sort { (places[$0.id] ?? expected.count, $0.id) < (places[$1.id] ?? expected.count, $1.id) }
-            case .ktap, .exitCode, .kselftest, .interactive:
+            case .ktap, .exitCode, .kselftest, .ltp, .interactive:
                 if tests.isEmpty, whole.programs[index].problems.isEmpty {
                     let name = plan.programs[index].name
                     tests = [TestOutcome(id: name, name: name, status: .notReported)]

@@ -77,7 +77,7 @@ public struct TestOutcome: Sendable, Equatable {
 public struct ProgramOutcome: Sendable, Equatable {
     /// The program's name.
     public var name: String
-    /// "swift-testing", "ktap" or "exit-code".
+    /// "swift-testing", "ktap", "ltp" or "exit-code".
     public var kind: String
     /// Its tests, in the order in which they ran.
     public var tests: [TestOutcome] = []

@@ -9,6 +9,8 @@ public enum ProgramProtocol: Sendable, Hashable {
     case ktap
     /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
     case kselftest
+    /// As the tests of the Linux Test Project do: its lines with TPASS, TFAIL and the others, and an exit code of their bits.
+    case ltp
     /// Its exit code alone: 0 passes, `skip` skips where the project names one, anything else fails.
     case exitCode(skip: Int32?)
     /// It has no results: somebody at the host talks with it, as its terminal or over its standard streams.
@@ -21,7 +23,7 @@ public enum ProgramProtocol: Sendable, Hashable {
     var kind: String {
         switch self {
         case .swiftTesting: "swift"
-        case .ktap, .kselftest, .exitCode: "output"
+        case .ktap, .kselftest, .ltp, .exitCode: "output"
         case .interactive(let isTerminal): isTerminal ? "terminal" : "streams"
         }
     }

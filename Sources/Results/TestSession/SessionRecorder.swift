@@ -99,6 +99,7 @@ public struct SessionRecorder: Sendable {
             switch program.resultsProtocol {
             case .swiftTesting: ProgramOutcome(name: program.name, kind: "swift-testing")
             case .ktap, .kselftest: ProgramOutcome(name: program.name, kind: "ktap")
+            case .ltp: ProgramOutcome(name: program.name, kind: "ltp")
             case .exitCode: ProgramOutcome(name: program.name, kind: "exit-code")
             case .interactive: ProgramOutcome(name: program.name, kind: "interactive")
             }
@@ -283,6 +284,11 @@ public struct SessionRecorder: Sendable {
     /// What the program has printed so far.
     var programOutput: [UInt8] { output }
 
+    /// The last lines of it that are not empty.
+    var lastOutputLines: [String] {
+        SessionBounds.lastLines(of: Array(output.suffix(1 << 16)), most: Self.mostOutputLines).filter { !$0.isEmpty }
+    }
+
     /// The programs that the guest is to run.
     public var plannedPrograms: [ProgramPlan] { plan.programs }
 
@@ -322,6 +328,10 @@ public struct SessionRecorder: Sendable {
         case .swiftTesting: checkSwiftTesting(current, ending: ending)
         case .exitCode(let skip): events = judgeExitCode(current, ending: ending, ended: ended, skipCode: skip)
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
+        case .ltp:
+            // A limit is told by the test's own status.
+            if ending == "timeout" { programs[current].problems = [] }
+            events = judgeLTP(current, ending: ending, ended: ended)
         case .kselftest:
             events =
                 KTAPSuite.judges(programOutput)
@@ -399,8 +409,7 @@ public struct SessionRecorder: Sendable {
         if status == .failed {
             test.issues = [.init(message: "the program ended with \(ending)", file: nil, line: nil, isKnown: false)]
         }
-        test.output = SessionBounds.lastLines(of: output.suffix(1 << 16).map(\.self), most: Self.mostOutputLines).filter
-        { !$0.isEmpty }
+        test.output = lastOutputLines
         programs[index].tests = [test]
         // A limit is told by the test's own status.
         if status == .timedOut { programs[index].problems = [] }
@@ -671,7 +680,7 @@ public struct SessionRecorder: Sendable {
                 programs[index].problems.append("\(test.id) ran without being planned")
             }
         case .interactive: break
-        case .ktap, .exitCode, .kselftest:
+        case .ktap, .exitCode, .kselftest, .ltp:
             if programs[index].tests.isEmpty, programs[index].problems.isEmpty {
                 let name = plan.programs[index].name
                 programs[index].tests = [TestOutcome(id: name, name: name, status: .notReported, reason: reason)]

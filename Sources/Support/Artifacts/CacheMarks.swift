@@ -46,6 +46,7 @@ extension CacheLayout {
     private static func isOwnFile(_ name: String) -> Bool {
         ["stat-cache", "kvm-probe", "last-prune"].contains(name)
             || name.hasPrefix("qemu-") && isHexadecimal(name.dropFirst(5), 16)
+            || name.hasPrefix("told-") && isHexadecimal(name.dropFirst(5), 16)
     }
 
     private static func isHexadecimal(_ text: some StringProtocol, _ count: Int) -> Bool {

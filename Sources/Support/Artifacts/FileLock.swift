@@ -35,12 +35,39 @@ public final class FileLock: Sendable {
                 throw Failure(.infrastructure, "cannot lock \(path)", details: errnoText())
             }
             if !didReport {
-                progress(.note("waiting for another kbuild that holds \(name)"))
+                let holder = Self.holder(descriptor).map { ": \($0)" } ?? ""
+                progress(.note("waiting for another kbuild that holds \(name)\(holder)"))
                 didReport = true
             }
             try await Task.sleep(for: .milliseconds(50))
         }
+        lock.sign()
         return lock
+    }
+
+    /// Writes who holds the lock into its file: process ID, seconds since 1970, command. That is for people only, so that a
+    /// full disk is no reason to go without the lock.
+    private func sign() {
+        let words = CommandLine.arguments.prefix(8).joined(separator: " ").prefix(200)
+        let text = "\(getpid()) \(time(nil)) \(words)\n"
+        guard ftruncate(descriptor, 0) == 0 else { return }
+        _ = Array(text.utf8).withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
+    }
+
+    /// "process 4711, kbuild run, for 12 s", by what the holder wrote; nil where it did not yet.
+    private static func holder(_ descriptor: Int32) -> String? {
+        var buffer = [UInt8](repeating: 0, count: 512)
+        let count = pread(descriptor, &buffer, buffer.count, 0)
+        guard count > 0 else { return nil }
+        let fields = String(decoding: buffer[..<count], as: UTF8.self).split(whereSeparator: \.isNewline).first?
+            .split(separator: " ", maxSplits: 2)
+        guard let fields, fields.count == 3, let pid = Int32(fields[0]), let since = Int(fields[1]) else { return nil }
+        // A holder that ended left its words behind, and the next has not written its own.
+        guard kill(pid, 0) == 0 || errno == EPERM else { return nil }
+        let command = fields[2].split(separator: " ", maxSplits: 1)
+        let name = command.first?.split(separator: "/").last ?? "kbuild"
+        let words = ([name] + command.dropFirst()).joined(separator: " ")
+        return "process \(pid) (\(words)), since \(max(0, Int(time(nil)) - since)) s"
     }
 
     /// Runs `body` while holding the lock `name`.

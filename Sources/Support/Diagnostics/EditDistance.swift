@@ -14,3 +14,17 @@ public func editDistance<Element: Equatable>(_ left: [Element], _ right: [Elemen
     }
     return row[right.count]
 }
+
+/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+public func closestMatch(to word: String, among candidates: [String]) -> String? {
+    let scored = candidates.map { ($0, editDistance(Array(word.lowercased()), Array($0.lowercased()))) }
+    guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
+        return nil
+    }
+    return best.0
+}
+
+/// The end of a message about a misspelt word: "; did you mean X?", or nothing where no candidate is near.
+public func guess(for word: String, among candidates: [String]) -> String {
+    closestMatch(to: word, among: candidates).map { "; did you mean \($0)?" } ?? ""
+}

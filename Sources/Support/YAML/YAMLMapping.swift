@@ -36,8 +36,9 @@ package struct YAMLMapping {
         for (key, value) in mapping {
             let place = "\(file):\(key.mark?.line ?? line)"
             guard let name = key.scalar?.string, keys.contains(name) else {
+                let word = key.scalar?.string ?? ""
                 throw Failure(
-                    .usage, "\(place): unknown key \(key.scalar?.string ?? "")",
+                    .usage, "\(place): unknown key \(word)\(guess(for: word, among: keys))",
                     details: "allowed: \(keys.joined(separator: ", "))")
             }
             guard values.updateValue(value, forKey: name) == nil else {
@@ -76,7 +77,8 @@ package struct YAMLMapping {
 
     package func boolean(_ key: String) throws -> Bool? {
         guard let node = values[key] else { return nil }
-        guard let value = node.bool else { throw wrongType(node, key, "true or false") }
+        guard let value = node.bool ?? ["on": true, "yes": true, "off": false, "no": false][node.scalar?.string ?? ""]
+        else { throw wrongType(node, key, "true or false") }
         return value
     }
 

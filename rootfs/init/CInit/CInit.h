@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/random.h>
 #include <linux/sched.h>
+#include <net/if.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -20,6 +21,7 @@
 #include <sys/klog.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysinfo.h>
 #include <sys/syscall.h>
@@ -111,6 +113,18 @@ static inline int kbuild_setting_kind(const char *path) {
     return S_ISREG(status.st_mode) && (status.st_mode & 0400) && (status.st_mode & 0200) ? 2 : 0;
 }
 
+// Brings up the loopback interface, which then has 127.0.0.1 (inetdev_event in net/ipv4/devinet.c). 0 or -1.
+static inline int kbuild_bring_up_loopback(void) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct ifreq request = {.ifr_name = "lo"};
+    int result = ioctl(fd, SIOCGIFFLAGS, &request);
+    request.ifr_flags |= IFF_UP;
+    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &request);
+    close(fd);
+    return result;
+}
+
 // Whether the kernel has a kind of namespace: "pid" or "ipc".
 static inline int kbuild_has_namespace(const char *kind) {
     char path[64];
@@ -156,6 +170,8 @@ static inline int kbuild_mount_apart(int has_pids) {
     if (mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") != 0) return -1;
     if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") != 0 && errno != ENOENT) return -1;
     if (mount("tmpfs", "/run", "tmpfs", 0, "mode=755") != 0 && errno != ENOENT) return -1;
+    // The queues of the program's own namespace, where the kernel has any.
+    (void)mount("mqueue", "/dev/mqueue", "mqueue", 0, NULL);
     return has_pids ? mount("proc", "/proc", "proc", 0, NULL) : 0;
 }
 

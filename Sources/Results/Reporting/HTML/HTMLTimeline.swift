@@ -46,7 +46,7 @@ struct HTMLTimeline {
         // What took no time is seen all the same.
         let width = min(1 - start, max(0.004, Self.sane(step.seconds) / end))
         let label = "\(step.name) \(step.outcome == "hit" ? "hit" : Text.seconds(step.seconds))"
-        let fact = step.outcome == "failed" ? "\(label), failed" : label
+        let fact = ["failed", "cancelled"].contains(step.outcome) ? "\(label), \(step.outcome)" : label
         return """
             <g><title>\(Markup.html("\(fact): \(step.detail)"))</title>
             <text x="0" y="\(y + 15)">\(Markup.html(fact))</text>

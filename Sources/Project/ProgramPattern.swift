@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import Foundation
+import SystemPackage
+
+/// A pattern for programs, as a shell has it: `bin/*`.
+enum ProgramPattern {
+    /// Whether a path is a pattern rather than the name of a file, which may have such characters as well.
+    static func isPattern(_ path: FilePath) -> Bool {
+        path.string.contains { "*?[".contains($0) } && access(path.string, F_OK) != 0
+    }
+
+    /// The executable files that match, in the order of their names.
+    static func programs(matching pattern: FilePath) -> [FilePath] {
+        var found = glob_t()
+        defer { globfree(&found) }
+        // In the order of the bytes, whatever the locale.
+        guard glob(pattern.string, GLOB_NOSORT, nil, &found) == 0, let paths = found.gl_pathv else { return [] }
+        return (0..<Int(found.gl_pathc)).compactMap { paths[$0].map { String(cString: $0) } }
+            .filter { isFile($0) && access($0, X_OK) == 0 }.sorted().map { FilePath($0) }
+    }
+
+    /// What the guest needs beside the programs of a folder: its other files, since a test may run or read them by name. A
+    /// link counts where it leads to another file of the folder.
+    static func companions(in folder: FilePath) -> [FilePath] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+        return names.sorted().map { folder.appending($0) }.filter { path in
+            guard isFile(path.string) else { return false }
+            guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path.string) else {
+                return true
+            }
+            return !target.contains("/")
+        }
+    }
+
+    private static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+}
