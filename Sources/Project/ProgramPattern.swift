@@ -3,14 +3,14 @@ import Foundation
 import SystemPackage
 
 /// A pattern for programs, as a shell has it: `bin/*`.
-enum ProgramPattern {
+package enum ProgramPattern {
     /// Whether a path is a pattern rather than the name of a file, which may have such characters as well.
-    static func isPattern(_ path: FilePath) -> Bool {
+    package static func isPattern(_ path: FilePath) -> Bool {
         path.string.contains { "*?[".contains($0) } && access(path.string, F_OK) != 0
     }
 
     /// The executable files that match, in the order of their names.
-    static func programs(matching pattern: FilePath) -> [FilePath] {
+    package static func programs(matching pattern: FilePath) -> [FilePath] {
         var found = glob_t()
         defer { globfree(&found) }
         // In the order of the bytes, whatever the locale.
@@ -21,7 +21,7 @@ enum ProgramPattern {
 
     /// What the guest needs beside the programs of a folder: its other files, since a test may run or read them by name. A
     /// link counts where it leads to another file of the folder.
-    static func companions(in folder: FilePath) -> [FilePath] {
+    package static func companions(in folder: FilePath) -> [FilePath] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
         return names.sorted().map { folder.appending($0) }.filter { path in
             guard isFile(path.string) else { return false }

@@ -271,7 +271,7 @@ package struct ProjectLoader {
     }
 
     /// Where the project file names a path, as `FILE:LINE: `; the file alone where no line has it.
-    static func place(of path: FilePath, in project: Project) -> String {
+    package static func place(of path: FilePath, in project: Project) -> String {
         var short = path
         _ = short.removePrefix(project.folder)
         let lines = ((try? readText(project.file)) ?? "").split(
