@@ -51,6 +51,7 @@ public enum ProjectCreation {
                 }
             }
             try removeAll(draft)
+            try SupportFolder.refresh(in: folder)
             return CreatedProject(folder: folder, entries: entries)
         } catch {
             try? removeAll(isNew ? folder : draft)
@@ -60,7 +61,7 @@ public enum ProjectCreation {
 
     private static func checkIsEmpty(_ folder: FilePath) throws {
         guard isFolder(folder) else {
-            throw Failure(.usage, "\(folder) is no folder", nextStep: "name another: kbuild init NAME")
+            throw Failure(.usage, "\(folder) is not a folder", nextStep: "name another: kbuild init NAME")
         }
         let names = try namesInFolder(folder).filter { $0 != ".git" }
         guard names.isEmpty else {
@@ -81,7 +82,9 @@ public enum ProjectCreation {
             .init(path: "\(folder)/syscall.yaml", text: scaffold.spec),
             .init(path: "\(folder)/\(call.name).c", text: scaffold.source),
             .init(path: "\(folder)/README.md", text: scaffold.readme),
-            .init(path: "\(suites)/Package.swift", text: TestManifest.new(scaffold.suite, kbuild: "../..")),
+            .init(
+                path: "\(suites)/Package.swift",
+                text: TestManifest.new(scaffold.suite, kbuild: "../../\(SupportFolder.name)")),
             .init(path: "\(suites)/Tests/\(scaffold.suite)/\(scaffold.suite).swift", text: scaffold.tests),
         ]
     }

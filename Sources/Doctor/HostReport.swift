@@ -82,7 +82,7 @@ public struct HostReport: Sendable, Equatable, Encodable {
         var packages: [String] = []
         for package in missing.compactMap(\.package) where !packages.contains(package) { packages.append(package) }
         let next =
-            packages.isEmpty ? "mend what has a `fix:` above" : "apt-get install \(packages.joined(separator: " "))"
+            packages.isEmpty ? "apply the fixes listed above" : "apt-get install \(packages.joined(separator: " "))"
         return "NOT READY: \(missing.map(\.name).joined(separator: ", "))\nnext: \(next)"
     }
 }

@@ -380,6 +380,8 @@ package struct ProjectLoader {
     package func project(from node: Node, profile: String?) throws(Failure) -> Project {
         let folder = file.removingLastComponent()
         func path(_ text: String) -> FilePath { folder.pushing(FilePath(text)).lexicallyNormalized() }
+        let ownDefinition = "rootfs/default.yaml"
+        let defaultDefinition = fileExists(path(ownDefinition)) ? ownDefinition : SupportFolder.definition
         func paths(_ node: Node?) -> [FilePath] { strings(node).map(path) }
         func strings(_ node: Node?) -> [String] { node?.sequence?.compactMap(\.scalar?.string) ?? [] }
         func text(_ node: Node?) -> String? { node?.scalar?.string }
@@ -467,7 +469,7 @@ package struct ProjectLoader {
                 jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: flag(kernel?["debug-info"], false),
                 fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
             rootfsType: choice(node["rootfs"]?["type"], .disk),
-            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? "rootfs/default.yaml"),
+            rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? defaultDefinition),
             debian: .init(
                 suite: text(node["rootfs"]?["suite"]),
                 packages: node["rootfs"]?["packages"].map { strings($0) } ?? Project.Debian.defaultPackages,

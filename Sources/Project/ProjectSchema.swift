@@ -74,7 +74,9 @@ package indirect enum Schema: Sendable {
                 Key(
                     name: "type", schema: .choice(["disk", "initramfs", "debian"]),
                     meaning: "how it is stored; debian: on a disk, laid over a Debian system (disk)"),
-                Key(name: "definition", schema: .text, meaning: "what is in it (rootfs/default.yaml)"),
+                Key(
+                    name: "definition", schema: .text,
+                    meaning: "what is in it (rootfs/default.yaml if there is one, else kbuild's own)"),
                 Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
                 Key(
                     name: "packages", schema: .list(.text),
@@ -150,7 +152,9 @@ package indirect enum Schema: Sendable {
             meaning: "guests that run at once and share the tests (1; with isolate: the number of processors)"),
         Key(
             name: "retries", schema: .integer(0...10),
-            meaning: "how often a test that fails is tried again; one that then passes is flaky, which is no pass (0)"),
+            meaning:
+                "how often a test that fails is tried again; one that then passes is flaky, which does not count as passed (0)"
+        ),
         Key(
             name: "timeouts",
             schema: .map([

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The files that a new project begins with: those that are copies of this repository's own, carried within the executable
-/// by Plugins/EmbedTemplate, and those that are written for it.
+/// The files that a new project begins with, and those that come with the executable, embedded by Plugins/EmbedTemplate.
 public enum ProjectTemplate {
     /// A file of the project.
     public struct File: Sendable, Equatable {
@@ -16,7 +15,7 @@ public enum ProjectTemplate {
         }
     }
 
-    /// All files but those of the first system call.
+    /// The files of a new project, without those of its first system call.
     ///
     /// - Parameters:
     ///   - name: The project's name.
@@ -24,15 +23,21 @@ public enum ProjectTemplate {
     ///   - suite: The test target of its suite.
     ///   - source: The kernel's source.
     public static func files(name: String, call: String, suite: String, source: String) -> [File] {
-        carriedFiles.map { File(path: $0.path, text: $0.text) } + [
+        [
             File(path: "kbuild.yaml", text: projectFile(call: call, source: source)),
-            File(path: "Package.swift", text: manifest), File(path: ".gitignore", text: ignored),
+            File(path: ".gitignore", text: ignored),
             File(path: "README.md", text: readme(name: name, call: call, suite: suite)),
-            File(
-                path: "shared/README.md",
-                text: "This folder is /root/host_folder in the guest; both sides may write to it.\n"),
         ]
     }
+
+    /// The files that come with the executable: configuration fragments, the root file system's definition, the sources of
+    /// the guest's init and of its snapshot harness, and a package with SyscallTesting.
+    public static let supportFiles: [File] =
+        carriedFiles.map { File(path: $0.path, text: $0.text) } + [
+            File(path: "Package.swift", text: manifest),
+            // Version control leaves the folder out, whatever the project's own .gitignore says.
+            File(path: ".gitignore", text: "*\n"),
+        ]
 
     private static func projectFile(call: String, source: String) -> String {
         """
@@ -42,13 +47,12 @@ public enum ProjectTemplate {
           source: "\(source)"       # or a folder, a tarball, git+REPOSITORY#REF
           patches:                          # folders with a syscall.yaml or patches, applied in this order
             - kernel/\(call)
-          config: [configs/base.config]     # every option is checked after olddefconfig
-          uml-config: [configs/uml.config]  # the same for `--machine uml`
+          # Fragments that come with kbuild, which writes the folder .kbuild; add your own after them. Every option is
+          # checked after olddefconfig.
+          config: [.kbuild/configs/base.config]
+          uml-config: [.kbuild/configs/uml.config]   # the same for `--machine uml`
 
-        rootfs: {type: disk, definition: rootfs/default.yaml}
-
-        shares:
-          - {path: shared, target: /root/host_folder, writable: true}
+        rootfs: {type: disk}                # kbuild's own; `definition: FILE` names another
 
         machine: {type: auto, accel: auto, memory: 512M, cpus: 2}
 
@@ -66,12 +70,12 @@ public enum ProjectTemplate {
         """
     }
 
-    /// The suites find SyscallTesting in a package two folders above them.
+    /// The package in which suites, and editors, find SyscallTesting.
     private static let manifest = """
         // swift-tools-version: 6.2
         import PackageDescription
 
-        // What the suites in Tests/GuestTests import beside Testing: a copy of kbuild's library.
+        // What suites import beside Testing. kbuild writes this folder and restores it when it differs.
         let package = Package(
             name: "kbuild",
             products: [.library(name: "SyscallTesting", targets: ["SyscallTesting"])],
@@ -83,6 +87,7 @@ public enum ProjectTemplate {
 
     private static let ignored = """
         .build*/
+        .kbuild/
         .swiftpm/
         Package.resolved
 
@@ -104,10 +109,7 @@ public enum ProjectTemplate {
         | `kbuild.yaml` | the project: what is built, where it runs, what is tested |
         | `kernel/\(call)` | the call: a C file, how it is registered, its contract |
         | `Tests/GuestTests/Tests/\(suite)` | its suite, which runs inside the guest |
-        | `configs` | fragments of the kernel's configuration |
-        | `rootfs` | what the guest's root file system holds, and the source of its init |
-        | `shared` | a folder that the guest has as `/root/host_folder` |
-        | `Sources` | `SyscallTesting`, which the suites import: a copy of kbuild's |
+        | `.kbuild` | written by kbuild, not under version control: configuration fragments, the guest's init, and `SyscallTesting`, which the suites import |
 
         Edit `kernel/\(call)/\(call).c` and its suite from here. `kbuild syscall new NAME --args "..."` adds another call.
 

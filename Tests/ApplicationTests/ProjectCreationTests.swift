@@ -24,24 +24,39 @@ struct ProjectCreationTests {
         }.sorted()
     }
 
-    @Test("it is complete and loads, and what it carries is what this repository has")
+    private static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent()
+        .removingLastComponent()
+
+    /// The files under version control: kbuild writes the others.
+    private func ownFiles() throws -> [String] { try files(in: folder).filter { !$0.hasPrefix(".kbuild/") } }
+
+    private func load(_ profile: String? = nil) throws -> Project {
+        try Project.load(folder.appending("kbuild.yaml"), profile: profile, overrides: [])
+    }
+
+    @Test("it has eight files, loads, and finds the rest in the folder that kbuild writes")
     func complete() throws {
         defer { try? removeAll(folder) }
         let created = try ProjectCreation.create(in: folder, source: nil)
         #expect(created.entries.contains("kernel/"))
         #expect(created.entries.contains("kbuild.yaml"))
-        let project = try Project.load(folder.appending("kbuild.yaml"), profile: nil, overrides: [])
-        for path in project.kernel.patches + project.kernel.config + project.kernel.umlConfig {
+        #expect(
+            try ownFiles() == [
+                ".gitignore", "README.md", "Tests/GuestTests/Package.swift",
+                "Tests/GuestTests/Tests/HelloThereTests/HelloThereTests.swift", "kbuild.yaml",
+                "kernel/hello_there/README.md", "kernel/hello_there/hello_there.c", "kernel/hello_there/syscall.yaml",
+            ])
+        let project = try load()
+        for path in project.kernel.patches + project.kernel.config + project.kernel.umlConfig + [
+            project.rootfsDefinition
+        ] {
             #expect(fileExists(path), "\(path)")
         }
         #expect(project.tests.count == 1)
-        for name in ["initramfs", "uml"] {
-            _ = try Project.load(folder.appending("kbuild.yaml"), profile: name, overrides: [])
-        }
-        let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
+        for name in ["initramfs", "uml"] { _ = try load(name) }
         for name in ["rootfs", "Sources/SyscallTesting", "Sources/CSyscall"] {
-            let original = repository.pushing(FilePath(name))
-            let copy = folder.pushing(FilePath(name))
+            let original = Self.repository.pushing(FilePath(name))
+            let copy = folder.appending(".kbuild").pushing(FilePath(name))
             #expect(try files(in: copy) == files(in: original))
             for file in try files(in: original) {
                 let path = FilePath(file)
@@ -49,6 +64,81 @@ struct ProjectCreationTests {
             }
         }
         #expect(try !files(in: folder).contains { $0.contains(".kbuild-init") })
+        // Nothing that comes with kbuild is foreign to a project, or a build of it would be confined.
+        let foreign = Provenance(of: project).foreign.filter { $0.kind != .kernelSource }
+        #expect(foreign.isEmpty, "\(foreign)")
+    }
+
+    @Test("the folder that kbuild writes is restored: changed, missing, additional files, and links in place of files")
+    func restores() throws {
+        defer { try? removeAll(folder) }
+        _ = try ProjectCreation.create(in: folder, source: nil)
+        let support = folder.appending(".kbuild")
+        let before = try files(in: support)
+        let sources = support.pushing("Sources/SyscallTesting")
+        let base = support.pushing("configs/base.config")
+        let text = try readText(base)
+        let elsewhere = folder.appending("mine")
+        try writeAtomically("mine", to: elsewhere)
+        try writeAtomically("CONFIG_MODULES=y\n", to: base)
+        try writeAtomically("let x = 1\n", to: sources.appending("Additional.swift"))
+        try removeAll(sources.appending("Syscall.swift"))
+        try FileManager.default.createSymbolicLink(
+            atPath: sources.appending("Syscall.swift").string, withDestinationPath: elsewhere.string)
+        try removeAll(support.appending("rootfs"))
+        try FileManager.default.createSymbolicLink(
+            atPath: support.appending("rootfs").string, withDestinationPath: folder.string)
+        try SupportFolder.refresh(for: load())
+        #expect(try files(in: support) == before)
+        #expect(try readText(base) == text)
+        #expect(try readText(elsewhere) == "mine")
+        #expect(throws: (any Error).self) { try symbolicLinkTarget(sources.appending("Syscall.swift")) }
+        // Equal files are left alone, so that nothing is built again.
+        let stamp = try FileManager.default.attributesOfItem(atPath: base.string)[.systemFileNumber] as? Int
+        try SupportFolder.refresh(for: load())
+        #expect(try FileManager.default.attributesOfItem(atPath: base.string)[.systemFileNumber] as? Int == stamp)
+    }
+
+    @Test("a link in place of the folder that kbuild writes is refused, and what it leads to is left alone")
+    func refusesLink() throws {
+        defer { try? removeAll(folder) }
+        _ = try ProjectCreation.create(in: folder, source: nil)
+        let support = folder.appending(".kbuild")
+        try removeAll(support)
+        try createFolder(folder.appending("other"))
+        try FileManager.default.createSymbolicLink(atPath: support.string, withDestinationPath: "other")
+        let failure = #expect(throws: Failure.self) { try SupportFolder.refresh(for: load()) }
+        #expect(failure?.code == .usage)
+        #expect(failure?.message.contains("\(support)") == true)
+        #expect(try namesInFolder(folder.appending("other")).isEmpty)
+    }
+
+    @Test("a project with files of its own, as earlier versions made them, gets no folder from kbuild")
+    func oldShape() throws {
+        defer { try? removeAll(folder) }
+        try createFolder(folder.appending("rootfs"))
+        try createFolder(folder.pushing("Tests/GuestTests"))
+        try writeAtomically("busybox: /bin/busybox\n", to: folder.pushing("rootfs/default.yaml"))
+        try writeAtomically(
+            "kernel: {config: [configs/base.config]}\ntests: [{swift: Tests/GuestTests}]\n",
+            to: folder.appending("kbuild.yaml"))
+        try writeAtomically(
+            ".package(name: \"kbuild\", path: \"../..\")\n", to: folder.pushing("Tests/GuestTests/Package.swift"))
+        let project = try load()
+        #expect(project.rootfsDefinition == folder.pushing("rootfs/default.yaml"))
+        try SupportFolder.refresh(for: project)
+        #expect(!fileExists(folder.appending(".kbuild")))
+        // Any one of the three is enough to get it.
+        try writeAtomically(
+            ".package(name: \"kbuild\", path: \"../../.kbuild\")\n",
+            to: folder.pushing("Tests/GuestTests/Package.swift"))
+        try SupportFolder.refresh(for: load())
+        #expect(fileExists(folder.pushing(".kbuild/Sources/SyscallTesting/Syscall.swift")))
+        try removeAll(folder.appending(".kbuild"))
+        try removeAll(folder.appending("Tests"))
+        try removeAll(folder.appending("rootfs"))
+        try SupportFolder.refresh(for: load())
+        #expect(fileExists(folder.pushing(".kbuild/rootfs/init/Init.swift")))
     }
 
     @Test("a folder with something in it is refused with the next step, and left as it is")

@@ -67,7 +67,7 @@ extension Pipeline {
             }
             edits.write(
                 "Tests/GuestTests/Package.swift",
-                TestManifest.new(target, kbuild: try kbuildPackage(from: new)), "the package of the suites")
+                TestManifest.new(target, kbuild: kbuildPackage), "the package of the suites")
             try yaml.addTestPackage("Tests/GuestTests")
             package = new
         }
@@ -80,6 +80,7 @@ extension Pipeline {
         }
         edits.change(project.file, yaml.text, "kernel/\(name) among the patches")
         try edits.save()
+        try SupportFolder.refresh(for: try Project.load(project.file))
         return CreatedSyscall(files: edits.described, nextCommand: "kbuild test \(target)")
     }
 
@@ -103,20 +104,13 @@ extension Pipeline {
         }
     }
 
-    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or kbuild's.
-    private func kbuildPackage(from package: FilePath) throws -> String {
-        func isKbuild(_ folder: FilePath) -> Bool {
-            fileExists(folder.appending("Package.swift")) && isFolder(folder.pushing("Sources/SyscallTesting"))
-        }
-        if isKbuild(project.folder) { return "../.." }
-        var folder = tools.runner.supervisor?.removingLastComponent()
-        while let candidate = folder, !candidate.components.isEmpty {
-            if isKbuild(candidate) { return candidate.string }
-            folder = candidate.removingLastComponent()
-        }
-        throw Failure(
-            .usage, "the project has no suites yet, and kbuild's package with SyscallTesting is not found",
-            nextStep: "add a package of suites under `tests` of the project file that depends on SyscallTesting")
+    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or the one that comes
+    /// with kbuild.
+    private var kbuildPackage: String {
+        let hasOwn =
+            fileExists(project.folder.appending("Package.swift"))
+            && isFolder(project.folder.pushing("Sources/SyscallTesting"))
+        return hasOwn ? "../.." : "../../\(SupportFolder.name)"
     }
 }
 

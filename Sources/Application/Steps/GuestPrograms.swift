@@ -654,7 +654,7 @@ struct GuestProgramBuilder: Sendable {
             throw Failure(
                 .build, "\(what) did not compile (\(result.status))",
                 details: words[first...].prefix(60).joined(separator: "\n"),
-                nextStep: "mend it, or run the command that `-v` shows")
+                nextStep: "correct it, or run the command that `-v` shows")
         }
     }
 }

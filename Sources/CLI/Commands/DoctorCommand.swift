@@ -10,7 +10,7 @@ struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor", abstract: "Look whether this machine has all that kbuild run needs.",
         discussion: """
-            Each thing is shown with its version or place; what is missing with its purpose and what mends it. Inside \
+            Each thing is shown with its version or place; what is missing with its purpose and the command that installs it. Inside \
             a project it is looked for what that project needs, elsewhere for what one from kbuild init needs. The \
             exit code is 0 when kbuild run would work, warnings or not, and 7 otherwise. Examples:
 

@@ -39,10 +39,10 @@ struct ReportCommand: AsyncParsableCommand {
     @Flag(help: "Tell how two runs differ.")
     var compare = false
 
-    @Option(help: "With --compare: the least change of a test's time that is told, in percent.")
+    @Option(help: "With --compare: the smallest change of a test's time to report, in percent.")
     var percent = 50.0
 
-    @Option(help: "With --compare: the least change of a test's time that is told, in seconds.")
+    @Option(help: "With --compare: the smallest change of a test's time to report, in seconds.")
     var seconds = 0.1
 
     @Option(

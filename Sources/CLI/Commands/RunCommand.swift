@@ -8,11 +8,13 @@ import Reporting
 import RunStore
 import SystemPackage
 
-/// Loads the project that the options name.
+/// Loads the project that the options name, and writes the files that come with kbuild where it has none of its own.
 func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
     let here = FilePath(FileManager.default.currentDirectoryPath)
     let file = try Project.locate(common.project, from: here)
-    return try Project.load(file, profile: common.profile, overrides: overrides)
+    let project = try Project.load(file, profile: common.profile, overrides: overrides)
+    try SupportFolder.refresh(for: project)
+    return project
 }
 
 /// Makes the pipeline for a project, with the console as its audience. Until it is gone nothing that it takes from the cache is

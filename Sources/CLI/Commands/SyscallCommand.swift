@@ -18,7 +18,7 @@ struct SyscallCommand: AsyncParsableCommand {
 
     struct New: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Scaffold a system call that passes its tests as it stands.",
+            abstract: "Scaffold a system call and a suite that passes.",
             discussion: """
                 Writes a spec, a C file that checks its arguments, the contract and a suite, and adds them to the \
                 project. Nothing is overwritten. Examples:

@@ -199,7 +199,9 @@ public struct KernelBuilder: Sendable {
             return []
         }
         let objects = try UnaffectedObjects(make, from: old, to: new)?.touch() ?? []
-        if !objects.isEmpty { progress(.detail("\(objects.count) objects cannot tell that the tables changed")) }
+        if !objects.isEmpty {
+            progress(.detail("skipping \(objects.count) objects that do not use the changed system-call tables"))
+        }
         return objects
     }
 

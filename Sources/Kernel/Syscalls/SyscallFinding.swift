@@ -91,6 +91,6 @@ extension Failure {
         self.init(
             .patch, "\(errors.count) mistakes in how system calls are registered",
             details: errors.map(\.description).joined(separator: "\n"),
-            nextStep: "mend these; `kbuild syscall check` tells whether all are gone")
+            nextStep: "correct these; `kbuild syscall check` lists those that remain")
     }
 }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import ArgumentParser
+import Foundation
+import Testing
+
+@testable import kbuild
+
+/// The documents agree with each other and with the command line.
+@Suite("Documents", .timeLimit(.minutes(1)))
+struct DocumentationTests {
+    private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent().deletingLastPathComponent()
+
+    private static func text(_ path: String) throws -> String {
+        try String(contentsOf: repository.appending(path: path), encoding: .utf8)
+    }
+
+    /// The pages of a folder, by their paths in the repository.
+    private static func pages(in folder: String) throws -> [String] {
+        let names = try FileManager.default.subpathsOfDirectory(
+            atPath: repository.appending(path: folder).path(percentEncoded: false))
+        return names.filter { $0.hasSuffix(".md") }.map { "\(folder)/\($0)" }.sorted()
+    }
+
+    private static func allPages() throws -> [String] {
+        try ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"] + pages(in: "docs")
+    }
+
+    /// The prose of a page: code blocks are indented by four spaces or fenced.
+    private static func prose(_ text: String) -> [Substring] {
+        var isFenced = false
+        return text.split(separator: "\n", omittingEmptySubsequences: false).filter { line in
+            if line.hasPrefix("```") { isFenced.toggle() }
+            return !isFenced && !line.hasPrefix("    ") && !line.hasPrefix("```")
+        }
+    }
+
+    /// The anchor that GitHub gives a heading.
+    private static func anchor(of heading: Substring) -> String {
+        String(
+            heading.drop { $0 == "#" }.drop { $0 == " " }.lowercased()
+                .filter { $0.isLetter || $0.isNumber || $0 == " " || $0 == "-" || $0 == "_" }
+                .map { $0 == " " ? "-" : $0 })
+    }
+
+    @Test("README has at most 150 lines")
+    func length() throws {
+        #expect(try Self.text("README.md").split(separator: "\n", omittingEmptySubsequences: false).count <= 151)
+    }
+
+    @Test("every link within the repository leads to a file, and to a heading where it names one")
+    func links() throws {
+        var count = 0
+        for page in try Self.allPages() {
+            let folder = Self.repository.appending(path: page).deletingLastPathComponent()
+            for line in Self.prose(try Self.text(page)) {
+                for match in line.matches(of: /\]\(([^)\s]+)\)/) where !match.1.contains("://") {
+                    count += 1
+                    let parts = match.1.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
+                    let target =
+                        parts[0].isEmpty
+                        ? Self.repository.appending(path: page)
+                        : folder.appending(path: String(parts[0])).standardized
+                    let path = target.path(percentEncoded: false)
+                    #expect(FileManager.default.fileExists(atPath: path), "\(page): \(match.1)")
+                    guard parts.count == 2, let text = try? String(contentsOf: target, encoding: .utf8) else {
+                        continue
+                    }
+                    let anchors = Self.prose(text).filter { $0.hasPrefix("#") }.map { Self.anchor(of: $0) }
+                    #expect(anchors.contains(String(parts[1])), "\(page): \(match.1)")
+                }
+            }
+        }
+        #expect(count > 50)
+    }
+
+    @Test("the contents of a folder name each of its pages", arguments: ["docs/guide", "docs/decisions"])
+    func contents(folder: String) throws {
+        let contents = try Self.text("\(folder)/README.md")
+        let pages = try Self.pages(in: folder).map { $0.dropFirst(folder.count + 1) }.filter { $0 != "README.md" }
+        #expect(pages.count > 5)
+        for page in pages { #expect(contents.contains("](\(page))"), "\(folder)/README.md lacks \(page)") }
+    }
+
+    /// The commands of kbuild in a line of a shell, with `#` remarks and what follows a redirection left out.
+    private static func commands(in line: Substring) -> [[String]] {
+        var commands: [[String]] = []
+        var words: [String] = []
+        var word: String?
+        var quote: Character?
+        func endWord() {
+            if let finished = word { words.append(finished) }
+            word = nil
+        }
+        func endCommand() {
+            endWord()
+            if words.first == "kbuild" { commands.append(Array(words.dropFirst())) }
+            words = []
+        }
+        for character in line.drop(while: { $0 == " " || $0 == "$" }) {
+            if let open = quote {
+                if character == open { quote = nil } else { word = (word ?? "") + String(character) }
+                continue
+            }
+            if character == "#", word == nil { break }
+            switch character {
+            case "'", "\"":
+                quote = character
+                word = word ?? ""
+            case " ": endWord()
+            case "|", ";", "&", ">": endCommand()
+            default: word = (word ?? "") + String(character)
+            }
+        }
+        endCommand()
+        return commands
+    }
+
+    @Test("the command line's parser takes every command that README and the guide show")
+    func shownCommands() throws {
+        var count = 0
+        for page in try ["README.md"] + Self.pages(in: "docs/guide") + ["docs/tutorial/README.md"] {
+            for line in try Self.text(page).split(separator: "\n") where line.hasPrefix("    $ ") {
+                for words in Self.commands(in: line) where !words.contains("...") {
+                    count += 1
+                    #expect(throws: Never.self, "\(page): \(line)") { try Kbuild.parseAsRoot(words) }
+                }
+            }
+        }
+        #expect(count > 40)
+    }
+
+    @Test("docs/guide/commands.md has every command")
+    func commandTable() throws {
+        let page = try Self.text("docs/guide/commands.md")
+        for command in Kbuild.configuration.subcommands {
+            let name = try #require(command.configuration.commandName)
+            #expect(page.contains("| `kbuild \(name)"), "no row for kbuild \(name)")
+        }
+    }
+}
