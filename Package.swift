@@ -72,8 +72,8 @@ let package = Package(
         .target(
             name: "Project",
             dependencies: [
-                "RootFilesystem", "VirtualMachine", "KernelMake", "KernelSource", "Artifacts", "TextInput",
-                "Diagnostics",
+                "ProjectTemplate", "RootFilesystem", "VirtualMachine", "KernelMake", "KernelSource", "Artifacts",
+                "TextInput", "Diagnostics",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Project"),

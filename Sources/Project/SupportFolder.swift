@@ -38,7 +38,7 @@ public enum SupportFolder {
     }
 
     /// Writes the folder in `project`.
-    static func refresh(in project: FilePath) throws {
+    package static func refresh(in project: FilePath) throws {
         let folder = project.appending(name)
         guard kind(of: folder).map({ $0 == S_IFDIR }) ?? true else {
             throw Failure(

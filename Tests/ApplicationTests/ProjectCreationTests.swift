@@ -1,10 +1,11 @@
-// SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
 import Foundation
 import SystemPackage
 import Testing
 
+// SPDX-License-Identifier: Apache-2.0
+@testable import Application
 @testable import Authoring
 @testable import Project
 
