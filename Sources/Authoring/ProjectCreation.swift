@@ -4,7 +4,6 @@ import Diagnostics
 import Doctor
 import Glibc
 import KernelSource
-// SPDX-License-Identifier: Apache-2.0
 import Project
 import ProjectTemplate
 import Syscalls

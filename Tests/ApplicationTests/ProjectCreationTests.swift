@@ -5,7 +5,6 @@ import Foundation
 import SystemPackage
 import Testing
 
-// SPDX-License-Identifier: Apache-2.0
 @testable import Application
 @testable import Authoring
 @testable import Project

@@ -2,7 +2,6 @@
 import Glibc
 import Synchronization
 
-// SPDX-License-Identifier: Apache-2.0
 import class Foundation.Thread
 
 /// The size of a terminal.
