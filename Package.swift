@@ -178,7 +178,8 @@ let package = Package(
         .target(
             name: "TextInput",
             dependencies: [
-                "Diagnostics", "Processes", "CDescriptors", .product(name: "SystemPackage", package: "swift-system"),
+                "Diagnostics", "Artifacts", "Processes", "CDescriptors",
+                .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Support/TextInput"),
         .target(name: "CDescriptors", path: "Sources/Shims/CDescriptors"),
         .target(name: "CSupervisor", path: "Sources/Shims/CSupervisor"),

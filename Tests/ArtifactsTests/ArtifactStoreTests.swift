@@ -496,3 +496,31 @@ struct FileLockTests {
         #expect(try readText(counter) == "8")
     }
 }
+
+@Suite("Files that are read")
+struct RegularFileTests {
+    let scratch: ScratchFolder
+
+    init() throws {
+        scratch = try ScratchFolder()
+    }
+
+    @Test("a pipe, a device, a folder, or a link to one, is named and not read", .timeLimit(.minutes(1)))
+    func otherKinds() throws {
+        let pipe = scratch.path.appending("pipe")
+        #expect(mkfifo(pipe.string, 0o600) == 0)
+        let link = scratch.path.appending("link")
+        #expect(symlink("/dev/zero", link.string) == 0)
+        for (path, kind) in [(pipe, "named pipe"), (link, "device"), (scratch.path, "folder")] {
+            let actions: [() throws -> Void] = [
+                { _ = try readBytes(path) }, { _ = try Digest.ofFile(path) },
+                { try copyFile(path, to: scratch.path.appending("copy")) },
+            ]
+            for action in actions {
+                let failure = #expect(throws: Failure.self) { try action() }
+                #expect(failure?.message == "\(path) is a \(kind), not a file")
+            }
+        }
+        #expect(!fileExists(scratch.path.appending("copy")))
+    }
+}

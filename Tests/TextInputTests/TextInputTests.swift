@@ -151,4 +151,18 @@ import TextInput
     @Test func namesAFileThatCannotBeRead() {
         #expect(throws: Failure.self) { try input.bytes(of: "/nonexistent/file") }
     }
+
+    @Test("a pipe in place of a file is refused; one that a shell opened is read", .timeLimit(.minutes(1)))
+    func pipes() throws {
+        let name = "/tmp/kbuild-text-\(getpid()).pipe"
+        #expect(mkfifo(name, 0o600) == 0)
+        defer { unlink(name) }
+        let refusal = #expect(throws: Failure.self) { try input.bytes(of: FilePath(name)) }
+        #expect(refusal?.message == "\(name) is a named pipe, not a file")
+        let ends = try FileDescriptor.pipe()
+        _ = try ends.writeEnd.writeAll(Array("a\n".utf8))
+        try ends.writeEnd.close()
+        #expect(try input.bytes(of: FilePath("/dev/fd/\(ends.readEnd.rawValue)")) == Array("a\n".utf8))
+        try ends.readEnd.close()
+    }
 }

@@ -38,7 +38,7 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
     /// - Throws: `Failure` (`infrastructure`) when the file cannot be read.
     public static func ofFile(_ path: FilePath) throws -> Digest {
         do {
-            let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+            let file = try openRegularFile(path)
             return try file.closeAfter {
                 let hash = SHA256()
                 let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 16)

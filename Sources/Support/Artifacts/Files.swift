@@ -9,12 +9,36 @@ public func errnoText() -> String {
     String(cString: strerror(errno))
 }
 
+/// Opens a file to read it. A named pipe without a writer would block for ever, and a device may never end.
+///
+/// - Throws: `Errno` when it cannot be opened; `Failure` with `code` when it is not a regular file.
+public func openRegularFile(_ path: FilePath, failingWith code: ExitStatus = .infrastructure) throws -> FileDescriptor {
+    let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
+    var status = stat()
+    guard fstat(file.rawValue, &status) == 0 else {
+        let error = Errno(rawValue: errno)
+        try? file.close()
+        throw error
+    }
+    let kind =
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: String?.none
+        case S_IFDIR: "folder"
+        case S_IFIFO: "named pipe"
+        case S_IFSOCK: "socket"
+        default: "device"
+        }
+    guard let kind else { return file }
+    try? file.close()
+    throw Failure(code, "\(path) is a \(kind), not a file", nextStep: "put a regular file there")
+}
+
 /// A file's contents as bytes.
 ///
-/// - Throws: `Failure` (`infrastructure`) when it cannot be read.
+/// - Throws: `Failure` (`infrastructure`) when it cannot be read, or is not a regular file.
 public func readBytes(_ path: FilePath) throws -> [UInt8] {
     do {
-        let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+        let file = try openRegularFile(path)
         return try file.closeAfter {
             var bytes: [UInt8] = []
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
@@ -136,7 +160,7 @@ public func removeAll(_ path: FilePath) throws {
 /// - Throws: `Failure` (`infrastructure`) when it cannot be copied.
 public func copyFile(_ source: FilePath, to target: FilePath) throws {
     do {
-        let from = try FileDescriptor.open(source, .readOnly, options: .closeOnExec)
+        let from = try openRegularFile(source)
         try from.closeAfter {
             var status = stat()
             guard fstat(from.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Artifacts
 import CDescriptors
 import Diagnostics
 import Glibc
@@ -88,7 +89,7 @@ public struct TextInput: Sendable {
     public func stream(_ path: FilePath?, _ body: (ArraySlice<UInt8>) throws -> Void) throws(Failure) -> Int {
         var count = 0
         if let path {
-            try withFile(path) { count = try stream($0, limit: nil, body) }
+            try withFile(path, isStream: true) { count = try stream($0, limit: nil, body) }
         } else {
             do {
                 count = try stream(.standardInput, limit: nil, body)
@@ -101,9 +102,17 @@ public struct TextInput: Sendable {
 
     // MARK: Reading
 
-    private func withFile(_ path: FilePath, _ body: (FileDescriptor) throws -> Void) throws(Failure) {
+    /// - Parameter isStream: Whether a named pipe serves, as for a log that another program still writes.
+    private func withFile(
+        _ path: FilePath, isStream: Bool = false, _ body: (FileDescriptor) throws -> Void
+    ) throws(Failure) {
         do {
-            let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec])
+            // A shell's `<(command)` is a pipe that has its writer.
+            let isOpen = path.string.hasPrefix("/dev/fd/") || path.string.hasPrefix("/proc/self/fd/")
+            let file =
+                isStream || isOpen
+                ? try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
+                : try openRegularFile(path, failingWith: code)
             try file.closeAfter { try body(file) }
         } catch {
             throw failure(error)
