@@ -122,6 +122,8 @@ extension RunTests {
                 "gcc", ["-shared", "-fPIC", "-O2", "-o", library.string, "jump.c"], workingDirectory: fixture.project))
         defer { try? removeAll(fixture.project.appending("jump.c")) }
         let run = try await fixture.report("run", environment: ["LD_PRELOAD": library.string])
+        // A run of the next year would stay the newest one for the tests that follow.
+        defer { if let console = try? run.console() { try? removeAll(console.removingLastComponent()) } }
         #expect(run.exitCode == 1)
         #expect(run.tests == ["pass": "passed", "fail": "failed", "daemon": "passed"])
         let seconds = try #require(run.json["seconds"] as? Double)
