@@ -294,7 +294,7 @@ struct RunTests {
     @Test("a filter that matches nothing is not a pass")
     func emptyFilter() async throws {
         let run = try await fixture.kbuild("test", "noSuchTestAnywhere")
-        #expect(run.status == .exited(7))
+        #expect(run.status == .exited(2))
         #expect(run.errors.contains("noSuchTestAnywhere"))
     }
 
