@@ -48,7 +48,7 @@ struct AsPublishedTests {
         let run = try await fixture.report("run", "--profile", "memcpy-as-published")
         #expect(run.exitCode == 5)
         #expect(run.tests["LeakTests.LeakTests/failures()"] == "failed")
-        #expect(titles(run).allSatisfy { $0.contains(/^memory leak in __(do|se|x64)_sys_memcpy$/) }, "\(titles(run))")
+        #expect(titles(run).allSatisfy { $0.contains(/^memory leak in (__(do|x64)_sys_)?memcpy$/) }, "\(titles(run))")
         #expect(!titles(run).isEmpty)
     }
 
@@ -61,7 +61,7 @@ struct AsPublishedTests {
         let title = try #require(titles(run).first)
         // The entry point's name depends on what the compiler inlines. Two calls that race for the last message may also
         // follow NULL, which KASAN tells as a general protection fault.
-        #expect(title.contains(/__(do|se|x64)_sys_dm510_msgbox_get$/))
+        #expect(title.contains(/ in (__(do|x64)_sys_)?dm510_msgbox_get$/))
         #expect(title.contains(/^KASAN: (double-free|slab-use-after-free|use-after-free)|^general protection fault/))
     }
 
