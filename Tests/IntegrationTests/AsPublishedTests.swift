@@ -61,7 +61,7 @@ struct AsPublishedTests {
         let title = try #require(titles(run).first)
         // The entry point's name depends on what the compiler inlines. Two calls that race for the last message may also
         // follow NULL, which KASAN tells as a general protection fault.
-        #expect(title.contains(/ in (__(do|x64)_sys_)?dm510_msgbox_get$/))
+        #expect(title.contains(/\ in (__(do|x64)_sys_)?dm510_msgbox_get$/))
         #expect(title.contains(/^KASAN: (double-free|slab-use-after-free|use-after-free)|^general protection fault/))
     }
 
