@@ -37,6 +37,9 @@ extension RunTests {
         try reader.run()
         defer { kill(reader.processIdentifier, SIGCONT) }
         kill(reader.processIdentifier, SIGSTOP)
+        while try !readText(FilePath("/proc/\(reader.processIdentifier)/stat")).contains(") T ") {
+            try await Task.sleep(for: .milliseconds(10))
+        }
         // The pipe is full from the start, so that the first line that kbuild prints waits.
         _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
         while write(descriptor, Array(repeating: UInt8(ascii: "."), count: 4096), 4096) > 0 {}
@@ -49,8 +52,12 @@ extension RunTests {
         process.standardError = pipe.fileHandleForWriting
         try process.run()
         try pipe.fileHandleForWriting.close()
-        for _ in 0..<600 where try await newestRun()?.id == before { try await Task.sleep(for: .milliseconds(200)) }
-        let kept = try await newestRun()
+        var kept = try await newestRun()
+        for _ in 0..<600 {
+            if kept?.id != before { break }
+            try await Task.sleep(for: .milliseconds(200))
+            kept = try await newestRun()
+        }
         #expect(kept?.id != before)
         #expect(kept?.exitCode == 0)
         // It has more to say, and waits.
