@@ -345,6 +345,10 @@ struct CrashDetectorTests {
         let crashes = detect(scan)
         #expect(crashes.map(\.title) == ["memory leak in f", "memory leak in g"])
         #expect(crashes.map(\.lines.count) == [6, 7])
+        // A call's own body is to blame, whatever helper has its name.
+        for call in ["__do_sys_memcpy", "__x64_sys_kmalloc", "__se_sys_mutex_lock"] {
+            #expect(detect(leak(call)).first?.function == call)
+        }
         #expect(
             detect("kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)").map(\.title) == [
                 "memory leak"

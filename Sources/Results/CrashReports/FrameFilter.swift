@@ -21,20 +21,28 @@ struct FrameFilter: Sendable {
         suffixes = bare(true, false)
     }
 
+    /// What SYSCALL_DEFINE makes of a call's name (include/linux/syscalls.h, arch/*/include/asm/syscall_wrapper.h).
+    private static let systemCallPrefixes = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "__arm64_sys_"]
+
     func contains(_ function: String) -> Bool {
         if names.contains(function) { return true }
+        // A call of the user's own may be named as a helper is: `*_memcpy` does not mean sys_memcpy, `*sys_ioctl` does.
+        let isCall = Self.systemCallPrefixes.contains { function.hasPrefix($0) }
+        func isMeant(_ word: [UInt8]) -> Bool { !isCall || String(decoding: word, as: UTF8.self).contains("sys_") }
         let name = Array(function.utf8)
         guard let first = name.first else { return false }
-        if let words = prefixes[first], words.contains(where: { name.starts(with: $0) }) { return true }
+        if let words = prefixes[first], words.contains(where: { name.starts(with: $0) && isMeant($0) }) { return true }
         if !suffixes.isEmpty,
-            suffixes.contains(where: { name.count >= $0.count && name.suffix($0.count).elementsEqual($0) })
+            suffixes.contains(where: {
+                name.count >= $0.count && name.suffix($0.count).elementsEqual($0) && isMeant($0)
+            })
         {
             return true
         }
         if infixes.isEmpty { return false }
         for index in name.indices {
             guard let words = infixes[name[index]] else { continue }
-            if words.contains(where: { name[index...].starts(with: $0) }) { return true }
+            if words.contains(where: { name[index...].starts(with: $0) && isMeant($0) }) { return true }
         }
         return false
     }
