@@ -4,7 +4,7 @@ import Glibc
 import Reporting
 
 /// Where kbuild prints: what is printed is queued, so that nobody waits for a terminal. Only what has been escaped, or is a command of kbuild's own to a CI service, can be printed: this
-/// file is the only one that writes to a standard stream, but for what a program in a guest prints there by itself.
+/// file is the only one that writes to a standard stream, except what a program in a guest prints there by itself.
 enum StandardStream: Int32 {
     case output = 1
     case errors = 2

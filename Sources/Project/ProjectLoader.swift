@@ -229,7 +229,7 @@ package struct ProjectLoader {
         func at(_ mark: Mark, _ message: String) -> Failure {
             Failure(.usage, "\(file):\(mark.line):\(mark.column): \(message)")
         }
-        // Carriage returns are no part of a line; "\r\n" is one Character.
+        // Carriage returns are not part of a line; "\r\n" is one Character.
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
         func line(_ number: Int) -> String { lines.indices.contains(number - 1) ? lines[number - 1] : "" }
         /// What a person probably did at or above the place where the parser gave up.
@@ -394,7 +394,7 @@ package struct ProjectLoader {
         func flag(_ node: Node?, _ fallback: Bool) -> Bool { text(node).flatMap(Schema.flag) ?? fallback }
 
         let kernel = node["kernel"]
-        // Each part is read on its own, so that all errors are told at once.
+        // Each part is read on its own, so that all errors are reported at once.
         var errors: [Failure] = []
         @discardableResult
         func attempt<Value>(_ body: () throws(Failure) -> Value) -> Value? {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
-import Glibc
 import ProjectTemplate
 import SystemPackage
 
@@ -38,19 +37,36 @@ public enum SupportFolder {
     }
 
     /// Writes the folder in `project`.
+    ///
+    /// - Throws: `Failure`: `usage` when a file, a link or a folder of somebody else's has its name, `infrastructure` when a
+    ///   file cannot be written.
     package static func refresh(in project: FilePath) throws {
         let folder = project.appending(name)
-        guard kind(of: folder).map({ $0 == S_IFDIR }) ?? true else {
-            throw Failure(
-                .usage, "\(folder) is not a folder, but kbuild writes the files there that come with it",
-                nextStep: "rm \(folder)")
+        let mark = folder.appending(ProjectTemplate.supportMark.path)
+        if let status = FileStatus(folder) {
+            guard status.isFolder else {
+                throw Failure(
+                    .usage, "\(folder) is not a folder, but kbuild writes the files there that come with it",
+                    nextStep: "rm \(folder)")
+            }
+            // Only what kbuild wrote is replaced and removed.
+            let text = FileStatus(mark)?.isRegular == true ? try readText(mark) : nil
+            let isEmpty = try namesInFolder(folder).isEmpty
+            guard isEmpty || text == ProjectTemplate.supportMark.text else {
+                throw Failure(
+                    .usage,
+                    "\(folder) was not written by kbuild, which needs the name: its \(mark.lastComponent?.string ?? "")"
+                        + " is not the one that kbuild writes",
+                    nextStep: "move what is yours, then rm -r \(folder)")
+            }
         }
-        let files = ProjectTemplate.supportFiles
+        let files = [ProjectTemplate.supportMark] + ProjectTemplate.supportFiles
         for owned in owned { try removeOthers(in: folder, owned, than: Set(files.map(\.path))) }
         for file in files {
             let path = folder.pushing(FilePath(file.path))
-            if kind(of: path) == S_IFREG, try readBytes(path).elementsEqual(file.text.utf8) { continue }
-            if kind(of: path) == S_IFDIR { try removeAll(path) }
+            let status = FileStatus(path)
+            if status?.isRegular == true, try readBytes(path).elementsEqual(file.text.utf8) { continue }
+            if status?.isFolder == true { try removeAll(path) }
             try createFolder(path.removingLastComponent())
             try writeAtomically(file.text, to: path)
         }
@@ -60,18 +76,12 @@ public enum SupportFolder {
     /// removed, not followed.
     private static func removeOthers(in folder: FilePath, _ path: String, than files: Set<String>) throws {
         let full = folder.pushing(FilePath(path))
-        switch kind(of: full) {
-        case nil: break
-        case S_IFREG? where files.contains(path): break
-        case S_IFDIR? where files.contains(where: { $0.hasPrefix(path + "/") }):
+        guard let status = FileStatus(full) else { return }
+        if status.isRegular, files.contains(path) { return }
+        if status.isFolder, files.contains(where: { $0.hasPrefix(path + "/") }) {
             for name in try namesInFolder(full) { try removeOthers(in: folder, "\(path)/\(name)", than: files) }
-        default: try removeAll(full)
+        } else {
+            try removeAll(full)
         }
-    }
-
-    /// The file's type, links not followed; nil where there is none.
-    private static func kind(of path: FilePath) -> mode_t? {
-        var status = stat()
-        return lstat(path.string, &status) == 0 ? status.st_mode & S_IFMT : nil
     }
 }

@@ -34,10 +34,13 @@ public enum ProjectTemplate {
     /// the guest's init and of its snapshot harness, and a package with SyscallTesting.
     public static let supportFiles: [File] =
         carriedFiles.map { File(path: $0.path, text: $0.text) } + [
-            File(path: "Package.swift", text: manifest),
-            // Version control leaves the folder out, whatever the project's own .gitignore says.
-            File(path: ".gitignore", text: "*\n"),
+            File(path: "Package.swift", text: manifest)
         ]
+
+    /// The file that marks the folder as kbuild's. Version control leaves the folder out, whatever the project's own
+    /// .gitignore says.
+    public static let supportMark = File(
+        path: ".gitignore", text: "# kbuild writes this folder, and restores and removes files in it.\n*\n")
 
     private static func projectFile(call: String, source: String) -> String {
         """

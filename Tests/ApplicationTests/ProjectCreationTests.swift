@@ -114,6 +114,21 @@ struct ProjectCreationTests {
         #expect(try namesInFolder(folder.appending("other")).isEmpty)
     }
 
+    @Test("a folder of that name that kbuild did not write is refused, and left as it is", arguments: ["", "*\n"])
+    func refusesForeignFolder(ignored: String) throws {
+        defer { try? removeAll(folder) }
+        _ = try ProjectCreation.create(in: folder, source: nil)
+        let support = folder.appending(".kbuild")
+        try removeAll(support)
+        try createFolder(support.appending("configs"))
+        try writeAtomically("mine", to: support.pushing("configs/notes"))
+        if !ignored.isEmpty { try writeAtomically(ignored, to: support.appending(".gitignore")) }
+        let failure = #expect(throws: Failure.self) { try SupportFolder.refresh(for: load()) }
+        #expect(failure?.code == .usage)
+        #expect(failure?.message.contains("was not written by kbuild") == true)
+        #expect(try readText(support.pushing("configs/notes")) == "mine")
+    }
+
     @Test("a project with files of its own, as earlier versions made them, gets no folder from kbuild")
     func oldShape() throws {
         defer { try? removeAll(folder) }

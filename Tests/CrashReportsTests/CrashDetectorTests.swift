@@ -45,7 +45,7 @@ struct CrashReportTests {
         #expect(crash.isFatal == sample.isFatal)
         #expect(crash.test == "a test")
         #expect(crash.corruption == nil)
-        // A panic's report goes on to the end of the log; a blank line before a rule is no part of one.
+        // A panic's report goes on to the end of the log; a blank line before a rule is not part of one.
         let text = lines.filter { $0.last != " " || crash.lines.contains($0) }
         #expect(Array(crash.lines.prefix(text.count)) == text)
         if !crash.isFatal { #expect(crash.lines.count == text.count) }

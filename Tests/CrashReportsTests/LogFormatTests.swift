@@ -20,7 +20,7 @@ struct LogFormatTests {
         var parser = ConsoleLogParser()
         parser.consume(Array(text.utf8)[...])
         let crashes = parser.finish()
-        #expect(parser.holdsKernelLine)
+        #expect(parser.isKernelLog)
         return crashes
     }
 
@@ -91,7 +91,7 @@ struct LogFormatTests {
         var parser = ConsoleLogParser()
         parser.consume(Array(Self.lines.map { record(quoted($0), "stdout") }.joined(separator: "\n").utf8)[...])
         #expect(parser.finish().isEmpty)
-        #expect(!parser.holdsKernelLine)
+        #expect(!parser.isKernelLog)
     }
 
     @Test("dmesg's JSON, and LAVA's output.yaml with the dispatcher's lines between")
@@ -164,18 +164,19 @@ struct LogFormatTests {
     }
 
     @Test(
-        "what holds no line of a kernel's is no kernel's log",
+        "what is not a kernel's log is not taken for one, though a line or two look like it",
         arguments: [
             "<!DOCTYPE html>\n<html><body>This job's log has expired.</body></html>\n",
             "{\"message\":\"404 Not Found\"}",
             "404: Not Found", "\u{89}PNG\r\n\u{1A}\n", "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code></Error>",
             "\n\n",
             "error: no such job", "Not Found",
+            "# A page\n\nnote: this is prose.\nIt goes on for a line\nor two, and is\nnot a log.\n",
         ])
     func foreign(text: String) {
         var parser = ConsoleLogParser()
         parser.consume(Array(text.utf8)[...])
         #expect(parser.finish().isEmpty)
-        #expect(!parser.holdsKernelLine)
+        #expect(!parser.isKernelLog)
     }
 }

@@ -3,7 +3,7 @@ import ProjectFixture
 import Testing
 
 /// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share
-/// one kernel but for the call's own files, so they stand together, and the one that changes a prototype comes last.
+/// one kernel except the call's own files, so they stand together, and the one that changes a prototype comes last.
 @Suite("Calls as published", .serialized)
 struct AsPublishedTests {
     let fixture: Fixture

@@ -85,7 +85,7 @@ struct Transcript {
         return mistakes
     }
 
-    /// Whether lines are as a pattern says, but for the widths of their gaps.
+    /// Whether lines are as a pattern says, except the widths of their gaps.
     static func fits(_ lines: [String], _ pattern: [String]) -> Bool {
         guard let first = pattern.first else { return lines.isEmpty }
         let rest = Array(pattern.dropFirst())

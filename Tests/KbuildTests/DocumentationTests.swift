@@ -48,6 +48,23 @@ struct DocumentationTests {
         #expect(try Self.text("README.md").split(separator: "\n", omittingEmptySubsequences: false).count <= 151)
     }
 
+    @Test("README's Swift is that of a suite, which is compiled and run")
+    func example() throws {
+        let suite = "Tests/GuestTests/Tests/MsgboxTests"
+        let sources = try ["Msgbox.swift", "MsgboxTests.swift"].map { try Self.text("\(suite)/\($0)") }.joined()
+        let known = Set(sources.split(separator: "\n").map { $0.drop { $0 == " " } })
+        let readme = try Self.text("README.md").split(separator: "\n", omittingEmptySubsequences: false)
+        let start = try #require(readme.firstIndex(of: "    // \(suite)"))
+        let shown = readme[(start + 1)...].prefix { !$0.isEmpty }.map { $0.drop { $0 == " " } }.filter { $0 != "..." }
+        #expect(shown.count > 5)
+        for line in shown { #expect(known.contains(line), "\(line)") }
+        // The failure that it shows is at its place.
+        let failing = try #require(try #/MsgboxTests\.swift:(\d+)\n +> (.*)/#.firstMatch(in: Self.text("README.md")))
+        let lines = try Self.text("\(suite)/MsgboxTests.swift").split(separator: "\n", omittingEmptySubsequences: false)
+        let number = try #require(Int(failing.1))
+        #expect(lines[number - 1].drop { $0 == " " } == failing.2)
+    }
+
     @Test("every link within the repository leads to a file, and to a heading where it names one")
     func links() throws {
         var count = 0

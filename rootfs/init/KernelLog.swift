@@ -9,7 +9,7 @@ import CInit
 ///
 /// - `log` frames carry records as /dev/kmsg has them, one a line, without their dictionaries.
 /// - `kernel` frames carry `CLOCK TAINT SEQUENCE LOST WITHHELD`: the monotonic clock in nanoseconds, /proc/sys/kernel/tainted,
-///   the number of the last record that was read (`-` when there is no log), how many were overwritten before they were
+///   the number of the last record that was read (`-` when there is not a log), how many were overwritten before they were
 ///   read, and how many were read and not sent.
 struct KernelLog {
     /// To be polled: readable when there is a record.

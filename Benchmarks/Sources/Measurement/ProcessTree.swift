@@ -75,7 +75,7 @@ public enum ProcessTree {
         return megabytes * 1024
     }
 
-    /// The sum of the proportional shares in an smaps file but for mappings of exactly `size` KiB.
+    /// The sum of the proportional shares in an smaps file except mappings of exactly `size` KiB.
     static func proportionalShare(inMaps text: String, withoutMappingOf size: Int?) -> Int {
         var sum = 0
         var isGuestMemory = false

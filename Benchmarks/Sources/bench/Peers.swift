@@ -122,7 +122,7 @@ struct Peers {
     /// Writes a file of that tree.
     func writeTree(_ name: String, _ text: String) throws { try workspace.write("by-hand/tree/" + name, text) }
 
-    /// make as kbuild runs it, but for a compiler cache when it is timed.
+    /// make as kbuild runs it, except a compiler cache when it is timed.
     func make(
         _ targets: [String], withCompilerCache: Bool = false, output: String = "build/x86_64"
     ) throws -> Sample {

@@ -106,7 +106,7 @@ extension Pipeline {
         var plan = TestShard(all: prepared.programs).plan
         for index in plan.programs.indices { plan.programs[index].seconds = 0 }
         try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName(1)))
-        let happenings = DebugEvents()
+        let events = DebugEvents()
         let (sockets, socket) = AsyncStream.makeStream(of: FilePath.self)
         var session = GuestSession(
             machine: QEMUMachine(configuration, runner: candidate.runner), plan: plan, limits: .none,
@@ -123,7 +123,7 @@ extension Pipeline {
             group.addTask {
                 defer { socket.finish() }
                 let result = try await session.run { event in
-                    happenings.note(event)
+                    events.note(event)
                 }
                 if case .failed(let status, let message) = result.exit, result.bootSeconds == nil {
                     throw Failure(.infrastructure, "the machine ended with \(status)", details: message)
@@ -159,7 +159,7 @@ extension Pipeline {
                 }
             }
         }
-        return happenings.result.withLock { $0 }
+        return events.result.withLock { $0 }
     }
 
     /// How long a guest's end may take to be noticed after the debugger has noticed it.

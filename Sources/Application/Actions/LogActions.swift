@@ -23,11 +23,12 @@ public enum LogActions {
         var parser = ConsoleLogParser()
         let count = try read(path) { parser.consume($0) }
         var crashes = parser.finish()
-        if count > 0, crashes.isEmpty, !parser.holdsKernelLine {
+        if count > 0, crashes.isEmpty, !parser.isKernelLog {
             throw Failure(
-                .infrastructure, "\(name(path)) holds no line that a kernel printed",
+                .infrastructure, "\(name(path)) is not a log that a kernel printed",
                 details:
-                    "Found no time stamp of the kernel's, no tag of a system log's and no name of a driver's in \(count) bytes.",
+                    "\(count) bytes hold no time stamp of the kernel and no tag of a system log, and fewer than half of the lines "
+                    + "begin with the name of a driver.",
                 nextStep: "Look whether this is the log: head \(name(path))")
         }
         if let vmlinux, !crashes.isEmpty {

@@ -104,7 +104,7 @@ extension Pipeline {
         defer { input.finish() }
         let (starts, start) = AsyncStream.makeStream(of: Void.self)
         let hasStarted = Mutex(false)
-        let attendant = GuestSession.InteractiveClient(
+        let client = GuestSession.InteractiveClient(
             connected: input.connect,
             interaction: { event in
                 switch event {
@@ -136,7 +136,7 @@ extension Pipeline {
                 defer { start.finish() }
                 return .session(
                     try await GuestSession.run(
-                        plan, within: { limits }, consoleLog: prepared.consoleLog, attendant: attendant,
+                        plan, within: { limits }, consoleLog: prepared.consoleLog, client: client,
                         memoryReader: memoryReader,
                         machine: { attempt in
                             guard attempt < machines.count else { return nil }

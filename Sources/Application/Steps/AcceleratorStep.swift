@@ -6,15 +6,16 @@ import SystemPackage
 import VirtualMachine
 
 extension Pipeline {
-    /// Whether nobody was told this of the host in the last day.
+    /// Whether this note on the host was not shown in the last day.
     private func isNews(_ note: String) -> Bool {
         let day = 86_400.0
-        let file = tools.layout.root.appending("told-\(Digest.of(note).short)")
-        var status = stat()
-        if stat(file.string, &status) == 0, abs(Date().timeIntervalSince1970 - Double(status.st_mtim.tv_sec)) < day {
+        let file = tools.layout.root.appending("noted-\(Digest.of(note).short)")
+        if let status = FileStatus(file),
+            abs(Date().timeIntervalSince1970 - Double(status.modified / 1_000_000_000)) < day
+        {
             return false
         }
-        // A cache that cannot be written is told of elsewhere.
+        // Another step reports a cache that cannot be written.
         if !tools.isDryRun { try? writeAtomically("", to: file) }
         return true
     }

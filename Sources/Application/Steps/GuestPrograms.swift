@@ -73,7 +73,7 @@ struct GuestProgramBuilder: Sendable {
     /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at exactly
     /// these files.
     struct Recipe: Sendable {
-        /// The key, but for what the commands turn out to read.
+        /// The key, except what the commands turn out to read.
         var key: ArtifactKey { get throws { try currentKey() } }
         /// Computes it from the inputs as they are.
         var currentKey: @Sendable () throws -> ArtifactKey
@@ -175,7 +175,7 @@ struct GuestProgramBuilder: Sendable {
         path.hasPrefix("/") ? path : folder.pushing(FilePath(path)).string
     }
 
-    /// The files that a compiler's makefile names, but for those in folders that the build itself fills.
+    /// The files that a compiler's makefile names, except those in folders that the build itself fills.
     private static func files(
         inMakefile text: String, relativeTo source: FilePath, without own: [FilePath]
     ) -> Set<String> {

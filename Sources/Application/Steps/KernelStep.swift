@@ -533,7 +533,7 @@ struct KernelStep: Sendable {
             configure.actions.append(try RunPlan.Action(command, by: runner))
             if index == 0 { configure.actions.append(.remark("kbuild merges the requested options into .config")) }
         }
-        // What make has to do follows from what it finds configured, but for a build from nothing.
+        // What make has to do follows from what it finds configured, except a build from nothing.
         let build = try builder.plan(make, scope: tree == nil ? scope : .whole, tree: nil)
         var compile = RunPlan.Step("compile", .miss, key: patched.key.digest, actions: try actions(build, by: runner))
         if tree != nil, scope != .whole {

@@ -8,7 +8,7 @@ package struct CrashSymbolizer: Sendable {
     package let runner: CommandRunner
     /// The kernel that ran. One of another build is found out by the sizes of its functions.
     package let vmlinux: FilePath
-    /// The kernel's sources, which files are told relative to.
+    /// The kernel's sources, which files are named relative to.
     package let root: FilePath?
 
     /// Creates a symboliser for the crash reports of one kernel.

@@ -33,12 +33,12 @@ extension GuestSession {
     ///
     /// - Parameters:
     ///   - limits: Asked anew for each machine; `boot` is the machine's own.
-    ///   - attendant: Who talks with the plan's programs, if anybody does.
+    ///   - client: The person's side of interactive programs; nil for none.
     ///   - memoryReader: Reads the kernel's memory at the end; nil where nobody wants it.
     ///   - machine: Makes the guest. Given how many machines did not boot before it; nil when there is no other.
     package static func run(
         _ plan: SessionPlan, within limits: () -> SessionLimits, consoleLog log: FilePath,
-        attendant: InteractiveClient? = nil,
+        client: InteractiveClient? = nil,
         memoryReader: KernelMemoryReader?, machine: (Int) throws -> GuestMachine?,
         onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
     ) async throws -> (SessionResult, GuestMachine) {
@@ -50,7 +50,7 @@ extension GuestSession {
             var limits = limits()
             limits.boot = guest.bootLimit
             let session = GuestSession(
-                machine: guest.machine, plan: plan, limits: limits, consoleLog: log, attendant: attendant,
+                machine: guest.machine, plan: plan, limits: limits, consoleLog: log, client: client,
                 memoryReader: memoryReader, bootReports: guest.bootReports)
             let result = try await session.run(onEvent: onEvent)
             attempt += 1

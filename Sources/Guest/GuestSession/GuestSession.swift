@@ -97,7 +97,7 @@ package struct GuestSession: Sendable {
     /// Where the console's transcript is written.
     package let consoleLog: FilePath
     /// Who talks with the plan's programs, if anybody does.
-    package var attendant: InteractiveClient?
+    package var client: InteractiveClient?
     /// Told where a debugger is waited for, if the machine waits for one.
     package var waitsForDebugger: (@Sendable (FilePath) -> Void)?
     /// Reads the kernel's own account out of the guest's memory; nil where nobody wants it.
@@ -188,7 +188,7 @@ package struct GuestSession: Sendable {
                 lastWord: start))
 
         let inspector = MachineInspector()
-        let attendant = attendant
+        let client = client
         let memoryReader = memoryReader
         let (ends, end) = AsyncStream.makeStream(of: Void.self)
         let handlers = MachineHandlers(
@@ -208,7 +208,7 @@ package struct GuestSession: Sendable {
                     }
                     return (items, replies)
                 }
-                if let attendant { for case .line(let line) in items { attendant.line(line) } }
+                if let client { for case .line(let line) in items { client.line(line) } }
                 return replies
             },
             results: { bytes in
@@ -218,7 +218,7 @@ package struct GuestSession: Sendable {
                     Self.handle(state.port.consume(bytes), in: &state, at: clock.now, events)
                     return (state.recorder.takeInteraction(), hadEnded || state.ended == nil ? nil : state.send)
                 }
-                if let attendant { interaction.forEach(attendant.interaction) }
+                if let client { interaction.forEach(client.interaction) }
                 if let farewell {
                     // Init waits for this, so that nothing is on its way when the machine ends.
                     if memoryReader == nil { farewell(Self.farewell) } else { end.yield() }
@@ -226,7 +226,7 @@ package struct GuestSession: Sendable {
             }, inspector: inspector,
             connected: { send in
                 box.state.withLock { $0.send = send }
-                attendant?.connected(send)
+                client?.connected(send)
             }, waitsForDebugger: waitsForDebugger)
 
         var exit: MachineExit?
@@ -437,6 +437,6 @@ extension ResultsDecoder.Item {
 extension GuestSession {
     /// Prepares a session without an interactive client; the machine starts in `run`.
     package init(machine: any Machine, plan: SessionPlan, limits: SessionLimits, consoleLog: FilePath) {
-        self.init(machine: machine, plan: plan, limits: limits, consoleLog: consoleLog, attendant: nil)
+        self.init(machine: machine, plan: plan, limits: limits, consoleLog: consoleLog, client: nil)
     }
 }

@@ -6,7 +6,7 @@ package struct TestSelection {
     private var filters: [Regex<AnyRegexOutput>] = []
     private var skips: [Regex<AnyRegexOutput>] = []
 
-    /// - Throws: `Failure` (`usage`) when the pattern is no regular expression.
+    /// - Throws: `Failure` (`usage`) when the pattern is not a regular expression.
     package init(filter: String?) throws(Failure) {
         if let filter { filters.append(try Self.regex(filter)) }
     }

@@ -113,7 +113,7 @@ extension QEMUMonitor {
 
 /// A guest that wakes from a snapshot.
 public struct RestoredMachine: Machine {
-    /// The machine as it was saved, but for the folders that it shares.
+    /// The machine as it was saved, except the folders that it shares.
     public let configuration: MachineConfiguration
     /// Where it was saved.
     public let snapshot: MachineSnapshot

@@ -33,7 +33,7 @@ public struct BuildResult: Sendable, Equatable {
     public var isVerified = false
     /// What came out.
     var files: [FilePath] { [image, vmlinux, systemMap].compactMap { $0 } }
-    /// What make made, but for what it makes each time.
+    /// What make made, except what it makes each time.
     var madeTargets: [String] = []
 }
 

@@ -75,7 +75,7 @@ indirect enum KconfigExpression: Sendable, Hashable {
         case .text(let text): return text
         case .symbol(let name):
             if let constant = Self.constant(name) { return constant.description }
-            // kconfig takes a name that is no option for a text: numbers come this way.
+            // kconfig takes a name that is not an option for a text: numbers come this way.
             guard let value = config.values[name] else { return ConfigValue.integer(name) != nil ? name : "n" }
             if case .string(let text) = value { return text }
             return value.description

@@ -260,7 +260,7 @@ struct SeriesOptions: Equatable {
                 word)
             {
                 throw Failure(
-                    .usage, "\(place): \(word) is no option of a series file",
+                    .usage, "\(place): \(word) is not an option of a series file",
                     nextStep: "use -p0 to -p9, -R and -F0 to -F3")
             }
         }

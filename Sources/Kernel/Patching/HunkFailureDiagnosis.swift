@@ -106,7 +106,7 @@ struct HunkFailureDiagnosis: Sendable {
 
     // MARK: White space
 
-    /// Where all lines agree but for white space, and how the first that differs does.
+    /// Where all lines agree except white space, and how the first that differs does.
     private var whiteSpace: (line: Int, how: String)? {
         func bare(_ line: Line) -> [UInt8] { line.filter { ![0x20, 0x09, 0x0D, 0x0A].contains($0) } }
         let wanted = hunk.preimage.map(bare)

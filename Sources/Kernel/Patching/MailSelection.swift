@@ -163,7 +163,7 @@ struct MailSelection {
         }
     }
 
-    /// A diff in an answer is a suggestion: it is no part of a series that the mailbox has.
+    /// A diff in an answer is a suggestion: it is not part of a series that the mailbox has.
     private mutating func passOverAnswers() {
         guard entries.contains(where: { !$0.isAnswer && $0.tag.isPatch }) else { return }
         for entry in entries where entry.isAnswer {

@@ -6,8 +6,8 @@ public struct ConsoleLogParser: Sendable {
     private var splitter = LineSplitter(longest: ConsoleLine.longest + 1)
     private var reader = Reader()
 
-    /// Whether a line was such as a kernel prints: a log without one is no log of a kernel's.
-    public var holdsKernelLine: Bool { reader.holdsKernelLine }
+    /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked ones of it.
+    public var isKernelLog: Bool { reader.isKernelLog }
 
     /// Creates a parser at the start of a log.
     public init() {}
@@ -29,12 +29,17 @@ public struct ConsoleLogParser: Sendable {
 /// Reads the lines of a log.
 private struct Reader: Sendable {
     private var detector = CrashDetector(trust: .allUntilStamped)
-    private(set) var holdsKernelLine = false
+    private var isMarked = false
+    /// Lines that are not empty, and how many of them look like unmarked ones of a kernel.
+    private var lineCounts = (all: 0, likely: 0)
+
+    /// Prose has a line such as `note: text` here and there, so that one line without a mark proves nothing.
+    var isKernelLog: Bool { isMarked || lineCounts.likely > 0 && 2 * lineCounts.likely >= lineCounts.all }
 
     mutating func take(_ bytes: [UInt8]) {
         var isFirst = true
         for line in ConsoleLine.lines(ofLog: bytes) {
-            if !holdsKernelLine { holdsKernelLine = Self.mayBeKernels(line) }
+            if !isMarked { count(line) }
             _ = detector.consume(line, runningTest: nil, isSameLine: !isFirst)
             isFirst = false
         }
@@ -45,22 +50,27 @@ private struct Reader: Sendable {
         return detector.crashes
     }
 
-    /// Whether a line is marked as the kernel's, or begins as unmarked ones do: with the name of a part of the kernel or of a
-    /// device, and a colon.
-    private static func mayBeKernels(_ line: ConsoleLine) -> Bool {
+    private mutating func count(_ line: ConsoleLine) {
         switch line.mark {
-        case .timeStamp, .systemLog: return true
-        case .program: return false
-        case .none: break
+        case .timeStamp, .systemLog: isMarked = true
+        case .program: break
+        case .none:
+            if line.message.hasPrefix("Linux version ") { isMarked = true }
+            if line.message.utf8.allSatisfy({ $0 == UInt8(ascii: " ") }) { break }
+            lineCounts.all += 1
+            if Self.mayBeKernels(line.message) { lineCounts.likely += 1 }
         }
-        let head = line.message.utf8.prefix(48)
-        if line.message.hasPrefix("Linux version ") || CrashReportBuilder.looksLikePart(line.message) && !head.isEmpty {
-            return true
-        }
+    }
+
+    /// Whether a line begins as unmarked ones of a kernel do: with the name of a part of the kernel or of a device, and a
+    /// colon.
+    private static func mayBeKernels(_ message: String) -> Bool {
+        if CrashReportBuilder.looksLikePart(message) { return true }
+        let head = message.utf8.prefix(48)
         guard let colon = head.firstIndex(of: UInt8(ascii: ":")), colon != head.startIndex,
-            line.message.utf8[colon...].starts(with: ": ".utf8)
+            message.utf8[colon...].starts(with: ": ".utf8)
         else { return false }
-        let name = line.message.utf8[..<colon]
+        let name = message.utf8[..<colon]
         let isName = name.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

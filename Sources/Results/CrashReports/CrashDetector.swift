@@ -69,47 +69,47 @@ public struct CrashDetector: Sendable {
     mutating func consume(_ line: ConsoleLine, runningTest: String?, isSameLine: Bool) -> [Crash] {
         if !isSameLine { lineNumber += 1 }
         guard isKernels(line) else { return [] }
-        var told: [Crash] = []
+        var reported: [Crash] = []
         let key = reader(of: line)
-        if noteBoot(line, runningTest, &told) { return told }
-        if let report = open[key], report.hasExpired(at: line.kernelSeconds) { close(key, &told) }
+        if noteBoot(line, runningTest, &reported) { return reported }
+        if let report = open[key], report.hasExpired(at: line.kernelSeconds) { close(key, &reported) }
 
         let message = line.message
         let opened = CrashPattern.opened(by: message)
-        if let opened, opened.isFatal, takeConsequence(line, key, runningTest, &told) { return told }
+        if let opened, opened.isFatal, takeConsequence(line, key, runningTest, &reported) { return reported }
         if var report = open.removeValue(forKey: key) {
             if let opened {
-                take(line, opening: opened, in: &report, key, runningTest, &told)
+                take(line, opening: opened, in: &report, key, runningTest, &reported)
             } else {
                 switch report.take(line, number: lineNumber) {
                 case .taken, .passed:
-                    tell(&report, &told)
+                    tell(&report, &reported)
                     open[key] = report
-                case .refused: store(&report, key, &told)
+                case .refused: store(&report, key, &reported)
                 }
             }
-            return told
+            return reported
         }
         if let opened {
-            begin(opened, line, key, runningTest, &told)
+            begin(opened, line, key, runningTest, &reported)
         } else {
             lend(line)
         }
-        return told
+        return reported
     }
 
     /// Ends the log: what is still being read is not going to be complete.
     ///
     /// - Returns: The reports that have not been told of.
     public mutating func finish() -> [Crash] {
-        var told: [Crash] = []
+        var reported: [Crash] = []
         if let start = doubtfulStart {
             doubtfulStart = nil
-            if !start.isExplained { tellReboot(start.line, start.number, start.test, &told) }
+            if !start.isExplained { tellReboot(start.line, start.number, start.test, &reported) }
         }
         let keys = open.sorted { $0.value.firstLine < $1.value.firstLine }.map(\.key)
-        for key in keys { close(key, &told) }
-        return told
+        for key in keys { close(key, &reported) }
+        return reported
     }
 
     // MARK: Lines
@@ -145,9 +145,9 @@ public struct CrashDetector: Sendable {
     }
 
     /// Notices that the kernel starts, and whether it should have.
-    private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ told: inout [Crash]) -> Bool {
+    private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ reported: inout [Crash]) -> Bool {
         let message = line.message
-        if trust == .allUntilStamped { settleStart(line, &told) }
+        if trust == .allUntilStamped { settleStart(line, &reported) }
         guard let first = message.utf8.first, first == UInt8(ascii: "L") || first == UInt8(ascii: "r") else {
             return false
         }
@@ -161,7 +161,7 @@ public struct CrashDetector: Sendable {
             expectsReboot = false
         }
         guard hasBooted else { return false }
-        told += finish()
+        reported += finish()
         let isExplained = expectsReboot || closed.contains { $0.isFatal }
         latest = [:]
         lent = [:]
@@ -169,18 +169,20 @@ public struct CrashDetector: Sendable {
             doubtfulStart = (line, lineNumber, test, isExplained)
             return true
         }
-        if !isExplained { tellReboot(line, lineNumber, test, &told) }
+        if !isExplained { tellReboot(line, lineNumber, test, &reported) }
         return true
     }
 
     /// Decides whether the kernel started again, or its log was printed again: its times are the same to the microsecond then.
-    private mutating func settleStart(_ line: ConsoleLine, _ told: inout [Crash]) {
-        guard let seconds = line.kernelSeconds, seconds > 0 else { return }
+    private mutating func settleStart(_ line: ConsoleLine, _ reported: inout [Crash]) {
+        guard doubtfulStart != nil || bootLines.count < Self.mostBootLines, let seconds = line.kernelSeconds,
+            seconds > 0
+        else { return }
         let hash = Self.identity(seconds, line.message)
         if let start = doubtfulStart {
             doubtfulStart = nil
             guard !bootLines.contains(hash) else { return }
-            if !start.isExplained { tellReboot(start.line, start.number, start.test, &told) }
+            if !start.isExplained { tellReboot(start.line, start.number, start.test, &reported) }
             bootLines = []
         }
         if bootLines.count < Self.mostBootLines { bootLines.insert(hash) }
@@ -193,17 +195,17 @@ public struct CrashDetector: Sendable {
         return hasher.finalize()
     }
 
-    private mutating func tellReboot(_ line: ConsoleLine, _ number: Int, _ test: String?, _ told: inout [Crash]) {
+    private mutating func tellReboot(_ line: ConsoleLine, _ number: Int, _ test: String?, _ reported: inout [Crash]) {
         let form = CrashPattern(
             kind: .unexpectedReboot, title: .fixed("unexpected kernel reboot"), end: .loose, isFatal: true)
         var report = CrashReportBuilder(form: form, line: line, number: number, test: test)
-        store(&report, nil, &told)
+        store(&report, nil, &reported)
     }
 
     // MARK: Reports
 
     private mutating func begin(
-        _ form: CrashPattern, _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+        _ form: CrashPattern, _ line: ConsoleLine, _ key: Key, _ test: String?, _ reported: inout [Crash]
     ) {
         if form.kind == .memoryLeak, line.message.hasPrefix("kmemleak: "), form.sources.isEmpty,
             let last = closed.lastIndex(where: { $0.form.kind == .memoryLeak })
@@ -214,11 +216,11 @@ public struct CrashDetector: Sendable {
         }
         guard closed.count + open.count < (form.isFatal ? 2 * Self.mostReports : Self.mostReports) else { return }
         if open.count >= Self.mostOpen, let oldest = open.min(by: { $0.value.lastLine < $1.value.lastLine })?.key {
-            close(oldest, &told)
+            close(oldest, &reported)
         }
         var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
         if form.role == .header { noteHeadline(of: &report, line) }
-        tell(&report, &told)
+        tell(&report, &reported)
         open[key] = report
     }
 
@@ -232,13 +234,13 @@ public struct CrashDetector: Sendable {
     private mutating func take(
         _ line: ConsoleLine, opening form: CrashPattern, in report: inout CrashReportBuilder, _ key: Key,
         _ test: String?,
-        _ told: inout [Crash]
+        _ reported: inout [Crash]
     ) {
-        if report.isHerald, form.role == .header, report.form.kind != .outOfMemory {
+        if report.isPrelude, form.role == .header, report.form.kind != .outOfMemory {
             report.promote(to: form, line, number: lineNumber)
             noteHeadline(of: &report, line)
-        } else if report.isHerald, form.role != .header, report.form.kind != .outOfMemory {
-            // A rule is followed by `cut here` or the like; the more telling of two heralds stays.
+        } else if report.isPrelude, form.role != .header, report.form.kind != .outOfMemory {
+            // A rule is followed by `cut here` or the like; the more telling of two preludes stays.
             if report.form.kind == .corrupted {
                 report.promote(to: form, line, number: lineNumber)
             } else {
@@ -246,32 +248,32 @@ public struct CrashDetector: Sendable {
             }
         } else if report.continues(with: form, line.message) {
             if report.take(line, number: lineNumber) == .refused {
-                store(&report, key, &told)
-                begin(form, line, key, test, &told)
+                store(&report, key, &reported)
+                begin(form, line, key, test, &reported)
                 return
             }
         } else {
-            store(&report, key, &told)
-            begin(form, line, key, test, &told)
+            store(&report, key, &reported)
+            begin(form, line, key, test, &reported)
             return
         }
-        tell(&report, &told)
+        tell(&report, &reported)
         open[key] = report
     }
 
     /// Takes a panic that only says that the report before it was one too many.
     private mutating func takeConsequence(
-        _ line: ConsoleLine, _ key: Key, _ test: String?, _ told: inout [Crash]
+        _ line: ConsoleLine, _ key: Key, _ test: String?, _ reported: inout [Crash]
     ) -> Bool {
         guard line.message.hasPrefix(CrashPattern.panicMark) else { return false }
         let reason = line.message.dropFirst(CrashPattern.panicMark.count)
         let killsInit = reason.hasPrefix("Attempted to kill init!")
         guard killsInit || Self.isConsequence(reason) else { return false }
-        if let report = open[key], report.isHerald { close(key, &told) }
+        if let report = open[key], report.isPrelude { close(key, &reported) }
         if var report = open[key] {
             if !killsInit || Self.kills(report, key) {
                 report.takePanic(line, number: lineNumber)
-                tell(&report, &told, again: true)
+                tell(&report, &reported, again: true)
                 open[key] = report
                 return true
             }
@@ -283,7 +285,7 @@ public struct CrashDetector: Sendable {
                 var report = closed.remove(at: index)
                 latest = latest.compactMapValues { $0 == index ? nil : $0 > index ? $0 - 1 : $0 }
                 report.takePanic(line, number: lineNumber)
-                tell(&report, &told, again: true)
+                tell(&report, &reported, again: true)
                 open[key] = report
                 return true
             }
@@ -295,8 +297,8 @@ public struct CrashDetector: Sendable {
             kind: .panic, title: .line, end: .panic, isFatal: true, corruption: "its first lines are lost")
         var headed = line
         headed.message = title
-        if open[key] != nil { close(key, &told) }
-        begin(form, headed, key, test, &told)
+        if open[key] != nil { close(key, &reported) }
+        begin(form, headed, key, test, &reported)
         return true
     }
 
@@ -330,18 +332,18 @@ public struct CrashDetector: Sendable {
         return isOops && (key == .task(1) || report.crash(isOver: false).pid == 1)
     }
 
-    private mutating func close(_ key: Key, _ told: inout [Crash]) {
+    private mutating func close(_ key: Key, _ reported: inout [Crash]) {
         guard var report = open.removeValue(forKey: key) else { return }
-        store(&report, key, &told)
+        store(&report, key, &reported)
     }
 
-    private mutating func store(_ report: inout CrashReportBuilder, _ key: Key, _ told: inout [Crash]) {
+    private mutating func store(_ report: inout CrashReportBuilder, _ key: Key, _ reported: inout [Crash]) {
         if report.isNothing { return }
         if isKnownLeak(report) { return }
         if report.form.kind == .memoryLeak { leakTitles.insert(report.crash(isOver: true).title) }
         if !report.isAnnounced {
             report.isAnnounced = true
-            told.append(report.crash(isOver: true))
+            reported.append(report.crash(isOver: true))
         }
         closed.append(report)
         // A caller that dies has no more to say; a few are enough to put a panic down to its cause.
@@ -354,9 +356,9 @@ public struct CrashDetector: Sendable {
         report.form.kind == .memoryLeak && leakTitles.contains(report.crash(isOver: false).title)
     }
 
-    private func tell(_ report: inout CrashReportBuilder, _ told: inout [Crash], again: Bool = false) {
+    private func tell(_ report: inout CrashReportBuilder, _ reported: inout [Crash], again: Bool = false) {
         guard again || !report.isAnnounced && report.isTold, !isKnownLeak(report) else { return }
         report.isAnnounced = true
-        told.append(report.crash(isOver: false))
+        reported.append(report.crash(isOver: false))
     }
 }

@@ -65,7 +65,7 @@ struct CrashPattern: Sendable {
         case prelude(whenAlone: Alone)
     }
 
-    /// What becomes of a herald whose headline never comes.
+    /// What becomes of a prelude whose headline never comes.
     enum Alone: Sendable {
         /// It was nothing.
         case nothing
@@ -109,7 +109,7 @@ struct CrashPattern: Sendable {
 
     /// The openings, by what a line begins with. The first that fits decides, so the special ones come first.
     static let openings: [(opening: String, form: CrashPattern)] =
-        panics + sanitizers + faults + lockReports + stalls + damages + heralds + [
+        panics + sanitizers + faults + lockReports + stalls + damages + preludes + [
             ("BUG: ", CrashPattern(kind: .bug, title: .line, end: .trace))
         ]
 
@@ -335,7 +335,7 @@ struct CrashPattern: Sendable {
     }()
 
     /// What stands before the headline.
-    private static let heralds: [(String, CrashPattern)] = {
+    private static let preludes: [(String, CrashPattern)] = {
         func prelude(_ kind: CrashKind, _ title: String, _ skip: [FrameFilter] = []) -> CrashPattern {
             CrashPattern(
                 kind: kind, title: .fixed(title), sources: [.trace], skip: skip, role: .prelude(whenAlone: .corrupted))
@@ -505,7 +505,7 @@ struct CrashPattern: Sendable {
 
     /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 put `Internal
     /// error: ` before it (arch/arm64/kernel/traps.c), RISC-V and LoongArch have no number (`Oops [#1]`, `Oops[#1]:`), s390 has
-    /// `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's words that are no part of the name,
+    /// `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's words that are not part of the name,
     /// such as numbers, are left out.
     static func exceptionName(_ message: String) -> String? {
         guard message.utf8.prefix(400).contains(UInt8(ascii: "#")) else { return nil }

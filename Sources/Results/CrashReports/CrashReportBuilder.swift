@@ -48,7 +48,7 @@ struct CrashReportBuilder: Sendable {
     static let mostLines = 1500
     /// The most bytes kept of a report.
     static let mostBytes = 256 << 10
-    /// The most lines that a herald's headline may be away. An out-of-memory report lists every process in between.
+    /// The most lines that a prelude's headline may be away. An out-of-memory report lists every process in between.
     static let longestHerald = 60
     /// The most lines that a report which need not have a call trace may go on without one.
     static let longestWait = 30
@@ -72,7 +72,7 @@ struct CrashReportBuilder: Sendable {
         facts.read(line.message)
     }
 
-    var isHerald: Bool { form.role != .header }
+    var isPrelude: Bool { form.role != .header }
     /// Whether a list of all locks follows, which a rule ends.
     private var listsLocks = false
     /// Whether it was read before: the log was printed again.
@@ -99,9 +99,9 @@ struct CrashReportBuilder: Sendable {
         trace.isImplicit = [.kcsan, .kmsan, .kfence].contains(form.kind)
     }
 
-    /// Makes a herald the report whose headline has come.
+    /// Makes a prelude the report whose headline has come.
     mutating func promote(to form: CrashPattern, _ line: ConsoleLine, number: Int) {
-        // What the herald knew better than a bare `kernel BUG at` stays: the list's own words name the kind.
+        // What the prelude knew better than a bare `kernel BUG at` stays: the list's own words name the kind.
         self.form = form
         corruption = nil
         isFatal = form.isFatal
@@ -114,14 +114,14 @@ struct CrashReportBuilder: Sendable {
     /// Whether an opening is a line of this report and no new one.
     func continues(with opened: CrashPattern, _ message: String) -> Bool {
         // A list of processes ends with the one that was killed.
-        if isHerald, form.kind == .outOfMemory { return opened.kind == .outOfMemory }
+        if isPrelude, form.kind == .outOfMemory { return opened.kind == .outOfMemory }
         if state == .tail, listsLocks, CrashPattern.isRule(message) { return true }
         // An oops and `BUG()` name the exception after what they were about.
         if CrashPattern.exceptionName(message) != nil {
             return state == .body && !namesException
                 && [.pageFault, .nullPointer, .bug, .doubleFault, .stackOverflow, .listCorruption, .usercopy, .oops]
                     .contains(form.kind)
-                && !isHerald
+                && !isPrelude
         }
         if state == .body, form.kind == .memoryLeak, message.hasPrefix("unreferenced object"), lineCount == 1 {
             return header == "BUG: memory leak"
@@ -129,7 +129,7 @@ struct CrashReportBuilder: Sendable {
         if case .prelude = opened.role, state == .body {
             // The end of a sanitizer's report, and what a warning says of itself after its headline.
             if opened.kind == .corrupted, CrashPattern.isRule(message) { return true }
-            return !isHerald && opened.kind != .corrupted && !form.endsByTrace
+            return !isPrelude && opened.kind != .corrupted && !form.endsByTrace
         }
         // The innermost of several functions that were inlined is named first, by a script that adds places.
         if state == .body, form.kind == opened.kind, [.kmsan, .kasan, .kfence].contains(form.kind), lineCount <= 8,
@@ -161,7 +161,7 @@ struct CrashReportBuilder: Sendable {
 
     mutating func take(_ line: ConsoleLine, number: Int) -> Answer {
         let message = line.message
-        if isHerald, form.kind != .outOfMemory, lineCount >= Self.longestHerald { return .refused }
+        if isPrelude, form.kind != .outOfMemory, lineCount >= Self.longestHerald { return .refused }
         if case .prelude(whenAlone: .nothing) = form.role, form.kind == .corrupted, lineCount > 3 { return .refused }
         switch state {
         case .tail:
@@ -202,7 +202,7 @@ struct CrashReportBuilder: Sendable {
             case .mark: if message.hasPrefix("---[ end trace") { end() }
             case .rule:
                 let isUBSANMark = form.kind == .ubsan && message.hasPrefix("---[ end trace")
-                if CrashPattern.isRule(message) && !isHerald || isUBSANMark { end() }
+                if CrashPattern.isRule(message) && !isPrelude || isUBSANMark { end() }
             case .panic: if message.hasPrefix("---[ end Kernel panic") || message.hasPrefix("Rebooting in") { end() }
             case .outOfMemory: takeOutOfMemory(message)
             case .trace, .loose: break
@@ -272,7 +272,7 @@ struct CrashReportBuilder: Sendable {
     var isTold: Bool {
         if isReplay { return false }
         if isFatal { return true }
-        guard state == .tail, !isHerald else { return false }
+        guard state == .tail, !isPrelude else { return false }
         // Who stalls may show in a later trace.
         if case .stall? = form.sources.first { return crash(isOver: false).function != nil }
         return true
@@ -288,7 +288,7 @@ struct CrashReportBuilder: Sendable {
         let (title, function) = form.title(header: header, facts: facts)
         var corruption = corruption
         if isOver, corruption == nil {
-            if isHerald {
+            if isPrelude {
                 corruption = "its headline is missing"
             } else if !isComplete {
                 switch form.end {

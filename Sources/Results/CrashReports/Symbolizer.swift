@@ -79,7 +79,7 @@ public struct Symbolizer: Sendable {
     /// Reads what `addr2line -a -f -i` prints: for each address a line `0xffffffff81000000`, then a function and a
     /// `file:line` in turns, the innermost first.
     ///
-    /// - Parameter root: The folder that files are told relative to.
+    /// - Parameter root: The folder that files are named relative to.
     public static func locations(in output: String, root: String?) -> [UInt64: [StackFrame.Location]] {
         var result: [UInt64: [StackFrame.Location]] = [:]
         var address: UInt64?

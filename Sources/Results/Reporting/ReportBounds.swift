@@ -63,7 +63,7 @@ extension RunReport.Suite {
 
 extension RunReport {
     /// Cuts texts of tests, programs and crash reports so that all together have their limit. Those of tests that failed
-    /// come first. Verdicts stay: no test, issue or problem is taken away, but for issues beside one that fails its test.
+    /// come first. Verdicts stay: no test, issue or problem is taken away, except issues beside one that fails its test.
     public mutating func boundTexts() { boundTexts(to: ReportBounds.mostBytes) }
 
     mutating func boundTexts(to most: Int) {

@@ -38,7 +38,7 @@ enum KTAPSuite {
 
     /// Whether a selftest is to be judged by its KTAP: when it printed any.
     ///
-    /// Some count their results and print none, but for a plan and at the end `# Totals:`. Where these agree, and nothing
+    /// Some count their results and print none, except a plan and at the end `# Totals:`. Where these agree, and nothing
     /// failed, the exit code is all that they mean to say.
     static func judges(_ output: [UInt8]) -> Bool {
         let lines = KTAPParser.shownLines(of: output)

@@ -330,7 +330,7 @@ public struct ArtifactStore: Sendable {
         return Artifact(key: key.digest, folder: target, files: files)
     }
 
-    /// Where an entry is made, but for the random number that keeps two runs apart.
+    /// Where an entry is made, except the random number that keeps two runs apart.
     public func draft(_ key: ArtifactKey) -> FilePath {
         layout.temporary.appending("\(key.step)-\(key.short)")
     }

@@ -42,7 +42,7 @@ public enum VisibleText {
         }
     }
 
-    /// Bytes as text: `\xFF` in place of each that is no part of UTF-8, so that it is seen and two are told apart.
+    /// Bytes as text: `\xFF` in place of each that is not part of UTF-8, so that it is seen and two are told apart.
     public static func decoded(_ bytes: some RandomAccessCollection<UInt8>) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var result = ""

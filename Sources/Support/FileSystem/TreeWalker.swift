@@ -146,7 +146,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
     /// Visits what `path` names, be it a file, a link or a folder, and all below. Paths that the visitor gets begin with the
     /// last component of `path`.
     ///
-    /// Links in `path` but for its last component are followed: they are the caller's.
+    /// Links in `path` except its last component are followed: they are the caller's.
     public mutating func walk(_ path: FilePath, _ visitor: inout Visitor) throws(Visitor.WalkError) {
         defer { closeAll() }
         guard let name = path.lastComponent, name.kind == .regular else {

@@ -57,7 +57,7 @@ public struct CommandRunner: Sendable {
     public var progress: ProgressSink
     /// The search path for tools; nil for the PATH variable.
     public var searchPath: String?
-    /// The whole environment of unconfined commands, but for the variables that a command sets itself; nil for kbuild's own.
+    /// The whole environment of unconfined commands, except the variables that a command sets itself; nil for kbuild's own.
     public var environment: [String: String]?
     /// What every command is confined by; nil for commands that nobody need fear.
     public var sandbox: Sandbox?

@@ -4,7 +4,7 @@ import Diagnostics
 /// Texts of a guest's, or of a user's, made to stand in a page as they are.
 enum Markup {
     /// Text for an element or an attribute in double quotes of HTML. What is not seen is spelled out, as on a
-    /// terminal, but for line ends and tabs: marks that change the direction of text could disguise it.
+    /// terminal, except line ends and tabs: marks that change the direction of text could disguise it.
     static func html(_ text: String) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {

@@ -91,7 +91,7 @@ public struct KernelLogLayout: Sendable, Hashable {
     /// Reads the taint and the log.
     ///
     /// - Parameter read: Reads parts of the kernel's memory, given by address and length.
-    /// - Throws: `Obstacle` when what is there is no log; what `read` throws.
+    /// - Throws: `Obstacle` when what is there is not a log; what `read` throws.
     public func read(
         _ read: ([(address: UInt64, count: Int)]) async throws -> [[UInt8]]
     ) async throws -> KernelMemory {
