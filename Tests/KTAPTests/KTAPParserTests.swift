@@ -276,11 +276,11 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 
     @Test(
-        "a line that begins like a result and is not one is an error once results are due, at any depth",
+        "a line that begins like a result or a plan and is not one is an error once results are due, at any depth",
         arguments: [
             "notok 2 b", "Not ok 2 b", "NOT OK 2", "not-ok 2", "not  OK", "not ok2", "Ok 2 b", "OK\t2", "ok2",
             "bail out! no disk",
-            "BAIL OUT!",
+            "BAIL OUT!", "1..-1", "1..", "1..2 tests", "1..2x",
         ])
     func strayResults(line: String) {
         for indent in ["", " ", "   ", "\t", "# "] {
@@ -298,7 +298,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         "prose that only looks a little like a result is still prose",
         arguments: [
             "okay 1", "ok: all is well", "OK", "Ok then", "nothing", "not okay", "note 1", "not_ok", "# ok so far",
-            "only 2 left",
+            "only 2 left", "1..a", "1...2", "10..12",
             "not oK_flag",
         ])
     func prose(line: String) {
@@ -314,6 +314,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         "1..1\n    1..1\n        ok 1 b\nok 1 a\n", "KTAP version 1\n1..1\nok lets go\n", "1..1\n# ok so far\n",
         "ok lets go\n", "1..1\nokay 1 a\n", "TAP version 13\nok 1 a\n",
         "1..1\n# 1..1\n# not ok 1 b\nok 1 a # SKIP\n", "KTAP version 1\n1..2\nok 1 a\nKTAP version 1\n1..1\nok 1 a\n",
+        "KTAP version 1\n1..-1\nok 1 a\n", "KTAP version 1\n1..3 results\nok 1 a\n",
     ])
     func neverPasses(text: String) {
         #expect(!KTAPParser.parse(text).isPass)

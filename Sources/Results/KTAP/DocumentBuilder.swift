@@ -83,7 +83,7 @@ struct DocumentBuilder {
         switch line.kind {
         case .other, .yamlEnd, .proveVerdict:
             return false
-        case .malformedResult:
+        case .malformed:
             reportStray(line)
             return false
         case .yamlStart:
@@ -125,10 +125,14 @@ struct DocumentBuilder {
     /// is lost.
     private mutating func reportStray(_ line: KTAPLine) {
         guard !levels.isEmpty || document.version != nil else { return }
+        let (what, form) =
+            line.content.after("1..") != nil
+            ? ("a plan", "a plan is '1..' and the number of results")
+            : ("a result", "a result is 'ok' or 'not ok', a number and a description")
         report(
             .strayResult, self.line,
-            "'\(String(decoding: line.content.prefix(80), as: UTF8.self))' begins like a result, and is not one: a result "
-                + "is 'ok' or 'not ok', a number and a description")
+            "'\(String(decoding: line.content.prefix(80), as: UTF8.self))' begins like \(what), and is not one: \(form)"
+        )
     }
 
     // MARK: Levels

@@ -20,8 +20,8 @@ struct KTAPLine {
         case subtest(ArraySlice<UInt8>)
         case yamlStart
         case yamlEnd
-        /// A line that begins like a result or like `Bail out!` and has the form of neither: `notok 1`, `Ok 1`, `ok1`.
-        case malformedResult
+        /// A line that begins like a result, a plan or `Bail out!` and does not have its form: `notok 1`, `ok1`, `1..-1`.
+        case malformed
         /// What `prove -v` says of a file after its results, besides a bare `ok`.
         case proveVerdict(ProveVerdict)
         case other
@@ -48,7 +48,7 @@ struct KTAPLine {
             let line = KTAPLine(piece)
             switch line.kind {
             case .result(let result): self = result.hasNumber && !result.name.isEmpty ? .named : .incomplete
-            case .plan, .version, .malformedResult: self = .incomplete
+            case .plan, .version, .malformed: self = .incomplete
             default:
                 let text = line.content
                 let words: [StaticString] = ["not ok ", "ok ", "1..", "KTAP version ", "TAP version ", "Bail out!"]
@@ -102,16 +102,16 @@ struct KTAPLine {
         // Most lines of a console end here: few letters and marks can begin a line with a meaning.
         switch text.first {
         case UInt8(ascii: "o"), UInt8(ascii: "n"):
-            return result(text).map(Content.result) ?? (beginsLikeResult(text) ? .malformedResult : .other)
-        case UInt8(ascii: "O"), UInt8(ascii: "N"): return beginsLikeResult(text) ? .malformedResult : .other
-        case UInt8(ascii: "b"): return beginsLikeBailOut(text) ? .malformedResult : .other
+            return result(text).map(Content.result) ?? (beginsLikeResult(text) ? .malformed : .other)
+        case UInt8(ascii: "O"), UInt8(ascii: "N"): return beginsLikeResult(text) ? .malformed : .other
+        case UInt8(ascii: "b"): return beginsLikeBailOut(text) ? .malformed : .other
         case UInt8(ascii: "K"), UInt8(ascii: "T"):
             guard let (start, version) = versionSuffix(of: text), start == text.startIndex else { return .other }
             return .version(version)
         case UInt8(ascii: "1"): return plan(text)
         case UInt8(ascii: "B"):
             guard let reason = text.after("Bail out!") else {
-                return beginsLikeBailOut(text) ? .malformedResult : .other
+                return beginsLikeBailOut(text) ? .malformed : .other
             }
             return .bailOut(reason.trimmingStart())
         case UInt8(ascii: "S"):
@@ -169,11 +169,11 @@ struct KTAPLine {
         guard let rest = text.after("1..") else { return .other }
         let digits = rest.prefix { isDigit($0) }
         let tail = rest[digits.endIndex...].trimmingStart()
-        guard !digits.isEmpty else { return .other }
+        guard !digits.isEmpty else { return tail.isEmpty || tail.first == UInt8(ascii: "-") ? .malformed : .other }
         // A plan that no stream can keep is a plan nonetheless: it shows as results that are missing.
         let count = decimal(digits) ?? Int(Int32.max)
         if tail.isEmpty { return .plan(count, skipReason: nil) }
-        guard tail.first == hash else { return .other }
+        guard tail.first == hash else { return .malformed }
         let remark = tail.dropFirst().trimmingStart()
         guard let (directive, reason) = directive(of: remark), directive == .skip else {
             return .plan(count, skipReason: nil)

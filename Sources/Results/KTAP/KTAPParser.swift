@@ -123,7 +123,7 @@ public struct KTAPParser: Sendable {
         let line = KTAPLine(part)
         guard line.commentColumn == nil else { return false }
         switch line.kind {
-        case .version, .plan, .bailOut, .malformedResult: return true
+        case .version, .plan, .bailOut, .malformed: return true
         case .result(let result):
             guard result.hasNumber else { return !result.isOK }
             // The same verdict written again, as where a runner adds the time that the test took.
