@@ -145,7 +145,7 @@ struct MailSelection {
             let shown = passedOver.prefix(Self.longestList).joined(separator: "; ")
             let more = passedOver.count - Self.longestList
             remarks.append(
-                "\(file): passed over \(passedOver.count) message\(passedOver.count == 1 ? "" : "s"): \(shown)"
+                "\(file): passed over \(pluralized(passedOver.count, "message")): \(shown)"
                     + (more > 0 ? "; and \(more) more" : ""))
         }
         remarks += order()

@@ -68,7 +68,7 @@ public struct LogReport: Codable, Sendable, Equatable {
         switch format {
         case .console:
             if crashes.isEmpty { return "no crash report in \(source)" }
-            return "\(crashes.count) crash report\(crashes.count == 1 ? "" : "s") in \(source)"
+            return "\(pluralized(crashes.count, "crash report")) in \(source)"
         case .ktap:
             let tests = suites.flatMap(\.tests)
             let counts = [
