@@ -58,11 +58,12 @@ struct AsPublishedTests {
     func doubleFree() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
         #expect(run.exitCode == 5)
-        let title = try #require(titles(run).first)
-        // The entry point's name depends on what the compiler inlines. Two calls that race for the last message may also
-        // follow NULL, which KASAN tells as a general protection fault.
-        #expect(title.contains(/\ in (__(do|x64)_sys_)?dm510_msgbox_get$/))
-        #expect(title.contains(/^KASAN: (double-free|slab-use-after-free|use-after-free)|^general protection fault/))
+        // Which of its symptoms the race shows first is chance: a message may be freed twice, read after it was freed, read
+        // when its memory belongs to a shorter one by now (slab-out-of-bounds), or be NULL (a general protection fault under
+        // KASAN). The entry point's name depends on what the compiler inlines.
+        let symptoms =
+            /^(KASAN: (double-free|slab-use-after-free|use-after-free|slab-out-of-bounds)|general protection fault).* in (__(do|x64)_sys_)?dm510_msgbox_get$/
+        #expect(titles(run).contains { $0.contains(symptoms) }, "\(titles(run))")
     }
 
     @Test(
