@@ -49,13 +49,13 @@ actor Confinement {
     }
 
     private let project: Project
-    private let tools: StepContext
+    private let tools: ToolContext
     private let name: String
     /// Nil until it is found out.
     private var decision: Rules??
 
     /// - Parameter name: Tells this project's confined commands from others'.
-    init(project: Project, tools: StepContext, name: String) {
+    init(project: Project, tools: ToolContext, name: String) {
         self.project = project
         self.tools = tools
         self.name = name

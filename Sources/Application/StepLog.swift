@@ -16,21 +16,21 @@ public enum StepOutcome: String, Sendable {
     case cancelled
 }
 
-/// What a pipeline tells while it runs.
-public enum PipelineEvent: Sendable {
+/// What is told while steps are carried out.
+public enum StepEvent: Sendable {
     /// A step starts.
-    case stepStarted(String)
+    case stepStarted(StepName)
     /// A step ended: how, after how many seconds, and what it came to in a few words.
-    case stepFinished(String, StepOutcome, seconds: Double, detail: String)
+    case stepFinished(StepName, StepOutcome, seconds: Double, detail: String)
     /// Something within the named step, or outside all steps.
-    case progress(String?, ProgressEvent)
+    case progress(StepName?, ProgressEvent)
     /// Something within the guest.
     case session(SessionEvent)
 }
 
 /// A step that has ended.
 struct FinishedStep: Sendable, Equatable {
-    var name: String
+    var name: StepName
     var outcome: StepOutcome
     var start: ContinuousClock.Instant
     var seconds: Double
@@ -45,15 +45,15 @@ final class StepLog: Sendable {
     private static let longestCommand = 4000
 
     private struct State {
-        var order: [String] = []
-        var finished: [String: FinishedStep] = [:]
+        var order: [StepName] = []
+        var finished: [StepName: FinishedStep] = [:]
         var commands: [String] = []
     }
 
     private let state = Mutex(State())
-    private let sink: @Sendable (PipelineEvent) -> Void
+    private let sink: @Sendable (StepEvent) -> Void
 
-    init(_ sink: @escaping @Sendable (PipelineEvent) -> Void) {
+    init(_ sink: @escaping @Sendable (StepEvent) -> Void) {
         self.sink = sink
     }
 
@@ -65,7 +65,7 @@ final class StepLog: Sendable {
     /// The commands that were run, in order.
     var commands: [String] { state.withLock { $0.commands } }
 
-    func callAsFunction(_ event: PipelineEvent) {
+    func callAsFunction(_ event: StepEvent) {
         if case .progress(_, .command(let text)) = event {
             state.withLock { state in
                 guard state.commands.count < Self.mostCommands else { return }
@@ -76,11 +76,9 @@ final class StepLog: Sendable {
         sink(event)
     }
 
-    /// Runs a step.
-    ///
-    /// - Parameter body: Returns the result, how it came about, and what it is in a few words.
-    func step<Result: Sendable>(
-        _ name: String, body: (ProgressSink) async throws -> (Result, StepOutcome, String)
+    /// Does what `body` does as a step.
+    func perform<Result: Sendable>(
+        _ name: StepName, _ body: (ProgressSink) async throws -> Performed<Result>
     ) async throws -> Result {
         let clock = ContinuousClock()
         let start = clock.now
@@ -94,16 +92,59 @@ final class StepLog: Sendable {
             sink(.stepFinished(name, outcome, seconds: seconds, detail: detail))
         }
         do {
-            let (result, outcome, detail) = try await body(
-                ProgressSink { [sink] event in sink(.progress(name, event)) })
-            finish(outcome, detail)
-            return result
+            let performed = try await body(ProgressSink { [sink] event in sink(.progress(name, event)) })
+            finish(performed.outcome, performed.detail)
+            return performed.result
         } catch is CancellationError {
             finish(.cancelled, "another step failed, or the run was interrupted")
             throw CancellationError()
         } catch {
             finish(.failed, (error as? Failure)?.message ?? "\(error)")
             throw error
+        }
+    }
+}
+
+/// The result of one of two tasks.
+private enum Either<First: Sendable, Second: Sendable>: Sendable {
+    case first(First)
+    case second(Second)
+}
+
+extension StepLog: StepExecutor {
+    func carryOut<Result: Sendable>(_ step: Step<Result>) async throws -> Result? { try await result(of: step) }
+
+    /// Carries out a step and returns its result.
+    func result<Result: Sendable>(of step: Step<Result>) async throws -> Result {
+        try await perform(step.name) { progress in
+            let work = try await step.workOut(progress)
+            guard let result = work.result else { return try await work.perform(progress) }
+            return Performed(result: result, outcome: .hit, detail: work.detail)
+        }
+    }
+
+    func find<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result? {
+        try await body()
+    }
+
+    func effect(_ body: @Sendable () async throws -> Void) async throws { try await body() }
+
+    func together<First: Sendable, Second: Sendable>(
+        _ first: @escaping @Sendable () async throws -> First, _ second: @escaping @Sendable () async throws -> Second
+    ) async throws -> (First, Second) {
+        try await withThrowingTaskGroup(of: Either<First, Second>.self) { group in
+            group.addTask { .first(try await first()) }
+            group.addTask { .second(try await second()) }
+            var results: (first: First?, second: Second?)
+            // Whoever fails first leaves the group by its error, which cancels the other.
+            for try await part in group {
+                switch part {
+                case .first(let result): results.first = result
+                case .second(let result): results.second = result
+                }
+            }
+            guard let first = results.first, let second = results.second else { throw CancellationError() }
+            return (first, second)
         }
     }
 }

@@ -135,28 +135,28 @@ final class Console: Sendable {
         StandardStream.errors.write(erasure + commands.compactMap { $0 }.map { .command($0) })
     }
 
-    /// Shows what a pipeline tells.
-    func show(_ event: PipelineEvent) {
+    /// Shows what is told while steps are carried out.
+    func show(_ event: StepEvent) {
         switch event {
         case .stepStarted(let step):
-            let isTest = ["snapshot", "test"].contains(step)
+            let isTest = [.snapshot, .test].contains(step)
             state.withLock { state in
                 openGroup(isTest ? .test : .build, &state)
-                state.status.begin(step)
+                state.status.begin(step.rawValue)
             }
             redraw(now: true)
         case .stepFinished(let step, let outcome, let seconds, let detail):
-            state.withLock { $0.status.end(step) }
-            let isUsual = outcome == .hit || outcome == .made && step == "boot"
+            state.withLock { $0.status.end(step.rawValue) }
+            let isUsual = outcome == .hit || outcome == .made && step == .boot
             if verbosity > .quiet, !(isTerse && isUsual) {
                 let words: TerminalText =
-                    "\(step.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
+                    "\(step.rawValue.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
                 log(words, outcome == .failed ? .red : nil, "\(detail)")
             } else {
                 redraw(now: true)
             }
         case .progress(let step, let event):
-            show(event, in: step)
+            show(event, in: step?.rawValue)
         case .session(let event):
             show(event)
         }

@@ -110,10 +110,10 @@ struct ProjectErrorTests {
         try writeAtomically("kernel:\n  # kernel/helo\n  patches:\n    - kernel/helo\n", to: file)
         let project = try Project.load(file)
         #expect(ProjectLoader.place(of: project.kernel.patches[0], in: project) == "\(file):4: ")
-        let pipeline = try Pipeline(
+        let context = try ProjectContext(
             project: project, environment: ["KBUILD_CACHE": folder.appending("cache").string], supervisor: nil,
             onEvent: { _ in })
-        let failure = #expect(throws: Failure.self) { try pipeline.checkFiles() }
+        let failure = #expect(throws: Failure.self) { try context.checkFiles() }
         #expect(
             failure?.details?.contains("kbuild.yaml:4: kernel.patches: \(folder)/kernel/helo; did you mean hello?")
                 == true)

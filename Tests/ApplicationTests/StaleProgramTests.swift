@@ -13,7 +13,7 @@ import Testing
 @Suite("Programs are never stale")
 struct StaleProgramTests {
     let scratch: FilePath
-    let tools: StepContext
+    let tools: ToolContext
     let numbers: NumbersModule
 
     init() throws {
@@ -21,7 +21,7 @@ struct StaleProgramTests {
         try createFolder(scratch)
         let layout = CacheLayout(root: scratch.appending("cache"))
         let store = ArtifactStore(layout: layout, statCache: StatCache())
-        tools = StepContext(layout: layout, store: store, runner: CommandRunner(), progress: .silent)
+        tools = ToolContext(layout: layout, store: store, runner: CommandRunner(), progress: .silent)
         numbers = NumbersModule(header: "", in: layout)
         try numbers.write()
     }
@@ -46,9 +46,10 @@ struct StaleProgramTests {
     ///
     /// - Returns: Its exit code, and whether it was there.
     private func run() async throws -> Outcome {
-        let built = try await builder.program(source: scratch.pushing("p/main.c"), is32Bit: false, numbers: numbers)
+        let built = try builder.programRecipe(source: scratch.pushing("p/main.c"), is32Bit: false, numbers: numbers)
+        let executable = try await builder.program(built, is32Bit: false)
         return Outcome(
-            code: try await tools.runner.capture(Command(built.executable.string)).status, isHit: built.isHit)
+            code: try await tools.runner.capture(Command(executable.string)).status, isHit: built.isMade)
     }
 
     @Test(
@@ -102,8 +103,9 @@ struct StaleProgramTests {
         #expect(try await run().code == .exited(1))
         try write("q/main.c", "#include \"x.h\"\nint main(void) { return VALUE; }\n")
         try write("q/x.h", "#define VALUE 2\n")
-        let other = try await builder.program(source: scratch.pushing("q/main.c"), is32Bit: false, numbers: numbers)
-        #expect(try await tools.runner.capture(Command(other.executable.string)).status == .exited(2))
+        let other = try builder.programRecipe(source: scratch.pushing("q/main.c"), is32Bit: false, numbers: numbers)
+        let executable = try await builder.program(other, is32Bit: false)
+        #expect(try await tools.runner.capture(Command(executable.string)).status == .exited(2))
     }
 
     @Test("a file that is edited while gcc runs is compiled again (A4)", arguments: ["main.c", "../lib/x.h", "new.h"])
@@ -127,15 +129,16 @@ struct StaleProgramTests {
         try write("bin/gcc", wrapper)
         chmod(scratch.pushing("bin/gcc").string, 0o755)
         var tools = tools
-        tools = StepContext(
+        tools = ToolContext(
             layout: tools.layout, store: tools.store,
             runner: CommandRunner(searchPath: "\(scratch)/bin:/usr/bin:/bin"), progress: .silent)
         let builder = GuestProgramBuilder(
             tools: tools, project: scratch, projectCache: tools.layout.projects.appending("p"), rules: nil)
         for isHit in [false, true] {
-            let built = try await builder.program(source: scratch.pushing("p/main.c"), is32Bit: false, numbers: numbers)
-            #expect(built.isHit == isHit)
-            #expect(try await tools.runner.capture(Command(built.executable.string)).status == .exited(2))
+            let built = try builder.programRecipe(source: scratch.pushing("p/main.c"), is32Bit: false, numbers: numbers)
+            let executable = try await builder.program(built, is32Bit: false)
+            #expect(built.isMade == isHit)
+            #expect(try await tools.runner.capture(Command(executable.string)).status == .exited(2))
         }
     }
 

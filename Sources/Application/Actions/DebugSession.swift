@@ -69,7 +69,14 @@ private final class DebugEvents: Sendable {
     }
 }
 
-extension Pipeline {
+/// A guest of a run under a debugger.
+public struct DebugSession: Sendable {
+    private let context: ProjectContext
+    private var tools: ToolContext { context.tools }
+
+    /// Prepares a session; nothing starts yet.
+    public init(_ context: ProjectContext) { self.context = context }
+
     /// Boots the guest of a run so that a debugger can join it before its first instruction; the tests run in it, without
     /// limits on their time. Returns when the debugger has left, and the guest has ended with it.
     ///
@@ -80,32 +87,33 @@ extension Pipeline {
     ///   - join: Debugs; returns when it has left, with what it complained of. That counts unless the guest had ended:
     ///     gdb takes a machine that goes for an error.
     /// - Throws: `Failure` with the code of what kept the guest from being made; what `join` throws; `CancellationError`.
-    public func debug(
+    public func run(
         filter: String?, goesOn: Bool, needsDebugger: Bool,
         join: @escaping @Sendable (DebugTarget) async throws -> Failure?
     ) async throws -> DebugResult {
-        guard project.architecture != .um else {
+        guard context.project.architecture != .um else {
             throw Failure(
                 .usage, "kbuild debug goes with QEMU; user-mode Linux has no gdb stub", nextStep: "add --machine auto")
         }
         if needsDebugger { _ = try tools.runner.locate(DebugTarget.debugger) }
         defer { tools.statCache.save() }
-        let prepared = try await prepare(
-            in: try history.newRun(tools.progress), filter: filter, needsTests: filter != nil)
-        let share = try layOut(prepared.programs, config: prepared.kernel.config, in: prepared.folder)
-        guard let candidate = try await machines(for: prepared, sharing: share).first,
-            var configuration = candidate.configuration
+        let pipeline = Pipeline(context: context, executor: context.log)
+        let prepared = try await pipeline.prepare(
+            in: try context.history.newRun(tools.progress),
+            RequestedTests(filter: filter, areNeeded: filter != nil))
+        let guests = try await pipeline.guests(for: prepared)
+        guard let candidate = guests.machines.first, var configuration = candidate.configuration
         else { throw Failure(.infrastructure, "there is no machine to run on") }
         configuration.waitsForDebugger = true
         // What takes interrupts from a guest that is being looked at would be taken for its fault.
-        var words = ["nowatchdog", Self.planArgument(Self.planName(1))]
+        var words = ["nowatchdog", GuestShare.planArgument(GuestShare.planName(1))]
         // vmlinux has the addresses of a kernel that does not move itself.
         if try BootFeatures(config: prepared.kernel.config).movesItself { words.append("nokaslr") }
         configuration.kernelArguments.insert(contentsOf: words, at: 0)
 
-        var plan = TestShard(all: prepared.programs).plan
+        var plan = TestShard(all: prepared.programs.artifacts).plan
         for index in plan.programs.indices { plan.programs[index].seconds = 0 }
-        try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName(1)))
+        try writeAtomically(try plan.encoded(), to: guests.share.appending(GuestShare.planName(1)))
         let events = DebugEvents()
         let (sockets, socket) = AsyncStream.makeStream(of: FilePath.self)
         var session = GuestSession(

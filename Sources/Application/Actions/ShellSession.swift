@@ -75,7 +75,15 @@ public struct ShellResult: Sendable {
     }
 }
 
-extension Pipeline {
+/// A guest of a run, and somebody who talks with a shell or a command in it.
+public struct ShellSession: Sendable {
+    private let context: ProjectContext
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+
+    /// Prepares a session; nothing starts yet.
+    public init(_ context: ProjectContext) { self.context = context }
+
     /// How long a guest may take to end when it is told to.
     private static let hangUpGrace: Duration = .seconds(3)
     /// The plan that init runs when the kernel's command line names no other.
@@ -84,21 +92,22 @@ extension Pipeline {
     /// Boots the guest of a run and lets somebody talk with a shell or a command in it.
     ///
     /// - Throws: `Failure` with the code of what kept the guest from being made; `CancellationError`.
-    public func shell(_ request: ShellRequest, _ handlers: ShellHandlers) async throws -> ShellResult {
+    public func run(_ request: ShellRequest, _ handlers: ShellHandlers) async throws -> ShellResult {
         guard project.machine.results != .serial else {
             throw Failure(
                 .usage, "a shell needs a port of its own, and machine.results is serial",
                 nextStep: "leave the key out, or add --results virtio")
         }
         defer { tools.statCache.save() }
-        let prepared = try await prepare(
-            in: try history.newRun(tools.progress), filter: nil, needsTests: false)
+        let pipeline = Pipeline(context: context, executor: context.log)
+        let prepared = try await pipeline.prepare(
+            in: try context.history.newRun(tools.progress), RequestedTests(areNeeded: false))
         let programs = ShellFolder(prepared, project: project, request: request)
         let plan = SessionPlan(programs: [programs.planned])
-        let share = try layOut(prepared.programs, config: prepared.kernel.config, in: prepared.folder)
-        try programs.write(to: share.path)
-        try writeAtomically(try plan.encoded(), to: share.path.appending(Self.planName))
-        let machines = try await machines(for: prepared, sharing: share)
+        let guests = try await pipeline.guests(for: prepared)
+        let machines = guests.machines
+        try programs.write(to: guests.share)
+        try writeAtomically(try plan.encoded(), to: guests.share.appending(Self.planName))
 
         let input = GuestInput()
         defer { input.finish() }
@@ -120,10 +129,11 @@ extension Pipeline {
                 guard hasStarted.withLock({ $0 }) else { return }
                 handlers.kernelLine(String(decoding: bytes, as: UTF8.self))
             })
-        var limits = limits
+        var limits = context.limits
         (limits.silence, limits.test) = (.infinity, .infinity)
         limits.run = request.limit.map(Double.init) ?? .infinity
 
+        let log = context.log
         enum Part: Sendable {
             case session(SessionResult)
             case started
@@ -144,13 +154,14 @@ extension Pipeline {
                             return GuestMachine(
                                 machine: candidate.machine, reported: candidate.reported,
                                 bootLimit: candidate.bootLimit)
-                        }, onEvent: { [log] in log(.session($0)) }, note: tools.progress
+                        }, onEvent: { log(.session($0)) }, note: tools.progress
                     ).0)
             }
             group.addTask {
-                let isUp = try await log.step("boot") { _ in
+                let isUp = try await log.perform(.boot) { _ in
                     let isUp = await starts.first { _ in true } != nil
-                    return (isUp, isUp ? .made : .failed, machines.first?.reported.type ?? "")
+                    return Performed(
+                        result: isUp, outcome: isUp ? .made : .failed, detail: machines.first?.reported.type ?? "")
                 }
                 if isUp {
                     handlers.started(input)
@@ -177,7 +188,7 @@ extension Pipeline {
         result.wasHungUp = input.wasHungUp
         guard let session else { return result }
         if let reason = session.unreadMemory { tools.progress(.note("the kernel's memory was not read: \(reason)")) }
-        let outcome = await symbolized(session.outcome, prepared.symbolizer)
+        let outcome = await prepared.symbolized(session.outcome, tools.progress)
         result.ending = outcome.programs.first?.ending
         result.failures = failures(of: session, outcome, request, consoleLog: prepared.consoleLog)
         return result
@@ -215,7 +226,7 @@ struct ShellFolder {
     private let profile: String
     private let greeting: String
 
-    private static let folder = Pipeline.programsFolder
+    private static let folder = GuestShare.programsFolder
     private static let scriptName = "shell"
     private static let profileName = "shell.rc"
     private static let greetingName = "motd"
@@ -223,7 +234,8 @@ struct ShellFolder {
 
     init(_ prepared: RunInputs, project: Project, request: ShellRequest) {
         self.init(
-            syscalls: prepared.patched.overlay.syscalls, version: prepared.kernel.version, programs: prepared.programs,
+            syscalls: prepared.patched.overlay.syscalls, version: prepared.kernel.version,
+            programs: prepared.programs.artifacts,
             shares: project.shares, request: request)
     }
 
@@ -305,7 +317,7 @@ struct ShellFolder {
         for (program, name) in zip(programs, Self.names(of: programs)) {
             let target = bin.appending(name)
             if program.tests == nil {
-                try Pipeline.place(program.executable, at: target)
+                try GuestShare.place(program.executable, at: target)
             } else {
                 try writeAtomically(
                     Array(Self.suiteScript(program).utf8), to: target, mode: FilePermissions(rawValue: 0o755))

@@ -2,7 +2,9 @@
 import Artifacts
 import Diagnostics
 import FileSystem
+import KernelSource
 import PatchedTree
+import Project
 import Syscalls
 import SystemPackage
 
@@ -93,20 +95,34 @@ public struct SyscallList: Codable, Sendable, Equatable {
     }
 }
 
-extension Pipeline {
+/// What `kbuild syscall` does.
+public struct SyscallActions: Sendable {
+    let context: ProjectContext
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+    private var steps: KernelSteps { KernelSteps(context: context, rules: nil) }
+
+    /// Prepares the actions; nothing runs yet.
+    public init(_ context: ProjectContext) { self.context = context }
+
+    /// The kernel's source, from the cache.
+    func source() async throws -> KernelSourceArtifact {
+        try await context.log.result(of: steps.source())
+    }
+
     /// Looks for every mistake in how patches register system calls, without building anything.
     ///
     /// - Parameter paths: Folders or patch files; those of the project when there are none.
     /// - Throws: `Failure`: `usage` when a path does not exist.
-    public func checkSyscalls(_ paths: [FilePath]) async throws -> SyscallCheckReport {
-        if paths.isEmpty { try checkFiles(forKernelOnly: true) }
+    public func check(_ paths: [FilePath]) async throws -> SyscallCheckReport {
+        if paths.isEmpty { try context.checkFiles(forKernelOnly: true) }
         for path in paths where !fileExists(path) {
             throw Failure(
                 .usage, "there is no patch source \(path)",
                 nextStep: "name a folder with syscall.yaml, a series or *.patch files, or a patch file")
         }
         defer { tools.statCache.save() }
-        let pristine = try await KernelStep(pipeline: self, rules: nil).source()
+        let pristine = try await source()
         var sources: [PatchSource] = []
         var unreadable: [SyscallFinding] = []
         let locations = paths.isEmpty ? project.kernel.patches : paths
@@ -139,12 +155,11 @@ extension Pipeline {
     ///
     /// - Parameter all: Whether the kernel's own are wanted too.
     /// - Throws: `Failure` (`patch`) when a patch does not apply or a call cannot be registered.
-    public func listSyscalls(all: Bool) async throws -> SyscallList {
-        try checkFiles(forKernelOnly: true)
+    public func list(all: Bool) async throws -> SyscallList {
+        try context.checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
-        let step = KernelStep(pipeline: self, rules: nil)
-        let pristine = try await step.source()
-        let examination = try PatchAnalysis(pristine: pristine.folder, sources: try step.patchSources())
+        let pristine = try await source()
+        let examination = try PatchAnalysis(pristine: pristine.folder, sources: try steps.patchSources())
         try examination.throwErrors()
         let numbers = try examination.numbers()
         return SyscallList(
@@ -152,11 +167,7 @@ extension Pipeline {
             syscalls: examination.added.map(shown), table: all ? try examination.table() : nil)
     }
 
-    /// A path as the user knows it: from the project's folder on.
-    private func shown(_ path: String) -> String {
-        var name = FilePath(path)
-        return name.removePrefix(project.folder) && !name.isEmpty ? name.string : path
-    }
+    private func shown(_ path: String) -> String { context.shown(FilePath(path)) }
 
     /// Paths within messages, which name second places.
     private func shortened(_ text: String) -> String {

@@ -18,13 +18,16 @@ public struct CreatedSyscall: Sendable, Equatable {
     public var nextCommand: String
 }
 
-extension Pipeline {
+extension SyscallActions {
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+
     /// Writes the files of a new system call and adds it to the project: a folder with a spec, a C file and its contract,
     /// and a suite. It passes as it stands.
     ///
     /// - Parameter arguments: The call's arguments as in C, one or more a text.
     /// - Throws: `Failure` (`usage`) for a bad or taken name, a bad argument, or files that exist, with nothing written.
-    public func newSyscall(_ name: String, arguments: [String]) async throws -> CreatedSyscall {
+    public func create(_ name: String, arguments: [String]) async throws -> CreatedSyscall {
         let signature = try SyscallSignature(name: name, arguments: arguments)
         let scaffold = SyscallScaffold(signature: signature)
         let folder = project.folder.appending("kernel").appending(name)
@@ -33,7 +36,7 @@ extension Pipeline {
                 .usage, "\(folder) exists already", nextStep: "choose another name, or remove the folder")
         }
         defer { tools.statCache.save() }
-        let pristine = try await KernelStep(pipeline: self, rules: nil).source()
+        let pristine = try await source()
         try checkIsFree(name, pristine)
 
         var edits = FileEdits(folder: project.folder)

@@ -1,76 +1,139 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import CrashReports
 import Diagnostics
+import FileSystem
 import Foundation
 import GuestSession
+import KernelConfig
+import Processes
 import Project
 import Reporting
-import Synchronization
+import RunStore
 import SystemPackage
 import TestSession
 import VirtualMachine
 
-extension Pipeline {
-    /// Runs the programs' tests and adds what they did to the report.
+/// Everything: build, boot, test.
+public struct TestRun: Sendable {
+    private let context: ProjectContext
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+
+    /// Prepares a run; nothing starts yet.
+    public init(_ context: ProjectContext) { self.context = context }
+
+    /// Runs the project. Never throws: what goes wrong is in the report. Whoever has written all that is made of the report
+    /// calls `keep` then.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when no machine can be started; `CancellationError`.
-    func runTests(
-        _ programs: [ProgramArtifact], share: FilePath, on machines: [MachineCandidate], kernel: BuiltKernel,
-        symbolizer: CrashSymbolizer,
-        in folder: FilePath, into report: inout RunReport
-    ) async throws {
-        let isAlone = project.isolation == .test
-        let portions = TestShard.divide(programs, among: isAlone ? nil : project.guests ?? 1)
-        let snapshots =
-            isAlone
-            ? try await snapshots(for: portions, of: programs, share: share, on: machines, in: folder)
-            : ReadySnapshots(places: nil, boots: [])
-        let width = width(for: portions.count, tools.progress)
-        let (outcome, guests) = try await log.step("test") { progress in
-            let source = GuestSource(
-                share: share, machines: machines, snapshots: snapshots.places,
-                wakeLimit: min(limits.boot, SessionLimits.wake), memory: try memoryFolder(in: folder))
-            let session = TestScheduler(
-                programs: programs, portions: portions,
-                rules: .init(width: width, limits: limits, retries: project.retries), folder: folder,
-                guests: .init(
-                    boots: snapshots.boots, memoryReader: KernelMemoryReader(vmlinux: kernel.vmlinux),
-                    machine: source.machine))
-            let log = log
-            let (outcome, guests) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
-            return ((outcome, guests), .made, Self.summary(outcome, guests, width: width))
+    /// - Parameter filter: A pattern for the tests to run; nil for all.
+    public func run(filter: String? = nil) async -> RunReport {
+        let clock = ContinuousClock()
+        let start = clock.now
+        var report = RunReport(
+            startedAt: Date().formatted(.iso8601), project: project.folder.string, profile: project.profile,
+            splatsFail: project.splats.isStrict)
+        describe(filter: filter, in: &report)
+        do {
+            // First, so that a run which cannot begin is kept as well.
+            let folder = try context.history.newRun(tools.progress)
+            report.artifacts.folder = folder.string
+            try await run(filter: filter, in: folder, into: &report)
+        } catch let failure as Failure {
+            report.troubles.append(.init(failure))
+        } catch is CancellationError {
+            report.troubles.append(.init(Failure(.interrupted, "interrupted")))
+        } catch {
+            report.troubles.append(.init(Failure(.infrastructure, "\(error)")))
         }
+        report.steps = context.log.steps.map {
+            .init(
+                name: $0.name.rawValue, outcome: $0.outcome.rawValue, seconds: $0.seconds, detail: $0.detail,
+                startSeconds: Self.seconds($0.start - start))
+        }
+        report.commands = context.log.commands
+        report.seconds = Self.seconds(clock.now - start)
+        SourceLines.add(to: &report, project: project)
+        let policy = ResultPolicy(skips: project.skips, splats: project.splats)
+        for note in policy.apply(to: &report) { tools.progress(.note(note)) }
+        tools.statCache.save()
+        return report
+    }
+
+    /// Keeps a run's report for `kbuild report`, in place of one that was kept of the same run. It has to be what the
+    /// process ends with, so that this comes after everything that can still fail.
+    public func keep(_ report: RunReport) { context.history.keep(report, tools.progress) }
+
+    private static func seconds(_ duration: Duration) -> Double {
+        Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
+    }
+
+    /// What is known of a run before it begins.
+    private func describe(filter: String?, in report: inout RunReport) {
+        report.filter = filter
+        report.kbuildVersion = kbuildVersion
+        report.commandLine =
+            context.arguments.isEmpty ? nil : context.arguments.map(Command.quoted).joined(separator: " ")
+        report.configuration = project.rendered()
+        var names = utsname()
+        if uname(&names) == 0 {
+            report.host = [text(&names.sysname), text(&names.release), text(&names.machine)].joined(separator: " ")
+        }
+        func text<Characters>(_ characters: inout Characters) -> String {
+            withUnsafeBytes(of: &characters) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        }
+    }
+
+    private func run(filter: String?, in folder: FilePath, into report: inout RunReport) async throws {
+        let pipeline = Pipeline(context: context, executor: context.log)
+        let prepared = try await pipeline.prepare(in: folder, RequestedTests(filter: filter)) { patched, buildLog in
+            report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
+            report.kernel?.identity = patched.pristine.identity.hex
+            report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
+                .map { .init(name: $0.name.text, number: $0.number) }
+            report.artifacts.buildLog = buildLog.string
+        }
+        report.kernel?.compiler = prepared.kernel.compiler
+        let guests = try await pipeline.guests(for: prepared)
+        report.machine = guests.machines.first?.reported
+        report.artifacts.console = prepared.consoleLog.string
+        let (snapshots, results) = try await pipeline.tests(in: guests, kernel: prepared.kernel)
+        guard let results else { throw Failure(.infrastructure, "the tests ended without a result") }
+        try await add(results, snapshots, of: prepared, to: &report)
+        report.suites += try project.skippedPrograms(filter: filter)
+    }
+
+    // MARK: What the tests did
+
+    private func add(
+        _ results: TestResults, _ snapshots: ReadySnapshots?, of prepared: RunInputs, to report: inout RunReport
+    ) async throws {
+        let guests = results.guests
         if let obstacle = guests.lazy.compactMap(\.result.logObstacle).first {
             tools.progress(.note("the console's log lacks a part: \(obstacle)"))
         }
-        for note in outcome.notes { tools.progress(.note(note)) }
-        let memory = folder.appending(Self.memoryName)
-        if isFolder(memory) {
-            let kept = try namesInFolder(memory).count
-            if kept > 0 { report.artifacts.memory = memory.string }
-            let lost = guests.count { $0.result.limit != nil || [.panicked, .reset].contains($0.result.exit) } - kept
-            if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
-        }
+        for note in results.outcome.notes { tools.progress(.note(note)) }
+        try addMemory(of: guests, in: prepared.folder, to: &report)
         if let reason = guests.lazy.compactMap({ $0.result.unreadMemory }).first {
             tools.progress(.note("the kernel's memory was not read: \(reason)"))
             report.unreadKernelMemory = reason
         }
         report.machine = guests.last?.machine ?? report.machine
-        if !snapshots.boots.isEmpty { report.artifacts.bootConsoles = snapshots.boots.map(\.log.string) }
+        if let boots = snapshots?.boots, !boots.isEmpty { report.artifacts.bootConsoles = boots.map(\.log.string) }
         if guests.count > 1 {
             report.guests = .init(
-                count: guests.count, width: width, isFromSnapshot: snapshots.places != nil,
+                count: guests.count, width: results.width, isFromSnapshot: snapshots?.places != nil,
                 medianStartSeconds: guests.compactMap(\.result.bootSeconds).median,
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
-        SessionReport.add(await symbolized(outcome, symbolizer), to: &report)
+        SessionReport.add(await prepared.symbolized(results.outcome, tools.progress), to: &report)
         // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own place.
         var told: Set<String> = []
         for guest in guests {
-            let evidence = await evidence(of: guest.result, kernel: kernel)
+            let evidence = await evidence(of: guest.result, kernel: prepared.kernel)
             for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence)
             where told.insert(trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")).inserted {
-                if portions.count > 1 {
+                if results.portions > 1 {
                     trouble.details = (["in the guest of \(guest.portion.name)"] + [trouble.details].compactMap { $0 })
                         .joined(separator: "\n")
                 }
@@ -79,198 +142,38 @@ extension Pipeline {
         }
     }
 
-    private static let memoryName = "memory"
+    /// Says where the memory of guests that crashed is kept, and of how many it is not.
+    private func addMemory(of guests: [GuestRun], in folder: FilePath, to report: inout RunReport) throws {
+        let memory = folder.appending(TestSteps.memoryName)
+        guard isFolder(memory) else { return }
+        let kept = try namesInFolder(memory).count
+        if kept > 0 { report.artifacts.memory = memory.string }
+        let lost = guests.count { $0.result.limit != nil || [.panicked, .reset].contains($0.result.exit) } - kept
+        if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
+    }
 
-    /// Makes the folder for the memory of guests that crash; nil when nobody wants it, or no machine can keep it.
-    private func memoryFolder(in folder: FilePath) throws -> FilePath? {
-        guard project.machine.keepsMemory else { return nil }
-        guard project.architecture != .um else {
-            tools.progress(.note("user-mode Linux cannot keep its guest's memory; machine.memory-dump goes with QEMU"))
-            return nil
+    /// What a guest that ran into a limit was doing, line by line; empty when it could not be asked.
+    private func evidence(of result: SessionResult, kernel: BuiltKernel) async -> [String] {
+        guard !result.processors.isEmpty else { return [] }
+        var symbols: KernelSymbols?
+        let runner = await readingRunner(of: kernel)
+        // A kernel that moves itself at boot does not say by how much.
+        if let features = try? BootFeatures(config: kernel.config), !features.movesItself,
+            let text = try? await runner?.output(of: Command("nm", ["-n", kernel.vmlinux.string]))
+        {
+            symbols = KernelSymbols(parsing: text)
         }
-        let memory = folder.appending(Self.memoryName)
-        try createFolder(memory)
-        return memory
+        return HangEvidence.describe(result.processors, symbols: symbols)
     }
 
-    /// "booted in 0.98 s, 40 of 41 tests passed".
-    private static func summary(_ outcome: SessionOutcome, _ guests: [GuestRun], width: Int) -> String {
-        let starts = guests.compactMap(\.result.bootSeconds)
-        let started = starts.median.map { "booted in \(format($0))" } ?? "did not boot"
-        guard guests.count > 1 else { return "\(started), \(count(outcome))" }
-        let several = width > 1 ? ", \(width) at a time" : ""
-        return "\(guests.count) guests, \(started)\(several), \(count(outcome))"
-    }
-
-    // MARK: Snapshots
-
-    /// The snapshots to wake the portions' guests from, by the program that they hold; nil where there cannot be any.
-    private func snapshots(
-        for portions: [TestShard], of programs: [ProgramArtifact], share: FilePath, on machines: [MachineCandidate],
-        in folder: FilePath
-    ) async throws -> ReadySnapshots {
-        guard project.architecture != .um else { return ReadySnapshots(places: nil, boots: []) }
-        return try await log.step("snapshot") { progress in
-            var snapshots: [Int?: ReadySnapshot] = [:]
-            var boots: [SavedBoot] = []
-            let holder = try await holder(progress)
-            if let holder { try copyFile(holder, to: share.appending("holder.so")) }
-            let held = portions.map { holder == nil ? nil : $0.heldProgram }
-            let places = Set(held)
-            for index in places.sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
-                var name: String?
-                if let index {
-                    let plan = SessionPlan(programs: [programs[index].selecting([]).planned])
-                    name = Self.heldPlan(index)
-                    try writeAtomically(try plan.encoded(), to: share.appending(Self.heldPlan(index)))
-                }
-                let program = index.map { programs[$0] }
-                guard
-                    let snapshot = try await snapshot(
-                        holding: program, plan: name, holder: share.appending("holder.so"), on: machines,
-                        needed: places.count, in: folder, boots: &boots, progress)
-                else {
-                    progress(.note("each test's guest boots instead, which takes longer"))
-                    return (ReadySnapshots(places: nil, boots: boots), .failed, "none")
-                }
-                snapshots[index] = snapshot
-            }
-            let isHit = snapshots.values.allSatisfy(\.isHit)
-            let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
-            return (
-                ReadySnapshots(places: snapshots, boots: boots), isHit ? .hit : .made, names.joined(separator: ", ")
-            )
-        }
-    }
-
-    /// The holder's sources lie beside the definition.
-    var holderSources: FilePath { project.rootfsDefinition.removingLastComponent().appending("holder") }
-
-    /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
-    private func holder(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
-        let sources = holderSources
-        guard isFolder(sources) else { return nil }
+    /// What runs tools that read a built kernel, which its patches' author may have made to harm them; nil when they are to
+    /// be confined and cannot be.
+    private func readingRunner(of kernel: BuiltKernel) async -> CommandRunner? {
         do {
-            return try await programBuilder().holder(sources: sources)
-        } catch let failure as Failure where failure.code == .build {
-            // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
-            progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
+            let rules = try await context.confinement.rules()?.kernel
+            return tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: []))
+        } catch {
             return nil
         }
-    }
-
-    /// The name of the plan of the guest with this number, from 1, on the share.
-    static func planName(_ number: Int) -> String { "plan-\(number)" }
-
-    /// What tells a guest its plan.
-    static func planArgument(_ name: String) -> String { "kbuild.plan=\(name)" }
-
-    // MARK: Room
-
-    /// Memory that QEMU itself takes beside its guest's, in MiB, with some to spare: 60 to 90 were seen.
-    private static let overheadMegabytes = 128
-
-    /// How many guests run at once: what was asked for, or one to a processor, as far as the host's memory goes.
-    private func width(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
-        let wanted = min(guests, project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
-        guard let available = Self.availableMegabytes() else { return wanted }
-        let room = max(1, available / (project.machine.memoryMegabytes + Self.overheadMegabytes))
-        if room < wanted, project.guests != nil {
-            progress(
-                .note(
-                    "\(available) MB of memory are free, room for \(room) guests at once instead of \(wanted)"))
-        }
-        return min(wanted, room)
-    }
-
-    /// What Linux reckons can be used without swapping; nil when it does not say.
-    private static func availableMegabytes() -> Int? {
-        let lines = ((try? readText("/proc/meminfo")) ?? "").split(separator: "\n")
-        let fields = lines.first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ") ?? []
-        return fields.count > 1 ? Int(fields[1]).map { $0 / 1024 } : nil
-    }
-}
-
-/// Makes the machines of a run's guests.
-private final class GuestSource: Sendable {
-    /// Where the guests find their plans.
-    private let share: FilePath
-    private let machines: [MachineCandidate]
-    /// By the program that a guest holds; nil where guests boot.
-    private let snapshots: [Int?: ReadySnapshot]?
-    private let wakeLimit: Double
-    /// Where the memory of guests that crash goes; nil when nobody wants it.
-    private let memory: FilePath?
-    private let guests = Mutex(0)
-
-    init(
-        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double,
-        memory: FilePath?
-    ) {
-        self.share = share
-        self.machines = machines
-        self.snapshots = snapshots
-        self.wakeLimit = wakeLimit
-        self.memory = memory
-    }
-
-    func machine(for portion: TestShard, attempt: Int) throws -> GuestMachine? {
-        if let snapshots { return try woken(portion, snapshots, attempt: attempt) }
-        guard attempt < machines.count else { return nil }
-        let candidate = machines[attempt]
-        let number = nextNumber()
-        var machine: any BootingMachine = candidate.machine
-        if var configuration = candidate.configuration, let dump = memoryDump(number) {
-            configuration.memoryDump = dump
-            machine = QEMUMachine(configuration, runner: candidate.runner)
-        }
-        return GuestMachine(
-            machine: machine.adding(kernelArgument: Pipeline.planArgument(try writePlan(portion, number))),
-            reported: candidate.reported, bootLimit: candidate.bootLimit)
-    }
-
-    private func woken(
-        _ portion: TestShard, _ snapshots: [Int?: ReadySnapshot], attempt: Int
-    ) throws -> GuestMachine? {
-        let place = portion.heldProgram
-        // A guest that holds the bundle is told which of its tests to run; another reads its plan.
-        let holding = place.flatMap { snapshots[$0] }
-        guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
-        let number = nextNumber()
-        let orders =
-            holding == nil
-            ? ResumeCommand(plan: try writePlan(portion, number)) : ResumeCommand(filters: portion.patterns)
-        var configuration = snapshot.configuration
-        configuration.memoryDump = memoryDump(number)
-        configuration.shares = first.configuration?.shares ?? []
-        let machine = RestoredMachine(
-            configuration, from: snapshot.snapshot, orders: orders, runner: first.runner(for: snapshot.snapshot))
-        return GuestMachine(
-            machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit,
-            bootReports: snapshot.bootReports)
-    }
-
-    /// Writes the portion's plan where the guest finds it; returns its name there.
-    private func writePlan(_ portion: TestShard, _ number: Int) throws -> String {
-        let name = Pipeline.planName(number)
-        try writeAtomically(try portion.plan.encoded(), to: share.appending(name))
-        return name
-    }
-
-    /// Guests are numbered from 1.
-    private func nextNumber() -> Int {
-        guests.withLock { guests in
-            guests += 1
-            return guests
-        }
-    }
-
-    private func memoryDump(_ number: Int) -> FilePath? { memory?.appending("guest-\(number).elf") }
-}
-
-extension Array where Element == Double {
-    /// The middle value; nil of none.
-    var median: Double? {
-        isEmpty ? nil : sorted()[count / 2]
     }
 }

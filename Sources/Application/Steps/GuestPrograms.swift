@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import Foundation
 import Processes
+import Reporting
 import RootFilesystem
 import Syscalls
 import SystemPackage
@@ -23,7 +24,7 @@ struct GuestBundle: Sendable {
 
 /// Builds what runs in the guest: Swift Testing bundles, C programs and init.
 struct GuestProgramBuilder: Sendable {
-    let tools: StepContext
+    let tools: ToolContext
     /// The project's folder, which all of its builds may read.
     let project: FilePath
     /// The folder of the project's own build folders in the cache.
@@ -98,36 +99,50 @@ struct GuestProgramBuilder: Sendable {
         var isMade: Bool { artifact != nil }
     }
 
-    /// - Parameter source: The folder that the commands run in.
+    /// What a recipe is about, and what its commands read and write.
+    private struct RecipeOutline: Sendable {
+        var code: Code
+        /// The folder that the commands run in.
+        var source: FilePath
+        var what: String
+        var file: String
+        var intermediates: [String] = []
+        var dependencies: [String]
+        var search: Command?
+        /// Further files and folders that a confined build may read.
+        var readable: [FilePath] = []
+        /// The step of the key, and the version of the key's meaning.
+        var step: String
+        var version: Int
+    }
+
     private func recipe(
-        _ code: Code, in source: FilePath, what: String, file: String, intermediates: [String] = [],
-        dependencies: [String], search: Command?, reading others: [FilePath] = [],
-        key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
-        step: String, version: Int, commands: @escaping @Sendable (FilePath) -> [Command]
+        _ outline: RecipeOutline, key: @escaping @Sendable (inout KeyBuilder) throws -> Void,
+        commands: @escaping @Sendable (FilePath) -> [Command]
     ) throws -> Recipe {
-        let environment = environment(for: code)
-        let trust = trust(of: code)
+        let environment = environment(for: outline.code)
+        let trust = trust(of: outline.code)
         let currentKey: @Sendable () throws -> ArtifactKey = {
-            var builder = KeyBuilder(step: step, version: version, trust: trust)
+            var builder = KeyBuilder(step: outline.step, version: outline.version, trust: trust)
             environment.add(to: &builder)
             // What is read is recorded by absolute path.
-            builder.add("place", source.string)
+            builder.add("place", outline.source.string)
             for tool in ["gcc", "as", "ld"] { builder.add(tool, try tools.digest(ofOptionalTool: tool)) }
             builder.add("commands", commands("/").map(\.description).joined(separator: "\n"))
             try key(&builder)
             return builder.key
         }
         return Recipe(
-            currentKey: currentKey, artifact: tools.store.lookup(recorded: try currentKey()), file: file,
-            intermediates: intermediates, what: what, source: source,
-            runner: { runner(for: code, writing: $0, reading: others, environment) }, commands: commands,
-            dependencies: dependencies, search: search)
+            currentKey: currentKey, artifact: tools.store.lookup(recorded: try currentKey()), file: outline.file,
+            intermediates: outline.intermediates, what: outline.what, source: outline.source,
+            runner: { runner(for: outline.code, writing: $0, reading: outline.readable, environment) },
+            commands: commands, dependencies: outline.dependencies, search: outline.search)
     }
 
     /// The file of a recipe, made unless it is there.
     ///
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
-    private func make(_ recipe: Recipe) async throws -> FilePath {
+    func make(_ recipe: Recipe) async throws -> FilePath {
         if let artifact = recipe.artifact { return artifact.path(recipe.file) }
         let artifact = try await tools.store.publishRecorded(key: recipe.currentKey) { folder in
             let runner = recipe.runner(folder)
@@ -138,6 +153,19 @@ struct GuestProgramBuilder: Sendable {
             return reads
         }
         return artifact.path(recipe.file)
+    }
+
+    /// What makes a recipe's file, as a plan shows it.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when a tool is missing.
+    func actions(of recipe: Recipe) throws -> [RunPlan.Action] {
+        let folder = tools.store.draft(try recipe.key)
+        let commands =
+            [Command("mkdir", ["-p", folder.string])] + recipe.commands(folder) + (recipe.search.map { [$0] } ?? [])
+        return try commands.enumerated().map { index, command in
+            // The folder is kbuild's to make.
+            try RunPlan.Action(command, by: index == 0 ? tools.runner : recipe.runner(folder))
+        }
     }
 
     /// What the commands of a recipe recorded in `folder`.
@@ -189,12 +217,12 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: Swift Testing
 
-    /// Builds the test bundle of the SwiftPM package in `package`.
+    /// Builds the test bundle of a SwiftPM package.
     ///
     /// - Parameter numbers: The generated module SyscallNumbers.
     /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words, or has no test.
-    func bundle(package: FilePath, numbers: NumbersModule) async throws -> GuestBundle {
-        let recipe = try await bundleRecipe(package: package, numbers: numbers)
+    func bundle(_ recipe: BundleRecipe, numbers: NumbersModule) async throws -> GuestBundle {
+        let package = recipe.package
         if let artifact = recipe.artifact { return try bundle(artifact, isHit: true) }
         // Another kbuild may build the package for another kernel, in the same folder.
         let lock = "swift-" + Digest.of(recipe.scratch.string).short
@@ -460,12 +488,9 @@ struct GuestProgramBuilder: Sendable {
     /// - Parameter is32Bit: Whether the program is one for i386.
     /// - Throws: `Failure`: `build` when it does not compile, with the compiler's words; `infrastructure` when this
     ///   machine has no libraries to make 32-bit programs with.
-    func program(
-        source: FilePath, is32Bit: Bool, numbers: NumbersModule
-    ) async throws -> (executable: FilePath, isHit: Bool) {
-        let recipe = try programRecipe(source: source, is32Bit: is32Bit, numbers: numbers)
+    func program(_ recipe: Recipe, is32Bit: Bool) async throws -> FilePath {
         do {
-            return (try await make(recipe), recipe.isMade)
+            return try await make(recipe)
         } catch let failure as Failure where is32Bit && failure.code == .build {
             try await checkFor32BitLibraries()
             throw failure
@@ -479,12 +504,14 @@ struct GuestProgramBuilder: Sendable {
         let model = is32Bit ? "-m32" : "-m64"
         // Headers lie beside the file.
         return try recipe(
-            Code(path: source, includesNumbers: true), in: home, what: source.string, file: "program",
-            dependencies: Self.gccDependencies, search: Self.search(model, in: home), reading: [home, numbers.folder],
+            RecipeOutline(
+                code: Code(path: source, includesNumbers: true), source: home, what: source.string, file: "program",
+                dependencies: Self.gccDependencies, search: Self.search(model, in: home),
+                readable: [home, numbers.folder], step: "program", version: 3),
             key: { key in
                 key.add("source", try tools.statCache.digest(of: source))
                 key.add("numbers", numbers.digest)
-            }, step: "program", version: 3
+            }
         ) { folder in
             [
                 Command(
@@ -533,15 +560,7 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: init
 
-    /// Compiles PID 1: Embedded Swift, linked statically, so that it needs nothing of the root file system.
-    ///
-    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
-    func initProgram(sources: FilePath) async throws -> (executable: FilePath, isHit: Bool) {
-        let recipe = try await initRecipe(sources: sources)
-        return (try await make(recipe), recipe.isMade)
-    }
-
-    /// Works out how init is compiled.
+    /// Works out how PID 1 is compiled: Embedded Swift, linked statically, so that it needs nothing of the root file system.
     ///
     /// - Throws: `Failure` (`usage`) when there is none.
     func initRecipe(sources: FilePath) async throws -> Recipe {
@@ -576,13 +595,14 @@ struct GuestProgramBuilder: Sendable {
             }
         }
         var recipe = try recipe(
-            Code(path: sources, includesNumbers: false), in: sources, what: "init", file: "init",
-            intermediates: ["init.o"],
-            dependencies: ["Init.d", "header.d", "linker.d"], search: Self.search("-m64", in: sources),
+            RecipeOutline(
+                code: Code(path: sources, includesNumbers: false), source: sources, what: "init", file: "init",
+                intermediates: ["init.o"], dependencies: ["Init.d", "header.d", "linker.d"],
+                search: Self.search("-m64", in: sources), step: "init", version: 2),
             key: { key in
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))
                 key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
-            }, step: "init", version: 2, commands: commands(nil))
+            }, commands: commands(nil))
         // An init that is made needs no answer of the compiler's. Where it has the tables follows from its digest.
         if !recipe.isMade {
             recipe.commands = commands(try await embeddedRuntime().appending("libswiftUnicodeDataTables.a"))
@@ -592,23 +612,18 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: The holder
 
-    /// Compiles the library that holds a Swift Testing bundle before its first test.
-    ///
-    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
-    func holder(sources: FilePath) async throws -> FilePath {
-        try await make(try holderRecipe(sources: sources))
-    }
-
-    /// Works out how that library is compiled.
+    /// Works out how the library is compiled that holds a Swift Testing bundle before its first test.
     func holderRecipe(sources: FilePath) throws -> Recipe {
         try recipe(
-            Code(path: sources, includesNumbers: false), in: sources, what: "the holder of test bundles",
-            file: "holder.so", intermediates: ["start.o"],
-            dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources),
+            RecipeOutline(
+                code: Code(path: sources, includesNumbers: false), source: sources,
+                what: "the holder of test bundles", file: GuestShare.holderName, intermediates: ["start.o"],
+                dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources), step: "holder",
+                version: 2),
             key: { key in
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))
                 key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
-            }, step: "holder", version: 2
+            }
         ) { folder in
             let object = folder.appending("start.o").string
             return [

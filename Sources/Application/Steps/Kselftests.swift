@@ -10,9 +10,7 @@ import SystemPackage
 /// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch that
 /// is to be judged does not write its own judges.
 struct Kselftests: Sendable {
-    let pipeline: Pipeline
-    /// How make is confined; nil when it is not.
-    let rules: Confinement.Rules?
+    let steps: KernelSteps
     let patched: PatchedKernelArtifact
 
     /// A collection that is built.
@@ -23,8 +21,6 @@ struct Kselftests: Sendable {
         var folder: FilePath
         /// Their names.
         var programs: [String]
-        /// Whether they were there already.
-        var isHit: Bool
 
         /// A program's name in reports.
         func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
@@ -54,42 +50,49 @@ struct Kselftests: Sendable {
         return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
     }
 
-    private var tools: StepContext { pipeline.tools }
-    private var step: KernelStep { KernelStep(pipeline: pipeline, rules: rules) }
+    private var tools: ToolContext { steps.context.tools }
     private static let folder: FilePath = "tools/testing/selftests"
-    private var isPatched: Bool { pipeline.project.testsFrom == .patched }
+    private var isPatched: Bool { steps.context.project.testsFrom == .patched }
     /// The tree whose selftests are built.
-    private var tree: FilePath { isPatched ? step.tree(patched.pristine) : patched.pristine.folder }
+    private var tree: FilePath { isPatched ? steps.tree(patched.pristine) : patched.pristine.folder }
     private var selftests: FilePath { tree.pushing(Self.folder) }
 
     /// Builds a collection, unless the store has it.
     ///
     /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
-    func build(_ requested: String, _ progress: ProgressSink) async throws -> Collection {
-        let (name, source, _, artifact) = try recipe(requested)
-        if let artifact { return try collection(name, artifact, isHit: true) }
+    func build(_ recipe: Recipe, _ progress: ProgressSink) async throws -> Collection {
+        let name = recipe.name
+        if let artifact = recipe.artifact { return try collection(name, artifact) }
         // One output folder serves all collections.
         let lock = "kselftest-" + Digest.of(output.string).short
         return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
-            let published = try await tools.store.publish(key: { try recipe(requested).key }) { folder in
-                let (programs, scripts) = try await compile(name, source, to: folder)
+            let published = try await tools.store.publish(key: { try self.recipe(name).key }) { folder in
+                let (programs, scripts) = try await compile(recipe, to: folder)
                 try writeAtomically(
                     "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
                 // The cache's copy of the source serves all projects; a makefile that writes to it is no use.
                 if !isPatched { try patched.pristine.verify() }
             }
-            return try collection(name, published, isHit: false)
+            return try collection(name, published)
         }
     }
 
     private static let step = "kselftest"
 
+    /// How a collection is made, and whether it was.
+    struct Recipe: Sendable {
+        /// Its folder in tools/testing/selftests.
+        var name: String
+        /// Where that folder is.
+        var source: FilePath
+        var key: ArtifactKey
+        var artifact: Artifact?
+    }
+
     /// Works out what a collection is made from, and whether it was.
     ///
     /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
-    func recipe(
-        _ requested: String
-    ) throws -> (name: String, source: FilePath, key: ArtifactKey, artifact: Artifact?) {
+    func recipe(_ requested: String) throws -> Recipe {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))
         // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source tells.
@@ -104,44 +107,43 @@ struct Kselftests: Sendable {
                     .usage,
                     "the selftests \(requested) come with the patches, and selftests are built from the kernel's "
                         + "source without them",
-                    nextStep: "write `tests-from: patched` in \(pipeline.project.file) to run them")
+                    nextStep: "write `tests-from: patched` in \(steps.context.project.file) to run them")
             }
             let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
             throw Failure(
                 .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
                 details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
         }
-        var key = KeyBuilder(step: Self.step, version: 2, trust: pipeline.trust(under: rules))
+        var key = KeyBuilder(step: Self.step, version: 2, trust: steps.context.trust(under: steps.rules))
         key.add("collection", name)
         key.add("source", patched.pristine.identity)
         // `make headers` runs makefiles and scripts anywhere in the tree.
         key.add("overlay", isPatched ? patched.overlay.digest.hex : "none")
-        for tool in KernelStep.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
-        return (name, source, key.key, tools.store.lookup(key.key))
+        for tool in KernelSteps.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return Recipe(name: name, source: source, key: key.key, artifact: tools.store.lookup(key.key))
     }
 
     /// The file that lists an artifact's programs, after the number of scripts that were left out.
     private static let list = ".programs"
 
-    func collection(_ name: String, _ artifact: Artifact, isHit: Bool) throws -> Collection {
+    func collection(_ name: String, _ artifact: Artifact) throws -> Collection {
         let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
         if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
             let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
             tools.progress(.note("\(Self.prefix)\(name): \(what) left out; kbuild runs the compiled programs"))
         }
-        return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()), isHit: isHit)
+        return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()))
     }
 
     /// make's output folder. A confined build has one of its own.
     private var output: FilePath {
-        step.folder(for: patched.pristine).appending(rules == nil ? "kselftest" : "kselftest-confined")
+        steps.folder(for: patched.pristine).appending(steps.rules == nil ? "kselftest" : "kselftest-confined")
     }
 
     /// Makes headers and programs, and puts the programs into `folder`.
-    private func compile(
-        _ name: String, _ source: FilePath, to folder: FilePath
-    ) async throws -> (programs: [String], scripts: Int) {
-        let build = try await makeBuild(of: name, source)
+    private func compile(_ recipe: Recipe, to folder: FilePath) async throws -> (programs: [String], scripts: Int) {
+        let name = recipe.name
+        let build = try await makeBuild(of: recipe)
         let (runner, built) = (build.runner, build.programs)
         try removeAll(build.output)
         try createFolder(build.output)
@@ -175,14 +177,15 @@ struct Kselftests: Sendable {
         var listing: Command
     }
 
-    func makeBuild(of name: String, _ source: FilePath) async throws -> Build {
-        var make = step.make(patched.pristine)
+    func makeBuild(of recipe: Recipe) async throws -> Build {
+        let (name, source) = (recipe.name, recipe.source)
+        var make = steps.make(patched.pristine)
         // User-mode Linux's programs are the host's, and the selftests' headers x86's.
         make.architecture = .x86_64
         // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
         make.output = output
         make.tree = tree
-        let (runner, environment) = try await step.tooling(make)
+        let (runner, environment) = try await steps.tooling(make)
         let built = make.output.appending("programs")
         var collection = make
         collection.tree = source

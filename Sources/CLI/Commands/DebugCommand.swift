@@ -46,10 +46,10 @@ struct DebugCommand: AsyncParsableCommand {
         let (project, filter) = try loadProject(common, build.overrides + machine.overrides + [debugInfo])
             .selecting(test)
         let console = common.makeConsole()
-        let pipeline = try await makePipeline(project, console, build)
+        let session = DebugSession(try await makeContext(project, console, build))
         let (arguments, wait) = (arguments, wait)
         let result = try await interruptible {
-            try await pipeline.debug(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in
+            try await session.run(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in
                 console.finish()
                 guard !wait else {
                     console.output(target.instructions)

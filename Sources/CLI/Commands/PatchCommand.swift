@@ -27,7 +27,7 @@ struct PatchCommand: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchCommand.show(common, build) { try await $0.applyPatches() }
+            try await PatchCommand.show(common, build) { try await $0.apply() }
         }
     }
 
@@ -43,7 +43,7 @@ struct PatchCommand: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchCommand.show(common, build) { try await $0.revertPatches() }
+            try await PatchCommand.show(common, build) { try await $0.revert() }
         }
     }
 
@@ -59,7 +59,7 @@ struct PatchCommand: AsyncParsableCommand {
         @OptionGroup var build: BuildOptions
 
         func run() async throws {
-            try await PatchCommand.show(common, build) { try await $0.checkPatches() }
+            try await PatchCommand.show(common, build) { try await $0.check() }
         }
     }
 
@@ -80,9 +80,9 @@ struct PatchCommand: AsyncParsableCommand {
         func run() async throws {
             let project = try loadProject(common, build.overrides)
             let console = common.makeConsole()
-            let pipeline = try await makePipeline(project, console)
+            let actions = PatchActions(try await makeContext(project, console))
             defer { console.finish() }
-            let status = try await interruptible { try await pipeline.patchStatus() }
+            let status = try await interruptible { try await actions.status() }
             let lines = status.sources.map { "\($0.state.padded(to: 12)) \($0.name)" as TerminalText }
             try console.output(status, text: lines.joined(), format)
         }
@@ -90,12 +90,12 @@ struct PatchCommand: AsyncParsableCommand {
 
     private static func show(
         _ common: CommonOptions, _ build: BuildOptions,
-        _ body: @escaping @Sendable (Pipeline) async throws -> [String]
+        _ body: @escaping @Sendable (PatchActions) async throws -> [String]
     ) async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let pipeline = try await makePipeline(project, console)
+        let actions = PatchActions(try await makeContext(project, console))
         defer { console.finish() }
-        for line in try await interruptible({ try await body(pipeline) }) { console.output("\(line)") }
+        for line in try await interruptible({ try await body(actions) }) { console.output("\(line)") }
     }
 }

@@ -17,18 +17,18 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
     return project
 }
 
-/// Makes the pipeline for a project, with the console as its audience. Until it is gone nothing that it takes from the cache is
+/// Makes the context of a project, with the console as its audience. Until it is gone nothing that it takes from the cache is
 /// removed, nor what is kept for the project.
-func makePipeline(
+func makeContext(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
-) async throws -> Pipeline {
-    var pipeline = try Pipeline(
+) async throws -> ProjectContext {
+    var context = try ProjectContext(
         project: project, environment: ProcessInfo.processInfo.environment, supervisor: ownExecutable(),
         isDryRun: isDryRun, onEvent: { console.show($0) })
-    if let build { pipeline.buildScope = build.scope }
-    pipeline.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
-    if !isDryRun { try await pipeline.enterCache() }
-    return pipeline
+    if let build { context.buildScope = build.scope }
+    context.arguments = ["kbuild"] + CommandLine.arguments.dropFirst()
+    if !isDryRun { try await context.enterCache() }
+    return context
 }
 
 /// Runs everything and prints the report.
@@ -43,17 +43,18 @@ func runAndReport(
     let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
-        let pipeline = try await makePipeline(project, console, build, isDryRun: true)
-        let plan = try await interruptible { try await pipeline.plan(filter: filter) }
+        let planner = RunPlanner(try await makeContext(project, console, build, isDryRun: true))
+        let plan = try await interruptible { try await planner.plan(filter: filter) }
         return try console.output(plan, text: plan.text, options.format)
     }
-    let pipeline = try await makePipeline(project, console, build)
-    let (ended, signal) = await interruptibly { await pipeline.run(filter: filter) }
+    let context = try await makeContext(project, console, build)
+    let run = TestRun(context)
+    let (ended, signal) = await interruptibly { await run.run(filter: filter) }
     var report = try ended.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
     if signal != nil { report.noteInterruption() }
     console.finish()
-    record(&report, pipeline, options, modes)
+    record(&report, run, options, modes)
     if let signal {
         console.log("interrupted")
         throw CommandFailure(code: 128 + signal)
@@ -73,11 +74,11 @@ func runAndReport(
     // A reader that does not read may be waited for as long as nobody interrupts that.
     if let signal = await interruptibly({ await OutputQueue.standard.flush() }).signal {
         report.noteInterruption()
-        record(&report, pipeline, options, modes)
+        record(&report, run, options, modes)
         throw CommandFailure(code: 128 + signal)
     }
-    if modes.shellOnFailure { try await showShell(after: report, pipeline, console) }
-    await pipeline.pruneCache()
+    if modes.shellOnFailure { try await showShell(after: report, context, console) }
+    await context.pruneCache()
     if report.exitCode != 0 { throw CommandFailure(code: report.exitCode) }
 }
 
@@ -86,7 +87,7 @@ func runAndReport(
 /// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it, so they
 /// are written again: no file says PASSED of a run that ends with 7.
 private func record(
-    _ report: inout RunReport, _ pipeline: Pipeline, _ options: RunOptions, _ modes: RunModes
+    _ report: inout RunReport, _ run: TestRun, _ options: RunOptions, _ modes: RunModes
 ) {
     var files = options.output.files
     files.junit = files.junit ?? modes.folder?.junit
@@ -107,7 +108,7 @@ private func record(
         files.write(report, console: report.artifacts.console.map { FilePath($0) }, in: modes.folder).forEach(note)
         if report.troubles == before { break }
     }
-    pipeline.keep(report)
+    run.keep(report)
 }
 
 /// Tells GitHub of a run: what failed at its lines, and a summary of the job.
@@ -122,14 +123,14 @@ private func annotate(_ report: RunReport, _ console: Console) {
 }
 
 /// Gives a shell in a fresh guest when the tests ran and not all passed.
-private func showShell(after report: RunReport, _ pipeline: Pipeline, _ console: Console) async throws {
+private func showShell(after report: RunReport, _ context: ProjectContext, _ console: Console) async throws {
     let codes: [ExitStatus] = [.testFailure, .guestCrash, .timeout]
     guard codes.map(\.rawValue).contains(report.exitCode) else { return }
     guard Terminal.isThere else { return console.log("no shell: \(GuestShell.noTerminal.message)") }
     console.log("a shell in a fresh guest, because the run failed:")
     do {
         try await GuestShell(
-            pipeline: pipeline, console: console,
+            session: ShellSession(context), console: console,
             request: GuestShell.request(command: nil, isTerminal: true, limit: nil)
         ).run()
     } catch is CommandFailure {
@@ -196,8 +197,8 @@ struct TestCommand: AsyncParsableCommand {
         }
         let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
-        let pipeline = try await makePipeline(project, console)
-        let names = try await interruptible { try await pipeline.listTests(filter: filter) }
+        let actions = BuildActions(try await makeContext(project, console))
+        let names = try await interruptible { try await actions.testNames(filter: filter) }
         console.finish()
         console.output(names.map { TerminalText($0) }.joined())
     }
@@ -220,9 +221,9 @@ struct BuildCommand: AsyncParsableCommand {
     func run() async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let pipeline = try await makePipeline(project, console, build)
+        let actions = BuildActions(try await makeContext(project, console, build))
         defer { console.finish() }
-        let kernel = try await interruptible { try await pipeline.buildKernel() }
+        let kernel = try await interruptible { try await actions.kernel() }
         console.output("\(kernel.bootFile.string)")
     }
 }
@@ -247,9 +248,9 @@ struct RootfsCommand: AsyncParsableCommand {
         let overrides = [type.map { ProjectOverride(key: "rootfs.type", value: $0, flag: "--type") }].compactMap { $0 }
         let project = try loadProject(common, overrides)
         let console = common.makeConsole()
-        let pipeline = try await makePipeline(project, console)
+        let actions = BuildActions(try await makeContext(project, console))
         defer { console.finish() }
-        let path = try await interruptible { try await pipeline.buildRootFilesystem() }
+        let path = try await interruptible { try await actions.rootFilesystem() }
         console.output("\(path.string)")
     }
 }
@@ -276,9 +277,9 @@ struct ConfigCommand: AsyncParsableCommand {
         let project = try loadProject(common, build.overrides + options.overrides)
         let console = common.makeConsole()
         if show { return console.output(TerminalText(lines: project.rendered())) }
-        let pipeline = try await makePipeline(project, console)
+        let actions = BuildActions(try await makeContext(project, console))
         defer { console.finish() }
-        let path = try await interruptible { try await pipeline.configureKernel() }
+        let path = try await interruptible { try await actions.configuration() }
         console.output("\(path.string)")
     }
 }

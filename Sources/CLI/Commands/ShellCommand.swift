@@ -45,7 +45,7 @@ struct ShellCommand: AsyncParsableCommand {
         // A shell lasts as long as its user, unless a limit was asked for.
         let isLimited = !command.isEmpty || machine.timeout != nil
         try await GuestShell(
-            pipeline: try await makePipeline(project, console, build), console: console,
+            session: ShellSession(try await makeContext(project, console, build)), console: console,
             request: GuestShell.request(
                 command: command.isEmpty ? nil : command, isTerminal: isTerminal,
                 limit: isLimited ? project.timeouts.run : nil)
@@ -55,7 +55,7 @@ struct ShellCommand: AsyncParsableCommand {
 
 /// Joins this process's terminal, or its standard streams, with a program in a guest.
 struct GuestShell {
-    let pipeline: Pipeline
+    let session: ShellSession
     let console: Console
     let request: ShellRequest
 
@@ -71,7 +71,7 @@ struct GuestShell {
 
     /// Boots the guest and returns when the program has ended.
     ///
-    /// - Throws: `CommandFailure` with the code to end with, unless that is 0; what `Pipeline.shell` throws.
+    /// - Throws: `CommandFailure` with the code to end with, unless that is 0; what `ShellSession.run` throws.
     func run() async throws {
         let output = OutputDescriptor(STDOUT_FILENO)
         let errors = OutputDescriptor(STDERR_FILENO)
@@ -92,12 +92,12 @@ struct GuestShell {
                 OutputQueue.standard.waitForRoom()
             })
         defer { link?.release() }
-        let (pipeline, request) = (pipeline, request)
+        let (session, request) = (session, request)
         let result: ShellResult
         do {
             result = try await interruptible {
                 try await withTaskCancellationHandler {
-                    try await pipeline.shell(request, handlers)
+                    try await session.run(request, handlers)
                 } onCancel: {
                     output.abandon()
                     errors.abandon()

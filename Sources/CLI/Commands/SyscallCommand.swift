@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
@@ -38,10 +39,10 @@ struct SyscallCommand: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
             let (name, args) = (name, args)
             defer { console.finish() }
-            let created = try await interruptible { try await pipeline.newSyscall(name, arguments: args) }
+            let created = try await interruptible { try await actions.create(name, arguments: args) }
             for line in created.files { console.output("wrote  \(line)") }
             console.output("next:  \(created.nextCommand)")
         }
@@ -68,10 +69,10 @@ struct SyscallCommand: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
             defer { console.finish() }
             let all = all
-            let list = try await interruptible { try await pipeline.listSyscalls(all: all) }
+            let list = try await interruptible { try await actions.list(all: all) }
             try console.output(list, text: list.text, format)
         }
     }
@@ -99,11 +100,11 @@ struct SyscallCommand: AsyncParsableCommand {
 
         func run() async throws {
             let console = common.makeConsole()
-            let pipeline = try await makePipeline(try loadProject(common, build.overrides), console)
+            let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
             let here = FilePath(FileManager.default.currentDirectoryPath)
             let paths = paths.map { here.pushing(FilePath($0)).lexicallyNormalized() }
             defer { console.finish() }
-            let report = try await interruptible { try await pipeline.checkSyscalls(paths) }
+            let report = try await interruptible { try await actions.check(paths) }
             try console.output(report, text: report.text, format)
             if report.hasErrors { throw CommandFailure(code: ExitStatus.patch.rawValue) }
         }

@@ -50,11 +50,11 @@ struct WatchCommand: AsyncParsableCommand {
     private static func runOnce(
         _ project: Project, filter: String?, _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> [FilePath] {
-        let pipeline = try await makePipeline(project, console)
+        let run = TestRun(try await makeContext(project, console))
         return try await withThrowingTaskGroup(of: [FilePath].self) { group in
             group.addTask {
-                let report = await pipeline.run(filter: filter)
-                pipeline.keep(report)
+                let report = await run.run(filter: filter)
+                run.keep(report)
                 try Task.checkCancellation()
                 show(report, on: console)
                 console.log("waiting for a change (Ctrl-C ends this)")

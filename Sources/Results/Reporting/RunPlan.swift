@@ -40,6 +40,8 @@ public struct RunPlan: Codable, Sendable, Equatable {
         public var outcome: Outcome
         /// The digest of all that goes into it, where it is filed under one that is known.
         public var key: String?
+        /// The names of what goes into that digest; empty where there is none.
+        public var inputs: [String] = []
         /// What it is, in a few words.
         public var detail: String
         /// Steps, or commands, whose results decide what is to be done here.

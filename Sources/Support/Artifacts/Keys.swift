@@ -31,6 +31,8 @@ public struct ArtifactKey: Sendable, Hashable {
 
     /// The first 16 digits.
     public var short: String { digest.short }
+    /// The names of what the key is made of.
+    public var inputs: [String] { parts.map(\.name) }
 
     /// The same key with further parts.
     func adding(_ further: (inout ContentDigest) -> Void) -> ArtifactKey {

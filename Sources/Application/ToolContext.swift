@@ -5,8 +5,8 @@ import Glibc
 import Processes
 import SystemPackage
 
-/// What every step needs: the cache, a way to run tools, and somewhere to report.
-struct StepContext: Sendable {
+/// What steps work with: the cache, a way to run tools, and somewhere to report.
+struct ToolContext: Sendable {
     let layout: CacheLayout
     let store: ArtifactStore
     let runner: CommandRunner

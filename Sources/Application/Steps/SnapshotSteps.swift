@@ -41,31 +41,102 @@ extension MachineCandidate {
     }
 }
 
-extension Pipeline {
+/// The step that saves guests which are ready to run one test each.
+struct SnapshotSteps: Sendable {
+    let context: ProjectContext
+    let guests: RunGuests
+
+    private var tools: ToolContext { context.tools }
+    private var machines: [MachineCandidate] { guests.machines }
+
     /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
     private static let keptSnapshots = 6
+
+    /// Finds or makes the snapshots to wake guests from, by the program that they hold. There may be none: guests boot then.
+    ///
+    /// The step throws `Failure` (`infrastructure`) when files cannot be written.
+    func snapshots() -> Step<ReadySnapshots> {
+        Step(.snapshot) { _ in Work(forecast: forecast, perform: perform) }
+    }
+
+    /// The programs that guests hold, in order; nil stands for a guest that holds none.
+    private func heldPrograms(hasHolder: Bool) -> [Int?] {
+        let held = TestShard.divide(guests.programs.artifacts, among: nil).map { hasHolder ? $0.heldProgram : nil }
+        return Set(held).sorted { ($0 ?? -1) < ($1 ?? -1) }
+    }
+
+    @Sendable private func perform(_ progress: ProgressSink) async throws -> Performed<ReadySnapshots> {
+        var snapshots: [Int?: ReadySnapshot] = [:]
+        var boots: [SavedBoot] = []
+        var holder = try await holder(progress)
+        if let made = holder {
+            let place = guests.share.appending(GuestShare.holderName)
+            try copyFile(made, to: place)
+            holder = place
+        }
+        let held = heldPrograms(hasHolder: holder != nil)
+        for index in held {
+            if let index {
+                let plan = SessionPlan(programs: [guests.programs.artifacts[index].selecting([]).planned])
+                try writeAtomically(try plan.encoded(), to: guests.share.appending(GuestShare.heldPlan(index)))
+            }
+            let found = try await snapshot(
+                holding: index, holder: holder, needed: held.count, boots: &boots, progress)
+            guard let found else {
+                progress(.note("each test's guest boots instead, which takes longer"))
+                return Performed(result: ReadySnapshots(places: nil, boots: boots), outcome: .failed, detail: "none")
+            }
+            snapshots[index] = found
+        }
+        let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
+        return Performed(
+            result: ReadySnapshots(places: snapshots, boots: boots),
+            outcome: snapshots.values.allSatisfy(\.isHit) ? .hit : .made, detail: names.joined(separator: ", "))
+    }
+
+    @Sendable private func forecast() async throws -> Forecast<ReadySnapshots> {
+        let expected = ReadySnapshots(places: nil, boots: [])
+        let sources = holderSources
+        let builder = try await context.programBuilder()
+        let recipe = isFolder(sources) ? try builder.holderRecipe(sources: sources) : nil
+        if let recipe, !recipe.isMade {
+            return Forecast(
+                expected: expected,
+                actions: try builder.actions(of: recipe) + [
+                    .remark("kbuild boots a guest and saves it once it is ready")
+                ])
+        }
+        let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
+        let trust = context.trust(under: try await context.confinement.rules())
+        var forecast = Forecast(outcome: .hit, expected: expected)
+        for index in heldPrograms(hasHolder: holder != nil) {
+            let places = try machines.compactMap { try place($0, holding: index, holder: holder, trust: trust) }
+            guard let key = places.first?.key else { continue }
+            let snapshot = MachineSnapshot(folder: snapshotsFolder.appending(key.short))
+            if isIntact(snapshot) { continue }
+            forecast.outcome = .miss
+            forecast.actions.append(.remark("kbuild boots a guest and saves it once it is ready: \(snapshot.folder)"))
+        }
+        return forecast
+    }
 
     /// Finds or makes the snapshot of a guest that is ready to run tests.
     ///
     /// - Parameters:
     ///   - program: The bundle that the guest holds; nil for a guest that holds none.
-    ///   - plan: The name of the plan with that program, on the share.
     ///   - holder: The library that holds it.
-    ///   - machines: The machines to try, in order.
     ///   - needed: How many snapshots this run wakes guests from.
     ///   - boots: Gets the boots that it took.
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
-    func snapshot(
-        holding program: ProgramArtifact?, plan: String?, holder: FilePath, on machines: [MachineCandidate],
-        needed: Int, in folder: FilePath, boots: inout [SavedBoot], _ progress: ProgressSink
+    private func snapshot(
+        holding program: Int?, holder: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink
     ) async throws -> ReadySnapshot? {
+        let folder = guests.folder
+        let trust = context.trust(under: try await context.confinement.rules())
         for candidate in machines {
-            let trust = self.trust(under: try await confinement.rules())
-            guard
-                let (configuration, key) = try snapshotKey(
-                    candidate, holding: program, plan: plan, holder: holder, trust: trust)
-            else { continue }
+            guard let place = try place(candidate, holding: program, holder: holder, trust: trust) else { continue }
+            let (configuration, key) = (place.configuration, place.key)
             let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
             func ready(isHit: Bool, after boot: SavedBoot) -> ReadySnapshot {
@@ -112,57 +183,53 @@ extension Pipeline {
         return nil
     }
 
-    private var snapshotsFolder: FilePath { projectCache.appending("snapshots") }
+    /// The holder's sources lie beside the definition.
+    private var holderSources: FilePath { context.project.rootfsDefinition.removingLastComponent().appending("holder") }
 
-    /// What is to be done for a run's snapshots, when all that they are made from is there.
-    func planSnapshots(_ programs: [ProgramArtifact], on machines: [MachineCandidate]) async throws -> RunPlan.Step {
-        var step = RunPlan.Step("snapshot", .hit)
+    /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
+    private func holder(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
         let sources = holderSources
-        let recipe = isFolder(sources) ? try await programBuilder().holderRecipe(sources: sources) : nil
-        if let recipe, !recipe.isMade {
-            step.outcome = .miss
-            step.actions = try planned(recipe) + [.remark("kbuild boots a guest and saves it once it is ready")]
-            return step
+        guard isFolder(sources) else { return nil }
+        do {
+            let builder = try await context.programBuilder()
+            return try await builder.make(try builder.holderRecipe(sources: sources))
+        } catch let failure as Failure where failure.code == .build {
+            // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
+            progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
+            return nil
         }
-        let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
-        let held = TestShard.divide(programs, among: nil).map { holder == nil ? nil : $0.heldProgram }
-        for index in Set(held).sorted(by: { ($0 ?? -1) < ($1 ?? -1) }) {
-            var key: Digest?
-            for candidate in machines where key == nil {
-                let place = try snapshotKey(
-                    candidate, holding: index.map { programs[$0] }, plan: index.map { Self.heldPlan($0) },
-                    holder: holder ?? "", trust: trust(under: try await confinement.rules()))
-                key = place?.1
-            }
-            guard let key else { continue }
-            let snapshot = MachineSnapshot(folder: snapshotsFolder.appending(key.short))
-            if isIntact(snapshot) { continue }
-            step.outcome = .miss
-            step.actions.append(.remark("kbuild boots a guest and saves it once it is ready: \(snapshot.folder)"))
-        }
-        return step
     }
 
-    /// The name of the plan with the one program that a guest holds, on the share.
-    static func heldPlan(_ index: Int) -> String { "held-\(index)" }
+    private var snapshotsFolder: FilePath { context.projectCache.appending("snapshots") }
 
-    /// What a candidate is told to be saved, and the key of the snapshot; nil for a machine that cannot be saved.
-    private func snapshotKey(
-        _ candidate: MachineCandidate, holding program: ProgramArtifact?, plan: String?, holder: FilePath,
-        trust: TrustLevel
-    ) throws -> (MachineConfiguration, Digest)? {
+    /// What a machine is told that is to be saved, and the key of its snapshot.
+    private struct Place {
+        var configuration: MachineConfiguration
+        var key: Digest
+    }
+
+    /// - Returns: Nil for a machine that cannot be saved.
+    private func place(
+        _ candidate: MachineCandidate, holding program: Int?, holder: FilePath?, trust: TrustLevel
+    ) throws -> Place? {
         guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
+        let plan = program.map { GuestShare.heldPlan($0) }
         configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
-        let user = candidate.runner.sandbox?.identity
-        return (configuration, try snapshotKey(configuration, program, holder: holder, user: user, trust: trust))
+        var key = try key(configuration, user: candidate.runner.sandbox?.identity, trust: trust)
+        if let program, let holder {
+            let held = guests.programs.artifacts[program]
+            key.add("program", try tools.statCache.digest(of: held.executable))
+            key.add("plan", try SessionPlan(programs: [held.selecting([]).planned]).encoded())
+            key.add("holder", try tools.statCache.digest(of: holder))
+        }
+        return Place(configuration: configuration, key: key.key.digest)
     }
 
     /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
     /// one counter differ.
-    private func snapshotKey(
-        _ configuration: MachineConfiguration, _ program: ProgramArtifact?, holder: FilePath, user: UInt32?,
-        trust: TrustLevel
-    ) throws -> Digest {
+    private func key(
+        _ configuration: MachineConfiguration, user: UInt32?, trust: TrustLevel
+    ) throws -> KeyBuilder {
         var key = KeyBuilder(step: "snapshot", version: 3, trust: trust)
         key.add("kernel", try tools.statCache.digest(of: configuration.kernel))
         var plain = configuration
@@ -184,12 +251,7 @@ extension Pipeline {
         key.add("processor", Self.processor())
         // Who wakes has to open the file of one who was saved.
         key.add("user", user.map { "\($0)" } ?? "own")
-        if let program {
-            key.add("program", try tools.statCache.digest(of: program.executable))
-            key.add("plan", try SessionPlan(programs: [program.selecting([]).planned]).encoded())
-            key.add("holder", try tools.statCache.digest(of: holder))
-        }
-        return key.key.digest
+        return key
     }
 
     /// The host's processor, which QEMU passes on in part.
@@ -246,9 +308,8 @@ extension Pipeline {
     /// What the files of a whole snapshot look like. It is written last, so a snapshot without it was cut short.
     private func seal(_ snapshot: MachineSnapshot) -> String {
         [snapshot.memory, snapshot.state, snapshot.console].map { path in
-            var status = stat()
-            guard stat(path.string, &status) == 0 else { return "missing" }
-            return "\(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+            guard let status = FileStatus(path) else { return "missing" }
+            return "\(status.inode) \(status.size) \(status.modified)"
         }.joined(separator: "\n")
     }
 
@@ -259,10 +320,7 @@ extension Pipeline {
 
     /// Makes room for one more. A guest that is waking from an old one has it open already.
     private func removeOldSnapshots(in home: FilePath, keeping count: Int) throws {
-        func age(_ folder: FilePath) -> Int {
-            var status = stat()
-            return stat(folder.string, &status) == 0 ? status.st_mtim.tv_sec : 0
-        }
+        func age(_ folder: FilePath) -> Int64 { FileStatus(folder)?.modified ?? 0 }
         let folders = try namesInFolder(home).map { home.appending($0) }.sorted { age($0) < age($1) }
         for folder in folders.dropLast(count) { try removeAll(folder) }
     }

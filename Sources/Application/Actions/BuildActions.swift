@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import GuestSession
+import KernelSource
+import PatchedTree
+import Project
+import SystemPackage
+import TestSession
+
+/// What builds a part of a run: `kbuild build`, `kbuild configure`, `kbuild rootfs` and `kbuild test --list`.
+public struct BuildActions: Sendable {
+    private let context: ProjectContext
+    private var tools: ToolContext { context.tools }
+
+    /// Prepares the actions; nothing runs yet.
+    public init(_ context: ProjectContext) { self.context = context }
+
+    /// Builds the kernel and returns where it is.
+    ///
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func kernel() async throws -> BuiltKernel {
+        try context.checkFiles(forKernelOnly: true)
+        defer { tools.statCache.save() }
+        let steps = try await KernelSteps.make(context, wantsImage: true)
+        let patched = try await patched(steps)
+        // Held since the tree was brought in line.
+        defer { withExtendedLifetime(patched.lock) {} }
+        let config = try await context.log.result(of: steps.configure(patched))
+        return try await context.log.result(of: steps.compile(patched, config: config))
+    }
+
+    /// Configures the kernel.
+    ///
+    /// - Returns: The path of its `.config`.
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func configuration() async throws -> FilePath {
+        try context.checkFiles(forKernelOnly: true)
+        defer { tools.statCache.save() }
+        let steps = try await KernelSteps.make(context)
+        let patched = try await patched(steps)
+        // Held since the tree was brought in line.
+        defer { withExtendedLifetime(patched.lock) {} }
+        if patched.artifact == nil { try patched.pristine.verify() }
+        return try await context.log.result(of: steps.configure(patched))
+    }
+
+    /// Builds the root file system and returns where it is.
+    ///
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func rootFilesystem() async throws -> FilePath {
+        defer { tools.statCache.save() }
+        let accelerator = try await MachineSelection(context: context).decideAccelerator()
+        let steps = RootFilesystemSteps(context: context, accelerator: accelerator.accelerator)
+        return try await context.log.result(of: steps.rootFilesystem(covering: [])).path
+    }
+
+    /// The names of the tests that a pattern selects, as reports use them.
+    ///
+    /// - Throws: `Failure` with the code of what went wrong.
+    public func testNames(filter: String?) async throws -> [String] {
+        try context.checkFiles()
+        defer { tools.statCache.save() }
+        let kernelSteps = try await KernelSteps.make(context)
+        let steps = ProgramSteps(kernelSteps, try await patched(kernelSteps))
+        try steps.numbers.write()
+        let programs = try await context.log.result(of: steps.programs(RequestedTests(filter: filter)))
+        return programs.artifacts.flatMap { $0.tests ?? [$0.planned.name] }
+    }
+
+    private func patched(_ steps: KernelSteps) async throws -> PatchedKernelArtifact {
+        let log = context.log
+        return try await log.result(of: steps.patch(try await log.result(of: steps.source())))
+    }
+}

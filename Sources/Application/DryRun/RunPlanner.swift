@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+import Project
+import Reporting
+import RunStore
+import SystemPackage
+
+/// What `kbuild run --dry-run` prints: the steps of a run, from the same composition, with a recorder in place of who carries
+/// them out.
+public struct RunPlanner: Sendable {
+    private let context: ProjectContext
+
+    /// - Parameter context: Made for a dry run, so that nothing can be run or changed by mistake.
+    public init(_ context: ProjectContext) { self.context = context }
+
+    /// What a run would do.
+    ///
+    /// - Parameter filter: A pattern for the tests; nil for all.
+    /// - Throws: `Failure` with the code with which a run would surely end, as for a patch that does not apply.
+    public func plan(filter: String? = nil) async throws -> RunPlan {
+        let recorder = PlanRecorder()
+        let pipeline = Pipeline(context: context, executor: recorder)
+        let parts = try await pipeline.parts(RequestedTests(filter: filter))
+        // The folder of a run that has not begun.
+        let folder = context.history.folder.appending("TIME-PID-RANDOM")
+        if let inputs = parts.inputs(in: folder, try await KernelSteps.make(context)) {
+            let guests = try await pipeline.guests(for: inputs)
+            _ = try await pipeline.tests(in: guests, kernel: inputs.kernel)
+        }
+        return RunPlan(
+            project: context.project.folder.string, profile: context.project.profile,
+            steps: recorder.steps(of: names))
+    }
+
+    /// The steps of a run of this project.
+    private var names: [StepName] {
+        let wakesGuests = context.project.isolation == .test && context.project.architecture != .um
+        return StepName.allCases.filter { $0 != .boot && ($0 != .snapshot || wakesGuests) }
+    }
+}

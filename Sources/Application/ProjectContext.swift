@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import FileSystem
+import GuestSession
+import KernelBuild
+import Processes
+import Project
+import RunStore
+import SystemPackage
+import VirtualMachine
+
+/// How far make walks after a small change.
+public typealias BuildScope = KernelBuild.BuildScope
+
+/// A project at work: its values, its part of the cache, and the ways to run tools and to tell of them. Steps and actions
+/// share it.
+public struct ProjectContext: Sendable {
+    /// What is built from.
+    public let project: Project
+    let tools: ToolContext
+    let log: StepLog
+    private let environment: [String: String]
+    /// The project's part of the cache.
+    let projectCache: FilePath
+    let confinement: Confinement
+    let history: RunHistory
+    /// Keeps what is taken from the cache from being removed.
+    private var use: CacheUse?
+    /// How far make walks after a small change.
+    public var buildScope = BuildScope.narrow
+    /// How kbuild was called, for the report; empty when that is not known.
+    public var arguments: [String] = []
+
+    /// Prepares the context; nothing runs yet.
+    ///
+    /// - Parameters:
+    ///   - supervisor: The kbuild executable, which guards the processes that are started.
+    ///   - isDryRun: Whether it is made for a `RunPlanner` alone: then nothing can be run or changed by mistake.
+    ///   - onEvent: Told what goes on, from any thread.
+    /// - Throws: `Failure` (`usage`) when there is no place for the cache.
+    public init(
+        project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
+        onEvent: @escaping @Sendable (StepEvent) -> Void
+    ) throws {
+        self.project = project
+        self.environment = environment
+        let layout = try CacheLayout(environment: environment)
+        if isDryRun { try layout.checkIsOwn() } else { try layout.prepare() }
+        let log = StepLog(onEvent)
+        let progress = ProgressSink { log(.progress(nil, $0)) }
+        var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
+        store.isReadOnly = isDryRun
+        var runner = CommandRunner(supervisor: supervisor, progress: progress)
+        runner.runsNothing = isDryRun
+        tools = ToolContext(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
+        self.log = log
+        projectCache = layout.folder(ofProject: project.folder)
+        history = RunHistory(layout: layout, project: project.folder)
+        confinement = Confinement(project: project, tools: tools, name: projectCache.string)
+    }
+
+    /// Records that the project is at work in the cache: from now on until the context is gone, `kbuild clean` refuses and
+    /// what is taken from the cache is not removed.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the cache cannot be written; `CancellationError`.
+    public mutating func enterCache() async throws {
+        let command = (arguments.isEmpty ? ["kbuild"] : Array(arguments.prefix(2))).joined(separator: " ")
+        use = try await CacheUse.begin(
+            tools.layout, project: project.folder, command: command, progress: tools.progress)
+    }
+
+    /// Removes what is too much in the cache; see `CacheActions.pruneAfterRun`.
+    public func pruneCache() async {
+        // What this very run needs is in use meanwhile.
+        defer { withExtendedLifetime(use) {} }
+        await CacheActions(layout: tools.layout, environment: environment).pruneAfterRun(progress: tools.progress)
+    }
+
+    /// Whose code decides what a build under `rules` makes: part of the key of whatever it publishes.
+    ///
+    /// Two projects never share what their confined builds make, since their authors differ; within a project the keys hold
+    /// all inputs that came from outside.
+    func trust(under rules: Confinement.Rules?) -> TrustLevel { TrustLevel(under: rules, in: projectCache) }
+
+    /// What builds programs for the guest.
+    func programBuilder() async throws -> GuestProgramBuilder {
+        GuestProgramBuilder(
+            tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules())
+    }
+
+    /// A path as the user knows it: from the project's folder on.
+    func shown(_ path: FilePath) -> String {
+        var name = path
+        return name.removePrefix(project.folder) && !name.isEmpty ? name.string : path.string
+    }
+
+    // MARK: Looked at before any work
+
+    /// Looks for what is surely needed later.
+    ///
+    /// - Throws: `Failure`: `usage` when the project names files that are not there; `infrastructure` when QEMU is missing.
+    func checkBeforehand() throws {
+        try checkFiles()
+        if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+    }
+
+    /// Finds files that the project names and that are not there, before any work.
+    func checkFiles(forKernelOnly: Bool = false) throws {
+        var missing: [String] = []
+        func note(_ key: String, _ path: FilePath) {
+            let folder = path.removingLastComponent()
+            let near = guess(for: path.lastComponent?.string ?? "", among: (try? namesInFolder(folder)) ?? [])
+            missing.append("\(ProjectLoader.place(of: path, in: project))\(key): \(path)\(near)")
+        }
+        for patch in project.kernel.patches where !fileExists(patch) { note("kernel.patches", patch) }
+        for fragment in project.configFragments where !fileExists(fragment) {
+            note("kernel.\(project.architecture == .um ? "uml-config" : "config")", fragment)
+        }
+        for test in project.tests where !forKernelOnly {
+            switch test {
+            case .swift(let package, _, _, _): if !isFolder(package) { note("tests", package) }
+            // The kernel's tree has them, or says that it has not.
+            case .kselftest, .kunit: break
+            case .program(let program): if !fileExists(program.path) { note("tests", program.path) }
+            }
+        }
+        if !forKernelOnly, !fileExists(project.rootfsDefinition) {
+            note("rootfs.definition", project.rootfsDefinition)
+        }
+        guard missing.isEmpty else {
+            throw Failure(
+                .usage, "\(project.file) names files that are not there", details: missing.joined(separator: "\n"),
+                nextStep: "create them, or correct the paths, which are relative to the project file")
+        }
+    }
+
+    // MARK: What the project file says of guests
+
+    var limits: SessionLimits {
+        SessionLimits(
+            boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
+            test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast,
+            // A slow disk takes a minute for a gigabyte.
+            inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
+    }
+
+    /// The user's shared folders.
+    var userShares: [Share] {
+        project.shares.enumerated().map { index, share in
+            Share(tag: GuestShare.tag(ofShare: index), path: share.path, isReadOnly: !share.isWritable)
+        }
+    }
+}

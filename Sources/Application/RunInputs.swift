@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import GuestSession
+import SystemPackage
+import TestSession
+import VirtualMachine
+
+/// All that a guest needs, made and in place.
+struct RunInputs: Sendable {
+    /// The run's own folder, for logs and what the guest reads.
+    var folder: FilePath
+    var accelerator: ChosenAccelerator
+    var patched: PatchedKernelArtifact
+    var kernel: BuiltKernel
+    var root: ReadyRootFilesystem
+    var programs: ProgramSet
+    var symbolizer: CrashSymbolizer
+
+    /// The console's log.
+    var consoleLog: FilePath { folder.appending("console.log") }
+
+    /// An outcome with files and lines in its crash reports, where the kernel has debug information. A report without them is
+    /// as true, so that nothing here fails a run.
+    func symbolized(_ outcome: SessionOutcome, _ progress: ProgressSink) async -> SessionOutcome {
+        guard !outcome.crashes.isEmpty else { return outcome }
+        var outcome = outcome
+        do {
+            let symbolized = try await symbolizer.symbolize(outcome.crashes)
+            outcome.crashes = symbolized.crashes
+            if let note = symbolized.note { progress(.detail("crash reports have no files and lines: \(note)")) }
+        } catch {
+            progress(.note("crash reports have no files and lines: \(error)"))
+        }
+        return outcome
+    }
+}
+
+/// The guests of a run: what runs in them, and where.
+struct RunGuests: Sendable {
+    var programs: ProgramSet
+    /// The machines to try, in order.
+    var machines: [MachineCandidate]
+    /// The folder of the test programs, which guests mount.
+    var share: FilePath
+    /// The run's folder.
+    var folder: FilePath
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import KernelConfig
+import KernelMake
+import KernelSource
+import PatchedTree
+import Processes
+import Project
+import SystemPackage
+
+import class Foundation.ProcessInfo
+
+/// Where a kernel's tree and its outputs are, and which of them may be gone on from.
+extension KernelSteps {
+    private var tools: ToolContext { context.tools }
+    private var project: Project { context.project }
+
+    /// The folder of this kernel source in the project's part of the cache: a tree and its outputs.
+    func folder(for pristine: KernelSourceArtifact) -> FilePath {
+        context.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
+    }
+    func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
+    /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
+    func output(_ pristine: KernelSourceArtifact) -> FilePath {
+        // Objects with debug information have no use for those without.
+        folder(for: pristine).appending(rules == nil ? "build" : "confined")
+            .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : ""))
+    }
+    func workTree(_ pristine: KernelSourceArtifact) -> WorkTree {
+        WorkTree(tree: tree(pristine), pristine: pristine.folder)
+    }
+
+    /// All that make printed the last time.
+    var buildLog: FilePath { context.projectCache.appending("build.log") }
+
+    func make(_ pristine: KernelSourceArtifact) -> KernelMake {
+        var make = KernelMake(
+            tree: tree(pristine), output: output(pristine), architecture: project.architecture,
+            jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            usesCcache: (try? tools.runner.locate("ccache")) != nil)
+        make.hasDebugInfo = project.kernel.hasDebugInfo
+        return make
+    }
+
+    // MARK: Confined builds
+
+    /// Beside the output, where make cannot write: the overlay that the output was built from to the end.
+    private func confinedMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).overlay") }
+
+    /// Has a confined build begin anew where a last one is not to be gone on from: its files may be made to deceive the
+    /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
+    /// patches have one author.
+    func discardForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
+        let isUnusable = try hasUnusableOutput(pristine, overlay)
+        // Until this build has come to its end as well.
+        if rules != nil { try removeAll(confinedMark(pristine)) }
+        if isUnusable { try removeAll(output(pristine)) }
+        try createFolder(toolsMark(pristine).removingLastComponent())
+        try writeAtomically(try toolsDigest().hex, to: toolsMark(pristine))
+    }
+
+    /// Whether what lies in the output folder says nothing of this build.
+    func hasUnusableOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
+        // make compares commands and time stamps, and does not see that a tool of the same name is another one.
+        if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
+        return try hasForeignOutput(pristine, overlay)
+    }
+
+    /// Beside the output: the digest of the tools that built it.
+    private func toolsMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).tools") }
+
+    private func toolsDigest() throws -> Digest {
+        var tools = ContentDigest(of: "tools", version: 1)
+        for tool in KernelSteps.keyedTools { tools.add(tool, try self.tools.digest(ofOptionalTool: tool)) }
+        return tools.digest
+    }
+
+    /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's variables.
+    private func contribution(_ overlay: TreeOverlay) throws -> String {
+        var digest = ContentDigest(of: "contribution", version: 1)
+        digest.add("overlay", overlay.digest)
+        digest.add("request", ConfigRequest.merge(try fragments()).text)
+        return digest.digest.hex
+    }
+
+    /// Records that the confined build of an overlay came to its end.
+    func recordContribution(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
+        try writeAtomically(contribution(overlay), to: confinedMark(pristine))
+    }
+
+    private func hasForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
+        guard let rules else { return false }
+        let last = try? readText(confinedMark(pristine))
+        let isOwn = !rules.hasForeignContribution && last != nil
+        return try !isOwn && last != contribution(overlay)
+    }
+
+    /// How make runs, and in which environment.
+    func tooling(_ make: KernelMake) async throws -> (runner: CommandRunner, environment: [String: String]) {
+        var environment = ProcessInfo.processInfo.environment
+        guard let rules else { return (tools.runner, environment) }
+        environment = environment.filter { $0.key == "PATH" }
+        environment["HOME"] = "/tmp"
+        var readable = [make.tree]
+        if make.usesCcache {
+            // Objects of trusted builds are read; none is added, which others would then link.
+            let cache = FilePath(try await tools.runner.output(of: Command("ccache", ["--get-config", "cache_dir"])))
+            if isFolder(cache) { readable.append(cache) }
+            environment["CCACHE_DIR"] = cache.string
+            environment["CCACHE_NOSTATS"] = "1"
+            environment["CCACHE_READONLY"] = "1"
+            environment["CCACHE_TEMPDIR"] = "/tmp"
+        }
+        readable += tools.installations(of: ["gcc", "ld", "make", "ccache"])
+        return (tools.runner.confined(by: rules.build(readable: readable, writable: [make.output])), environment)
+    }
+}

@@ -1,0 +1,487 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import GuestSession
+import KernelBuild
+import KernelConfig
+import KernelMake
+import KernelSource
+import PatchedTree
+import Processes
+import Project
+import Reporting
+import Syscalls
+import SystemPackage
+
+import class Foundation.ProcessInfo
+
+/// A kernel, ready to boot.
+public struct BuiltKernel: Sendable {
+    /// The image: bzImage, or user-mode Linux's executable; nil when it was not made, since the machine boots vmlinux.
+    public var image: FilePath?
+    /// The ELF file with symbols.
+    public var vmlinux: FilePath
+    /// What the firmware, the host or, where it can, QEMU itself starts.
+    public var bootFile: FilePath { image ?? vmlinux }
+    /// The configuration.
+    public var config: FilePath
+    /// Its version.
+    public var version: String
+    /// The kernel's own commands for gdb; nil where they were not made, or a stranger's makefiles made them.
+    public var debuggerScripts: FilePath?
+
+    /// The compiler that built it, in its own words; nil where the configuration does not say (CONFIG_CC_VERSION_TEXT).
+    var compiler: String? {
+        let start = "CONFIG_CC_VERSION_TEXT=\""
+        return ((try? readText(config)) ?? "").split(separator: "\n").first { $0.hasPrefix(start) }
+            .map { String($0.dropFirst(start.count).prefix { $0 != "\"" }) }
+    }
+}
+
+/// A source with its patches, and what is known of the kernel that comes of it.
+struct PatchedKernelArtifact: Sendable {
+    var pristine: KernelSourceArtifact
+    var overlay: TreeOverlay
+    var request: ConfigRequest
+    /// The key of the built kernel.
+    var key: ArtifactKey
+    /// The built kernel, when it is in the store.
+    var artifact: Artifact?
+    /// Held from the first change of the tree to the end of the build.
+    var lock: FileLock?
+    /// What is still to be done to the tree on disk, in a dry run; nil once it is in line.
+    var pendingTree: PendingTree?
+
+    /// "7 sources, 14 files".
+    var summary: String { "\(pluralized(overlay.sources.count, "source")), \(pluralized(overlay.files.count, "file"))" }
+}
+
+/// What a run would do to a tree before it builds in it.
+struct PendingTree: Sendable {
+    /// The changes; nil for an output that begins empty.
+    var changes: WorkTree.PlannedSynchronization?
+    /// Whether the kernel's source is another one, so that make has to look everywhere.
+    var isSourceNew = false
+}
+
+/// The steps from a kernel's source to its image.
+struct KernelSteps: Sendable {
+    let context: ProjectContext
+    /// How make is confined; nil when it is not.
+    let rules: Confinement.Rules?
+    /// Whether the image is asked for, beside a kernel that can be booted.
+    var wantsImage = false
+
+    private var scope: BuildScope { context.buildScope }
+    private var tools: ToolContext { context.tools }
+    private var project: Project { context.project }
+
+    /// The steps under the rules for the kernel's code.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the project asks for a sandbox and the host has none.
+    static func make(_ context: ProjectContext, wantsImage: Bool = false) async throws -> KernelSteps {
+        KernelSteps(context: context, rules: try await context.confinement.rules()?.kernel, wantsImage: wantsImage)
+    }
+
+    /// Prepares the source.
+    func source() -> Step<KernelSourceArtifact> {
+        Step(.source) { progress in
+            let source = try kernelSource()
+            let cache = sourceCache(progress)
+            @Sendable func detail(_ pristine: KernelSourceArtifact) -> String { "\(source), Linux \(pristine.version)" }
+            switch try await cache.plan(source) {
+            case .present(let pristine): return .found(pristine, key: pristine.identity, detail(pristine))
+            case .absent(let commands, let remark):
+                return Work(
+                    detail: "\(source)",
+                    forecast: {
+                        let actions = try commands.map { try RunPlan.Action($0, by: tools.runner) }
+                        return Forecast(actions: (remark.map { [.remark($0)] } ?? []) + actions)
+                    },
+                    perform: { _ in
+                        let pristine = try await cache.prepare(source)
+                        return Performed(result: pristine, outcome: .made, detail: detail(pristine))
+                    })
+            }
+        }
+    }
+
+    private func kernelSource() throws -> KernelSource {
+        try KernelSource(parsing: project.kernel.source, sha256: project.kernel.sha256, relativeTo: project.folder)
+    }
+
+    func sourceCache(_ progress: ProgressSink) -> SourceCache {
+        SourceCache(layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
+    }
+
+    /// Loads the patches.
+    func patchSources() throws -> [PatchSource] {
+        try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
+    }
+
+    /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
+    private func overlay(over pristine: KernelSourceArtifact) throws -> TreeOverlay {
+        let sources = try patchSources()
+        var key = ContentDigest(of: "overlay", version: 1)
+        key.add("source", pristine.identity)
+        for source in sources {
+            key.add(source.name, source.digest)
+            // Compilers' messages and remarks name the user's files and their lines.
+            key.add("location", source.location.string)
+            if let spec = source.specFile { key.add("spec", try tools.statCache.digest(of: spec)) }
+        }
+        // Another kbuild may read patches otherwise.
+        if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
+        let memo = OverlayCache(
+            file: context.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
+        if let overlay = memo.load(key: key.digest) { return overlay }
+        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
+        guard !tools.isDryRun else { return overlay }
+        try createFolder(context.projectCache)
+        memo.save(overlay, key: key.digest)
+        return overlay
+    }
+
+    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is
+    /// verified by `compile`.
+    func patch(_ pristine: KernelSourceArtifact) -> Step<PatchedKernelArtifact> {
+        Step(.patch) { _ in
+            let patched = try patched(pristine)
+            // Also when the kernel is there already: the next change of a file is compiled in the tree.
+            if !tools.isDryRun { markUsed(folder(for: pristine)) }
+            let key = patched.overlay.digest
+            guard needsTree(patched) else { return .found(patched, key: key, patched.summary) }
+            return Work(
+                key: key, detail: patched.summary, forecast: { try forecastTree(patched) },
+                perform: { progress in
+                    for note in patched.overlay.notes { progress(.note(note)) }
+                    var patched = patched
+                    patched.lock = try await lock(pristine, progress)
+                    let change = try await bringInLine(pristine, patched.overlay, progress)
+                    return Performed(
+                        result: patched, outcome: change.isUnchanged ? .hit : .made, detail: patched.summary)
+                })
+        }
+    }
+
+    /// What bringing the tree on disk in line would do.
+    private func forecastTree(_ patched: PatchedKernelArtifact) throws -> Forecast<PatchedKernelArtifact> {
+        let pristine = patched.pristine
+        var forecast = Forecast<PatchedKernelArtifact>(outcome: .hit)
+        var pending = PendingTree()
+        switch sourceCache(.silent).planWorkTree(of: pristine, at: tree(pristine)) {
+        case .created:
+            forecast.outcome = .miss
+            forecast.actions.append(.remark("kbuild makes the tree \(tree(pristine)) of links to \(pristine.folder)"))
+            forecast.actions += patched.overlay.files.keys.sorted().map { .remark("kbuild writes \($0)") }
+        case .updated(let paths):
+            forecast.outcome = .miss
+            pending.isSourceNew = true
+            forecast.actions.append(.remark("kbuild brings \(paths.count) files in line with the kernel's source"))
+            fallthrough
+        case .unchanged:
+            let planned = try workTree(pristine).planSynchronization(
+                overlay: patched.overlay, output: make(pristine).output)
+            if !planned.changes.isUnchanged { forecast.outcome = .miss }
+            forecast.actions += planned.changes.remarks
+            if try !hasUnusableOutput(pristine, patched.overlay) { pending.changes = planned }
+        }
+        var expected = patched
+        expected.pendingTree = pending
+        forecast.expected = expected
+        return forecast
+    }
+
+    /// Debug information of every object, for gdb and for the lines of crash reports, and the kernel's own commands for gdb.
+    private static let debugInfo = """
+        # CONFIG_DEBUG_INFO_NONE is not set
+        CONFIG_DEBUG_INFO_DWARF5=y
+        CONFIG_GDB_SCRIPTS=y
+
+        """
+
+    /// The project's fragments and, where debug information is wanted, that of kbuild itself.
+    func fragments() throws -> [ConfigFragment] {
+        let own = try project.configFragments.map { path in
+            try ConfigFragment(contentsOf: path, name: context.shown(path))
+        }
+        guard project.kernel.hasDebugInfo else { return own }
+        return own + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
+    }
+
+    /// What is known of the kernel before anything is done to the tree.
+    private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
+        let overlay = try overlay(over: pristine)
+        let request = ConfigRequest.merge(try fragments())
+        let key = try key(pristine, overlay, request, hasImage: true)
+        let plain = try self.key(pristine, overlay, request, hasImage: false)
+        return PatchedKernelArtifact(
+            pristine: pristine, overlay: overlay, request: request, key: key,
+            artifact: tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
+    }
+
+    /// Where kernels are in the store.
+    private static func artifactStep(hasImage: Bool) -> String { hasImage ? "kernel" : "kernel-vmlinux" }
+    private static let imageName = "image"
+
+    /// Whether the build has to make the image. Compressing a kernel that QEMU boots as it is takes longer than compiling a
+    /// file.
+    private func needsImage(config: FilePath) throws -> Bool {
+        try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
+    }
+
+    /// Whether the tree on disk has to have the patches: the kernel is made from it, and selftests with
+    /// `tests-from: patched`.
+    private func needsTree(_ patched: PatchedKernelArtifact) -> Bool {
+        patched.artifact == nil || (project.hasKselftests && project.testsFrom == .patched)
+    }
+
+    func lock(_ pristine: KernelSourceArtifact, _ progress: ProgressSink) async throws -> FileLock {
+        try await FileLock.acquire(
+            "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
+    }
+
+    /// Brings the project's tree in line with an overlay. The caller holds the lock.
+    func synchronize(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
+    ) async throws -> WorkTree.Synchronization {
+        // The tree shares its files with the cache's copy; nobody may have written through a link.
+        try pristine.verify()
+        return try await bringInLine(pristine, overlay, progress)
+    }
+
+    /// The same for a caller that has the cache's copy verified later, before it relies on what was made of it.
+    private func bringInLine(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
+    ) async throws -> WorkTree.Synchronization {
+        let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
+        // What was built from another tree in this place says nothing about the new one.
+        if change == .created { try removeAll(output(pristine)) }
+        try discardForeignOutput(pristine, overlay)
+        return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
+    }
+
+    /// What the build of a kernel runs, besides the tree's own programs. Those of binutils are what gcc and the makefiles
+    /// call by name.
+    static let keyedTools = [
+        "gcc", "ld", "make", "as", "ar", "nm", "objcopy", "objdump", "readelf", "strip", "bison", "flex", "bc", "perl",
+        "python3", "pahole", "gzip", "lz4", "sh",
+    ]
+
+    /// The key of a kernel. The overlay and the request are values of this run, from which alone the tree and the
+    /// configuration are made, so that a user's edit during the build gets into neither.
+    private func key(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
+    ) throws -> ArtifactKey {
+        var key = KeyBuilder(
+            step: Self.artifactStep(hasImage: hasImage), version: 2, trust: context.trust(under: rules))
+        key.add("source", pristine.identity)
+        key.add("overlay", overlay.digest)
+        key.add("request", request.text)
+        key.add("architecture", project.architecture.rawValue)
+        for tool in KernelSteps.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return key.key
+    }
+
+    /// Configures, unless the kernel is in the store; its result is the path of the `.config`.
+    func configure(_ patched: PatchedKernelArtifact) -> Step<FilePath> {
+        Step(.configure) { _ in
+            if let artifact = patched.artifact { return .found(artifact.path("config")) }
+            let make = make(patched.pristine)
+            let inputs = try configurationInputs(patched)
+            let requested = "\(patched.request.entries.count) options requested"
+            return Work(
+                key: inputs, detail: requested,
+                forecast: {
+                    let (runner, environment) = try await tooling(make)
+                    let configurator = KernelConfigurator(runner: runner, environment: environment)
+                    if patched.pendingTree?.changes != nil,
+                        let current = configurator.current(make, request: patched.request, inputs: inputs)
+                    {
+                        return Forecast(outcome: .hit, expected: current.file)
+                    }
+                    var forecast = Forecast<FilePath>()
+                    for (index, command) in configurator.commands(make).enumerated() {
+                        forecast.actions.append(try RunPlan.Action(command, by: runner))
+                        if index == 0 {
+                            forecast.actions.append(.remark("kbuild merges the requested options into .config"))
+                        }
+                    }
+                    return forecast
+                },
+                perform: { progress in
+                    // The first make of a build; what it compiles are its own tools.
+                    try workTree(patched.pristine).recordStart(output: make.output)
+                    let (runner, environment) = try await tooling(make)
+                    let configurator = KernelConfigurator(runner: runner, progress: progress, environment: environment)
+                    let result = try await configurator.configure(make, request: patched.request, inputs: inputs)
+                    return Performed(
+                        result: result.file, outcome: result.wasCurrent ? .hit : .made,
+                        detail: "\(requested), all in place")
+                })
+        }
+    }
+
+    /// What a configuration depends on beside the request.
+    private func configurationInputs(_ patched: PatchedKernelArtifact) throws -> Digest {
+        var inputs = ContentDigest(of: "configure", version: 2)
+        inputs.add("source", patched.pristine.identity)
+        for (path, entry) in patched.overlay.files.sorted(by: { $0.key < $1.key })
+        where KernelConfigurator.reads(treeFile: path) {
+            if case .file(let file) = entry {
+                inputs.add(path, Digest.of(file.bytes))
+            } else {
+                inputs.add(path, "")
+            }
+        }
+        for tool in KernelSteps.keyedTools { inputs.add(tool, try tools.digest(ofOptionalTool: tool)) }
+        return inputs.digest
+    }
+
+    /// Compiles, unless the store has the kernel.
+    ///
+    /// - Parameter config: The configuration; nil in a dry run where it is to be made.
+    func compile(_ patched: PatchedKernelArtifact, config: FilePath?) -> Step<BuiltKernel> {
+        Step(.compile) { _ in
+            if let artifact = patched.artifact {
+                return .found(kernel(artifact, patched.pristine), artifact.key.short).filed(under: patched.key)
+            }
+            return Work(
+                forecast: { try await forecastBuild(patched, config: config) },
+                perform: { progress in
+                    guard let config else { throw Failure(.infrastructure, "the kernel is not configured") }
+                    return try await build(patched, config: config, progress)
+                }
+            ).filed(under: patched.key)
+        }
+    }
+
+    /// What the build would do.
+    private func forecastBuild(
+        _ patched: PatchedKernelArtifact, config: FilePath?
+    ) async throws -> Forecast<BuiltKernel> {
+        let pristine = patched.pristine
+        let make = make(pristine)
+        let (runner, environment) = try await tooling(make)
+        let builder = KernelBuilder(runner: runner, environment: environment)
+        let tree = patched.pendingTree
+        func actions(_ plan: BuildPlan) throws -> [RunPlan.Action] {
+            try (plan.remark.map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
+        }
+        if let config {
+            // With another source make has to look everywhere.
+            let plan = try builder.plan(
+                make, scope: scope, needsImage: try needsImage(config: config),
+                tree: tree?.isSourceNew == true ? nil : tree?.changes)
+            let folder = tools.store.folder(
+                try key(pristine, patched.overlay, patched.request, hasImage: plan.makesImage))
+            var built = kernel(in: folder, pristine, hasImage: plan.makesImage)
+            built.config = config
+            return Forecast(expected: built, actions: try actions(plan))
+        }
+        // What make has to do follows from what it finds configured, except a build from nothing.
+        let isNew = tree?.changes == nil
+        let plan = try builder.plan(make, scope: isNew ? scope : .whole, tree: nil)
+        var forecast = Forecast<BuiltKernel>(actions: try actions(plan))
+        if !isNew, scope != .whole {
+            forecast.dependsOn = [StepName.configure.rawValue]
+            forecast.actions = forecast.actions.filter { $0.command != nil }
+            forecast.actions.append(
+                .remark("should the configuration come out as it was, make may have to visit fewer folders"))
+        }
+        return forecast
+    }
+
+    private func build(
+        _ patched: PatchedKernelArtifact, config: FilePath, _ progress: ProgressSink
+    ) async throws -> Performed<BuiltKernel> {
+        let pristine = patched.pristine
+        let make = make(pristine)
+        let (runner, environment) = try await tooling(make)
+        let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
+        let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
+        // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the build
+        // fails, it may tell why.
+        async let verification: Void = pristine.verify()
+        let result: BuildResult
+        do {
+            result = try await builder.build(
+                make, scope: scope, needsImage: try needsImage(config: config), log: buildLog, userFiles: userFiles)
+        } catch let failure as Failure {
+            try await verification
+            throw failure
+        }
+        try await verification
+        if project.kernel.hasDebugInfo, rules == nil {
+            let log = FilePath("\(buildLog.string).gdb")
+            _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
+        }
+        try workTree(pristine).recordBuild(output: make.output)
+        if rules != nil { try recordContribution(pristine, patched.overlay) }
+        let artifact = try await publish(result, of: patched)
+        var detail = pluralized(result.compiledObjects, "object")
+        if result.isIncremental { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
+        if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
+        if result.isVerified { detail += ", confirmed by a plain make" }
+        return Performed(result: kernel(artifact, pristine), outcome: .made, detail: detail)
+    }
+
+    /// Files what a build made, unless a tool was replaced meanwhile.
+    private func publish(_ result: BuildResult, of patched: PatchedKernelArtifact) async throws -> Artifact {
+        let (pristine, overlay, request) = (patched.pristine, patched.overlay, patched.request)
+        let hasImage = result.image != nil
+        let after = try key(pristine, overlay, request, hasImage: true)
+        if let tool = after.difference(from: patched.key) {
+            throw Failure(
+                .infrastructure, "\(tool) was replaced while it built the kernel, so nothing was published",
+                nextStep: "run the command again: it builds the kernel from nothing")
+        }
+        return try await tools.store.publish(
+            key: { try key(pristine, overlay, request, hasImage: hasImage) }
+        ) { folder in
+            if let image = result.image { try copyFile(image, to: folder.appending(Self.imageName)) }
+            try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
+            try copyFile(result.systemMap, to: folder.appending("System.map"))
+            try copyFile(result.config, to: folder.appending("config"))
+        }
+    }
+
+    /// make's target for the kernel's own commands for gdb (scripts/gdb), and the file by which gdb loads them.
+    private static let scriptsTarget = "scripts_gdb"
+    private static let scriptsFile = "vmlinux-gdb.py"
+
+    private func kernel(_ artifact: Artifact, _ pristine: KernelSourceArtifact) -> BuiltKernel {
+        kernel(in: artifact.folder, pristine, hasImage: artifact.files[Self.imageName] != nil)
+    }
+
+    private func kernel(in folder: FilePath, _ pristine: KernelSourceArtifact, hasImage: Bool) -> BuiltKernel {
+        let scripts = output(pristine).appending(Self.scriptsFile)
+        return BuiltKernel(
+            image: hasImage ? folder.appending(Self.imageName) : nil, vmlinux: folder.appending("vmlinux"),
+            config: folder.appending("config"), version: pristine.version,
+            debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
+    }
+
+    /// The module SyscallNumbers for the calls that the patches add.
+    func numbers(of overlay: TreeOverlay) -> NumbersModule {
+        NumbersModule(header: SyscallHeader.text(overlay.syscalls), in: tools.layout)
+    }
+
+    /// What tells the files and lines of a kernel's crash reports.
+    func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
+        CrashSymbolizer(
+            runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
+            vmlinux: kernel.vmlinux, root: tree(patched.pristine))
+    }
+}
+
+extension WorkTree.Synchronization {
+    /// The changes, a line each.
+    fileprivate var remarks: [RunPlan.Action] {
+        let lines =
+            added.map { "kbuild adds \($0)" } + modified.map { "kbuild changes \($0)" }
+            + removed.map { "kbuild removes \($0)" }
+            + restamped.map { "kbuild sets the time of \($0), so that make sees what changed" }
+        return lines.map { .remark($0) }
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Doctor
+import FileSystem
+import Foundation
+import KernelConfig
+import Processes
+import Project
+import Reporting
+import SystemPackage
+import VirtualMachine
+
+/// A machine to run a session on.
+struct MachineCandidate: Sendable {
+    var machine: any BootingMachine
+    /// The same in the report's terms.
+    var reported: RunReport.Machine
+    /// Seconds until the guest's init must have spoken.
+    var bootLimit: Double
+    /// What QEMU is told; nil for user-mode Linux.
+    var configuration: MachineConfiguration?
+    /// What its process is run by.
+    var runner: CommandRunner
+}
+
+/// The accelerator of a run's guests.
+struct ChosenAccelerator: Sendable {
+    var accelerator: Accelerator
+    /// Why it is this one.
+    var reason: String
+}
+
+/// What a guest is to be started with.
+struct GuestRequest: Sendable {
+    var accelerator: ChosenAccelerator
+    var kernel: BuiltKernel
+    var root: RootDevice
+    /// The folders that it may mount.
+    var shares: [Share]
+}
+
+/// Chooses the machines that a project's guests run on.
+struct MachineSelection: Sendable {
+    let context: ProjectContext
+
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+
+    /// The machines for a session: the second is for a guest that does not boot on the first.
+    ///
+    /// microvm and a kernel that is started directly boot soonest. But that board's clocks and timers are few, a guest may
+    /// stall in calibrating them, and the direct way in is little used; so there is the usual way to fall back to.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when QEMU is missing; `CancellationError`.
+    func machines(for guest: GuestRequest) async throws -> [MachineCandidate] {
+        let boot = Double(project.timeouts.boot)
+        let hiding = BootMessages.hiding(project.machine.kernelArguments)
+        if !hiding.isEmpty {
+            tools.progress(
+                .note(
+                    "the kernel's command line has \(hiding.joined(separator: " ")), which keeps kernel messages or checks "
+                        + "from the console (machine.command-line)"))
+        }
+        let rules = try await context.confinement.rules()
+        guard project.architecture != .um else { return [umlMachine(for: guest, rules, bootLimit: boot)] }
+        let emulator = try await emulator()
+        let features = try BootFeatures(config: guest.kernel.config)
+        let boards: [MachineType]
+        switch project.machine.type {
+        case .q35: boards = [.q35]
+        case .pc: boards = [.pc]
+        case .microvm: boards = [.microvm, .q35]
+        case .auto, .uml:
+            // KVM's guests calibrate nothing, and q35 was made for them.
+            let isSafe = guest.accelerator.accelerator == .tcg && features.hasVirtioMMIO
+            boards = isSafe ? [.microvm, .q35] : [.q35]
+        }
+        let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
+        return boards.enumerated().map { index, board in
+            let bootsDirectly = features.isDirectlyBootable && (index == 0 || guest.kernel.image == nil)
+            var configuration = MachineConfiguration(
+                type: board, accelerator: guest.accelerator.accelerator,
+                memoryMegabytes: project.machine.memoryMegabytes, cpus: project.machine.cpus,
+                kernel: bootsDirectly ? guest.kernel.vmlinux : guest.kernel.bootFile, root: guest.root,
+                shares: guest.shares, results: project.machine.results == .serial ? .serial : .virtio,
+                kernelArguments: kernelArguments, bootsDirectly: bootsDirectly, timeStampKilohertz: kilohertz,
+                timerHertz: features.timerHertz, filtersSystemCalls: emulator.filtersSystemCalls)
+            configuration.scratchMegabytes = project.disks
+            return qemuMachine(
+                configuration, for: guest, rules, version: emulator.version,
+                // A quarter of the time that a boot may take is many times what one takes on this board.
+                bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
+        }
+    }
+
+    private func qemuMachine(
+        _ configuration: MachineConfiguration, for guest: GuestRequest, _ rules: Confinement.Rules?,
+        version: String, bootLimit: Double
+    ) -> MachineCandidate {
+        let devices: [FilePath] = configuration.accelerator == .kvm ? ["/dev/kvm"] : []
+        let runner = runner(for: guest, rules, kernel: configuration.kernel, devices: devices)
+        return MachineCandidate(
+            machine: QEMUMachine(configuration, runner: runner),
+            reported: .init(
+                type: configuration.type.rawValue, accelerator: configuration.accelerator.rawValue,
+                acceleratorReason: guest.accelerator.reason, memoryMegabytes: configuration.memoryMegabytes,
+                cpus: configuration.cpus,
+                rootfs: project.rootfsType.rawValue, results: configuration.results.rawValue, qemuVersion: version),
+            bootLimit: bootLimit, configuration: configuration, runner: runner)
+    }
+
+    /// What runs a machine's process, which sees what its guest is made of, the shares, and nothing else.
+    private func runner(
+        for guest: GuestRequest, _ rules: Confinement.Rules?, kernel: FilePath, devices: [FilePath] = []
+    ) -> CommandRunner {
+        guard let rules else { return tools.runner }
+        let shares = guest.shares
+        let image: FilePath =
+            switch guest.root {
+            case .disk(let path), .initramfs(let path): path
+            }
+        return tools.runner.confined(
+            by: rules.machine(
+                readable: [kernel, image] + shares.filter(\.isReadOnly).map(\.path),
+                writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
+    }
+
+    /// What this QEMU is and can do. It is asked once.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when it is missing or too old; `CancellationError`.
+    func emulator() async throws -> Emulator {
+        let qemu = HostCheck.qemu
+        let memo = tools.layout.root.appending("qemu-\(try tools.digest(ofTool: qemu).short)")
+        if let bytes = try? readBytes(memo), let known = try? JSONDecoder().decode(Emulator.self, from: Data(bytes)) {
+            return known
+        }
+        let text = try await tools.runner.output(of: Command(qemu, ["--version"]))
+        let version = try Emulator.version(in: text)
+        let filter = Command(qemu, MachineConfiguration.systemCallFilter + ["-version"])
+        let filters = try await tools.runner.capture(filter).status.isSuccess
+        if !filters { tools.progress(.note("this QEMU has no filter of system calls (-sandbox); it runs without")) }
+        let emulator = Emulator(version: version, filtersSystemCalls: filters)
+        try writeAtomically(Array(JSONEncoder().encode(emulator)), to: memo)
+        return emulator
+    }
+
+    /// The words that this project adds to the kernel's command line; the user's are last.
+    private var kernelArguments: [String] {
+        KUnitTests.kernelArguments(project.tests) + project.machine.kernelArguments
+    }
+
+    private func umlMachine(
+        for guest: GuestRequest, _ rules: Confinement.Rules?, bootLimit: Double
+    ) -> MachineCandidate {
+        let settings = project.machine
+        let runner = runner(for: guest, rules, kernel: guest.kernel.bootFile)
+        var configuration = UMLConfiguration(
+            kernel: guest.kernel.bootFile, memoryMegabytes: settings.memoryMegabytes, root: guest.root,
+            shares: guest.shares, kernelArguments: kernelArguments)
+        configuration.scratchMegabytes = project.disks
+        return MachineCandidate(
+            machine: UMLMachine(configuration, runner: runner),
+            reported: .init(
+                type: settings.type.rawValue, accelerator: "none",
+                acceleratorReason: "user-mode Linux is a process of the host",
+                // It has one CPU, whatever is asked for.
+                memoryMegabytes: settings.memoryMegabytes, cpus: 1, rootfs: project.rootfsType.rawValue,
+                results: "ttyS0"), bootLimit: bootLimit, runner: runner)
+    }
+
+    // MARK: The accelerator
+
+    /// Whether this note on the host was not shown in the last day.
+    private func isNews(_ note: String) -> Bool {
+        let day = 86_400.0
+        let file = tools.layout.root.appending("noted-\(Digest.of(note).short)")
+        if let status = FileStatus(file),
+            abs(Date().timeIntervalSince1970 - Double(status.modified / 1_000_000_000)) < day
+        {
+            return false
+        }
+        // Another step reports a cache that cannot be written.
+        if !tools.isDryRun { try? writeAtomically("", to: file) }
+        return true
+    }
+
+    /// Chooses the accelerator: KVM is used only where it was seen to run a guest.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
+    func decideAccelerator() async throws -> ChosenAccelerator {
+        // User-mode Linux runs on the host's CPU; at most libguestfs's appliance needs an accelerator.
+        let isForGuest = project.architecture != .um
+        if !isForGuest, !project.rootfsType.isDisk {
+            return ChosenAccelerator(accelerator: .tcg, reason: "nothing needs one")
+        }
+        let requested = project.machine.accelerator
+        guard requested != .tcg else { return ChosenAccelerator(accelerator: .tcg, reason: "asked for") }
+        guard let executable = tools.runner.supervisor else {
+            throw Failure(.infrastructure, "kbuild cannot find its own executable to probe KVM with")
+        }
+        let probe = AcceleratorProbe(
+            layout: tools.layout, statCache: tools.statCache, runner: tools.runner, executable: executable)
+        let decision = try await probe.decide(
+            requested: requested, qemu: try tools.runner.locate("qemu-system-x86_64"))
+        if isForGuest, let note = decision.note { tools.progress(isNews(note) ? .note(note) : .detail(note)) }
+        return ChosenAccelerator(accelerator: decision.accelerator, reason: decision.note ?? "KVM works")
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Processes
+import Project
+import Reporting
+import RootFilesystem
+import SystemPackage
+import VirtualMachine
+
+/// A root file system, ready to boot from.
+struct ReadyRootFilesystem: Sendable {
+    /// The image or archive.
+    var path: FilePath
+    /// How the machine gets it.
+    var device: RootDevice
+}
+
+/// The step that makes the root file system.
+struct RootFilesystemSteps: Sendable {
+    let context: ProjectContext
+    /// What libguestfs's appliance may run on. It makes no difference to what comes out.
+    let accelerator: Accelerator
+
+    private var project: Project { context.project }
+    private var tools: ToolContext { context.tools }
+
+    /// Makes the root file system: init, busybox, the Swift runtime, and the mount points of the shares.
+    ///
+    /// The step throws `Failure`: `usage` for a wrong definition, `build` when init does not compile, `infrastructure` when
+    /// the image cannot be made.
+    ///
+    /// - Parameter executables: Programs whose shared libraries have to be there; nil in a dry run where they are not all
+    ///   known.
+    func rootFilesystem(covering executables: [FilePath]?) -> Step<ReadyRootFilesystem> {
+        Step(.rootfs) { _ in
+            let builder = try await context.programBuilder()
+            let sources = try initSources()
+            let recipe = try await builder.initRecipe(sources: sources)
+            let debian = try debianBuilder()
+            let images = try imageBuilder(trust: builder.trust(of: .init(path: sources, includesNumbers: false)))
+            return Work(
+                detail: project.rootfsType.rawValue,
+                forecast: {
+                    guard let artifact = recipe.artifact else {
+                        return Forecast(
+                            actions: try [.remark("init: \(try recipe.key.short)")] + builder.actions(of: recipe)
+                                + [.remark("the image's key holds the digest of init as it comes out")],
+                            dependsOn: executables == nil ? [StepName.programs.rawValue] : [])
+                    }
+                    guard let executables else {
+                        return Forecast(
+                            outcome: .unknown,
+                            actions: [.remark("it holds the libraries that the programs turn out to need")],
+                            dependsOn: [StepName.programs.rawValue])
+                    }
+                    let base = try debian?.cached()
+                    if let debian, base == nil {
+                        return Forecast(actions: [
+                            try RunPlan.Action(try debian.command(), by: tools.runner),
+                            .remark("the image is made of what comes out"),
+                        ])
+                    }
+                    let plan = try await images.plan(
+                        try await request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
+                    var forecast = Forecast(
+                        expected: ReadyRootFilesystem(path: plan.path, device: device(plan.kind, plan.path)))
+                    forecast.detail = "\(plan.kind.rawValue) \(plan.key.short)"
+                    guard plan.cached == nil else {
+                        forecast.outcome = .hit
+                        return forecast
+                    }
+                    forecast.actions = try images.commands(for: plan).map { try RunPlan.Action($0, by: tools.runner) }
+                    forecast.actions.append(.remark("kbuild packs the files itself, and publishes \(plan.path)"))
+                    return forecast
+                },
+                perform: { progress in
+                    let initProgram = try await builder.make(recipe)
+                    let plan = try await images.plan(
+                        try await request(
+                            initProgram: initProgram, covering: executables ?? [],
+                            base: try await debian?.base(progress: progress)))
+                    let image = try await images.image(for: plan, progress: progress)
+                    return Performed(
+                        result: ReadyRootFilesystem(path: image.path, device: device(image.kind, image.path)),
+                        outcome: plan.cached != nil && recipe.isMade ? .hit : .made,
+                        detail: "\(image.kind.rawValue) \(image.key.short)")
+                })
+        }
+    }
+
+    private func device(_ kind: RootFilesystemKind, _ path: FilePath) -> RootDevice {
+        kind == .disk ? .disk(path) : .initramfs(path)
+    }
+
+    /// Makes the Debian system that the root file system is laid over; nil when there shall be none.
+    private func debianBuilder() throws -> DebianBaseBuilder? {
+        guard project.rootfsType == .debian else { return nil }
+        return try DebianBaseBuilder(
+            store: tools.store, runner: tools.runner, suite: project.debian.suite, packages: project.debian.packages,
+            mirror: project.debian.mirror)
+    }
+
+    private func request(
+        initProgram: FilePath, covering executables: [FilePath], base: DebianBase?
+    ) async throws -> RootFilesystemRequest {
+        var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
+        // A busybox that is missing on this host has a package of its own.
+        if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
+        for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
+        var request = RootFilesystemRequest(
+            definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables,
+            base: base)
+        let rules = try await context.confinement.rules()
+        if project.sandbox != .off {
+            try Provenance(of: project).checkFiles(named: definition.hostFiles, by: project.rootfsDefinition)
+        }
+        if let busybox = definition.busybox, let rules = rules?.covering(busybox, includingNumbers: false) {
+            request.busyboxSandbox = rules.build(readable: [busybox], writable: [])
+        }
+        return request
+    }
+
+    /// PID 1's sources lie beside the definition.
+    private func initSources() throws -> FilePath {
+        project.rootfsDefinition.removingLastComponent().appending(Provenance.initFolder)
+    }
+
+    /// - Parameter trust: Whose code compiled init.
+    private func imageBuilder(trust: TrustLevel) throws -> any RootFilesystemBuilder {
+        switch project.rootfsType {
+        case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner, trust: trust)
+        case .disk, .debian:
+            guard let executable = tools.runner.supervisor else {
+                throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")
+            }
+            // The appliance follows what was found out about KVM, also when the guest was asked to run on TCG.
+            let isOnKVM = accelerator == .kvm
+            return DiskImageBuilder(
+                store: tools.store, runner: tools.runner, trust: trust, executable: executable
+            ) {
+                isOnKVM
+            }
+        }
+    }
+
+    /// The lines of the guest's /etc/fstab.
+    private var guestMounts: [RootFilesystem.SharedFolder] {
+        let programs = RootFilesystem.SharedFolder(
+            tag: GuestShare.programsTag, target: GuestShare.programsFolder,
+            // Nobody changes the programs while the guest runs, so it may keep what it has read.
+            options: "ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose")
+        return [programs]
+            + project.shares.enumerated().map { index, share in
+                RootFilesystem.SharedFolder(
+                    tag: GuestShare.tag(ofShare: index), target: share.target,
+                    options: (share.isWritable ? "" : "ro,") + RootFilesystem.SharedFolder.defaultOptions)
+            }
+    }
+}
