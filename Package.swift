@@ -32,7 +32,8 @@ let package = Package(
             name: "Application",
             dependencies: [
                 "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
-                "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "KernelConfig", "KernelMake",
+                "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild", "KernelConfig",
+                "KernelMake",
                 "PatchedTree", "Syscalls", "KernelSource", "Artifacts", "Processes", "TextInput", "Diagnostics",
                 "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),

@@ -208,6 +208,16 @@ struct IncrementalMakeTests {
         #expect(link.script.contains("kallsymso=.tmp_vmlinux1.kallsyms.o\n"))
     }
 
+    @Test(
+        "short builds are for the versions that they are proven on",
+        arguments: [
+            ("6.1.192", true), ("6.1", true), ("6.12.43+deb13", true), ("6.12-rc3", true), ("6.10.1", false),
+            ("6.6.5", false), ("16.1.2", false), ("6", false), ("", false),
+        ])
+    func provenVersions(version: String, isProven: Bool) {
+        #expect(ProvenVersions.include(version) == isProven)
+    }
+
     @Test(arguments: [
         "", "CONFIG_KALLSYMS=y\nCONFIG_DEBUG_INFO_BTF=y\n", "CONFIG_KALLSYMS=y\nCONFIG_X86_KERNEL_IBT=y\n",
         "CONFIG_KALLSYMS=y\nCONFIG_MODULES=y\n",

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import GuestSession
+import IncrementalBuild
 import KernelBuild
 import KernelConfig
 import KernelMake
@@ -72,7 +73,18 @@ struct KernelSteps: Sendable {
     /// Whether the image is asked for, beside a kernel that can be booted.
     var wantsImage = false
 
-    private var scope: BuildScope { context.buildScope }
+    /// How far make walks. Versions whose short builds are not proven take plain makes, unless each is to be verified.
+    private func scope(of pristine: KernelSourceArtifact) -> BuildScope {
+        context.buildScope == .narrow && !ProvenVersions.include(pristine.version) ? .whole : context.buildScope
+    }
+
+    /// Why a kernel takes a plain make whatever changed; nil when it does not, or the user asked for it.
+    private func reasonForWholeBuild(_ pristine: KernelSourceArtifact) -> String? {
+        guard context.buildScope == .narrow, scope(of: pristine) == .whole else { return nil }
+        let proven = ProvenVersions.all.joined(separator: " and ")
+        return "a plain make: short builds are proven for Linux \(proven), and this is \(pristine.version)"
+    }
+
     private var tools: ToolContext { context.tools }
     private var project: Project { context.project }
 
@@ -365,8 +377,9 @@ struct KernelSteps: Sendable {
         let (runner, environment) = try await tooling(make)
         let builder = KernelBuilder(runner: runner, environment: environment)
         let tree = patched.pendingTree
+        let scope = scope(of: pristine)
         func actions(_ plan: BuildPlan) throws -> [RunPlan.Action] {
-            try (plan.remark.map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
+            try ((reasonForWholeBuild(pristine) ?? plan.remark).map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
         }
         if let config {
             // With another source make has to look everywhere.
@@ -400,13 +413,15 @@ struct KernelSteps: Sendable {
         let (runner, environment) = try await tooling(make)
         let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
+        if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
         // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the build
         // fails, it may tell why.
         async let verification: Void = pristine.verify()
         let result: BuildResult
         do {
             result = try await builder.build(
-                make, scope: scope, needsImage: try needsImage(config: config), log: buildLog, userFiles: userFiles)
+                make, scope: scope(of: pristine), needsImage: try needsImage(config: config), log: buildLog,
+                userFiles: userFiles)
         } catch let failure as Failure {
             try await verification
             throw failure
