@@ -33,8 +33,9 @@ Description: takes a system-call patch to a tested Linux kernel
  boots it in QEMU or as user-mode Linux, runs test programs in the guest, and
  reports: text, JSON, JUnit, annotations and an exit code.
  .
- A Swift toolchain, 6.3 or later, builds the suites and the guest's init. Debian 12
- has no package of one; "kbuild doctor" says whether it is found.
+ A Swift toolchain, 6.3 or later, builds suites in Swift. Debian 12 has no package
+ of one; "kbuild doctor" says whether it is found. Tests in C, KTAP, kselftest and
+ KUnit need none.
 CONTROL
 (cd "$root" && find . -type f -not -path './DEBIAN/*' -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' md5sum) \
     >"$root/DEBIAN/md5sums"

@@ -10,10 +10,14 @@ cd "$(dirname "$0")/.."
 action=$1 destdir=$2 prefix=$3 docs=$4 zsh=$5
 kbuild=.build/release/kbuild
 pages=.build/man
+init=.build/init
 
 # Each file once: its mode, where it goes, and where it comes from ("kbuild SHELL" for a completion script).
 files() {
     printf '%s\t%s\t%s\n' 755 "$prefix/bin/kbuild" "$kbuild"
+    # The guest's init, compiled, so that projects without suites in Swift need no Swift toolchain.
+    printf '%s\t%s\t%s\n' 755 "$prefix/lib/kbuild/init" "$init/init"
+    printf '%s\t%s\t%s\n' 644 "$prefix/lib/kbuild/init.sources" "$init/init.sources"
     printf '%s\t%s\t%s\n' 644 "$prefix/share/bash-completion/completions/kbuild" 'kbuild bash'
     printf '%s\t%s\t%s\n' 644 "$zsh/_kbuild" 'kbuild zsh'
     printf '%s\t%s\t%s\n' 644 "$prefix/share/fish/vendor_completions.d/kbuild.fish" 'kbuild fish'
@@ -33,6 +37,8 @@ files() {
     # Debian keeps licences in the file copyright; there is one when there is a licence.
     if [ -e LICENSE ]; then printf '%s\t%s\t%s\n' 644 "$docs/copyright" LICENSE; fi
 }
+
+if [ "$action" = install ]; then "$kbuild" __compile-init rootfs/init "$init"; fi
 
 files | while IFS=$'\t' read -r mode target source; do
     path=$destdir$target

@@ -44,6 +44,37 @@ bare "$root/usr/bin" kbuild init demo >/dev/null || fail "kbuild init"
 [ -e "$home/demo/kbuild.yaml" ] || fail "kbuild init wrote no project"
 bare "$root/usr/bin" kbuild config --show --project demo | grep -q hello_there || fail "kbuild config --show"
 
+# A project whose tests are in C needs no Swift toolchain: where there is none it is configured, built, booted and tested. Its
+# kernel is that of the repository's project, which the cache of the caller may have.
+project=$home/project source=$(realpath "$(dirname "$0")/..")
+mkdir -p "$project/Tests"
+cp -r "$source/kernel" "$source/configs" "$source/rootfs" "$project"
+cp -r "$source/Tests/programs" "$project/Tests"
+sed '/^profiles:/,$d; /- swift:/d; /^    skip:/d' "$source/kbuild.yaml" >"$project/kbuild.yaml"
+grep -q msgbox_ktap "$project/kbuild.yaml" || fail "the project has no tests"
+cache=${KBUILD_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kbuild} ccache=${CCACHE_DIR:-$HOME/.cache/ccache}
+swiftless() {
+    env -i HOME="$home" KBUILD_CACHE="$cache" CCACHE_DIR="$ccache" PATH="$root/usr/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
+        TERM=dumb "${hide[@]}" sh -c '! command -v swiftc >/dev/null || exit 99; exec "$@"' sh "$@"
+}
+if [ "${hide[0]}" = bwrap ]; then
+    toolchain=$(dirname "$(dirname "$(realpath "$(command -v swiftc)")")")
+    case $toolchain in /usr) ;; *) hide+=(--tmpfs "$toolchain") ;; esac
+fi
+if [ "${toolchain:-/usr}" = /usr ] && [ -e /usr/bin/swiftc ]; then
+    echo "note: the Swift toolchain is in /usr and cannot be hidden"
+else
+    code=0
+    swiftless kbuild doctor --project "$project" >"$scratch/doctor" || code=$?
+    ! grep -q 'missing.*swift' "$scratch/doctor" || fail "doctor wants Swift: $(cat "$scratch/doctor")"
+    code=0
+    swiftless kbuild run --project "$project" --format json >"$scratch/report" 2>"$scratch/log" || code=$?
+    [ "$code" = 0 ] || fail "a run without Swift ends with $code: $(tail -20 "$scratch/log")"
+    passed=$(grep -c '"status" *: *"passed"' "$scratch/report")
+    [ "$passed" -ge 10 ] || fail "a run without Swift passed $passed tests"
+    echo "ok: without a Swift toolchain $passed tests passed in a guest"
+fi
+
 # The shells and man read what is there for them.
 for page in "$root"/usr/share/man/man1/kbuild*.1.gz; do
     gzip --test "$page"

@@ -35,7 +35,7 @@ struct Kbuild: AsyncParsableCommand {
             SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
             DoctorCommand.self,
             InitCommand.self,
-            CacheCommand.self, CleanCommand.self,
+            CacheCommand.self, CleanCommand.self, CompileInitCommand.self,
         ])
 }
 

@@ -25,9 +25,11 @@ public struct HostCheck: Sendable {
     ///   - project: The project that is to run; nil for one as `kbuild init` makes it.
     ///   - isUML: Whether a project that is not there would run in user-mode Linux.
     ///   - executable: kbuild's own.
+    ///   - compilesInit: Whether the guest's init is compiled here.
     /// - Throws: `Failure` (`usage`) when there is no place for the cache or the kernel source is named wrongly.
     public init(
-        project: Project?, isUML: Bool = false, environment: [String: String], executable: FilePath?
+        project: Project?, isUML: Bool = false, environment: [String: String], executable: FilePath?,
+        compilesInit: Bool = true
     ) throws {
         self.project = project
         layout = try CacheLayout(environment: environment)
@@ -45,7 +47,9 @@ public struct HostCheck: Sendable {
         requirements = HostRequirements(
             isUML: project.map { $0.architecture == .um } ?? isUML, hasDisk: project?.rootfsType.isDisk ?? true,
             has32BitPrograms: project?.has32BitPrograms ?? false, isFromGit: isFromGit, isFromDebian: isFromDebian,
-            isDebian: project?.rootfsType == .debian)
+            isDebian: project?.rootfsType == .debian,
+            hasSwiftSuites: project?.tests.contains { if case .swift = $0 { true } else { false } } ?? true,
+            compilesInit: compilesInit)
     }
 
     /// Looks at everything.

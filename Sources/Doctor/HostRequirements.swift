@@ -36,6 +36,10 @@ package struct HostRequirements: Sendable {
     var isFromDebian: Bool
     /// Whether the guest's root file system is a Debian system.
     var isDebian = false
+    /// Whether there are suites in Swift, as a new project has one.
+    var hasSwiftSuites = true
+    /// Whether the guest's init is compiled here; an installed kbuild brings one.
+    var compilesInit = true
 
     /// The tools, in the order in which a run needs them.
     package var tools: [ToolRequirement] {
@@ -43,8 +47,11 @@ package struct HostRequirements: Sendable {
         var tools: [ToolRequirement] = [
             // The event stream of version 6.3 carries the results.
             .init(
-                tool: "swiftc", purpose: "compiles the guest's init", minimum: [6, 3], isNeeded: true, fix: swift),
-            .init(tool: "swift-build", purpose: "builds the suites", minimum: [6, 3], isNeeded: true, fix: swift),
+                tool: "swiftc", purpose: "compiles the guest's init", minimum: [6, 3],
+                isNeeded: hasSwiftSuites || compilesInit, fix: swift),
+            .init(
+                tool: "swift-build", purpose: "builds the suites", minimum: [6, 3], isNeeded: hasSwiftSuites,
+                fix: swift),
             .init(tool: "git", purpose: "fetches a kernel source git+REPOSITORY#REF", isNeeded: isFromGit),
             .init(tool: "tar", purpose: "unpacks the kernel's source", isNeeded: true),
             .init(tool: "xz", purpose: "unpacks Debian's kernel sources", isNeeded: isFromDebian),

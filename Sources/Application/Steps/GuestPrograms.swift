@@ -97,6 +97,8 @@ struct GuestProgramBuilder: Sendable {
         var search: Command?
 
         var isMade: Bool { artifact != nil }
+        /// The file, when it is made.
+        var path: FilePath? { artifact.map { $0.path(file) } }
     }
 
     /// What a recipe is about, and what its commands read and write.

@@ -379,7 +379,8 @@ struct KernelSteps: Sendable {
         let tree = patched.pendingTree
         let scope = scope(of: pristine)
         func actions(_ plan: BuildPlan) throws -> [RunPlan.Action] {
-            try ((reasonForWholeBuild(pristine) ?? plan.remark).map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
+            let remark = reasonForWholeBuild(pristine) ?? plan.remark
+            return try (remark.map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
         }
         if let config {
             // With another source make has to look everywhere.

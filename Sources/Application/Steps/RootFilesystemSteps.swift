@@ -36,13 +36,15 @@ struct RootFilesystemSteps: Sendable {
         Step(.rootfs) { _ in
             let builder = try await context.programBuilder()
             let sources = try initSources()
-            let recipe = try await builder.initRecipe(sources: sources)
+            let compiled = try CompiledInit.find(for: sources, tools)
+            let recipe = compiled == nil ? try await builder.initRecipe(sources: sources) : nil
             let debian = try debianBuilder()
             let images = try imageBuilder(trust: builder.trust(of: .init(path: sources, includesNumbers: false)))
             return Work(
                 detail: project.rootfsType.rawValue,
                 forecast: {
-                    guard let artifact = recipe.artifact else {
+                    guard let initProgram = compiled ?? recipe?.path else {
+                        guard let recipe else { return Forecast() }
                         return Forecast(
                             actions: try [.remark("init: \(try recipe.key.short)")] + builder.actions(of: recipe)
                                 + [.remark("the image's key holds the digest of init as it comes out")],
@@ -62,7 +64,7 @@ struct RootFilesystemSteps: Sendable {
                         ])
                     }
                     let plan = try await images.plan(
-                        try await request(initProgram: artifact.path(recipe.file), covering: executables, base: base))
+                        try await request(initProgram: initProgram, covering: executables, base: base))
                     var forecast = Forecast(
                         expected: ReadyRootFilesystem(path: plan.path, device: device(plan.kind, plan.path)))
                     forecast.detail = "\(plan.kind.rawValue) \(plan.key.short)"
@@ -75,7 +77,9 @@ struct RootFilesystemSteps: Sendable {
                     return forecast
                 },
                 perform: { progress in
-                    let initProgram = try await builder.make(recipe)
+                    var initProgram = compiled
+                    if let recipe { initProgram = try await builder.make(recipe) }
+                    guard let initProgram else { throw Failure(.infrastructure, "there is no init") }
                     let plan = try await images.plan(
                         try await request(
                             initProgram: initProgram, covering: executables ?? [],
@@ -83,7 +87,7 @@ struct RootFilesystemSteps: Sendable {
                     let image = try await images.image(for: plan, progress: progress)
                     return Performed(
                         result: ReadyRootFilesystem(path: image.path, device: device(image.kind, image.path)),
-                        outcome: plan.cached != nil && recipe.isMade ? .hit : .made,
+                        outcome: plan.cached != nil && recipe?.isMade != false ? .hit : .made,
                         detail: "\(image.kind.rawValue) \(image.key.short)")
                 })
         }

@@ -106,7 +106,7 @@ struct SnapshotSteps: Sendable {
                     .remark("kbuild boots a guest and saves it once it is ready")
                 ])
         }
-        let holder = recipe.flatMap { recipe in recipe.artifact?.path(recipe.file) }
+        let holder = recipe?.path
         let trust = context.trust(under: try await context.confinement.rules())
         var forecast = Forecast(outcome: .hit, expected: expected)
         for index in heldPrograms(hasHolder: holder != nil) {

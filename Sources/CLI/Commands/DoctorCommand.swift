@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Diagnostics
 import Doctor
@@ -30,7 +31,8 @@ struct DoctorCommand: AsyncParsableCommand {
         let console = common.makeConsole()
         let check = try HostCheck(
             project: try project(), isUML: build.machine == "uml",
-            environment: ProcessInfo.processInfo.environment, executable: ownExecutable())
+            environment: ProcessInfo.processInfo.environment, executable: ownExecutable(),
+            compilesInit: !CompiledInit.exists(beside: ownExecutable()))
         let report = try await interruptible { try await check.examine() }
         try console.output(report, text: report.text, format)
         if !report.isReady { throw CommandFailure(code: ExitStatus.infrastructure.rawValue) }

@@ -33,7 +33,7 @@ struct SwiftRuntime: Sendable {
     /// run path to the host's toolchain, which the guest has not, does no harm.
     ///
     /// - Parameter executables: Further programs whose libraries have to be there.
-    /// - Throws: `Failure` (`infrastructure`) when there is no Swift toolchain, or a library is missing.
+    /// - Throws: `Failure` (`infrastructure`) when the Swift toolchain is not whole, or a library is missing.
     func install(in tree: inout GuestTree, coveringExecutables executables: [FilePath]) async throws {
         let libraries = try await libraries(coveringExecutables: executables)
         guard let cLibrary = libraries.first(where: { $0.name == Self.cLibrary }) else {
@@ -54,7 +54,15 @@ struct SwiftRuntime: Sendable {
     }
 
     /// The libraries, without installing them.
+    ///
+    /// Without a toolchain they are those that the executables need. Suites are Swift's, so that there is one where the guest
+    /// needs more.
     func libraries(coveringExecutables executables: [FilePath]) async throws -> [LibraryClosure.Library] {
+        guard (try? runner.locate("swiftc")) != nil else {
+            let closure = LibraryClosure(toolchainFolders: [], systemFolders: LibraryClosure.hostFolders())
+            return try closure.libraries(
+                named: [Self.cLibrary, Self.loader], coveringExecutables: executables)
+        }
         let folders = try await toolchainFolders()
         let closure = LibraryClosure(toolchainFolders: folders, systemFolders: LibraryClosure.hostFolders())
         let present = Self.roots.filter { name in folders.contains { fileExists($0.appending(name)) } }
