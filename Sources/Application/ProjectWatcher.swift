@@ -21,8 +21,8 @@ public struct ProjectWatcher: Sendable {
     private let excluded: Set<FilePath>
     private var stamps: [FilePath: Stamp] = [:]
 
-    /// How often a caller does well to look.
-    public static let interval: Duration = .milliseconds(150)
+    /// How often a caller does well to look. A kernel tree has 80,000 files.
+    public let interval: Duration
 
     /// Begins with the files as they are now: the project's folder, and what the project file names outside of it.
     ///
@@ -37,7 +37,8 @@ public struct ProjectWatcher: Sendable {
                 case .kselftest, .kunit: project.file
                 }
             }
-        roots = [project.folder] + named.filter { !$0.starts(with: project.folder) }
+        interval = project.kernelTree == nil ? .milliseconds(150) : .seconds(2)
+        roots = [project.place, project.folder] + named.filter { !$0.starts(with: project.folder) }
         excluded = Set(project.shares.filter(\.isWritable).map(\.path))
         stamps = scan()
     }

@@ -159,7 +159,7 @@ struct Provenance: Sendable {
                 origin(of: FilePath("/usr/src").appending("\(name).tar.xz"), home: home)
             case .directory(let path):
                 // A kernel tree's own links lead about within it; one that leads out is not followed by the copy.
-                resolved(path).starts(with: home) ? .own : .foreign(outside)
+                resolved(path).starts(with: home) || path == project.kernelTree ? .own : .foreign(outside)
             case .tarball(let path, _): origin(of: path, home: home)
             // Whoever can write to the repository writes what the ref names.
             case .git: .foreign(git)

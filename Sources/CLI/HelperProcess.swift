@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
+import Diagnostics
+import Foundation
 import RootFilesystem
+import SystemPackage
 import VirtualMachine
 
 /// Work that needs a process of its own, so that its crash or hang is not kbuild's: nil when `name` is no such work.
@@ -8,5 +12,20 @@ func helperProcess(_ name: String, _ arguments: [String]) -> Int32? {
     case AcceleratorProbe.argument: kvmProbeMain()
     case imageBuilderArgument: imageBuilderMain(arguments: arguments)
     default: nil
+    }
+}
+
+/// Compiles the guest's init for an installation; returns the exit code.
+func compileInit(_ sources: FilePath, to target: FilePath) async -> Int32 {
+    let here = FilePath(FileManager.default.currentDirectoryPath)
+    do {
+        try await CompiledInit.compile(
+            here.pushing(sources), to: here.pushing(target), environment: ProcessInfo.processInfo.environment,
+            supervisor: ownExecutable())
+        return ExitStatus.success.rawValue
+    } catch {
+        let failure = error as? Failure ?? Failure(.infrastructure, "\(error)")
+        StandardStream.errors.write(failure.terminalText)
+        return failure.code.rawValue
     }
 }

@@ -35,7 +35,7 @@ struct Kbuild: AsyncParsableCommand {
             SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
             DoctorCommand.self,
             InitCommand.self,
-            CacheCommand.self, CleanCommand.self, CompileInitCommand.self,
+            CacheCommand.self, CleanCommand.self,
         ])
 }
 
@@ -47,6 +47,9 @@ enum Main {
             exit(supervise(Array(arguments.dropFirst(2))))
         }
         if arguments.count > 1, let code = helperProcess(arguments[1], Array(arguments.dropFirst(2))) { exit(code) }
+        if arguments.count == 4, arguments[1] == CompiledInit.argument {
+            exit(await compileInit(FilePath(arguments[2]), to: FilePath(arguments[3])))
+        }
         // A reader that leaves early must not end a run in the middle.
         signal(SIGPIPE, SIG_IGN)
         let code = await run(Array(arguments.dropFirst()))

@@ -253,6 +253,8 @@ public struct Project: Sendable, Equatable {
     public var sandbox: SandboxChoice
     /// Which tree the kernel's own tests come from.
     public var testsFrom: TestsFrom
+    /// The kernel tree that this is kbuild's own project of; nil for a user's project.
+    public internal(set) var kernelTree: FilePath?
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }
@@ -265,6 +267,13 @@ public struct Project: Sendable, Equatable {
 
     /// The folder of the project file, to which its paths are relative.
     public var folder: FilePath { file.removingLastComponent() }
+    /// Where the user stands: the project's folder, or the kernel tree.
+    public var place: FilePath { kernelTree ?? folder }
+    /// Whether the one thing to find out is whether the kernel boots and reports nothing.
+    package var onlyBoots: Bool {
+        guard kernelTree != nil, tests.count == 1, case .program(let program) = tests[0] else { return false }
+        return program.name == KernelTree.bootTest
+    }
 }
 
 /// A flag of the command line that overrides a key of the project file.

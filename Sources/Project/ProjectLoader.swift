@@ -16,10 +16,16 @@ extension Project {
     /// above it.
     ///
     /// - Throws: `Failure` (`usage`) when there is none.
-    public static func locate(_ path: String?, from workingDirectory: FilePath) throws(Failure) -> FilePath {
+    public static func locate(
+        _ path: String?, from workingDirectory: FilePath,
+        environment: [String: String] = ProcessInfo.processInfo.environment
+    ) throws -> FilePath {
         if let path {
             let full = workingDirectory.pushing(FilePath(path)).lexicallyNormalized()
             let file = isFolder(full) ? full.appending(fileName) : full
+            if isFolder(full), !fileExists(file), KernelTree.isTree(full) {
+                return try KernelTree.projectFile(of: full, environment: environment)
+            }
             guard fileExists(file) else {
                 throw Failure(.usage, "there is no project file at \(file)", nextStep: hint)
             }
@@ -31,15 +37,19 @@ extension Project {
             if fileExists(file) { return file }
             let parent = folder.removingLastComponent()
             guard parent != folder, !folder.components.isEmpty else {
+                if let tree = KernelTree.containing(workingDirectory) {
+                    return try KernelTree.projectFile(of: tree, environment: environment)
+                }
                 throw Failure(
-                    .usage, "there is no \(fileName) in \(workingDirectory) or a folder above it", nextStep: hint)
+                    .usage, "there is no \(fileName) in \(workingDirectory) or a folder above it, and no kernel tree",
+                    nextStep: hint)
             }
             folder = parent
         }
     }
 
     private static let hint =
-        "`kbuild init NAME` makes a project; or go to a project's folder, or name it with --project"
+        "`kbuild init NAME` makes a project; or go to a project's folder or a kernel tree, or name it with --project"
 
     /// Reads a project file, puts the profile and then the flags on top, and checks everything.
     ///
@@ -48,7 +58,9 @@ extension Project {
         _ file: FilePath, profile: String? = nil, overrides: [ProjectOverride] = []
     ) throws -> Project {
         let text = try TextInput(file.string, as: "a project file").text(of: file)
-        return try load(text: text, file: file, profile: profile, overrides: overrides)
+        var project = try load(text: text, file: file, profile: profile, overrides: overrides)
+        project.kernelTree = KernelTree.tree(ofProjectFile: file)
+        return project
     }
 
     package static func load(

@@ -31,7 +31,7 @@ public struct TestRun: Sendable {
         let clock = ContinuousClock()
         let start = clock.now
         var report = RunReport(
-            startedAt: Date().formatted(.iso8601), project: project.folder.string, profile: project.profile,
+            startedAt: Date().formatted(.iso8601), project: project.place.string, profile: project.profile,
             splatsFail: project.splats.isStrict)
         describe(filter: filter, in: &report)
         do {
@@ -53,6 +53,7 @@ public struct TestRun: Sendable {
         }
         report.commands = context.log.commands
         report.seconds = Self.seconds(clock.now - start)
+        if project.onlyBoots { report.isBootCheck = true }
         SourceLines.add(to: &report, project: project)
         let policy = ResultPolicy(skips: project.skips, splats: project.splats)
         for note in policy.apply(to: &report) { tools.progress(.note(note)) }

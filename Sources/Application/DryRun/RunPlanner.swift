@@ -27,7 +27,7 @@ public struct RunPlanner: Sendable {
             _ = try await pipeline.tests(in: guests, kernel: inputs.kernel)
         }
         return RunPlan(
-            project: context.project.folder.string, profile: context.project.profile,
+            project: context.project.place.string, profile: context.project.profile,
             steps: recorder.steps(of: names))
     }
 

@@ -12,6 +12,8 @@ import SystemPackage
 /// It lies in `../lib/kbuild` beside the executable, with the digest of the sources that it was compiled from: a project
 /// whose sources differ compiles its own.
 public enum CompiledInit {
+    /// The argument by which an installation has kbuild compile it, before the folders of the sources and of the program.
+    public static let argument = "__compile-init"
     /// The folder's path from the executable's folder on.
     private static let folder: FilePath = "lib/kbuild"
     private static let program = "init"

@@ -150,14 +150,35 @@ struct RunCommand: AsyncParsableCommand {
               kbuild run --shell-on-failure
               kbuild run --dry-run
               kbuild run --ci
+
+            After -- comes a command to run in the guest in place of the tests, as kbuild shell does.
+
+            In a kernel tree without a kbuild.yaml the kernel is built and booted. BOOTED CLEAN says that user space ran \
+            and that the kernel reported nothing. The tree is not written to.
+
+              kbuild run -- uname -a
             """)
+
+    @Argument(
+        parsing: .postTerminator, help: "A command and its arguments, after --.", completion: .found { $0.programs })
+    var command: [String] = []
 
     @OptionGroup var modes: RunModes
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var options: RunOptions
 
+    func validate() throws {
+        if !command.isEmpty, modes.dryRun || modes.folder != nil {
+            throw ValidationError("a command after -- goes with neither --dry-run nor --ci")
+        }
+    }
+
     func run() async throws {
+        guard command.isEmpty else {
+            let project = try loadProject(common, build.overrides + options.overrides)
+            return try await GuestShell.run(command, in: project, common, build, isTerminal: false, isLimited: true)
+        }
         try await runAndReport(common, build, options, modes)
     }
 }

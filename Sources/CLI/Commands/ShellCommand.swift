@@ -6,6 +6,7 @@ import Dispatch
 import Foundation
 import Glibc
 import GuestSession
+import Project
 import Synchronization
 import SystemPackage
 
@@ -41,9 +42,20 @@ struct ShellCommand: AsyncParsableCommand {
         let isTerminal = command.isEmpty || tty
         guard Terminal.isThere || !isTerminal else { throw GuestShell.noTerminal }
         let project = try loadProject(common, build.overrides + machine.overrides)
-        let console = common.makeConsole(isTerse: !command.isEmpty)
         // A shell lasts as long as its user, unless a limit was asked for.
         let isLimited = !command.isEmpty || machine.timeout != nil
+        try await GuestShell.run(command, in: project, common, build, isTerminal: isTerminal, isLimited: isLimited)
+    }
+}
+
+/// Joins this process's terminal, or its standard streams, with a program in a guest.
+struct GuestShell {
+    /// Runs a command, or a shell where there is none, in a guest of the project.
+    static func run(
+        _ command: [String], in project: Project, _ common: CommonOptions, _ build: BuildOptions, isTerminal: Bool,
+        isLimited: Bool
+    ) async throws {
+        let console = common.makeConsole(isTerse: !command.isEmpty)
         try await GuestShell(
             session: ShellSession(try await makeContext(project, console, build)), console: console,
             request: GuestShell.request(
@@ -51,10 +63,7 @@ struct ShellCommand: AsyncParsableCommand {
                 limit: isLimited ? project.timeouts.run : nil)
         ).run()
     }
-}
 
-/// Joins this process's terminal, or its standard streams, with a program in a guest.
-struct GuestShell {
     let session: ShellSession
     let console: Console
     let request: ShellRequest

@@ -76,7 +76,7 @@ struct WatchCommand: AsyncParsableCommand {
         var watcher = start
         var changes: [FilePath] = []
         while true {
-            try await Task.sleep(for: ProjectWatcher.interval)
+            try await Task.sleep(for: watcher.interval)
             let more = watcher.changes()
             // Several files may be saved in one go: they are waited for.
             if more.isEmpty, !changes.isEmpty { return changes }

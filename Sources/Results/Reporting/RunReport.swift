@@ -437,6 +437,8 @@ public struct RunReport: Codable, Sendable, Equatable {
     /// Why the memory of a guest's kernel was not read at its end, to compare it with what the guest said; absent when
     /// that of each guest was read that ended by itself or at a limit.
     public var unreadKernelMemory: String?
+    /// Whether the one thing to find out was whether the kernel boots and reports nothing.
+    public var isBootCheck: Bool?
     /// What the tests did.
     public var suites: [Suite]
     /// What the kernel reported.

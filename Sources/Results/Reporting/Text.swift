@@ -87,7 +87,9 @@ extension RunReport {
     }
 
     /// The verdict as it is shown: TIMED OUT.
-    var verdictWord: String { Text.verdict(verdict) }
+    var verdictWord: String {
+        isBootCheck == true && exitCode == ExitStatus.success.rawValue ? "BOOTED CLEAN" : Text.verdict(verdict)
+    }
 
     /// "Linux 6.1.192 on q35, TCG, 2 CPUs, 512 MB"; nil before there is a kernel.
     var machineLine: String? {

@@ -217,9 +217,11 @@ public struct TextReport: Sendable {
 
     private func verdictLines(_ report: RunReport) -> [TerminalText] {
         let isGood = report.exitCode == ExitStatus.success.rawValue
+        // The one test of a boot check says nothing that the verdict does not.
+        let what = report.isBootCheck == true ? report.kernel.map { "Linux \($0.version)" } ?? "" : report.counts
         return entry(
             "\(report.verdictWord):", isGood ? .green : .red,
-            "\(report.counts) in \(Self.format(report.seconds))")
+            "\(what) in \(Self.format(report.seconds))")
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Foundation
+import SystemPackage
+import Testing
+
+@testable import Application
+@testable import Project
+@testable import Reporting
+
+@Suite("A kernel tree without a project")
+struct KernelTreeProjectTests {
+    private let scratch: FilePath
+    private let environment: [String: String]
+
+    init() throws {
+        scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("tree-\(UUID().uuidString)")
+        environment = ["KBUILD_CACHE": scratch.appending("cache").string]
+        try createFolder(scratch)
+    }
+
+    /// Makes what tells a kernel tree.
+    private func makeTree(_ name: String) throws -> FilePath {
+        let tree = scratch.appending(name)
+        for folder in ["arch", "init", "kernel/sched"] { try createFolder(tree.pushing(FilePath(folder))) }
+        for file in ["Kbuild", "Kconfig", "init/main.c"] { try writeAtomically("\n", to: tree.pushing(FilePath(file))) }
+        try writeAtomically(
+            "VERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 3\nKBUILD_BUILTIN := y\n", to: tree.appending("Makefile"))
+        return tree
+    }
+
+    @Test("it has a project in the cache, from any folder of the tree, and nothing is written to the tree")
+    func locate() throws {
+        defer { try? removeAll(scratch) }
+        let tree = try makeTree("linux")
+        let before = try namesInFolder(tree)
+        let file = try Project.locate(nil, from: tree.pushing("kernel/sched"), environment: environment)
+        #expect(file.starts(with: scratch.appending("cache")))
+        #expect(try Project.locate(tree.string, from: "/", environment: environment) == file)
+        #expect(try namesInFolder(tree) == before)
+        let project = try Project.load(file)
+        #expect(project.kernelTree == tree && project.place == tree && project.onlyBoots)
+        #expect(project.kernel.source == tree.string)
+        // Its author is the one who calls kbuild.
+        #expect(!Provenance(of: project).hasForeignKernel)
+        let (selftests, filter) = project.selecting("kselftest:timers")
+        #expect(!selftests.onlyBoots && filter == nil)
+    }
+
+    @Test("another source on the command line is foreign, as in any project")
+    func otherSource() throws {
+        defer { try? removeAll(scratch) }
+        let file = try Project.locate(nil, from: try makeTree("linux"), environment: environment)
+        let other = try makeTree("other")
+        let project = try Project.load(
+            file, overrides: [.init(key: "kernel.source", value: other.string, flag: "--kernel")])
+        #expect(Provenance(of: project).hasForeignKernel)
+    }
+
+    @Test("a kbuild.yaml above or in the tree comes first, and a folder that is no tree is none")
+    func precedence() throws {
+        defer { try? removeAll(scratch) }
+        #expect(throws: Failure.self) { try Project.locate(nil, from: scratch, environment: environment) }
+        let tree = try makeTree("linux")
+        try writeAtomically("kernel: {source: linux}\n", to: scratch.appending("kbuild.yaml"))
+        #expect(try Project.locate(nil, from: tree, environment: environment) == scratch.appending("kbuild.yaml"))
+        try removeAll(scratch.appending("kbuild.yaml"))
+        try removeAll(tree.appending("Kbuild"))
+        #expect(throws: Failure.self) { try Project.locate(nil, from: tree, environment: environment) }
+    }
+
+    @Test("a clean boot is a verdict of its own; a report of the kernel's is a crash")
+    func verdict() {
+        var report = RunReport(startedAt: "", project: "/linux")
+        report.isBootCheck = true
+        report.suites = [
+            .init(name: "boot", kind: "exit-code", tests: [.init(id: "boot", name: "boot", status: .passed)])
+        ]
+        #expect(report.exitCode == 0 && report.verdictWord == "BOOTED CLEAN")
+        report.crashes = [
+            .init(title: "WARNING in f", isFatal: false, lines: ["WARNING: CPU: 0"])
+        ]
+        #expect(report.exitCode == 5 && report.verdictWord == "CRASHED")
+        report.crashes = []
+        report.suites[0].tests[0].status = .notReported
+        #expect(report.exitCode == 1 && report.verdictWord == "FAILED")
+    }
+}
