@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import FileSystem
+import Foundation
 import GuestSession
 import KernelBuild
 import Processes
@@ -93,6 +94,20 @@ public struct ProjectContext: Sendable {
     func shown(_ path: FilePath) -> String {
         var name = path
         return name.removePrefix(project.folder) && !name.isEmpty ? name.string : path.string
+    }
+
+    /// Whether a note was not shown in the last day.
+    func isNews(_ note: String) -> Bool {
+        let day = 86_400.0
+        let file = tools.layout.root.appending("noted-\(Digest.of(note).short)")
+        if let status = FileStatus(file),
+            abs(Date().timeIntervalSince1970 - Double(status.modified / 1_000_000_000)) < day
+        {
+            return false
+        }
+        // Another step reports a cache that cannot be written.
+        if !tools.isDryRun { try? writeAtomically("", to: file) }
+        return true
     }
 
     // MARK: Looked at before any work

@@ -72,6 +72,13 @@ struct BuildOptions: ParsableArguments {
     var jobs: Int?
 
     @Option(
+        help: """
+            Turn on checkers of the kernel: memory, races, locks, leaks, stack, undefined, or all but races. Each set has a \
+            kernel of its own, and runs are slower.
+            """, completion: .list(Checker.allCases.map(\.rawValue) + [Checker.allWord]))
+    var check: String?
+
+    @Option(
         help: "Confine what runs on the host: auto (for inputs from outside of the project), on or off.",
         completion: .choices(ofKey: "sandbox"))
     var sandbox: String?
@@ -98,6 +105,7 @@ struct BuildOptions: ParsableArguments {
             machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
             fuzz.map { ProjectOverride(key: "kernel.fuzz", value: String($0), flag: "--fuzz") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
+            check.map { ProjectOverride(key: "check", value: $0, flag: "--check") },
             sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
         ].compactMap { $0 }
     }

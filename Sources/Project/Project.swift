@@ -253,6 +253,8 @@ public struct Project: Sendable, Equatable {
     public var sandbox: SandboxChoice
     /// Which tree the kernel's own tests come from.
     public var testsFrom: TestsFrom
+    /// The kernel's checkers that are turned on.
+    public var checks: [Checker] = []
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
 

@@ -101,6 +101,7 @@ extension Project {
             lines.append("  packages: \(list(debian.packages))")
             if let mirror = debian.mirror { lines.append("  mirror: \(Self.quoted(mirror))") }
         }
+        if !checks.isEmpty { lines.append("check: \(list(checks.map(\.rawValue)))") }
         lines.append("shares:" + (shares.isEmpty ? " []" : ""))
         for share in shares {
             lines.append(
@@ -473,7 +474,8 @@ package struct ProjectLoader {
                 .usage, "\(errors.count) errors in \(file)",
                 details: errors.map(\.message).joined(separator: "\n"), nextStep: first.nextStep)
         }
-        return Project(
+        let checks = try Checker.parse(node["check"]?.scalar.map { [$0.string] } ?? strings(node["check"]))
+        var project = Project(
             file: file, profile: profile,
             kernel: .init(
                 source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
@@ -500,6 +502,8 @@ package struct ProjectLoader {
                 test: duration(timeouts?["test"]) ?? 300, run: duration(timeouts?["run"]) ?? 1800),
             failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
+        project.checks = checks
+        return try project.adjustedForCheckers()
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {

@@ -183,6 +183,11 @@ package indirect enum Schema: Sendable {
                     ]))),
             meaning: "whether a kernel report that is not fatal fails the run; a list: those that do not (fail)"),
         Key(
+            name: "check", schema: .either(.text, .list(.text)),
+            meaning:
+                "checkers of the kernel's: memory, races, locks, leaks, stack, undefined, or all but races (none). Each set has "
+                + "a kernel of its own"),
+        Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),
         Key(

@@ -101,7 +101,19 @@ public struct TestRun: Sendable {
         let (snapshots, results) = try await pipeline.tests(in: guests, kernel: prepared.kernel)
         guard let results else { throw Failure(.infrastructure, "the tests ended without a result") }
         try await add(results, snapshots, of: prepared, to: &report)
+        noteCheckers(report, config: prepared.kernel.config)
         report.suites += try project.skippedPrograms(filter: filter)
+    }
+
+    /// Says, once a day, that what passed was looked at by no checker: most mistakes of a call's pass its tests.
+    private func noteCheckers(_ report: RunReport, config: FilePath) {
+        let symbols = ["CONFIG_KASAN=y", "CONFIG_KCSAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_KMEMLEAK=y"]
+        guard report.exitCode == ExitStatus.success.rawValue, let text = try? readText(config),
+            !symbols.contains(where: { text.contains("\n\($0)\n") })
+        else { return }
+        let note =
+            "no checker of the kernel's was on: kbuild run --check all finds bad accesses, leaks, and sleeping under a lock"
+        if context.isNews(note) { tools.progress(.note(note)) }
     }
 
     // MARK: What the tests did

@@ -24,8 +24,10 @@ extension KernelSteps {
     /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
     func output(_ pristine: KernelSourceArtifact) -> FilePath {
         // Objects with debug information have no use for those without.
-        folder(for: pristine).appending(rules == nil ? "build" : "confined")
-            .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : ""))
+        // Neither have the objects of a kernel with checkers for those without: each set has an output of its own.
+        let checks = project.checks.map { "-\($0.rawValue)" }.joined()
+        return folder(for: pristine).appending(rules == nil ? "build" : "confined")
+            .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : "") + checks)
     }
     func workTree(_ pristine: KernelSourceArtifact) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)

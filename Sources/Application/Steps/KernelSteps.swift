@@ -217,8 +217,9 @@ struct KernelSteps: Sendable {
         let own = try project.configFragments.map { path in
             try ConfigFragment(contentsOf: path, name: context.shown(path))
         }
-        guard project.kernel.hasDebugInfo else { return own }
-        return own + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
+        let checks = try project.checks.map { try ConfigFragment(parsing: $0.fragment, file: "check: \($0.rawValue)") }
+        guard project.kernel.hasDebugInfo else { return own + checks }
+        return own + checks + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
     }
 
     /// What is known of the kernel before anything is done to the tree.

@@ -147,7 +147,9 @@ struct MachineSelection: Sendable {
 
     /// The words that this project adds to the kernel's command line; the user's are last.
     private var kernelArguments: [String] {
-        KUnitTests.kernelArguments(project.tests) + project.machine.kernelArguments
+        // Few accesses are watched, and for a short time, unless it is told to look harder (lib/Kconfig.kcsan).
+        let races = project.checks.contains(.races) ? ["kcsan.skip_watch=200", "kcsan.udelay_task=200"] : []
+        return KUnitTests.kernelArguments(project.tests) + races + project.machine.kernelArguments
     }
 
     private func umlMachine(
@@ -171,20 +173,6 @@ struct MachineSelection: Sendable {
 
     // MARK: The accelerator
 
-    /// Whether this note on the host was not shown in the last day.
-    private func isNews(_ note: String) -> Bool {
-        let day = 86_400.0
-        let file = tools.layout.root.appending("noted-\(Digest.of(note).short)")
-        if let status = FileStatus(file),
-            abs(Date().timeIntervalSince1970 - Double(status.modified / 1_000_000_000)) < day
-        {
-            return false
-        }
-        // Another step reports a cache that cannot be written.
-        if !tools.isDryRun { try? writeAtomically("", to: file) }
-        return true
-    }
-
     /// Chooses the accelerator: KVM is used only where it was seen to run a guest.
     ///
     /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
@@ -203,7 +191,7 @@ struct MachineSelection: Sendable {
             layout: tools.layout, statCache: tools.statCache, runner: tools.runner, executable: executable)
         let decision = try await probe.decide(
             requested: requested, qemu: try tools.runner.locate("qemu-system-x86_64"))
-        if isForGuest, let note = decision.note { tools.progress(isNews(note) ? .note(note) : .detail(note)) }
+        if isForGuest, let note = decision.note { tools.progress(context.isNews(note) ? .note(note) : .detail(note)) }
         return ChosenAccelerator(accelerator: decision.accelerator, reason: decision.note ?? "KVM works")
     }
 }

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+
+/// A checker of the kernel's own that a run may turn on: `check:` in the project file, `--check` on the command line.
+///
+/// Options and their meaning are those of Documentation/dev-tools of Linux 6.1.
+public enum Checker: String, Sendable, CaseIterable {
+    /// Accesses out of bounds and to freed memory (KASAN), and copies that leave their object.
+    case memory
+    /// Accesses to shared data without a lock (KCSAN).
+    case races
+    /// Locks in the wrong order, and sleeping where that is forbidden (lockdep).
+    case locks
+    /// Memory that nothing points at any more (kmemleak).
+    case leaks
+    /// The kernel's stack beyond its end.
+    case stack
+    /// Indexes beyond an array, shifts by too much, values that are none of their type (UBSAN).
+    case undefined
+
+    /// What finds everything that one kernel can look for; races take another.
+    public static let all: [Checker] = [.memory, .locks, .leaks, .stack, .undefined]
+    /// The word for these.
+    public static let allWord = "all"
+
+    /// The options that it needs, on top of the project's own.
+    package var fragment: String {
+        switch self {
+        case .memory:
+            """
+            CONFIG_DEBUG_KERNEL=y
+            CONFIG_SLUB=y
+            # CONFIG_SLUB_TINY is not set
+            CONFIG_SLUB_DEBUG=y
+            CONFIG_KASAN=y
+            CONFIG_KASAN_GENERIC=y
+            CONFIG_KASAN_OUTLINE=y
+            CONFIG_KASAN_STACK=y
+            CONFIG_KASAN_VMALLOC=y
+            CONFIG_HARDENED_USERCOPY=y
+            CONFIG_STACKTRACE=y
+            # Redzones make frames larger than tinyconfig's limit.
+            CONFIG_FRAME_WARN=2048
+
+            """
+        case .races:
+            """
+            CONFIG_DEBUG_KERNEL=y
+            CONFIG_KCSAN=y
+            CONFIG_KCSAN_EARLY_ENABLE=y
+            # CONFIG_KCSAN_SELFTEST is not set
+            CONFIG_KCSAN_REPORT_ONCE_IN_MS=0
+            CONFIG_STACKTRACE=y
+            CONFIG_FRAME_WARN=2048
+
+            """
+        case .locks:
+            """
+            CONFIG_DEBUG_KERNEL=y
+            CONFIG_PROVE_LOCKING=y
+            CONFIG_DEBUG_ATOMIC_SLEEP=y
+            CONFIG_DEBUG_LIST=y
+            CONFIG_STACKTRACE=y
+
+            """
+        case .leaks:
+            """
+            CONFIG_DEBUG_KERNEL=y
+            CONFIG_DEBUG_FS=y
+            CONFIG_SLUB=y
+            # CONFIG_SLUB_TINY is not set
+            CONFIG_DEBUG_KMEMLEAK=y
+            CONFIG_DEBUG_KMEMLEAK_MEM_POOL_SIZE=16000
+            # CONFIG_DEBUG_KMEMLEAK_DEFAULT_OFF is not set
+            # CONFIG_DEBUG_KMEMLEAK_AUTO_SCAN is not set
+            CONFIG_STACKTRACE=y
+
+            """
+        case .stack:
+            """
+            CONFIG_DEBUG_KERNEL=y
+            CONFIG_SCHED_STACK_END_CHECK=y
+            CONFIG_STACKPROTECTOR=y
+            CONFIG_STACKPROTECTOR_STRONG=y
+
+            """
+        case .undefined:
+            """
+            CONFIG_UBSAN=y
+            CONFIG_UBSAN_BOUNDS=y
+            CONFIG_UBSAN_SHIFT=y
+            CONFIG_UBSAN_BOOL=y
+            CONFIG_UBSAN_ENUM=y
+            CONFIG_UBSAN_SANITIZE_ALL=y
+
+            """
+        }
+    }
+
+    /// By how much the limits on time grow: what it was seen to cost under TCG, doubled.
+    var timeFactor: Int {
+        switch self {
+        case .memory, .leaks: 3
+        case .races: 6
+        case .locks: 2
+        case .stack, .undefined: 1
+        }
+    }
+
+    /// The least memory of a guest, in MiB.
+    var memoryMegabytes: Int {
+        switch self {
+        case .memory, .races, .leaks: 1024
+        case .locks, .stack, .undefined: 0
+        }
+    }
+
+    /// Reads `memory,locks` or a list of such words.
+    ///
+    /// - Returns: Them in the order of this type, each once.
+    /// - Throws: `Failure` (`usage`) for an unknown word, and for checkers that exclude each other.
+    static func parse(_ words: [String]) throws(Failure) -> [Checker] {
+        var chosen: Set<Checker> = []
+        for word in words.flatMap({ $0.split(separator: ",") }).map({ $0.trimmed }) where !word.isEmpty {
+            if word == allWord {
+                chosen.formUnion(all)
+                continue
+            }
+            guard let checker = Checker(rawValue: word) else {
+                let known = allCases.map(\.rawValue) + [allWord]
+                let near = closestMatch(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
+                throw Failure(
+                    .usage, "there is no checker \(word)\(near)", nextStep: "choose of \(known.joined(separator: ", "))")
+            }
+            chosen.insert(checker)
+        }
+        guard !chosen.contains(.races) || !chosen.contains(.memory) else {
+            throw Failure(
+                .usage, "one kernel cannot look for memory faults and for races: KASAN and KCSAN exclude each other",
+                nextStep: "run twice: --check all, then --check races")
+        }
+        return allCases.filter(chosen.contains)
+    }
+}
+
+extension Substring {
+    fileprivate var trimmed: String {
+        String(drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+    }
+}
+
+extension Project {
+    /// The project with the limits and the memory that its checkers take.
+    func adjustedForCheckers() throws(Failure) -> Project {
+        guard let factor = checks.map(\.timeFactor).max() else { return self }
+        guard architecture != .um else {
+            throw Failure(
+                .usage, "checkers go with QEMU, not with user-mode Linux", nextStep: "leave out --check or --machine uml")
+        }
+        var project = self
+        project.timeouts.boot *= factor
+        project.timeouts.silence *= factor
+        project.timeouts.test *= factor
+        project.timeouts.run *= factor
+        let least = checks.map(\.memoryMegabytes).max() ?? 0
+        project.machine.memoryMegabytes = max(machine.memoryMegabytes, least)
+        return project
+    }
+}

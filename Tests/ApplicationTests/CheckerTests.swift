@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import KernelConfig
+import SystemPackage
+import Testing
+
+@testable import Project
+
+@Suite("Checkers")
+struct CheckerTests {
+    private func load(_ text: String, _ flag: String? = nil) throws -> Project {
+        try Project.load(
+            text: text, file: "/p/kbuild.yaml", profile: nil,
+            overrides: flag.map { [.init(key: "check", value: $0, flag: "--check")] } ?? [])
+    }
+
+    @Test(
+        "they are words, a list of words, or all",
+        arguments: [
+            ("check: memory\n", [Checker.memory]), ("check: \"locks, memory\"\n", [.memory, .locks]),
+            ("check: [leaks, locks, leaks]\n", [.locks, .leaks]), ("check: all\n", Checker.all), ("{}\n", []),
+        ])
+    func words(text: String, checks: [Checker]) throws {
+        #expect(try load(text).checks == checks)
+        #expect(try load("check: races\n", "locks,stack").checks == [.locks, .stack])
+    }
+
+    @Test("an unknown one is guessed, and one kernel cannot look for memory faults and races")
+    func errors() {
+        let unknown = #expect(throws: Failure.self) { try load("check: memmory\n") }
+        #expect(unknown?.message.contains("did you mean memory?") == true)
+        #expect(unknown?.code == .usage)
+        #expect(throws: Failure.self) { try load("{}\n", "all,races") }
+        #expect(throws: Failure.self) {
+            try load("check: locks\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n")
+        }
+    }
+
+    @Test("limits and memory grow with what they cost, and nothing else does")
+    func costs() throws {
+        let plain = try load("{}\n")
+        let checked = try load("{}\n", "memory")
+        #expect(checked.timeouts.test == plain.timeouts.test * 3 && checked.timeouts.boot == plain.timeouts.boot * 3)
+        #expect(checked.machine.memoryMegabytes == 1024)
+        #expect(try load("machine: {memory: 2G}\n", "memory").machine.memoryMegabytes == 2048)
+        #expect(try load("{}\n", "stack").timeouts == plain.timeouts)
+    }
+
+    @Test("each fragment is one", arguments: Checker.allCases)
+    func fragments(checker: Checker) throws {
+        let fragment = try ConfigFragment(parsing: checker.fragment, file: checker.rawValue)
+        #expect(!fragment.entries.isEmpty)
+        #expect(Set(fragment.entries.map(\.name)).count == fragment.entries.count)
+    }
+
+    @Test("what is shown of a project is read again")
+    func rendered() throws {
+        let project = try load("check: [locks, stack]\n")
+        #expect(try load(project.rendered()).checks == project.checks)
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+import CInit
+
+/// Looks for memory that the programs made the kernel leak, where the kernel has kmemleak (CONFIG_DEBUG_KMEMLEAK;
+/// Documentation/dev-tools/kmemleak.rst).
+enum Leaks {
+    private static let file = "/sys/kernel/debug/kmemleak"
+    private static let verbose = "/sys/module/kmemleak/parameters/verbose"
+
+    /// Forgets what the boot seems to have left.
+    static func forgetBoot() {
+        guard access(file, W_OK) == 0 else { return }
+        System.write(file, "scan\n")
+        System.write(file, "clear\n")
+    }
+
+    /// Has the kernel report leaks in its log, where the host finds them.
+    ///
+    /// It takes six seconds: kmemleak judges no memory that is younger than MSECS_MIN_AGE (5000) of mm/kmemleak.c, and takes
+    /// two scans to be sure.
+    static func report() {
+        guard access(file, W_OK) == 0 else { return }
+        System.write(verbose, "Y\n")
+        var rest = timespec(tv_sec: 5, tv_nsec: 200_000_000)
+        while nanosleep(&rest, &rest) != 0, errno == EINTR {}
+        System.write(file, "scan\n")
+        System.write(file, "scan\n")
+    }
+}
