@@ -130,7 +130,8 @@ public enum Checker: String, Sendable, CaseIterable {
                 let known = allCases.map(\.rawValue) + [allWord]
                 let near = closestMatch(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
                 throw Failure(
-                    .usage, "there is no checker \(word)\(near)", nextStep: "choose of \(known.joined(separator: ", "))")
+                    .usage, "there is no checker \(word)\(near)", nextStep: "choose of \(known.joined(separator: ", "))"
+                )
             }
             chosen.insert(checker)
         }
@@ -155,7 +156,8 @@ extension Project {
         guard let factor = checks.map(\.timeFactor).max() else { return self }
         guard architecture != .um else {
             throw Failure(
-                .usage, "checkers go with QEMU, not with user-mode Linux", nextStep: "leave out --check or --machine uml")
+                .usage, "checkers go with QEMU, not with user-mode Linux",
+                nextStep: "leave out --check or --machine uml")
         }
         var project = self
         project.timeouts.boot *= factor
