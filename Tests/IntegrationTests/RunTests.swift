@@ -393,6 +393,9 @@ struct RunTests {
     // MARK: Being interrupted
 
     /// Starts a run of a hanging test and waits until its guest is up.
+    private var interruptedJUnit: FilePath { fixture.project.appending("interrupted.xml") }
+    private var interruptedPage: FilePath { fixture.project.appending("interrupted.html") }
+
     private func startHangingRun() async throws -> (process: Process, marker: String) {
         try onlyTheSuite()
         try replaceSuite(
@@ -403,7 +406,9 @@ struct RunTests {
                 @Test func hangs() { Thread.sleep(forTimeInterval: 600) }
                 """)
         _ = try await fixture.kbuild("build")
-        let process = try fixture.start("run")
+        // As an earlier run that passed left them.
+        for file in [interruptedJUnit, interruptedPage] { try writeAtomically("<passed/>", to: file) }
+        let process = try fixture.start("run", "--junit", interruptedJUnit.string, "--html", interruptedPage.string)
         let marker = fixture.marker
         while try Fixture.processes(containing: marker).isEmpty {
             try #require(process.isRunning, "kbuild ended before its guest was up")
@@ -412,13 +417,16 @@ struct RunTests {
         return (process, marker)
     }
 
-    @Test("Ctrl-C is exit 130 with no process left", arguments: [SIGINT, SIGTERM])
+    @Test("Ctrl-C is exit 130 with no process left and with reports that say so", arguments: [SIGINT, SIGTERM])
     func interrupt(signal: Int32) async throws {
         let (process, marker) = try await startHangingRun()
         kill(process.processIdentifier, signal)
         process.waitUntilExit()
         #expect(process.terminationStatus == (signal == SIGINT ? 130 : 143))
         #expect(try await Fixture.lastingProcesses(containing: marker) == [])
+        let document = try XMLDocument(contentsOf: URL(fileURLWithPath: interruptedJUnit.string))
+        #expect(try !document.nodes(forXPath: "//error").isEmpty)
+        #expect(try readText(interruptedPage).contains("<h1>INTERRUPTED</h1>"))
     }
 
     @Test("kbuild killed outright leaves no QEMU behind, and the next run is right")
@@ -427,6 +435,8 @@ struct RunTests {
         kill(process.processIdentifier, SIGKILL)
         process.waitUntilExit()
         #expect(try await Fixture.lastingProcesses(containing: marker) == [])
+        // Nothing is better than the last run's, which passed.
+        for file in [interruptedJUnit, interruptedPage] { #expect(!fileExists(file)) }
         try replaceSuite(with: "import Testing\n@Test func passes() {}\n")
         #expect(try await fixture.report("run").exitCode == 0)
     }

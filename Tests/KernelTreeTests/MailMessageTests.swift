@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import Artifacts
 import Diagnostics
 import Foundation
+import SystemPackage
 import Testing
 
+@testable import PatchedTree
 @testable import Patching
 
 /// Mail as mail programs, lists and git write it. What a message comes to is compared with the patch that was put in.
@@ -217,9 +220,45 @@ import Testing
         #expect(try parse(both.joined())[0].remarks[0].contains("v2 replaces"))
         let partly = [message("[PATCH 1/2] a", "old.c"), message("[PATCH v2 1/2] a", "new.c")]
         #expect(failure { _ = try paths(partly) }?.message.contains("v2 lacks 2/2") == true)
-        let torn = try parse([message("[PATCH 1/3] a", "a.c"), message("[PATCH 3/3] c", "c.c")].joined())
-        #expect(torn[0].remarks.contains { $0.contains("missing: 2/3") })
         #expect(try paths([message("[PATCH] a", "a.c", id: "1"), message("[PATCH] a", "a.c", id: "1")]) == ["a.c"])
+    }
+
+    @Test func aSeriesOfWhichSomeIsMissingIsRefused() throws {
+        let torn = failure { _ = try paths([message("[PATCH 1/3] a", "a.c"), message("[PATCH 3/3] c", "c.c")]) }
+        #expect(torn?.code == .patch)
+        #expect(torn?.message.contains("holds 2 of the 3 patches of a series; missing: 2/3") == true)
+        #expect(torn?.nextStep?.contains("a file named series") == true)
+        // Beside a patch without a number; and one message in place of another.
+        let among = [message("[PATCH 1/3] a", "a.c"), message("[PATCH] b", "b.c"), message("[PATCH 3/3] c", "c.c")]
+        #expect(failure { _ = try paths(among) }?.message.contains("missing: 2/3") == true)
+        let twice = [message("[PATCH 1/3] a", "a.c"), message("[PATCH 2/3] b", "b.c"), message("[PATCH 2/3] c", "c.c")]
+        #expect(failure { _ = try paths(twice) }?.message.contains("missing: 3/3") == true)
+        let long = [message("[PATCH 01/20] a", "a.c"), message("[PATCH 20/20] b", "b.c")]
+        #expect(failure { _ = try paths(long) }?.message.contains("2/20, 3/20, 4/20") == true)
+        #expect(failure { _ = try paths(long) }?.message.hasSuffix("9/20 and 10 more") == true)
+        // One that was picked out, with or without the introduction, and two of different series.
+        #expect(try paths([message("[PATCH 2/3] b", "b.c")]) == ["b.c"])
+        #expect(try paths([message("[PATCH 0/3] series", nil), message("[PATCH 2/3] b", "b.c")]) == ["b.c"])
+        #expect(try paths([message("[PATCH 2/3] b", "b.c"), message("[PATCH 1/2] c", "c.c")]) == ["b.c", "c.c"])
+    }
+
+    @Test func aFolderWithoutAllOfASeriesIsRefusedUnlessItListsThem() throws {
+        let scratch = try PatchScratch()
+        let folder = scratch.path
+        func applied() throws -> [String] {
+            guard case .series(let set) = try PatchSource.load(folder).content else { return [] }
+            return (set.common ?? []).flatMap(\.files).map(\.newPath)
+        }
+        try scratch.write(message("[PATCH 1/3] a", "a.c"), to: "0001.patch")
+        try scratch.write(message("[PATCH 3/3] c", "c.c"), to: "0003.patch")
+        let torn = failure { _ = try applied() }
+        #expect(torn?.code == .patch)
+        #expect(torn?.message.contains("holds 2 of the 3 patches of a series; missing: 2/3") == true)
+        try scratch.write("0001.patch\n0003.patch\n", to: "series")
+        #expect(try applied() == ["a.c", "c.c"])
+        try removeAll(folder.appending("series"))
+        try scratch.write(message("[PATCH 2/3] b", "b.c"), to: "0002.patch")
+        #expect(try applied() == ["a.c", "b.c", "c.c"])
     }
 
     @Test(arguments: ["--- 8< ---", "-- >8 -- cut here --", "8< -------- >8 -----"])

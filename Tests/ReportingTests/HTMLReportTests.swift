@@ -97,16 +97,16 @@ struct HTMLReportTests {
         for part in ["http:", "https:", "src=", "url(", "@import", "<link", "<iframe", "<img", "innerHTML", "eval("] {
             #expect(!page.contains(part), "\(part)")
         }
-        for text in [HTMLPage.style, HTMLPage.script] { #expect(!text.contains("</")) }
+        for text in [HTMLPage.style.markup, HTMLPage.script.markup] { #expect(!text.contains("</")) }
         func digest(_ text: String) -> String {
             let hex = Array(Digest.of(text).hex)
             let bytes = stride(from: 0, to: hex.count, by: 2).map { UInt8(String(hex[$0...($0 + 1)]), radix: 16) }
             return Data(bytes.compactMap { $0 }).base64EncodedString()
         }
-        #expect(HTMLPage.styleDigest == digest(HTMLPage.style))
-        #expect(HTMLPage.scriptDigest == digest(HTMLPage.script))
-        #expect(page.contains("<style>\(HTMLPage.style)</style>"))
-        #expect(page.contains("<script>\(HTMLPage.script)</script>"))
+        #expect(HTMLPage.styleDigest == digest(HTMLPage.style.markup))
+        #expect(HTMLPage.scriptDigest == digest(HTMLPage.script.markup))
+        #expect(page.contains("<style>\(HTMLPage.style.markup)</style>"))
+        #expect(page.contains("<script>\(HTMLPage.script.markup)</script>"))
         #expect(page.contains("content=\"default-src 'none'; "))
     }
 
@@ -124,7 +124,7 @@ struct HTMLReportTests {
         let values = zip(found, harmless).filter { $0.values != $1.values }
         // A texts stands in no attribute.
         #expect(values.isEmpty, "\(values)")
-        #expect(page(text).contains("<script>\(HTMLPage.script)</script>\n</body>"))
+        #expect(page(text).contains("<script>\(HTMLPage.script.markup)</script>\n</body>"))
         let controls = page(text).unicodeScalars.filter {
             $0 != "\n" && $0 != "\t" && $0.properties.generalCategory == .control
         }
@@ -149,13 +149,13 @@ struct HTMLReportTests {
             report.crashes[index].lastLine = range.1
         }
         let lines = (1...1250).map { "line \($0) <" }
-        let body = HTMLConsole(report, ConsoleExcerpt(text: lines.joined(separator: "\r\n") + "\r\n")).body
+        let body = HTMLConsole(report, ConsoleExcerpt(text: lines.joined(separator: "\r\n") + "\r\n")).body.markup
         let texts = body.matches(of: /<pre[^>]*>\n([^<]*)<\/pre>/).flatMap { $0.1.split(separator: "\n") }
         #expect(texts.map(String.init) == lines.map { $0.replacingOccurrences(of: "<", with: "&lt;") })
         for id in 1...3 { #expect(body.contains("id=\"crash-\(id)\"")) }
         #expect(body.matches(of: /class="crash"/).count == 2)
         // A report from before the excerpt has no place in it.
-        let late = HTMLConsole(report, ConsoleExcerpt(text: "end", firstLine: 1250, omittedBytes: 5)).body
+        let late = HTMLConsole(report, ConsoleExcerpt(text: "end", firstLine: 1250, omittedBytes: 5)).body.markup
         #expect(!late.contains("id=\"crash-"))
         #expect(late.contains("From line 1250"))
     }

@@ -90,7 +90,7 @@ struct ProgramSteps: Sendable {
             progress(.note("no name has \(filter) as it is written; taken without regard to case and punctuation"))
         }
         if requested.areNeeded { try checkTests(ready, filter: filter) }
-        try checkNames(ready)
+        try SessionPlan(programs: ready.map(\.planned)).checkNames()
         return (ProgramSet(artifacts: ready), isHit)
     }
 
@@ -139,7 +139,7 @@ struct ProgramSteps: Sendable {
         if isDynamicKnown { forecast.expected = programs }
         if programs.isComplete {
             if requested.areNeeded { try checkTests(ready, filter: requested.filter) }
-            try checkNames(ready)
+            try SessionPlan(programs: ready.map(\.planned)).checkNames()
             forecast.detail = programs.summary
         } else if !fileExists(numbers.folder) {
             forecast.actions.insert(.remark("kbuild writes the calls' numbers to \(numbers.folder)"), at: 0)
@@ -322,14 +322,6 @@ struct ProgramSteps: Sendable {
         }
         throw Failure(
             .infrastructure, "there is no test to run", nextStep: "name tests in \(project.file), key tests")
-    }
-
-    /// - Throws: `Failure` (`usage`) when a report could not tell two programs apart.
-    private func checkNames(_ ready: [ProgramArtifact]) throws {
-        let names = ready.map(\.planned.name)
-        guard let twice = names.first(where: { name in names.count { $0 == name } > 1 }) else { return }
-        throw Failure(
-            .usage, "two tests are named \(twice)", nextStep: "give one a name: of its own in \(project.file)")
     }
 
     /// Compares a built kernel's configuration with what the tests want.

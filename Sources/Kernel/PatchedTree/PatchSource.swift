@@ -118,6 +118,9 @@ struct SeriesSet: Sendable {
             for name in names where PatchSource.isPatchName(name) {
                 common? += try reader.patches(name)
             }
+            try MailSelection.checkCompleteness(
+                of: (common ?? []).map { MailTag($0.subject) }, in: displayName,
+                nextStep: "add what is missing; to apply these patches alone, list their files in a file named series there")
         }
         if common?.isEmpty == true || byVersion.values.contains(where: \.isEmpty) {
             throw Failure(

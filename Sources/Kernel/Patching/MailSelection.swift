@@ -2,7 +2,7 @@
 import Diagnostics
 
 /// What the brackets of a subject say, as in `[RFC PATCH v2 3/7]`.
-struct MailTag: Equatable {
+package struct MailTag: Equatable {
     /// Whether the subject begins as that of an answer does.
     var isAnswer = false
     /// Whether it is marked as a patch.
@@ -12,7 +12,7 @@ struct MailTag: Equatable {
     /// The place in the series, and how many messages that has.
     var place: (index: Int, total: Int)?
 
-    static func == (left: MailTag, right: MailTag) -> Bool {
+    package static func == (left: MailTag, right: MailTag) -> Bool {
         (left.isAnswer, left.isPatch, left.version, left.place?.index, left.place?.total)
             == (right.isAnswer, right.isPatch, right.version, right.place?.index, right.place?.total)
     }
@@ -21,7 +21,7 @@ struct MailTag: Equatable {
     private static let answers = ["re", "aw", "sv", "vs", "antw", "rép"]
     private static let forwards = ["fwd", "fw", "wg", "tr"]
 
-    init(_ subject: String?) {
+    package init(_ subject: String?) {
         var rest = Substring(subject ?? "")
         while true {
             rest = rest.drop { $0 == " " || $0 == "\t" }
@@ -64,7 +64,7 @@ struct MailTag: Equatable {
 
 /// Chooses the patches of a mailbox as b4 does: answers are passed over with a word, of several versions the last counts,
 /// and numbered messages are put in order.
-struct MailSelection {
+package struct MailSelection {
     let file: String
     /// Whether an introduction was passed over.
     var hasCoverLetter = false
@@ -148,6 +148,10 @@ struct MailSelection {
                 "\(file): passed over \(pluralized(passedOver.count, "message")): \(shown)"
                     + (more > 0 ? "; and \(more) more" : ""))
         }
+        try Self.checkCompleteness(
+            of: entries.map(\.tag), in: file,
+            nextStep: "save the whole series; to apply these patches alone, save each message as a file and list the files in "
+                + "a file named series")
         remarks += order()
         guard !entries.isEmpty else {
             if let emptyReason { throw emptyReason }
@@ -195,10 +199,29 @@ struct MailSelection {
         entries = chosen
     }
 
-    /// Puts numbered messages into their order, and says what is missing.
+    /// Makes sure that none is missing of the patches of a series that says how many it has: a verdict over the others would
+    /// pass for one over the series. One patch alone was picked out by whoever handed it in.
+    ///
+    /// - Throws: `Failure` (`patch`) that names those that are missing.
+    package static func checkCompleteness(of tags: [MailTag], in file: String, nextStep: String) throws(Failure) {
+        let places = tags.filter { !$0.isAnswer }.compactMap(\.place).filter { $0.index > 0 }
+        for (total, places) in Dictionary(grouping: places, by: \.total).sorted(by: { $0.key < $1.key })
+        where places.count > 1 {
+            let missing = Set(1...total).subtracting(places.map(\.index)).sorted()
+            guard !missing.isEmpty else { continue }
+            let names = missing.prefix(longestList).map { "\($0)/\(total)" }.joined(separator: ", ")
+            let more = missing.count > longestList ? " and \(missing.count - longestList) more" : ""
+            throw Failure(
+                .patch,
+                "\(file) holds \(total - missing.count) of the \(total) patches of a series; missing: "
+                    + names + more, nextStep: nextStep)
+        }
+    }
+
+    /// Puts numbered messages into their order.
     private mutating func order() -> [String] {
         let places = entries.compactMap(\.tag.place)
-        guard places.count == entries.count, let total = places.first?.total, places.allSatisfy({ $0.total == total }),
+        guard places.count == entries.count, Set(places.map(\.total)).count == 1,
             Set(places.map(\.index)).count == places.count
         else { return [] }
         var remarks: [String] = []
@@ -206,12 +229,6 @@ struct MailSelection {
         if indexes != indexes.sorted() {
             remarks.append("\(file): the messages are applied in the order of their numbers")
             entries.sort { ($0.tag.place?.index ?? 0) < ($1.tag.place?.index ?? 0) }
-        }
-        if entries.count > 1, entries.count < total {
-            let missing = Set(1...total).subtracting(indexes).sorted()
-            remarks.append(
-                "\(file): of \(total) messages of the series it holds \(entries.count); missing: "
-                    + missing.prefix(Self.longestList).map { "\($0)/\(total)" }.joined(separator: ", "))
         }
         return remarks
     }

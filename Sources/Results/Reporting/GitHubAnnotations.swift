@@ -42,12 +42,12 @@ public enum GitHubAnnotations {
             for problem in suite.toldProblems { commands.append(command("error", title: suite.name, message: problem)) }
         }
         for crash in report.crashes {
-            let running = crash.moment().map { "\($0.prefix(1).uppercased())\($0.dropFirst()).\n" } ?? ""
+            let running = crash.moment.map { "\($0.prefix(1).uppercased())\($0.dropFirst()).\n" } ?? ""
             if let reason = crash.knownReason, !report.fails(crash) {
                 commands.append(command("notice", title: crash.title, message: "\(running)known: \(reason)"))
                 continue
             }
-            let kind = report.fails(crash) ? "error" : "warning"
+            let kind: StaticString = report.fails(crash) ? "error" : "warning"
             let log = crash.lines.prefix(mostLogLines).joined(separator: "\n")
             commands.append(command(kind, title: crash.title, message: running + log))
         }
@@ -79,31 +79,14 @@ public enum GitHubAnnotations {
     }
 
     private static func command(
-        _ kind: String, file: String? = nil, line: Int? = nil, title: String, message: String
+        _ kind: StaticString, file: String? = nil, line: Int? = nil, title: String, message: String
     ) -> JobCommand {
-        var properties: [String] = []
-        if let file { properties.append("file=\(property(file))") }
-        if let line { properties.append("line=\(line)") }
-        properties.append("title=\(property(title))")
-        let text = data(message.isEmpty ? title : message)
-        return JobCommand(line: "::\(kind) \(properties.joined(separator: ","))::\(text)")
-    }
-
-    /// The text of a command, by unicode scalar: CR LF is one Character in Swift. An empty one would not be shown.
-    private static func data(_ text: String) -> String { escaped(text, "%\r\n") }
-
-    private static func property(_ text: String) -> String { escaped(text, "%\r\n:,") }
-
-    private static func escaped(_ text: String, _ marks: String) -> String {
-        var result = String.UnicodeScalarView()
-        for scalar in VisibleText.lines(Text.cut(text, to: longestText)).unicodeScalars {
-            if marks.unicodeScalars.contains(scalar) {
-                let hex = String(scalar.value, radix: 16, uppercase: true)
-                result.append(contentsOf: (hex.count == 1 ? "%0\(hex)" : "%\(hex)").unicodeScalars)
-            } else {
-                result.append(scalar)
-            }
-        }
-        return String(result)
+        func cut(_ text: String) -> String { Text.cut(text, to: longestText) }
+        var properties: [(name: StaticString, value: String)] = []
+        if let file { properties.append(("file", cut(file))) }
+        if let line { properties.append(("line", "\(line)")) }
+        properties.append(("title", cut(title)))
+        // An empty text would not be shown.
+        return JobCommand(github: kind, properties, text: cut(message.isEmpty ? title : message))
     }
 }

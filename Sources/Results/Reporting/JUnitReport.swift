@@ -9,7 +9,7 @@ import Diagnostics
 public enum JUnitReport {
     /// Renders a report.
     public static func render(_ report: RunReport) -> String {
-        var lines = ["<?xml version=\"1.0\" encoding=\"UTF-8\"?>"]
+        var lines: [XMLText] = ["<?xml version=\"1.0\" encoding=\"UTF-8\"?>"]
         var names = Names()
         var suites = report.suites.map { suite in (suite.name, cases(of: suite, &names), output(of: suite)) }
         let isExplained = suites.contains { $0.1.contains { $0.kind == .failure || $0.kind == .error } }
@@ -21,14 +21,14 @@ public enum JUnitReport {
         for (name, cases, output) in suites {
             let seconds = cases.reduce(0) { $0 + ($1.seconds.isFinite ? max(0, $1.seconds) : 0) }
             lines.append(
-                "  <testsuite name=\"\(escaped(name.isEmpty ? "kbuild" : name))\" \(counts(cases)) time=\"\(time(seconds))\" "
-                    + "timestamp=\"\(escaped(report.startedAt))\">")
+                "  <testsuite name=\"\(name.isEmpty ? "kbuild" : name)\" \(counts(cases)) time=\"\(time(seconds))\" "
+                    + "timestamp=\"\(report.startedAt)\">")
             for testCase in cases { lines += testCase.lines }
             if let output { lines.append("    <system-out>\(printed(output))</system-out>") }
             lines.append("  </testsuite>")
         }
         lines.append("</testsuites>")
-        return lines.joined(separator: "\n") + "\n"
+        return (lines.joined(separator: "\n") + "\n").markup
     }
 
     private enum Kind { case passed, failure, error, skipped }
@@ -36,25 +36,25 @@ public enum JUnitReport {
     private struct Case {
         var kind: Kind
         var seconds: Double
-        var lines: [String]
+        var lines: [XMLText]
     }
 
     /// The names given so far. GitLab drops a test case whose class and name another has.
     private struct Names {
-        private var taken: Set<[String]> = []
+        private var taken: Set<[XMLText]> = []
 
         /// The attributes for a class and a name; the name has a number when it was taken.
-        mutating func attributes(_ type: String, _ name: String) -> String {
+        mutating func attributes(_ type: String, _ name: String) -> XMLText {
             // GitLab leaves out a case without a name.
             let (type, name) = (type.isEmpty ? "kbuild" : type, name.isEmpty ? "no name" : name)
             var unique = name
             var count = 1
             // What an XML parser gives back counts, so that texts that differ in forbidden characters clash here.
-            while !taken.insert([escaped(type), escaped(unique)]).inserted {
+            while !taken.insert([XMLText(type), XMLText(unique)]).inserted {
                 count += 1
                 unique = "\(name) #\(count)"
             }
-            return "classname=\"\(escaped(type))\" name=\"\(escaped(unique))\""
+            return "classname=\"\(type)\" name=\"\(unique)\""
         }
     }
 
@@ -118,16 +118,16 @@ public enum JUnitReport {
     }
 
     private static func render(
-        _ kind: Kind, attributes: String, type: String, message: String, text: String, output: [String]
-    ) -> [String] {
-        var children: [String] = []
+        _ kind: Kind, attributes: XMLText, type: String, message: String, text: String, output: [String]
+    ) -> [XMLText] {
+        var children: [XMLText] = []
         switch kind {
         case .passed: break
-        case .skipped: children.append("      <skipped message=\"\(escaped(message))\"/>")
+        case .skipped: children.append("      <skipped message=\"\(message)\"/>")
         case .failure, .error:
-            let element = kind == .failure ? "failure" : "error"
+            let element: XMLText = kind == .failure ? "failure" : "error"
             children.append(
-                "      <\(element) type=\"\(type)\" message=\"\(escaped(message))\">\(escaped(text))</\(element)>")
+                "      <\(element) type=\"\(type)\" message=\"\(message)\">\(text)</\(element)>")
         }
         if !output.isEmpty {
             children.append("      <system-out>\(printed(output))</system-out>")
@@ -142,37 +142,17 @@ public enum JUnitReport {
 
     /// What a guest printed. GitLab, and a plugin of Jenkins, take `[[ATTACHMENT|PATH]]` in it for an order to show a file
     /// of the host's, which is not a guest's to give.
-    private static func printed(_ lines: [String]) -> String {
+    private static func printed(_ lines: [String]) -> XMLText {
         let text = lines.joined(separator: "\n").unicodeScalars
-        return escaped(
+        return XMLText(
             String(text.replacing("[[ATTACHMENT|".unicodeScalars, with: "[ [ATTACHMENT|".unicodeScalars)))
     }
 
-    private static func counts(_ cases: [Case], ofSuites: Bool = false) -> String {
+    private static func counts(_ cases: [Case], ofSuites: Bool = false) -> XMLText {
         func count(_ kind: Kind) -> Int { cases.count { $0.kind == kind } }
-        return "tests=\"\(cases.count)\" failures=\"\(count(.failure))\" errors=\"\(count(.error))\""
-            + (ofSuites ? "" : " skipped=\"\(count(.skipped))\"")
+        let skipped: XMLText = ofSuites ? "" : " skipped=\"\(count(.skipped))\""
+        return "tests=\"\(cases.count)\" failures=\"\(count(.failure))\" errors=\"\(count(.error))\"\(skipped)"
     }
 
     private static func time(_ seconds: Double) -> String { Text.milliseconds(seconds) }
-
-    /// Text for XML 1.0: markup escaped, and what it cannot hold, or what is not seen, spelled out.
-    static func escaped(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case ">": result += "&gt;"
-            case "\"": result += "&quot;"
-            case "\n": result += "&#10;"
-            case "\t": result += "&#9;"
-            case "\r": result += "&#13;"
-            // All that is seen is of XML's (section 2.2, Char).
-            case _ where VisibleText.isSeen(scalar): result.unicodeScalars.append(scalar)
-            default: result += VisibleText.spelled(scalar)
-            }
-        }
-        return result
-    }
 }

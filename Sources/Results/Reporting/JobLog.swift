@@ -1,9 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Only the renderers of this
-/// module make them, of texts that they have escaped for it.
+import Diagnostics
+
+/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Its words are of the source;
+/// a text can stand in it only escaped, where the service takes it for text.
 public struct JobCommand: Sendable, Equatable {
     /// The line, without a newline.
     public let line: String
+
+    /// GitHub's: `::NAME PROPERTY=VALUE,...::TEXT`.
+    init(github name: StaticString, _ properties: [(name: StaticString, value: String)] = [], text: String = "") {
+        let words = properties.map { "\($0.name)=\(Self.escaped($0.value, "%\r\n:,"))" }.joined(separator: ",")
+        line = "::\(name)\(words.isEmpty ? "" : " ")\(words)::\(Self.escaped(text, "%\r\n"))"
+    }
+
+    /// GitLab's, which begins or ends a section of the job's log. ECMA-48 EL, so that a terminal shows the title alone
+    /// (docs.gitlab.com/ci/jobs/job_logs).
+    init(gitlab mark: StaticString, of group: JobGroup, time: Int, title: StaticString = "") {
+        line = "\u{1B}[0K\(mark):\(time):kbuild_\(group.rawValue)\r\u{1B}[0K\(title)"
+    }
+
+    /// By unicode scalar: CR LF is one Character in Swift.
+    private static func escaped(_ text: String, _ marks: StaticString) -> String {
+        let marks = marks.description.unicodeScalars
+        var result = String.UnicodeScalarView()
+        for scalar in VisibleText.lines(text).unicodeScalars {
+            if marks.contains(scalar) {
+                let hex = String(scalar.value, radix: 16, uppercase: true)
+                result.append(contentsOf: (hex.count == 1 ? "%0\(hex)" : "%\(hex)").unicodeScalars)
+            } else {
+                result.append(scalar)
+            }
+        }
+        return String(result)
+    }
 }
 
 /// A group of lines in a job's log.
@@ -14,7 +43,7 @@ public enum JobGroup: String, Sendable {
     case test
 
     /// What stands there when the group is folded.
-    var title: String {
+    var title: StaticString {
         switch self {
         case .build: "kbuild: patch and build"
         case .test: "kbuild: tests"
@@ -47,10 +76,8 @@ public enum JobLog: Sendable, Equatable {
     /// - Parameter time: Seconds since the epoch.
     public func begin(_ group: JobGroup, time: Int) -> JobCommand? {
         switch self {
-        case .github: JobCommand(line: "::group::\(group.title)")
-        // ECMA-48 EL, so that a terminal shows the title alone (docs.gitlab.com/ci/jobs/job_logs).
-        case .gitlab:
-            JobCommand(line: "\u{1B}[0Ksection_start:\(time):kbuild_\(group.rawValue)\r\u{1B}[0K\(group.title)")
+        case .github: JobCommand(github: "group", text: group.title.description)
+        case .gitlab: JobCommand(gitlab: "section_start", of: group, time: time, title: group.title)
         case .plain: nil
         }
     }
@@ -58,8 +85,8 @@ public enum JobLog: Sendable, Equatable {
     /// The line that ends a group; nil where there are none.
     public func end(_ group: JobGroup, time: Int) -> JobCommand? {
         switch self {
-        case .github: JobCommand(line: "::endgroup::")
-        case .gitlab: JobCommand(line: "\u{1B}[0Ksection_end:\(time):kbuild_\(group.rawValue)\r\u{1B}[0K")
+        case .github: JobCommand(github: "endgroup")
+        case .gitlab: JobCommand(gitlab: "section_end", of: group, time: time)
         case .plain: nil
         }
     }

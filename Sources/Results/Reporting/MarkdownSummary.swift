@@ -19,59 +19,62 @@ public enum MarkdownSummary {
     /// Renders a report.
     public static func render(_ report: RunReport) -> String {
         var size = 0
-        var parts: [String] = []
+        var parts: [MarkdownText] = []
         var isCut = false
         // What matters most comes first, so that a part without room is one that matters less.
         let sections = [
             [head(report)], failures(report), crashes(report), logs(report), [slowest(report), about(report)],
         ]
         for part in sections.joined() where !part.isEmpty {
-            guard size + part.utf8.count < mostBytes else {
+            guard size + part.byteCount < mostBytes else {
                 isCut = true
                 continue
             }
-            size += part.utf8.count
+            size += part.byteCount
             parts.append(part)
         }
         if isCut { parts.append("Some of the report has no room here; `--html` and `--format json` have it whole.") }
-        return parts.joined(separator: "\n\n") + "\n"
+        return (parts.joined(separator: "\n\n") + "\n").markup
     }
 
-    private static func head(_ report: RunReport) -> String {
-        var lines = ["## kbuild: \(Markup.markdown(report.verdictWord))", ""]
+    private static func head(_ report: RunReport) -> MarkdownText {
+        var lines: [MarkdownText] = ["## kbuild: \(report.verdictWord)", ""]
         let counts = RunReport.Status.allCases.filter {
             report.count($0) > 0 || $0 == .passed || $0 == .failed || $0 == .skipped
         }
         lines += [
-            row(counts.map(\.word) + ["time"]), row(Array(repeating: "---", count: counts.count + 1)),
-            row(counts.map { String(report.count($0)) } + [Text.seconds(report.seconds)]), "",
+            row(counts.map { MarkdownText($0.word) } + ["time"]),
+            row(Array(repeating: "---", count: counts.count + 1)),
+            row(counts.map { "\(report.count($0))" } + [MarkdownText(seconds: report.seconds)]), "",
         ]
-        var facts = [report.machineLine].compactMap { $0.map(Markup.code) }
-        if let profile = report.profile { facts.append("profile \(Markup.code(profile))") }
-        if let filter = report.filter { facts.append("tests that match \(Markup.code(filter))") }
+        var facts: [MarkdownText] = [report.machineLine].compactMap { $0.map { MarkdownText(code: $0) } }
+        if let profile = report.profile { facts.append("profile \(MarkdownText(code: profile))") }
+        if let filter = report.filter { facts.append("tests that match \(MarkdownText(code: filter))") }
         if !report.syscalls.isEmpty {
-            facts.append(Markup.code(report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")))
+            facts.append(MarkdownText(code: report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")))
         }
         if !facts.isEmpty { lines.append(facts.joined(separator: "; ")) }
         return lines.joined(separator: "\n")
     }
 
-    private static func failures(_ report: RunReport) -> [String] {
-        var parts = report.troubles.map { trouble in
-            var text = "**Error:** \(Markup.code(trouble.message))"
+    private static func failures(_ report: RunReport) -> [MarkdownText] {
+        var parts = report.troubles.map { trouble -> MarkdownText in
+            var text: MarkdownText = "**Error:** \(MarkdownText(code: trouble.message))"
             if let details = trouble.details, !details.isEmpty { text += "\n\n" + block(Text.lines(details)) }
-            return trouble.nextStep.map { text + "\n\nNext: \(Markup.markdown($0))" } ?? text
+            if let next = trouble.nextStep { text += "\n\nNext: \(next)" }
+            return text
         }
         let tests = report.tests.filter(\.status.isFailure)
         let problems = report.suites.flatMap { suite in suite.toldProblems.map { (suite.name, $0) } }
         if !tests.isEmpty || !problems.isEmpty {
             let title = [row(["test", "how", "message"]), row(["---", "---", "---"])]
             let rows =
-                problems.prefix(mostFailures).map { row([Markup.code($0), "problem", cut($1)]) }
+                problems.prefix(mostFailures).map { row([MarkdownText(code: $0), "problem", cut($1)]) }
                 + tests.prefix(mostFailures).map {
-                    row([Markup.code($0.id), $0.status.word, message($0, in: report.project)])
+                    row([MarkdownText(code: $0.id), MarkdownText($0.status.word), message($0, in: report.project)])
                 }
-            parts.append((["### Failing tests", ""] + title + rows).joined(separator: "\n"))
+            let table: [MarkdownText] = ["### Failing tests", ""] + title + rows
+            parts.append(table.joined(separator: "\n"))
             let more = tests.count + problems.count - rows.count
             if more > 0 { parts.append("… and \(more) more.") }
         } else if report.exitCode != ExitStatus.success.rawValue, report.crashes.isEmpty, parts.isEmpty {
@@ -81,40 +84,43 @@ public enum MarkdownSummary {
     }
 
     /// What a failed test says, after its place.
-    private static func message(_ test: RunReport.Test, in project: String) -> String {
-        let issues = test.issues.filter { !$0.isKnown }.prefix(3).map { issue in
+    private static func message(_ test: RunReport.Test, in project: String) -> MarkdownText {
+        let issues = test.issues.filter { !$0.isKnown }.prefix(3).map { issue -> MarkdownText in
             let base = project.hasSuffix("/") ? project : project + "/"
-            let place = issue.file.map { file in
+            let place = issue.file.map { file -> MarkdownText in
                 let name = file.hasPrefix(base) ? String(file.dropFirst(base.count)) : file
-                return Markup.code(name + (issue.line.map { ":\($0)" } ?? "")) + "<br>"
+                return "\(MarkdownText(code: name + (issue.line.map { ":\($0)" } ?? "")))<br>"
             }
-            let source = issue.sourceText.map { Markup.code(Text.cut($0, to: longestMessage)) + "<br>" }
-            let circumstances = issue.circumstances.map { "<br>" + cut($0) }
-            return (place ?? "") + (source ?? "") + cut(issue.message) + (circumstances ?? "")
+            let source = issue.sourceText.map { "\(MarkdownText(code: Text.cut($0, to: longestMessage)))<br>" as MarkdownText }
+            let circumstances = issue.circumstances.map { "<br>\(cut($0))" as MarkdownText }
+            return "\(place ?? "")\(source ?? "")\(cut(issue.message))\(circumstances ?? "")"
         }
         let reason = test.reason.map { [cut($0)] } ?? []
         return (reason + issues).joined(separator: "<br>")
     }
 
     /// A message's first lines, each as code.
-    private static func cut(_ message: String) -> String {
+    private static func cut(_ message: String) -> MarkdownText {
         let lines = Text.lines(Text.cut(message, to: longestMessage))
-        return lines.filter { !$0.isEmpty }.map(Markup.code).joined(separator: "<br>")
+        return lines.filter { !$0.isEmpty }.map { MarkdownText(code: $0) }.joined(separator: "<br>")
     }
 
-    private static func crashes(_ report: RunReport) -> [String] {
+    private static func crashes(_ report: RunReport) -> [MarkdownText] {
         guard !report.crashes.isEmpty else { return [] }
-        let items = report.crashes.prefix(mostFailures).map { crash in
-            "- \(Markup.code(crash.title))" + (crash.moment { Markup.code($0) }.map { " \($0)" } ?? "")
-                + (crash.knownReason.map { " (known: \(Markup.code($0)))" } ?? "")
+        let items = report.crashes.prefix(mostFailures).map { crash -> MarkdownText in
+            let moment = crash.moment { MarkdownText(code: $0) }
+            var item: MarkdownText = "- \(MarkdownText(code: crash.title))"
+            if !moment.isEmpty { item += " \(moment)" }
+            if let reason = crash.knownReason { item += " (known: \(MarkdownText(code: reason)))" }
+            return item
         }
-        let more =
+        let more: [MarkdownText] =
             report.crashes.count > mostFailures ? ["", "… and \(report.crashes.count - mostFailures) more."] : []
         return [(["### Crash reports", ""] + items + more).joined(separator: "\n")]
     }
 
     /// The logs of crashes, failed tests and programs that failed as a whole, each folded.
-    private static func logs(_ report: RunReport) -> [String] {
+    private static func logs(_ report: RunReport) -> [MarkdownText] {
         let crashes = report.crashes.prefix(mostFailures).map { crash in
             let places = (crash.frames ?? []).flatMap { frame in
                 frame.locations.map { "\($0.file):\($0.line) in \($0.function)" }
@@ -130,14 +136,14 @@ public enum MarkdownSummary {
             + suites.map { folded("What \($0.name) printed last", $0.output.suffix(mostLogLines)) }
     }
 
-    private static func slowest(_ report: RunReport) -> String {
+    private static func slowest(_ report: RunReport) -> MarkdownText {
         let tests = report.slowest(mostSlow)
         guard tests.count > 1 else { return "" }
-        let rows = tests.map { row([Markup.code($0.id), Text.seconds($1)]) }
+        let rows = tests.map { row([MarkdownText(code: $0.id), MarkdownText(seconds: $1)]) }
         return (["### Slowest tests", "", row(["test", "time"]), row(["---", "---:"])] + rows).joined(separator: "\n")
     }
 
-    private static func about(_ report: RunReport) -> String {
+    private static func about(_ report: RunReport) -> MarkdownText {
         var facts = report.steps.map { (name: "step \($0.name)", value: "\($0.outcome), \(Text.seconds($0.seconds))") }
         func add(_ name: String, _ value: String?) {
             if let value { facts.append((name, value)) }
@@ -151,21 +157,19 @@ public enum MarkdownSummary {
         add("command", report.commandLine)
         add("files", report.artifacts.folder)
         guard !facts.isEmpty else { return "" }
-        let rows = facts.map { row([Markup.markdown($0.name), Markup.code($0.value)]) }
+        let rows = facts.map { row([MarkdownText($0.name), MarkdownText(code: $0.value)]) }
         let table = ([row(["", ""]), row(["---", "---"])] + rows).joined(separator: "\n")
         // The blank lines let Markdown begin and end within the element.
         return "<details><summary>Steps, versions and files</summary>\n\n\(table)\n\n</details>"
     }
 
-    private static func row(_ cells: [String]) -> String { "| \(cells.joined(separator: " | ")) |" }
+    private static func row(_ cells: [MarkdownText]) -> MarkdownText { "| \(cells.joined(separator: " | ")) |" }
 
-    private static func folded(_ title: String, _ lines: some Sequence<String>) -> String {
-        "<details><summary>\(Markup.code(title))</summary>\n\n\(block(Array(lines)))\n\n</details>"
+    private static func folded(_ title: String, _ lines: some Sequence<String>) -> MarkdownText {
+        "<details><summary>\(MarkdownText(code: title))</summary>\n\n\(block(Array(lines)))\n\n</details>"
     }
 
-    /// Lines as they are: Markdown ends only with `</pre>` what began with `<pre>` (CommonMark 0.31, section 4.6), and no
-    /// text holds that once it is escaped.
-    private static func block(_ lines: [String]) -> String {
-        "<pre>\n\(Markup.html(lines, most: mostLogLines, longest: longestLine))\n</pre>"
+    private static func block(_ lines: [String]) -> MarkdownText {
+        MarkdownText(preformatted: lines, most: mostLogLines, longest: longestLine)
     }
 }

@@ -330,13 +330,37 @@ public struct RunReport: Codable, Sendable, Equatable {
 
         /// When it came and where it was found, as it stands in a sentence: "while TEST ran", "at boot"; nil when there is
         /// nothing to say.
-        ///
-        /// - Parameter quoting: Makes the test's name fit for where the sentence goes.
-        public func moment(_ quoting: (String) -> String = { $0 }) -> String? {
-            let time = test.map { "while \(quoting($0)) ran" } ?? (isAtBoot == true ? "at boot" : nil)
-            let place = isFromMemory == true ? "hidden from the console, found in the kernel's memory" : nil
-            let parts = [time, place].compactMap { $0 }
-            return parts.isEmpty ? nil : parts.joined(separator: ", ")
+        public var moment: String? {
+            guard !momentParts.isEmpty else { return nil }
+            return momentParts.map { part in
+                switch part {
+                case .words(let words): words.description
+                case .test(let name): name
+                }
+            }.joined()
+        }
+
+        /// A part of the sentence that `moment` is.
+        enum MomentPart {
+            /// Words of kbuild's.
+            case words(StaticString)
+            /// The name of a test, which is not kbuild's.
+            case test(String)
+        }
+
+        /// `moment` in parts, for a format of its own; empty when there is nothing to say.
+        var momentParts: [MomentPart] {
+            var parts: [MomentPart] = []
+            if let test {
+                parts = [.words("while "), .test(test), .words(" ran")]
+            } else if isAtBoot == true {
+                parts = [.words("at boot")]
+            }
+            if isFromMemory == true {
+                if !parts.isEmpty { parts.append(.words(", ")) }
+                parts.append(.words("hidden from the console, found in the kernel's memory"))
+            }
+            return parts
         }
 
         /// Creates a crash.

@@ -109,7 +109,7 @@ public struct TextReport: Sendable {
     }
 
     private func describe(_ crash: RunReport.Crash, in report: RunReport) -> [TerminalText] {
-        let moment = crash.moment().map { " (\($0))" } ?? ""
+        let moment = crash.moment.map { " (\($0))" } ?? ""
         if let reason = crash.knownReason, !report.fails(crash) {
             return entry("known", .yellow, "\(crash.title)\(moment): \(reason)")
         }

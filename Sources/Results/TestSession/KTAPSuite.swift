@@ -23,10 +23,14 @@ enum KTAPSuite {
         }
         // Two results may have one description; a report needs names that tell them apart.
         var seen: [String: Int] = [:]
+        var taken: Set<String> = []
         for index in tests.indices {
-            let count = seen[tests[index].id, default: 0] + 1
-            seen[tests[index].id] = count
-            if count > 1 { tests[index].id += " #\(count)" }
+            let id = tests[index].id
+            // Another result may be described as the number would name this one.
+            while !taken.insert(tests[index].id).inserted {
+                seen[id, default: 1] += 1
+                tests[index].id = "\(id) #\(seen[id, default: 1])"
+            }
         }
         return (tests, document.problems.filter(\.isError).map(\.description))
     }

@@ -19,6 +19,14 @@ public enum ProgramProtocol: Sendable, Hashable {
     /// The exit code of a selftest that skips: KSFT_SKIP (tools/testing/selftests/kselftest.h).
     static let kselftestSkip: Int32 = 4
 
+    /// Whether what the program prints names its tests: they are named `PROGRAM/RESULT` then.
+    var hasNamedResults: Bool {
+        switch self {
+        case .ktap, .kselftest: true
+        case .swiftTesting, .ltp, .exitCode, .interactive: false
+        }
+    }
+
     /// The word for it in a plan.
     var kind: String {
         switch self {
@@ -63,6 +71,45 @@ public struct SessionPlan: Sendable, Hashable {
     /// Creates a plan.
     public init(programs: [ProgramPlan]) {
         self.programs = programs
+    }
+
+    /// Makes sure that no two tests can have one name, by which reports, crash reports and the history know them.
+    ///
+    /// A result `c` of the program `a` is the test `a/c`, so that no program can be named `a/c` beside it; a Swift test has its
+    /// name of its module alone, so that two packages cannot both have it.
+    ///
+    /// - Throws: `Failure` (`usage`) that names the two.
+    public func checkNames() throws(Failure) {
+        let rename = "give one of them a `name:` of its own in the project file"
+        var owners: [String: ProgramPlan] = [:]
+        for program in programs {
+            guard owners.updateValue(program, forKey: program.name) == nil else {
+                throw Failure(.usage, "two tests are named \(program.name)", nextStep: rename)
+            }
+        }
+        for program in programs {
+            let scalars = program.name.unicodeScalars
+            for slash in scalars.indices where scalars[slash] == "/" {
+                guard let outer = owners[String(program.name[..<slash])], outer.resultsProtocol.hasNamedResults else {
+                    continue
+                }
+                let rest = program.name[scalars.index(after: slash)...]
+                throw Failure(
+                    .usage,
+                    "the names of the programs \(outer.name) and \(program.name) do not tell their tests apart: a result "
+                        + "\(rest) of \(outer.name) would be named \(program.name) too", nextStep: rename)
+            }
+        }
+        var packages: [String: String] = [:]
+        for program in programs {
+            guard case .swiftTesting(let tests) = program.resultsProtocol else { continue }
+            for test in tests {
+                guard let other = packages.updateValue(program.name, forKey: test) else { continue }
+                throw Failure(
+                    .usage, "the packages \(other) and \(program.name) both have the test \(test)",
+                    nextStep: "rename a module, or leave one of them out with `skip:` in the project file")
+            }
+        }
     }
 
     /// The file `plan` that init reads: see rootfs/init/Plan.swift.

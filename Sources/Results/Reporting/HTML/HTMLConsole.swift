@@ -12,14 +12,15 @@ struct HTMLConsole {
         self.console = console
     }
 
-    var body: String {
+    var body: HTMLText {
         guard let console, !console.text.isEmpty else {
             return report.artifacts.console == nil ? "" : "<p class=\"soft\">The console's log was not kept.</p>"
         }
-        let note =
-            console.omittedBytes > 0
-            ? "<p class=\"soft\">From line \(console.firstLine); the \(console.omittedBytes) bytes before are in the "
-                + "log\(report.artifacts.console.map { " <code>\(Markup.html($0))</code>" } ?? "").</p>\n" : ""
+        let file: HTMLText = report.artifacts.console.map { " <code>\($0)</code>" } ?? ""
+        let (first, omitted) = (console.firstLine, console.omittedBytes)
+        let note: HTMLText =
+            omitted > 0
+            ? "<p class=\"soft\">From line \(first); the \(omitted) bytes before are in the log\(file).</p>\n" : ""
         return """
             \(note)<form id="search" hidden>
             <input type="search" placeholder="Find in the console" aria-label="Find in the console">
@@ -33,7 +34,7 @@ struct HTMLConsole {
             """
     }
 
-    private func parts(of console: ConsoleExcerpt) -> [String] {
+    private func parts(of console: ConsoleExcerpt) -> [HTMLText] {
         let lines = Text.lines(console.text)
         // The crash reports' lines as places among these. A report that began before them is not marked.
         let crashes = report.crashes.enumerated().compactMap { number, crash -> (number: Int, range: Range<Int>)? in
@@ -43,11 +44,11 @@ struct HTMLConsole {
             guard start < lines.count else { return nil }
             return (number: number, range: start..<min(lines.count, last - console.firstLine + 1))
         }.sorted { $0.range.lowerBound < $1.range.lowerBound }
-        var parts: [String] = []
+        var parts: [HTMLText] = []
         var at = 0
-        func add(upTo end: Int, _ attributes: String) {
+        func add(upTo end: Int, _ attributes: HTMLText) {
             guard at < end else { return }
-            parts.append("<pre\(attributes)>\n\(Markup.html(lines[at..<end].joined(separator: "\n")))</pre>")
+            parts.append("<pre\(attributes)>\n\(lines[at..<end].joined(separator: "\n"))</pre>")
             at = end
         }
         func addPlain(upTo end: Int) {
@@ -55,7 +56,7 @@ struct HTMLConsole {
         }
         for (number, range) in crashes {
             let isMild = !report.crashes[number].isFatal && !report.splatsFail
-            let kind = isMild ? "crash mild" : "crash"
+            let kind: HTMLText = isMild ? "crash mild" : "crash"
             guard range.lowerBound >= at else {
                 // Reports of two processors may lie in one another: the later has its anchor after the earlier.
                 parts.append("<span id=\"crash-\(number + 1)\"></span>")

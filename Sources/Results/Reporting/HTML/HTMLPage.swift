@@ -8,12 +8,12 @@ enum HTMLPage {
     static let scriptDigest = "JAygX6bEeeX4Y0ipDgae4FGZROGGs2xWaryPpprHCDo="
 
     /// Nothing from anywhere, but the style and the script below.
-    static let policy =
+    static let policy: HTMLText =
         "default-src 'none'; style-src 'sha256-\(styleDigest)'; script-src 'sha256-\(scriptDigest)'; "
         + "base-uri 'none'; form-action 'none'"
 
     /// Colours are of two sets, for light and dark; the status colours have a contrast of 4.5 to 1 and more on both.
-    static let style = """
+    static let style: HTMLText = """
         :root { color-scheme: light dark; --page: #f6f7f9; --card: #fff; --text: #1c2128; --soft: #59636e;
           --line: #d5dae0; --code: #f1f3f5; --good: #1a7f37; --bad: #c62828; --warn: #8a5a00; --link: #0757b8;
           --mark: #ffe08a; --now: #ff9a3c; }
@@ -117,7 +117,7 @@ enum HTMLPage {
         """
 
     /// Finds text in the console. It reads the page's text and marks ranges of it; it makes no markup.
-    static let script = """
+    static let script: HTMLText = """
         "use strict";
         (() => {
           const box = document.getElementById("console"), form = document.getElementById("search");

@@ -19,21 +19,22 @@ public struct HTMLReport: Sendable {
     ///
     /// - Parameter console: The console's log; nil when there is none.
     public static func render(_ report: RunReport, console: ConsoleExcerpt? = nil) -> String {
-        HTMLReport(report: report, console: console).page
+        HTMLReport(report: report, console: console).page.markup
     }
 
     private var isGood: Bool { report.exitCode == ExitStatus.success.rawValue }
 
-    private var page: String {
-        let sections: [(id: String, title: String, body: String)] = [
+    private var page: HTMLText {
+        let sections: [(id: String, title: String, body: HTMLText)] = [
             ("failures", "Failures", failures), ("timeline", "Timeline", HTMLTimeline(report).body),
             ("tests", "Tests", HTMLTests(report, failureID: failureIDs).body),
             ("log", "Console", HTMLConsole(report, console).body), ("about", "About this run", about),
         ].filter { !$0.body.isEmpty }
         let name = report.project.split(separator: "/").last.map(String.init) ?? report.project
         let title = "\(report.verdictWord): \(name)"
-        let links = sections.map { "<a href=\"#\($0.id)\">\($0.title)</a>" }.joined(separator: "\n")
-        let bodies = sections.map { "<section id=\"\($0.id)\">\n<h2>\($0.title)</h2>\n\($0.body)\n</section>" }
+        let links: [HTMLText] = sections.map { "<a href=\"#\($0.id)\">\($0.title)</a>" }
+        let kind: HTMLText = isGood ? " class=\"good\"" : ""
+        let bodies: [HTMLText] = sections.map { "<section id=\"\($0.id)\">\n<h2>\($0.title)</h2>\n\($0.body)\n</section>" }
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -42,14 +43,14 @@ public struct HTMLReport: Sendable {
             <meta http-equiv="Content-Security-Policy" content="\(HTMLPage.policy)">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <meta name="referrer" content="no-referrer">
-            <title>\(Markup.html(title))</title>
+            <title>\(title)</title>
             <style>\(HTMLPage.style)</style>
             </head>
             <body>
-            <header\(isGood ? " class=\"good\"" : "")>
-            <h1>\(Markup.html(report.verdictWord))</h1>
+            <header\(kind)>
+            <h1>\(report.verdictWord)</h1>
             \(head)
-            <nav>\(links)</nav>
+            <nav>\(links.joined(separator: "\n"))</nav>
             </header>
             \(bodies.joined(separator: "\n"))
             <script>\(HTMLPage.script)</script>
@@ -61,7 +62,7 @@ public struct HTMLReport: Sendable {
 
     // MARK: The head
 
-    private var head: String {
+    private var head: HTMLText {
         var lines = ["\(report.counts) in \(Text.seconds(report.seconds))"]
         lines += [report.machineLine].compactMap { $0 }
         if !report.syscalls.isEmpty {
@@ -71,13 +72,13 @@ public struct HTMLReport: Sendable {
         if let profile = report.profile { place += ", profile \(profile)" }
         if let filter = report.filter { place += ", tests that match \(filter)" }
         lines.append("\(place), \(report.startedAt)")
-        return lines.enumerated().map { index, line in
-            "<p\(index == 0 ? "" : " class=\"soft\"")>\(Markup.html(line))</p>" + (index == 0 ? share : "")
+        return lines.enumerated().map { index, line -> HTMLText in
+            index == 0 ? "<p>\(line)</p>\(share)" : "<p class=\"soft\">\(line)</p>"
         }.joined(separator: "\n")
     }
 
     /// The tests by how they ended, as a bar.
-    private var share: String {
+    private var share: HTMLText {
         let tests = report.tests
         guard !tests.isEmpty else { return "" }
         var start = 0.0
@@ -85,11 +86,12 @@ public struct HTMLReport: Sendable {
             ("failed", tests.count { $0.status.isFailure }), ("skipped", report.count(.skipped)),
             ("passed", report.count(.passed)),
         ]
-        let bars = parts.filter { $0.count > 0 }.map { kind, count in
+        let bars = parts.filter { $0.count > 0 }.map { kind, count -> HTMLText in
             let width = Double(count) / Double(tests.count)
             defer { start += width }
-            return "<rect class=\"\(kind)\" x=\"\(Text.percent(start))\" width=\"\(Text.percent(width))\" "
-                + "height=\"10\"/>"
+            return """
+                <rect class="\(kind)" x="\(Text.percent(start))" width="\(Text.percent(width))" height="10"/>
+                """
         }
         return "\n<svg class=\"share\" aria-hidden=\"true\">\(bars.joined())</svg>"
     }
@@ -108,11 +110,11 @@ public struct HTMLReport: Sendable {
         return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
     }
 
-    private var failures: String {
+    private var failures: HTMLText {
         let failed = failedTests.map(\.test)
         let shown = failed.prefix(Self.mostFailures).enumerated().map { (id: "failure-\($0 + 1)", test: $1) }
         var told: Set<Int> = []
-        var tests: [String] = []
+        var tests: [HTMLText] = []
         for (id, test) in shown where !isBare(test) {
             let own = report.crashes.indices.filter { report.crashes[$0].test == test.id && !told.contains($0) }
             told.formUnion(own)
@@ -136,21 +138,21 @@ public struct HTMLReport: Sendable {
             && !report.crashes.contains { $0.test == test.id }
     }
 
-    private func missing(_ tests: [(id: String, test: RunReport.Test)], reason: String?) -> String {
-        let items = tests.map { id, test in
-            let name = test.name == test.id ? "" : " <span class=\"soft\">\(Markup.html(test.name))</span>"
-            return "<li id=\"\(id)\"><code>\(Markup.html(test.id))</code>\(name)</li>"
+    private func missing(_ tests: [(id: String, test: RunReport.Test)], reason: String?) -> HTMLText {
+        let items = tests.map { id, test -> HTMLText in
+            let name: HTMLText = test.name == test.id ? "" : " <span class=\"soft\">\(test.name)</span>"
+            return "<li id=\"\(id)\"><code>\(test.id)</code>\(name)</li>"
         }
         let count = tests.count == 1 ? "1 test" : "\(tests.count) tests"
         return article(
             "\(badge(RunReport.Status.notReported.word, "")) \(count)",
-            [reason.map { "<p>\(Markup.html($0))</p>" } ?? "", "<ul>\n\(items.joined(separator: "\n"))\n</ul>"])
+            [paragraph(reason), "<ul>\n\(items.joined(separator: "\n"))\n</ul>"])
     }
 
     /// What is wrong with a program's account of itself, and what it printed last if anything is.
-    private func programs(_ suite: RunReport.Suite) -> [String] {
+    private func programs(_ suite: RunReport.Suite) -> [HTMLText] {
         var parts = suite.toldProblems.map { problem in
-            article("\(badge("problem", "")) \(Markup.html(suite.name))", [wrapped([problem])])
+            article("\(badge("problem", "")) \(suite.name)", [wrapped([problem])])
         }
         let hasFailure = suite.tests.contains(where: \.status.isFailure)
         if !suite.output.isEmpty, !suite.problems.isEmpty || hasFailure {
@@ -159,41 +161,42 @@ public struct HTMLReport: Sendable {
         return parts
     }
 
-    private func crash(_ index: Int) -> String {
+    private func crash(_ index: Int) -> HTMLText {
         let crash = report.crashes[index]
         let isMild = !report.fails(crash)
-        let known = isMild ? crash.knownReason.map { "<p>known: \(Markup.html($0))</p>" } ?? "" : ""
-        let running = crash.moment { "<code>\(Markup.html($0))</code>" }.map { "<p>\($0)</p>" } ?? ""
+        let known = isMild ? paragraph(crash.knownReason.map { "known: \($0)" }) : ""
+        let moment = crash.moment { "<code>\($0)</code>" as HTMLText }
+        let running: HTMLText = moment.isEmpty ? "" : "<p>\(moment)</p>"
         return article(
-            "\(badge(known.isEmpty ? "crash" : "known", isMild ? "mild" : "")) \(Markup.html(crash.title))",
+            "\(badge(known.isEmpty ? "crash" : "known", isMild ? "mild" : "")) \(crash.title)",
             [known, running, facts(of: index), pair(log: crash.lines, named: "Kernel log", crash: crash)],
             isMild: isMild)
     }
 
-    private func trouble(_ trouble: RunReport.RunError) -> String {
-        var parts: [String] = []
+    private func trouble(_ trouble: RunReport.RunError) -> HTMLText {
+        var parts: [HTMLText] = []
         if let details = trouble.details, !details.isEmpty {
             parts.append(wrapped(Text.lines(details)))
         }
-        if let next = trouble.nextStep { parts.append("<p>Next: \(Markup.html(next))</p>") }
-        return article("\(badge("error", "")) \(Markup.html(trouble.message))", parts)
+        if let next = trouble.nextStep { parts.append("<p>Next: \(next)</p>") }
+        return article("\(badge("error", "")) \(trouble.message)", parts)
     }
 
-    private func failure(_ test: RunReport.Test, id: String, crashes: [Int]) -> String {
-        var parts: [String] = []
-        if test.name != test.id { parts.append("<p class=\"soft\">\(Markup.html(test.name))</p>") }
-        if let reason = test.reason { parts.append("<p>\(Markup.html(reason))</p>") }
+    private func failure(_ test: RunReport.Test, id: String, crashes: [Int]) -> HTMLText {
+        var parts: [HTMLText] = []
+        if test.name != test.id { parts.append("<p class=\"soft\">\(test.name)</p>") }
+        if let reason = test.reason { parts.append("<p>\(reason)</p>") }
         for issue in test.toldIssues where !issue.isKnown {
             if let file = issue.file {
-                parts.append("<p><code>\(Markup.html(file + (issue.line.map { ":\($0)" } ?? "")))</code></p>")
+                parts.append("<p><code>\(file + (issue.line.map { ":\($0)" } ?? ""))</code></p>")
             }
             if let text = issue.sourceText { parts.append(wrapped([text])) }
             parts.append(wrapped(Text.lines(issue.message)))
-            if let circumstances = issue.circumstances { parts.append("<p>\(Markup.html(circumstances))</p>") }
+            parts.append(paragraph(issue.circumstances))
         }
         for index in crashes {
             let crash = report.crashes[index]
-            parts.append("<h4>\(Markup.html(crash.title))</h4>\(facts(of: index))")
+            parts.append("<h4>\(crash.title)</h4>\(facts(of: index))")
             parts.append(pair(log: crash.lines, named: "Kernel log", crash: crash))
         }
         if !test.kernelLog.isEmpty {
@@ -204,31 +207,32 @@ public struct HTMLReport: Sendable {
                     : pair(log: test.kernelLog, named: "The kernel, while it ran", crash: nil))
         }
         if !test.output.isEmpty { parts.append(folded("What it printed", test.output)) }
-        let time = test.seconds.map { " <span class=\"soft\">\(Text.seconds($0))</span>" } ?? ""
+        let time: HTMLText = test.seconds.map { " <span class=\"soft\">\(Text.seconds($0))</span>" } ?? ""
         return article(
-            "\(badge(test.status.word, test.status.rawValue)) \(Markup.html(test.id))\(time)", parts, id: id)
+            "\(badge(test.status.word, test.status.rawValue)) \(test.id)\(time)", parts, id: id)
     }
 
     /// What is known of a crash, and where it is in the console.
-    private func facts(of index: Int) -> String {
+    private func facts(of index: Int) -> HTMLText {
         let crash = report.crashes[index]
         var facts = crash.isFatal ? ["fatal"] : []
         if let function = crash.function { facts.append("in \(function)") }
         if let cpu = crash.cpu { facts.append("CPU \(cpu)") }
         if let task = crash.task { facts.append("task \(task)\(crash.pid.map { ", PID \($0)" } ?? "")") }
         if let corruption = crash.corruption { facts.append("not whole: \(corruption)") }
-        var text = Markup.html(facts.joined(separator: ", "))
+        var text = HTMLText(facts.joined(separator: ", "))
         if let line = crash.firstLine, let console, line >= console.firstLine {
-            text += "\(text.isEmpty ? "" : ", ")<a href=\"#crash-\(index + 1)\">line \(line) of the console</a>"
+            if !text.isEmpty { text += ", " }
+            text += "<a href=\"#crash-\(index + 1)\">line \(line) of the console</a>"
         }
         return text.isEmpty ? "" : "<p class=\"soft\">\(text)</p>"
     }
 
     /// The kernel's words and the call trace with its places in the sources, side by side where there is room.
-    private func pair(log: [String], named name: String, crash: RunReport.Crash?) -> String {
+    private func pair(log: [String], named name: String, crash: RunReport.Crash?) -> HTMLText {
         let frames = crash?.frames ?? []
-        let only = frames.isEmpty ? " class=\"only\"" : ""
-        var text = "<div class=\"pair\">\n<div\(only)><h4>\(name)</h4>\(block(log))</div>"
+        let only: HTMLText = frames.isEmpty ? " class=\"only\"" : ""
+        var text: HTMLText = "<div class=\"pair\">\n<div\(only)><h4>\(name)</h4>\(block(log))</div>"
         if !frames.isEmpty {
             let items = frames.map(frame).joined(separator: "\n")
             text += "\n<div><h4>Call trace</h4><ol class=\"trace\">\n\(items)</ol></div>"
@@ -236,22 +240,22 @@ public struct HTMLReport: Sendable {
         return text + "\n</div>"
     }
 
-    private func frame(_ frame: RunReport.Crash.Frame) -> String {
+    private func frame(_ frame: RunReport.Crash.Frame) -> HTMLText {
         let module = frame.module.map { " [\($0)]" } ?? ""
         let offsets = "+0x\(String(frame.offset, radix: 16))/0x\(String(frame.size, radix: 16))"
-        let doubt = frame.isReliable ? "" : " class=\"doubtful\""
-        let places = frame.locations.map { place in
-            "<br><code class=\"soft\">\(Markup.html("\(place.file):\(place.line)"))</code>"
-                + (place.function == frame.symbol ? "" : " in <code>\(Markup.html(place.function))</code>")
+        let doubt: HTMLText = frame.isReliable ? "" : " class=\"doubtful\""
+        let places = frame.locations.map { place -> HTMLText in
+            let function: HTMLText = place.function == frame.symbol ? "" : " in <code>\(place.function)</code>"
+            return "<br><code class=\"soft\">\(place.file):\(place.line)</code>\(function)"
         }
         let name = (frame.isReliable ? "" : "? ") + frame.symbol + offsets + module
-        return "<li\(doubt)><code>\(Markup.html(name))</code>\(places.joined())</li>"
+        return "<li\(doubt)><code>\(name)</code>\(places.joined())</li>"
     }
 
     // MARK: About
 
-    private var about: String {
-        var facts: [(String, String?)] = [
+    private var about: HTMLText {
+        var facts: [(HTMLText, String?)] = [
             ("kbuild", report.kbuildVersion), ("kernel", report.kernel?.source),
             ("kernel's release", report.kernel?.release), ("kernel's digest", report.kernel?.identity),
             ("compiler", report.kernel?.compiler),
@@ -272,10 +276,10 @@ public struct HTMLReport: Sendable {
             ("host", report.host), ("command", report.commandLine), ("files", report.artifacts.folder),
             ("make's log", report.artifacts.buildLog),
         ]
-        let rows = facts.compactMap { name, value in
-            value.map { "<tr><th class=\"key\">\(name)</th><td>\(Markup.html($0))</td></tr>" }
+        let rows = facts.compactMap { name, value -> HTMLText? in
+            value.map { "<tr><th class=\"key\">\(name)</th><td>\($0)</td></tr>" }
         }
-        var parts = ["<div class=\"card\"><table><tbody>\n\(rows.joined(separator: "\n"))\n</tbody></table></div>"]
+        var parts: [HTMLText] = ["<div class=\"card\"><table><tbody>\n\(rows.joined(separator: "\n"))\n</tbody></table></div>"]
         if let configuration = report.configuration {
             parts.append(folded("Configuration", Text.lines(configuration)))
         }
@@ -285,23 +289,26 @@ public struct HTMLReport: Sendable {
 
     // MARK: Parts
 
-    private func article(_ title: String, _ parts: [String], id: String? = nil, isMild: Bool = false) -> String {
-        let anchor = id.map { " id=\"\($0)\"" } ?? ""
+    private func article(_ title: HTMLText, _ parts: [HTMLText], id: String? = nil, isMild: Bool = false) -> HTMLText {
+        let anchor: HTMLText = id.map { " id=\"\($0)\"" } ?? ""
+        let kind: HTMLText = isMild ? " class=\"mild\"" : ""
         let body = parts.filter { !$0.isEmpty }.joined(separator: "\n")
-        return "<article\(anchor)\(isMild ? " class=\"mild\"" : "")>\n<h3>\(title)</h3>\n\(body)\n</article>"
+        return "<article\(anchor)\(kind)>\n<h3>\(title)</h3>\n\(body)\n</article>"
     }
 
-    private func badge(_ word: String, _ kind: String) -> String { "<span class=\"badge \(kind)\">\(word)</span>" }
+    private func badge(_ word: String, _ kind: String) -> HTMLText { "<span class=\"badge \(kind)\">\(word)</span>" }
 
-    private func block(_ lines: [String]) -> String { "<pre>\n\(text(lines))</pre>" }
+    private func paragraph(_ text: String?) -> HTMLText { text.map { "<p>\($0)</p>" } ?? "" }
 
-    private func wrapped(_ lines: [String]) -> String { "<pre class=\"wrap\">\n\(text(lines))</pre>" }
+    private func block(_ lines: [String]) -> HTMLText { "<pre>\n\(text(lines))</pre>" }
 
-    private func folded(_ title: String, _ lines: [String]) -> String {
-        "<details><summary>\(Markup.html(title))</summary>\(wrapped(lines))</details>"
+    private func wrapped(_ lines: [String]) -> HTMLText { "<pre class=\"wrap\">\n\(text(lines))</pre>" }
+
+    private func folded(_ title: String, _ lines: [String]) -> HTMLText {
+        "<details><summary>\(title)</summary>\(wrapped(lines))</details>"
     }
 
-    private func text(_ lines: [String]) -> String {
-        Markup.html(lines, most: Self.mostLines, longest: Self.longestLine)
+    private func text(_ lines: [String]) -> HTMLText {
+        HTMLText(lines: lines, most: Self.mostLines, longest: Self.longestLine)
     }
 }

@@ -10,13 +10,13 @@ struct HTMLTests {
         self.failureID = failureID
     }
 
-    var body: String {
+    var body: HTMLText {
         let tests = report.tests
         guard !tests.isEmpty else { return "" }
         let longest = max(0.001, tests.compactMap(\.seconds).filter { $0.isFinite && $0 < 0x1p40 }.max() ?? 0)
-        let suites = report.suites.filter { !$0.tests.isEmpty }.map { suite in
+        let suites = report.suites.filter { !$0.tests.isEmpty }.map { suite -> HTMLText in
             """
-            <tbody><tr><th colspan="3">\(Markup.html(suite.name)) <span class="soft">\(Markup.html(suite.kind))</span></th></tr>
+            <tbody><tr><th colspan="3">\(suite.name) <span class="soft">\(suite.kind)</span></th></tr>
             \(suite.tests.map { row($0, of: suite, longest: longest) }.joined(separator: "\n"))
             </tbody>
             """
@@ -36,45 +36,48 @@ struct HTMLTests {
     }
 
     /// The style shows the rows of the choice that is checked.
-    private func choice(_ kind: String, _ label: String, isChosen: Bool = false) -> String {
-        "<input type=\"radio\" name=\"show\" id=\"show-\(kind)\"\(isChosen ? " checked" : "")>"
-            + "<label for=\"show-\(kind)\">\(label)</label>"
+    private func choice(_ kind: String, _ label: String, isChosen: Bool = false) -> HTMLText {
+        let checked: HTMLText = isChosen ? " checked" : ""
+        return """
+            <input type="radio" name="show" id="show-\(kind)"\(checked)><label for="show-\(kind)">\(label)</label>
+            """
     }
 
-    private func row(_ test: RunReport.Test, of suite: RunReport.Suite, longest: Double) -> String {
+    private func row(_ test: RunReport.Test, of suite: RunReport.Suite, longest: Double) -> HTMLText {
         let kinds = "test \(test.status.rawValue)" + (test.status.isFailure ? " failing" : "")
-        var name = "<code>\(Markup.html(test.id))</code>"
+        var name: HTMLText = "<code>\(test.id)</code>"
         if let id = failureID[[suite.name, test.id]] { name = "<a href=\"#\(id)\">\(name)</a>" }
-        if test.name != test.id { name += "<p class=\"soft\">\(Markup.html(test.name))</p>" }
-        if let reason = test.reason { name += "<p class=\"soft\">\(Markup.html(reason))</p>" }
+        if test.name != test.id { name += "<p class=\"soft\">\(test.name)</p>" }
+        if let reason = test.reason { name += "<p class=\"soft\">\(reason)</p>" }
         for issue in test.toldIssues where issue.isKnown {
             let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
-            name += "<p class=\"soft\">known: \(Markup.html(issue.message + circumstances))</p>"
+            name += "<p class=\"soft\">known: \(issue.message)\(circumstances)</p>"
         }
         // A failed test has its own place for these.
         if !test.status.isFailure, !test.kernelLog.isEmpty {
-            let lines = Markup.html(test.kernelLog, most: HTMLReport.mostLines, longest: HTMLReport.longestLine)
+            let lines = HTMLText(lines: test.kernelLog, most: HTMLReport.mostLines, longest: HTMLReport.longestLine)
             name += "<details><summary>The kernel, while it ran</summary><pre class=\"wrap\">\n\(lines)</pre></details>"
         }
-        let badge = "<span class=\"badge \(test.status.rawValue)\">\(test.status.word)</span>"
+        let badge: HTMLText = "<span class=\"badge \(test.status.rawValue)\">\(test.status.word)</span>"
         return "<tr class=\"\(kinds)\"><td class=\"status\">\(badge)</td><td>\(name)</td>"
             + "<td class=\"time\">\(time(test.seconds, longest: longest))</td></tr>"
     }
 
-    private func time(_ seconds: Double?, longest: Double) -> String {
+    private func time(_ seconds: Double?, longest: Double) -> HTMLText {
         guard let seconds else { return "" }
         let share = seconds.isFinite && seconds > 0 ? min(1, seconds / longest) : 0
-        let bar =
-            "<svg class=\"bar\" aria-hidden=\"true\"><rect class=\"made\" x=\"\(Text.percent(1 - share))\" "
-            + "width=\"\(Text.percent(share))\" height=\"4\"/></svg>"
-        return Text.seconds(seconds) + bar
+        let (x, width) = (Text.percent(1 - share), Text.percent(share))
+        return """
+            \(Text.seconds(seconds))<svg class="bar" aria-hidden="true">\
+            <rect class="made" x="\(x)" width="\(width)" height="4"/></svg>
+            """
     }
 
-    private var slowest: String {
+    private var slowest: HTMLText {
         let tests = report.slowest(HTMLReport.mostSlow)
         guard tests.count > 1 else { return "" }
-        let rows = tests.map { test, seconds in
-            "<tr><td><code>\(Markup.html(test.id))</code></td><td class=\"time\">\(Text.seconds(seconds))</td></tr>"
+        let rows = tests.map { test, seconds -> HTMLText in
+            "<tr><td><code>\(test.id)</code></td><td class=\"time\">\(Text.seconds(seconds))</td></tr>"
         }
         return "<details><summary>The slowest</summary><table><tbody>\n\(rows.joined(separator: "\n"))\n"
             + "</tbody></table></details>"

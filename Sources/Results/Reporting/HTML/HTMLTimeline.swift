@@ -16,16 +16,16 @@ struct HTMLTimeline {
         end = max(Self.sane(report.seconds), ends.max() ?? 0, 0.001)
     }
 
-    var body: String {
+    var body: HTMLText {
         guard !report.steps.isEmpty else { return "" }
         let rows = report.steps.enumerated().map { row($0, $1) }
         let height = report.steps.count * Self.rowHeight + Self.axisHeight
-        let note =
+        let note: HTMLText =
             report.steps.contains { $0.startSeconds == nil }
             ? "<p class=\"soft\">When some steps began is not known: they are drawn from the run's beginning.</p>" : ""
-        let details = report.steps.map { step in
-            "<tr><th class=\"key\">\(Markup.html(step.name))</th><td>\(Markup.html(step.outcome)), "
-                + "\(Text.seconds(step.seconds))</td><td>\(Markup.html(step.detail))</td></tr>"
+        let details = report.steps.map { step -> HTMLText in
+            "<tr><th class=\"key\">\(step.name)</th><td>\(step.outcome), "
+                + "\(Text.seconds(step.seconds))</td><td>\(step.detail)</td></tr>"
         }
         return """
             <div class="card">\(note)
@@ -39,7 +39,7 @@ struct HTMLTimeline {
             """
     }
 
-    private func row(_ index: Int, _ step: RunReport.Step) -> String {
+    private func row(_ index: Int, _ step: RunReport.Step) -> HTMLText {
         let y = index * Self.rowHeight
         let outcome = ["hit", "made", "failed"].contains(step.outcome) ? step.outcome : "made"
         let start = min(1, Self.sane(step.startSeconds) / end)
@@ -48,14 +48,14 @@ struct HTMLTimeline {
         let label = "\(step.name) \(step.outcome == "hit" ? "hit" : Text.seconds(step.seconds))"
         let fact = ["failed", "cancelled"].contains(step.outcome) ? "\(label), \(step.outcome)" : label
         return """
-            <g><title>\(Markup.html("\(fact): \(step.detail)"))</title>
-            <text x="0" y="\(y + 15)">\(Markup.html(fact))</text>
+            <g><title>\(fact): \(step.detail)</title>
+            <text x="0" y="\(y + 15)">\(fact)</text>
             <rect class="track" x="0" y="\(y + 21)" width="100%" height="10" rx="3"/>
             <rect class="\(outcome)" x="\(Text.percent(start))" y="\(y + 21)" width="\(Text.percent(width))" height="10" rx="3"/></g>
             """
     }
 
-    private func ticks(_ height: Int) -> [String] {
+    private func ticks(_ height: Int) -> [HTMLText] {
         var step = 0.001
         // 1, 2 and 5 times a power of ten.
         var factors = [2.0, 2.5, 2.0]
