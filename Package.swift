@@ -222,7 +222,7 @@ let package = Package(
         .testTarget(
             name: "VirtualMachineTests", dependencies: ["VirtualMachine", "Artifacts", "Diagnostics", "Processes"]),
         .testTarget(name: "CrashReportsTests", dependencies: ["CrashReports"]),
-        .testTarget(name: "TestSessionTests", dependencies: ["TestSession", "CrashReports"]),
+        .testTarget(name: "TestSessionTests", dependencies: ["TestSession", "CrashReports", "Diagnostics"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts", "Diagnostics"]),
         .testTarget(
             name: "ApplicationTests",

@@ -488,15 +488,35 @@ struct CrashDetectorTests {
             lines: [opening] + Array(repeating: stamp(1) + String(repeating: "x", count: 100_000), count: 200))
         #expect(wide[0].lines.reduce(0) { $0 + $1.utf8.count } <= CrashReportBuilder.mostBytes + ConsoleLine.longest)
         let pair = [opening, stamp(1) + "---[ end trace"]
-        #expect(detect(lines: Array(repeating: pair, count: 1000).flatMap { $0 }).count == CrashDetector.mostReports)
+        let many = detect(lines: Array(repeating: pair, count: 1000).flatMap { $0 })
+        #expect(many.count == CrashDetector.mostReports + 1)
         let callers = (0..<5000).map { stamp(1, caller: "T\($0)") + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2" }
-        #expect(detect(lines: callers).count == CrashDetector.mostReports)
+        #expect(detect(lines: callers).count == CrashDetector.mostReports + 1)
         // A panic is told of however much came before, but not without end.
         let late =
             Array(repeating: pair, count: 1000).flatMap { $0 } + [stamp(2) + "Kernel panic - not syncing: at last"]
         #expect(detect(lines: late).last?.isFatal == true)
         let panics = Array(repeating: stamp(2) + "Kernel panic - not syncing: again", count: 1000)
-        #expect(detect(lines: panics).count <= 2 * CrashDetector.mostReports)
+        #expect(detect(lines: panics).count <= 2 * CrashDetector.mostReports + 1)
+    }
+
+    @Test("reports beyond the bound are one report, so that none hides behind a hundred that are expected")
+    func omitted() {
+        let warning = [stamp(1) + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2", stamp(1) + "---[ end trace"]
+        let others = [
+            stamp(2) + "BUG: KASAN: use-after-free in g+0x1/0x2",
+            stamp(2) + "WARNING: possible recursive locking detected",
+            stamp(3) + "BUG: sleeping function called from invalid context at h.c:2",
+        ]
+        let said = "more than 100 crash reports, of which the rest is not shown"
+        for other in others {
+            let lines = Array(repeating: warning, count: CrashDetector.mostReports).flatMap { $0 } + [other, other]
+            let titles = detect(lines: lines).map(\.title)
+            #expect(Set(titles.dropLast()) == ["WARNING in f"])
+            #expect(titles.last == said, "\(other)")
+        }
+        let within = Array(repeating: warning, count: CrashDetector.mostReports).flatMap { $0 }
+        #expect(!detect(lines: within).map(\.title).contains(said))
     }
 
     @Test("a flood and a long line are read in time that grows with their length", .timeLimit(.minutes(2)))

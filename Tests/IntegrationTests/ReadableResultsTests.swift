@@ -73,7 +73,8 @@ extension RunTests {
         #expect(run.exitCode == 1)
         #expect(
             run.tests == [
-                "OnlyTests.aPasses()": "passed", "OnlyTests.bCancels()": "skipped", "OnlyTests.cCancelsOne(n:)": "passed",
+                "OnlyTests.aPasses()": "passed", "OnlyTests.bCancels()": "skipped",
+                "OnlyTests.cCancelsOne(n:)": "passed",
                 "OnlyTests.dFails(n:)": "failed", "OnlyTests.eFailsFirst()": "failed", "script": "passed",
                 "to-script": "passed", "to-link": "passed",
             ])

@@ -16,7 +16,7 @@ extension RunTests {
             fixture = try Fixture()
         }
 
-        @Test("new: what it scaffolds passes as it stands")
+        @Test("new: what it scaffolds passes as it stands, in user-mode Linux too")
         func newPasses() async throws {
             // What the table changes from is a kernel that was built to its end, and not taken from the store.
             let caesar = try fixture.text("kernel/caesar/caesar.c")
@@ -52,6 +52,10 @@ extension RunTests {
             #expect(try #require(Int(counts.2)) > 1000)
             #expect(run.tests.count == 9)
             #expect(Set(run.tests.values) == ["passed"])
+            // Memory that cannot be had is told apart there as well.
+            let uml = try await fixture.report("test", "HelloThere", "--machine", "uml")
+            #expect(uml.exitCode == 0)
+            #expect(uml.tests == run.tests)
 
             // Once more is refused, and changes nothing.
             let again = try await fixture.kbuild("syscall", "new", "hello_there")

@@ -65,6 +65,22 @@ struct DocumentationTests {
         #expect(lines[number - 1].drop { $0 == " " } == failing.2)
     }
 
+    @Test("the tests that docs/RELIABILITY.md names are there")
+    func namedTests() throws {
+        let tests = Self.repository.appending(path: "Tests")
+        let names = try FileManager.default.subpathsOfDirectory(atPath: tests.path(percentEncoded: false))
+        let sources = try names.filter { $0.hasSuffix(".swift") }.map {
+            try String(contentsOf: tests.appending(path: $0), encoding: .utf8)
+        }
+        let named = try Self.text("docs/RELIABILITY.md").matches(of: /`([A-Z]\w+)\.([a-z]\w+)`/)
+        #expect(named.count > 50)
+        for name in named {
+            let type = try Regex("(struct|class|extension) \(name.1)\\b")
+            let function = try Regex("func \(name.2)\\(")
+            #expect(sources.contains { $0.contains(type) && $0.contains(function) }, "\(name.0)")
+        }
+    }
+
     @Test("every link within the repository leads to a file, and to a heading where it names one")
     func links() throws {
         var count = 0

@@ -8,7 +8,8 @@ import Testing
 
 /// Texts that would be orders somewhere, with characters that no sink may show.
 private let hostile = [
-    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "]]><x/>", "<![CDATA[", "<!--", "-->", "&#60;b&#62;",
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "]]><x/>", "<![CDATA[", "<!--", "-->",
+    "&#60;b&#62;",
     "a | b", "`code`", "```\nfence", "[a](javascript:b)", "*a* _b_ ~c~", "# head", "- [x] a", "\\|", "@someone #1",
     "::error::x", "::error file=a::b%0A::warning::c", "a\r\n::stop-commands::t", "##[group]x", "\u{1B}]0;t\u{7}",
     "\u{9B}31m", "\u{202E}abc\u{2069}", "\u{0}", "\u{FFFE}", "\u{200B}\u{FEFF}",
@@ -119,7 +120,8 @@ struct EscapedTests {
             .deletingLastPathComponent().appending(path: "Sources/Results/Reporting")
         let files = try #require(FileManager.default.enumerator(at: folder, includingPropertiesForKeys: nil))
         var places: [String: Int] = [:]
-        for case let file as URL in files where file.pathExtension == "swift" && file.lastPathComponent != "Escaped.swift" {
+        for case let file as URL in files
+        where file.pathExtension == "swift" && file.lastPathComponent != "Escaped.swift" {
             let count = try String(contentsOf: file, encoding: .utf8).matches(of: /\.markup\b/).count
             if count > 0 { places[file.lastPathComponent] = count }
         }

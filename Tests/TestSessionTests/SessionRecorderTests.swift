@@ -461,4 +461,64 @@ struct FloodTests {
         #expect(output[0] == "line 801")
         #expect(output.last?.hasSuffix("q ... and 895,904 more bytes not shown") == true)
     }
+
+    @Test("notes of a program and of the guest are a hundred at most, each cut, and the last says so")
+    func notes() {
+        var guest = Guest(ProgramPlan(name: "p", arguments: ["/p"], resultsProtocol: .exitCode(skip: nil)))
+        guest.send(.hello, "release=6.1.0")
+        for _ in 0..<3000 { guest.send(.note, String(repeating: "n", count: 20_000)) }
+        guest.send(.start, "0 0")
+        for _ in 0..<3000 { guest.send(.note, String(repeating: "m", count: 20_000)) }
+        guest.send(.stop, "0 1 exit 0")
+        guest.send(.end, "1")
+        let outcome = guest.recorder.finish()
+        for notes in [outcome.notes, outcome.programs[0].notes] {
+            #expect(notes.count == 100)
+            #expect(notes.last == "... and more notes not shown")
+            #expect(notes[0].hasSuffix(" more bytes not shown"))
+            #expect(notes.reduce(0) { $0 + $1.utf8.count } < 500_000)
+        }
+        #expect(outcome.programs[0].tests.map(\.status) == [.passed])
+    }
+
+    @Test("a program that prints results without end does not pass, and says why")
+    func results() {
+        var guest = Guest(ProgramPlan(name: "p", arguments: ["/p"], resultsProtocol: .ktap))
+        guest.send(.hello, "release=6.1.0")
+        guest.send(.start, "0 0")
+        guest.send(.output, "KTAP version 1\n")
+        let lines = String(repeating: "ok 1 a\n", count: 10_000)
+        for _ in 0..<300 { guest.send(.output, lines) }
+        guest.send(.stop, "0 1 exit 0")
+        guest.send(.end, "1")
+        let program = guest.recorder.finish().programs[0]
+        #expect(program.tests.count <= 100_000)
+        #expect(program.problems.count <= 100 && program.omittedProblems > 0)
+        #expect(program.problems.contains { $0.contains("more than 100000 results") } || program.omittedProblems > 0)
+        #expect(program.problems.allSatisfy { $0.utf8.count < 5000 })
+    }
+
+    @Test("the kernel's log that is given to tests has a limit, which is said; one test gets 500 lines at most")
+    func kernelLog() {
+        let names = (0..<40).map { "t\($0)" }
+        var guest = Guest(
+            ProgramPlan(
+                name: "bundle", arguments: ["/b"],
+                resultsProtocol: .swiftTesting(expected: names.map { "M.S/\($0)()" })))
+        guest.send(.hello, "version=1 release=6.1.0 cpus=2")
+        guest.console("[    0.000000] kbuild: clock 0")
+        for number in 0..<700 { guest.console("[    1.\(100_000 + number)] \(String(repeating: "k", count: 900))") }
+        guest.send(.start, "0 0")
+        for name in names { guest.declare(name) }
+        guest.event("runStarted")
+        // They claim to have run at one time, so that each has a right to all of the lines.
+        for name in names {
+            guest.event("testStarted", name, at: 0)
+            guest.event("testEnded", name, at: 1000)
+        }
+        let logs = finish(&guest).programs[0].tests.map(\.kernelLog)
+        #expect(logs.first?.count == 500)
+        #expect(logs.joined().reduce(0) { $0 + $1.utf8.count } < 9 << 20)
+        #expect(logs.last == ["kbuild: the rest is left out here; the console's log has it"])
+    }
 }

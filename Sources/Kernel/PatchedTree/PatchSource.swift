@@ -120,7 +120,8 @@ struct SeriesSet: Sendable {
             }
             try MailSelection.checkCompleteness(
                 of: (common ?? []).map { MailTag($0.subject) }, in: displayName,
-                nextStep: "add what is missing; to apply these patches alone, list their files in a file named series there")
+                nextStep:
+                    "add what is missing; to apply these patches alone, list their files in a file named series there")
         }
         if common?.isEmpty == true || byVersion.values.contains(where: \.isEmpty) {
             throw Failure(

@@ -150,7 +150,8 @@ package struct MailSelection {
         }
         try Self.checkCompleteness(
             of: entries.map(\.tag), in: file,
-            nextStep: "save the whole series; to apply these patches alone, save each message as a file and list the files in "
+            nextStep:
+                "save the whole series; to apply these patches alone, save each message as a file and list the files in "
                 + "a file named series")
         remarks += order()
         guard !entries.isEmpty else {

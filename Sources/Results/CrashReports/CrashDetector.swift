@@ -44,6 +44,8 @@ public struct CrashDetector: Sendable {
     /// The most lines of a start that are remembered.
     static let mostBootLines = 4096
     private var expectsReboot = false
+    /// Whether reports are left out, of which there is one report then.
+    private var isCut = false
 
     /// Creates a detector that has seen nothing.
     public init(trust: Trust = .stampedLines) {
@@ -204,6 +206,22 @@ public struct CrashDetector: Sendable {
 
     // MARK: Reports
 
+    /// Says, once, that reports are left out. It is a report itself: were a hundred of them expected by the project, one that
+    /// is not expected could hide behind them.
+    private mutating func tellCut(_ line: ConsoleLine, _ test: String?, _ reported: inout [Crash]) {
+        guard !isCut else { return }
+        isCut = true
+        let form = CrashPattern(
+            kind: .corrupted,
+            title: .fixed("more than \(Self.mostReports) crash reports, of which the rest is not shown"),
+            end: .loose)
+        var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
+        // A caller's further lines belong to a report that is not kept.
+        let before = latest
+        store(&report, nil, &reported)
+        latest = before
+    }
+
     private mutating func begin(
         _ form: CrashPattern, _ line: ConsoleLine, _ key: Key, _ test: String?, _ reported: inout [Crash]
     ) {
@@ -214,7 +232,10 @@ public struct CrashDetector: Sendable {
             closed[last].append(line, number: lineNumber)
             return
         }
-        guard closed.count + open.count < (form.isFatal ? 2 * Self.mostReports : Self.mostReports) else { return }
+        guard closed.count + open.count < (form.isFatal ? 2 * Self.mostReports : Self.mostReports) else {
+            tellCut(line, test, &reported)
+            return
+        }
         if open.count >= Self.mostOpen, let oldest = open.min(by: { $0.value.lastLine < $1.value.lastLine })?.key {
             close(oldest, &reported)
         }

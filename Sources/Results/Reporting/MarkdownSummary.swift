@@ -51,7 +51,8 @@ public enum MarkdownSummary {
         if let profile = report.profile { facts.append("profile \(MarkdownText(code: profile))") }
         if let filter = report.filter { facts.append("tests that match \(MarkdownText(code: filter))") }
         if !report.syscalls.isEmpty {
-            facts.append(MarkdownText(code: report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")))
+            facts.append(
+                MarkdownText(code: report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")))
         }
         if !facts.isEmpty { lines.append(facts.joined(separator: "; ")) }
         return lines.joined(separator: "\n")
@@ -91,7 +92,9 @@ public enum MarkdownSummary {
                 let name = file.hasPrefix(base) ? String(file.dropFirst(base.count)) : file
                 return "\(MarkdownText(code: name + (issue.line.map { ":\($0)" } ?? "")))<br>"
             }
-            let source = issue.sourceText.map { "\(MarkdownText(code: Text.cut($0, to: longestMessage)))<br>" as MarkdownText }
+            let source = issue.sourceText.map {
+                "\(MarkdownText(code: Text.cut($0, to: longestMessage)))<br>" as MarkdownText
+            }
             let circumstances = issue.circumstances.map { "<br>\(cut($0))" as MarkdownText }
             return "\(place ?? "")\(source ?? "")\(cut(issue.message))\(circumstances ?? "")"
         }

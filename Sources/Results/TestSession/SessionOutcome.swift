@@ -136,7 +136,9 @@ public struct SessionOutcome: Sendable, Equatable {
     /// Parts of the kernel's log that were not read. What they said is not known.
     public var lostLog: [LostLog] = []
     /// What the guest's init says for the user about the guest; none of it a failure.
-    public var notes: [String] = []
+    public var notes: [String] = [] {
+        didSet { SessionBounds.bound(notes: &notes) }
+    }
     /// Taint in the kernel's memory that says that something went wrong, of which the guest did not tell and which no report
     /// explains. Any makes the run fail.
     public var unexplainedTaint: KernelTaint = []

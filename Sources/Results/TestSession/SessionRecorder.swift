@@ -76,7 +76,9 @@ public struct SessionRecorder: Sendable {
     /// How far the log has got: a record that comes again or out of order is none of init's.
     private var nextRecord: UInt64 = 0
     /// What init says for the user about the guest.
-    private var notes: [String] = []
+    private var notes: [String] = [] {
+        didSet { SessionBounds.bound(notes: &notes) }
+    }
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private var clockOffset: Double?
 

@@ -34,7 +34,9 @@ public struct HTMLReport: Sendable {
         let title = "\(report.verdictWord): \(name)"
         let links: [HTMLText] = sections.map { "<a href=\"#\($0.id)\">\($0.title)</a>" }
         let kind: HTMLText = isGood ? " class=\"good\"" : ""
-        let bodies: [HTMLText] = sections.map { "<section id=\"\($0.id)\">\n<h2>\($0.title)</h2>\n\($0.body)\n</section>" }
+        let bodies: [HTMLText] = sections.map {
+            "<section id=\"\($0.id)\">\n<h2>\($0.title)</h2>\n\($0.body)\n</section>"
+        }
         return """
             <!DOCTYPE html>
             <html lang="en">
@@ -279,7 +281,9 @@ public struct HTMLReport: Sendable {
         let rows = facts.compactMap { name, value -> HTMLText? in
             value.map { "<tr><th class=\"key\">\(name)</th><td>\($0)</td></tr>" }
         }
-        var parts: [HTMLText] = ["<div class=\"card\"><table><tbody>\n\(rows.joined(separator: "\n"))\n</tbody></table></div>"]
+        var parts: [HTMLText] = [
+            "<div class=\"card\"><table><tbody>\n\(rows.joined(separator: "\n"))\n</tbody></table></div>"
+        ]
         if let configuration = report.configuration {
             parts.append(folded("Configuration", Text.lines(configuration)))
         }
