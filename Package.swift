@@ -228,7 +228,7 @@ let package = Package(
             name: "ApplicationTests",
             dependencies: [
                 "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts", "Reporting",
-                "Diagnostics", "Processes", "Syscalls", "TestSession", "VirtualMachine",
+                "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",
             ]),
         .testTarget(
             name: "KbuildTests",
