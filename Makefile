@@ -94,6 +94,10 @@ soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans 
 staleness: build ## Change each kind of input before and during builds and count stale verdicts. TRIES=40 SEED=7 ONLY=patch for others.
 	$(call step,staleness,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) TRIES=$(TRIES) SEED=$(SEED) ONLY=$(ONLY) swift test --no-parallel --filter StalenessTests)
 
+.PHONY: patches-test
+patches-test: ## Compare kbuild with git on 5,000 damaged patches and mails. MUTATIONS=300 SEED=7 for others.
+	$(call step,mutated patches,KBUILD_PATCH_MUTATIONS=$(or $(MUTATIONS),5000) KBUILD_PATCH_SEED=$(or $(SEED),1) swift test --filter PatchMutationTests)
+
 .PHONY: matrix
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.
 	$(call step,matrix,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter MatrixTests)

@@ -215,7 +215,9 @@ struct Provenance: Sendable {
     // MARK: The system's files
 
     /// The folders where packages install what runs on this host, or what hosts' tools are made from.
-    private static let systemFolders: [FilePath] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"]
+    private static let systemFolders: [FilePath] = [
+        "/usr", "/bin", "/boot", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
+    ]
 
     /// Whether a file is one that root alone can change, in a folder of Debian's packages. An archive in /usr/src has also
     /// to be in the list of files of the package of its name: administrators put other people's sources there.

@@ -203,6 +203,9 @@ struct RunModes: ParsableArguments {
     @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
     var shellOnFailure = false
 
+    @Flag(help: "Add the options that the project's collections of selftests want to the kernel's configuration.")
+    var addConfig = false
+
     @Flag(help: "Print what would be done, step by step, with the exact commands; run nothing and change nothing.")
     var dryRun = false
 

@@ -14,16 +14,64 @@ public struct Project: Sendable, Equatable {
         public var sha256: String?
         /// Folders with patches or specs, or single patch files.
         public var patches: [FilePath]
+        /// What the configuration starts from on QEMU; user-mode Linux always starts from tinyconfig.
+        public var base = Base.target("tinyconfig")
         /// Configuration fragments, applied in order.
-        public var config: [FilePath]
+        public var config: [Fragment]
         /// The fragments for user-mode Linux, in place of `config`.
-        public var umlConfig: [FilePath]
+        public var umlConfig: [Fragment]
         /// How many jobs make may run; nil for the number of processors.
         public var jobs: Int?
         /// Whether it is built with debug information.
         public var hasDebugInfo = false
         /// The lines of context at either end of a hunk that need not agree.
         public var fuzz = 0
+    }
+
+    /// What a configuration starts from.
+    public enum Base: Sendable, Equatable {
+        /// A target of the kernel's makefiles.
+        case target(String)
+        /// The running kernel's configuration, less the modules that are not loaded.
+        case localModules
+        /// A whole configuration, such as a distribution's.
+        case file(FilePath)
+
+        /// The words for bases that are not files.
+        public static let words = ["tinyconfig", "defconfig", "allnoconfig", "localmodconfig"]
+    }
+
+    /// A configuration fragment.
+    public enum Fragment: Sendable, Hashable {
+        /// A file.
+        case file(FilePath)
+        /// One of the kernel's own, by name: kernel/configs/NAME.config, or that of the architecture.
+        case kernel(String)
+        /// The options that a collection of selftests wants: tools/testing/selftests/NAME/config.
+        case kselftest(String)
+
+        /// The file; nil for one of the kernel's tree.
+        public var file: FilePath? { if case .file(let path) = self { path } else { nil } }
+
+        /// What a fragment of the kernel's tree is called in the project file; nil for a file.
+        public var name: String? {
+            switch self {
+            case .file: nil
+            case .kernel(let name): "kernel:\(name)"
+            case .kselftest(let name): "kselftest:\(name)"
+            }
+        }
+
+        /// Where the kernel's tree may have it, the likeliest first.
+        public func paths(architecture: KernelArchitecture) -> [String] {
+            switch self {
+            case .file: []
+            case .kernel(let name):
+                ["kernel/configs/\(name).config"]
+                    + (architecture == .um ? ["um", "x86"] : ["x86"]).map { "arch/\($0)/configs/\(name).config" }
+            case .kselftest(let name): ["tools/testing/selftests/\(name)/config"]
+            }
+        }
     }
 
     /// How the root file system is stored.
@@ -265,7 +313,15 @@ public struct Project: Sendable, Equatable {
         tests.contains { if case .kselftest = $0 { true } else { false } }
     }
     /// The configuration fragments for that.
-    public var configFragments: [FilePath] { architecture == .um ? kernel.umlConfig : kernel.config }
+    public var fragments: [Fragment] { architecture == .um ? kernel.umlConfig : kernel.config }
+    /// What they go on top of.
+    public var configBase: Base { architecture == .um ? .target("tinyconfig") : kernel.base }
+    /// The files of the configuration: fragments, and a base that is one.
+    public var configFragments: [FilePath] {
+        var files = fragments.compactMap(\.file)
+        if case .file(let path) = configBase { files.insert(path, at: 0) }
+        return files
+    }
 
     /// The folder of the project file, to which its paths are relative.
     public var folder: FilePath { file.removingLastComponent() }

@@ -88,8 +88,18 @@ extension Project {
             lines[lines.count - 1] =
                 "  source: {tarball: \(Self.quoted(kernel.source)), sha256: \(Self.quoted(sha256))}"
         }
-        lines += ["  patches: \(list(kernel.patches.map(path)))", "  config: \(list(kernel.config.map(path)))"]
-        if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(list(kernel.umlConfig.map(path)))") }
+        func fragments(_ fragments: [Fragment]) -> String {
+            list(fragments.map { $0.name ?? $0.file.map(path) ?? "" })
+        }
+        lines.append("  patches: \(list(kernel.patches.map(path)))")
+        switch kernel.base {
+        case .target("tinyconfig"): break
+        case .target(let name): lines.append("  base: \(name)")
+        case .localModules: lines.append("  base: localmodconfig")
+        case .file(let file): lines.append("  base: \(Self.quoted(path(file)))")
+        }
+        lines.append("  config: \(fragments(kernel.config))")
+        if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(fragments(kernel.umlConfig))") }
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
         if kernel.hasDebugInfo { lines.append("  debug-info: on") }
         if kernel.fuzz != 0 { lines.append("  fuzz: \(kernel.fuzz)") }
@@ -396,6 +406,25 @@ package struct ProjectLoader {
         let ownDefinition = "rootfs/default.yaml"
         let defaultDefinition = fileExists(path(ownDefinition)) ? ownDefinition : SupportFolder.definition
         func paths(_ node: Node?) -> [FilePath] { strings(node).map(path) }
+        func fragment(_ text: String) -> Project.Fragment {
+            for (prefix, fragment) in [
+                ("kernel:", Project.Fragment.kernel), ("kselftest:", Project.Fragment.kselftest),
+            ]
+            where text.hasPrefix(prefix) {
+                let name = String(text.dropFirst(prefix.count))
+                return fragment(name.hasSuffix(".config") ? String(name.dropLast(".config".count)) : name)
+            }
+            return .file(path(text))
+        }
+        func fragments(_ node: Node?) -> [Project.Fragment] { strings(node).map(fragment) }
+        func base(_ text: String?) -> Project.Base {
+            switch text {
+            case nil: .target("tinyconfig")
+            case "localmodconfig"?: .localModules
+            case let text? where Project.Base.words.contains(text): .target(text)
+            case let text?: .file(path(text))
+            }
+        }
         func strings(_ node: Node?) -> [String] { node?.sequence?.compactMap(\.scalar?.string) ?? [] }
         func text(_ node: Node?) -> String? { node?.scalar?.string }
         func duration(_ node: Node?) -> Int? { text(node).flatMap(seconds(in:)) }
@@ -478,8 +507,8 @@ package struct ProjectLoader {
         var project = Project(
             file: file, profile: profile,
             kernel: .init(
-                source: source, sha256: sha256, patches: paths(kernel?["patches"]), config: paths(kernel?["config"]),
-                umlConfig: paths(kernel?["uml-config"]),
+                source: source, sha256: sha256, patches: paths(kernel?["patches"]), base: base(text(kernel?["base"])),
+                config: fragments(kernel?["config"]), umlConfig: fragments(kernel?["uml-config"]),
                 jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: flag(kernel?["debug-info"], false),
                 fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
             rootfsType: choice(node["rootfs"]?["type"], .disk),

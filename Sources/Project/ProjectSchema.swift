@@ -39,7 +39,16 @@ package indirect enum Schema: Sendable {
                     Key(name: "ref", schema: .text, meaning: "the tag, branch or commit in it"),
                 ])), meaning: "where the kernel comes from (linux-source-6.1)"),
         Key(name: "patches", schema: .list(.text), meaning: "folders with a patch series or a spec, or patch files"),
-        Key(name: "config", schema: .list(.text), meaning: "configuration fragments; later ones win"),
+        Key(
+            name: "base", schema: .text,
+            meaning:
+                "what the fragments go on top of: tinyconfig, defconfig, allnoconfig, localmodconfig, or a file such as /boot/config-6.1.0-56-amd64; not for user-mode Linux (tinyconfig)"
+        ),
+        Key(
+            name: "config", schema: .list(.text),
+            meaning:
+                "configuration fragments; later ones win; kernel:NAME and kselftest:NAME are those of the kernel's tree"
+        ),
         Key(
             name: "uml-config", schema: .list(.text),
             meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),

@@ -28,7 +28,8 @@ public enum SupportFolder {
     /// Whether the project file, or the package of a suite, names a file of the folder.
     static func isUsed(by project: Project) -> Bool {
         let folder = project.folder.appending(name)
-        let named = project.kernel.config + project.kernel.umlConfig + [project.rootfsDefinition]
+        let named =
+            (project.kernel.config + project.kernel.umlConfig).compactMap(\.file) + [project.rootfsDefinition]
         return named.contains { $0.starts(with: folder) }
             || project.tests.contains { test in
                 guard case .swift(let package, _, _, _) = test else { return false }

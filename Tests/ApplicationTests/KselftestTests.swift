@@ -35,6 +35,16 @@ struct KselftestUnitTests {
         }
     }
 
+    @Test("--add-config asks for what each collection wants, once")
+    func addedOptions() throws {
+        let text =
+            "kernel: {config: [a, 'kselftest:pidfd']}\ntests: [{kselftest: pidfd}, {kselftest: close_range}, {program: /x}]"
+        let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
+            .addingSelftestOptions()
+        #expect(project.kernel.config == [.file("/p/a"), .kselftest("pidfd"), .kselftest("core")])
+        #expect(project.kernel.umlConfig == [.kselftest("pidfd"), .kselftest("core")])
+    }
+
     @Test("options that a collection wants are compared with the kernel's; built in is as good as a module")
     func options() {
         let wanted = "# for tests\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C=m\nCONFIG_D=y\nCONFIG_E=\"x\"\n"

@@ -48,7 +48,7 @@ struct ProjectCreationTests {
                 "kernel/hello_there/README.md", "kernel/hello_there/hello_there.c", "kernel/hello_there/syscall.yaml",
             ])
         let project = try load()
-        for path in project.kernel.patches + project.kernel.config + project.kernel.umlConfig + [
+        for path in project.kernel.patches + (project.kernel.config + project.kernel.umlConfig).compactMap(\.file) + [
             project.rootfsDefinition
         ] {
             #expect(fileExists(path), "\(path)")

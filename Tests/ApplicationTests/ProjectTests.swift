@@ -57,7 +57,7 @@ struct ProjectTests {
         #expect(project.kernel.source == "linux-source-6.12")
         #expect(project.disks == [300, 2048])
         #expect(project.kernel.patches == ["/p/kernel/a", "/abs/b.patch"])
-        #expect(project.kernel.config == ["/p/configs/base.config"])
+        #expect(project.kernel.config == [.file("/p/configs/base.config")])
         #expect(project.configFragments == ["/p/configs/base.config"])
         let uml = try load(
             full, ProjectOverride(key: "machine.type", value: "uml", flag: "--machine"),
@@ -92,6 +92,40 @@ struct ProjectTests {
         #expect(project.timeouts == .init(boot: 90, silence: 300, test: 7, run: 3600))
         #expect(project.splats == .warn)
         #expect(project.skips == .expected(["^M.S/later", "on uml$"]))
+    }
+
+    @Test("a base is a word or a file, fragments are files or names of the kernel's tree, and both are written as read")
+    func configurationBase() throws {
+        let text = """
+            kernel:
+              base: BASE
+              config: [a.config, "kernel:debug.config", "kselftest:net/forwarding"]
+              uml-config: ["kernel:debug"]
+            """
+        let fragments: [Project.Fragment] = [
+            .file("/p/a.config"), .kernel("debug"), .kselftest("net/forwarding"),
+        ]
+        for (word, base) in [
+            ("tinyconfig", Project.Base.target("tinyconfig")), ("defconfig", .target("defconfig")),
+            ("allnoconfig", .target("allnoconfig")), ("localmodconfig", .localModules),
+            ("/boot/config-6.1.0-56-amd64", .file("/boot/config-6.1.0-56-amd64")), ("mine", .file("/p/mine")),
+        ] {
+            let project = try load(text.replacing("BASE", with: word))
+            #expect(project.configBase == base)
+            #expect(project.fragments == fragments)
+            #expect(try load(project.rendered()).kernel == project.kernel)
+            // User-mode Linux is another architecture: a distribution's configuration is not for it.
+            let uml = try load(
+                text.replacing("BASE", with: word),
+                ProjectOverride(key: "machine.type", value: "uml", flag: "--machine"))
+            #expect(uml.configBase == .target("tinyconfig"))
+            #expect(uml.fragments == [.kernel("debug")])
+        }
+        #expect(
+            fragments[1].paths(architecture: .x86_64) == [
+                "kernel/configs/debug.config", "arch/x86/configs/debug.config",
+            ])
+        #expect(fragments[2].paths(architecture: .um) == ["tools/testing/selftests/net/forwarding/config"])
     }
 
     @Test("what is left out has its documented default")

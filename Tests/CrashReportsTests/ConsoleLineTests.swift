@@ -11,6 +11,8 @@ struct ConsoleLineTests {
             ("[    1.234567] hello", 1.234567, "hello"),
             ("[   12.5][   T42] hello", 12.5, "hello"),
             ("[   12.5][    C0] hello", 12.5, "hello"),
+            ("[   12.5] (T34) hello", 12.5, "hello"), ("[   12.5] (C1)  hello", 12.5, " hello"),
+            ("[   12.5] (Tea) hello", 12.5, "(Tea) hello"), ("[   12.5] (34) hello", 12.5, "(34) hello"),
             ("[   12.5] [not a caller] hello", 12.5, "[not a caller] hello"),
             ("[    1.0] ", 1.0, ""),
         ])

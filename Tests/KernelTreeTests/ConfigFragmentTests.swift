@@ -75,9 +75,69 @@ struct ConfigFragmentTests {
 
     @Test func theHeaderNamesTheFragments() throws {
         let request = ConfigRequest.merge([try ConfigFragment(parsing: "CONFIG_B=y\n", file: "configs/x.config")])
-        let header = KernelConfigurator.header("tinyconfig", request)
+        let header = KernelConfigurator.header(request)
         #expect(header.contains("tinyconfig and configs/x.config"))
         #expect(header.split(separator: "\n").allSatisfy { $0.hasPrefix("#") })
+    }
+
+    @Test func anOptionalEntryIsBuiltInAndYieldsToADemand() throws {
+        let own = try ConfigFragment(parsing: "CONFIG_A=m\n# CONFIG_B is not set\n", file: "own")
+        let tree = try ConfigFragment(parsing: "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=m\n", file: "tree").optional
+        let request = ConfigRequest.merge([own, tree])
+        #expect(request.entries.map(\.value) == [.module, .no, .yes])
+        #expect(request.entries.map(\.isOptional) == [false, false, true])
+        // A demand that comes later holds as well, and what is demanded has another key than what is wished for.
+        #expect(ConfigRequest.merge([tree, own]).entries.map(\.value) == [.module, .no, .yes])
+        let demanded = ConfigRequest.merge([try ConfigFragment(parsing: "CONFIG_C=y\n", file: "f")])
+        let wished = ConfigRequest.merge([try ConfigFragment(parsing: "CONFIG_C=y\n", file: "f").optional])
+        #expect(demanded.text != wished.text)
+    }
+
+    @Test func theBaseIsPartOfTheRequestsText() throws {
+        let fragment = try ConfigFragment(parsing: "CONFIG_B=y\n", file: "f")
+        let bases: [ConfigBase] = [
+            .smallest, .target("defconfig"), .file(name: "/boot/config", text: "CONFIG_A=y\n"),
+            .file(name: "/boot/config", text: "CONFIG_A=m\n"),
+            .localModules(name: "/boot/config", text: "CONFIG_A=m\n", modules: "ext4 0 0\n"),
+            .localModules(name: "/boot/config", text: "CONFIG_A=m\n", modules: "xfs 0 0\n"),
+        ]
+        let texts = bases.map { ConfigRequest.merge([fragment], base: $0).text }
+        #expect(Set(texts).count == bases.count)
+        #expect(texts[0] == "CONFIG_B=y\n")
+        // What is not an option is a comment to kconfig, whatever the file is called.
+        let odd = ConfigRequest.merge([fragment], base: .file(name: "a\nCONFIG_C=y", text: "")).text
+        #expect(odd.split(separator: "\n").filter { !$0.hasPrefix("#") } == ["CONFIG_B=y"])
+        #expect(
+            bases.map(\.targets) == [
+                ["tinyconfig"], ["defconfig"], [], [], ["olddefconfig", "localmodconfig"],
+                ["olddefconfig", "localmodconfig"],
+            ])
+    }
+
+    @Test func aBuildsObstaclesAreNamedWithAWayOut() throws {
+        let config = ConfigFile(
+            parsing: """
+                CONFIG_SYSTEM_TRUSTED_KEYS="debian/certs/debian-uefi-certs.pem"
+                CONFIG_SYSTEM_REVOCATION_KEYS=""
+                CONFIG_MODULE_SIG_KEY="certs/signing_key.pem"
+                CONFIG_DEBUG_INFO_BTF=y
+                """)
+        func obstacles(files: [String] = [], tools: [String] = []) -> [ConfigObstacle] {
+            ConfigObstacle.all(in: config, hasFile: { files.contains($0) }, hasTool: { tools.contains($0) })
+        }
+        #expect(obstacles().map(\.line) == ["CONFIG_SYSTEM_TRUSTED_KEYS=\"\"", "# CONFIG_DEBUG_INFO_BTF is not set"])
+        #expect(obstacles(files: ["debian/certs/debian-uefi-certs.pem"], tools: ["pahole"]).isEmpty)
+        let request = ConfigRequest.merge([
+            try ConfigFragment(parsing: "\nCONFIG_DEBUG_INFO_BTF=y\n", file: "my.config"),
+            try ConfigFragment(parsing: "CONFIG_SYSTEM_TRUSTED_KEYS=\"x\"\n", file: "certs.config"),
+        ])
+        let pahole = ConfigObstacle.failure(obstacles(files: ["debian/certs/debian-uefi-certs.pem"]), request)
+        #expect(pahole.code == .build)
+        #expect(pahole.message == "my.config:2: CONFIG_DEBUG_INFO_BTF needs pahole, which is not installed")
+        #expect(pahole.nextStep == "apt-get install dwarves")
+        let both = ConfigObstacle.failure(obstacles(), request)
+        #expect(both.details?.contains("certs.config:1: CONFIG_SYSTEM_TRUSTED_KEYS names debian/certs") == true)
+        #expect(both.nextStep?.contains("write CONFIG_SYSTEM_TRUSTED_KEYS=\"\" in the last fragment") == true)
     }
 
     @Test func onlyWhatKconfigReadsIsAnInput() {

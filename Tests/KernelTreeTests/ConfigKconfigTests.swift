@@ -106,6 +106,13 @@ struct ConfigKconfigTests {
         \tbool "KASAN"
         \tdepends on $(cc-option,-fsanitize=kernel-address)
 
+        config BTF
+        \tbool "BTF"
+        \tdepends on PAHOLE_VERSION >= 121
+
+        config PAHOLE_VERSION
+        \tint
+
         endmenu
         """,
         "arch/x86/Kconfig": """
@@ -136,7 +143,7 @@ struct ConfigKconfigTests {
         #expect(
             Set(tree.definitions.keys) == [
                 "MODULES", "PCI", "VIRTIO_PCI", "VIRTIO", "GZIP", "LZ4", "CPUS", "LIMIT", "KASAN", "HAVE_PCI", "HAS_IO",
-                "X86", "BOARD", "VIRTIO_MENU", "EXPERT",
+                "X86", "BOARD", "VIRTIO_MENU", "EXPERT", "BTF", "PAHOLE_VERSION",
             ])
         let virtio = try #require(tree.definitions["VIRTIO_PCI"]?.first)
         #expect(
@@ -204,6 +211,40 @@ struct ConfigKconfigTests {
         #expect(failure.code == .build)
         #expect(failure.details?.hasPrefix("f:3: CONFIG_VIRTIO_PCI=y is asked for; .config has n\n  needs PCI") == true)
         #expect(failure.nextStep == "add CONFIG_PCI=y to f, or remove the lines")
+    }
+
+    @Test func theAdviceIsCompleteWhenFollowedOnce() throws {
+        let request = ConfigRequest.merge([try ConfigFragment(parsing: "CONFIG_VIRTIO_PCI=y\n", file: "f")])
+        let config = ConfigFile(parsing: "CONFIG_HAS_IO=y\n")
+        let failure = ConfigCheck(tree: tree, config: config).failure(for: request.entries)
+        // PCI needs HAVE_PCI, which BOARD selects by way of X86; the prompt needs EXPERT.
+        for option in ["CONFIG_PCI=y", "CONFIG_VIRTIO_MENU=y", "CONFIG_EXPERT=y"] {
+            #expect(failure.nextStep?.contains(option) == true, "\(failure.nextStep ?? "")")
+        }
+    }
+
+    @Test func aMissingToolIsNamedAndNotTheOptionThatItSets() throws {
+        let config = ConfigFile(parsing: "CONFIG_HAS_IO=y\nCONFIG_PAHOLE_VERSION=0\n")
+        let own = ConfigRequest.merge([try ConfigFragment(parsing: "CONFIG_BTF=y\n", file: "f")])
+        let check = ConfigCheck(tree: tree, config: config)
+        let failure = check.failure(for: own.entries)
+        #expect(failure.details?.contains("pahole") == true)
+        #expect(failure.nextStep == "apt-get install dwarves")
+        #expect(own.entries.allSatisfy { !check.followsFromTools($0, own) })
+        // In a whole configuration nobody asked for it.
+        let whole = ConfigRequest.merge([
+            try ConfigFragment(
+                parsing: "CONFIG_CC_VERSION_TEXT=\"gcc 14\"\nCONFIG_PAHOLE_VERSION=125\nCONFIG_BTF=y\nCONFIG_PCI=y\n",
+                file: "/boot/config")
+        ])
+        #expect(
+            whole.entries.filter { check.followsFromTools($0, whole) }.map(\.name)
+                == ["CC_VERSION_TEXT", "PAHOLE_VERSION", "BTF"])
+        let dropped = ConfigCheck.dropped(whole, in: config)
+        #expect(
+            check.notes(on: whole, dropped: dropped).contains {
+                $0.contains("CONFIG_BTF") && $0.contains("kernel.base")
+            })
     }
 
     @Test func aFileThatSourcesItselfEnds() {

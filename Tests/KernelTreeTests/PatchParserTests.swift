@@ -175,4 +175,43 @@ import Testing
             try parse("--- l/a/kernel/x.c\n+++ l/b/kernel/x.c\n\(hunk)", strip: 2)[0].files[0].newPath == "kernel/x.c")
         #expect(throws: Failure.self) { _ = try parse("--- x.c\n+++ x.c\n\(hunk)", strip: 1) }
     }
+
+    @Test(arguments: [
+        ("a/x.c", "b/y.c", "", "x.c b/x.c"), ("a/x.c", "b/x.c", "", "y.c b/y.c"), ("a/x.c", "b/y.c", "", "x.c b/y.c"),
+        ("a/x.c", "b/x.c", "new file mode 100644\n", "x.c b/x.c"),
+        ("a/x.c", "/dev/nul", "deleted file mode 100644\n", "x.c b/x.c"),
+        ("/dev/null", "b/y.c", "new file mode 100644\n", "x.c b/x.c"),
+        ("a/x.c", "b/z.c", "rename from x.c\nrename to y.c\n", "x.c b/y.c"),
+        ("a/x.c", "b/y.c", "rename to y.c\n", "x.c b/y.c"),
+    ])
+    func gitsHeadersHaveToAgree(old: String, new: String, extended: String, names: String) throws {
+        let text = "diff --git a/\(names)\n\(extended)--- \(old)\n+++ \(new)\n@@ -1 +1 @@\n-a\n+b\n"
+        let failed = failure { _ = try parse(text) }
+        #expect(failed?.code == .patch)
+        #expect(failed?.message.hasPrefix("x.patch:") == true, "\(failed?.message ?? "taken")")
+    }
+
+    @Test(arguments: [
+        ("a/x.c", "b/x.c", "", "x.c b/x.c"), ("a/x.c", "b/y.c", "rename from x.c\nrename to y.c\n", "x.c b/y.c"),
+        ("a/d x.c", "b/d x.c", "", "d x.c b/d x.c"), ("a/x.c ", "b/x.c", "", "x.c b/x.c"),
+    ])
+    func gitsHeadersThatAgreeAreTaken(old: String, new: String, extended: String, names: String) throws {
+        let text = "diff --git a/\(names)\n\(extended)--- \(old)\n+++ \(new)\n@@ -1 +1 @@\n-a\n+b\n"
+        #expect(try parse(text).flatMap(\.files).count == 1)
+    }
+
+    @Test(arguments: ["--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b", "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n-a\n+b\n c"])
+    func theEndOfThePatchIsNotTheFiles(text: String) throws {
+        #expect(try parse(text) == parse(text + "\n"))
+        let marked = try parse(text + "\n\\ No newline at end of file")
+        #expect(try parse(text) != marked)
+        #expect(try parse(text + "\n\\ No newline at end of file\n") == marked)
+    }
+
+    @Test func aDeletionNeedsNoMode() throws {
+        let text = "diff --git a/x b/x\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"
+        #expect(try parse(text)[0].files.map(\.operation) == [.delete])
+        let reverse = "diff --git a/x b/x\n--- /dev/null\n+++ b/x\n@@ -0,0 +1 @@\n+a\n"
+        #expect(try parse(reverse)[0].files.map(\.operation) == [.create])
+    }
 }

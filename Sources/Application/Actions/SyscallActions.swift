@@ -128,7 +128,7 @@ public struct SyscallActions: Sendable {
         let locations = paths.isEmpty ? project.kernel.patches : paths
         for location in locations {
             do {
-                sources.append(try PatchSource.load(location))
+                sources.append(try PatchSource.load(location, fuzz: project.kernel.fuzz))
             } catch let failure as Failure {
                 unreadable.append(SyscallFinding(failure, about: location.string))
             }

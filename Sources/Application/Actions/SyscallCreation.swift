@@ -91,7 +91,9 @@ extension SyscallActions {
     private func checkIsFree(_ name: String, _ pristine: KernelSourceArtifact) throws {
         // A user may have named the folder in the project file before.
         let folder = project.folder.appending("kernel").appending(name)
-        let sources = try project.kernel.patches.filter { $0 != folder }.map { try PatchSource.load($0) }
+        let sources = try project.kernel.patches.filter { $0 != folder }.map {
+            try PatchSource.load($0, fuzz: project.kernel.fuzz)
+        }
         let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
         if let row = try examination.table().first(where: { $0.name.text == name }) {
             let own = examination.added.first { $0.syscall.name.text == name }

@@ -79,23 +79,23 @@ extension KernelSteps {
     }
 
     /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's variables.
-    private func contribution(_ overlay: TreeOverlay) throws -> String {
+    private func contribution(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> String {
         var digest = ContentDigest(of: "contribution", version: 1)
         digest.add("overlay", overlay.digest)
-        digest.add("request", ConfigRequest.merge(try fragments()).text)
+        digest.add("request", try configRequest(pristine, overlay).text)
         return digest.digest.hex
     }
 
     /// Records that the confined build of an overlay came to its end.
     func recordContribution(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
-        try writeAtomically(contribution(overlay), to: confinedMark(pristine))
+        try writeAtomically(contribution(pristine, overlay), to: confinedMark(pristine))
     }
 
     private func hasForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
         guard let rules else { return false }
         let last = try? readText(confinedMark(pristine))
         let isOwn = !rules.hasForeignContribution && last != nil
-        return try !isOwn && last != contribution(overlay)
+        return try !isOwn && last != contribution(pristine, overlay)
     }
 
     /// How make runs, and in which environment.

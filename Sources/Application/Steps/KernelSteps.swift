@@ -13,6 +13,7 @@ import Project
 import Reporting
 import Syscalls
 import SystemPackage
+import TextInput
 
 import class Foundation.ProcessInfo
 
@@ -212,20 +213,84 @@ struct KernelSteps: Sendable {
 
         """
 
-    /// The project's fragments and, where debug information is wanted, that of kbuild itself.
-    func fragments() throws -> [ConfigFragment] {
-        let own = try project.configFragments.map { path in
-            try ConfigFragment(contentsOf: path, name: context.shown(path))
+    /// What is asked of the configuration: the project's base and fragments and, where debug information is wanted, a
+    /// fragment of kbuild's own.
+    func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
+        var fragments = try project.fragments.map { fragment in
+            if let path = fragment.file { return try ConfigFragment(contentsOf: path, name: context.shown(path)) }
+            return try treeFragment(fragment, pristine, overlay)
         }
-        let checks = try project.checks.map { try ConfigFragment(parsing: $0.fragment, file: "check: \($0.rawValue)") }
-        guard project.kernel.hasDebugInfo else { return own + checks }
-        return own + checks + [try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info")]
+        fragments += try project.checks.map {
+            try ConfigFragment(parsing: $0.fragment, file: "check: \($0.rawValue)")
+        }
+        if project.kernel.hasDebugInfo {
+            fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
+        }
+        return ConfigRequest.merge(fragments, base: try configBase())
+    }
+
+    /// What the fragments go on top of.
+    private func configBase() throws -> ConfigBase {
+        switch project.configBase {
+        case .target(let target): return .target(target)
+        case .file(let path): return try wholeConfiguration(path, name: context.shown(path))
+        case .localModules:
+            let configuration = try HostKernel.configuration()
+            return .localModules(
+                name: configuration.string,
+                text: try TextInput(configuration.string, as: "a configuration").text(of: configuration),
+                modules: try HostKernel.loadedModules())
+        }
+    }
+
+    private func wholeConfiguration(_ path: FilePath, name: String) throws -> ConfigBase {
+        let text = try TextInput(name, as: "a configuration").text(of: path)
+        // The reader of fragments names the line that is none of a configuration.
+        guard try !ConfigFragment(parsing: text, file: name).entries.isEmpty else {
+            throw Failure(
+                .usage, "\(name) has no option in it, so nothing can start from it",
+                nextStep: "name a whole configuration, such as /boot/config-VERSION, in kernel.base")
+        }
+        return .file(name: name, text: text)
+    }
+
+    /// A fragment that the kernel's tree has, the patches applied.
+    private func treeFragment(
+        _ fragment: Project.Fragment, _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay
+    ) throws -> ConfigFragment {
+        let paths = fragment.paths(architecture: project.architecture)
+        let name = String((fragment.name ?? "").drop { $0 != ":" }.dropFirst())
+        guard KernelTestName.isCollection(name) else {
+            throw Failure(
+                .usage, "\(fragment.name ?? "") is not the name of a fragment in the kernel's tree",
+                nextStep: "write kernel:NAME or kselftest:NAME, such as kernel:debug or kselftest:net")
+        }
+        for path in paths {
+            switch overlay.files[path] {
+            case .file(let file)?:
+                return try ConfigFragment(parsing: String(decoding: file.bytes, as: UTF8.self), file: path).optional
+            case .deleted?: continue
+            case nil:
+                let file = pristine.folder.pushing(FilePath(path))
+                if fileExists(file) { return try ConfigFragment(contentsOf: file, name: path).optional }
+            }
+        }
+        // A collection without a file needs nothing that a kernel may lack.
+        if case .kselftest = fragment, let path = paths.first,
+            isFolder(pristine.folder.pushing(FilePath(path)).removingLastComponent())
+        {
+            return try ConfigFragment(parsing: "", file: path)
+        }
+        throw Failure(
+            .usage, "\(fragment.name ?? "") names no fragment of Linux \(pristine.version)",
+            details: paths.map { "there is no \($0)" }.joined(separator: "\n"),
+            nextStep: "ls \(pristine.folder.pushing(FilePath(paths.first ?? "")).removingLastComponent())")
     }
 
     /// What is known of the kernel before anything is done to the tree.
     private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
         let overlay = try overlay(over: pristine)
-        let request = ConfigRequest.merge(try fragments())
+        let request = try configRequest(pristine, overlay)
         let key = try key(pristine, overlay, request, hasImage: true)
         let plain = try self.key(pristine, overlay, request, hasImage: false)
         return PatchedKernelArtifact(
@@ -314,12 +379,10 @@ struct KernelSteps: Sendable {
                         return Forecast(outcome: .hit, expected: current.file)
                     }
                     var forecast = Forecast<FilePath>()
-                    for (index, command) in configurator.commands(make).enumerated() {
-                        forecast.actions.append(try RunPlan.Action(command, by: runner))
-                        if index == 0 {
-                            forecast.actions.append(.remark("kbuild merges the requested options into .config"))
-                        }
-                    }
+                    let commands = configurator.commands(make, request: patched.request)
+                    forecast.actions += try commands.before.map { try RunPlan.Action($0, by: runner) }
+                    forecast.actions.append(.remark("kbuild merges the requested options into .config"))
+                    forecast.actions += try commands.after.map { try RunPlan.Action($0, by: runner) }
                     return forecast
                 },
                 perform: { progress in

@@ -29,7 +29,7 @@ struct Kselftests: Sendable {
     /// What tells a collection from a pattern on the command line, and stands before the names of its programs.
     static let prefix = "kselftest:"
     /// What people call a collection, where that is not its folder.
-    private static let folders = ["close_range": "core"]
+    fileprivate static let folders = ["close_range": "core"]
 
     /// The collection that the command line's pattern names; nil for another pattern.
     static func collection(namedBy filter: String) -> String? {
@@ -221,7 +221,9 @@ struct Kselftests: Sendable {
         let missing = Self.missingOptions(wanted: text, in: try readText(config))
         guard !missing.isEmpty else { return }
         tools.progress(
-            .note("\(Self.prefix)\(name) wants options that this kernel lacks: \(missing.joined(separator: " "))"))
+            .note(
+                "\(Self.prefix)\(name) wants options that this kernel lacks: \(missing.joined(separator: " ")); "
+                    + "--add-config adds them"))
     }
 
     /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built in.
@@ -236,6 +238,19 @@ struct Kselftests: Sendable {
 }
 
 extension Project {
+    /// Adds what the collections of selftests want to the kernel's configuration. An option that the kernel does not have
+    /// is left out with a note.
+    public func addingSelftestOptions() -> Project {
+        var project = self
+        for test in tests {
+            guard case .kselftest(let collection, _) = test else { continue }
+            let fragment = Fragment.kselftest(Kselftests.folders[collection] ?? collection)
+            if !kernel.config.contains(fragment) { project.kernel.config.append(fragment) }
+            if !kernel.umlConfig.contains(fragment) { project.kernel.umlConfig.append(fragment) }
+        }
+        return project
+    }
+
     /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the suites
     /// in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no filter; for any
     /// other filter both as they are.

@@ -40,7 +40,8 @@ func runAndReport(
         try modes.folder?.removeOld()
         try options.output.files.removeOld()
     }
-    let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    let (selected, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    let project = modes.addConfig ? selected.addingSelftestOptions() : selected
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
         let planner = RunPlanner(try await makeContext(project, console, build, isDryRun: true))

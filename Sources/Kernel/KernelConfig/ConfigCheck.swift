@@ -28,22 +28,109 @@ struct ConfigCheck {
     }
 
     private func nextStep(_ dropped: [ConfigEntry]) -> String {
-        var missing: [String] = []
-        for entry in dropped where entry.value != .no {
-            for unmet in bestUnmet(entry)?.unmet ?? [] {
-                // Only what a user can set is worth advising, and only where it need be on.
-                if case .symbol(let name) = unmet, tree.definitions[name]?.contains(where: \.hasPrompt) == true,
-                    !missing.contains(name), !dropped.contains(where: { $0.name == name })
-                {
-                    missing.append(name)
-                }
-            }
+        let tools = dropped.flatMap { bestUnmet($0)?.unmet ?? [] }.flatMap(\.symbols).compactMap(
+            ConfigTool.init(setting:))
+        if let tool = tools.first(where: { $0.package != nil }), let package = tool.package {
+            return "apt-get install \(package)"
         }
+        let missing = prerequisites(of: dropped)
         guard !missing.isEmpty else { return "correct the lines, or remove them" }
         let lines = missing.map { "CONFIG_\($0)=y" }.joined(separator: ", ")
         let files = Set(dropped.map(\.file))
         let place = files.count == 1 ? files.joined() : "the fragments"
         return "add \(lines) to \(place), or remove the lines"
+    }
+
+    /// The options to turn on so that others can be, with what those need in turn: advice to be followed once.
+    func prerequisites(of dropped: [ConfigEntry]) -> [String] {
+        var missing: [String] = []
+        var waiting = dropped.filter { $0.value != .no }
+        var seen = Set(waiting.map(\.name))
+        while !waiting.isEmpty {
+            let entry = waiting.removeFirst()
+            for condition in bestUnmet(entry)?.unmet ?? [] {
+                guard let name = settable(condition), seen.insert(name).inserted else { continue }
+                missing.append(name)
+                waiting.append(ConfigEntry(name: name, value: .yes, file: entry.file, line: entry.line))
+            }
+        }
+        return missing
+    }
+
+    /// The option that a user can turn on to meet a condition; nil where there is none.
+    private func settable(_ condition: KconfigExpression, depth: Int = 4) -> String? {
+        switch condition {
+        case .symbol(let name):
+            guard let definitions = tree.definitions[name] else { return nil }
+            if definitions.contains(where: \.hasPrompt) { return name }
+            // One that nobody can set comes with another, if that is a single one.
+            let selectors = Set((tree.selections[name] ?? []).map(\.by))
+            guard depth > 0, selectors.count == 1, let only = selectors.first else { return nil }
+            return settable(.symbol(only), depth: depth - 1)
+        case .or(let left, let right):
+            return depth > 0 ? settable(left, depth: depth - 1) ?? settable(right, depth: depth - 1) : nil
+        case .comparison(.symbol(let name), .equal, .symbol("y")),
+            .comparison(.symbol(let name), .different, .symbol("n")):
+            return settable(.symbol(name), depth: depth - 1)
+        default: return nil
+        }
+    }
+
+    /// Whether an entry is of a whole configuration and no person's to set: kconfig finds the value with the tools.
+    func followsFromTools(_ entry: ConfigEntry, _ request: ConfigRequest) -> Bool {
+        guard request.entries.contains(where: { $0.file == entry.file && $0.name == ConfigFragment.compilerOption })
+        else { return false }
+        guard let definitions = tree.definitions[entry.name] else { return true }
+        return !definitions.contains(where: \.hasPrompt)
+            || definitions.contains { definition in
+                (definition.dependencies + definition.promptConditions).contains { condition in
+                    condition.value(in: config) != .yes && condition.symbols.contains { ConfigTool(setting: $0) != nil }
+                }
+            }
+    }
+
+    /// What to tell the user of a configuration that was accepted: which wishes it does not grant.
+    func notes(on request: ConfigRequest, dropped: [ConfigEntry]) -> [String] {
+        var notes: [String] = []
+        let byFile = Dictionary(grouping: dropped) { $0.file }
+        for (file, entries) in byFile.sorted(by: { $0.key < $1.key }) {
+            let tools = entries.filter { followsFromTools($0, request) }
+            let others = entries.filter { !followsFromTools($0, request) }
+            if !tools.isEmpty {
+                notes.append(
+                    "\(file): \(Self.listed(tools.map(\.name))) not as in the file: the values follow from the tools of this "
+                        + "host; `kernel.base: FILE` takes a whole configuration")
+            }
+            if !others.isEmpty { notes.append("\(file): this kernel has no \(Self.listed(others.map(\.name)))") }
+        }
+        guard let text = request.base.text else { return notes }
+        let base = ConfigFile(parsing: text)
+        let requested = Set(request.entries.map(\.name))
+        let changed = base.values.keys.filter { name in
+            guard !requested.contains(name), base[name] != .no, !config[name].agrees(with: base[name]),
+                let definitions = tree.definitions[name]
+            else { return false }
+            return definitions.contains(where: \.hasPrompt)
+        }.sorted()
+        // localmodconfig takes modules out on purpose.
+        if case .file = request.base, !changed.isEmpty {
+            notes.append(
+                "\(request.base.name): this kernel does not take \(Self.listed(changed)) as in the file")
+        }
+        if let theirs = Self.compiler(in: base), let ours = Self.compiler(in: config), theirs != ours {
+            notes.append("\(request.base.name) was made with \(theirs), and this kernel is built with \(ours)")
+        }
+        return notes
+    }
+
+    private static func compiler(in config: ConfigFile) -> String? {
+        if case .string(let text) = config[ConfigFragment.compilerOption] { text } else { nil }
+    }
+
+    /// "CONFIG_A, CONFIG_B and 7 more".
+    private static func listed(_ names: [String]) -> String {
+        let shown = names.prefix(8).map { "CONFIG_\($0)" }.joined(separator: ", ")
+        return names.count > 8 ? "\(shown) and \(names.count - 8) more" : shown
     }
 
     /// Why an entry does not have its value, one reason a line.
@@ -179,11 +266,44 @@ struct ConfigCheck {
 
     /// What to know about an option that stands in the way and cannot simply be turned on.
     private func remark(on name: String) -> String {
+        if let tool = ConfigTool(setting: name) { return " (\(tool.reason))" }
         guard config[name] == .no else { return "" }
         guard let definitions = tree.definitions[name] else { return " (this kernel has no such option)" }
         if definitions.contains(where: \.hasPrompt) { return "" }
         let selectors = Set((tree.selections[name] ?? []).map(\.by)).sorted()
         if selectors.isEmpty { return " (the kernel sets it, not the user)" }
         return " (selected by \(selectors.prefix(4).joined(separator: ", "))\(selectors.count > 4 ? ", ..." : ""))"
+    }
+}
+
+/// A program that kconfig asks what it can do, so that options follow from it.
+struct ConfigTool: Sendable, Equatable {
+    /// Why the option has its value.
+    var reason: String
+    /// The Debian package to install; nil where the tool is there and of another kind.
+    var package: String?
+
+    /// The tool that sets an option of this name (scripts/Kconfig.include and init/Kconfig); nil for all others.
+    init?(setting option: String) {
+        if option.hasPrefix("PAHOLE_") {
+            self.init(reason: "pahole sets it: it is missing, or too old", package: "dwarves")
+        } else if option.hasPrefix("RUST_IS_AVAILABLE") || option.hasPrefix("RUSTC_") {
+            self.init(reason: "the Rust compiler sets it: it is missing, or not of the version that this kernel wants")
+        } else if ["CC_IS_", "CC_HAS_", "GCC_VERSION", "CLANG_VERSION", "CC_VERSION", "CC_CAN_"].contains(
+            where: option.hasPrefix)
+        {
+            self.init(reason: "the compiler sets it: this one is of another kind or version")
+        } else if ["AS_IS_", "AS_HAS_", "AS_VERSION", "LD_IS_", "LD_VERSION", "LLD_VERSION"].contains(
+            where: option.hasPrefix)
+        {
+            self.init(reason: "the assembler or linker sets it: this one is of another kind or version")
+        } else {
+            return nil
+        }
+    }
+
+    private init(reason: String, package: String? = nil) {
+        self.reason = reason
+        self.package = package
     }
 }

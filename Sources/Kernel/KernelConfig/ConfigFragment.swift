@@ -97,13 +97,15 @@ public struct ConfigEntry: Sendable, Hashable {
     public var file: String
     /// The line in it, counted from 1.
     public var line: Int
+    /// Whether a kernel without the option will do: a fragment of the kernel's own tree is for several architectures.
+    public var isOptional = false
 
     /// The line as `.config` has it.
     public var text: String {
         value == .no ? "# CONFIG_\(name) is not set" : "CONFIG_\(name)=\(value)"
     }
 
-    var place: String { "\(file):\(line)" }
+    var place: String { line > 0 ? "\(file):\(line)" : file }
 }
 
 /// A kernel configuration fragment: some options and their values.
@@ -178,15 +180,38 @@ public struct ConfigFragment: Sendable, Hashable {
     }
 }
 
-/// All that is asked of a configuration: fragments merged into one.
+extension ConfigFragment {
+    /// The fragment as a wish: an option that this kernel cannot have is not an error, and what is a module is built in,
+    /// since the guest has no modules.
+    public var optional: ConfigFragment {
+        var fragment = self
+        fragment.entries = entries.map { entry in
+            var entry = entry
+            entry.isOptional = true
+            if entry.value == .module { entry.value = .yes }
+            return entry
+        }
+        return fragment
+    }
+
+    /// The option that kconfig itself sets in each configuration that it writes.
+    static let compilerOption = "CC_VERSION_TEXT"
+
+    /// Whether the file is a whole configuration that kconfig wrote, not a list of requests.
+    public var isWholeConfiguration: Bool { entries.contains { $0.name == Self.compilerOption } }
+}
+
+/// All that is asked of a configuration: fragments merged into one, and what they go on top of.
 public struct ConfigRequest: Sendable, Hashable {
+    /// What the fragments go on top of.
+    public var base = ConfigBase.smallest
     /// One entry an option, in the order in which the options first appear.
     public var entries: [ConfigEntry]
     /// For the user: each option to which two places give different values, and which of them holds.
     public var notes: [String]
 
     /// Merges fragments: of two values for one option, the later holds.
-    public static func merge(_ fragments: [ConfigFragment]) -> ConfigRequest {
+    public static func merge(_ fragments: [ConfigFragment], base: ConfigBase = .smallest) -> ConfigRequest {
         var entries: [ConfigEntry] = []
         var positions: [String: Int] = [:]
         var notes: [String] = []
@@ -197,6 +222,8 @@ public struct ConfigRequest: Sendable, Hashable {
                 continue
             }
             let earlier = entries[position]
+            // What somebody demands stays demanded.
+            if entry.isOptional, !earlier.isOptional { continue }
             if !earlier.value.agrees(with: entry.value) {
                 notes.append(
                     "CONFIG_\(entry.name)=\(entry.value) (\(entry.place)) overrides =\(earlier.value) "
@@ -204,12 +231,22 @@ public struct ConfigRequest: Sendable, Hashable {
             }
             entries[position] = entry
         }
-        return ConfigRequest(entries: entries, notes: notes)
+        return ConfigRequest(base: base, entries: entries, notes: notes)
     }
 
-    /// The request as lines of a `.config`.
+    /// The request as lines of a `.config`, with comments for what is not an option: a base of its own, and which
+    /// options are optional.
     public var text: String {
-        entries.map { $0.text + "\n" }.joined()
+        base.keyLine + entries.map { ($0.isOptional ? "# where the kernel can:\n" : "") + $0.text + "\n" }.joined()
+    }
+
+    /// Adds options that others depend on, and values that remove obstacles.
+    mutating func add(_ prerequisites: [String], _ obstacles: [ConfigObstacle]) {
+        let file = "added by kbuild"
+        entries += prerequisites.map { ConfigEntry(name: $0, value: .yes, file: file, line: 0, isOptional: true) }
+        entries += obstacles.map {
+            ConfigEntry(name: $0.option, value: $0.harmless, file: file, line: 0, isOptional: true)
+        }
     }
 }
 

@@ -57,17 +57,16 @@ public struct KernelConfigurator: Sendable {
     /// A `.config` that comes out as it was keeps its time, so that make does not look at it again.
     ///
     /// - Parameters:
-    ///   - base: A configuration target of the tree, such as `tinyconfig` or `x86_64_defconfig`.
     ///   - inputs: Stands for what else the configuration depends on.
     /// - Throws: `Failure` (`build`) when kconfig fails, or drops a requested option: it names the fragment's line and
     ///   what the option lacks; `CancellationError`.
     public func configure(
-        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
+        _ make: KernelMake, request: ConfigRequest, inputs: Digest
     ) async throws -> KernelConfiguration {
         let file = Self.file(of: make)
         let stamp = make.output.appending(Self.stampName)
-        let key = key(make, base: base, request: request, inputs: inputs)
-        if let current = current(make, base: base, request: request, inputs: inputs) { return current }
+        let key = key(make, request: request, inputs: inputs)
+        if let current = current(make, request: request, inputs: inputs) { return current }
         for note in request.notes { progress(.note(note)) }
 
         try createFolder(make.output)
@@ -75,21 +74,13 @@ public struct KernelConfigurator: Sendable {
         let earlier = try? readBytes(file)
         let earlierTime = modificationTime(file)
         try removeAll(file)
-        try await run(make, target: base)
-        try writeAtomically(Self.merged(try readText(file), request), to: file)
-        try await run(make, target: Self.completion)
-
-        let text = try readText(file)
-        let config = ConfigFile(parsing: text)
-        let dropped = ConfigCheck.dropped(request, in: config)
-        guard dropped.isEmpty else {
-            let tree = KconfigTree(tree: make.tree, architecture: make.architecture)
-            throw ConfigCheck(tree: tree, config: config).failure(for: dropped)
-        }
+        try await writeBase(request.base, to: file, make)
+        let base = try readText(file)
+        let text = try await completed(base, request, file: file, make)
         // Now, because the build would run it, and write the file again without the header. It looks at the file's time
         // only, so that the header may come after it.
         try await run(make, target: Self.headers)
-        let finished = Array((Self.header(base, request) + text).utf8)
+        let finished = Array((Self.header(request) + text).utf8)
         let time = finished == earlier ? earlierTime : modificationTime(file)
         try writeAtomically(finished, to: file)
         if let time { setModificationTime(file, time) }
@@ -98,12 +89,71 @@ public struct KernelConfigurator: Sendable {
         return KernelConfiguration(file: file, digest: digest, wasCurrent: false)
     }
 
+    /// Writes the base to `.config`.
+    private func writeBase(_ base: ConfigBase, to file: FilePath, _ make: KernelMake) async throws {
+        if let text = base.text { try writeAtomically(text, to: file) }
+        var settings: [String] = []
+        if case .localModules(_, _, let modules) = base {
+            // The script reads this file in place of the output of lsmod.
+            let list = make.output.appending(".kbuild-lsmod")
+            try writeAtomically(modules, to: list)
+            settings = ["LSMOD=\(list)"]
+        }
+        for target in base.targets { try await run(make, target: target, settings: settings) }
+    }
+
+    /// Merges the request into the base, lets kconfig complete it, and checks what came of it.
+    ///
+    /// - Returns: The text of `.config`.
+    private func completed(
+        _ base: String, _ request: ConfigRequest, file: FilePath, _ make: KernelMake
+    ) async throws -> String {
+        var request = request
+        // As many rounds as options lie above each other that the named fragments of the tree leave out.
+        for round in 0...Self.mostRounds {
+            try writeAtomically(Self.merged(base, request), to: file)
+            try await run(make, target: Self.completion)
+            let text = try readText(file)
+            let config = ConfigFile(parsing: text)
+            let dropped = ConfigCheck.dropped(request, in: config)
+            let obstacles = ConfigObstacle.all(
+                in: config, hasFile: { fileExists(make.tree.pushing(FilePath($0))) },
+                hasTool: { (try? runner.locate($0)) != nil })
+            if dropped.isEmpty, obstacles.isEmpty, request.base.text == nil { return text }
+            let tree = KconfigTree(tree: make.tree, architecture: make.architecture)
+            let check = ConfigCheck(tree: tree, config: config)
+            let asked = obstacles.filter { obstacle in request.entries.contains { $0.name == obstacle.option } }
+            guard asked.isEmpty else { throw ConfigObstacle.failure(asked, request) }
+            let demanded = dropped.filter { !$0.isOptional && !check.followsFromTools($0, request) }
+            guard demanded.isEmpty else { throw check.failure(for: demanded) }
+            let additions = check.prerequisites(of: dropped.filter(\.isOptional)).filter { name in
+                !request.entries.contains { $0.name == name }
+            }
+            if round < Self.mostRounds, !obstacles.isEmpty || !additions.isEmpty {
+                for obstacle in obstacles {
+                    progress(
+                        .note(
+                            "\(request.base.name): CONFIG_\(obstacle.option) \(obstacle.reason); kbuild sets \(obstacle.line)"
+                        ))
+                }
+                request.add(additions, obstacles)
+                continue
+            }
+            for note in check.notes(on: request, dropped: dropped) { progress(.note(note)) }
+            return text
+        }
+        return try readText(file)
+    }
+
+    /// How often a configuration is completed again with what its optional entries depend on.
+    private static let mostRounds = 4
+
     private static func file(of make: KernelMake) -> FilePath { make.output.appending(".config") }
 
-    private func key(_ make: KernelMake, base: String, request: ConfigRequest, inputs: Digest) -> Digest {
+    private func key(_ make: KernelMake, request: ConfigRequest, inputs: Digest) -> Digest {
         var key = ContentDigest(of: "kernel-config", version: 1)
         key.add("inputs", inputs)
-        key.add("base", base)
+        key.add("base", request.base.name)
         key.add("request", request.text)
         key.add("command", make.command([], environment: [:]).description)
         return key.digest
@@ -111,34 +161,35 @@ public struct KernelConfigurator: Sendable {
 
     /// The configuration in the output folder, when it was made from these inputs and nobody touched it since.
     public func current(
-        _ make: KernelMake, base: String = Self.defaultBase, request: ConfigRequest, inputs: Digest
+        _ make: KernelMake, request: ConfigRequest, inputs: Digest
     ) -> KernelConfiguration? {
         let file = Self.file(of: make)
-        let key = key(make, base: base, request: request, inputs: inputs)
+        let key = key(make, request: request, inputs: inputs)
         guard let text = try? readText(make.output.appending(Self.stampName)), let digest = try? Digest.ofFile(file),
             text == "\(key) \(digest)\n"
         else { return nil }
         return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
     }
 
-    /// The smallest configuration of a tree, which fragments go on top of.
-    public static let defaultBase = "tinyconfig"
     /// Completes a configuration that fragments were merged into.
-    private static let completion = "olddefconfig"
+    static let completion = "olddefconfig"
     /// Writes the headers that follow from it.
     private static let headers = "syncconfig"
 
-    /// The commands that `configure` runs when it has work to do. After the first it merges the request into `.config`.
-    public func commands(_ make: KernelMake, base: String = Self.defaultBase) -> [Command] {
-        [base, Self.completion, Self.headers].map { command(make, target: $0) }
+    /// The commands that `configure` runs when it has work to do: before it merges the request into `.config`, and after.
+    public func commands(_ make: KernelMake, request: ConfigRequest) -> (before: [Command], after: [Command]) {
+        (
+            request.base.targets.map { command(make, target: $0) },
+            [Self.completion, Self.headers].map { command(make, target: $0) }
+        )
     }
 
-    private func command(_ make: KernelMake, target: String) -> Command {
-        make.command([target], environment: environment)
+    private func command(_ make: KernelMake, target: String, settings: [String] = []) -> Command {
+        make.command(settings + [target], environment: environment)
     }
 
-    private func run(_ make: KernelMake, target: String) async throws {
-        let result = try await runner.capture(command(make, target: target))
+    private func run(_ make: KernelMake, target: String, settings: [String] = []) async throws {
+        let result = try await runner.capture(command(make, target: target, settings: settings))
         guard result.status.isSuccess else {
             let report = BuildLog.report(
                 (result.errors + result.output).split(separator: "\n").map(String.init), make: make, userFiles: [:])
@@ -160,7 +211,8 @@ public struct KernelConfigurator: Sendable {
         return kept.joined(separator: "\n") + "\n" + request.text
     }
 
-    static func header(_ base: String, _ request: ConfigRequest) -> String {
+    static func header(_ request: ConfigRequest) -> String {
+        let base = request.base.name
         let files = request.entries.map(\.file).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         let sources = files.isEmpty ? "" : " and \(files.joined(separator: ", "))"
         return """

@@ -273,8 +273,17 @@ package struct PatchParser {
         if let line = current, line.hasPrefix("--- "), lookingAt(1, "+++ ") {
             let (before, after) = (try headerName(index).name, try headerName(index + 1).name)
             index += 2
-            if let before, oldName == nil { oldName = try path(before, strip: level) }
-            if let after, newName == nil { newName = try path(after, strip: level) }
+            let (old, new) = (
+                try before.map { try path($0, strip: level) }, try after.map { try path($0, strip: level) }
+            )
+            // patch(1) needs no "deleted file mode", and neither does a person who deletes that line.
+            if operation == .modify, old == nil || new == nil { operation = old == nil ? .create : .delete }
+            try checkNames(operation, moved: (oldName, newName), header: (old, new), names, at: start)
+            if let old, oldName == nil { oldName = old }
+            if let new, newName == nil { newName = new }
+        }
+        if operation == .rename || operation == .copy, oldName == nil || newName == nil {
+            throw failure("the \(operation) names only one of its two files", remake, at: start)
         }
         if oldName == nil && newName == nil {
             guard let name = commonName(names) else {
@@ -292,6 +301,28 @@ package struct PatchParser {
         return FilePatch(
             operation: operation, oldPath: old, newPath: new, newMode: newMode, oldMode: oldMode, hunks: hunks,
             lineNumber: number(start), isGit: true)
+    }
+
+    /// Refuses a diff of git's whose `---` and `+++` lines name other files than the lines above them, as git does. A file
+    /// would be written beside the one that was meant.
+    private func checkNames(
+        _ operation: FilePatch.Operation, moved: (old: String?, new: String?), header: (old: String?, new: String?),
+        _ names: String, at start: Int
+    ) throws(Failure) {
+        let common = commonName(names)
+        let expected: (old: String?, new: String?) =
+            switch operation {
+            case .create: (nil, common ?? header.new)
+            case .delete: (common ?? header.old, nil)
+            case .rename, .copy: (moved.old ?? header.old, moved.new ?? header.new)
+            default: (common ?? header.new, common ?? header.new)
+            }
+        guard header.old == expected.old, header.new == expected.new else {
+            func shown(_ name: String?) -> String { name ?? "/dev/null" }
+            throw failure(
+                "the lines --- and +++ name \(shown(header.old)) and \(shown(header.new)), but the lines above them "
+                    + "\(shown(expected.old)) and \(shown(expected.new))", remake, at: start)
+        }
     }
 
     private var isPlainHeader: Bool {
@@ -468,6 +499,12 @@ package struct PatchParser {
         if let line = current, line.first == UInt8(ascii: "\\"), !entries.isEmpty {
             dropNewline(&entries)
             index += 1
+        }
+        if let raw = lines.last, index == lines.count, raw.last != UInt8(ascii: "\n"), raw.first != UInt8(ascii: "\\"),
+            let last = entries.indices.last
+        {
+            // The end of the patch says nothing of the file's end: that is what "\ No newline at end of file" is for.
+            entries[last].line = entries[last].line.withoutNewline + [UInt8(ascii: "\n")]
         }
         try checkEnd(of: header)
         guard entries.contains(where: { $0.kind != .context }) else {

@@ -245,18 +245,21 @@ private struct PrefixReader {
         return true
     }
 
-    /// `[  T123]` or `[    C1]`
+    /// `[  T123]` or `[    C1]`, or ` (T123)` of kernels with the patch's first version (syzkaller's of 2018).
     private mutating func readCaller() {
-        guard rest.first == UInt8(ascii: "[") else { return }
+        let isOld = rest.starts(with: " (".utf8)
+        let end = UInt8(ascii: isOld ? ")" : "]")
+        let rest = isOld ? self.rest.dropFirst() : self.rest
+        guard rest.first == UInt8(ascii: isOld ? "(" : "[") else { return }
         let inner = rest.dropFirst().prefix(16).drop { $0 == UInt8(ascii: " ") }
         guard let kind = inner.first, kind == UInt8(ascii: "T") || kind == UInt8(ascii: "C") else { return }
         let digits = inner.dropFirst().prefix { Self.isDigit($0) }
         guard (1...10).contains(digits.count), digits.endIndex < rest.endIndex,
-            rest[digits.endIndex] == UInt8(ascii: "]")
+            rest[digits.endIndex] == end
         else { return }
         let number = Self.number(digits)
         caller = kind == UInt8(ascii: "T") ? .task(number) : .cpu(number)
-        rest = rest[(digits.endIndex + 1)...]
+        self.rest = rest[(digits.endIndex + 1)...]
     }
 
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
