@@ -22,7 +22,8 @@ enum Leaks {
         guard access(file, W_OK) == 0 else { return }
         System.write(verbose, "Y\n")
         var rest = timespec(tv_sec: 5, tv_nsec: 200_000_000)
-        while nanosleep(&rest, &rest) != 0, errno == EINTR {}
+        var left = timespec()
+        while nanosleep(&rest, &left) != 0, kbuild_errno() == EINTR { rest = left }
         System.write(file, "scan\n")
         System.write(file, "scan\n")
     }
