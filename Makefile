@@ -4,19 +4,14 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# Everything that kbuild runs, in the one place that lists it.
-PACKAGES := \
-    bc bison flex gcc gcc-multilib make libc6-dev libelf-dev libssl-dev kmod cpio xz-utils zstd bzip2 lz4 patch git ccache \
-    linux-source-6.1 linux-source-6.12 \
-    qemu-system-x86 \
-    libguestfs-dev libseccomp-dev linux-image-cloud-amd64 supermin pkg-config \
-    busybox-static e2fsprogs binutils libcap-dev \
-    bubblewrap gdb mmdebstrap
+# Everything that kbuild runs, in the one list that the executable reads too.
+PACKAGE_LIST := Sources/Support/Processes/packages.txt
+packages = $(shell awk '/^[a-z]/ && $$2 ~ /^($(1))$$/ { print $$1 }' $(PACKAGE_LIST))
+PACKAGES := $(call packages,required|optional|build)
 # Of these kbuild's own build alone takes
-BUILD_PACKAGES := libguestfs-dev libseccomp-dev pkg-config
+BUILD_PACKAGES := $(call packages,build)
 # and a run can do without, or takes for some projects only.
-OPTIONAL_PACKAGES := gcc-multilib bzip2 ccache libcap-dev bubblewrap gdb mmdebstrap linux-source-6.1 \
-    linux-source-6.12
+OPTIONAL_PACKAGES := $(call packages,optional)
 # What the benchmarks take besides.
 BENCH_PACKAGES := python3-venv
 # What `make deb` takes besides.
@@ -147,6 +142,10 @@ deb-test: deb ## Show that the package is whole and works where it is unpacked.
 check: ## Check the licence headers and the format of the sources.
 	$(call step,checking the licence headers,Packaging/check-headers.sh)
 	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks)
+
+.PHONY: docs
+docs: ## Make the documentation of SyscallTesting, in .build/SyscallTesting.doccarchive.
+	$(call step,the documentation of SyscallTesting,Packaging/make-docs.sh .build/SyscallTesting.doccarchive)
 
 .PHONY: format
 format: ## Format the sources.

@@ -22,6 +22,7 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
+                "KernelBuild", "CrashReports",
                 "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting",
                 "TestSession", "VirtualMachine", "RootFilesystem", "Processes", "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -31,6 +32,7 @@ let package = Package(
         .target(
             name: "Application",
             dependencies: [
+                "Patching",
                 "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
                 "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild", "KernelConfig",
                 "KernelMake",
@@ -50,6 +52,7 @@ let package = Package(
         .target(
             name: "Doctor",
             dependencies: [
+                "KernelMake",
                 "Project", "RootFilesystem", "VirtualMachine", "KernelSource", "Artifacts", "Processes",
                 "Diagnostics",
                 .product(name: "SystemPackage", package: "swift-system"),
@@ -66,7 +69,7 @@ let package = Package(
             name: "GuestSession",
             dependencies: [
                 "Project", "Reporting", "TestSession", "CrashReports", "RootFilesystem", "VirtualMachine",
-                "Artifacts", "Processes", "Diagnostics",
+                "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Guest/GuestSession"),
         // The project file as checked values.
@@ -74,7 +77,7 @@ let package = Package(
             name: "Project",
             dependencies: [
                 "ProjectTemplate", "RootFilesystem", "VirtualMachine", "KernelMake", "KernelSource", "Artifacts",
-                "TextInput", "Diagnostics",
+                "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Project"),
@@ -91,14 +94,14 @@ let package = Package(
         .target(
             name: "VirtualMachine",
             dependencies: [
-                "Artifacts", "Processes", "Diagnostics", "CHostProbe",
+                "Artifacts", "Processes", "Diagnostics", "CHostProbe", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Guest/VirtualMachine"),
         .target(name: "CHostProbe", path: "Sources/Shims/CHostProbe"),
         .target(
             name: "RootFilesystem",
             dependencies: [
-                "Artifacts", "Processes", "TextInput", "Diagnostics", "CGuestfs",
+                "Artifacts", "Processes", "TextInput", "Diagnostics", "CGuestfs", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Guest/RootFilesystem"),
@@ -120,7 +123,7 @@ let package = Package(
         .target(
             name: "KernelConfig",
             dependencies: [
-                "KernelMake", "Artifacts", "Processes", "TextInput", "Diagnostics",
+                "KernelMake", "Artifacts", "Processes", "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/KernelConfig"),
@@ -141,7 +144,7 @@ let package = Package(
         .target(
             name: "Syscalls",
             dependencies: [
-                "Patching", "YAML", "Artifacts", "TextInput", "Diagnostics",
+                "Patching", "YAML", "Artifacts", "TextInput", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ],
             path: "Sources/Kernel/Syscalls"),
@@ -174,7 +177,7 @@ let package = Package(
                 "Diagnostics", "FileSystem", "CSupervisor", "CSeccomp", "CDescriptors",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "SystemPackage", package: "swift-system"),
-            ], path: "Sources/Support/Processes"),
+            ], path: "Sources/Support/Processes", resources: [.embedInCode("packages.txt")]),
         // Reads text files that a person hands in, in whatever form they come.
         .target(
             name: "TextInput",
@@ -203,32 +206,59 @@ let package = Package(
             name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
             providers: [.apt(["libguestfs-dev"])]),
 
+        // Numbers that a seed determines, and inputs that are damaged by them.
+        .target(name: "Fuzzing", path: "Tests/Fuzzing"),
         // Holds this manifest and the sources' imports against the module map.
         .testTarget(name: "LayeringTests"),
-        .testTarget(name: "KTAPTests", dependencies: ["KTAP"]),
+        .testTarget(name: "KTAPTests", dependencies: ["Fuzzing", "KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
-        .testTarget(name: "FileSystemTests", dependencies: ["FileSystem"]),
-        .testTarget(name: "TextInputTests", dependencies: ["TextInput", "Processes", "Diagnostics"]),
-        .testTarget(name: "ProcessesTests", dependencies: ["Processes", "FileSystem", "Diagnostics"]),
-        .testTarget(name: "ArtifactsTests", dependencies: ["Artifacts", "Diagnostics"]),
+        .testTarget(
+            name: "FileSystemTests",
+            dependencies: ["FileSystem", .product(name: "SystemPackage", package: "swift-system")]),
+        .testTarget(
+            name: "TextInputTests",
+            dependencies: [
+                "TextInput", "Processes", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .testTarget(
+            name: "ProcessesTests",
+            dependencies: [
+                "Processes", "FileSystem", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .testTarget(
+            name: "ArtifactsTests",
+            dependencies: ["Artifacts", "Diagnostics", .product(name: "SystemPackage", package: "swift-system")]),
         .testTarget(
             name: "KernelTreeTests",
             dependencies: [
-                "KernelBuild", "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls", "Patching",
-                "KernelSource", "Artifacts", "Diagnostics", "Processes",
+                "Fuzzing", "KernelBuild", "IncrementalBuild", "KernelConfig", "KernelMake", "PatchedTree", "Syscalls",
+                "Patching",
+                "KernelSource", "Artifacts", "Diagnostics", "Processes", "FileSystem",
+                .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .testTarget(
-            name: "RootFilesystemTests", dependencies: ["RootFilesystem", "Artifacts", "Diagnostics", "Processes"]),
+            name: "RootFilesystemTests",
+            dependencies: [
+                "Fuzzing", "RootFilesystem", "Artifacts", "Diagnostics", "Processes",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         .testTarget(
-            name: "VirtualMachineTests", dependencies: ["VirtualMachine", "Artifacts", "Diagnostics", "Processes"]),
-        .testTarget(name: "CrashReportsTests", dependencies: ["CrashReports"]),
-        .testTarget(name: "TestSessionTests", dependencies: ["TestSession", "CrashReports", "Diagnostics"]),
+            name: "VirtualMachineTests",
+            dependencies: [
+                "VirtualMachine", "Artifacts", "Diagnostics", "Processes",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .testTarget(name: "CrashReportsTests", dependencies: ["Fuzzing", "CrashReports"]),
+        .testTarget(name: "TestSessionTests", dependencies: ["Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
         .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts", "Diagnostics"]),
         .testTarget(
             name: "ApplicationTests",
             dependencies: [
-                "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts", "Reporting",
+                "KernelMake",
+                "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
+                "Reporting",
                 "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",
+                .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .testTarget(
             name: "KbuildTests",
@@ -245,13 +275,37 @@ let package = Package(
                 "Artifacts", "Processes", "Diagnostics", .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Tests/ProjectFixture"),
         .testTarget(
-            name: "IntegrationTests", dependencies: ["ProjectFixture", "Artifacts", "Processes", "Diagnostics"]),
-        .testTarget(name: "MatrixTests", dependencies: ["ProjectFixture"]),
-        .testTarget(name: "StalenessTests", dependencies: ["ProjectFixture", "Artifacts", "Processes", "Diagnostics"]),
-        .testTarget(name: "SoakTests", dependencies: ["ProjectFixture", "Artifacts", "Processes"]),
+            name: "IntegrationTests",
+            dependencies: [
+                "ProjectFixture", "Artifacts", "Processes", "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .testTarget(name: "MatrixTests", dependencies: ["Processes", "ProjectFixture"]),
+        .testTarget(
+            name: "StalenessTests",
+            dependencies: [
+                "Fuzzing", "ProjectFixture", "Artifacts", "Processes", "Diagnostics",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
+        .testTarget(
+            name: "SoakTests",
+            dependencies: [
+                "Fuzzing", "ProjectFixture", "Artifacts", "Processes",
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
         .testTarget(
             name: "MutationTests",
-            dependencies: ["ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams")]),
+            dependencies: [
+                "Processes",
+                "ProjectFixture", "Artifacts", "Diagnostics", .product(name: "Yams", package: "Yams"),
+                .product(name: "SystemPackage", package: "swift-system"),
+            ]),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// A file sees the members of the modules that it imports itself, and of no others: an import that a file needs does not
+// come with another file of its target. LayeringTests then reads every dependency from the imports.
+for target in package.targets where [.regular, .executable, .test].contains(target.type) {
+    target.swiftSettings = (target.swiftSettings ?? []) + [.enableUpcomingFeature("MemberImportVisibility")]
+}

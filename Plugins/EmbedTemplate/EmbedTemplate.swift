@@ -30,6 +30,8 @@ struct EmbedTemplate: BuildToolPlugin {
         guard values.isDirectory == true else { return [path] }
         let names = try FileManager.default.contentsOfDirectory(
             atPath: root.appending(path: path).path(percentEncoded: false))
-        return try names.filter { !$0.hasPrefix(".") }.flatMap { try files(at: "\(path)/\($0)", in: root) }
+        return try names.filter { !$0.hasPrefix(".") && !$0.hasSuffix(".docc") }.flatMap {
+            try files(at: "\(path)/\($0)", in: root)
+        }
     }
 }

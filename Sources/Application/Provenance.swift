@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import KernelSource
 import Project
@@ -177,13 +178,11 @@ struct Provenance: Sendable {
         guard depth > 0, let names = try? namesInFolder(folder) else { return nil }
         for name in names.sorted() where !name.hasPrefix(".") {
             let path = folder.appending(name)
-            var status = stat()
-            guard lstat(path.string, &status) == 0 else { continue }
-            switch status.st_mode & S_IFMT {
-            case S_IFLNK:
+            switch FileStatus(path)?.kind {
+            case .link?:
                 let target = resolved(path)
                 if !target.starts(with: home), !isOfSystem(target) { return path }
-            case S_IFDIR:
+            case .folder?:
                 if let found = linkOut(of: path, home: home, depth: depth - 1) { return found }
             default: break
             }
@@ -237,8 +236,7 @@ struct Provenance: Sendable {
     static func onlyRootChanges(_ path: FilePath) -> Bool {
         var path = path
         while true {
-            var status = stat()
-            guard lstat(path.string, &status) == 0, status.st_uid == 0, status.st_mode & 0o022 == 0 else {
+            guard let status = FileStatus(path), status.owner == 0, status.permissions & 0o022 == 0 else {
                 return false
             }
             if path.components.isEmpty { return true }
@@ -248,8 +246,6 @@ struct Provenance: Sendable {
 
     /// A path with all links followed.
     static func resolved(_ path: FilePath) -> FilePath {
-        guard let target = realpath(path.string, nil) else { return path.lexicallyNormalized() }
-        defer { free(target) }
-        return FilePath(String(cString: target))
+        resolvedPath(path) ?? path.lexicallyNormalized()
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import Processes
 import SystemPackage
@@ -35,8 +36,6 @@ struct ToolContext: Sendable {
     /// A tool's executable, links followed.
     private func executable(of tool: String) throws -> FilePath {
         let path = try runner.locate(tool)
-        guard let resolved = realpath(path.string, nil) else { return path }
-        defer { free(resolved) }
-        return FilePath(String(cString: resolved))
+        return resolvedPath(path) ?? path
     }
 }

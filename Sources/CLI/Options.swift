@@ -3,6 +3,7 @@ import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
+import KernelBuild
 import Project
 import Reporting
 import RunStore

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import Glibc
+import KernelMake
 import KernelSource
 import Processes
 import Project

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import FileSystem
 import Foundation
 import SystemPackage
 
@@ -33,7 +34,6 @@ package enum ProgramPattern {
     }
 
     private static func isFile(_ path: String) -> Bool {
-        var status = stat()
-        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+        FileStatus(path, followsLink: true)?.isRegular == true
     }
 }

@@ -6,6 +6,7 @@ import KernelSource
 import RootFilesystem
 import SystemPackage
 import TextInput
+import VirtualMachine
 import Yams
 
 extension Project {

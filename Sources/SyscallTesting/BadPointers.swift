@@ -37,7 +37,9 @@ public final class GuardedBuffer {
 
     /// Maps a buffer of `count` bytes (at most a page) that ends at a guard page.
     ///
-    /// - Parameter isLow: Whether its addresses must fit 32 bits, as `int80` needs them.
+    /// - Parameters:
+    ///   - count: Usable bytes.
+    ///   - isLow: Whether its addresses must fit 32 bits, as `int80` needs them.
     /// - Throws: `Errno` when the memory cannot be mapped.
     public init(count: Int, isLow: Bool = false) throws(Errno) {
         page = sysconf(Int32(_SC_PAGESIZE))

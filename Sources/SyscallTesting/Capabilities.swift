@@ -5,7 +5,9 @@ import Synchronization
 /// Runs `body` on a thread that lacks a capability. Linux keeps capabilities by thread, so nothing else is touched and
 /// there is nothing to put back.
 ///
-/// - Parameter capability: Its number, from linux/capability.h, such as 22 for CAP_SYS_BOOT.
+/// - Parameters:
+///   - capability: Its number, from linux/capability.h, such as 22 for CAP_SYS_BOOT.
+///   - body: What runs on that thread.
 /// - Throws: `Errno` when the capability cannot be dropped; what `body` throws.
 public func withoutCapability<Result: Sendable>(
     _ capability: Int, _ body: @escaping @Sendable () throws -> Result
@@ -27,6 +29,7 @@ public func withoutCapability<Result: Sendable>(
 ///   - effective: The numbers, from linux/capability.h, of those that count when the kernel checks.
 ///   - permitted: Those that the thread might take into effect, beside `effective`.
 ///   - user: The user id to run as; nil for the process's.
+///   - body: What runs on that thread.
 /// - Throws: `Errno` when the thread cannot become that; what `body` throws.
 public func withCapabilities<Result: Sendable>(
     _ effective: [Int], permitted: [Int] = [], user: UInt32? = nil, _ body: @escaping @Sendable () throws -> Result

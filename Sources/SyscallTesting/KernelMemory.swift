@@ -14,7 +14,9 @@ import Glibc
 ///
 /// It counts slabs that cannot be reclaimed and memory from vmalloc, which are what kmalloc and kvmalloc hand out.
 ///
-/// - Parameter limit: Bytes from which on a growth is a leak.
+/// - Parameters:
+///   - limit: Bytes from which on a growth is a leak.
+///   - body: What should leave nothing behind.
 /// - Throws: `Errno` when /proc/meminfo cannot be read; what `body` throws.
 public func kernelMemoryGrowth(limit: Int, during body: () throws -> Void) throws -> Int {
     var least = Int.max

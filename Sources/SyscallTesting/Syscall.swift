@@ -57,7 +57,9 @@ public func rawSyscall(_ number: Int32, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0
 ///
 ///     let received = try syscall(SyscallNumbers.__NR_dm510_msgbox_get, buffer.baseAddress, buffer.count)
 ///
-/// - Parameter number: The call's number, from the generated `SyscallNumbers` module.
+/// - Parameters:
+///   - number: The call's number, from the generated `SyscallNumbers` module.
+///   - arguments: At most six, in the call's order; those left out are 0.
 /// - Throws: `Errno` when the kernel returns an error.
 @discardableResult
 public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws(Errno) -> Int {
@@ -76,7 +78,9 @@ public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws
 ///     let struct32 = try GuardedBuffer(count: 12, isLow: true)
 ///     try int80(__NR_ia32_memcpy_struct, struct32.bytes.baseAddress)
 ///
-/// - Parameter number: The call's number in the i386 table: `__NR_ia32_NAME` of the generated `SyscallNumbers` module.
+/// - Parameters:
+///   - number: The call's number in the i386 table: `__NR_ia32_NAME` of the generated `SyscallNumbers` module.
+///   - arguments: At most five, in the call's order; those left out are 0.
 /// - Throws: `Errno` when the kernel returns an error.
 /// - Precondition: There are at most five arguments, and each fits 32 bits.
 @discardableResult

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Diagnostics
 import Foundation
 import Processes
 import SystemPackage
@@ -48,36 +49,48 @@ struct HostCheckTests {
         #expect(report.text.plain.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
     }
 
-    @Test("the Makefile installs every package that is asked for, and no other without a reason")
-    func makefile() throws {
+    @Test("every line of the list of packages is read, and the Makefile reads that list")
+    func packageList() throws {
         let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
-        let text = try readText(repository.appending("Makefile"))
-        let list = try #require(text.firstMatch(of: /\nPACKAGES := \\\n((?:.*\\\n)*.*)\n/)).output.1
-        let installed = Set(list.split { $0 == " " || $0 == "\n" || $0 == "\\" }.map(String.init))
-        // Part of every Debian system.
-        let essential: Set<String> = ["tar"]
-        #expect(HostRequirements.packages.subtracting(essential).subtracting(installed) == [])
+        let text = try readText(repository.appending("Sources/Support/Processes/packages.txt"))
+        let lines = text.split(separator: "\n").filter { !$0.hasPrefix("#") }
+        #expect(lines.count > 30)
+        #expect(DebianPackage.all == DebianPackage.parse(text))
+        #expect(DebianPackage.all.map(\.name) == lines.map { String($0.prefix { $0 != " " }) })
+        #expect(Set(DebianPackage.all.map(\.name)).count == lines.count)
+        #expect(Set(DebianPackage.all.flatMap(\.tools)).count == DebianPackage.all.flatMap(\.tools).count)
+        let makefile = try readText(repository.appending("Makefile"))
+        #expect(makefile.contains("PACKAGE_LIST := Sources/Support/Processes/packages.txt\n"))
+        for use in ["required|optional|build", "build", "optional"] {
+            #expect(makefile.contains("PACKAGES := $(call packages,\(use))\n"))
+        }
+    }
+
+    @Test("every package that is asked for is in the list, and the list has no other without a reason")
+    func packages() {
+        #expect(HostRequirements.packages.subtracting(DebianPackage.all.map(\.name)) == [])
         // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
         let other: Set<String> = [
             "libguestfs-dev", "libseccomp-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
             // What patches and logs are compressed with.
             "bzip2",
+            // The sandbox's tools.
+            "util-linux",
         ]
-        #expect(installed.subtracting(HostRequirements.packages) == other)
+        #expect(Set(DebianPackage.all.map(\.name)).subtracting(HostRequirements.packages) == other)
+        #expect(CommandRunner.debianPackage(of: "strip") == "binutils")
     }
 
     @Test("what a new project needs is among what the Debian package depends on")
-    func dependencies() throws {
-        let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
-        let text = try readText(repository.appending("Makefile"))
-        let line = try #require(text.firstMatch(of: /\nOPTIONAL_PACKAGES := (.*)\n/)).output.1
-        let optional = Set(line.split(separator: " ").map(String.init))
+    func dependencies() {
+        let optional = DebianPackage.all.filter { $0.use == .optional || $0.use == .build }.map(\.name)
         let new = HostRequirements(
             isUML: false, hasDisk: true, has32BitPrograms: false, isFromGit: false, isFromDebian: true)
         let needed =
             new.tools.filter(\.isNeeded).compactMap { CommandRunner.debianPackage(of: $0.tool) }
             + new.headers.filter(\.isNeeded).map(\.package)
-        #expect(optional.intersection(needed) == [])
+        #expect(needed.count > 10)
+        #expect(Set(optional).intersection(needed) == [])
     }
 
     @Test("what is needed follows the project")

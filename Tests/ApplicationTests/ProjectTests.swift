@@ -2,8 +2,10 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import KernelMake
 import SystemPackage
 import Testing
+import VirtualMachine
 
 @testable import GuestSession
 @testable import Project

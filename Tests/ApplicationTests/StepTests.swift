@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import Processes
+import Reporting
 import Synchronization
 import Testing
 

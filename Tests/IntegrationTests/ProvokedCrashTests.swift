@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import ProjectFixture
+import SystemPackage
 import Testing
 
 /// Faults that the kernel's own test module provokes (LKDTM), in the checkers' kernel.

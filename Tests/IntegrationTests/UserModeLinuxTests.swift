@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 import ProjectFixture
+import SystemPackage
 import Testing
 
 /// What is particular to user-mode Linux; the tests share the project with those of `RunTests`.

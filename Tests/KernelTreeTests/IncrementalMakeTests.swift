@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Foundation
+import Patching
 import Processes
 import SystemPackage
 import Testing

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import Patching
 import SystemPackage
 import Testing
 

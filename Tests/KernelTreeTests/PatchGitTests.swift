@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import Fuzzing
+import Patching
 import Processes
 import SystemPackage
 import Testing
@@ -20,21 +22,8 @@ import Testing
                 workingDirectory: folder))
     }
 
-    /// A generator whose numbers are the same in every run, so that a failure can be looked into (SplitMix64).
-    private struct Generator: RandomNumberGenerator {
-        var state: UInt64
-
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var z = state
-            z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-            return z ^ (z >> 31)
-        }
-    }
-
     /// Few different lines, so that a hunk often fits in several places.
-    private func randomText(_ generator: inout Generator, lines: ClosedRange<Int>) -> String {
+    private func randomText(_ generator: inout SeededGenerator, lines: ClosedRange<Int>) -> String {
         let words = ["{", "}", "", "\treturn 0;", "int a;", "int b;", "/* x */", "call(a);", "call(b);\r"]
         var text = (0..<Int.random(in: lines, using: &generator)).map { _ in
             Int.random(in: 0..<4, using: &generator) == 0
@@ -44,7 +33,7 @@ import Testing
         return text
     }
 
-    private func edited(_ text: String, _ generator: inout Generator, edits: Int) -> String {
+    private func edited(_ text: String, _ generator: inout SeededGenerator, edits: Int) -> String {
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         for _ in 0..<edits {
             let index = Int.random(in: 0...lines.count, using: &generator)
@@ -60,7 +49,7 @@ import Testing
 
     @Test(arguments: 1...40 as ClosedRange<UInt64>)
     func agreesWithGitApply(seed: UInt64) async throws {
-        var generator = Generator(state: seed)
+        var generator = SeededGenerator(seed: seed)
         let scratch = try PatchScratch()
         let names = ["a.c", "sub/b.c", "sub/deep/c.h"]
         var before: [String: String] = [:]

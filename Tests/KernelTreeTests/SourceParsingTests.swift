@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import Patching
+import Processes
 import SystemPackage
 import Testing
 

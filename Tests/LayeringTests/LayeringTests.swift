@@ -38,7 +38,8 @@ struct LayeringTests {
             """
         #expect(
             ManifestTarget.all(in: text) == [
-                ManifestTarget(name: "A", dependencies: ["C", "D"], path: "Sources/X/A", isTest: false),
+                ManifestTarget(
+                    name: "A", dependencies: ["C", "D"], products: ["E"], path: "Sources/X/A", isTest: false),
                 ManifestTarget(name: "F", dependencies: [], path: "Sources/F", isTest: false),
                 ManifestTarget(name: "G", dependencies: ["H"], path: "Plugins/G", isTest: false),
                 ManifestTarget(name: "ATests", dependencies: ["A"], path: "Tests/ATests", isTest: true),
@@ -70,15 +71,15 @@ struct LayeringTests {
         }
     }
 
-    @Test("each target imports what it declares, and nothing else of kbuild's")
+    @Test("each target imports what it declares, and nothing else of kbuild's or of the packages that kbuild uses")
     func imports() throws {
         let targets = try Self.manifest()
-        let own = Set(targets.map(\.name))
+        let own = Set(targets.flatMap { [$0.name] + $0.products })
         var count = 0
         for target in targets where !target.path.hasPrefix("Plugins/") {
             let imported = try target.imports(under: Self.root).intersection(own).subtracting([target.name])
             count += imported.count
-            let declared = Set(target.dependencies)
+            let declared = Set(target.dependencies + target.products)
             #expect(
                 imported.subtracting(declared).isEmpty,
                 "\(target.name) imports without declaring it: \(imported.subtracting(declared).sorted())")
@@ -88,5 +89,24 @@ struct LayeringTests {
         }
         // The reader finds what it is to find.
         #expect(count > targets.count)
+    }
+
+    @Test("every target's files see the members of the modules that they import themselves, and no others")
+    func visibility() throws {
+        let manifest = try String(contentsOf: Self.root.appending(path: "Package.swift"), encoding: .utf8)
+        #expect(manifest.contains(#".enableUpcomingFeature("MemberImportVisibility")"#))
+    }
+
+    @Test("only FileSystem asks the system what a file is, and where a path leads")
+    func fileStatus() throws {
+        let sources = Self.root.appending(path: "Sources")
+        let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }
+        var found: [String] = []
+        for name in names where !name.hasPrefix("Support/FileSystem/") {
+            let text = try String(contentsOf: sources.appending(path: name), encoding: .utf8)
+            if text.contains(/\b([lf]?stat|fstatat|realpath)\(/) { found.append(name) }
+        }
+        #expect(names.count > 200)
+        #expect(found == [], "use FileStatus and resolvedPath(_:)")
     }
 }

@@ -6,6 +6,8 @@ struct ManifestTarget: Equatable {
     var name: String
     /// The package's own targets that it depends on.
     var dependencies: [String]
+    /// The modules of other packages that it depends on. kbuild's own dependencies name a product as its module.
+    var products: [String] = []
     /// Its folder, from the package's on.
     var path: String
     var isTest: Bool
@@ -21,13 +23,17 @@ struct ManifestTarget: Equatable {
             let folder = kind == "testTarget" ? "Tests" : kind == "plugin" ? "Plugins" : "Sources"
             let path = body.firstMatch(of: /\bpath:\s*"([^"]+)"/)?.output.1
             var dependencies: [String] = []
+            var products: [String] = []
             if let list = body.firstRange(of: "dependencies: [") {
                 let items = bracketed(body[list.upperBound...], open: "[", close: "]")
-                    .replacing(/\.product\([^)]*\)/, with: "")
-                dependencies = items.matches(of: /"([^"]+)"/).map { String($0.output.1) }
+                products = items.matches(of: /\.product\(name:\s*"([^"]+)"/).map { String($0.output.1) }
+                dependencies = items.replacing(/\.product\([^)]*\)/, with: "").matches(of: /"([^"]+)"/).map {
+                    String($0.output.1)
+                }
             }
             return ManifestTarget(
-                name: String(name), dependencies: dependencies, path: path.map(String.init) ?? "\(folder)/\(name)",
+                name: String(name), dependencies: dependencies, products: products,
+                path: path.map(String.init) ?? "\(folder)/\(name)",
                 isTest: kind == "testTarget")
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Foundation
+import Fuzzing
 import Processes
 import ProjectFixture
 import SystemPackage
@@ -31,7 +32,7 @@ struct SoakTests {
     func faults() async throws {
         let boots = Self.number("BOOTS", default: 500)
         let seed = Self.number("SEED", default: 1)
-        var lot = Lot(state: UInt64(truncatingIfNeeded: seed))
+        var lot = SeededGenerator(seed: UInt64(truncatingIfNeeded: seed))
         // FAULTS=mount,taint draws from those alone.
         let wanted = ProcessInfo.processInfo.environment["FAULTS"]?.split(separator: ",").map(String.init)
         let faults = Fault.all.filter { wanted?.contains($0.mode) != false }
@@ -143,18 +144,5 @@ struct SoakTests {
         #expect(descriptors.1 <= descriptors.0)
         // A guest's console log and tests are kept for the report, some kilobytes each.
         #expect(megabytes.1 <= megabytes.0 + max(4, guests / 10))
-    }
-}
-
-/// The same numbers for the same seed, so that a campaign can be run again (SplitMix64, by Sebastiano Vigna).
-private struct Lot: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Foundation
+import Fuzzing
 import Processes
 import ProjectFixture
 import SystemPackage
@@ -28,7 +29,7 @@ struct StalenessTests {
         let seed = Self.number("SEED", default: 1)
         let only = ProcessInfo.processInfo.environment["ONLY"].flatMap { $0.isEmpty ? nil : $0 }
         print("staleness: \(tries) tries of seed \(seed)")
-        var lot = Lot(state: UInt64(truncatingIfNeeded: seed))
+        var lot = SeededGenerator(seed: UInt64(truncatingIfNeeded: seed))
         let project = try StaleProject(Fixture(name: "staleness"))
         let kinds = StaleProject.kinds.filter { kind in only.map { kind.name.contains($0) } ?? true }
         let drawn = kinds.flatMap { Array(repeating: $0, count: $0.weight) }
@@ -72,18 +73,5 @@ struct StalenessTests {
         }
         let stale = rows.values.reduce(0) { $0 + $1.stale }
         print("\(tries) tries of seed \(seed): \(stale) stale verdicts")
-    }
-}
-
-/// A generator of numbers that a seed determines (SplitMix64).
-private struct Lot: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var value = state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

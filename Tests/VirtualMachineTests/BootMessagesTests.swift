@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Processes
+import SystemPackage
 import Testing
 
 @testable import VirtualMachine

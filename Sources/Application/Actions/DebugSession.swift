@@ -3,9 +3,11 @@ import Artifacts
 import Diagnostics
 import GuestSession
 import KernelConfig
+import KernelMake
 import PatchedTree
 import Processes
 import Project
+import RunStore
 import Synchronization
 import SystemPackage
 import TestSession

@@ -4,7 +4,9 @@ import Diagnostics
 import GuestSession
 import Processes
 import Project
+import Reporting
 import RootFilesystem
+import RunStore
 import Synchronization
 import Syscalls
 import SystemPackage
@@ -144,18 +146,18 @@ public struct ShellSession: Sendable {
         let session = try await withThrowingTaskGroup(of: Part.self) { [limits] group -> SessionResult? in
             group.addTask {
                 defer { start.finish() }
+                let launcher = SessionLauncher(
+                    plan: plan, consoleLog: prepared.consoleLog, client: client, memoryReader: memoryReader,
+                    machine: { attempt in
+                        guard attempt < machines.count else { return nil }
+                        let candidate = machines[attempt]
+                        return GuestMachine(
+                            machine: candidate.machine, reported: candidate.reported, bootLimit: candidate.bootLimit)
+                    })
                 return .session(
-                    try await GuestSession.run(
-                        plan, within: { limits }, consoleLog: prepared.consoleLog, client: client,
-                        memoryReader: memoryReader,
-                        machine: { attempt in
-                            guard attempt < machines.count else { return nil }
-                            let candidate = machines[attempt]
-                            return GuestMachine(
-                                machine: candidate.machine, reported: candidate.reported,
-                                bootLimit: candidate.bootLimit)
-                        }, onEvent: { log(.session($0)) }, note: tools.progress
-                    ).0)
+                    try await launcher.run(
+                        within: { limits }, onEvent: { log(.session($0)) }, note: tools.progress
+                    ).result)
             }
             group.addTask {
                 let isUp = try await log.perform(.boot) { _ in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Foundation
 import Processes
 import Reporting
@@ -301,17 +302,11 @@ struct GuestProgramBuilder: Sendable {
     /// The files of these that exist and lie in none of the folders, links and `..` followed: `PACKAGE/Sources/../../x.h` lies
     /// outside of PACKAGE/Sources.
     static func files(_ files: Set<String>, outsideOf folders: [FilePath]) -> Set<String> {
-        let folders = folders.compactMap(resolved)
+        let folders = folders.compactMap(resolvedPath)
         return files.filter { file in
-            guard let path = resolved(FilePath(file)) else { return false }
+            guard let path = resolvedPath(FilePath(file)) else { return false }
             return !folders.contains { path.starts(with: $0) }
         }
-    }
-
-    private static func resolved(_ path: FilePath) -> FilePath? {
-        guard let real = realpath(path.string, nil) else { return nil }
-        defer { free(real) }
-        return FilePath(String(cString: real))
     }
 
     /// Has the next build go on from what lies in the scratch folder.

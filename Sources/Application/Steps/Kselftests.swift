@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import KernelMake
+import KernelSource
+import PatchedTree
+import Patching
 import Processes
 import Project
 import SystemPackage

@@ -291,11 +291,9 @@ struct ProgramSteps: Sendable {
     /// - Throws: `Failure` (`usage`) when it cannot be executed.
     private static func executable(_ program: Project.ProgramTest) throws(Failure) -> FilePath {
         guard !program.isSource else { return program.path }
-        guard let real = realpath(program.path.string, nil) else {
+        guard let path = resolvedPath(program.path) else {
             throw Failure(.usage, "cannot read \(program.path)", details: String(cString: strerror(errno)))
         }
-        defer { free(real) }
-        let path = FilePath(String(cString: real))
         guard !isFolder(path), access(path.string, X_OK) == 0 else {
             throw Failure(
                 .usage, "\(program.path) is not an executable file",

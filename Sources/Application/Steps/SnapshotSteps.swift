@@ -2,6 +2,7 @@
 import Artifacts
 import CrashReports
 import Diagnostics
+import FileSystem
 import Glibc
 import GuestSession
 import Processes

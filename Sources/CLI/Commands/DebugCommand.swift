@@ -3,7 +3,9 @@ import Application
 import ArgumentParser
 import Diagnostics
 import Glibc
+import Processes
 import Project
+import TestSession
 
 struct DebugCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Application
 import ArgumentParser
 import Authoring
+import Diagnostics
 import Foundation
 import SystemPackage
 

@@ -28,20 +28,45 @@ package struct GuestMachine: Sendable {
     }
 }
 
-extension GuestSession {
-    /// Runs a plan in the first machine whose guest speaks.
+/// Runs a plan in the first machine whose guest speaks.
+package struct SessionLauncher: Sendable {
+    /// What came of it.
+    package struct Completed: Sendable {
+        /// What the last session came to.
+        package var result: SessionResult
+        /// The machine that it ran on.
+        package var machine: GuestMachine
+    }
+
+    package var plan: SessionPlan
+    /// Where the console's transcript is written.
+    package var consoleLog: FilePath
+    /// The person's side of interactive programs; nil for none.
+    package var client: GuestSession.InteractiveClient?
+    /// Reads the kernel's memory at the end; nil where nobody wants it.
+    package var memoryReader: KernelMemoryReader?
+    /// Makes the guest. Given how many machines did not boot before it; nil when there is no other.
+    package var machine: @Sendable (Int) throws -> GuestMachine?
+
+    /// Describes what is to be run; nothing is started yet.
+    package init(
+        plan: SessionPlan, consoleLog: FilePath, client: GuestSession.InteractiveClient? = nil,
+        memoryReader: KernelMemoryReader?, machine: @escaping @Sendable (Int) throws -> GuestMachine?
+    ) {
+        self.plan = plan
+        self.consoleLog = consoleLog
+        self.client = client
+        self.memoryReader = memoryReader
+        self.machine = machine
+    }
+
+    /// Runs the plan.
     ///
-    /// - Parameters:
-    ///   - limits: Asked anew for each machine; `boot` is the machine's own.
-    ///   - client: The person's side of interactive programs; nil for none.
-    ///   - memoryReader: Reads the kernel's memory at the end; nil where nobody wants it.
-    ///   - machine: Makes the guest. Given how many machines did not boot before it; nil when there is no other.
-    package static func run(
-        _ plan: SessionPlan, within limits: () -> SessionLimits, consoleLog log: FilePath,
-        client: InteractiveClient? = nil,
-        memoryReader: KernelMemoryReader?, machine: (Int) throws -> GuestMachine?,
-        onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
-    ) async throws -> (SessionResult, GuestMachine) {
+    /// - Parameter limits: Asked anew for each machine; `boot` is the machine's own.
+    /// - Throws: `Failure` (`infrastructure`) when there is no machine, or none can be started; `CancellationError`.
+    package func run(
+        within limits: () -> SessionLimits, onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
+    ) async throws -> Completed {
         guard var guest = try machine(0) else {
             throw Failure(.infrastructure, "there is no machine to run on")
         }
@@ -50,15 +75,15 @@ extension GuestSession {
             var limits = limits()
             limits.boot = guest.bootLimit
             let session = GuestSession(
-                machine: guest.machine, plan: plan, limits: limits, consoleLog: log, client: client,
+                machine: guest.machine, plan: plan, limits: limits, consoleLog: consoleLog, client: client,
                 memoryReader: memoryReader, bootReports: guest.bootReports)
             let result = try await session.run(onEvent: onEvent)
             attempt += 1
-            guard let reason = reasonToTryAgain(result, limit: guest.bootLimit), let other = try machine(attempt)
-            else { return (result, guest) }
+            guard let reason = Self.reasonToTryAgain(result, limit: guest.bootLimit), let other = try machine(attempt)
+            else { return Completed(result: result, machine: guest) }
             // What the first attempt said may tell why, so it is kept.
-            let name = "\(log.stem ?? "console")-\(guest.reported.type)-\(attempt).log"
-            rename(log.string, log.removingLastComponent().appending(name).string)
+            let name = "\(consoleLog.stem ?? "console")-\(guest.reported.type)-\(attempt).log"
+            rename(consoleLog.string, consoleLog.removingLastComponent().appending(name).string)
             note(.note("on \(guest.reported.type) \(reason): trying \(other.reported.type)"))
             guest = other
         }

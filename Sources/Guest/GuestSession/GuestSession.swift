@@ -2,6 +2,7 @@
 import CrashReports
 import Diagnostics
 import Glibc
+import Processes
 import Project
 import Synchronization
 import SystemPackage

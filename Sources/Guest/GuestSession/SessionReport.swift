@@ -4,6 +4,7 @@ import Diagnostics
 import Project
 import Reporting
 import TestSession
+import VirtualMachine
 
 /// Turns what happened in a guest into the report's terms.
 package enum SessionReport {

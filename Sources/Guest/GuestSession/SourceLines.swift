@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import FileSystem
 import Glibc
 import Project
 import Reporting
@@ -27,9 +28,7 @@ package struct SourceLines {
     /// - Parameter folders: The folders that files may be read from.
     package init(folders: [FilePath]) {
         self.folders = folders.compactMap { folder in
-            guard let real = realpath(folder.string, nil) else { return nil }
-            defer { free(real) }
-            let path = String(cString: real)
+            guard let path = resolvedPath(folder)?.string else { return nil }
             return path.hasSuffix("/") ? path : path + "/"
         }
     }
@@ -80,11 +79,10 @@ package struct SourceLines {
         guard name >= 0 else { return nil }
         defer { close(name) }
         let handle = "/proc/self/fd/\(name)"
-        var status = stat()
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink(handle, &buffer, buffer.count - 1)
-        guard count > 0, fstat(name, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-            status.st_size <= Self.largestFile
+        guard count > 0, let status = FileStatus(ofDescriptor: name), status.isRegular,
+            status.size <= Self.largestFile
         else { return nil }
         let real = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
         guard folders.contains(where: real.hasPrefix), let bytes = try? readBytes(FilePath(handle)) else { return nil }

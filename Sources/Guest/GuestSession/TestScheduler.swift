@@ -219,19 +219,20 @@ package struct TestScheduler: Sendable {
     ) async throws -> GuestRun {
         try createFolder(log.removingLastComponent())
         let rules = rules
-        let (ended, guest) = try await GuestSession.run(
-            portion.plan,
+        let guests = guests
+        let launcher = SessionLauncher(
+            plan: portion.plan, consoleLog: log, memoryReader: guests.memoryReader,
+            machine: { try guests.machine(portion, $0) })
+        let ended = try await launcher.run(
             within: {
                 let left = (rules.deadline - ContinuousClock.now).components
                 var limits = rules.limits
                 limits.run = max(0.001, Double(left.seconds) + Double(left.attoseconds) / 1e18)
                 return limits
-            }, consoleLog: log, memoryReader: guests.memoryReader, machine: { try guests.machine(portion, $0) },
-            onEvent: onEvent,
-            note: note)
-        var result = ended
+            }, onEvent: onEvent, note: note)
+        var result = ended.result
         if case .run? = result.limit { result.limit = .run(rules.limits.run) }
-        return GuestRun(portion: portion, result: result, machine: guest.reported, log: log)
+        return GuestRun(portion: portion, result: result, machine: ended.machine.reported, log: log)
     }
 
     /// How a guest that did not get through its tests ended.

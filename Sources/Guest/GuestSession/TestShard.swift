@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import TestSession
+import VirtualMachine
 
 /// The part of a run's tests that one guest takes.
 package struct TestShard: Sendable, Equatable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -136,9 +137,8 @@ struct ELFFile: Sendable, Equatable {
             do {
                 let file = try FileDescriptor.open(path, .readOnly, options: .closeOnExec)
                 let parsed: Result<Value, Failure> = try file.closeAfter {
-                    var status = stat()
-                    guard fstat(file.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
-                    let source = Source(size: UInt64(max(0, status.st_size)), path: path) { offset, buffer in
+                    guard let status = FileStatus(ofDescriptor: file.rawValue) else { throw Errno(rawValue: errno) }
+                    let source = Source(size: UInt64(max(0, status.size)), path: path) { offset, buffer in
                         try file.read(fromAbsoluteOffset: offset, into: buffer)
                     }
                     return Result { () throws(Failure) in try body(source) }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
 /// A file's size in bytes; 0 when there is none.
 func fileSize(_ path: FilePath) -> Int64 {
-    var status = stat()
-    return stat(path.string, &status) == 0 ? Int64(status.st_size) : 0
+    FileStatus(path, followsLink: true)?.size ?? 0
 }
 
 /// How large an image has to be.

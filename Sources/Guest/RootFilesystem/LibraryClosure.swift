@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -120,9 +121,7 @@ struct LibraryClosure {
     }
 
     static func resolved(_ path: FilePath) -> FilePath {
-        guard let real = realpath(path.string, nil) else { return path }
-        defer { free(real) }
-        return FilePath(String(cString: real))
+        resolvedPath(path) ?? path
     }
 
     /// Where this host's dynamic loader looks: the folders of ld.so.conf(5), then its built-in ones.

@@ -15,14 +15,15 @@ struct TarArchive {
             let name = "." + path
             switch entry.kind {
             case .folder:
-                try append(name + "/", type: "5", mode: entry.mode, to: archive)
+                try append(Header(name: name + "/", type: "5", mode: entry.mode), to: archive)
             case .link(let target):
-                try append(name, type: "2", mode: 0o777, link: target, to: archive)
+                try append(Header(name: name, type: "2", mode: 0o777, link: target), to: archive)
             case .characterDevice(let major, let minor):
-                try append(name, type: "3", mode: entry.mode, device: (major, minor), to: archive)
+                try append(
+                    Header(name: name, type: "3", mode: entry.mode, major: major, minor: minor), to: archive)
             case .file(let source):
                 let contents = try reader.bytes(of: source)
-                try append(name, type: "0", mode: entry.mode, size: contents.count, to: archive)
+                try append(Header(name: name, type: "0", mode: entry.mode, size: contents.count), to: archive)
                 try archive.write(contents)
                 try archive.pad(to: Self.blockSize)
             }
@@ -31,15 +32,29 @@ struct TarArchive {
         try archive.write(repeatElement(0, count: 2 * Self.blockSize))
     }
 
-    private func append(
-        _ name: String, type: Character, mode: UInt32, size: Int = 0, link: String = "",
-        device: (major: UInt32, minor: UInt32) = (0, 0), to archive: ArchiveFile
-    ) throws {
-        guard let (prefix, base) = Self.split(name), link.utf8.count <= 100 else {
-            throw Failure(.usage, "the guest path \(name.dropFirst()) or its link's target is too long for an image")
+    /// What the archive says of a file before its contents.
+    private struct Header {
+        var name: String
+        /// ustar's type flag.
+        var type: Character
+        var mode: UInt32
+        /// Bytes.
+        var size = 0
+        /// A link's target.
+        var link = ""
+        /// A device's numbers.
+        var major: UInt32 = 0
+        var minor: UInt32 = 0
+    }
+
+    private func append(_ header: Header, to archive: ArchiveFile) throws {
+        guard let (prefix, base) = Self.split(header.name), header.link.utf8.count <= 100 else {
+            throw Failure(
+                .usage, "the guest path \(header.name.dropFirst()) or its link's target is too long for an image")
         }
-        guard size < 1 << 33 else {
-            throw Failure(.usage, "\(name.dropFirst()) is larger than the 8 GiB that an image's file may have")
+        guard header.size < 1 << 33 else {
+            throw Failure(
+                .usage, "\(header.name.dropFirst()) is larger than the 8 GiB that an image's file may have")
         }
         var block: [UInt8] = []
         func field(_ text: String, _ width: Int) {
@@ -51,21 +66,21 @@ struct TarArchive {
             field(String(repeating: "0", count: max(0, width - 1 - digits.utf8.count)) + digits, width)
         }
         field(base, 100)
-        number(mode, 8)
+        number(header.mode, 8)
         number(0, 8)
         number(0, 8)
-        number(size, 12)
+        number(header.size, 12)
         number(archiveTime, 12)
         // The checksum is made with its own field blank.
         field("        ", 8)
-        field(String(type), 1)
-        field(link, 100)
+        field(String(header.type), 1)
+        field(header.link, 100)
         field("ustar", 6)
         field("00", 2)
         field("root", 32)
         field("root", 32)
-        number(device.major, 8)
-        number(device.minor, 8)
+        number(header.major, 8)
+        number(header.minor, 8)
         field(prefix, 155)
         field("", 12)
         let sum = block.reduce(0) { $0 + Int($1) }

@@ -2,6 +2,7 @@
 import Artifacts
 import CHostProbe
 import Diagnostics
+import FileSystem
 import Foundation
 import Processes
 import SystemPackage
@@ -66,9 +67,8 @@ public struct AcceleratorProbe: Sendable {
         }
         var builder = ContentDigest(of: "kvm-probe", version: Self.version)
         builder.add("host", hostIdentity())
-        if let qemu, let real = realpath(qemu.string, nil) {
-            defer { free(real) }
-            if let digest = try? statCache.digest(of: FilePath(String(cString: real))) { builder.add("qemu", digest) }
+        if let qemu, let real = resolvedPath(qemu), let digest = try? statCache.digest(of: real) {
+            builder.add("qemu", digest)
         }
         let key = builder.digest
         if let known = cached(key) { return known }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import Processes
 import SystemPackage
@@ -82,9 +83,7 @@ extension QEMUMonitor {
         do {
             let descriptor = try FileDescriptor.open(file, .readOnly, options: [.closeOnExec, .noFollow, .nonBlocking])
             return try descriptor.closeAfter {
-                var status = stat()
-                guard fstat(descriptor.rawValue, &status) == 0, status.st_mode & S_IFMT == S_IFREG,
-                    status.st_size == count
+                guard let status = FileStatus(ofDescriptor: descriptor.rawValue), status.isRegular, status.size == count
                 else { throw Failure(.infrastructure, "QEMU did not write \(count) bytes of memory to \(file)") }
                 return try GuestMemoryRange.bytes(count) {
                     try descriptor.read(fromAbsoluteOffset: Int64($0), into: $1)
@@ -125,16 +124,13 @@ struct UMLProcess {
     /// - Parameter ancestor: kbuild's own process, or one of its children.
     /// - Parameter marker: A word of the guest's command line that no other guest has.
     init?(kernel: FilePath, marker: String, beneath ancestor: Int32 = getpid()) {
-        var wanted = stat()
-        guard stat(kernel.string, &wanted) == 0 else { return nil }
+        guard let wanted = FileStatus(kernel, followsLink: true) else { return nil }
         var queue = Self.children(of: ancestor)
         var next = 0
         while next < queue.count, next < Self.mostProcesses {
             let process = queue[next]
             next += 1
-            var status = stat()
-            if stat("/proc/\(process)/exe", &status) == 0, status.st_ino == wanted.st_ino,
-                status.st_dev == wanted.st_dev,
+            if let status = FileStatus("/proc/\(process)/exe", followsLink: true), status.isSameInode(as: wanted),
                 let line = try? readBytes(FilePath("/proc/\(process)/cmdline")),
                 line.split(separator: 0).contains(where: { $0.elementsEqual(marker.utf8) })
             {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -86,9 +87,8 @@ final class PrivateFolder {
             let descriptor = open(folder.string, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
             guard descriptor >= 0 else { continue }
             defer { close(descriptor) }
-            var status = stat()
-            guard fstat(descriptor, &status) == 0, status.st_uid == geteuid(), status.st_mode & 0o777 == 0o700,
-                isForgotten(descriptor)
+            guard let status = FileStatus(ofDescriptor: descriptor), status.owner == geteuid(),
+                status.permissions == 0o700, isForgotten(descriptor)
             else { continue }
             try? removeAll(folder)
         }
@@ -99,8 +99,7 @@ final class PrivateFolder {
         let marker = openat(folder, markerName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard marker >= 0 else { return false }
         defer { close(marker) }
-        var status = stat()
-        guard fstat(marker, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_uid == geteuid(),
+        guard let status = FileStatus(ofDescriptor: marker), status.isRegular, status.owner == geteuid(),
             flock(marker, LOCK_EX | LOCK_NB) == 0
         else { return false }
         var bytes = [UInt8](repeating: 0, count: markerText.utf8.count + 1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import KernelMake
 import KernelSource
@@ -61,9 +62,8 @@ package struct BuildSnapshot: Codable, Equatable {
 
     /// What the file system says of a file, links followed: another size, time or inode is another file.
     private static func signature(_ path: FilePath) -> String {
-        var status = stat()
-        guard stat(path.string, &status) == 0 else { return "missing" }
-        return "\(status.st_dev) \(status.st_ino) \(status.st_size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+        guard let status = FileStatus(path, followsLink: true) else { return "missing" }
+        return "\(status.device) \(status.inode) \(status.size) \(status.modified)"
     }
 
     /// Nil when there is none that can be read.

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import KernelMake
+import PatchedTree
 import Processes
 import SystemPackage
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import KernelMake
 import SystemPackage
@@ -215,9 +216,7 @@ package struct UnaffectedObjects {
 
     /// A file's time stamp in nanoseconds; nil when it is not there.
     private func modified(_ path: FilePath) -> Int64? {
-        var status = stat()
-        guard stat(path.string, &status) == 0 else { return nil }
-        return Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
+        FileStatus(path, followsLink: true)?.modified
     }
 }
 

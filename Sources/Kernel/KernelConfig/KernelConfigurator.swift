@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import KernelMake
 import Processes
@@ -223,8 +224,7 @@ public struct KernelConfigurator: Sendable {
     }
 
     private func modificationTime(_ file: FilePath) -> timespec? {
-        var status = stat()
-        return stat(file.string, &status) == 0 ? status.st_mtim : nil
+        FileStatus(file, followsLink: true)?.modificationTime
     }
 
     private func setModificationTime(_ file: FilePath, _ time: timespec) {

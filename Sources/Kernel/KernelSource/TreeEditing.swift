@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -19,23 +20,22 @@ enum TreeEditing {
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be copied.
     static func copy(_ source: FilePath, to target: FilePath, time: ModificationTime) throws {
-        var status = stat()
-        guard lstat(source.string, &status) == 0 else {
+        guard let status = FileStatus(source) else {
             throw Failure(.infrastructure, "cannot read \(source)", details: errnoText())
         }
         let temporary = FilePath("\(target).\(UInt32.random(in: 0 ... .max)).tmp")
         do {
-            if status.st_mode & S_IFMT == S_IFLNK {
+            if status.isLink {
                 guard symlink(try symbolicLinkTarget(source), temporary.string) == 0 else {
                     throw Failure(.infrastructure, "cannot create the link \(target)", details: errnoText())
                 }
             } else {
                 try copyFile(source, to: temporary)
                 // The umask may have taken permissions away when the copy was created.
-                chmod(temporary.string, status.st_mode & 0o777)
+                chmod(temporary.string, status.permissions)
             }
             if time == .preserved {
-                let times = [status.st_atim, status.st_mtim]
+                let times = [status.modificationTime, status.modificationTime]
                 guard utimensat(AT_FDCWD, temporary.string, times, AT_SYMLINK_NOFOLLOW) == 0 else {
                     throw Failure(.infrastructure, "cannot set the time of \(target)", details: errnoText())
                 }

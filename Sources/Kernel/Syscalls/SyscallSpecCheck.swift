@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import Patching
 import SystemPackage
 
 /// Compares a spec with the C files that it names.

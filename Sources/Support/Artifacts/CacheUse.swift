@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import FileSystem
 import Glibc
 import SystemPackage
 
@@ -59,9 +60,8 @@ public final class CacheGate: Sendable {
             return nil
         }
         // A lock on a file that has been removed keeps nobody away.
-        var (held, named) = (stat(), stat())
-        guard fstat(descriptor, &held) == 0, lstat(layout.marker.string, &named) == 0, held.st_ino == named.st_ino,
-            held.st_dev == named.st_dev
+        guard let held = FileStatus(ofDescriptor: descriptor), let named = FileStatus(layout.marker),
+            held.isSameInode(as: named)
         else { return nil }
         return gate
     }
@@ -153,15 +153,14 @@ public final class CacheUse: Sendable {
                 unlink(file.string)
                 return nil
             }
-            var status = stat()
-            guard fstat(descriptor, &status) == 0, let text = try? readBytes(file),
+            guard let status = FileStatus(ofDescriptor: descriptor), let text = try? readBytes(file),
                 var user = try? JSONDecoder().decode(User.self, from: Data(text))
             else {
                 // It is in use by one of whom nothing else is known.
                 return isAlone ? User(process: 0, command: "kbuild", project: nil, since: 0) : nil
             }
             guard isAlone || kill(user.process, 0) == 0 || errno == EPERM else { return nil }
-            user.since = Double(status.st_ctim.tv_sec)
+            user.since = Double(status.changed / 1_000_000_000)
             return user
         }
     }

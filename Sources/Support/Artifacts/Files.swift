@@ -14,19 +14,18 @@ public func errnoText() -> String {
 /// - Throws: `Errno` when it cannot be opened; `Failure` with `code` when it is not a regular file.
 public func openRegularFile(_ path: FilePath, failingWith code: ExitStatus = .infrastructure) throws -> FileDescriptor {
     let file = try FileDescriptor.open(path, .readOnly, options: [.closeOnExec, .nonBlocking])
-    var status = stat()
-    guard fstat(file.rawValue, &status) == 0 else {
+    guard let status = FileStatus(ofDescriptor: file.rawValue) else {
         let error = Errno(rawValue: errno)
         try? file.close()
         throw error
     }
     let kind =
-        switch status.st_mode & S_IFMT {
-        case S_IFREG: String?.none
-        case S_IFDIR: "folder"
-        case S_IFIFO: "named pipe"
-        case S_IFSOCK: "socket"
-        default: "device"
+        switch status.kind {
+        case .regular: String?.none
+        case .folder: "folder"
+        case .pipe: "named pipe"
+        case .socket: "socket"
+        case .link, .device: "device"
         }
     guard let kind else { return file }
     try? file.close()
@@ -99,14 +98,12 @@ public func createFolder(_ path: FilePath) throws {
 
 /// Whether `path` names something; a dangling link does.
 public func fileExists(_ path: FilePath) -> Bool {
-    var status = stat()
-    return lstat(path.string, &status) == 0
+    FileStatus(path) != nil
 }
 
 /// Whether `path` is a folder, or a link to one.
 public func isFolder(_ path: FilePath) -> Bool {
-    var status = stat()
-    return stat(path.string, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    FileStatus(path, followsLink: true)?.isFolder == true
 }
 
 /// What a symbolic link points at.
@@ -162,11 +159,10 @@ public func copyFile(_ source: FilePath, to target: FilePath) throws {
     do {
         let from = try openRegularFile(source)
         try from.closeAfter {
-            var status = stat()
-            guard fstat(from.rawValue, &status) == 0 else { throw Errno(rawValue: errno) }
+            guard let status = FileStatus(ofDescriptor: from.rawValue) else { throw Errno(rawValue: errno) }
             let to = try FileDescriptor.open(
                 target, .writeOnly, options: [.create, .truncate, .closeOnExec],
-                permissions: FilePermissions(rawValue: status.st_mode & 0o777))
+                permissions: FilePermissions(rawValue: status.permissions))
             try to.closeAfter {
                 let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
                 defer { buffer.deallocate() }

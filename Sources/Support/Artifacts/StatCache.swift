@@ -14,13 +14,13 @@ struct FileSignature: Hashable, Sendable {
     var changed: Int64
     var mode: UInt32
 
-    init(_ status: stat) {
-        device = UInt64(status.st_dev)
-        inode = UInt64(status.st_ino)
-        size = Int64(status.st_size)
-        modified = Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec)
-        changed = Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec)
-        mode = UInt32(status.st_mode)
+    init(_ status: FileStatus) {
+        device = status.device
+        inode = status.inode
+        size = status.size
+        modified = status.modified
+        changed = status.changed
+        mode = status.rawMode
     }
 
     init?(fields: some Collection<Substring>) {
@@ -47,8 +47,7 @@ struct FileSignature: Hashable, Sendable {
 
     /// The signature of what `path` names, without following a link; nil when there is nothing.
     static func of(_ path: FilePath) -> FileSignature? {
-        var status = stat()
-        return lstat(path.string, &status) == 0 ? FileSignature(status) : nil
+        FileStatus(path).map { FileSignature($0) }
     }
 }
 
@@ -92,12 +91,11 @@ public final class StatCache: Sendable {
     public func digest(of path: FilePath) throws -> Digest {
         if let signature = FileSignature.of(path), signature.isSymbolicLink {
             // Which file the link leads to is found out each time, so that only the file's contents are remembered.
-            guard let target = realpath(path.string, nil) else {
+            guard let target = resolvedPath(path) else {
                 throw Failure(.infrastructure, "cannot read \(path)", details: errnoText())
             }
-            defer { free(target) }
             FileWitness.current?.saw(path, signature)
-            return try digest(ofReal: FilePath(String(cString: target)))
+            return try digest(ofReal: target)
         }
         return try digest(ofReal: path)
     }
@@ -193,11 +191,9 @@ public final class StatCache: Sendable {
         _ folder: FilePath, as name: String, to key: inout ContentDigest, within above: Set<String>,
         including include: (String) -> Bool
     ) throws {
-        guard let real = realpath(folder.string, nil) else {
+        guard let identity = resolvedPath(folder)?.string else {
             throw Failure(.infrastructure, "cannot read the folder \(folder)", details: errnoText())
         }
-        defer { free(real) }
-        let identity = String(cString: real)
         guard !above.contains(identity) else { return }
         for child in try namesInFolder(folder) {
             let relative = name.isEmpty ? child : name + "/" + child
@@ -217,8 +213,7 @@ public final class StatCache: Sendable {
     }
 
     private func isRegularFile(_ path: FilePath) -> Bool {
-        var status = stat()
-        return stat(path.string, &status) == 0 && FileSignature(status).isRegularFile
+        FileStatus(path, followsLink: true)?.isRegular == true
     }
 
     /// What `digest(ofFolder:including:)` gives for a folder that holds these texts, none executable, and nothing else.
@@ -268,7 +263,7 @@ private struct FolderLister: TreeVisitor {
     mutating func visit(_ entry: TreeEntry) throws(Failure) -> TreeStep {
         let path = entry.path
         guard include(path) else { return .skip }
-        found.append((path, FileSignature(entry.status)))
+        found.append((path, FileSignature(FileStatus(entry.status))))
         return .enter
     }
 

@@ -40,8 +40,7 @@ public final class OutputFolder: Sendable {
     ///
     /// - Throws: `OutputError` when it is a link or no folder.
     public static func check(_ path: FilePath) throws(OutputError) {
-        var status = stat()
-        guard lstat(path.string, &status) == 0 else { return }
+        guard FileStatus(path) != nil else { return }
         close(try open(path.string, in: AT_FDCWD))
     }
 
@@ -49,8 +48,7 @@ public final class OutputFolder: Sendable {
         let descriptor = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
         if descriptor >= 0 { return descriptor }
         guard errno == ENOTDIR || errno == ELOOP else { throw .system() }
-        var status = stat()
-        let isLink = fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_mode & S_IFMT == S_IFLNK
+        let isLink = FileStatus(name, in: folder)?.isLink == true
         throw OutputError(
             isLink ? "it is a symbolic link; kbuild writes to a folder of its own there" : "it is not a folder",
             nextStep: "remove it")
@@ -98,10 +96,7 @@ public final class OutputFolder: Sendable {
             let name = withUnsafeBytes(of: &item.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
-            var status = stat()
-            guard condition(name), fstatat(descriptor, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
-                status.st_mode & S_IFMT == S_IFREG
-            else { continue }
+            guard condition(name), FileStatus(name, in: descriptor)?.isRegular == true else { continue }
             guard unlinkat(descriptor, name, 0) == 0 || errno == ENOENT else { throw .system() }
         }
     }
@@ -123,17 +118,15 @@ public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError)
     guard let name = path.lastComponent, name.kind == .regular else { throw OutputError("it is not a file's name") }
     try checkFolders(of: path)
     let followsLink = path.starts(with: "/dev") || path.starts(with: "/proc")
-    var status = stat()
-    let isThere = (followsLink ? stat(path.string, &status) : lstat(path.string, &status)) == 0
-    switch status.st_mode & S_IFMT {
-    case S_IFSOCK where isThere:
+    switch FileStatus(path, followsLink: followsLink)?.kind {
+    case .socket?:
         try writeAll(bytes, to: FileDescriptor(rawValue: try connectedSocket(path)), closing: true)
-    case S_IFIFO where isThere, S_IFCHR where isThere, S_IFBLK where isThere:
+    case .pipe?, .device?:
         let file = open(path.string, O_WRONLY | O_NOCTTY | O_CLOEXEC | (followsLink ? 0 : O_NOFOLLOW))
         guard file >= 0 else { throw .system() }
         try writeAll(bytes, to: FileDescriptor(rawValue: file), closing: true)
-    case S_IFDIR where isThere: throw OutputError("it is a folder")
-    default:
+    case .folder?: throw OutputError("it is a folder")
+    case .regular?, .link?, nil:
         let parent = path.removingLastComponent()
         try OutputFolder(following: parent.isEmpty ? "." : parent).write(bytes, as: name.string)
     }
@@ -145,9 +138,8 @@ public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError)
 ///
 /// - Throws: `OutputError` when it cannot be removed.
 public func removeOutput(at path: FilePath) throws(OutputError) {
-    var status = stat()
     guard openDescriptor(named: path) == nil, !path.starts(with: "/dev"), !path.starts(with: "/proc"),
-        lstat(path.string, &status) == 0, [S_IFREG, S_IFLNK].contains(status.st_mode & S_IFMT)
+        let status = FileStatus(path), status.isRegular || status.isLink
     else { return }
     try checkFolders(of: path)
     guard unlink(path.string) == 0 || errno == ENOENT else { throw .system() }
@@ -181,11 +173,7 @@ private func checkFolders(of path: FilePath) throws(OutputError) {
     guard path.isRelative, !parent.isEmpty, !parent.components.contains(where: { $0.kind == .parentDirectory }) else {
         return
     }
-    guard let here = realpath(".", nil) else { throw .system() }
-    defer { free(here) }
-    guard let target = realpath(parent.string, nil) else { throw .system() }
-    defer { free(target) }
-    let (folder, place) = (FilePath(String(cString: here)), FilePath(String(cString: target)))
+    guard let folder = resolvedPath("."), let place = resolvedPath(parent) else { throw .system() }
     guard place.starts(with: folder) else {
         throw OutputError(
             "its folder \(parent) is a link that leads out of the working directory, to \(place)",

@@ -81,8 +81,7 @@ private struct Remover: TreeVisitor {
         let descriptor = entry.withName { openat(entry.folder, $0, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
         guard descriptor >= 0 else { return }
         defer { close(descriptor) }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_uid == geteuid() else { return }
+        guard FileStatus(ofDescriptor: descriptor)?.owner == geteuid() else { return }
         chmod("/proc/self/fd/\(descriptor)", 0o700)
     }
 }

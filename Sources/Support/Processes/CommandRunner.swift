@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import FileSystem
 import Glibc
 import Subprocess
 import SystemPackage
@@ -152,7 +153,7 @@ public struct CommandRunner: Sendable {
             let candidate = FilePath(directory).appending(tool)
             if access(candidate.string, X_OK) == 0 { return candidate }
         }
-        let package = debianPackages[tool]
+        let package = Self.debianPackage(of: tool)
         throw Failure(
             .infrastructure, "\(tool) is not on PATH",
             nextStep: (package.map { "apt-get install \($0)" } ?? "install \(tool)")
@@ -160,7 +161,7 @@ public struct CommandRunner: Sendable {
     }
 
     /// The Debian package that holds `tool`, where it is known.
-    public static func debianPackage(of tool: String) -> String? { debianPackages[tool] }
+    public static func debianPackage(of tool: String) -> String? { DebianPackage.byTool[tool] }
 
     /// Runs a command to its end and collects what it prints.
     ///
@@ -312,9 +313,8 @@ public struct CommandRunner: Sendable {
     private func confined(_ command: Command) throws -> (command: Command, executable: FilePath) {
         let executable = try locate(command.tool)
         guard var sandbox else { return (command, executable) }
-        if let real = realpath(executable.string, nil) {
-            defer { free(real) }
-            if let root = Sandbox.installation(of: FilePath(String(cString: real))) { sandbox.readable.append(root) }
+        if let real = resolvedPath(executable), let root = Sandbox.installation(of: real) {
+            sandbox.readable.append(root)
         }
         for tool in ["bwrap", "prlimit"] + (sandbox.identity == nil ? [] : ["setpriv"]) { _ = try locate(tool) }
         let wrapped = sandbox.wrapping(command, executable: executable, path: path)
@@ -387,16 +387,3 @@ extension ProcessStatus {
         }
     }
 }
-
-/// Which Debian package holds a tool that kbuild runs.
-private let debianPackages: [String: String] = [
-    "addr2line": "binutils", "bc": "bc", "bison": "bison", "busybox": "busybox-static", "bwrap": "bubblewrap",
-    "ccache": "ccache",
-    "cpio": "cpio", "flex": "flex",
-    "gcc": "gcc", "gdb": "gdb", "git": "git", "ld": "binutils", "lz4": "lz4", "make": "make",
-    "prlimit": "util-linux", "setpriv": "util-linux",
-    "mke2fs": "e2fsprogs", "mmdebstrap": "mmdebstrap", "nm": "binutils", "qemu-system-x86_64": "qemu-system-x86",
-    "readelf": "binutils",
-    "strip": "binutils", "supermin": "supermin", "tar": "tar",
-    "xz": "xz-utils",
-]

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import FileSystem
 import Glibc
 
 /// The limits of this process (setrlimit(2)) that kbuild cannot work within.
@@ -107,10 +108,11 @@ public enum ProcessLimits {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             guard name.allSatisfy(\.isNumber) else { continue }
-            var status = stat()
             // A process's folder is its user's. `task` holds a folder for each thread, beside "." and "..".
-            guard stat("/proc/\(name)/task", &status) == 0, status.st_uid == user else { continue }
-            count += UInt64(max(1, Int(status.st_nlink) - 2))
+            guard let status = FileStatus("/proc/\(name)/task", followsLink: true), status.owner == user else {
+                continue
+            }
+            count += UInt64(max(1, Int(status.links) - 2))
         }
         return count
     }

@@ -44,9 +44,8 @@ struct SandboxFolder {
     ///
     /// - Throws: `Failure` (`infrastructure`).
     func handOver(to user: UInt32?) throws(Failure) {
-        var status = stat()
-        if lstat(path.string, &status) != 0 {
-            guard mkdir(path.string, 0o755) == 0, lstat(path.string, &status) == 0 else {
+        if FileStatus(path) == nil {
+            guard mkdir(path.string, 0o755) == 0 else {
                 throw Failure(
                     .infrastructure, "cannot create the folder \(path)", details: String(cString: strerror(errno)))
             }
@@ -86,20 +85,12 @@ struct SandboxFolder {
             case S_IFREG: throw refuse("a setuid or setgid file")
             case S_IFLNK:
                 // A link to nothing cannot be followed, and the folders on its way could come to be.
-                guard let target = realpath(location(entry), nil) else { throw refuse("a link to nothing") }
-                defer { free(target) }
-                let place = FilePath(String(cString: target))
-                guard roots.contains(where: { place.starts(with: Self.resolved($0)) }) else {
+                guard let place = resolvedPath(FilePath(location(entry))) else { throw refuse("a link to nothing") }
+                guard roots.contains(where: { place.starts(with: resolvedPath($0) ?? $0) }) else {
                     throw refuse("a link to \(place)")
                 }
             default: throw refuse("a device, pipe or socket")
             }
         }
-    }
-
-    private static func resolved(_ path: FilePath) -> FilePath {
-        guard let target = realpath(path.string, nil) else { return path }
-        defer { free(target) }
-        return FilePath(String(cString: target))
     }
 }

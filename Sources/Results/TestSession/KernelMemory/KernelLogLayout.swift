@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import CrashReports
+
 /// Where a kernel has its taint and its log in memory: the structures of kernel/printk/printk_ringbuffer.h, which Linux 5.10
 /// and later have (read from 5.10, 6.1 and 6.12; a kernel whose symbols have other sizes is refused, and each record is
 /// checked against the ones beside it).
