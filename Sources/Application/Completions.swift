@@ -3,6 +3,7 @@ import Artifacts
 import Foundation
 import KernelSource
 import Project
+import Reporting
 import RunStore
 import SystemPackage
 import TextInput

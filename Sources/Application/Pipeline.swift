@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import KernelMake
 import Processes
 import Project
 import SystemPackage

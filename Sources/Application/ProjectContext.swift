@@ -5,6 +5,7 @@ import FileSystem
 import Foundation
 import GuestSession
 import KernelBuild
+import KernelMake
 import Processes
 import Project
 import RunStore

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import CrashReports
 import Diagnostics
 import GuestSession
 import KernelConfig
 import KernelMake
+import Patching
 import PatchedTree
 import Processes
 import Project
 import RunStore
 import Synchronization
+import Syscalls
 import SystemPackage
 import TestSession
 import VirtualMachine

@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import KernelSource
 import PatchedTree
+import Syscalls
 import SystemPackage
 
 /// Which patches the project's tree has.

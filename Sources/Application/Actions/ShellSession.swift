@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import CrashReports
 import Diagnostics
 import GuestSession
+import PatchedTree
 import Processes
 import Project
 import Reporting

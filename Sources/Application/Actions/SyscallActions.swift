@@ -4,6 +4,7 @@ import Diagnostics
 import FileSystem
 import KernelSource
 import PatchedTree
+import Patching
 import Project
 import Syscalls
 import SystemPackage

@@ -6,10 +6,13 @@ import FileSystem
 import Foundation
 import GuestSession
 import KernelConfig
+import KernelSource
+import PatchedTree
 import Processes
 import Project
 import Reporting
 import RunStore
+import Syscalls
 import SystemPackage
 import TestSession
 import VirtualMachine

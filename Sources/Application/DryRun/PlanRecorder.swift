@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Diagnostics
 import Processes
 import Reporting
 import Synchronization

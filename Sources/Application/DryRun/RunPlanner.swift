@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import KernelMake
 import Project
 import Reporting
 import RunStore

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import KernelSource
+import PatchedTree
 import Project
 import SystemPackage
 

@@ -7,6 +7,7 @@ import KernelBuild
 import KernelConfig
 import KernelMake
 import KernelSource
+import Patching
 import PatchedTree
 import Processes
 import Project

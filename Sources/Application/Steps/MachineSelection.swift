@@ -5,6 +5,7 @@ import Doctor
 import FileSystem
 import Foundation
 import KernelConfig
+import KernelMake
 import Processes
 import Project
 import Reporting

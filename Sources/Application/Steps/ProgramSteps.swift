@@ -4,6 +4,7 @@ import Diagnostics
 import FileSystem
 import Glibc
 import GuestSession
+import KernelMake
 import Processes
 import Project
 import Reporting
