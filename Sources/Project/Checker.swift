@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import KernelMake
 
 /// A checker of the kernel's own that a run may turn on: `check:` in the project file, `--check` on the command line.
 ///

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
 import Patching
 
 /// A SYSCALL_DEFINE in a C file.
