@@ -58,8 +58,10 @@ struct ProjectCreationTests {
         for name in ["rootfs", "Sources/SyscallTesting", "Sources/CSyscall"] {
             let original = Self.repository.pushing(FilePath(name))
             let copy = folder.appending(".kbuild").pushing(FilePath(name))
-            #expect(try files(in: copy) == files(in: original))
-            for file in try files(in: original) {
+            // Documentation is for the repository's readers.
+            let sources = try files(in: original).filter { !$0.contains(".docc/") }
+            #expect(try files(in: copy) == sources)
+            for file in sources {
                 let path = FilePath(file)
                 #expect(try readBytes(copy.pushing(path)) == readBytes(original.pushing(path)), "\(name)/\(file)")
             }

@@ -5,8 +5,8 @@ import Diagnostics
 import GuestSession
 import KernelConfig
 import KernelMake
-import Patching
 import PatchedTree
+import Patching
 import Processes
 import Project
 import RunStore

@@ -7,8 +7,8 @@ import KernelBuild
 import KernelConfig
 import KernelMake
 import KernelSource
-import Patching
 import PatchedTree
+import Patching
 import Processes
 import Project
 import Reporting
