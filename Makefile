@@ -144,7 +144,7 @@ check: ## Check the licence headers and the format of the sources.
 	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks)
 
 .PHONY: docs
-docs: ## Make the documentation of SyscallTesting, in .build/SyscallTesting.doccarchive.
+docs: setup ## Make the documentation of SyscallTesting, in .build/SyscallTesting.doccarchive.
 	$(call step,the documentation of SyscallTesting,Packaging/make-docs.sh .build/SyscallTesting.doccarchive)
 
 .PHONY: format

@@ -124,6 +124,20 @@ struct Provenance: Sendable {
         return !Self.origin(of: path, home: home).isForeign
     }
 
+    /// Refuses a program of a foreign folder that is a link to a file elsewhere: kbuild reads it itself, outside of any sandbox,
+    /// and a program beside it in the guest could then print it.
+    ///
+    /// - Throws: `Failure` (`usage`).
+    func checkLink(_ program: FilePath, to real: FilePath) throws(Failure) {
+        let folder = Self.resolved(program.removingLastComponent())
+        guard !folder.starts(with: home), !Self.isOfSystem(folder), !real.starts(with: folder),
+            !real.starts(with: home), !Self.isOfSystem(real)
+        else { return }
+        throw Failure(
+            .usage, "the test program \(program) \(Self.outside) and is a link to \(real), which is not beside it",
+            nextStep: "name \(real) itself, or copy it there")
+    }
+
     /// Refuses a foreign definition of the root file system that puts other files of the host into the guest than its own:
     /// kbuild reads them itself, outside of any sandbox, and a program in the guest could then print them.
     ///

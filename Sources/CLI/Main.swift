@@ -84,7 +84,7 @@ enum Main {
                 return ExitStatus.success.rawValue
             }
             var message = TerminalText(lines: text)
-            if let verb = Suggestion.verb(for: arguments) { message += "\nDid you mean '\(verb)'?" }
+            if let verb = VerbSuggestion.verb(for: arguments) { message += "\nDid you mean '\(verb)'?" }
             StandardStream.errors.write(message)
             return ExitStatus.usage.rawValue
         }

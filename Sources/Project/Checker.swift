@@ -129,7 +129,7 @@ public enum Checker: String, Sendable, CaseIterable {
             }
             guard let checker = Checker(rawValue: word) else {
                 let known = allCases.map(\.rawValue) + [allWord]
-                let near = closestMatch(to: word, among: known).map { "; did you mean \($0)?" } ?? ""
+                let near = guess(for: word, among: known)
                 throw Failure(
                     .usage, "there is no checker \(word)\(near)", nextStep: "choose of \(known.joined(separator: ", "))"
                 )

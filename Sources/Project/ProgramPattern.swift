@@ -20,6 +20,19 @@ package enum ProgramPattern {
             .filter { isFile($0) && access($0, X_OK) == 0 }.sorted().map { FilePath($0) }
     }
 
+    /// The files in the folder of a program that look like programs and are none: what has lost its mode, and links that lead
+    /// nowhere. A pattern leaves them out.
+    package static func lookalikes(in folder: FilePath) -> [FilePath] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
+        return names.sorted().map { folder.appending($0) }.filter { path in
+            guard let target = FileStatus(path, followsLink: true) else { return FileStatus(path) != nil }
+            guard target.isRegular, access(path.string, X_OK) != 0,
+                let file = FileHandle(forReadingAtPath: path.string), let start = try? file.read(upToCount: 4)
+            else { return false }
+            return start.starts(with: "#!".utf8) || start.elementsEqual("\u{7F}ELF".utf8)
+        }
+    }
+
     /// What the guest needs beside the programs of a folder: its other files, since a test may run or read them by name. A
     /// link counts where it leads to another file of the folder.
     package static func companions(in folder: FilePath) -> [FilePath] {

@@ -317,8 +317,8 @@ package struct ProjectLoader {
         for name in names {
             guard let extends = parent(name), let base = extends.string else { continue }
             guard names.contains(base) else {
-                let guess = closestMatch(to: base, among: names).map { "; did you mean \($0)?" } ?? ""
-                errors.append("\(place(extends)): there is no profile \(base) to extend\(guess)")
+                let near = guess(for: base, among: names)
+                errors.append("\(place(extends)): there is no profile \(base) to extend\(near)")
                 continue
             }
             var chain = [name, base]
@@ -359,9 +359,9 @@ package struct ProjectLoader {
         while let name = next {
             let names = profiles?.keys.compactMap(\.string) ?? []
             guard let found = profiles?[Node(name)], case .mapping(var mapping) = found else {
-                let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+                let near = guess(for: name, among: names)
                 throw Failure(
-                    .usage, "there is no profile \(name) in \(file)\(guess)",
+                    .usage, "there is no profile \(name) in \(file)\(near)",
                     details: names.isEmpty ? "the file has no profiles" : "profiles: \(names.joined(separator: ", "))")
             }
             guard !seen.contains(name) else {

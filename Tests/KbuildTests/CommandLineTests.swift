@@ -41,7 +41,7 @@ struct CommandLineTests {
         ])
     func verbs(arguments: [String], suggestion: String) {
         #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
-        #expect(Suggestion.verb(for: arguments) == suggestion)
+        #expect(VerbSuggestion.verb(for: arguments) == suggestion)
     }
 
     @Test(
@@ -50,7 +50,7 @@ struct CommandLineTests {
             ["xyzzyquux"], ["run", "tset"], ["--verson"], ["test", "rnu"], [],
         ])
     func others(arguments: [String]) {
-        #expect(Suggestion.verb(for: arguments) == nil)
+        #expect(VerbSuggestion.verb(for: arguments) == nil)
     }
 
     @Test(

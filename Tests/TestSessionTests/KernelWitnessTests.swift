@@ -214,6 +214,25 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.map(\.kind) == [.warning, .taint])
     }
 
+    @Test("a report whose words were overwritten explains what its own time tainted, and nothing soon after")
+    func corrupted() {
+        let rest = [
+            "------------[ cut here ]------------", "RIP: 0010:__do_sys_caesar+0x1a/0x40", "Call Trace:", " <TASK>", " do_syscall_64+0x3b/0x90",
+            " entry_SYSCALL_64_after_hwframe+0x64/0xce", " </TASK>", "---[ end trace 0000000000000000 ]---",
+        ]
+        var guest = Guest()
+        guest.sample(0)
+        guest.run(0) { guest in
+            guest.log(rest, at: 20.9, skipping: 30)
+            guest.sample(Self.w, lost: 30)
+        }
+        guest.clock -= 9_500_000_000
+        guest.run(1) { $0.sample(Self.w | 1 << 7, lost: 30) }
+        let crashes = guest.finish().crashes
+        #expect(crashes.map(\.kind) == [.corrupted, .taint])
+        #expect(crashes.last?.test == "second")
+    }
+
     @Test("a report that a program writes to the console, or to the log, explains nothing")
     func forged() {
         var guest = Guest()

@@ -113,9 +113,9 @@ struct Kselftests: Sendable {
                         + "source without them",
                     nextStep: "write `tests-from: patched` in \(steps.context.project.file) to run them")
             }
-            let guess = closestMatch(to: name, among: names).map { "; did you mean \($0)?" } ?? ""
+            let near = guess(for: name, among: names)
             throw Failure(
-                .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(guess)",
+                .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(near)",
                 details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
         }
         var key = KeyBuilder(step: Self.step, version: 2, trust: steps.context.trust(under: steps.rules))

@@ -102,12 +102,26 @@ struct ProgramSteps: Sendable {
         let builder = try await context.programBuilder()
         var ready: [ProgramArtifact] = []
         var isHit = true
+        noteLookalikes(progress)
         for (index, test) in project.tests.enumerated() {
             guard let build = try await build(of: test, at: index, selection, by: builder) else { continue }
             ready += try await build.programs(progress)
             isHit = isHit && build.isMade
         }
         return (ready, isHit)
+    }
+
+    /// Names what a pattern such as `bin/*` leaves out although it looks like a program.
+    private func noteLookalikes(_ progress: ProgressSink) {
+        var folders: [FilePath] = []
+        for case .program(let program) in project.tests where program.hasCompanions {
+            let folder = program.path.removingLastComponent()
+            if !folders.contains(folder) { folders.append(folder) }
+        }
+        let names = folders.flatMap { ProgramPattern.lookalikes(in: $0) }.map { context.shown($0) }
+        guard !names.isEmpty else { return }
+        let shown = names.prefix(5).joined(separator: ", ") + (names.count > 5 ? " and \(names.count - 5) more" : "")
+        progress(.note("not executable, and so no test: \(shown)"))
     }
 
     /// What building the programs would do.
@@ -275,7 +289,7 @@ struct ProgramSteps: Sendable {
         }
         guard program.isSource else {
             // The guest gets the file itself: where a link leads, only the host knows.
-            let ready = artifact(try Self.executable(program))
+            let ready = artifact(try executable(program))
             return ProgramBuild(isMade: true, actions: { [] }, programs: { _ in [ready] })
         }
         let recipe = try builder.programRecipe(source: program.path, is32Bit: program.is32Bit, numbers: numbers)
@@ -290,7 +304,7 @@ struct ProgramSteps: Sendable {
     /// The file of a program, links followed.
     ///
     /// - Throws: `Failure` (`usage`) when it cannot be executed.
-    private static func executable(_ program: Project.ProgramTest) throws(Failure) -> FilePath {
+    private func executable(_ program: Project.ProgramTest) throws(Failure) -> FilePath {
         guard !program.isSource else { return program.path }
         guard let path = resolvedPath(program.path) else {
             throw Failure(.usage, "cannot read \(program.path)", details: String(cString: strerror(errno)))
@@ -300,6 +314,7 @@ struct ProgramSteps: Sendable {
                 .usage, "\(program.path) is not an executable file",
                 nextStep: "chmod +x \(path), or use c: for a C file")
         }
+        if project.sandbox != .off { try Provenance(of: project).checkLink(program.path, to: path) }
         return path
     }
 

@@ -173,6 +173,14 @@ struct RunCommand: AsyncParsableCommand {
         if !command.isEmpty, modes.dryRun || modes.folder != nil {
             throw ValidationError("a command after -- goes with neither --dry-run nor --ci")
         }
+        let files = options.output
+        let isReported =
+            [files.html, files.junit, files.summary].contains { $0 != nil } || options.annotations != nil
+            || options.format != .text
+        if !command.isEmpty, isReported {
+            throw ValidationError(
+                "no report is made of a command after --: leave out --html, --junit, --summary, --annotations and --format")
+        }
     }
 
     func run() async throws {
@@ -181,127 +189,5 @@ struct RunCommand: AsyncParsableCommand {
             return try await GuestShell.run(command, in: project, common, build, isTerminal: false, isLimited: true)
         }
         try await runAndReport(common, build, options, modes)
-    }
-}
-
-struct TestCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "As run, for the tests that match a pattern.",
-        discussion: """
-            The pattern is a regular expression. It is matched with the names that --list prints. kselftest:NAME \
-            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests; kunit, or \
-            kunit:PATTERN, for the suites that are built into the kernel. Examples:
-
-              kbuild test 'MsgboxTests/'
-              kbuild test kselftest:openat2
-              kbuild test kunit --profile kunit --machine uml
-              kbuild test --list
-            """)
-
-    @Argument(help: "A pattern for the tests to run. (default: all)", completion: .found { $0.tests })
-    var filter: String?
-
-    @Flag(help: "Print the tests' names instead of running them.")
-    var list = false
-
-    @OptionGroup var modes: RunModes
-    @OptionGroup var common: CommonOptions
-    @OptionGroup var build: BuildOptions
-    @OptionGroup var options: RunOptions
-
-    func validate() throws {
-        if list, modes.dryRun { throw ValidationError("--list and --dry-run exclude each other") }
-    }
-
-    func run() async throws {
-        guard list else {
-            return try await runAndReport(common, build, options, modes, filter: filter)
-        }
-        let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
-        let console = common.makeConsole()
-        let actions = BuildActions(try await makeContext(project, console))
-        let names = try await interruptible { try await actions.testNames(filter: filter) }
-        console.finish()
-        console.output(names.map { TerminalText($0) }.joined())
-    }
-}
-
-struct BuildCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.",
-        discussion: """
-            A kernel that was built from the same inputs before is found again. Examples:
-
-              kbuild build
-              kbuild build --kernel linux-source-6.12 --jobs 8
-              qemu-system-x86_64 -kernel "$(kbuild build -q)" ...
-            """)
-
-    @OptionGroup var common: CommonOptions
-    @OptionGroup var build: BuildOptions
-
-    func run() async throws {
-        let project = try loadProject(common, build.overrides)
-        let console = common.makeConsole()
-        let actions = BuildActions(try await makeContext(project, console, build))
-        defer { console.finish() }
-        let kernel = try await interruptible { try await actions.kernel() }
-        console.output("\(kernel.bootFile.string)")
-    }
-}
-
-struct RootfsCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "rootfs", abstract: "Build the root file system; print where it is.",
-        discussion: """
-            Its definition is the file that rootfs.definition names. Examples:
-
-              kbuild rootfs
-              kbuild rootfs --type initramfs
-              kbuild rootfs --type debian
-            """)
-
-    @OptionGroup var common: CommonOptions
-
-    @Option(help: "disk, initramfs or debian.", completion: .choices(ofKey: "rootfs.type"))
-    var type: String?
-
-    func run() async throws {
-        let overrides = [type.map { ProjectOverride(key: "rootfs.type", value: $0, flag: "--type") }].compactMap { $0 }
-        let project = try loadProject(common, overrides)
-        let console = common.makeConsole()
-        let actions = BuildActions(try await makeContext(project, console))
-        defer { console.finish() }
-        let path = try await interruptible { try await actions.rootFilesystem() }
-        console.output("\(path.string)")
-    }
-}
-
-struct ConfigCommand: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Show what kbuild works from.",
-        discussion: """
-            --show prints the project as it is after the profile and the flags, in the project file's own form. \
-            Without it the kernel is configured and the path of its .config printed. Examples:
-
-              kbuild config --show --profile serial
-              grep KASAN "$(kbuild config)"
-            """)
-
-    @OptionGroup var common: CommonOptions
-    @OptionGroup var build: BuildOptions
-    @OptionGroup var options: RunOptions
-
-    @Flag(help: "Print the effective project file.")
-    var show = false
-
-    func run() async throws {
-        let project = try loadProject(common, build.overrides + options.overrides)
-        let console = common.makeConsole()
-        if show { return console.output(TerminalText(lines: project.rendered())) }
-        let actions = BuildActions(try await makeContext(project, console))
-        defer { console.finish() }
-        let path = try await interruptible { try await actions.configuration() }
-        console.output("\(path.string)")
     }
 }

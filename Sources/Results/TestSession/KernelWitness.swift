@@ -167,18 +167,28 @@ struct KernelWitness: Sendable {
                     && last.evidence.withheldRecords == 0
             } ?? false
         let witnesses = isWhole ? crashes.filter { $0.isFatal } + log : crashes
+        // A corrupted report may have been anything. One that explained the bits of its own time explains none that came later:
+        // behind it another program's would take cover.
+        var spent: Set<Int> = []
         for sample in samples {
-            for bit in sample.evidence.taint.subtracting(before).errors.bits
-            where !witnesses.contains(where: {
-                bit.isExplained(by: $0.kind) && fits($0, between: previous, and: sample)
-            }) {
-                found.append(Self.crash(bit, from: previous, to: sample))
+            var explaining: Set<Int> = []
+            for bit in sample.evidence.taint.subtracting(before).errors.bits {
+                let explanations = witnesses.indices.filter { index in
+                    !spent.contains(index) && bit.isExplained(by: witnesses[index].kind)
+                        && fits(witnesses[index], between: previous, and: sample)
+                }
+                if explanations.isEmpty { found.append(Self.crash(bit, from: previous, to: sample)) }
+                explaining.formUnion(explanations)
             }
+            spent.formUnion(explaining.filter { witnesses[$0].kind == .corrupted && hasTime(witnesses[$0]) })
             before.formUnion(sample.evidence.taint)
             previous = sample
         }
         return found
     }
+
+    /// Whether it is known when a report was printed.
+    private func hasTime(_ crash: Crash) -> Bool { !Self.marks(of: crash).isEmpty }
 
     /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log begins
     /// some time before the monotonic clock, and neither stands still in a guest that runs.

@@ -119,7 +119,11 @@ public struct CacheInventory: Sendable {
         for name in try namesInFolder(layout.root) {
             let path = layout.root.appending(name)
             switch name {
-            case "tmp": for rest in (try? namesInFolder(path)) ?? [] { add(.other, path.appending(rest)) }
+            // What a link leads to is somebody else's.
+            case "tmp" where FileSignature.of(path)?.isDirectory == true:
+                for rest in (try? namesInFolder(path)) ?? [] {
+                    add(.other, path.appending(rest))
+                }
             case "appliance": for one in try Self.folders(in: path) { add(.rootFilesystem, one) }
             case "numbers", "logs", "stat-cache", "kunit": add(.other, path, isRemovable: false)
             default: break

@@ -10,32 +10,6 @@ import SystemPackage
 /// no network, no capabilities, no process but its own, a /tmp of its own, limits, and a filter of system calls. Where kbuild is root it becomes a
 /// user that owns nothing else. bubblewrap makes all of that, so that this is a value whose argv can be tested.
 public struct Sandbox: Sendable, Hashable {
-    /// The most that a command may use.
-    public struct Limits: Sendable, Hashable {
-        /// Seconds of one process's processor time; nil for no limit.
-        public var cpuSeconds: Int?
-        /// Bytes of one process's address space; nil for no limit.
-        public var memoryBytes: Int?
-        /// Bytes of one file.
-        public var fileBytes = 4 << 30
-        /// Processes and threads at one time.
-        public var processes = 2048
-        /// Seconds until the command is ended; nil for no limit.
-        public var seconds: Int?
-        /// Bytes in all writable folders together; nil for no limit.
-        public var diskBytes: Int?
-        /// Files in all writable folders together.
-        public var files = 500_000
-        /// Bytes that the command may print.
-        public var outputBytes = 256 << 20
-
-        /// The limits of a build. A kernel with every checker and its debug information takes a tenth of these.
-        public static let build = Limits(
-            cpuSeconds: 3600, memoryBytes: 16 << 30, seconds: 2 * 3600, diskBytes: 24 << 30)
-        /// The limits of a virtual machine, whose time the session watches, and whose memory is on its command line.
-        public static let machine = Limits()
-    }
-
     /// The user and group that the command runs as; nil for kbuild's own, which is all that one without root can have.
     public var identity: UInt32?
     /// Files and folders that the command may read.

@@ -29,6 +29,17 @@ public func supervise(_ arguments: [String]) -> Int32 {
         command = command.dropFirst(2)
     }
     guard !command.isEmpty else { return 127 }
+    takeParentsPriority()
     func strings(_ words: [String]) -> [UnsafeMutablePointer<CChar>?] { words.map { strdup($0) } + [nil] }
     return kbuild_supervise(strings(Array(command)), strings(descriptors))
+}
+
+/// Takes the priority that the user gave kbuild (`nice kbuild run`), so that what it starts has it too.
+///
+/// On Linux a priority is a thread's, and libdispatch sets that of its threads, which root may raise: a child of such a thread
+/// starts with another one than kbuild's main thread has.
+private func takeParentsPriority() {
+    errno = 0
+    let priority = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), UInt32(getppid()))
+    if errno == 0 { _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, priority) }
 }

@@ -4,7 +4,7 @@ import Diagnostics
 import Project
 
 /// The parser suggests options; this does the same for verbs.
-enum Suggestion {
+enum VerbSuggestion {
     /// The verb that an unknown word was meant to be, with the verbs above it; nil when all words are known, or none is
     /// near enough.
     static func verb(for arguments: [String]) -> String? {
