@@ -217,7 +217,8 @@ struct KernelWitnessTests {
     @Test("a report whose words were overwritten explains what its own time tainted, and nothing soon after")
     func corrupted() {
         let rest = [
-            "------------[ cut here ]------------", "RIP: 0010:__do_sys_caesar+0x1a/0x40", "Call Trace:", " <TASK>", " do_syscall_64+0x3b/0x90",
+            "------------[ cut here ]------------", "RIP: 0010:__do_sys_caesar+0x1a/0x40", "Call Trace:", " <TASK>",
+            " do_syscall_64+0x3b/0x90",
             " entry_SYSCALL_64_after_hwframe+0x64/0xce", " </TASK>", "---[ end trace 0000000000000000 ]---",
         ]
         var guest = Guest()

@@ -179,7 +179,8 @@ struct RunCommand: AsyncParsableCommand {
             || options.format != .text
         if !command.isEmpty, isReported {
             throw ValidationError(
-                "no report is made of a command after --: leave out --html, --junit, --summary, --annotations and --format")
+                "no report is made of a command after --: leave out --html, --junit, --summary, --annotations and --format"
+            )
         }
     }
 
