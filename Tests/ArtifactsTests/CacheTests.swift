@@ -227,4 +227,20 @@ struct CacheUseTests {
         link(made.folder.appending("image").string, tree.appending("hard").string)
         #expect(try CacheInventory(of: sample.layout).bytes < 2 << 20)
     }
+
+    @Test("what a link in the cache leads to is neither counted nor removed")
+    func links() async throws {
+        let sample = try SampleCache()
+        _ = try await sample.project("a", hours: 1)
+        let strangers = sample.layout.root.removingLastComponent().appending("strangers-\(UUID().uuidString)")
+        defer { try? removeAll(strangers) }
+        try createFolder(strangers.appending("folder"))
+        try writeAtomically("mine", to: strangers.appending("file"))
+        try removeAll(sample.layout.temporary)
+        try #require(symlink(strangers.string, sample.layout.temporary.string) == 0)
+        let inventory = try CacheInventory(of: sample.layout)
+        #expect(!inventory.items.contains { $0.path.starts(with: sample.layout.temporary) })
+        _ = try await inventory.remove(inventory.surplus(over: 0, users: []))
+        #expect(Set(try namesInFolder(strangers)).isSuperset(of: ["file", "folder"]))
+    }
 }

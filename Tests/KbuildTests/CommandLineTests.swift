@@ -85,7 +85,9 @@ struct CommandLineTests {
         "modes that exclude each other are refused",
         arguments: [
             ["run", "--ci", "--shell-on-failure"], ["run", "--dry-run", "--shell-on-failure"],
-            ["test", "--dry-run", "--list"],
+            ["test", "--dry-run", "--list"], ["run", "--dry-run", "--", "true"], ["run", "--ci", "--", "true"],
+            ["run", "--junit", "a.xml", "--", "true"], ["run", "--html", "a.html", "--", "true"],
+            ["run", "--format", "json", "--", "true"],
         ])
     func exclusive(arguments: [String]) {
         #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
