@@ -124,17 +124,17 @@ struct Provenance: Sendable {
         return !Self.origin(of: path, home: home).isForeign
     }
 
-    /// Refuses a program of a foreign folder that is a link to a file elsewhere: kbuild reads it itself, outside of any sandbox,
-    /// and a program beside it in the guest could then print it.
+    /// Refuses a file of a foreign folder that is a link to one elsewhere. kbuild reads it itself, outside of any sandbox: a
+    /// program beside it in the guest could then print it, and so could an error message.
     ///
     /// - Throws: `Failure` (`usage`).
-    func checkLink(_ program: FilePath, to real: FilePath) throws(Failure) {
-        let folder = Self.resolved(program.removingLastComponent())
+    func checkLink(_ kind: Kind, _ file: FilePath, to real: FilePath) throws(Failure) {
+        let folder = Self.resolved(file.removingLastComponent())
         guard !folder.starts(with: home), !Self.isOfSystem(folder), !real.starts(with: folder),
             !real.starts(with: home), !Self.isOfSystem(real)
         else { return }
         throw Failure(
-            .usage, "the test program \(program) \(Self.outside) and is a link to \(real), which is not beside it",
+            .usage, "\(kind.rawValue) \(file) \(Self.outside) and is a link to \(real), which is not beside it",
             nextStep: "name \(real) itself, or copy it there")
     }
 

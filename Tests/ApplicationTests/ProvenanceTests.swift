@@ -55,21 +55,22 @@ struct ProvenanceTests {
     @Test("a project with nothing but its own has no foreign input")
     func nothing() throws { #expect(try remarks(Self.own).isEmpty) }
 
-    @Test("a foreign program may be a link within its folder and to the project or the system, and to nothing else of the host")
+    @Test(
+        "a foreign file may be a link within its folder, to the project or the system, and to nothing else of the host")
     func linkedPrograms() throws {
         defer { try? removeAll(root) }
         let provenance = try provenance(Self.own)
         let program = outside.pushing("suite/run")
-        try provenance.checkLink(program, to: outside.pushing("suite/run"))
-        try provenance.checkLink(program, to: outside.pushing("suite/lib/run"))
-        try provenance.checkLink(program, to: home.pushing("tests/one"))
-        try provenance.checkLink(program, to: "/usr/bin/env")
+        try provenance.checkLink(.testProgram, program, to: outside.pushing("suite/run"))
+        try provenance.checkLink(.testProgram, program, to: outside.pushing("suite/lib/run"))
+        try provenance.checkLink(.testProgram, program, to: home.pushing("tests/one"))
+        try provenance.checkLink(.testProgram, program, to: "/usr/bin/env")
         let failure = #expect(throws: Failure.self) {
-            try provenance.checkLink(program, to: outside.pushing("secret"))
+            try provenance.checkLink(.testProgram, program, to: outside.pushing("secret"))
         }
         #expect(failure?.code == .usage)
         // The user's own links may lead anywhere: what they lead to is foreign then.
-        try provenance.checkLink(home.pushing("tests/run"), to: outside.pushing("secret"))
+        try provenance.checkLink(.testProgram, home.pushing("tests/run"), to: outside.pushing("secret"))
     }
 
     @Test(

@@ -218,7 +218,13 @@ struct KernelSteps: Sendable {
     /// fragment of kbuild's own.
     func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
         var fragments = try project.fragments.map { fragment in
-            if let path = fragment.file { return try ConfigFragment(contentsOf: path, name: context.shown(path)) }
+            if let path = fragment.file {
+                if project.sandbox != .off {
+                    let provenance = Provenance(of: project)
+                    try provenance.checkLink(.configFragment, path, to: Provenance.resolved(path))
+                }
+                return try ConfigFragment(contentsOf: path, name: context.shown(path))
+            }
             return try treeFragment(fragment, pristine, overlay)
         }
         fragments += try project.checks.map {
