@@ -46,8 +46,10 @@ struct Init {
 
         if let held {
             held.run(filters: filters, channel: &channel, log: &log)
-            Leaks.report()
-            log.sample(&channel)
+            if options["kbuild.leaks"] == "on" {
+                Leaks.report()
+                log.sample(&channel)
+            }
             channel.send("end", "1")
             channel.awaitFarewell()
             shutDown(options)
@@ -59,14 +61,15 @@ struct Init {
         noteMissingNamespaces(for: plan, channel: &channel)
         // They concern only those who come after.
         let settings = plan.programs.count > 1 ? Settings() : nil
-        Leaks.forgetBoot()
+        let looksForLeaks = options["kbuild.leaks"] == "on"
+        if looksForLeaks { Leaks.forgetBoot() }
         for (index, program) in plan.programs.enumerated() {
             let ending =
                 switch program.kind {
                 case .swift, .output: RunningProgram.run(program, index: index, channel: &channel, log: &log)
                 case .terminal, .streams: Shell.run(program, index: index, channel: &channel)
                 }
-            if index == plan.programs.count - 1 { Leaks.report() }
+            if looksForLeaks, index == plan.programs.count - 1 { Leaks.report() }
             log.sample(&channel)
             if index < plan.programs.count - 1 {
                 settings?.restore { channel.send("note", $0) }

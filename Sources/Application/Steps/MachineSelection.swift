@@ -150,7 +150,9 @@ struct MachineSelection: Sendable {
     private var kernelArguments: [String] {
         // Few accesses are watched, and for a short time, unless it is told to look harder (lib/Kconfig.kcsan).
         let races = project.checks.contains(.races) ? ["kcsan.skip_watch=200", "kcsan.udelay_task=200"] : []
-        return KUnitTests.kernelArguments(project.tests) + races + project.machine.kernelArguments
+        // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
+        let leaks = project.checks.contains(.leaks) ? ["kbuild.leaks=on"] : []
+        return KUnitTests.kernelArguments(project.tests) + races + leaks + project.machine.kernelArguments
     }
 
     private func umlMachine(
