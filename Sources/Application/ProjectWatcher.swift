@@ -38,7 +38,8 @@ public struct ProjectWatcher: Sendable {
                 }
             }
         interval = project.kernelTree == nil ? .milliseconds(150) : .seconds(2)
-        roots = [project.place, project.folder] + named.filter { !$0.starts(with: project.folder) }
+        let places = project.kernelTree.map { [$0] } ?? []
+        roots = places + [project.folder] + named.filter { !$0.starts(with: project.folder) }
         excluded = Set(project.shares.filter(\.isWritable).map(\.path))
         stamps = scan()
     }

@@ -128,13 +128,16 @@ struct Provenance: Sendable {
     /// program beside it in the guest could then print it, and so could an error message.
     ///
     /// - Throws: `Failure` (`usage`).
-    func checkLink(_ kind: Kind, _ file: FilePath, to real: FilePath) throws(Failure) {
-        let folder = Self.resolved(file.removingLastComponent())
-        guard !folder.starts(with: home), !Self.isOfSystem(folder), !real.starts(with: folder),
-            !real.starts(with: home), !Self.isOfSystem(real)
+    static func checkLink(_ kind: Kind, _ file: FilePath, of project: Project) throws(Failure) {
+        guard project.sandbox != .off else { return }
+        let (home, folder, real) = (
+            resolved(project.folder), resolved(file.removingLastComponent()), resolved(file)
+        )
+        guard !folder.starts(with: home), !real.starts(with: folder), !real.starts(with: home), !isOfSystem(folder),
+            !isOfSystem(real)
         else { return }
         throw Failure(
-            .usage, "\(kind.rawValue) \(file) \(Self.outside) and is a link to \(real), which is not beside it",
+            .usage, "\(kind.rawValue) \(file) \(outside) and is a link to \(real), which is not beside it",
             nextStep: "name \(real) itself, or copy it there")
     }
 

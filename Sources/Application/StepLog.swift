@@ -16,7 +16,7 @@ public enum StepOutcome: String, Sendable {
     case cancelled
 }
 
-/// What is told while steps are carried out.
+/// What steps report while they run.
 public enum StepEvent: Sendable {
     /// A step starts.
     case stepStarted(StepName)
@@ -136,7 +136,7 @@ extension StepLog: StepExecutor {
             group.addTask { .first(try await first()) }
             group.addTask { .second(try await second()) }
             var results: (first: First?, second: Second?)
-            // Whoever fails first leaves the group by its error, which cancels the other.
+            // The first error ends the group, which cancels the other.
             for try await part in group {
                 switch part {
                 case .first(let result): results.first = result

@@ -136,7 +136,7 @@ final class Console: Sendable {
         StandardStream.errors.write(erasure + commands.compactMap { $0 }.map { .command($0) })
     }
 
-    /// Shows what is told while steps are carried out.
+    /// Shows what steps report while they run.
     func show(_ event: StepEvent) {
         switch event {
         case .stepStarted(let step):

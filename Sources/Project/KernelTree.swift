@@ -9,6 +9,8 @@ import SystemPackage
 /// kbuild keeps a project for it in the cache, whose kernel source is the tree. The tree itself is never written to: it is
 /// copied once, later runs copy what changed, and objects lie in the cache.
 public enum KernelTree {
+    /// The folder of the cache that has the projects.
+    private static let collection = "trees"
     /// The file in the project's folder that holds the tree's path.
     static let record = ".kernel-tree"
     /// The name of the one test that such a project has.
@@ -39,7 +41,7 @@ public enum KernelTree {
     static func projectFile(of tree: FilePath, environment: [String: String]) throws -> FilePath {
         let layout = try CacheLayout(environment: environment)
         try layout.prepare()
-        let folder = layout.root.appending("trees").appending(Digest.of(tree.string).short)
+        let folder = layout.root.appending(collection).appending(Digest.of(tree.string).short)
         let texts = [
             record: tree.string, Project.fileName: projectText(tree), "\(bootTest).c": bootSource,
         ]
@@ -50,9 +52,14 @@ public enum KernelTree {
         return folder.appending(Project.fileName)
     }
 
-    /// The tree that a project file in the cache stands for; nil for a user's project.
+    /// The tree that a project file in the cache stands for; nil for a user's project, whatever lies beside its file.
     static func tree(ofProjectFile file: FilePath) -> FilePath? {
-        (try? readText(file.removingLastComponent().appending(record))).map { FilePath($0) }
+        let folder = file.removingLastComponent()
+        guard folder.removingLastComponent().lastComponent?.string == collection,
+            let text = try? readText(folder.appending(record)),
+            folder.lastComponent?.string == Digest.of(text).short
+        else { return nil }
+        return FilePath(text)
     }
 
     private static func projectText(_ tree: FilePath) -> String {

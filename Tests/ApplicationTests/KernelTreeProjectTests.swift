@@ -48,6 +48,18 @@ struct KernelTreeProjectTests {
         #expect(!selftests.onlyBoots && filter == nil)
     }
 
+    @Test("the name of a tree beside a user's project file means nothing")
+    func forgedRecord() throws {
+        defer { try? removeAll(scratch) }
+        let tree = try makeTree("linux")
+        let folder = scratch.pushing("trees/project")
+        try createFolder(folder)
+        try writeAtomically("kernel: {source: \(tree)}\n", to: folder.appending("kbuild.yaml"))
+        try writeAtomically(tree.string, to: folder.appending(".kernel-tree"))
+        let project = try Project.load(folder.appending("kbuild.yaml"))
+        #expect(project.kernelTree == nil && Provenance(of: project).hasForeignKernel)
+    }
+
     @Test("another source on the command line is foreign, as in any project")
     func otherSource() throws {
         defer { try? removeAll(scratch) }
@@ -58,7 +70,7 @@ struct KernelTreeProjectTests {
         #expect(Provenance(of: project).hasForeignKernel)
     }
 
-    @Test("a kbuild.yaml above or in the tree comes first, and a folder that is no tree is none")
+    @Test("a kbuild.yaml above or in the tree comes first, and another folder has no project")
     func precedence() throws {
         defer { try? removeAll(scratch) }
         #expect(throws: Failure.self) { try Project.locate(nil, from: scratch, environment: environment) }

@@ -59,18 +59,24 @@ struct ProvenanceTests {
         "a foreign file may be a link within its folder, to the project or the system, and to nothing else of the host")
     func linkedPrograms() throws {
         defer { try? removeAll(root) }
-        let provenance = try provenance(Self.own)
-        let program = outside.pushing("suite/run")
-        try provenance.checkLink(.testProgram, program, to: outside.pushing("suite/run"))
-        try provenance.checkLink(.testProgram, program, to: outside.pushing("suite/lib/run"))
-        try provenance.checkLink(.testProgram, program, to: home.pushing("tests/one"))
-        try provenance.checkLink(.testProgram, program, to: "/usr/bin/env")
+        func check(_ name: String, _ target: FilePath, sandbox: String = "auto") throws {
+            let link = root.pushing(FilePath(name))
+            try removeAll(link)
+            try #require(symlink(target.string, link.string) == 0)
+            let project = try Project.load(
+                text: "sandbox: \(sandbox)\n", file: home.appending("kbuild.yaml"), profile: nil, overrides: [])
+            try Provenance.checkLink(.testProgram, link, of: project)
+        }
+        try check("elsewhere/suite/run", outside.pushing("suite/Package.swift"))
+        try check("elsewhere/suite/run", home.pushing("tests/one.c"))
+        try check("elsewhere/suite/run", "/usr/bin/env")
         let failure = #expect(throws: Failure.self) {
-            try provenance.checkLink(.testProgram, program, to: outside.pushing("secret"))
+            try check("elsewhere/suite/run", outside.appending("header.h"))
         }
         #expect(failure?.code == .usage)
+        try check("elsewhere/suite/run", outside.appending("header.h"), sandbox: "off")
         // The user's own links may lead anywhere: what they lead to is foreign then.
-        try provenance.checkLink(.testProgram, home.pushing("tests/run"), to: outside.pushing("secret"))
+        try check("project/tests/run", outside.appending("header.h"))
     }
 
     @Test(

@@ -62,15 +62,4 @@ struct LogFuzzTests {
             }
         }
     }
-
-    @Test("a log of eight times the length takes about eight times as long")
-    func linear() {
-        let text = Array(Self.seeds.joined().utf8.prefix(40_000))
-        let ratio = growth { factor in
-            var parser = ConsoleLogParser()
-            for _ in 0..<factor { parser.consume(text[...]) }
-            _ = parser.finish()
-        }
-        #expect(ratio < 24)
-    }
 }

@@ -64,16 +64,3 @@ public struct Mutator: Sendable {
         bytes = Array(lines.joined(separator: [0x0A]))
     }
 }
-
-/// How much longer a body takes for eight times its input: about 8 where it is linear, 64 where it is quadratic.
-///
-/// The least of several tries is taken, so that other work on the machine does not count; still, compare with a generous limit.
-public func growth(_ body: (_ factor: Int) -> Void) -> Double {
-    let clock = ContinuousClock()
-    func least(_ factor: Int) -> Duration {
-        (0..<4).map { _ in clock.measure { body(factor) } }.min() ?? .zero
-    }
-    // Warm first: tables and the allocator.
-    body(1)
-    return least(8) / max(least(1), .microseconds(1))
-}

@@ -208,6 +208,22 @@ import Testing
         #expect(try parse(text + "\n\\ No newline at end of file\n") == marked)
     }
 
+    @Test(
+        "a new file without contents is an empty one only where git says so, or another diff follows",
+        arguments: [
+            ("index 0000000..e69de29\n", true), ("", false), ("index 0000000..48050df\n", false),
+            ("diff --git a/y b/y\nnew file mode 100644\nindex 0000000..e69de29\n", true),
+        ])
+    func newFileWithoutContents(rest: String, isTaken: Bool) throws {
+        let bytes = Array(("diff --git a/x.c b/x.c\nnew file mode 100644\n" + rest).utf8)
+        if isTaken {
+            #expect(try PatchParser.parse(bytes, file: "x.patch").flatMap(\.files).count >= 1)
+        } else {
+            let failure = #expect(throws: Failure.self) { try PatchParser.parse(bytes, file: "x.patch") }
+            #expect(failure?.message.contains("the patch is cut off") == true)
+        }
+    }
+
     @Test func aDeletionNeedsNoMode() throws {
         let text = "diff --git a/x b/x\n--- a/x\n+++ /dev/null\n@@ -1 +0,0 @@\n-a\n"
         #expect(try parse(text)[0].files.map(\.operation) == [.delete])

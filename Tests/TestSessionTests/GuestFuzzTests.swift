@@ -83,18 +83,4 @@ struct GuestFuzzTests {
             Self.check(recorder.finish(), seed: seed)
         }
     }
-
-    @Test("eight times as many frames take about eight times as long")
-    func linear() {
-        let event = Array(Self.event("testCaseStarted").utf8)
-        let ratio = growth { factor in
-            var recorder = SessionRecorder(plan: Self.plan)
-            for frame in Self.session.prefix(5) {
-                _ = recorder.consume(.frame(Frame(sequence: 1, kind: frame.kind, payload: Array(frame.text.utf8))))
-            }
-            for _ in 0..<250 * factor { _ = recorder.consume(.frame(Frame(sequence: 1, kind: .event, payload: event))) }
-            _ = recorder.finish()
-        }
-        #expect(ratio < 24)
-    }
 }

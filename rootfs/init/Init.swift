@@ -9,6 +9,7 @@ struct Init {
         mountFileSystems()
         sethostname("kbuild", 6)
         let options = kernelOptions()
+        let looksForLeaks = options["kbuild.leaks"] == "on"
         let byHostfs = options["kbuild.shares"] == "hostfs"
         guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
             fail("no results channel")
@@ -20,6 +21,7 @@ struct Init {
         var taintBefore: UInt64 = 0
         if let name = options["kbuild.hold"] {
             held = hold(name, channel: &channel, options)
+            if looksForLeaks { Leaks.forgetBoot() }
             // The boot is the saved machine's; those who wake tell only of what comes after.
             log.sample(&channel)
             taintBefore = log.taint
@@ -46,7 +48,7 @@ struct Init {
 
         if let held {
             held.run(filters: filters, channel: &channel, log: &log)
-            if options["kbuild.leaks"] == "on" {
+            if looksForLeaks {
                 Leaks.report()
                 log.sample(&channel)
             }
@@ -61,7 +63,6 @@ struct Init {
         noteMissingNamespaces(for: plan, channel: &channel)
         // They concern only those who come after.
         let settings = plan.programs.count > 1 ? Settings() : nil
-        let looksForLeaks = options["kbuild.leaks"] == "on"
         if looksForLeaks { Leaks.forgetBoot() }
         for (index, program) in plan.programs.enumerated() {
             let ending =

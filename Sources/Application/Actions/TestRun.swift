@@ -6,6 +6,7 @@ import FileSystem
 import Foundation
 import GuestSession
 import KernelConfig
+import KernelMake
 import KernelSource
 import PatchedTree
 import Processes
@@ -111,7 +112,8 @@ public struct TestRun: Sendable {
     /// Says, once a day, that what passed was looked at by no checker: most mistakes of a call's pass its tests.
     private func noteCheckers(_ report: RunReport, config: FilePath) {
         let symbols = ["CONFIG_KASAN=y", "CONFIG_KCSAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_KMEMLEAK=y"]
-        guard report.exitCode == ExitStatus.success.rawValue, let text = try? readText(config),
+        guard report.exitCode == ExitStatus.success.rawValue, project.architecture != .um,
+            let text = try? readText(config),
             !symbols.contains(where: { text.contains("\n\($0)\n") })
         else { return }
         let note =

@@ -53,8 +53,10 @@ extension KernelSteps {
     /// Has a confined build begin anew where a last one is not to be gone on from: its files may be made to deceive the
     /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
     /// patches have one author.
-    func discardForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
-        let isUnusable = try hasUnusableOutput(pristine, overlay)
+    func discardForeignOutput(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
+    ) throws {
+        let isUnusable = try hasUnusableOutput(pristine, overlay, request)
         // Until this build has come to its end as well.
         if rules != nil { try removeAll(confinedMark(pristine)) }
         if isUnusable { try removeAll(output(pristine)) }
@@ -63,10 +65,12 @@ extension KernelSteps {
     }
 
     /// Whether what lies in the output folder says nothing of this build.
-    func hasUnusableOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
+    func hasUnusableOutput(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
+    ) throws -> Bool {
         // make compares commands and time stamps, and does not see that a tool of the same name is another one.
         if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
-        return try hasForeignOutput(pristine, overlay)
+        return hasForeignOutput(pristine, overlay, request)
     }
 
     /// Beside the output: the digest of the tools that built it.
@@ -79,23 +83,26 @@ extension KernelSteps {
     }
 
     /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's variables.
-    private func contribution(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> String {
+    private func contribution(_ overlay: TreeOverlay, _ request: ConfigRequest) -> String {
         var digest = ContentDigest(of: "contribution", version: 1)
         digest.add("overlay", overlay.digest)
-        digest.add("request", try configRequest(pristine, overlay).text)
+        digest.add("request", request.text)
         return digest.digest.hex
     }
 
     /// Records that the confined build of an overlay came to its end.
-    func recordContribution(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws {
-        try writeAtomically(contribution(pristine, overlay), to: confinedMark(pristine))
+    func recordContribution(of patched: PatchedKernelArtifact) throws {
+        try writeAtomically(
+            contribution(patched.overlay, patched.request), to: confinedMark(patched.pristine))
     }
 
-    private func hasForeignOutput(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> Bool {
+    private func hasForeignOutput(
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
+    ) -> Bool {
         guard let rules else { return false }
         let last = try? readText(confinedMark(pristine))
         let isOwn = !rules.hasForeignContribution && last != nil
-        return try !isOwn && last != contribution(pristine, overlay)
+        return !isOwn && last != contribution(overlay, request)
     }
 
     /// How make runs, and in which environment.

@@ -171,7 +171,7 @@ struct KernelSteps: Sendable {
                     for note in patched.overlay.notes { progress(.note(note)) }
                     var patched = patched
                     patched.lock = try await lock(pristine, progress)
-                    let change = try await bringInLine(pristine, patched.overlay, progress)
+                    let change = try await bringInLine(pristine, patched.overlay, patched.request, progress)
                     return Performed(
                         result: patched, outcome: change.isUnchanged ? .hit : .made, detail: patched.summary)
                 })
@@ -198,7 +198,7 @@ struct KernelSteps: Sendable {
                 overlay: patched.overlay, output: make(pristine).output)
             if !planned.changes.isUnchanged { forecast.outcome = .miss }
             forecast.actions += planned.changes.remarks
-            if try !hasUnusableOutput(pristine, patched.overlay) { pending.changes = planned }
+            if try !hasUnusableOutput(pristine, patched.overlay, patched.request) { pending.changes = planned }
         }
         var expected = patched
         expected.pendingTree = pending
@@ -216,13 +216,10 @@ struct KernelSteps: Sendable {
 
     /// What is asked of the configuration: the project's base and fragments and, where debug information is wanted, a
     /// fragment of kbuild's own.
-    func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
+    private func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
         var fragments = try project.fragments.map { fragment in
             if let path = fragment.file {
-                if project.sandbox != .off {
-                    let provenance = Provenance(of: project)
-                    try provenance.checkLink(.configFragment, path, to: Provenance.resolved(path))
-                }
+                try Provenance.checkLink(.configFragment, path, of: project)
                 return try ConfigFragment(contentsOf: path, name: context.shown(path))
             }
             return try treeFragment(fragment, pristine, overlay)
@@ -332,17 +329,17 @@ struct KernelSteps: Sendable {
     ) async throws -> WorkTree.Synchronization {
         // The tree shares its files with the cache's copy; nobody may have written through a link.
         try pristine.verify()
-        return try await bringInLine(pristine, overlay, progress)
+        return try await bringInLine(pristine, overlay, .merge([]), progress)
     }
 
     /// The same for a caller that has the cache's copy verified later, before it relies on what was made of it.
     private func bringInLine(
-        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, _ progress: ProgressSink
     ) async throws -> WorkTree.Synchronization {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
         // What was built from another tree in this place says nothing about the new one.
         if change == .created { try removeAll(output(pristine)) }
-        try discardForeignOutput(pristine, overlay)
+        try discardForeignOutput(pristine, overlay, request)
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
@@ -504,7 +501,7 @@ struct KernelSteps: Sendable {
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
         }
         try workTree(pristine).recordBuild(output: make.output)
-        if rules != nil { try recordContribution(pristine, patched.overlay) }
+        if rules != nil { try recordContribution(of: patched) }
         let artifact = try await publish(result, of: patched)
         var detail = pluralized(result.compiledObjects, "object")
         if result.isIncremental { detail += result.isReplayed ? ", narrow without make" : ", narrow" }

@@ -148,7 +148,7 @@ struct MachineSelection: Sendable {
 
     /// The words that this project adds to the kernel's command line; the user's are last.
     private var kernelArguments: [String] {
-        // Few accesses are watched, and for a short time, unless it is told to look harder (lib/Kconfig.kcsan).
+        // Few accesses are watched, and for a short time, unless these ask for more (lib/Kconfig.kcsan).
         let races = project.checks.contains(.races) ? ["kcsan.skip_watch=200", "kcsan.udelay_task=200"] : []
         // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
         let leaks = project.checks.contains(.leaks) ? ["kbuild.leaks=on"] : []

@@ -314,7 +314,7 @@ struct ProgramSteps: Sendable {
                 .usage, "\(program.path) is not an executable file",
                 nextStep: "chmod +x \(path), or use c: for a C file")
         }
-        if project.sandbox != .off { try Provenance(of: project).checkLink(.testProgram, program.path, to: path) }
+        try Provenance.checkLink(.testProgram, program.path, of: project)
         return path
     }
 

@@ -203,7 +203,7 @@ struct SnapshotSteps: Sendable {
 
     private var snapshotsFolder: FilePath { context.projectCache.appending("snapshots") }
 
-    /// What a machine is told that is to be saved, and the key of its snapshot.
+    /// The configuration of a machine that is to be saved, and the key of its snapshot.
     private struct Place {
         var configuration: MachineConfiguration
         var key: Digest

@@ -111,7 +111,8 @@ public struct KernelConfigurator: Sendable {
     ) async throws -> String {
         var request = request
         // As many rounds as options lie above each other that the named fragments of the tree leave out.
-        for round in 0...Self.mostRounds {
+        var round = 0
+        while true {
             try writeAtomically(Self.merged(base, request), to: file)
             try await run(make, target: Self.completion)
             let text = try readText(file)
@@ -138,12 +139,12 @@ public struct KernelConfigurator: Sendable {
                         ))
                 }
                 request.add(additions, obstacles)
+                round += 1
                 continue
             }
             for note in check.notes(on: request, dropped: dropped) { progress(.note(note)) }
             return text
         }
-        return try readText(file)
     }
 
     /// How often a configuration is completed again with what its optional entries depend on.

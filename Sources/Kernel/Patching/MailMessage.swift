@@ -171,6 +171,8 @@ struct MailMessage {
         let hasTime = words.contains {
             $0.split(separator: ":").count == 3 && $0.allSatisfy { $0 == ":" || $0.isNumber }
         }
-        return words.count >= 6 && hasTime && words.contains { $0.count == 4 && Int($0) != nil }
+        // git format-patch names the commit in place of the sender.
+        let isOfCommit = words.count > 1 && [40, 64].contains(words[1].count) && words[1].allSatisfy(\.isHexDigit)
+        return words.count >= 6 && hasTime && (isOfCommit || words.contains { $0.count == 4 && Int($0) != nil })
     }
 }

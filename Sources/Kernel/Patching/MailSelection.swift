@@ -201,7 +201,7 @@ package struct MailSelection {
     }
 
     /// Makes sure that none is missing of the patches of a series that says how many it has: a verdict over the others would
-    /// pass for one over the series. One patch alone was picked out by whoever handed it in.
+    /// pass for one over the series. A person who hands in one patch alone has picked it out.
     ///
     /// - Throws: `Failure` (`patch`) that names those that are missing.
     package static func checkCompleteness(of tags: [MailTag], in file: String, nextStep: String) throws(Failure) {

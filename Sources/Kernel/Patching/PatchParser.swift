@@ -229,6 +229,7 @@ package struct PatchParser {
         var oldMode: Int?
         var oldName: String?
         var newName: String?
+        var newIdentifier: Substring?
         index += 1
         extended: while let line = current {
             let header = text(line)
@@ -260,6 +261,7 @@ package struct PatchParser {
                 // "index OLD..NEW MODE" names the mode when it does not change; a link's or submodule's is refused.
                 let words = identifiers.split(separator: " ")
                 if words.count == 2 { _ = try fileMode(String(words[1])) }
+                newIdentifier = words.first?.split(separator: ".").last
             } else if value("similarity index ") != nil || value("dissimilarity index ") != nil {
                 // How alike the two are is for people to read.
             } else if header.hasPrefix("GIT binary patch") || header.hasPrefix("Binary files ") {
@@ -298,10 +300,25 @@ package struct PatchParser {
         if operation == .modify, hunks.isEmpty, newMode == nil {
             throw failure("the diff of \(new) changes nothing: its hunks are missing", remake, at: start)
         }
+        if operation == .create, hunks.isEmpty {
+            // An empty file is named by the identifier of no bytes. Mercurial names none; there another diff follows.
+            let isEmpty =
+                newIdentifier.map { identifier in Self.emptyBlobs.contains { $0.hasPrefix(identifier) } }
+                ?? (current.map { text($0).hasPrefix("diff ") } ?? false)
+            guard isEmpty else {
+                throw failure("the new file \(new) has no contents here: the patch is cut off", remake, at: start)
+            }
+        }
         return FilePatch(
             operation: operation, oldPath: old, newPath: new, newMode: newMode, oldMode: oldMode, hunks: hunks,
             lineNumber: number(start), isGit: true)
     }
+
+    /// git's identifiers of no bytes: `git hash-object /dev/null` in repositories with SHA-1 and with SHA-256.
+    private static let emptyBlobs = [
+        "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+        "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
+    ]
 
     /// Refuses a diff of git's whose `---` and `+++` lines name other files than the lines above them, as git does. A file
     /// would be written beside the one that was meant.
