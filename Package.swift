@@ -256,7 +256,7 @@ let package = Package(
             dependencies: [
                 "KernelMake",
                 "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
-                "Reporting",
+                "Reporting", "CrashReports",
                 "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),

@@ -154,11 +154,14 @@ public struct ProjectContext: Sendable {
     // MARK: What the project file says of guests
 
     var limits: SessionLimits {
-        SessionLimits(
+        var limits = SessionLimits(
             boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
             test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast,
+            keepsGoing: project.keepsGoing,
             // A slow disk takes a minute for a gigabyte.
             inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
+        limits.keepsMemory = project.machine.keepsMemory
+        return limits
     }
 
     /// The user's shared folders.

@@ -40,7 +40,9 @@ final class Console: Sendable {
     /// Whether the status line may be drawn.
     let isLive: Bool
     /// How results are printed on standard output.
-    var renderer: TextReport { TextReport(width: Terminal.width(of: STDOUT_FILENO)) }
+    var renderer: TextReport {
+        TextReport(width: Terminal.width(of: STDOUT_FILENO), isVerbose: verbosity == .verbose)
+    }
     /// How lines are broken on standard error.
     private var logRenderer: TextReport { TextReport(width: Terminal.width(of: STDERR_FILENO)) }
     private let state = Mutex(State())

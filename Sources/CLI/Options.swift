@@ -147,6 +147,9 @@ struct MachineOptions: ParsableArguments {
     @Flag(help: "End the run at the first failure.")
     var failFast = false
 
+    @Flag(help: "Go on when three guests have ended with the same crash.")
+    var keepGoing = false
+
     @Flag(help: "Keep the memory of a guest that crashes or hangs, as an ELF core file in the run's folder.")
     var memoryDump = false
 
@@ -161,6 +164,7 @@ struct MachineOptions: ParsableArguments {
             (guests.map { String($0) }, "guests", "--guests"),
             (retries.map { String($0) }, "retries", "--retries"), (timeout, "timeouts.run", "--timeout"),
             (failFast ? "on" : nil, "fail-fast", "--fail-fast"),
+            (keepGoing ? "on" : nil, "keep-going", "--keep-going"),
             (memoryDump ? "on" : nil, "machine.memory-dump", "--memory-dump"),
         ]
         return pairs.compactMap { value, key, flag in

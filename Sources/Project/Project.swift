@@ -293,6 +293,8 @@ public struct Project: Sendable, Equatable {
     public var timeouts: Timeouts
     /// Whether the first failure ends the run.
     public var failFast: Bool
+    /// Whether the tests run on after several guests with the same crash.
+    public var keepsGoing = false
     /// What splats do.
     public var splats: SplatPolicy
     /// What skipped tests do.

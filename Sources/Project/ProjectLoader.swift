@@ -161,7 +161,7 @@ extension Project {
         lines += [
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
-            "fail-fast: \(failFast ? "on" : "off")",
+            "fail-fast: \(failFast ? "on" : "off")", "keep-going: \(keepsGoing ? "on" : "off")",
             "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
             "tests-from: \(testsFrom.rawValue)",
         ]
@@ -533,6 +533,7 @@ package struct ProjectLoader {
             failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
         project.checks = checks
+        project.keepsGoing = flag(node["keep-going"], false)
         return try project.adjustedForCheckers()
     }
 

@@ -178,6 +178,9 @@ package indirect enum Schema: Sendable {
             name: "fail-fast", schema: .flag,
             meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
         Key(
+            name: "keep-going", schema: .flag,
+            meaning: "whether tests run on after three guests with the same crash (off)"),
+        Key(
             name: "skips", schema: .either(.choice(["warn", "fail"]), .list(.text)),
             meaning:
                 "whether a skipped test or case fails the run; a list: patterns of those that may be skipped (warn)"),

@@ -145,12 +145,19 @@ public struct TestRun: Sendable {
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
         SessionReport.add(await prepared.symbolized(results.outcome, tools.progress), to: &report)
+        SourceLines.addOwnFiles(
+            to: &report.crashes, userFiles: prepared.patched.overlay.userFiles, project: project,
+            shown: context.shown)
         // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own place.
         var told: Set<String> = []
         for guest in guests {
-            let evidence = await evidence(of: guest.result, kernel: prepared.kernel)
-            for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence)
-            where told.insert(trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")).inserted {
+            let hang = await HangReport.make(guest.result, prepared, context: context)
+            let evidence = hang.isEmpty ? await evidence(of: guest.result, kernel: prepared.kernel) : hang
+            let place = hang.joined(separator: "\n")
+            for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence) {
+                let isHang = !hang.isEmpty && trouble.code == guest.result.limit?.code
+                let key = isHang ? place : trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")
+                guard told.insert(key).inserted else { continue }
                 if results.portions > 1 {
                     trouble.details = (["in the guest of \(guest.portion.name)"] + [trouble.details].compactMap { $0 })
                         .joined(separator: "\n")

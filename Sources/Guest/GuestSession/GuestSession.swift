@@ -21,22 +21,31 @@ package struct SessionLimits: Sendable, Hashable {
     /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What waits
     /// for that thread waits without end, and says nothing; that init lives is no such sign.
     package var lostThread: Double = 10
+    /// The same for a guest of which init has said since then that it lives: it has had time to run, and its test did
+    /// nothing with it.
+    package var lostThreadOfLivingGuest: Double = 1
     /// For everything.
     package var run: Double
     /// Whether the first failure is the end.
     package var failFast = false
+    /// Whether tests run on after several guests with the same crash.
+    package var keepsGoing = false
+    /// Whether the memory of a guest that crashes is kept.
+    package var keepsMemory = false
     /// For a guest that hangs to tell what it does.
     package var inspection: Double = 10
 
     /// Creates limits, each in seconds.
     package init(
-        boot: Double, silence: Double, test: Double, run: Double, failFast: Bool = false, inspection: Double = 10
+        boot: Double, silence: Double, test: Double, run: Double, failFast: Bool = false, keepsGoing: Bool = false,
+        inspection: Double = 10
     ) {
         self.boot = boot
         self.silence = silence
         self.test = test
         self.run = run
         self.failFast = failFast
+        self.keepsGoing = keepsGoing
         self.inspection = inspection
     }
 }
@@ -47,7 +56,11 @@ package enum LimitReached: Sendable, Equatable {
     case silence(Double)
     case test(String, Double)
     case run(Double)
+    /// After so many seconds without a word.
     case lostThread(String, Double)
+
+    /// Whether the kernel has said why nothing happens, so that the guest need not be asked.
+    var isExplained: Bool { code == .guestCrash }
 
     /// What the run comes to by it.
     package var code: ExitStatus {
@@ -60,9 +73,15 @@ package enum LimitReached: Sendable, Equatable {
         case .silence(let seconds): "the guest said nothing for \(format(seconds)) (timeouts.silence)"
         case .test(let name, let seconds): "\(name) ran for more than \(format(seconds)) (timeouts.test)"
         case .lostThread(let name, let seconds):
-            "the kernel ended a thread of \(name), and the guest said nothing for \(format(seconds)) after that"
+            "the kernel ended a thread of \(name), which said nothing for \(format(seconds)) after that"
         case .run(let seconds): "the guest ran for more than \(format(seconds)) (timeouts.run)"
         }
+    }
+
+    /// The same for a run: guests that ended alike are told of once, whichever test it was.
+    var summary: String {
+        guard case .lostThread(_, let seconds) = self else { return message }
+        return "the kernel ended a thread of a test, which said nothing for \(format(seconds)) after that"
     }
 
     private func format(_ seconds: Double) -> String {
@@ -77,6 +96,8 @@ package struct SessionResult: Sendable {
     package var limit: LimitReached?
     /// What the guest's processors did when the limit was reached.
     package var processors: [ProcessorState] = []
+    /// What the kernel said when it was asked then, as `BlockedTask.tasks` reads it.
+    package var inspection: [ConsoleLine] = []
     /// Seconds from QEMU's start to init's first word.
     package var bootSeconds: Double?
     /// Seconds that QEMU ran.
@@ -143,12 +164,16 @@ package struct GuestSession: Sendable {
         var fatalCrash: ContinuousClock.Instant?
         /// Whether the kernel ended a thread since the test began.
         var hasLostThread = false
+        /// How often init has said that the guest lives, since then and since the test last said anything.
+        var beatsSinceWord = 0
         var ended: ContinuousClock.Instant?
         /// Sends bytes to the guest's init.
         var send: (@Sendable ([UInt8]) -> Void)?
         var hasFailure = false
         /// Whether the guest is being asked what it does: what the kernel then says, or does of it, is no result.
         var isInspected = false
+        /// What the kernel says on its console while it is asked.
+        var inspection: [ConsoleLine] = []
         /// What the kernel's memory holds, once it has been read.
         var memory: KernelMemoryReading?
         /// What init waits for on the console, where results come there, until the memory has been read.
@@ -157,6 +182,9 @@ package struct GuestSession: Sendable {
 
     /// How long QEMU may take to exit once the guest has ended or panicked.
     private static let exitGrace: Duration = .seconds(10)
+
+    /// The most lines kept of what a guest says that is asked what it does.
+    private static let mostInspectionLines = 20_000
 
     /// How much longer than it may take a program is waited for, so that the guest's init can end it first.
     private static let programGrace: Duration = .seconds(10)
@@ -253,7 +281,10 @@ package struct GuestSession: Sendable {
                     box.state.withLock { $0.memory = reading }
                 }
                 box.state.withLock { $0.isInspected = true }
-                processors = await inspector.inspect(within: .seconds(limits.inspection))
+                // The report of a lost thread says all; the processors are idle.
+                if !reached.isExplained || limits.keepsMemory {
+                    processors = await inspector.inspect(within: .seconds(limits.inspection))
+                }
                 group.cancelAll()
                 // QEMU dies by the cancellation; its last words are still handled before `run` returns.
                 while let result = await group.nextResult() {
@@ -280,7 +311,8 @@ package struct GuestSession: Sendable {
                 : Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
             return SessionResult(
                 outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
-                limit: limit, processors: processors, bootSeconds: state.booted.map { Self.seconds($0 - start) },
+                limit: limit, processors: processors, inspection: state.inspection,
+                bootSeconds: state.booted.map { Self.seconds($0 - start) },
                 machineSeconds: Self.seconds(clock.now - start), logObstacle: state.transcript.obstacle,
                 memory: state.memory, wantsMemory: memoryReader != nil)
         }
@@ -330,14 +362,22 @@ package struct GuestSession: Sendable {
             switch item {
             case .line(let line):
                 state.transcript.append(line)
-                if state.isInspected { continue }
+                if state.isInspected {
+                    if state.inspection.count < mostInspectionLines { state.inspection.append(ConsoleLine(line)) }
+                    continue
+                }
             case .frame(let frame):
                 // What the kernel says of an inspection is in its log too.
                 if state.isInspected, frame.kind == .log || frame.kind == .kernel { continue }
                 follow(frame, in: &state, at: now)
             case .fault: break
             }
-            if !item.isBeat { state.lastWord = now }
+            if item.isBeat {
+                state.beatsSinceWord += 1
+            } else {
+                state.lastWord = now
+                state.beatsSinceWord = 0
+            }
             for event in state.recorder.consume(item) {
                 switch event {
                 case .booted: state.booted = now
@@ -397,10 +437,10 @@ package struct GuestSession: Sendable {
                 // A quiet boot has a limit of its own.
                 let silence = state.booted == nil ? 0 : Self.seconds(now - state.lastSign)
                 if silence > limits.silence { return .limit(.silence(limits.silence)) }
-                if state.hasLostThread, let test = state.testStarted,
-                    Self.seconds(now - state.lastWord) > limits.lostThread
-                {
-                    return .limit(.lostThread(test.name, limits.lostThread))
+                if state.hasLostThread, let test = state.testStarted {
+                    // One beat may have been on its way before the crash.
+                    let limit = state.beatsSinceWord >= 2 ? limits.lostThreadOfLivingGuest : limits.lostThread
+                    if Self.seconds(now - state.lastWord) > limit { return .limit(.lostThread(test.name, limit)) }
                 }
                 return limits.failFast && state.hasFailure ? .enough : nil
             }

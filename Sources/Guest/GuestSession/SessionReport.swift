@@ -27,7 +27,7 @@ package enum SessionReport {
             let details = ([whose].compactMap { $0 } + evidence).joined(separator: "\n")
             troubles.append(
                 Failure(
-                    limit.code, limit.message, details: details.isEmpty ? nil : details,
+                    limit.code, limit.summary, details: details.isEmpty ? nil : details,
                     nextStep: limit.code == .timeout
                         ? "read the end of the console log, or raise the limit in kbuild.yaml" : nil))
         }

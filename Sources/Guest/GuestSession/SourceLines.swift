@@ -53,6 +53,33 @@ package struct SourceLines {
         }
     }
 
+    /// Names each place of a crash report in a file that a project adds to the kernel by the user's own file, and puts the
+    /// text of its line beside it.
+    ///
+    /// - Parameters:
+    ///   - userFiles: The user's own files by their paths in the kernel's tree.
+    ///   - shown: The name by which the user knows a file.
+    package static func addOwnFiles(
+        to crashes: inout [RunReport.Crash], userFiles: [String: FilePath], project: Project,
+        shown: (FilePath) -> String
+    ) {
+        guard !userFiles.isEmpty else { return }
+        var lines = SourceLines(folders: [project.folder] + userFiles.values.map { $0.removingLastComponent() })
+        var count = 0
+        for crash in crashes.indices {
+            for frame in (crashes[crash].frames ?? []).indices {
+                for index in (crashes[crash].frames?[frame].locations ?? []).indices {
+                    guard var place = crashes[crash].frames?[frame].locations[index], let own = userFiles[place.file]
+                    else { continue }
+                    place.file = shown(own)
+                    if count < mostIssues { place.sourceText = lines.text(file: own.string, line: place.line) }
+                    count += 1
+                    crashes[crash].frames?[frame].locations[index] = place
+                }
+            }
+        }
+    }
+
     /// The text of a line, without the blanks around it, cut at `longestLine` characters; nil when there is none to show.
     package mutating func text(file: String, line: Int) -> String? {
         guard file.hasPrefix("/"), line > 0 else { return nil }

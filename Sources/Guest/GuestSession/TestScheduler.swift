@@ -82,7 +82,11 @@ package struct TestScheduler: Sendable {
         self.rules = rules
         self.folder = folder
         self.guests = guests
+        tally = CrashTally(isOn: !rules.limits.keepsGoing)
     }
+
+    /// The crashes that guests ended with.
+    private let tally: CrashTally
 
     /// A test that crashes this many guests is not tried again.
     private static let mostCrashes = 2
@@ -96,7 +100,7 @@ package struct TestScheduler: Sendable {
     ) async throws -> (SessionOutcome, [GuestRun]) {
         try ProcessLimits.check(guests: min(rules.width, portions.count))
         var tries = [try await run(portions, named: "", onEvent, note)]
-        while !rules.limits.failFast, tries.count <= rules.retries, rules.deadline > .now {
+        while !rules.limits.failFast, tally.reason == nil, tries.count <= rules.retries, rules.deadline > .now {
             let again = worthATry(tries)
             guard !again.isEmpty else { break }
             let count = again.count == 1 ? "one test" : "\(again.count) tests"
@@ -110,6 +114,7 @@ package struct TestScheduler: Sendable {
         let crashes = try joinLogs(of: &tries)
         var outcome = outcome(of: tries)
         outcome.crashes = crashes + outcome.crashes
+        if let reason = tally.reason { outcome.explainUnreported(reason + "; --keep-going runs the rest") }
         // Each guest that wakes has the log of the one boot in its memory.
         var hidden: Set<[String]> = []
         outcome.crashes.removeAll { $0.isAtBoot && $0.isFromMemory && !hidden.insert($0.lines).inserted }
@@ -159,7 +164,7 @@ package struct TestScheduler: Sendable {
             var guests: [Int: [GuestRun]] = [:]
             var next = 0
             func start() {
-                guard next < portions.count else { return }
+                guard next < portions.count, tally.reason == nil else { return }
                 let index = next
                 next += 1
                 // One guest's log is the run's, to be read while it runs.
@@ -203,6 +208,9 @@ package struct TestScheduler: Sendable {
             let run = try await runGuest(portion, log(guests.count), onEvent, note)
             guests.append(run)
             next = rules.limits.failFast ? nil : portion.remainder(after: run.result, of: programs)
+            if let reason = tally.count(run.result) { note(.note("stopped: \(reason); --keep-going runs the rest")) }
+            // Another portion's guests may have decided it.
+            if tally.reason != nil { next = nil }
             if let next {
                 let tests =
                     next.units.count == 1 ? "one test is left and runs" : "\(next.units.count) tests are left and run"

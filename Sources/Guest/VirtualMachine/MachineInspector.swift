@@ -120,8 +120,9 @@ public final class MachineInspector: Sendable {
 
 extension QEMUMonitor {
     /// The letters of sysrq that make the kernel tell what it does: the backtraces of processors at work, the tasks that
-    /// wait without being interruptible, and all tasks (Documentation/admin-guide/sysrq.rst).
-    private static let sysrqLetters = "lwt"
+    /// wait without being interruptible, the locks that are held where lockdep is there, and all tasks
+    /// (Documentation/admin-guide/sysrq.rst).
+    private static let sysrqLetters = "lwdt"
 
     /// Has the kernel tell, reads the registers and, if that is wanted, writes the guest's memory to a file.
     private mutating func inspect(_ links: MachineLinks, dump: FilePath?) async throws -> [ProcessorState] {

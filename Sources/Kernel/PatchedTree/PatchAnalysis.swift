@@ -104,8 +104,10 @@ public struct PatchAnalysis: Sendable {
         self.findings = findings.sorted(by: SyscallFinding.isBefore)
         applyFailures = failures
         tree = editor
+        var built = editor
+        try OwnObjectFlags.add(to: &built, for: editor.changes.keys)
         overlay = TreeOverlay(
-            files: try editor.effectiveChanges(),
+            files: try built.effectiveChanges(),
             sources: sources.map { .init(name: $0.name, digest: $0.digest, paths: (paths[$0.name] ?? []).sorted()) },
             syscalls: added.map(\.syscall), userFiles: userFiles,
             notes: notes + self.findings.filter { $0.severity == .warning }.map(\.note))

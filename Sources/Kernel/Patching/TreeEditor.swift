@@ -33,7 +33,10 @@ package struct TreeEditor: Sendable {
         }
     }
 
-    private func readPristine(_ path: String) throws -> OverlayEntry.File? {
+    /// A file as the tree on disk has it; nil when there is none.
+    ///
+    /// - Throws: `Failure` (`patch`) for a path that is unsafe.
+    package func readPristine(_ path: String) throws -> OverlayEntry.File? {
         try TreePath.check(path, in: pristine)
         let location = pristine.pushing(FilePath(path))
         guard let status = FileStatus(location) else { return nil }

@@ -256,6 +256,9 @@ public struct RunReport: Codable, Sendable, Equatable {
             public var file: String
             /// The line, counted from 1.
             public var line: Int
+            /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be
+            /// read.
+            public var sourceText: String?
 
             /// Creates a place.
             public init(function: String, file: String, line: Int) {

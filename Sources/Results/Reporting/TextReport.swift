@@ -5,12 +5,18 @@ import Diagnostics
 public struct TextReport: Sendable {
     /// The width in columns that lines are broken to; nil leaves them whole.
     public var width: Int?
+    /// Whether crash reports are shown line by line, with registers and code bytes.
+    public var isVerbose = false
 
     /// The most kernel log lines shown of one test, and of one crash.
     static let mostLogLines = 30
 
     /// The most frames of a crash whose places are shown.
     static let mostFrames = 12
+    /// The most tests whose names are listed after "and in 7 more tests", and of those that did not run for one reason.
+    static let mostNames = 8
+    /// The most lines of a crash report without registers.
+    static let mostTellingLines = 16
 
     /// The most characters shown of one line; the JSON report has it whole.
     static let longestLine = 2000
@@ -18,8 +24,9 @@ public struct TextReport: Sendable {
     static let narrowest = 20
 
     /// Creates a renderer.
-    public init(width: Int? = nil) {
+    public init(width: Int? = nil, isVerbose: Bool = false) {
         self.width = width.map { max($0, Self.narrowest) }
+        self.isVerbose = isVerbose
     }
 
     /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
@@ -58,8 +65,18 @@ public struct TextReport: Sendable {
     /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
     public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
         var shown = BoundedLines()
+        let groups = CrashGroup.groups(of: report.crashes)
+        let crashed = Dictionary(grouping: report.crashes.filter { $0.test != nil }, by: { $0.test ?? "" })
         for suite in report.suites {
-            for test in suite.tests where test.status.isFailure { shown.add(describe(test)) }
+            let bare = Dictionary(grouping: suite.tests.filter(\.isBare), by: \.reason)
+            var told: Set<String?> = []
+            for test in suite.tests where test.status.isFailure {
+                if let alike = bare[test.reason], test.isBare, alike.count > 1 {
+                    if told.insert(test.reason).inserted { shown.add(describe(alike)) }
+                } else if !isExplained(test, by: crashed) {
+                    shown.add(describe(test, crashes: crashed[test.id] ?? []))
+                }
+            }
             for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
             for note in suite.notes ?? [] { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
@@ -67,7 +84,7 @@ public struct TextReport: Sendable {
                 shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
             }
         }
-        for crash in report.crashes { shown.add(describe(crash, in: report)) }
+        for group in groups { shown.add(describe(group, in: report)) }
         for trouble in report.troubles where showsTroubles {
             shown.add(body(lines: trouble.failure.terminalText))
         }
@@ -102,26 +119,49 @@ public struct TextReport: Sendable {
         if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
         let frames = (crash.frames ?? []).filter { $0.isReliable && !$0.locations.isEmpty }
         // A path stays whole, so that it can be copied and clicked.
-        for location in frames.prefix(Self.mostFrames).flatMap(\.locations) {
+        for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) {
             lines.append("     \(location.file):\(location.line) in \(location.function)")
+            if let text = location.sourceText { lines += body("     > \(text)") }
         }
         return lines
     }
 
-    private func describe(_ crash: RunReport.Crash, in report: RunReport) -> [TerminalText] {
-        let moment = crash.moment.map { " (\($0))" } ?? ""
+    private func describe(_ group: CrashGroup, in report: RunReport) -> [TerminalText] {
+        let crash = report.crashes[group.first]
+        let remarks = [crash.moment, group.remark].compactMap { $0 }.joined(separator: ", ")
+        let moment = remarks.isEmpty ? "" : " (\(remarks))"
         if let reason = crash.knownReason, !report.fails(crash) {
             return entry("known", .yellow, "\(crash.title)\(moment): \(reason)")
         }
-        var lines = entry("CRASH", .red, "\(crash.title)\(moment)")
-        lines += crash.lines.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
-        if crash.lines.count > Self.mostLogLines {
-            lines += body("     | ... \(crash.lines.count - Self.mostLogLines) more lines in the console log")
+        var lines = entry("CRASH", .red, "\(crash.title)\(moment)") + places(of: crash)
+        let all = isVerbose ? crash.lines : crash.tellingLines
+        let most = isVerbose ? Self.mostLogLines : Self.mostTellingLines
+        lines += all.prefix(most).flatMap { body("     | \($0)") }
+        if isVerbose, all.count > most {
+            lines += body("     | ... \(all.count - most) more lines in the console log")
         }
-        return lines + places(of: crash)
+        if !group.laterTests.isEmpty { lines += body("     also in \(Self.names(group.laterTests))", hang: 5) }
+        return lines
     }
 
-    private func describe(_ test: RunReport.Test) -> [TerminalText] {
+    private static func names(_ names: [String]) -> String {
+        let shown = names.prefix(mostNames).joined(separator: ", ")
+        return names.count > mostNames ? "\(shown) and \(names.count - mostNames) more" : shown
+    }
+
+    /// Whether nothing is known of a test but the crash in its time, which is shown.
+    private func isExplained(_ test: RunReport.Test, by crashed: [String: [RunReport.Crash]]) -> Bool {
+        test.status == .crashed && crashed[test.id] != nil && test.toldIssues.allSatisfy(\.isKnown)
+    }
+
+    /// Tests of which no more is known than one reason why they did not report.
+    private func describe(_ tests: [RunReport.Test]) -> [TerminalText] {
+        let reason = tests.first?.reason.map { ": \($0)" } ?? ""
+        return entry("NO RESULT", .red, "\(tests.count) tests\(reason)")
+            + body("     \(Self.names(tests.map(\.id)))", hang: 0)
+    }
+
+    private func describe(_ test: RunReport.Test, crashes: [RunReport.Crash] = []) -> [TerminalText] {
         let (word, paint) = Self.word(for: test.status)
         let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
         var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
@@ -135,9 +175,12 @@ public struct TextReport: Sendable {
             lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
             if let circumstances = issue.circumstances { lines += body("       (\(circumstances))") }
         }
-        if !test.kernelLog.isEmpty {
+        // What stands in a crash report is shown there.
+        let reported = Set(isVerbose ? [] : crashes.flatMap(\.lines))
+        let log = test.kernelLog.filter { !reported.contains($0) }
+        if !log.isEmpty {
             lines += body("     the kernel, meanwhile:")
-            lines += test.kernelLog.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
+            lines += log.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }
         }
         return lines
     }
@@ -225,4 +268,20 @@ public struct TextReport: Sendable {
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }
+}
+
+extension RunReport.Crash.Frame {
+    /// Its places without those that the macro SYSCALL_DEFINE makes around a call's own code
+    /// (arch/x86/include/asm/syscall_wrapper.h), which stand at its first line.
+    var tellingLocations: [RunReport.Crash.Location] {
+        let telling = locations.filter { place in
+            !["__se_sys_", "__x64_sys_", "__ia32_sys_"].contains(where: place.function.hasPrefix)
+        }
+        return telling.isEmpty ? Array(locations.prefix(1)) : telling
+    }
+}
+
+extension RunReport.Test {
+    /// Whether no more is known of it than that it did not report.
+    var isBare: Bool { status == .notReported && issues.isEmpty && kernelLog.isEmpty && output.isEmpty }
 }

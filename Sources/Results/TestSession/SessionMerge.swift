@@ -67,6 +67,15 @@ extension SessionOutcome {
         return whole
     }
 
+    /// Says of each test that did not report, and that no guest said more of, why it was not run.
+    public mutating func explainUnreported(_ reason: String) {
+        for program in programs.indices {
+            for test in programs[program].tests.indices where programs[program].tests[test].status == .notReported {
+                programs[program].tests[test].reason = reason
+            }
+        }
+    }
+
     /// Takes in what tests came to that were tried again. One that passed in one try and not in another is flaky, and so
     /// are those of its program that ran along with it and fared otherwise; the first try's account is kept.
     ///

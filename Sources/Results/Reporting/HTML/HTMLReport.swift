@@ -115,16 +115,19 @@ public struct HTMLReport: Sendable {
     private var failures: HTMLText {
         let failed = failedTests.map(\.test)
         let shown = failed.prefix(Self.mostFailures).enumerated().map { (id: "failure-\($0 + 1)", test: $1) }
+        let groups = CrashGroup.groups(of: report.crashes)
         var told: Set<Int> = []
+        var crashed: [HTMLText] = []
         var tests: [HTMLText] = []
         for (id, test) in shown where !isBare(test) {
-            let own = report.crashes.indices.filter { report.crashes[$0].test == test.id && !told.contains($0) }
-            told.formUnion(own)
-            tests.append(failure(test, id: id, crashes: own))
+            let own = groups.filter { report.crashes[$0.first].test == test.id && !told.contains($0.first) }
+            told.formUnion(own.map(\.first))
+            let article = failure(test, id: id, crashes: own)
+            if own.isEmpty { tests.append(article) } else { crashed.append(article) }
         }
-        let crashes = report.crashes.indices.filter { !told.contains($0) }.map(crash)
+        let crashes = groups.filter { !told.contains($0.first) }.map(crash)
         // What tells why comes first, and what is only missing because of it last.
-        var parts = report.troubles.map(trouble) + crashes + tests + report.suites.flatMap(programs)
+        var parts = crashes + crashed + tests + report.troubles.map(trouble) + report.suites.flatMap(programs)
         let bare = shown.filter { isBare($0.test) }
         for reason in bare.map(\.test.reason).reduce(into: [String?](), { if !$0.contains($1) { $0.append($1) } }) {
             parts.append(missing(bare.filter { $0.test.reason == reason }, reason: reason))
@@ -163,7 +166,8 @@ public struct HTMLReport: Sendable {
         return parts
     }
 
-    private func crash(_ index: Int) -> HTMLText {
+    private func crash(_ group: CrashGroup) -> HTMLText {
+        let index = group.first
         let crash = report.crashes[index]
         let isMild = !report.fails(crash)
         let known = isMild ? paragraph(crash.knownReason.map { "known: \($0)" }) : ""
@@ -171,7 +175,7 @@ public struct HTMLReport: Sendable {
         let running: HTMLText = moment.isEmpty ? "" : "<p>\(moment)</p>"
         return article(
             "\(badge(known.isEmpty ? "crash" : "known", isMild ? "mild" : "")) \(crash.title)",
-            [known, running, facts(of: index), pair(log: crash.lines, named: "Kernel log", crash: crash)],
+            [known, running, repetitions(of: group), facts(of: index), account(of: crash)],
             isMild: isMild)
     }
 
@@ -184,7 +188,25 @@ public struct HTMLReport: Sendable {
         return article("\(badge("error", "")) \(trouble.message)", parts)
     }
 
-    private func failure(_ test: RunReport.Test, id: String, crashes: [Int]) -> HTMLText {
+    /// In which more tests the kernel reported the same.
+    private func repetitions(of group: CrashGroup) -> HTMLText {
+        guard let remark = group.remark else { return "" }
+        guard !group.laterTests.isEmpty else { return "<p>\(remark)</p>" }
+        let items = group.laterTests.prefix(Self.mostFailures).map { "<li><code>\($0)</code></li>" as HTMLText }
+        return "<details><summary>\(remark)</summary><ul>\(items.joined(separator: "\n"))</ul></details>"
+    }
+
+    /// What tells of a crash, and all that the kernel said of it a click away.
+    private func account(of crash: RunReport.Crash) -> HTMLText {
+        let telling = crash.tellingLines
+        guard !telling.isEmpty, telling.count < crash.lines.count else {
+            return pair(log: crash.lines, named: "Kernel log", crash: crash)
+        }
+        return pair(log: telling, named: "Kernel log", crash: crash)
+            + folded("The whole report, with registers and code bytes", crash.lines)
+    }
+
+    private func failure(_ test: RunReport.Test, id: String, crashes: [CrashGroup]) -> HTMLText {
         var parts: [HTMLText] = []
         if test.name != test.id { parts.append("<p class=\"soft\">\(test.name)</p>") }
         if let reason = test.reason { parts.append("<p>\(reason)</p>") }
@@ -196,10 +218,10 @@ public struct HTMLReport: Sendable {
             parts.append(wrapped(Text.lines(issue.message)))
             parts.append(paragraph(issue.circumstances))
         }
-        for index in crashes {
-            let crash = report.crashes[index]
-            parts.append("<h4>\(crash.title)</h4>\(facts(of: index))")
-            parts.append(pair(log: crash.lines, named: "Kernel log", crash: crash))
+        for group in crashes {
+            let crash = report.crashes[group.first]
+            parts.append("<h4>\(crash.title)</h4>\(repetitions(of: group))\(facts(of: group.first))")
+            parts.append(account(of: crash))
         }
         if !test.kernelLog.isEmpty {
             let isBesides = !crashes.isEmpty
@@ -248,7 +270,8 @@ public struct HTMLReport: Sendable {
         let doubt: HTMLText = frame.isReliable ? "" : " class=\"doubtful\""
         let places = frame.locations.map { place -> HTMLText in
             let function: HTMLText = place.function == frame.symbol ? "" : " in <code>\(place.function)</code>"
-            return "<br><code class=\"soft\">\(place.file):\(place.line)</code>\(function)"
+            let source: HTMLText = place.sourceText.map { "<br><code>&gt; \($0)</code>" } ?? ""
+            return "<br><code class=\"soft\">\(place.file):\(place.line)</code>\(function)\(source)"
         }
         let name = (frame.isReliable ? "" : "? ") + frame.symbol + offsets + module
         return "<li\(doubt)><code>\(name)</code>\(places.joined())</li>"

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+import CrashReports
+import GuestSession
+import PatchedTree
+import Reporting
+import Syscalls
+
+/// Where the tasks of a guest wait that ran into a limit: the user's own lines, and where the locks were taken.
+enum HangReport {
+    /// The most tasks that are told of, and the most functions of a stack without places in the project's files.
+    private static let mostTasks = 4
+    private static let mostFunctions = 6
+
+    /// Lines such as `probe waits in __mutex_lock, called at kernel/probe/probe.c:40: mutex_lock(&lock);`; none when the kernel
+    /// could not be asked, or had nothing to tell of.
+    ///
+    /// No number of a process is in them: guests that hang in one place say the same.
+    static func make(_ result: SessionResult, _ prepared: RunInputs, context: ProjectContext) async -> [String] {
+        guard result.limit != nil, !result.inspection.isEmpty else { return [] }
+        let calls = Set(prepared.patched.overlay.syscalls.map(\.name.text))
+        let tasks = Array(BlockedTask.tasks(in: result.inspection, calls: calls).prefix(mostTasks))
+        guard !tasks.isEmpty else { return [] }
+        var stacks = tasks.map { crash($0.frames) } + tasks.map { crash($0.locks.map(\.at)) }
+        // Without places the functions still tell something.
+        if let symbolized = try? await prepared.symbolizer.symbolize(stacks) { stacks = symbolized.crashes }
+        var reports = stacks.map(SessionReport.crash)
+        SourceLines.addOwnFiles(
+            to: &reports, userFiles: prepared.patched.overlay.userFiles, project: context.project, shown: context.shown)
+        return tasks.indices.flatMap {
+            describe(tasks[$0], stack: reports[$0].frames ?? [], locks: reports[tasks.count + $0].frames ?? [])
+        }
+    }
+
+    private static func crash(_ frames: [StackFrame]) -> Crash {
+        var crash = Crash(title: "", kind: .hungTask, isFatal: false, lines: [], firstLine: 0, lastLine: 0)
+        crash.frames = frames
+        return crash
+    }
+
+    static func describe(
+        _ task: BlockedTask, stack: [RunReport.Crash.Frame], locks: [RunReport.Crash.Frame]
+    ) -> [String] {
+        let what = task.state == "R" ? "runs in" : "waits in"
+        var line = "\(task.name) \(what) \(task.waitsIn?.function ?? task.frames.first?.function ?? "the kernel")"
+        let places = stack.flatMap(\.locations)
+        if let place = places.first(where: { $0.sourceText != nil }) ?? places.first {
+            line += ", called at \(text(place))"
+        } else {
+            let functions = task.frames.drop { $0 != task.waitsIn }.dropFirst().map(\.function).prefix(mostFunctions)
+            if !functions.isEmpty { line += ", called by \(functions.joined(separator: ", by "))" }
+        }
+        return [line]
+            + zip(task.locks, locks).map { lock, frame in
+                let place = frame.locations.first { $0.sourceText != nil } ?? frame.locations.first
+                return "it holds \(lock.lock), locked at \(place.map(text) ?? lock.at.function)"
+            }
+    }
+
+    private static func text(_ place: RunReport.Crash.Location) -> String {
+        "\(place.file):\(place.line)" + (place.sourceText.map { ": \($0)" } ?? "")
+    }
+}

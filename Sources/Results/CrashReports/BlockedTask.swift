@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+/// A task of a guest that hangs, as the kernel tells of it when it is asked by sysrq
+/// (Documentation/admin-guide/sysrq.rst: `l` processors, `w` blocked tasks, `t` all tasks, `d` locks).
+public struct BlockedTask: Sendable, Equatable {
+    /// The task's name.
+    public var name: String
+    /// Its number.
+    public var pid: Int
+    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `R` for one that a
+    /// processor was running.
+    public var state: String
+    /// Its stack, from where it is outwards; only what the unwinder is sure of.
+    public var frames: [StackFrame]
+    /// Where it took the locks that it holds, with the locks' names, where the kernel has lockdep; the oldest first.
+    public var locks: [(lock: String, at: StackFrame)] = []
+
+    /// Creates a task.
+    public init(name: String, pid: Int, state: String, frames: [StackFrame] = []) {
+        self.name = name
+        self.pid = pid
+        self.state = state
+        self.frames = frames
+    }
+
+    public static func == (left: BlockedTask, right: BlockedTask) -> Bool {
+        left.name == right.name && left.pid == right.pid && left.state == right.state && left.frames == right.frames
+            && left.locks.map(\.lock) == right.locks.map(\.lock) && left.locks.map(\.at) == right.locks.map(\.at)
+    }
+
+    /// Functions in which a task waits whatever it waits for: the scheduler's and the locks' own, and interrupts.
+    private static let waiting = [
+        "__schedule", "schedule", "schedule_preempt_disabled", "schedule_timeout", "preempt_schedule", "io_schedule",
+        "context_switch",
+    ]
+
+    /// The frame that says what it waits in: `__mutex_lock`, `native_queued_spin_lock_slowpath`, `msleep`.
+    public var waitsIn: StackFrame? { frames.first { !Self.waiting.contains($0.function) } }
+
+    /// The most tasks that are read, and the most frames of one.
+    private static let mostTasks = 5_000
+    private static let mostFrames = 40
+
+    /// Reads what the kernel said after it was asked. A guest may print anything; what has another form is left out.
+    ///
+    /// - Parameters:
+    ///   - lines: The console's lines since then.
+    ///   - calls: The names of the system calls that the project adds. A task in one of them counts in whatever state.
+    /// - Returns: The tasks that wait without being interruptible, those in a call of the project's, and what processors at
+    ///   work were at; each once.
+    public static func tasks(in lines: [ConsoleLine], calls: Set<String>) -> [BlockedTask] {
+        var all: [BlockedTask] = []
+        var locks: [Int: [(lock: String, at: StackFrame)]] = [:]
+        var current: BlockedTask?
+        var holder: Int?
+        func end() {
+            if let task = current, all.count < mostTasks { all.append(task) }
+            current = nil
+        }
+        for line in lines {
+            let text = line.message
+            if text.hasPrefix("sysrq: ") {
+                end()
+                holder = nil
+            } else if let task = BlockedTask(heading: text) ?? BlockedTask(processor: text) {
+                end()
+                current = task
+            } else if let pid = lockHolder(text) {
+                end()
+                holder = pid
+            } else if let pid = holder {
+                if let lock = heldLock(text) { locks[pid, default: []].append(lock) }
+            } else if current != nil, (current?.frames.count ?? 0) < mostFrames {
+                if let frame = StackFrame(instructionPointer: text), frame.size > 0, current?.frames.isEmpty == true {
+                    current?.frames.append(frame)
+                } else if text.hasPrefix(" "), let frame = StackFrame(line: text[...]), frame.isReliable {
+                    current?.frames.append(frame)
+                }
+            }
+        }
+        end()
+        var seen: Set<Int> = []
+        // An interrupt that the asking caused stands above what the processor was at; a task's own stack is better.
+        return (all.filter { $0.state != "R" } + all.filter { $0.state == "R" }).filter { task in
+            !task.frames.isEmpty && task.isTelling(calls) && seen.insert(task.pid).inserted
+        }.map { task in
+            var task = task
+            task.locks = locks[task.pid] ?? []
+            return task
+        }
+    }
+
+    /// Whether it is in the way of the guest's end, and not one that always waits.
+    private func isTelling(_ calls: Set<String>) -> Bool {
+        let isInCall = frames.contains { frame in
+            ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "sys_"].contains { prefix in
+                frame.function.hasPrefix(prefix) && calls.contains(String(frame.function.dropFirst(prefix.count)))
+            }
+        }
+        return isInCall || state == "D" || state == "R" && pid != 0
+    }
+
+    /// Reads `task:NAME            state:D stack:0     pid:37    ppid:34     flags:0x00004002`.
+    private init?(heading: String) {
+        guard heading.hasPrefix("task:"), let mark = heading.firstRange(of: " state:"),
+            let number = heading[mark.upperBound...].firstRange(of: " pid:"),
+            let state = heading[mark.upperBound...].first, state.isLetter,
+            let pid = Int(heading[number.upperBound...].drop { $0 == " " }.prefix { $0.isASCII && $0.isNumber })
+        else { return nil }
+        let name = heading[..<mark.lowerBound].dropFirst("task:".count)
+        self.init(name: String(name.reversed().drop { $0 == " " }.reversed()), pid: pid, state: String(state))
+    }
+
+    /// Reads `CPU: 1 PID: 37 Comm: NAME Not tainted 6.1.192 #1`, of a processor's backtrace.
+    private init?(processor text: String) {
+        guard text.hasPrefix("CPU: "), let mark = text.firstRange(of: " PID: "),
+            let name = text.firstRange(of: " Comm: "),
+            let pid = Int(text[mark.upperBound...].prefix { $0.isASCII && $0.isNumber })
+        else { return nil }
+        let rest = text[name.upperBound...]
+        let end = [" Not tainted", " Tainted: "].lazy.compactMap { rest.firstRange(of: $0)?.lowerBound }.first
+        self.init(name: String(rest[..<(end ?? rest.endIndex)]), pid: pid, state: "R")
+    }
+
+    /// Reads `2 locks held by NAME/37:` and `1 lock held by NAME/37:` (kernel/locking/lockdep.c).
+    private static func lockHolder(_ text: String) -> Int? {
+        guard let mark = text.firstRange(of: " held by "), text.hasSuffix(":"),
+            let slash = text.lastIndex(of: "/"), mark.upperBound < slash
+        else { return nil }
+        return Int(text[text.index(after: slash)...].dropLast())
+    }
+
+    /// Reads ` #0: ffff888003a5b0a8 (lock){+.+.}-{3:3}, at: __do_sys_probe+0x28/0x84`.
+    private static func heldLock(_ text: String) -> (lock: String, at: StackFrame)? {
+        guard let at = text.firstRange(of: ", at: "), let open = text.firstIndex(of: "("),
+            let close = text[open...].firstRange(of: "){")?.lowerBound,
+            let frame = StackFrame(line: text[at.upperBound...])
+        else { return nil }
+        return (String(text[text.index(after: open)..<close]), frame)
+    }
+}

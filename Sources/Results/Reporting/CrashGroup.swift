@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+/// Crash reports of one fault, which a person is shown once: a fault that each test meets has a report a test.
+struct CrashGroup: Sendable, Equatable {
+    /// Their places in the report's list of crashes, in order; at least one.
+    private(set) var indices: [Int]
+    /// The tests in whose time the later ones came, each once.
+    private(set) var laterTests: [String] = []
+
+    /// The one that is shown.
+    var first: Int { indices[0] }
+
+    /// How many functions of a call trace, from the fault outwards, have to be the same.
+    private static let comparedFrames = 4
+
+    /// Groups a run's reports, in the order of the first of each group.
+    static func groups(of crashes: [RunReport.Crash]) -> [CrashGroup] {
+        var groups: [CrashGroup] = []
+        var places: [[String]: Int] = [:]
+        for (index, crash) in crashes.enumerated() {
+            let key = key(of: crash)
+            guard let place = places[key] else {
+                places[key] = groups.count
+                groups.append(CrashGroup(indices: [index]))
+                continue
+            }
+            groups[place].indices.append(index)
+            guard let test = crash.test, test != crashes[groups[place].first].test,
+                !groups[place].laterTests.contains(test)
+            else { continue }
+            groups[place].laterTests.append(test)
+        }
+        return groups
+    }
+
+    /// Equal for reports of one fault: what they are about, how they count, and where they come from.
+    private static func key(of crash: RunReport.Crash) -> [String] {
+        let frames = (crash.frames ?? []).filter(\.isReliable).prefix(comparedFrames).map {
+            "\($0.symbol)+\($0.offset)"
+        }
+        return [
+            crash.title, crash.kind ?? "", "\(crash.isFatal)", "\(crash.isAtBoot == true)", crash.knownReason ?? "",
+            crash.corruption ?? "",
+        ] + frames
+    }
+
+    /// "and in 7 more tests"; nil for one report. Reports that came in no test, or again in the first one's, are counted as
+    /// reports.
+    var remark: String? {
+        let again = indices.count - 1
+        switch (again, laterTests.count) {
+        case (0, _): return nil
+        case (_, 0): return "and \(again) more time\(again == 1 ? "" : "s")"
+        case (_, let tests): return "and in \(tests) more test\(tests == 1 ? "" : "s")"
+        }
+    }
+}
+
+extension RunReport.Crash {
+    /// The report's lines that tell a person what happened: without registers, code bytes, the kernel's time stamps and the
+    /// functions that the unwinder is not sure of. Those are in `lines`.
+    var tellingLines: [String] {
+        var telling: [String] = []
+        var isInTrace = false
+        for line in lines {
+            let text = Self.withoutStamp(line)
+            let words = text.split(separator: " ", maxSplits: 2)
+            guard let first = words.first else { continue }
+            if text.hasPrefix("Call Trace") || text.hasPrefix("Call trace") { isInTrace = true }
+            // The registers of the kernel are printed again behind the report's end.
+            if first == "---[", text.contains("end trace") { break }
+            if Self.isNoise(first, text) || first == "?" || words.count == 1 && first.hasPrefix("<") { continue }
+            // The program's registers and the place where it called the kernel.
+            if isInTrace, text.hasPrefix("RIP: 0033:") || text.hasPrefix("RIP: 0023:") { continue }
+            telling.append(text)
+        }
+        return telling
+    }
+
+    /// A line without `<4>`, `[   12.345678]` and `[  T123]` before it.
+    private static func withoutStamp(_ line: String) -> String {
+        var text = line[...]
+        if text.hasPrefix("<"), let end = text.firstIndex(of: ">"), text[..<end].dropFirst().allSatisfy(\.isNumber) {
+            text = text[text.index(after: end)...]
+        }
+        for _ in 0..<2 {
+            guard text.hasPrefix("["), let end = text.firstIndex(of: "]"),
+                text[..<end].dropFirst().allSatisfy({ $0.isNumber || $0 == "." || $0 == " " || $0 == "T" || $0 == "C" })
+            else { break }
+            text = text[text.index(after: end)...]
+            if text.hasPrefix(" ") { text = text.dropFirst() }
+        }
+        return String(text)
+    }
+
+    /// Whether a line holds registers, code bytes, page tables or what was said in the title. `first` is its first word.
+    private static func isNoise(_ first: Substring, _ text: String) -> Bool {
+        let starts = [
+            "Code: ", "PGD ", "FS:  ", "CS:  ", "CR2: ", "DR0: ", "DR3: ", "PKRU: ", "RSP: ", "EFLAGS: ", "Oops: ",
+            "Modules linked in:",
+            "Hardware name: ", "Call Trace:", "Call trace:", "#PF: error_code", "ORIG_RAX: ", "------------[ cut here",
+        ]
+        if starts.contains(where: text.hasPrefix) { return true }
+        // RAX: to RDI:, R08: to R15:, EAX: and the like.
+        guard first.hasSuffix(":"), first.count == 4, let letter = first.first, letter == "R" || letter == "E" else {
+            return false
+        }
+        return first != "RIP:" && first != "EIP:"
+    }
+}
