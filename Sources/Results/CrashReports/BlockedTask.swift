@@ -22,6 +22,7 @@ public struct BlockedTask: Sendable, Equatable {
         self.frames = frames
     }
 
+    /// Whether two are equal in all that is known of them.
     public static func == (left: BlockedTask, right: BlockedTask) -> Bool {
         left.name == right.name && left.pid == right.pid && left.state == right.state && left.frames == right.frames
             && left.locks.map(\.lock) == right.locks.map(\.lock) && left.locks.map(\.at) == right.locks.map(\.at)
