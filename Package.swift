@@ -22,7 +22,7 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "KernelBuild", "CrashReports",
+                "ResultsModel", "KernelBuild", "CrashReports",
                 "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting",
                 "TestSession", "VirtualMachine", "RootFilesystem", "Processes", "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "Application",
             dependencies: [
-                "Patching",
+                "ResultsModel", "Patching",
                 "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
                 "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild", "KernelConfig",
                 "KernelMake",
@@ -61,14 +61,15 @@ let package = Package(
         .target(
             name: "RunStore",
             dependencies: [
-                "Project", "Reporting", "Artifacts", "Diagnostics", "FileSystem",
+                "ResultsModel", "Project", "Reporting", "Artifacts", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/RunStore"),
         // A session with a guest, and tests scheduled over guests.
         .target(
             name: "GuestSession",
             dependencies: [
-                "Project", "Reporting", "TestSession", "CrashReports", "RootFilesystem", "VirtualMachine",
+                "ResultsModel", "Project", "Reporting", "TestSession", "CrashReports", "RootFilesystem",
+                "VirtualMachine",
                 "Artifacts", "Processes", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Guest/GuestSession"),
@@ -85,12 +86,16 @@ let package = Package(
         .target(name: "ProjectTemplate", plugins: ["EmbedTemplate"]),
         .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
         .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
-        .target(name: "Reporting", dependencies: ["Diagnostics"], path: "Sources/Results/Reporting"),
+        // What a run's results are, from what the guest says to what is shown.
+        .target(name: "ResultsModel", dependencies: ["Diagnostics"], path: "Sources/Results/Model"),
         .target(
-            name: "TestSession", dependencies: ["CrashReports", "KTAP", "Diagnostics"],
+            name: "Reporting", dependencies: ["ResultsModel", "Diagnostics"], path: "Sources/Results/Reporting"),
+        .target(
+            name: "TestSession", dependencies: ["ResultsModel", "CrashReports", "KTAP", "Diagnostics"],
             path: "Sources/Results/TestSession"),
         // Crash reports in a kernel's log: recognised, titled, symbolised.
-        .target(name: "CrashReports", dependencies: ["Diagnostics"], path: "Sources/Results/CrashReports"),
+        .target(
+            name: "CrashReports", dependencies: ["ResultsModel", "Diagnostics"], path: "Sources/Results/CrashReports"),
         .target(
             name: "VirtualMachine",
             dependencies: [
@@ -248,15 +253,17 @@ let package = Package(
                 "VirtualMachine", "Artifacts", "Diagnostics", "Processes",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
-        .testTarget(name: "CrashReportsTests", dependencies: ["Fuzzing", "CrashReports"]),
-        .testTarget(name: "TestSessionTests", dependencies: ["Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
-        .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Artifacts", "Diagnostics"]),
+        .testTarget(name: "CrashReportsTests", dependencies: ["ResultsModel", "Fuzzing", "CrashReports"]),
+        .testTarget(
+            name: "TestSessionTests",
+            dependencies: ["ResultsModel", "Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
+        .testTarget(name: "ReportingTests", dependencies: ["ResultsModel", "Reporting", "Artifacts", "Diagnostics"]),
         .testTarget(
             name: "ApplicationTests",
             dependencies: [
-                "KernelMake",
+                "ResultsModel", "KernelMake",
                 "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
-                "Reporting", "CrashReports",
+                "Reporting",
                 "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),

@@ -4,6 +4,7 @@ import Foundation
 import KernelSource
 import Project
 import Reporting
+import ResultsModel
 import RunStore
 import SystemPackage
 import TextInput

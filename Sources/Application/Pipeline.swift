@@ -4,6 +4,7 @@ import Diagnostics
 import KernelMake
 import Processes
 import Project
+import ResultsModel
 import SystemPackage
 import TestSession
 import VirtualMachine

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import GuestSession
+import ResultsModel
 import SystemPackage
 import TestSession
 import VirtualMachine

@@ -6,6 +6,7 @@ import Dispatch
 import Glibc
 import Project
 import Reporting
+import ResultsModel
 import Synchronization
 import TestSession
 

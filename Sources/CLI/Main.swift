@@ -6,6 +6,7 @@ import Glibc
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 
 /// The command line.

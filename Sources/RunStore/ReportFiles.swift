@@ -2,6 +2,7 @@
 import Diagnostics
 import FileSystem
 import Reporting
+import ResultsModel
 import SystemPackage
 
 /// The files that are made of a report, beside what is printed.

@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import FileSystem
 import Reporting
+import ResultsModel
 import SystemPackage
 
 /// The folder in which a CI job finds all that is worth keeping of a run: `kbuild run --ci` fills it.

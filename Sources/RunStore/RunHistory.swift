@@ -5,6 +5,7 @@ import FileSystem
 import Foundation
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 
 /// A run whose report is kept.

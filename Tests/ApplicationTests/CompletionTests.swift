@@ -2,6 +2,7 @@
 import Artifacts
 import Foundation
 import Reporting
+import ResultsModel
 import SystemPackage
 import Testing
 

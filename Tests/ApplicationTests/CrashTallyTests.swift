@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import CrashReports
+import ResultsModel
 import Testing
 import VirtualMachine
 
@@ -9,7 +9,7 @@ import VirtualMachine
 @Suite("Guests that end with the same crash")
 struct CrashTallyTests {
     private func result(_ title: String, fatal: Bool = true, limit: LimitReached? = nil) -> SessionResult {
-        let crash = Crash(title: title, kind: .nullPointer, isFatal: fatal, lines: [], firstLine: 1, lastLine: 1)
+        let crash = Crash(title: title, kind: .nullPointer, isFatal: fatal, lines: [])
         let outcome = SessionOutcome(programs: [], crashes: [crash], faults: [], release: "6.1", isComplete: false)
         return SessionResult(outcome: outcome, exit: nil, limit: limit, machineSeconds: 1)
     }

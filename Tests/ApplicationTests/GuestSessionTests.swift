@@ -2,6 +2,7 @@
 import Diagnostics
 import Dispatch
 import Foundation
+import ResultsModel
 import Synchronization
 import SystemPackage
 import Testing

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import ResultsModel
 import SystemPackage
 import Testing
 

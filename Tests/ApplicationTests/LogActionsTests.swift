@@ -4,6 +4,7 @@ import Diagnostics
 import Foundation
 import Processes
 import Reporting
+import ResultsModel
 import SystemPackage
 import TestSession
 import Testing
@@ -45,13 +46,13 @@ struct LogActionsTests {
             let crash = try #require(report.crashes.first)
             #expect(report.crashes.count == 1)
             #expect(crash.title == "BUG: unable to handle kernel NULL pointer dereference in follow_list")
-            #expect(crash.kind == "nullPointer")
+            #expect(crash.kind == .nullPointer)
             #expect(crash.function == "follow_list")
             #expect(crash.firstLine == 2)
             #expect(crash.lastLine == 7)
             #expect(crash.lines.count == 5)
             #expect(crash.corruption == nil)
-            #expect(crash.frames?.map(\.symbol) == ["follow_list"])
+            #expect(crash.frames.map(\.symbol) == ["follow_list"])
         }
         let clean = try await withLog("random: crng init done\n") { try await LogActions.console($0).exitCode }
         #expect(clean == 0)
@@ -112,14 +113,14 @@ struct LogActionsTests {
         }
         try await withLog(log(size: size)) { file in
             let report = try await LogActions.console(file, vmlinux: program)
-            let locations = try #require(report.crashes.first?.frames?.first).locations
+            let locations = try #require(report.crashes.first?.frames.first).locations
             #expect(locations.map(\.function) == ["count", "probe"])
             #expect(locations.map(\.line) == [4, 8])
             #expect(locations.allSatisfy { $0.file.hasSuffix("kernel.c") })
         }
         try await withLog(log(size: "1" + size)) { file in
             let report = try await LogActions.console(file, vmlinux: program)
-            #expect(report.crashes.first?.frames?.allSatisfy { $0.locations.isEmpty } == true)
+            #expect(report.crashes.first?.frames.allSatisfy { $0.locations.isEmpty } == true)
         }
     }
 }

@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import Foundation
 import Reporting
+import ResultsModel
 import SystemPackage
 import Testing
 
@@ -10,7 +11,7 @@ import Testing
 @testable import GuestSession
 @testable import Project
 
-private func report(filter: String? = nil, skippedCases: Int? = nil) -> RunReport {
+private func report(filter: String? = nil, skippedCases: Int = 0) -> RunReport {
     var report = RunReport(
         startedAt: "", project: "/p",
         suites: [

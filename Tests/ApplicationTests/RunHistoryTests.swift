@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import Foundation
 import Reporting
+import ResultsModel
 import Synchronization
 import SystemPackage
 import Testing

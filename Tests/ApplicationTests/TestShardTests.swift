@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Processes
+import ResultsModel
 import SystemPackage
 import Testing
 import VirtualMachine
@@ -59,7 +60,7 @@ struct TestShardTests {
     // MARK: What is left
 
     private func result(
-        _ statuses: [[TestOutcome.Status]], of portion: TestShard, exit: MachineExit? = .panicked,
+        _ statuses: [[TestStatus]], of portion: TestShard, exit: MachineExit? = .panicked,
         limit: LimitReached? = nil, booted: Bool = true
     ) -> SessionResult {
         let programs = zip(portion.plan.programs, statuses).map { program, statuses in
@@ -69,9 +70,9 @@ struct TestShardTests {
             } else {
                 names = [program.name]
             }
-            return ProgramOutcome(
+            return SuiteResult(
                 name: program.name, kind: "",
-                tests: zip(names, statuses).map { TestOutcome(id: $0, name: $0, status: $1) })
+                tests: zip(names, statuses).map { TestResult(id: $0, name: $0, status: $1) })
         }
         return SessionResult(
             outcome: SessionOutcome(programs: programs, crashes: [], faults: [], release: nil, isComplete: false),
@@ -99,7 +100,7 @@ struct TestShardTests {
     func noRemainder() {
         let programs = [bundle("a", "1", "2")]
         let whole = TestShard(all: programs)
-        let half: [[TestOutcome.Status]] = [[.crashed, .notReported]]
+        let half: [[TestStatus]] = [[.crashed, .notReported]]
         #expect(whole.remainder(after: result(half, of: whole), of: programs) != nil)
         #expect(whole.remainder(after: result([[.failed, .passed]], of: whole), of: programs) == nil)
         #expect(whole.remainder(after: result([[.notReported, .notReported]], of: whole), of: programs) == nil)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Fuzzing
+import ResultsModel
 import Testing
 
 @testable import CrashReports
@@ -20,7 +21,7 @@ struct SymbolizerTests {
         """
 
     private func crash(_ frames: StackFrame...) -> Crash {
-        var crash = Crash(title: "BUG: x", kind: .bug, isFatal: false, lines: ["x"], firstLine: 1, lastLine: 1)
+        var crash = Crash(title: "BUG: x", kind: .bug, isFatal: false, lines: ["x"])
         crash.frames = frames
         return crash
     }

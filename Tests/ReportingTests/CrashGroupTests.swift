@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import Foundation
+import ResultsModel
 import Testing
 
 @testable import Reporting
@@ -33,21 +34,21 @@ struct CrashGroupTests {
         [    2.037812][   T37] RIP: 0010:__x64_sys_probe+0xc/0x20
         """.split(separator: "\n").map(String.init)
 
-    private func crash(in test: String?, offset: UInt64 = 12) -> RunReport.Crash {
-        var crash = RunReport.Crash(title: "BUG: NULL in probe", isFatal: false, test: test, lines: Self.lines)
-        crash.kind = "nullPointer"
+    private func crash(in test: String?, offset: UInt64 = 12) -> Crash {
+        var crash = Crash(title: "BUG: NULL in probe", isFatal: false, test: test, lines: Self.lines)
+        crash.kind = .nullPointer
         crash.frames = [
             .init(
                 symbol: "__x64_sys_probe", offset: offset, size: 32,
                 locations: [.init(function: "__do_sys_probe", file: "kernel/probe/probe.c", line: 9)])
         ]
-        crash.frames?[0].locations[0].sourceText = "*pointer = number;"
+        crash.frames[0].locations[0].sourceText = "*pointer = number;"
         return crash
     }
 
     private func report(_ count: Int) -> RunReport {
         let tests = (0..<count).map {
-            RunReport.Test(
+            TestResult(
                 id: "S/t\($0)()", name: "test \($0)", status: .crashed, reason: "the kernel ended a thread",
                 kernelLog: Self.lines)
         }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 import Testing
 
 @testable import Reporting
 
 /// A report with one failed test, whose issue came in several cases, and a report of the kernel's that is known.
 private func report() -> RunReport {
-    var issue = RunReport.Issue(message: "Expectation failed: (n → 3) < 3", file: "/p/T.swift", line: 12)
+    var issue = TestIssue(message: "Expectation failed: (n → 3) < 3", file: "/p/T.swift", line: 12)
     issue.count = 16
     issue.arguments = (1...10).map { "n → \($0) <b>" }
     issue.sourceText = "#expect(call(n) < 3) // <i>"

@@ -2,6 +2,7 @@
 import Diagnostics
 import Foundation
 import FoundationXML
+import ResultsModel
 import Testing
 
 @testable import Reporting

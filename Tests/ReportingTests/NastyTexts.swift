@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import Foundation
+import ResultsModel
 
 @testable import Reporting
 
@@ -29,7 +30,7 @@ func report(of text: String) -> (RunReport, ConsoleExcerpt) {
         suites: [
             .init(
                 name: text, kind: text,
-                tests: RunReport.Status.allCases.map {
+                tests: TestStatus.allCases.map {
                     .init(
                         id: text, name: text + "!", status: $0, seconds: 1, reason: text,
                         issues: [
@@ -44,7 +45,6 @@ func report(of text: String) -> (RunReport, ConsoleExcerpt) {
         troubles: [.init(Failure(.infrastructure, text, details: text, nextStep: text))],
         artifacts: .init(folder: text, console: text, buildLog: text))
     for index in report.crashes.indices {
-        report.crashes[index].kind = text
         report.crashes[index].function = text
         report.crashes[index].task = text
         report.crashes[index].corruption = text

@@ -2,6 +2,7 @@
 import Diagnostics
 import Foundation
 import FoundationXML
+import ResultsModel
 import Testing
 
 @testable import Reporting
@@ -166,7 +167,7 @@ struct JSONReportTests {
         let report = try JSONReport.parse(text)
         #expect(report.suites.first?.tests.first?.status == .passed)
         #expect(report.steps.first?.startSeconds == nil)
-        #expect(report.crashes.first?.frames == nil)
+        #expect(report.crashes.first?.frames.isEmpty == true)
         // Every renderer takes it.
         #expect(!HTMLReport.render(report).isEmpty)
         #expect(!MarkdownSummary.render(report).isEmpty)
@@ -285,13 +286,13 @@ struct LogReportTests {
 
     @Test("a KTAP log is judged as a suite in a guest is")
     func ktap() {
-        func report(_ tests: [RunReport.Test], problems: [String] = []) -> LogReport {
+        func report(_ tests: [TestResult], problems: [String] = []) -> LogReport {
             LogReport(
                 source: "a.log", format: .ktap, isEmpty: false,
                 suites: [.init(name: "a", kind: "ktap", tests: tests, problems: problems)])
         }
-        let good = RunReport.Test(id: "a/x", name: "x", status: .passed)
-        let bad = RunReport.Test(id: "a/y", name: "y", status: .failed, issues: [.init(message: "not ok")])
+        let good = TestResult(id: "a/x", name: "x", status: .passed)
+        let bad = TestResult(id: "a/y", name: "y", status: .failed, issues: [.init(message: "not ok")])
         #expect(report([good]).exitCode == 0)
         #expect(TextReport().render(report([good])).plain == "ok a/x\nPASSED: 1 passed, 0 failed in a.log")
         #expect(report([good, bad]).exitCode == 1)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import Foundation
+import ResultsModel
 import Testing
 
 @testable import Reporting
@@ -11,13 +12,13 @@ struct ReportBoundsTests {
     private func flood(issues: Int, tests: Int, bytes: Int) -> RunReport {
         let text = String(repeating: "x", count: bytes)
         let failed = (0..<tests).map { index in
-            var test = RunReport.Test(
+            var test = TestResult(
                 id: "M.S/t\(index)()", name: "t", status: .failed, seconds: 1,
                 issues: Array(repeating: .init(message: text), count: issues), kernelLog: [text, text], output: [text])
             test.omittedIssues = 4211
             return test
         }
-        var suite = RunReport.Suite(
+        var suite = SuiteResult(
             name: "suite", kind: "swift-testing", tests: failed, problems: [text], output: [text])
         suite.omittedProblems = 299_900
         return RunReport(startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p", suites: [suite])
@@ -47,7 +48,7 @@ struct ReportBoundsTests {
         #expect(try JSONReport.render(report).utf8.count < 2 << 20)
         #expect(report.exitCode == before)
         #expect(report.tests.allSatisfy { !$0.issues.isEmpty && $0.status == .failed })
-        #expect(report.tests.allSatisfy { $0.issues.count + ($0.omittedIssues ?? 0) == 20 + 4211 })
+        #expect(report.tests.allSatisfy { $0.issues.count + $0.omittedIssues == 20 + 4211 })
         #expect(report.tests.last?.issues.first?.message.contains("more bytes not shown") == true)
         #expect(report.tests.last?.kernelLog == ["... and 2 more lines not shown"])
         // Within the limit nothing is touched.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 import Testing
 
 @testable import Reporting
 
-private func run(_ tests: [RunReport.Test], change: (inout RunReport) -> Void = { _ in }) -> RunReport {
+private func run(_ tests: [TestResult], change: (inout RunReport) -> Void = { _ in }) -> RunReport {
     var report = RunReport(
         startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p",
         suites: [.init(name: "s", kind: "swift-testing", tests: tests)])
@@ -12,7 +13,7 @@ private func run(_ tests: [RunReport.Test], change: (inout RunReport) -> Void = 
     return report
 }
 
-private func test(_ id: String, _ status: RunReport.Status = .passed, _ seconds: Double? = nil) -> RunReport.Test {
+private func test(_ id: String, _ status: TestStatus = .passed, _ seconds: Double? = nil) -> TestResult {
     .init(id: id, name: id, status: status, seconds: seconds)
 }
 

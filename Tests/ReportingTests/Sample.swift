@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 @testable import Reporting
 
 /// A report with something of everything.
@@ -30,7 +32,7 @@ func sample() -> RunReport {
         crashes: [
             .init(title: "WARNING in f", isFatal: false, test: "M.S/bad()", lines: ["[ 1.0] WARNING", "[ 1.1] trace"])
         ], artifacts: .init(folder: "/r", console: "/r/console.log"))
-    report.crashes[0].kind = "warning"
+    report.crashes[0].kind = .warning
     report.crashes[0].function = "f"
     report.crashes[0].cpu = 1
     report.crashes[0].task = "probe"

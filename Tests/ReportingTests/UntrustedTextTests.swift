@@ -2,17 +2,18 @@
 import Diagnostics
 import Foundation
 import FoundationXML
+import ResultsModel
 import Testing
 
 @testable import Reporting
 
-private func report(_ tests: [RunReport.Test], problems: [String] = []) -> RunReport {
+private func report(_ tests: [TestResult], problems: [String] = []) -> RunReport {
     RunReport(
         startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p",
         suites: [.init(name: "suite", kind: "swift-testing", tests: tests, problems: problems)])
 }
 
-private func failing(_ message: String, file: String? = nil, line: Int? = nil) -> RunReport.Test {
+private func failing(_ message: String, file: String? = nil, line: Int? = nil) -> TestResult {
     .init(
         id: "M.S/bad()", name: "bad", status: .failed, seconds: 1.5,
         issues: [
@@ -59,7 +60,7 @@ struct GitHubAnnotationsTests {
         #expect(
             GitHubAnnotations.render(report([])).first?.line.hasPrefix("::error title=kbuild::infrastructure-failed")
                 == true)
-        for status in RunReport.Status.allCases where status.isFailure {
+        for status in TestStatus.allCases where status.isFailure {
             let commands = GitHubAnnotations.render(report([.init(id: "a", name: "a", status: status)]))
             #expect(commands.first?.line.hasPrefix("::error ") == true)
         }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 import Testing
 
 @testable import Reporting
 
-private func report(_ statuses: RunReport.Status...) -> RunReport {
+private func report(_ statuses: TestStatus...) -> RunReport {
     RunReport(
         startedAt: "2026-01-01T00:00:00Z", project: "/p",
         suites: [
@@ -23,18 +24,18 @@ struct VerdictTests {
     @Test(
         "one test decides as it ended",
         arguments: [
-            (RunReport.Status.passed, Diagnostics.ExitStatus.success), (.failed, .testFailure),
+            (TestStatus.passed, Diagnostics.ExitStatus.success), (.failed, .testFailure),
             (.skipped, .infrastructure),
             (.crashed, .guestCrash), (.timedOut, .timeout), (.notReported, .testFailure), (.flaky, .testFailure),
         ])
-    func single(status: RunReport.Status, code: Diagnostics.ExitStatus) {
+    func single(status: TestStatus, code: Diagnostics.ExitStatus) {
         #expect(judged(report(status)) == code)
     }
 
     @Test("passes do not outweigh anything; skips do not weigh")
     func mixed() {
         #expect(judged(report(.passed, .skipped)) == .success)
-        for status in RunReport.Status.allCases where status.isFailure {
+        for status in TestStatus.allCases where status.isFailure {
             #expect(judged(report(.passed, status, .passed)) != .success)
         }
         #expect(judged(report()) == .infrastructure)

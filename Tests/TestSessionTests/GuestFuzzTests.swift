@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
 import Fuzzing
+import ResultsModel
 import Testing
 
 @testable import TestSession

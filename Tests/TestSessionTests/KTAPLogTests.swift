@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
 import Testing
 
 @testable import TestSession
 
 @Suite("KTAP logs")
 struct KTAPLogTests {
-    private func read(_ text: String) -> ProgramOutcome {
+    private func read(_ text: String) -> SuiteResult {
         var parser = KTAPLogParser(name: "log")
         parser.consume(Array(text.utf8)[...])
         return parser.finish()

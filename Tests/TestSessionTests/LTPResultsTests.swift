@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
 import Testing
 
 @testable import TestSession
@@ -19,7 +20,7 @@ struct LTPResultsTests {
     @Test(
         "the exit code's bits and the lines say how a test ended",
         arguments: [
-            ("open01.c:53: TPASS: sticky bit is set\n", "exit 0", TestOutcome.Status.passed, 0),
+            ("open01.c:53: TPASS: sticky bit is set\n", "exit 0", TestStatus.passed, 0),
             ("open01.c:53: \u{1B}[1;32mTPASS: \u{1B}[0mfine\n", "exit 0", .passed, 0),
             ("open01    1  TPASS  :  fine\n", "exit 0", .passed, 0),
             ("cat01 1 TPASS: cat works\n", "exit 0", .passed, 0),
@@ -42,7 +43,7 @@ struct LTPResultsTests {
             ("x.c:5: TINFO: Timeout per run is 0h 00m 30s\n", "exit 0", .failed, 1),
             ("TPASS is what this prose says: TPASS\n", "exit 0", .failed, 1),
         ])
-    func verdicts(output: String, ending: String, status: TestOutcome.Status, problems: Int) throws {
+    func verdicts(output: String, ending: String, status: TestStatus, problems: Int) throws {
         let program = try #require(run(output, ending).programs.first)
         #expect(program.tests.map(\.status) == [status])
         #expect(program.problems.count == problems, "\(program.problems)")

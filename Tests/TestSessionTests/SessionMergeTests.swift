@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
 import Testing
 
 @testable import CrashReports
@@ -12,12 +13,12 @@ struct SessionMergeTests {
     ])
 
     private func outcome(
-        _ test: String, _ status: TestOutcome.Status, isComplete: Bool = true, output: [String] = []
+        _ test: String, _ status: TestStatus, isComplete: Bool = true, output: [String] = []
     ) -> SessionOutcome {
         SessionOutcome(
             programs: [
-                ProgramOutcome(
-                    name: "?", kind: "?", tests: [TestOutcome(id: test, name: test, status: status)], output: output)
+                SuiteResult(
+                    name: "?", kind: "?", tests: [TestResult(id: test, name: test, status: status)], output: output)
             ], crashes: [], faults: [], release: "6.1", isComplete: isComplete)
     }
 
@@ -63,7 +64,7 @@ struct SessionMergeTests {
     @Test("a guest that takes over has the last word on what another did not get to")
     func takenOver() {
         var first = outcome("1", .crashed, isComplete: false)
-        first.programs[0].tests.append(TestOutcome(id: "2", name: "2", status: .notReported, reason: "it crashed"))
+        first.programs[0].tests.append(TestResult(id: "2", name: "2", status: .notReported, reason: "it crashed"))
         let whole = SessionOutcome.merging(
             [
                 PartialOutcome(programs: [0], outcome: first),
@@ -76,7 +77,7 @@ struct SessionMergeTests {
     @Test(
         "a test that passes in one try and not in another is flaky; any other keeps its first account",
         arguments: [
-            (TestOutcome.Status.failed, TestOutcome.Status.passed, TestOutcome.Status.flaky),
+            (TestStatus.failed, TestStatus.passed, TestStatus.flaky),
             (.crashed, .passed, .flaky), (.timedOut, .passed, .flaky), (.notReported, .passed, .flaky),
             (.passed, .failed, .flaky), (.flaky, .passed, .flaky), (.flaky, .failed, .flaky),
             (.failed, .failed, .failed),
@@ -84,7 +85,7 @@ struct SessionMergeTests {
             (.skipped, .skipped, .skipped), (.passed, .passed, .passed), (.failed, .notReported, .failed),
             (.passed, .notReported, .passed),
         ])
-    func retry(first: TestOutcome.Status, second: TestOutcome.Status, expected: TestOutcome.Status) {
+    func retry(first: TestStatus, second: TestStatus, expected: TestStatus) {
         var whole = SessionOutcome.merging(
             [
                 PartialOutcome(programs: [0], outcome: outcome("1", first)),
@@ -102,12 +103,7 @@ struct SessionMergeTests {
         var second = outcome("1", .passed)
         second.programs[0].problems = ["it left", "it left again"]
         second.faults = ["a frame is damaged"]
-        second.crashes = [
-            Crash(
-                title: "WARNING in f", kind: .warning, isFatal: false, lines: [], test: nil, function: "f",
-                firstLine: 1,
-                lastLine: 2)
-        ]
+        second.crashes = [Crash(title: "WARNING in f", kind: .warning, isFatal: false, lines: [])]
         whole.take(retry: [PartialOutcome(programs: [0], outcome: second)], number: 2)
         #expect(whole.programs[0].tests.first?.reason == "it failed, and passed in try 2")
         #expect(whole.programs[0].problems == ["it left", "it left again"])

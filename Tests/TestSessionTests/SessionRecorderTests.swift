@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
+import ResultsModel
 import Testing
 
 @testable import TestSession
@@ -305,7 +306,7 @@ struct SessionRecorderTests {
     @Test(
         "an exit code is a verdict: 4 skips for selftests alone, and elsewhere only the code that the project names does",
         arguments: [
-            (ProgramProtocol.exitCode(skip: nil), "exit 0", TestOutcome.Status.passed),
+            (ProgramProtocol.exitCode(skip: nil), "exit 0", TestStatus.passed),
             (.exitCode(skip: nil), "exit 4", .failed), (.exitCode(skip: nil), "exit 32", .failed),
             (.exitCode(skip: nil), "exit 1", .failed), (.exitCode(skip: nil), "signal 6", .failed),
             (.exitCode(skip: nil), "timeout", .timedOut), (.exitCode(skip: 4), "exit 4", .skipped),
@@ -313,7 +314,7 @@ struct SessionRecorderTests {
             (.exitCode(skip: 4), "signal 4", .failed), (.kselftest, "exit 4", .skipped),
             (.kselftest, "exit 32", .failed),
         ])
-    func exitCode(resultsProtocol: ProgramProtocol, ending: String, status: TestOutcome.Status) {
+    func exitCode(resultsProtocol: ProgramProtocol, ending: String, status: TestStatus) {
         var guest = Guest(ProgramPlan(name: "put", arguments: ["/put"], resultsProtocol: resultsProtocol))
         guest.send(.hello, "release=6.1.0")
         guest.send(.start, "0 0")

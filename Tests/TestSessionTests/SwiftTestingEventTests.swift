@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
 import Testing
 
 @testable import TestSession
@@ -70,7 +71,7 @@ private struct Bundle {
             extra: #","issue":{\#(extra),"sourceLocation":{"filePath":"/p/P.swift","line":\#(line)}}"#)
     }
 
-    mutating func finish(_ ending: String = "exit 0") -> ProgramOutcome {
+    mutating func finish(_ ending: String = "exit 0") -> SuiteResult {
         event("runEnded")
         send(.stop, "0 2000000000 \(ending)")
         send(.end, "1")
@@ -139,10 +140,10 @@ struct SwiftTestingEventTests {
     @Test(
         "the library's own word for a test's end counts",
         arguments: [
-            ("pass", TestOutcome.Status.passed), ("passWithKnownIssue", .passed), ("skip", .skipped), ("fail", .failed),
+            ("pass", TestStatus.passed), ("passWithKnownIssue", .passed), ("skip", .skipped), ("fail", .failed),
             ("melted", .failed),
         ])
-    func symbols(symbol: String, status: TestOutcome.Status) {
+    func symbols(symbol: String, status: TestStatus) {
         var bundle = Bundle("plain()")
         bundle.start("plain()")
         bundle.end("plain()", symbol)

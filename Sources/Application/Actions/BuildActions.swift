@@ -5,6 +5,7 @@ import GuestSession
 import KernelSource
 import PatchedTree
 import Project
+import ResultsModel
 import SystemPackage
 import TestSession
 

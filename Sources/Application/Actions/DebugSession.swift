@@ -9,6 +9,7 @@ import PatchedTree
 import Patching
 import Processes
 import Project
+import ResultsModel
 import RunStore
 import Synchronization
 import Syscalls
@@ -54,7 +55,7 @@ public struct DebugTarget: Sendable {
 /// What happened in a guest under a debugger.
 public struct DebugResult: Sendable {
     /// The tests that came to their ends.
-    public var tests: [TestOutcome] = []
+    public var tests: [TestResult] = []
     /// The titles of the crash reports.
     public var crashes: [String] = []
 }

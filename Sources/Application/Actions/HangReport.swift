@@ -3,6 +3,7 @@ import CrashReports
 import GuestSession
 import PatchedTree
 import Reporting
+import ResultsModel
 import Syscalls
 
 /// Where the tasks of a guest wait that ran into a limit: the user's own lines, and where the locks were taken.
@@ -23,22 +24,21 @@ enum HangReport {
         var stacks = tasks.map { crash($0.frames) } + tasks.map { crash($0.locks.map(\.at)) }
         // Without places the functions still tell something.
         if let symbolized = try? await prepared.symbolizer.symbolize(stacks) { stacks = symbolized.crashes }
-        var reports = stacks.map(SessionReport.crash)
         SourceLines.addOwnFiles(
-            to: &reports, userFiles: prepared.patched.overlay.userFiles, project: context.project, shown: context.shown)
+            to: &stacks, userFiles: prepared.patched.overlay.userFiles, project: context.project, shown: context.shown)
         return tasks.indices.flatMap {
-            describe(tasks[$0], stack: reports[$0].frames ?? [], locks: reports[tasks.count + $0].frames ?? [])
+            describe(tasks[$0], stack: stacks[$0].frames, locks: stacks[tasks.count + $0].frames)
         }
     }
 
     private static func crash(_ frames: [StackFrame]) -> Crash {
-        var crash = Crash(title: "", kind: .hungTask, isFatal: false, lines: [], firstLine: 0, lastLine: 0)
+        var crash = Crash(title: "", kind: .hungTask, isFatal: false, lines: [])
         crash.frames = frames
         return crash
     }
 
     static func describe(
-        _ task: BlockedTask, stack: [RunReport.Crash.Frame], locks: [RunReport.Crash.Frame]
+        _ task: BlockedTask, stack: [StackFrame], locks: [StackFrame]
     ) -> [String] {
         let what = task.state == "R" ? "runs in" : "waits in"
         var line = "\(task.name) \(what) \(task.waitsIn?.function ?? task.frames.first?.function ?? "the kernel")"
@@ -56,7 +56,7 @@ enum HangReport {
             }
     }
 
-    private static func text(_ place: RunReport.Crash.Location) -> String {
+    private static func text(_ place: StackFrame.Location) -> String {
         "\(place.file):\(place.line)" + (place.sourceText.map { ": \($0)" } ?? "")
     }
 }

@@ -4,6 +4,7 @@ import Diagnostics
 import GuestSession
 import Processes
 import Reporting
+import ResultsModel
 import SystemPackage
 import TestSession
 import TextInput
@@ -38,7 +39,7 @@ public enum LogActions {
             crashes = outcome.crashes
         }
         return LogReport(
-            source: name(path), format: .console, isEmpty: count == 0, crashes: crashes.map(SessionReport.crash))
+            source: name(path), format: .console, isEmpty: count == 0, crashes: crashes)
     }
 
     /// Reads the results of a KTAP or TAP log.
@@ -51,7 +52,7 @@ public enum LogActions {
         var parser = KTAPLogParser(name: stem)
         let count = try read(path) { parser.consume($0) }
         return LogReport(
-            source: name(path), format: .ktap, isEmpty: count == 0, suites: [SessionReport.suite(parser.finish())])
+            source: name(path), format: .ktap, isEmpty: count == 0, suites: [parser.finish()])
     }
 
     private static func name(_ path: FilePath?) -> String { path?.string ?? "standard input" }

@@ -7,6 +7,7 @@ import PatchedTree
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import RootFilesystem
 import RunStore
 import Synchronization

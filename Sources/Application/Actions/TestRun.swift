@@ -12,6 +12,7 @@ import PatchedTree
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import RunStore
 import Syscalls
 import SystemPackage

@@ -2,6 +2,7 @@
 import KernelMake
 import Project
 import Reporting
+import ResultsModel
 import RunStore
 import SystemPackage
 

@@ -9,6 +9,7 @@ import KernelMake
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 import VirtualMachine
 

@@ -8,6 +8,7 @@ import KernelMake
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 import TestSession
 
@@ -373,7 +374,7 @@ extension Project {
     }
 
     /// The programs that match `filter` and cannot run on the project's machine, as the report shows them.
-    func skippedPrograms(filter: String?) throws -> [RunReport.Suite] {
+    func skippedPrograms(filter: String?) throws -> [SuiteResult] {
         let selection = try TestSelection(filter: filter)
         return tests.compactMap { test in
             guard case .program(let program) = test, selection.includes(program.name),

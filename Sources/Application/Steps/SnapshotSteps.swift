@@ -8,6 +8,7 @@ import GuestSession
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import Synchronization
 import SystemPackage
 import TestSession

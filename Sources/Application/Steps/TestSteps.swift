@@ -8,6 +8,7 @@ import KernelMake
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import Synchronization
 import SystemPackage
 import TestSession

@@ -5,6 +5,7 @@ import Diagnostics
 import Glibc
 import Processes
 import Project
+import ResultsModel
 import TestSession
 
 struct DebugCommand: AsyncParsableCommand {

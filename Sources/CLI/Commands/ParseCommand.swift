@@ -4,6 +4,7 @@ import ArgumentParser
 import Diagnostics
 import Foundation
 import Reporting
+import ResultsModel
 import RunStore
 import SystemPackage
 

@@ -5,6 +5,7 @@ import Diagnostics
 import Foundation
 import Project
 import Reporting
+import ResultsModel
 import RunStore
 import SystemPackage
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
 import Processes
+import ResultsModel
 import SystemPackage
 
 /// Gives the frames of crash reports their files and lines, with the binutils.

@@ -3,6 +3,7 @@ import CrashReports
 import Diagnostics
 import Glibc
 import Reporting
+import ResultsModel
 import SystemPackage
 import TestSession
 import VirtualMachine

@@ -4,6 +4,7 @@ import Diagnostics
 import Glibc
 import Processes
 import Project
+import ResultsModel
 import Synchronization
 import SystemPackage
 import TestSession
@@ -307,7 +308,7 @@ package struct GuestSession: Sendable {
             }
             let (reason, status) =
                 isCutShort
-                ? ("the first failure ended the run (fail-fast)", TestOutcome.Status.notReported)
+                ? ("the first failure ended the run (fail-fast)", TestStatus.notReported)
                 : Self.explain(exit: exit, limit: limit, crashed: state.fatalCrash != nil)
             return SessionResult(
                 outcome: state.recorder.finish(unreportedBecause: reason, runningStatus: status), exit: exit,
@@ -451,7 +452,7 @@ package struct GuestSession: Sendable {
     /// Why tests that did not report could not, and what the one that was running is called.
     private static func explain(
         exit: MachineExit?, limit: LimitReached?, crashed: Bool
-    ) -> (reason: String?, running: TestOutcome.Status) {
+    ) -> (reason: String?, running: TestStatus) {
         if let limit { return (limit.message, limit.code == .guestCrash ? .crashed : .timedOut) }
         switch exit {
         case .panicked: return ("the guest's kernel panicked", .crashed)

@@ -2,6 +2,7 @@
 import Diagnostics
 import Project
 import Reporting
+import ResultsModel
 
 extension Project.SplatPolicy {
     /// Whether a report that is not fatal fails the run where no entry names it.
@@ -73,8 +74,8 @@ package struct ResultPolicy {
     }
 
     /// Tests of which a part was not done.
-    private static func skipped(in suite: RunReport.Suite) -> [RunReport.Test] {
-        suite.tests.filter { $0.status == .skipped || ($0.skippedCases ?? 0) > 0 }
+    private static func skipped(in suite: SuiteResult) -> [TestResult] {
+        suite.tests.filter { $0.status == .skipped || $0.skippedCases > 0 }
     }
 
     private func unusedSplats(in report: RunReport) -> [String] {

@@ -3,6 +3,7 @@ import CrashReports
 import Diagnostics
 import Project
 import Reporting
+import ResultsModel
 import TestSession
 import VirtualMachine
 
@@ -10,8 +11,8 @@ import VirtualMachine
 package enum SessionReport {
     package static func add(_ outcome: SessionOutcome, to report: inout RunReport) {
         report.kernel?.release = outcome.release
-        report.suites = outcome.programs.map(suite)
-        report.crashes = outcome.crashes.map(crash)
+        report.suites = outcome.programs
+        report.crashes = outcome.crashes
         report.boundTexts()
     }
 
@@ -84,42 +85,6 @@ package enum SessionReport {
         }
         return troubles
     }
-
-    /// A program in the report's terms.
-    package static func suite(_ program: ProgramOutcome) -> RunReport.Suite {
-        var suite = RunReport.Suite(
-            name: program.name, kind: program.kind, tests: program.tests.map(test), problems: program.problems,
-            output: program.output, notes: program.notes)
-        if program.omittedProblems > 0 { suite.omittedProblems = program.omittedProblems }
-        return suite
-    }
-
-    private static func test(_ test: TestOutcome) -> RunReport.Test {
-        let status: RunReport.Status =
-            switch test.status {
-            case .passed: .passed
-            case .failed: .failed
-            case .skipped: .skipped
-            case .crashed: .crashed
-            case .timedOut: .timedOut
-            case .notReported: .notReported
-            case .flaky: .flaky
-            }
-        var reported = RunReport.Test(
-            id: test.id, name: test.name, status: status, seconds: test.seconds, reason: test.reason,
-            issues: test.issues.map(issue), kernelLog: test.kernelLog, output: test.output)
-        if test.omittedIssues > 0 { reported.omittedIssues = test.omittedIssues }
-        if test.skippedCases > 0 { reported.skippedCases = test.skippedCases }
-        return reported
-    }
-
-    private static func issue(_ issue: TestOutcome.Issue) -> RunReport.Issue {
-        var reported = RunReport.Issue(
-            message: issue.message, file: issue.file, line: issue.line, isKnown: issue.isKnown)
-        if issue.count > 1 { reported.count = issue.count }
-        if !issue.arguments.isEmpty { reported.arguments = issue.arguments }
-        return reported
-    }
 }
 
 extension SessionResult {
@@ -130,28 +95,4 @@ extension SessionResult {
 
     /// Whether the guest said that it was at its end, and ended the machine without waiting for the host.
     var endedUnread: Bool { wantsMemory && memory == nil && exit == .finished && outcome.isComplete }
-}
-
-extension SessionReport {
-    /// A crash in the report's terms.
-    package static func crash(_ crash: Crash) -> RunReport.Crash {
-        var result = RunReport.Crash(
-            title: crash.title, isFatal: crash.isFatal, test: crash.test, lines: crash.lines)
-        result.kind = crash.kind.rawValue
-        if crash.isAtBoot { result.isAtBoot = true }
-        result.function = crash.function
-        result.cpu = crash.cpu
-        result.task = crash.task
-        result.pid = crash.pid
-        result.corruption = crash.corruption
-        if crash.isOnConsole { (result.firstLine, result.lastLine) = (crash.firstLine, crash.lastLine) }
-        if crash.isFromMemory { result.isFromMemory = true }
-        result.frames = crash.frames.map { frame in
-            .init(
-                symbol: frame.symbol, offset: frame.offset, size: frame.size, module: frame.module,
-                isReliable: frame.isReliable,
-                locations: frame.locations.map { .init(function: $0.function, file: $0.file, line: $0.line) })
-        }
-        return result
-    }
 }

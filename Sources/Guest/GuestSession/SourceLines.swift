@@ -4,6 +4,7 @@ import FileSystem
 import Glibc
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 
 /// Reads the lines that issues point at, for the report.
@@ -60,21 +61,21 @@ package struct SourceLines {
     ///   - userFiles: The user's own files by their paths in the kernel's tree.
     ///   - shown: The name by which the user knows a file.
     package static func addOwnFiles(
-        to crashes: inout [RunReport.Crash], userFiles: [String: FilePath], project: Project,
+        to crashes: inout [Crash], userFiles: [String: FilePath], project: Project,
         shown: (FilePath) -> String
     ) {
         guard !userFiles.isEmpty else { return }
         var lines = SourceLines(folders: [project.folder] + userFiles.values.map { $0.removingLastComponent() })
         var count = 0
         for crash in crashes.indices {
-            for frame in (crashes[crash].frames ?? []).indices {
-                for index in (crashes[crash].frames?[frame].locations ?? []).indices {
-                    guard var place = crashes[crash].frames?[frame].locations[index], let own = userFiles[place.file]
-                    else { continue }
+            for frame in crashes[crash].frames.indices {
+                for index in crashes[crash].frames[frame].locations.indices {
+                    var place = crashes[crash].frames[frame].locations[index]
+                    guard let own = userFiles[place.file] else { continue }
                     place.file = shown(own)
                     if count < mostIssues { place.sourceText = lines.text(file: own.string, line: place.line) }
                     count += 1
-                    crashes[crash].frames?[frame].locations[index] = place
+                    crashes[crash].frames[frame].locations[index] = place
                 }
             }
         }

@@ -6,6 +6,7 @@ import Glibc
 import Processes
 import Project
 import Reporting
+import ResultsModel
 import SystemPackage
 import TestSession
 import VirtualMachine
@@ -150,7 +151,7 @@ package struct TestScheduler: Sendable {
         return units
     }
 
-    private func unit(_ place: Int, _ test: TestOutcome) -> TestShard.Unit {
+    private func unit(_ place: Int, _ test: TestResult) -> TestShard.Unit {
         .init(program: place, test: programs[place].tests == nil ? nil : test.id)
     }
 

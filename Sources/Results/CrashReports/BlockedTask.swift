@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// A task of a guest that hangs, as the kernel tells of it when it is asked by sysrq
 /// (Documentation/admin-guide/sysrq.rst: `l` processors, `w` blocked tasks, `t` all tasks, `d` locks).
 public struct BlockedTask: Sendable, Equatable {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// Finds the crash reports in a console log from anywhere. It is what a live console is read by.
 public struct ConsoleLogParser: Sendable {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// Finds crash reports in the lines of a console, as they come. Titles are worded as syzkaller words them, so that they
 /// can be looked up.
 ///

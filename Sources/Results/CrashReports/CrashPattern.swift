@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// How a kind of report is recognised, titled and ended.
 struct CrashPattern: Sendable {
     /// What its title begins with, before " in FUNCTION".

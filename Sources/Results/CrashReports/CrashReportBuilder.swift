@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// A report that is being read: takes its lines, gathers what they tell, and knows where it ends.
 struct CrashReportBuilder: Sendable {
     /// Whether a line is a part of the report, and whether more may come.
@@ -301,10 +303,11 @@ struct CrashReportBuilder: Sendable {
             }
             if isCut { corruption = corruption ?? "it is longer than what is kept of it" }
         }
-        var crash = Crash(
-            title: title, kind: form.kind, isFatal: isFatal, lines: lines, test: test, function: function,
-            cpu: facts.cpu, task: facts.task, pid: facts.pid, corruption: corruption, firstLine: firstLine,
-            lastLine: lastLine)
+        var crash = Crash(title: title, kind: form.kind, isFatal: isFatal, test: test, lines: lines)
+        crash.function = function
+        (crash.cpu, crash.task, crash.pid) = (facts.cpu, facts.task, facts.pid)
+        crash.corruption = corruption
+        (crash.firstLine, crash.lastLine) = (firstLine, lastLine)
         crash.frames = Array(bestTrace(facts, function).prefix(ReportFacts.mostKeptFrames))
         switch caller {
         case .cpu(let number): crash.cpu = crash.cpu ?? number

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the vmlinux
 /// that ran. Pure: it says what to ask for and reads the answers.
 ///

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// `name+0xoff/0xsize`, as the kernel's %pS prints a symbol.
 struct ParsedSymbol: Equatable {
     var name: String

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 extension CrashPattern {
     /// The title for a report.
     ///

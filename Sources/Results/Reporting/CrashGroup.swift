@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// Crash reports of one fault, which a person is shown once: a fault that each test meets has a report a test.
 struct CrashGroup: Sendable, Equatable {
     /// Their places in the report's list of crashes, in order; at least one.
@@ -13,7 +15,7 @@ struct CrashGroup: Sendable, Equatable {
     private static let comparedFrames = 4
 
     /// Groups a run's reports, in the order of the first of each group.
-    static func groups(of crashes: [RunReport.Crash]) -> [CrashGroup] {
+    static func groups(of crashes: [Crash]) -> [CrashGroup] {
         var groups: [CrashGroup] = []
         var places: [[String]: Int] = [:]
         for (index, crash) in crashes.enumerated() {
@@ -33,12 +35,12 @@ struct CrashGroup: Sendable, Equatable {
     }
 
     /// Equal for reports of one fault: what they are about, how they count, and where they come from.
-    private static func key(of crash: RunReport.Crash) -> [String] {
-        let frames = (crash.frames ?? []).filter(\.isReliable).prefix(comparedFrames).map {
+    private static func key(of crash: Crash) -> [String] {
+        let frames = crash.frames.filter(\.isReliable).prefix(comparedFrames).map {
             "\($0.symbol)+\($0.offset)"
         }
         return [
-            crash.title, crash.kind ?? "", "\(crash.isFatal)", "\(crash.isAtBoot == true)", crash.knownReason ?? "",
+            crash.title, crash.kind.rawValue, "\(crash.isFatal)", "\(crash.isAtBoot)", crash.knownReason ?? "",
             crash.corruption ?? "",
         ] + frames
     }
@@ -55,7 +57,7 @@ struct CrashGroup: Sendable, Equatable {
     }
 }
 
-extension RunReport.Crash {
+extension Crash {
     /// The report's lines that tell a person what happened: without registers, code bytes, the kernel's time stamps and the
     /// functions that the unwinder is not sure of. Those are in `lines`.
     var tellingLines: [String] {

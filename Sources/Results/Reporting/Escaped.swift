@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// A format in which some characters are markup.
 protocol MarkupFormat: Sendable {
@@ -80,7 +81,7 @@ extension Sequence {
     }
 }
 
-extension RunReport.Crash {
+extension Crash {
     /// `moment` as markup; empty when there is nothing to say.
     ///
     /// - Parameter quoting: Makes markup of the test's name.

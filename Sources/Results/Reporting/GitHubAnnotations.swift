@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The report as GitHub Actions workflow commands, which GitHub shows at the lines of the sources:
 /// `::error file=F,line=N,title=T::MESSAGE`.
@@ -26,9 +27,9 @@ public enum GitHubAnnotations {
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure {
                 let issues = test.toldIssues.filter { !$0.isKnown }
-                let title = "\(suite.name): \(test.id) \(word(test.status))"
+                let title = "\(suite.name): \(test.id) \(test.status.words.verb)"
                 if issues.isEmpty {
-                    commands.append(command("error", title: title, message: test.reason ?? word(test.status)))
+                    commands.append(command("error", title: title, message: test.reason ?? test.status.words.verb))
                 }
                 for issue in issues {
                     let file = issue.file.map { relative($0, to: base) }
@@ -58,18 +59,6 @@ public enum GitHubAnnotations {
             commands.append(command("error", title: "kbuild", message: "\(report.verdict): no test passed"))
         }
         return commands
-    }
-
-    private static func word(_ status: RunReport.Status) -> String {
-        switch status {
-        case .passed: "passed"
-        case .failed: "failed"
-        case .skipped: "was skipped"
-        case .crashed: "crashed the kernel"
-        case .timedOut: "ran into its limit"
-        case .notReported: "did not report"
-        case .flaky: "is flaky"
-        }
     }
 
     /// GitHub knows files by their path in the repository.

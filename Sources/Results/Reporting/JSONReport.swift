@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import Foundation
+import ResultsModel
 
 /// The report as JSON, for programs: keys sorted, indented, versioned by `schemaVersion`.
 public enum JSONReport {

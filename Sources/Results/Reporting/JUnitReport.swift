@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name that
 /// no other has, and times have three decimals at most.
@@ -58,7 +59,7 @@ public enum JUnitReport {
         }
     }
 
-    private static func cases(of suite: RunReport.Suite, _ names: inout Names) -> [Case] {
+    private static func cases(of suite: SuiteResult, _ names: inout Names) -> [Case] {
         var cases: [Case] = []
         for test in suite.tests {
             let kind: Kind =
@@ -136,7 +137,7 @@ public enum JUnitReport {
         return ["    <testcase \(attributes)>"] + children + ["    </testcase>"]
     }
 
-    private static func output(of suite: RunReport.Suite) -> [String]? {
+    private static func output(of suite: SuiteResult) -> [String]? {
         suite.output.isEmpty ? nil : suite.output
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// What a log from elsewhere was found to hold. docs/reference/log-schema.json describes its JSON.
 public struct LogReport: Codable, Sendable, Equatable {
@@ -23,13 +24,13 @@ public struct LogReport: Codable, Sendable, Equatable {
     /// Whether the log holds nothing at all.
     public var isEmpty: Bool
     /// The crash reports.
-    public var crashes: [RunReport.Crash]
+    public var crashes: [Crash]
     /// The tests, and what is wrong with the log.
-    public var suites: [RunReport.Suite]
+    public var suites: [SuiteResult]
 
     /// Creates a report. Its exit code and its verdict are computed from what it holds.
     public init(
-        source: String, format: Format, isEmpty: Bool, crashes: [RunReport.Crash] = [], suites: [RunReport.Suite] = []
+        source: String, format: Format, isEmpty: Bool, crashes: [Crash] = [], suites: [SuiteResult] = []
     ) {
         self.source = source
         self.format = format
@@ -71,12 +72,8 @@ public struct LogReport: Codable, Sendable, Equatable {
             return "\(pluralized(crashes.count, "crash report")) in \(source)"
         case .ktap:
             let tests = suites.flatMap(\.tests)
-            let counts = [
-                (RunReport.Status.passed, "passed"), (.failed, "failed"), (.timedOut, "timed out"),
-                (.skipped, "skipped"),
-            ].compactMap { status, word -> String? in
-                let count = tests.count { $0.status == status }
-                return count > 0 || status == .passed || status == .failed ? "\(count) \(word)" : nil
+            let counts = RunReport.counted([.passed, .failed, .timedOut, .skipped]) { status in
+                tests.count { $0.status == status }
             }
             return counts.joined(separator: ", ") + " in \(source)"
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The report as GitHub's Markdown, for a job's summary. Texts from the guest stand in it as code, with every mark of
 /// Markdown and HTML taken from them.
@@ -39,11 +40,11 @@ public enum MarkdownSummary {
 
     private static func head(_ report: RunReport) -> MarkdownText {
         var lines: [MarkdownText] = ["## kbuild: \(report.verdictWord)", ""]
-        let counts = RunReport.Status.allCases.filter {
+        let counts = TestStatus.allCases.filter {
             report.count($0) > 0 || $0 == .passed || $0 == .failed || $0 == .skipped
         }
         lines += [
-            row(counts.map { MarkdownText($0.word) } + ["time"]),
+            row(counts.map { MarkdownText($0.words.short) } + ["time"]),
             row(Array(repeating: "---", count: counts.count + 1)),
             row(counts.map { "\(report.count($0))" } + [MarkdownText(seconds: report.seconds)]), "",
         ]
@@ -72,7 +73,9 @@ public enum MarkdownSummary {
             let rows =
                 problems.prefix(mostFailures).map { row([MarkdownText(code: $0), "problem", cut($1)]) }
                 + tests.prefix(mostFailures).map {
-                    row([MarkdownText(code: $0.id), MarkdownText($0.status.word), message($0, in: report.project)])
+                    row([
+                        MarkdownText(code: $0.id), MarkdownText($0.status.words.short), message($0, in: report.project),
+                    ])
                 }
             let table: [MarkdownText] = ["### Failing tests", ""] + title + rows
             parts.append(table.joined(separator: "\n"))
@@ -85,7 +88,7 @@ public enum MarkdownSummary {
     }
 
     /// What a failed test says, after its place.
-    private static func message(_ test: RunReport.Test, in project: String) -> MarkdownText {
+    private static func message(_ test: TestResult, in project: String) -> MarkdownText {
         let issues = test.issues.filter { !$0.isKnown }.prefix(3).map { issue -> MarkdownText in
             let base = project.hasSuffix("/") ? project : project + "/"
             let place = issue.file.map { file -> MarkdownText in
@@ -125,7 +128,7 @@ public enum MarkdownSummary {
     /// The logs of crashes, failed tests and programs that failed as a whole, each folded.
     private static func logs(_ report: RunReport) -> [MarkdownText] {
         let crashes = report.crashes.prefix(mostFailures).map { crash in
-            let places = (crash.frames ?? []).flatMap { frame in
+            let places = crash.frames.flatMap { frame in
                 frame.locations.map { "\($0.file):\($0.line) in \($0.function)" }
             }
             return folded(crash.title, (places.isEmpty ? [] : places + [""]) + crash.lines)

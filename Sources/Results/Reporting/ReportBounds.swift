@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The first lines of a report on a terminal, and how many entries are left out. What has no room is not even rendered.
 struct BoundedLines {
@@ -44,19 +45,19 @@ enum ReportBounds {
     static let mostTerminalCharacters = 1 << 20
 }
 
-extension RunReport.Test {
+extension TestResult {
     /// The issues, and one that says how many more there were.
-    var toldIssues: [RunReport.Issue] {
-        guard let omittedIssues, omittedIssues > 0 else { return issues }
+    var toldIssues: [TestIssue] {
+        guard omittedIssues > 0 else { return issues }
         let remark = "..." + cutRemark(omittedIssues, "issue").dropFirst(4)
         return issues + [.init(message: remark, isKnown: !status.isFailure)]
     }
 }
 
-extension RunReport.Suite {
+extension SuiteResult {
     /// The problems, and one that says how many more there were.
     var toldProblems: [String] {
-        guard let omittedProblems, omittedProblems > 0 else { return problems }
+        guard omittedProblems > 0 else { return problems }
         return problems + ["..." + cutRemark(omittedProblems, "problem").dropFirst(4)]
     }
 }
@@ -89,7 +90,7 @@ private struct TextRoom {
 
     mutating func cut(_ text: inout String) {
         let cost = Self.cost(text)
-        if cost > left { text = Text.cut(text, bytes: Self.shortest) }
+        if cost > left { text = text.cut(toBytes: Self.shortest) }
         left -= min(cost, Self.cost(text))
     }
 
@@ -111,12 +112,12 @@ private struct TextRoom {
         }
     }
 
-    mutating func cut(_ test: inout RunReport.Test) {
+    mutating func cut(_ test: inout TestResult) {
         left -= Self.cost(test.id) + Self.cost(test.name)
         for index in test.issues.indices { cut(&test.issues[index].message) }
         if left <= 0, test.issues.count > 1 {
             let kept = test.issues.first { !$0.isKnown } ?? test.issues[0]
-            test.omittedIssues = (test.omittedIssues ?? 0) + test.issues.count - 1
+            test.omittedIssues += test.issues.count - 1
             test.issues = [kept]
         }
         cut(&test.kernelLog, "line")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// How a run differs from an earlier one. docs/reference/comparison-schema.json describes its JSON.
 public struct RunComparison: Codable, Sendable, Equatable {
@@ -33,9 +34,9 @@ public struct RunComparison: Codable, Sendable, Equatable {
         /// Its stable name.
         public var id: String
         /// How it ended in the earlier run; nil when it was not there.
-        public var before: RunReport.Status?
+        public var before: TestStatus?
         /// How it ended in the later run; nil when it was not there.
-        public var after: RunReport.Status?
+        public var after: TestStatus?
         /// How long it took in the earlier run.
         public var secondsBefore: Double?
         /// How long it took in the later run.
@@ -119,7 +120,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
         var occurrence: Int
     }
 
-    private static func keyed(_ report: RunReport) -> [(key: Key, test: RunReport.Test)] {
+    private static func keyed(_ report: RunReport) -> [(key: Key, test: TestResult)] {
         var counts: [[String]: Int] = [:]
         return report.suites.flatMap { suite in
             suite.tests.map { test in
@@ -131,7 +132,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
     }
 
     private mutating func compareTests(
-        _ base: [(key: Key, test: RunReport.Test)], _ head: [(key: Key, test: RunReport.Test)]
+        _ base: [(key: Key, test: TestResult)], _ head: [(key: Key, test: TestResult)]
     ) {
         let before = Dictionary(base.map { ($0.key, $0.test) }, uniquingKeysWith: { first, _ in first })
         let after = Set(head.map(\.key))
@@ -146,7 +147,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
         faster.sort { difference($0) > difference($1) }
     }
 
-    private mutating func add(_ key: Key, _ before: RunReport.Test?, _ after: RunReport.Test) {
+    private mutating func add(_ key: Key, _ before: TestResult?, _ after: TestResult) {
         var change = Change(
             suite: key.suite, id: key.id, before: before?.status, after: after.status,
             secondsBefore: before?.seconds?.ifSane, secondsAfter: after.seconds?.ifSane)

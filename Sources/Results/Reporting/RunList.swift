@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// The runs that are kept, the newest first. docs/reference/run-list-schema.json describes its JSON.
 public struct RunList: Codable, Sendable, Equatable {
     /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.

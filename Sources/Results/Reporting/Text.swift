@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// What the renderers share: numbers and text that come from a guest are not to be trusted.
 enum Text {
@@ -34,16 +35,6 @@ enum Text {
         return lines
     }
 
-    /// A text, cut with a remark after so many bytes.
-    static func cut(_ text: String, bytes most: Int) -> String {
-        let bytes = text.utf8
-        guard bytes.count > most else { return text }
-        // Where a character begins: its later bytes are 10xxxxxx.
-        var end = bytes.index(bytes.startIndex, offsetBy: most)
-        while end > bytes.startIndex, bytes[end] & 0xC0 == 0x80 { end = bytes.index(before: end) }
-        return String(text[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")
-    }
-
     /// A text, cut with an ellipsis where it is longer.
     static func cut(_ text: String, to most: Int) -> String {
         guard let end = text.index(text.startIndex, offsetBy: most, limitedBy: text.endIndex), end < text.endIndex
@@ -57,33 +48,23 @@ enum Text {
     static func verdict(_ verdict: String) -> String { String(verdict.map { $0 == "-" ? " " : $0 }).uppercased() }
 }
 
-extension RunReport.Status {
-    /// How a test ended, in a word or two.
-    var word: String {
-        switch self {
-        case .passed: "passed"
-        case .failed: "failed"
-        case .skipped: "skipped"
-        case .crashed: "crashed"
-        case .timedOut: "timed out"
-        case .notReported: "no result"
-        case .flaky: "flaky"
-        }
-    }
-}
-
 extension RunReport {
     /// The tests by how they ended, as a sentence says it: 2 passed, 1 failed. Passes and failures are always told.
     var counts: String {
-        let words: [(Status, String)] = [
-            (.passed, "passed"), (.failed, "failed"), (.crashed, "crashed"), (.timedOut, "timed out"),
-            (.notReported, "without result"), (.flaky, "flaky"), (.skipped, "skipped"),
-        ]
-        var parts = words.filter { count($0.0) > 0 || $0.0 == .passed || $0.0 == .failed }
-            .map { "\(count($0.0)) \($0.1)" }
-        let cases = tests.reduce(0) { $0 + max(0, $1.skippedCases ?? 0) }
+        let order: [TestStatus] = [.passed, .failed, .crashed, .timedOut, .notReported, .flaky, .skipped]
+        var parts = Self.counted(order) { count($0) }
+        let cases = tests.reduce(0) { $0 + max(0, $1.skippedCases) }
         if cases > 0 { parts.append(cases == 1 ? "1 case skipped" : "\(cases) cases skipped") }
         return parts.joined(separator: ", ")
+    }
+
+    /// "2 passed", "1 failed", and so on: how many tests there are of each status. Passes and failures are always told.
+    static func counted(_ order: [TestStatus], _ count: (TestStatus) -> Int) -> [String] {
+        order.compactMap { status in
+            let count = count(status)
+            guard count > 0 || status == .passed || status == .failed else { return nil }
+            return "\(count) \(status.words.counted)"
+        }
     }
 
     /// The verdict as it is shown: TIMED OUT.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// What a person reads of several runs.
 extension TextReport {
@@ -26,7 +27,7 @@ extension TextReport {
     }
 
     private static func counts(_ counts: [String: Int]) -> [String] {
-        RunReport.Status.allCases.compactMap { status in counts[status.rawValue].map { "\($0) \(status.word)" } }
+        TestStatus.allCases.compactMap { status in counts[status.rawValue].map { "\($0) \(status.words.short)" } }
     }
 
     /// Renders how two runs differ, without a newline at its end.
@@ -48,16 +49,16 @@ extension TextReport {
         add("new problems", comparison.newProblems)
         add("new crash reports", comparison.newCrashes)
         add("newly failing", comparison.newlyFailing) { change in
-            let before = change.before?.word ?? "not there"
+            let before = change.before?.words.short ?? "not there"
             let message = change.message.flatMap { Text.lines($0).first }.map { ": \($0)" } ?? ""
-            return "\(Self.name(change)): \(before) -> \(change.after?.word ?? "")\(message)"
+            return "\(Self.name(change)): \(before) -> \(change.after?.words.short ?? "")\(message)"
         }
-        add("still failing", comparison.stillFailing) { "\(Self.name($0)): \($0.after?.word ?? "")" }
-        add("fixed", comparison.fixed) { "\(Self.name($0)): \($0.before?.word ?? "") -> passed" }
+        add("still failing", comparison.stillFailing) { "\(Self.name($0)): \($0.after?.words.short ?? "")" }
+        add("fixed", comparison.fixed) { "\(Self.name($0)): \($0.before?.words.short ?? "") -> passed" }
         add("crash reports that are gone", comparison.goneCrashes)
         add("newly skipped", comparison.newlySkipped, Self.name)
-        add("new", comparison.new) { "\(Self.name($0)): \($0.after?.word ?? "")" }
-        add("gone", comparison.gone) { "\(Self.name($0)): \($0.before?.word ?? "")" }
+        add("new", comparison.new) { "\(Self.name($0)): \($0.after?.words.short ?? "")" }
+        add("gone", comparison.gone) { "\(Self.name($0)): \($0.before?.words.short ?? "")" }
         if !comparison.gone.isEmpty, let filter = comparison.head.filter {
             lines += body("  B ran the tests that match \(filter)")
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The summary that a person reads when a run has ended.
 public struct TextReport: Sendable {
@@ -30,8 +31,8 @@ public struct TextReport: Sendable {
     }
 
     /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
-    public func liveLine(for test: RunReport.Test) -> TerminalText {
-        let (word, paint) = Self.word(for: test.status)
+    public func liveLine(for test: TestResult) -> TerminalText {
+        let (word, paint) = (test.status.words.mark, Self.paint(for: test.status))
         var text: TerminalText = "\(test.id)"
         if let seconds = test.seconds { text += " (\(Self.format(seconds)))" }
         if test.status != .passed {
@@ -48,15 +49,11 @@ public struct TextReport: Sendable {
     /// Colours.
     public typealias Paint = TerminalText.Paint
 
-    private static func word(for status: RunReport.Status) -> (String, Paint) {
+    private static func paint(for status: TestStatus) -> Paint {
         switch status {
-        case .passed: ("ok", .green)
-        case .failed: ("FAIL", .red)
-        case .skipped: ("skip", .yellow)
-        case .crashed: ("CRASH", .red)
-        case .timedOut: ("TIMEOUT", .red)
-        case .notReported: ("NO RESULT", .red)
-        case .flaky: ("FLAKY", .red)
+        case .passed: .green
+        case .skipped: .yellow
+        case .failed, .crashed, .timedOut, .notReported, .flaky: .red
         }
     }
 
@@ -78,7 +75,7 @@ public struct TextReport: Sendable {
                 }
             }
             for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
-            for note in suite.notes ?? [] { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
+            for note in suite.notes { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
                 shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
@@ -114,10 +111,10 @@ public struct TextReport: Sendable {
     func body(lines text: TerminalText) -> [TerminalText] { text.lines.flatMap { body($0) } }
 
     /// Why a crash report is not whole, and where in the sources it was.
-    private func places(of crash: RunReport.Crash) -> [TerminalText] {
+    private func places(of crash: Crash) -> [TerminalText] {
         var lines: [TerminalText] = []
         if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
-        let frames = (crash.frames ?? []).filter { $0.isReliable && !$0.locations.isEmpty }
+        let frames = crash.frames.filter { $0.isReliable && !$0.locations.isEmpty }
         // A path stays whole, so that it can be copied and clicked.
         for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) {
             lines.append("     \(location.file):\(location.line) in \(location.function)")
@@ -150,19 +147,19 @@ public struct TextReport: Sendable {
     }
 
     /// Whether nothing is known of a test but the crash in its time, which is shown.
-    private func isExplained(_ test: RunReport.Test, by crashed: [String: [RunReport.Crash]]) -> Bool {
+    private func isExplained(_ test: TestResult, by crashed: [String: [Crash]]) -> Bool {
         test.status == .crashed && crashed[test.id] != nil && test.toldIssues.allSatisfy(\.isKnown)
     }
 
     /// Tests of which no more is known than one reason why they did not report.
-    private func describe(_ tests: [RunReport.Test]) -> [TerminalText] {
+    private func describe(_ tests: [TestResult]) -> [TerminalText] {
         let reason = tests.first?.reason.map { ": \($0)" } ?? ""
         return entry("NO RESULT", .red, "\(tests.count) tests\(reason)")
             + body("     \(Self.names(tests.map(\.id)))", hang: 0)
     }
 
-    private func describe(_ test: RunReport.Test, crashes: [RunReport.Crash] = []) -> [TerminalText] {
-        let (word, paint) = Self.word(for: test.status)
+    private func describe(_ test: TestResult, crashes: [Crash] = []) -> [TerminalText] {
+        let (word, paint) = (test.status.words.mark, Self.paint(for: test.status))
         let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
         var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
         if let reason = test.reason { lines += body("     \(reason)") }
@@ -209,9 +206,9 @@ public struct TextReport: Sendable {
         return entry("\(word)", isGood ? .green : .red, "\(report.summary)").joined()
     }
 
-    private static func facts(of crash: RunReport.Crash) -> [String] {
-        var facts = [crash.kind].compactMap { $0 }
-        if let first = crash.firstLine, let last = crash.lastLine { facts.append("lines \(first) to \(last)") }
+    private static func facts(of crash: Crash) -> [String] {
+        var facts = crash.kind == .unknown ? [] : [crash.kind.rawValue]
+        if crash.isOnConsole { facts.append("lines \(crash.firstLine) to \(crash.lastLine)") }
         if let function = crash.function { facts.append("function \(function)") }
         if let cpu = crash.cpu { facts.append("CPU \(cpu)") }
         if let task = crash.task { facts.append("task \(task)") }
@@ -270,10 +267,10 @@ public struct TextReport: Sendable {
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }
 }
 
-extension RunReport.Crash.Frame {
+extension StackFrame {
     /// Its places without those that the macro SYSCALL_DEFINE makes around a call's own code
     /// (arch/x86/include/asm/syscall_wrapper.h), which stand at its first line.
-    var tellingLocations: [RunReport.Crash.Location] {
+    var tellingLocations: [StackFrame.Location] {
         let telling = locations.filter { place in
             !["__se_sys_", "__x64_sys_", "__ia32_sys_"].contains(where: place.function.hasPrefix)
         }
@@ -281,7 +278,7 @@ extension RunReport.Crash.Frame {
     }
 }
 
-extension RunReport.Test {
+extension TestResult {
     /// Whether no more is known of it than that it did not report.
     var isBare: Bool { status == .notReported && issues.isEmpty && kernelLog.isEmpty && output.isEmpty }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import KTAP
+import ResultsModel
 
 /// Reads the results of a KTAP or TAP log from anywhere, as those of a program in a guest are read.
 public struct KTAPLogParser: Sendable {
@@ -21,10 +22,10 @@ public struct KTAPLogParser: Sendable {
     /// Ends the log.
     ///
     /// - Returns: Its tests, and what is wrong with the log.
-    public mutating func finish() -> ProgramOutcome {
+    public mutating func finish() -> SuiteResult {
         let document = parser.finish()
         let (tests, problems) = KTAPSuite.tests(of: document, program: name)
-        var outcome = ProgramOutcome(name: name, kind: "ktap")
+        var outcome = SuiteResult(name: name, kind: "ktap")
         outcome.tests = tests
         outcome.problems = problems
         outcome.notes = KTAPSuite.notes(of: document)

@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import KTAP
+import ResultsModel
 
 /// The tests of a program that prints KTAP or TAP.
 enum KTAPSuite {
     /// Reads all of a program's output.
     ///
     /// - Returns: Its tests, one for each result without nested ones, named by their path; and what is wrong.
-    static func tests(in output: [UInt8], program: String) -> (tests: [TestOutcome], problems: [String]) {
+    static func tests(in output: [UInt8], program: String) -> (tests: [TestResult], problems: [String]) {
         var parser = KTAPParser()
         parser.consume(output)
         return tests(of: parser.finish(), program: program)
     }
 
     /// The tests of a document, one for each result without nested ones, named by their path; and what is wrong.
-    static func tests(of document: KTAPDocument, program: String) -> (tests: [TestOutcome], problems: [String]) {
-        var tests: [TestOutcome] = []
+    static func tests(of document: KTAPDocument, program: String) -> (tests: [TestResult], problems: [String]) {
+        var tests: [TestResult] = []
         for (index, result) in document.results.enumerated() {
             add(result, path: program, position: index + 1, to: &tests)
         }
         if let reason = document.skipReason, document.results.isEmpty {
-            tests = [TestOutcome(id: program, name: program, status: .skipped, reason: reason)]
+            tests = [TestResult(id: program, name: program, status: .skipped, reason: reason)]
         }
         // Two results may have one description; a report needs names that tell them apart.
         var seen: [String: Int] = [:]
@@ -68,7 +69,7 @@ enum KTAPSuite {
     /// The most bytes of a result's name in the names of its tests.
     static let longestName = 512
 
-    private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestOutcome]) {
+    private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestResult]) {
         var name = result.name.isEmpty ? "\(result.number ?? position)" : result.name
         // A path repeats the names of its parents, so that long ones would multiply.
         if name.utf8.count > longestName { name = String(decoding: name.utf8.prefix(longestName), as: UTF8.self) + "…" }
@@ -77,14 +78,14 @@ enum KTAPSuite {
         for (index, child) in result.children.enumerated() { add(child, path: path, position: index + 1, to: &tests) }
         // A parent is a test of its own only when it fails for a reason that no child shows.
         guard result.children.isEmpty || result.status.isFailure && !childFails else { return }
-        let status: TestOutcome.Status =
+        let status: TestStatus =
             switch result.status {
             case .passed, .expectedFailure: .passed
             case .failed, .error: .failed
             case .skipped: .skipped
             case .timedOut: .timedOut
             }
-        var test = TestOutcome(id: path, name: name, status: status)
+        var test = TestResult(id: path, name: name, status: status)
         test.reason = result.reason ?? (result.isTorn ? "torn by a kernel message" : nil)
         test.output = result.diagnostics + result.yaml
         if status == .failed {
@@ -105,7 +106,7 @@ extension SessionRecorder {
         if outputWasCut { problems.append("it printed more than \(Self.longestOutput) bytes; the rest is lost") }
         if ending == "timeout" {
             let name = plannedName(index)
-            tests.append(TestOutcome(id: name, name: name, status: .timedOut, reason: "it ran into its limit"))
+            tests.append(TestResult(id: name, name: name, status: .timedOut, reason: "it ran into its limit"))
         }
         let anyFailed = tests.contains { $0.status == .failed || $0.status == .timedOut }
         // kselftest programs exit with 1 when a test failed, and with 4 when they skipped all.

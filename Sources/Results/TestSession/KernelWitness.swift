@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
+import ResultsModel
 
 /// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence or
 /// imitate them, and by its taint.
@@ -209,10 +210,11 @@ struct KernelWitness: Sendable {
         let since = previous.map { "at \(time($0))" } ?? "at the start"
         return Crash(
             title: "kernel tainted: \(bit.description), without a report", kind: .taint, isFatal: false,
+            test: sample.test,
             lines: [
                 "taint \(previous?.evidence.taint.rawValue ?? 0) \(since), \(sample.evidence.taint.rawValue) at \(time(sample))",
                 "No report in the kernel's log or on the console says why.",
-            ], test: sample.test, firstLine: 0, lastLine: 0)
+            ])
     }
 }
 
@@ -222,7 +224,8 @@ extension KernelTaint {
     func isExplained(by kind: CrashKind) -> Bool {
         switch kind {
         // These set none.
-        case .memoryLeak, .hungTask, .rcuStall, .workqueueLockup, .outOfMemory, .unexpectedReboot, .spinlock, .taint:
+        case .memoryLeak, .hungTask, .rcuStall, .workqueueLockup, .outOfMemory, .unexpectedReboot, .spinlock, .taint,
+            .unknown:
             return false
         // What is lost of it may be anything.
         case .corrupted, .panic: return true

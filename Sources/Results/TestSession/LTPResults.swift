@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import KTAP
+import ResultsModel
 
 /// What a test of the Linux Test Project said: the lines that it printed, and the bits of its exit code.
 ///
@@ -98,7 +99,7 @@ struct LTPResults {
     /// - Parameter ending: How the program did, in the words of rootfs/init/Program.swift.
     /// - Returns: The status, why, and what contradicts itself. An exit code that says less than the lines is not believed, and
     ///   0 without a TPASS is not a pass.
-    func verdict(ending: String) -> (status: TestOutcome.Status, reason: String?, problems: [String]) {
+    func verdict(ending: String) -> (status: TestStatus, reason: String?, problems: [String]) {
         let worst = entries.first { $0.kind == .broken } ?? entries.first { $0.kind.isFailure }
         if ending == "timeout" { return (.timedOut, nil, []) }
         guard ending.hasPrefix("exit "), let code = Int32(ending.dropFirst(5)) else {
@@ -135,7 +136,7 @@ extension SessionRecorder {
         var (status, reason, problems) = results.verdict(ending: ending)
         if outputWasCut { problems.append("it printed more than \(Self.longestOutput) bytes; the rest is lost") }
         let name = plannedName(index)
-        var test = TestOutcome(id: name, name: name, status: status)
+        var test = TestResult(id: name, name: name, status: status)
         test.reason = reason
         test.issues = results.entries.filter { $0.kind.isFailure }.map {
             .init(message: "\($0.kind.rawValue): \($0.text)", file: $0.file, line: $0.line, isKnown: false)

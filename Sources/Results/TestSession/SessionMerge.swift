@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// What one of several guests that shared a plan's tests did.
 public struct PartialOutcome: Sendable {
     /// For each of its programs, which program of the whole plan it stands for.
@@ -50,7 +52,7 @@ extension SessionOutcome {
                 // What no guest has told of did not pass.
                 let told = Set(tests.map(\.id))
                 tests += expected.filter { !told.contains($0) }.map {
-                    TestOutcome(id: $0, name: $0, status: .notReported)
+                    TestResult(id: $0, name: $0, status: .notReported)
                 }
                 // A bundle runs its tests in an order of its own, which depends on which they are.
                 let places = Dictionary(zip(expected, expected.indices), uniquingKeysWith: { first, _ in first })
@@ -58,7 +60,7 @@ extension SessionOutcome {
             case .ktap, .exitCode, .kselftest, .ltp, .interactive:
                 if tests.isEmpty, whole.programs[index].problems.isEmpty {
                     let name = plan.programs[index].name
-                    tests = [TestOutcome(id: name, name: name, status: .notReported)]
+                    tests = [TestResult(id: name, name: name, status: .notReported)]
                 }
             }
             whole.programs[index].tests = tests
@@ -98,13 +100,13 @@ extension SessionOutcome {
     }
 }
 
-extension TestOutcome {
-    fileprivate mutating func take(retry: TestOutcome, number: Int) {
+extension TestResult {
+    fileprivate mutating func take(retry: TestResult, number: Int) {
         let first = reason.map { ": \($0)" } ?? ""
-        if retry.status == .passed, status.isFailure {
-            reason = "it \(status.words)\(first), and passed in try \(number)"
-        } else if retry.status.isFailure, status == .passed {
-            reason = "it passed at first and \(retry.status.words) in try \(number)"
+        if retry.status == .passed, status.isWorthAnotherTry {
+            reason = "it \(status.words.verb)\(first), and passed in try \(number)"
+        } else if retry.status.isWorthAnotherTry, status == .passed {
+            reason = "it passed at first and \(retry.status.words.verb) in try \(number)"
             issues += retry.issues
             omittedIssues += retry.omittedIssues
         } else {
@@ -114,20 +116,7 @@ extension TestOutcome {
     }
 }
 
-extension TestOutcome.Status {
+extension TestStatus {
     /// Whether a further try may have another result that counts.
-    fileprivate var isFailure: Bool { self != .passed && self != .skipped && self != .flaky }
-
-    /// In a sentence about a test.
-    fileprivate var words: String {
-        switch self {
-        case .passed: "passed"
-        case .failed: "failed"
-        case .skipped: "was skipped"
-        case .crashed: "crashed"
-        case .timedOut: "ran into a limit"
-        case .notReported: "did not report"
-        case .flaky: "passed now and then"
-        }
-    }
+    fileprivate var isWorthAnotherTry: Bool { isFailure && self != .flaky }
 }

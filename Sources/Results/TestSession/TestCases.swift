@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
+import ResultsModel
 
 /// The cases of one Swift Testing test: how many started, ended and were cancelled, and which one runs.
 ///
@@ -80,5 +81,12 @@ struct TestCases: Sendable {
             if let end = rest.range(of: " to ", options: .backwards) { rest = rest[..<end.lowerBound] }
         }
         return rest.count > longestArguments ? rest.prefix(longestArguments) + "…" : String(rest)
+    }
+}
+
+extension TestIssue {
+    /// Whether the arguments of a further case are to be kept.
+    func hasRoom(for argument: String) -> Bool {
+        arguments.count < TestCases.mostArguments && !arguments.contains(argument)
     }
 }

@@ -17,3 +17,15 @@ public func grouped(_ number: Int) -> String {
     }
     return number < 0 ? "-" + result : result
 }
+
+extension String {
+    /// The text, cut with a remark after so many bytes, between characters.
+    public func cut(toBytes most: Int) -> String {
+        let bytes = utf8
+        guard bytes.count > most else { return self }
+        // Where a character begins: its later bytes are 10xxxxxx.
+        var end = bytes.index(bytes.startIndex, offsetBy: most)
+        while end > bytes.startIndex, bytes[end] & 0xC0 == 0x80 { end = bytes.index(before: end) }
+        return String(self[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")
+    }
+}

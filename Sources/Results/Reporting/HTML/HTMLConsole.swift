@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// The console's log, in parts: each crash report is one, with an anchor.
 struct HTMLConsole {
     /// Lines in a part, so that finding a text need not look at one huge node.
@@ -38,7 +40,8 @@ struct HTMLConsole {
         let lines = Text.lines(console.text)
         // The crash reports' lines as places among these. A report that began before them is not marked.
         let crashes = report.crashes.enumerated().compactMap { number, crash -> (number: Int, range: Range<Int>)? in
-            guard let first = crash.firstLine, let last = crash.lastLine, first >= console.firstLine, last >= first
+            let (first, last) = (crash.firstLine, crash.lastLine)
+            guard crash.isOnConsole, first >= console.firstLine, last >= first
             else { return nil }
             let start = first - console.firstLine
             guard start < lines.count else { return nil }

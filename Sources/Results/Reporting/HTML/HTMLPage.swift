@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// What does not depend on the report: the page's style and its one script. The page names them by their digests in its
 /// policy, so that a browser runs no other script and loads nothing, even if markup of a guest's got into the page.
 enum HTMLPage {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import ResultsModel
 
 /// The report as one HTML file that needs no other: it loads nothing, and what came out of the guest is text in it,
 /// never markup or part of the script.
@@ -100,7 +101,7 @@ public struct HTMLReport: Sendable {
 
     // MARK: Failures
 
-    private var failedTests: [(suite: RunReport.Suite, test: RunReport.Test)] {
+    private var failedTests: [(suite: SuiteResult, test: TestResult)] {
         report.suites.flatMap { suite in suite.tests.filter(\.status.isFailure).map { (suite, $0) } }
     }
 
@@ -138,24 +139,24 @@ public struct HTMLReport: Sendable {
     }
 
     /// Whether no more is known of a test than that it did not report.
-    private func isBare(_ test: RunReport.Test) -> Bool {
+    private func isBare(_ test: TestResult) -> Bool {
         test.status == .notReported && test.issues.isEmpty && test.kernelLog.isEmpty && test.output.isEmpty
             && !report.crashes.contains { $0.test == test.id }
     }
 
-    private func missing(_ tests: [(id: String, test: RunReport.Test)], reason: String?) -> HTMLText {
+    private func missing(_ tests: [(id: String, test: TestResult)], reason: String?) -> HTMLText {
         let items = tests.map { id, test -> HTMLText in
             let name: HTMLText = test.name == test.id ? "" : " <span class=\"soft\">\(test.name)</span>"
             return "<li id=\"\(id)\"><code>\(test.id)</code>\(name)</li>"
         }
         let count = tests.count == 1 ? "1 test" : "\(tests.count) tests"
         return article(
-            "\(badge(RunReport.Status.notReported.word, "")) \(count)",
+            "\(badge(TestStatus.notReported.words.short, "")) \(count)",
             [paragraph(reason), "<ul>\n\(items.joined(separator: "\n"))\n</ul>"])
     }
 
     /// What is wrong with a program's account of itself, and what it printed last if anything is.
-    private func programs(_ suite: RunReport.Suite) -> [HTMLText] {
+    private func programs(_ suite: SuiteResult) -> [HTMLText] {
         var parts = suite.toldProblems.map { problem in
             article("\(badge("problem", "")) \(suite.name)", [wrapped([problem])])
         }
@@ -197,7 +198,7 @@ public struct HTMLReport: Sendable {
     }
 
     /// What tells of a crash, and all that the kernel said of it a click away.
-    private func account(of crash: RunReport.Crash) -> HTMLText {
+    private func account(of crash: Crash) -> HTMLText {
         let telling = crash.tellingLines
         guard !telling.isEmpty, telling.count < crash.lines.count else {
             return pair(log: crash.lines, named: "Kernel log", crash: crash)
@@ -206,7 +207,7 @@ public struct HTMLReport: Sendable {
             + folded("The whole report, with registers and code bytes", crash.lines)
     }
 
-    private func failure(_ test: RunReport.Test, id: String, crashes: [CrashGroup]) -> HTMLText {
+    private func failure(_ test: TestResult, id: String, crashes: [CrashGroup]) -> HTMLText {
         var parts: [HTMLText] = []
         if test.name != test.id { parts.append("<p class=\"soft\">\(test.name)</p>") }
         if let reason = test.reason { parts.append("<p>\(reason)</p>") }
@@ -233,7 +234,7 @@ public struct HTMLReport: Sendable {
         if !test.output.isEmpty { parts.append(folded("What it printed", test.output)) }
         let time: HTMLText = test.seconds.map { " <span class=\"soft\">\(Text.seconds($0))</span>" } ?? ""
         return article(
-            "\(badge(test.status.word, test.status.rawValue)) \(test.id)\(time)", parts, id: id)
+            "\(badge(test.status.words.short, test.status.rawValue)) \(test.id)\(time)", parts, id: id)
     }
 
     /// What is known of a crash, and where it is in the console.
@@ -245,7 +246,8 @@ public struct HTMLReport: Sendable {
         if let task = crash.task { facts.append("task \(task)\(crash.pid.map { ", PID \($0)" } ?? "")") }
         if let corruption = crash.corruption { facts.append("not whole: \(corruption)") }
         var text = HTMLText(facts.joined(separator: ", "))
-        if let line = crash.firstLine, let console, line >= console.firstLine {
+        if crash.isOnConsole, let console, crash.firstLine >= console.firstLine {
+            let line = crash.firstLine
             if !text.isEmpty { text += ", " }
             text += "<a href=\"#crash-\(index + 1)\">line \(line) of the console</a>"
         }
@@ -253,7 +255,7 @@ public struct HTMLReport: Sendable {
     }
 
     /// The kernel's words and the call trace with its places in the sources, side by side where there is room.
-    private func pair(log: [String], named name: String, crash: RunReport.Crash?) -> HTMLText {
+    private func pair(log: [String], named name: String, crash: Crash?) -> HTMLText {
         let frames = crash?.frames ?? []
         let only: HTMLText = frames.isEmpty ? " class=\"only\"" : ""
         var text: HTMLText = "<div class=\"pair\">\n<div\(only)><h4>\(name)</h4>\(block(log))</div>"
@@ -264,7 +266,7 @@ public struct HTMLReport: Sendable {
         return text + "\n</div>"
     }
 
-    private func frame(_ frame: RunReport.Crash.Frame) -> HTMLText {
+    private func frame(_ frame: StackFrame) -> HTMLText {
         let module = frame.module.map { " [\($0)]" } ?? ""
         let offsets = "+0x\(String(frame.offset, radix: 16))/0x\(String(frame.size, radix: 16))"
         let doubt: HTMLText = frame.isReliable ? "" : " class=\"doubtful\""

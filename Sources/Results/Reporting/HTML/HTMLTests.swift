@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 /// The tests as a table, which can be narrowed to those that failed or were skipped, and the slowest of them.
 struct HTMLTests {
     private let report: RunReport
@@ -43,7 +45,7 @@ struct HTMLTests {
             """
     }
 
-    private func row(_ test: RunReport.Test, of suite: RunReport.Suite, longest: Double) -> HTMLText {
+    private func row(_ test: TestResult, of suite: SuiteResult, longest: Double) -> HTMLText {
         let kinds = "test \(test.status.rawValue)" + (test.status.isFailure ? " failing" : "")
         var name: HTMLText = "<code>\(test.id)</code>"
         if let id = failureID[[suite.name, test.id]] { name = "<a href=\"#\(id)\">\(name)</a>" }
@@ -58,7 +60,7 @@ struct HTMLTests {
             let lines = HTMLText(lines: test.kernelLog, most: HTMLReport.mostLines, longest: HTMLReport.longestLine)
             name += "<details><summary>The kernel, while it ran</summary><pre class=\"wrap\">\n\(lines)</pre></details>"
         }
-        let badge: HTMLText = "<span class=\"badge \(test.status.rawValue)\">\(test.status.word)</span>"
+        let badge: HTMLText = "<span class=\"badge \(test.status.rawValue)\">\(test.status.words.short)</span>"
         return "<tr class=\"\(kinds)\"><td class=\"status\">\(badge)</td><td>\(name)</td>"
             + "<td class=\"time\">\(time(test.seconds, longest: longest))</td></tr>"
     }
@@ -86,7 +88,7 @@ struct HTMLTests {
 
 extension RunReport {
     /// The tests that took longest, the slowest first. Those without a time, or with none that can be, are left out.
-    func slowest(_ count: Int) -> [(test: Test, seconds: Double)] {
+    func slowest(_ count: Int) -> [(test: TestResult, seconds: Double)] {
         let timed = tests.compactMap { test in
             test.seconds.flatMap { $0.isFinite && $0 > 0 && $0 < 0x1p40 ? (test: test, seconds: $0) : nil }
         }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
+import ResultsModel
 
 /// A record of the kernel's log, as it is in the kernel's memory.
 public struct KernelLogRecord: Sendable, Equatable {

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a crash report of the kernel's is about.
+public enum CrashKind: String, Sendable, Codable, CaseIterable {
+    /// `Kernel panic`, for a reason that has no kind of its own.
+    case panic
+    /// PID 1 ended, which panics.
+    case initKilled
+    /// The stack protector found a canary overwritten.
+    case stackProtector
+    /// A kernel stack ran over into its guard page, or its end was overwritten.
+    case stackOverflow
+    /// An access to memory that is not mapped.
+    case pageFault
+    /// An access near address 0.
+    case nullPointer
+    /// A general protection fault: on x86-64 mostly an address that is not canonical.
+    case generalProtection
+    /// A division by zero, or one whose result does not fit.
+    case divideError
+    /// An instruction that there is not.
+    case invalidOpcode
+    /// A double fault.
+    case doubleFault
+    /// Another exception in kernel mode.
+    case oops
+    /// `BUG()`, or another report that begins with `BUG:`.
+    case bug
+    /// `WARN()`
+    case warning
+    /// The kernel address sanitizer.
+    case kasan
+    /// The kernel memory sanitizer.
+    case kmsan
+    /// The kernel concurrency sanitizer.
+    case kcsan
+    /// The undefined behaviour sanitizer.
+    case ubsan
+    /// The sampling memory error detector.
+    case kfence
+    /// The lock validator.
+    case lockdep
+    /// A spinlock or rwlock that is broken (CONFIG_DEBUG_SPINLOCK).
+    case spinlock
+    /// A function that may sleep was called where that is forbidden, or the scheduler was.
+    case atomicSleep
+    /// Read-copy update waits for a processor or a task.
+    case rcuStall
+    /// A processor did not schedule.
+    case softLockup
+    /// A processor did not even take interrupts.
+    case hardLockup
+    /// A work item does not end.
+    case workqueueLockup
+    /// A task sleeps without end.
+    case hungTask
+    /// A reference count went wrong.
+    case refcount
+    /// An object's life went wrong (CONFIG_DEBUG_OBJECTS).
+    case objectLifetime
+    /// A linked list is broken (CONFIG_DEBUG_LIST).
+    case listCorruption
+    /// A copy to or from user space goes beyond its object (CONFIG_HARDENED_USERCOPY).
+    case usercopy
+    /// The slab allocator found an object damaged.
+    case slab
+    /// A page or a memory map is in a state that it cannot be in.
+    case pageState
+    /// kmemleak found memory that nothing points to.
+    case memoryLeak
+    /// The kernel ended a process to get memory.
+    case outOfMemory
+    /// The kernel started again though nobody had asked for it.
+    case unexpectedReboot
+    /// The middle or the end of a report whose beginning is lost.
+    case corrupted
+    /// The kernel's taint says that something went wrong, and no report says what: see `KernelTaint`.
+    case taint
+    /// Not known: of a report that another version of kbuild wrote.
+    case unknown
+}

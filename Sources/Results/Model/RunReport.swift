@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+
+/// Everything that a run came to: what was built, where it ran, what each test did. Every output format is a pure
+/// function of it. docs/reference/report-schema.json describes its JSON.
+public struct RunReport: Codable, Sendable, Equatable {
+    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    public static let currentSchemaVersion = 1
+
+    /// The kernel under test.
+    public struct Kernel: Codable, Sendable, Equatable {
+        /// Where it came from, as the user named it.
+        public var source: String
+        /// Its version.
+        public var version: String
+        /// What `uname -r` says in the guest.
+        public var release: String?
+        /// The digest of all that it was built from: equal for equal kernels.
+        public var identity: String?
+        /// The compiler that built it, in its own words.
+        public var compiler: String?
+
+        /// Creates a kernel.
+        public init(source: String, version: String, release: String? = nil, identity: String? = nil) {
+            self.source = source
+            self.version = version
+            self.release = release
+            self.identity = identity
+        }
+    }
+
+    /// The machine that it ran on.
+    public struct Machine: Codable, Sendable, Equatable {
+        /// The board.
+        public var type: String
+        /// kvm or tcg; none for user-mode Linux.
+        public var accelerator: String
+        /// Why that accelerator.
+        public var acceleratorReason: String
+        /// Memory in MiB.
+        public var memoryMegabytes: Int
+        /// Virtual CPUs.
+        public var cpus: Int
+        /// disk or initramfs.
+        public var rootfs: String
+        /// virtio, serial or ttyS0.
+        public var results: String
+        /// QEMU's version.
+        public var qemuVersion: String?
+
+        /// Creates a machine.
+        public init(
+            type: String, accelerator: String, acceleratorReason: String, memoryMegabytes: Int, cpus: Int,
+            rootfs: String, results: String, qemuVersion: String? = nil
+        ) {
+            self.type = type
+            self.accelerator = accelerator
+            self.acceleratorReason = acceleratorReason
+            self.memoryMegabytes = memoryMegabytes
+            self.cpus = cpus
+            self.rootfs = rootfs
+            self.results = results
+            self.qemuVersion = qemuVersion
+        }
+    }
+
+    /// How the tests were spread over guests, when there was more than one.
+    public struct Guests: Codable, Sendable, Equatable {
+        /// Guests that ran in all.
+        public var count: Int
+        /// Guests that ran at once.
+        public var width: Int
+        /// Whether they woke from a snapshot instead of booting.
+        public var isFromSnapshot: Bool
+        /// The median of the seconds from a machine's start to its guest's first word.
+        public var medianStartSeconds: Double?
+        /// The median of the seconds that a machine ran.
+        public var medianSeconds: Double?
+
+        /// Creates an account of guests.
+        public init(
+            count: Int, width: Int, isFromSnapshot: Bool, medianStartSeconds: Double? = nil,
+            medianSeconds: Double? = nil
+        ) {
+            self.count = count
+            self.width = width
+            self.isFromSnapshot = isFromSnapshot
+            self.medianStartSeconds = medianStartSeconds
+            self.medianSeconds = medianSeconds
+        }
+    }
+
+    /// A system call that the patches add.
+    public struct Syscall: Codable, Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// Its number in the x86-64 table.
+        public var number: Int
+
+        /// Creates a system call.
+        public init(name: String, number: Int) {
+            self.name = name
+            self.number = number
+        }
+    }
+
+    /// A step of the run.
+    public struct Step: Codable, Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// hit: the result was there already; made: it worked; failed.
+        public var outcome: String
+        /// How long it took. Steps overlap, so their sum may exceed the run's time.
+        public var seconds: Double
+        /// What it came to.
+        public var detail: String
+        /// When it began: seconds after the run did; nil in a report of a kbuild that did not say.
+        public var startSeconds: Double?
+
+        /// Creates a step.
+        public init(name: String, outcome: String, seconds: Double, detail: String, startSeconds: Double? = nil) {
+            self.name = name
+            self.outcome = outcome
+            self.seconds = seconds
+            self.detail = detail
+            self.startSeconds = startSeconds
+        }
+    }
+
+    /// Why a run could not be carried out, or not to its end.
+    public struct RunError: Codable, Sendable, Equatable {
+        /// The exit code that it stands for.
+        public var code: Int32
+        /// What went wrong.
+        public var message: String
+        /// The evidence.
+        public var details: String?
+        /// What to do about it.
+        public var nextStep: String?
+
+        /// The most bytes kept of a message, and of the evidence.
+        static let longestMessage = 4 << 10
+        static let longestDetails = 64 << 10
+
+        /// Takes over a failure.
+        public init(_ failure: Failure) {
+            code = failure.code.rawValue
+            message = failure.message.cut(toBytes: Self.longestMessage)
+            details = failure.details.map { $0.cut(toBytes: Self.longestDetails) }
+            nextStep = failure.nextStep
+        }
+
+        /// The failure again.
+        public var failure: Failure {
+            Failure(
+                ExitStatus(rawValue: code) ?? .infrastructure, message, details: details, nextStep: nextStep)
+        }
+    }
+
+    /// Files that the run left behind.
+    public struct Artifacts: Codable, Sendable, Equatable {
+        /// The run's folder.
+        public var folder: String?
+        /// The console's transcript.
+        public var console: String?
+        /// The logs of the consoles while the guests booted that others woke from; they are at the head of `console` too.
+        public var bootConsoles: [String]?
+        /// The full log of make.
+        public var buildLog: String?
+        /// The folder with the memory of guests that crashed or hung, as ELF core files.
+        public var memory: String?
+
+        /// Creates the list.
+        public init(
+            folder: String? = nil, console: String? = nil, buildLog: String? = nil, memory: String? = nil
+        ) {
+            self.folder = folder
+            self.console = console
+            self.buildLog = buildLog
+            self.memory = memory
+        }
+    }
+
+    /// The version of this form.
+    public var schemaVersion = RunReport.currentSchemaVersion
+    /// When it started, in ISO 8601.
+    public var startedAt: String
+    /// How long it took.
+    public var seconds: Double
+    /// The project's folder.
+    public var project: String
+    /// The profile.
+    public var profile: String?
+    /// The pattern for the tests that were to run; nil for all.
+    public var filter: String?
+    /// kbuild's version.
+    public var kbuildVersion: String?
+    /// What kbuild ran on: the name and release of its kernel, and the processor.
+    public var host: String?
+    /// How kbuild was called, as it could be pasted into a shell.
+    public var commandLine: String?
+    /// The effective project file, as `kbuild config --show` prints it.
+    public var configuration: String?
+    /// The commands that kbuild ran, in order; of very many the first.
+    public var commands: [String]?
+    /// The kernel.
+    public var kernel: Kernel?
+    /// The machine.
+    public var machine: Machine?
+    /// The guests, when there was more than one.
+    public var guests: Guests?
+    /// The system calls that the patches add.
+    public var syscalls: [Syscall]
+    /// The steps.
+    public var steps: [Step]
+    /// Why the memory of a guest's kernel was not read at its end, to compare it with what the guest said; absent when
+    /// that of each guest was read that ended by itself or at a limit.
+    public var unreadKernelMemory: String?
+    /// Whether the one thing to find out was whether the kernel boots and reports nothing.
+    public var isBootCheck: Bool?
+    /// What the tests did.
+    public var suites: [SuiteResult]
+    /// What the kernel reported.
+    public var crashes: [Crash]
+    /// Whether a crash that is not fatal fails the run.
+    public var splatsFail: Bool
+    /// What went wrong with the run itself, the most telling first.
+    public var troubles: [RunError]
+    /// Files that it left.
+    public var artifacts: Artifacts
+
+    /// Creates a report. Its exit code and its verdict are computed from what it holds, at any time.
+    public init(
+        startedAt: String, seconds: Double = 0, project: String, profile: String? = nil, kernel: Kernel? = nil,
+        machine: Machine? = nil, syscalls: [Syscall] = [], steps: [Step] = [], suites: [SuiteResult] = [],
+        crashes: [Crash] = [], splatsFail: Bool = true, troubles: [RunError] = [], artifacts: Artifacts = Artifacts()
+    ) {
+        self.startedAt = startedAt
+        self.seconds = seconds
+        self.project = project
+        self.profile = profile
+        self.kernel = kernel
+        self.machine = machine
+        self.syscalls = syscalls
+        self.steps = steps
+        self.suites = suites
+        self.crashes = crashes
+        self.splatsFail = splatsFail
+        self.troubles = troubles
+        self.artifacts = artifacts
+    }
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+import CrashReports
+import ResultsModel
+
+/// What the kernel said, with the clock by which its lines are matched with the tests.
+struct KernelTimeline: Sendable {
+    /// The most lines kept to be matched with tests, of the console and of the log.
+    static let mostLines = 100_000
+    /// The most bytes of them.
+    static let mostBytes = 32 << 20
+
+    private var consoleLines: [ConsoleLine] = []
+    private var consoleBytes = 0
+    /// The records of the log, as lines; those of programs too.
+    private var logLines: [ConsoleLine] = []
+    private var logBytes = 0
+    /// How far the log has got: a record that comes again or out of order is none of init's.
+    private(set) var nextRecord: UInt64 = 0
+    /// The kernel's clock when init first spoke, in seconds.
+    private(set) var bootSeconds: Double?
+    /// The guest's monotonic clock less the kernel's time stamps, in seconds.
+    private(set) var clockOffset: Double?
+
+    /// Takes a line of the console.
+    ///
+    /// - Returns: The clocks' difference in nanoseconds, where this line is the one that tells it.
+    mutating func add(console line: ConsoleLine) -> Int64? {
+        let offset = noteClock(line)
+        if line.kernelSeconds != nil, consoleLines.count < Self.mostLines, consoleBytes < Self.mostBytes {
+            consoleLines.append(line)
+            consoleBytes += line.raw.utf8.count
+        }
+        return offset
+    }
+
+    /// Takes a record of the kernel's log, which is none before `nextRecord`.
+    ///
+    /// - Returns: As for a line of the console.
+    mutating func add(_ record: KernelRecord) -> Int64? {
+        nextRecord = record.sequence + 1
+        var offset: Int64?
+        for line in record.lines {
+            offset = noteClock(line) ?? offset
+            guard logLines.count < Self.mostLines, logBytes < Self.mostBytes else { continue }
+            logLines.append(line)
+            logBytes += line.raw.utf8.count
+        }
+        return offset
+    }
+
+    /// Takes the line by which the kernel's time stamps are matched with the clock of the tests.
+    private mutating func noteClock(_ line: ConsoleLine) -> Int64? {
+        let mark = "kbuild: clock "
+        guard clockOffset == nil, let seconds = line.kernelSeconds, line.message.hasPrefix(mark),
+            let clock = Int64(line.message.dropFirst(mark.count))
+        else { return nil }
+        clockOffset = Double(clock) / 1e9 - seconds
+        bootSeconds = seconds
+        return clock &- Int64(seconds * 1e9)
+    }
+
+    /// When a report began, by the kernel's clock.
+    static func seconds(of crash: Crash) -> Double? {
+        crash.lines.lazy.compactMap { ConsoleLine(Array($0.utf8)).kernelSeconds }.first
+    }
+
+    /// The test in whose time a report came, by the kernel's clock; nil where that is not known, or there is none.
+    func test(at crash: Crash, in programs: [SuiteResult]) -> String? {
+        guard let clockOffset, let seconds = Self.seconds(of: crash) else { return nil }
+        let time = seconds + clockOffset
+        return programs.lazy.flatMap(\.tests).first { test in
+            test.started.map { $0 <= time && time <= test.ended ?? .infinity } ?? false
+        }?.id
+    }
+
+    /// Gives each test the lines that the kernel printed between its start and its end.
+    func attribute(to programs: inout [SuiteResult], isLogWhole: Bool) {
+        guard let clockOffset else { return }
+        // The log is whole where the console was silenced or torn. What is withheld of it the console may have.
+        // Tests whose times overlap have the same lines, and a guest may claim any times.
+        var room = SessionBounds.mostKernelLogBytes
+        // Sorted once, so that each test costs a search and its own lines.
+        let lines = (isLogWhole && logLines.count >= consoleLines.count ? logLines : consoleLines).compactMap { line in
+            line.kernelSeconds.map { (seconds: $0 + clockOffset, text: line.raw) }
+        }.enumerated().sorted { ($0.element.seconds, $0.offset) < ($1.element.seconds, $1.offset) }.map(\.element)
+        for program in programs.indices {
+            for index in programs[program].tests.indices {
+                guard let started = programs[program].tests[index].started else { continue }
+                let ended = max(started, programs[program].tests[index].ended ?? .infinity)
+                var low = 0
+                var high = lines.count
+                while low < high {
+                    let middle = (low + high) / 2
+                    if lines[middle].seconds < started { low = middle + 1 } else { high = middle }
+                }
+                var log: [String] = []
+                for line in lines[low...].prefix(while: { $0.seconds <= ended }).prefix(500) {
+                    room -= line.text.utf8.count
+                    guard room > 0 else {
+                        log.append("kbuild: the rest is left out here; the console's log has it")
+                        break
+                    }
+                    log.append(line.text)
+                }
+                programs[program].tests[index].kernelLog = log
+            }
+        }
+    }
+}
