@@ -275,6 +275,8 @@ public struct Project: Sendable, Equatable {
     public var rootfsDefinition: FilePath
     /// What a root file system of the type `debian` is made of.
     public var debian: Debian
+    /// Programs of the host that the guest gets, by name or path.
+    public var hostTools: [String] = []
     /// Folders that host and guest share.
     public var shares: [SharedFolder]
     /// The empty disks of each guest, by their sizes in MiB.

@@ -107,6 +107,7 @@ extension Project {
         lines += [
             "rootfs:", "  type: \(rootfsType.rawValue)", "  definition: \(Self.quoted(path(rootfsDefinition)))",
         ]
+        if !hostTools.isEmpty { lines.append("  tools: \(list(hostTools))") }
         if rootfsType == .debian {
             if let suite = debian.suite { lines.append("  suite: \(Self.quoted(suite))") }
             lines.append("  packages: \(list(debian.packages))")
@@ -498,6 +499,13 @@ package struct ProjectLoader {
                         at: machine?["results"]))
             }
         }
+        let hostTools = strings(node["rootfs"]?["tools"])
+        if !hostTools.isEmpty, text(node["rootfs"]?["type"]) == Project.RootFilesystemType.debian.rawValue {
+            errors.append(
+                error(
+                    "rootfs.tools goes with disk and initramfs; a Debian system takes packages, such as e2fsprogs",
+                    at: node["rootfs"]?["tools"]))
+        }
         if let first = errors.first {
             guard errors.count > 1 else { throw first }
             throw Failure(
@@ -534,6 +542,7 @@ package struct ProjectLoader {
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
         project.checks = checks
         project.keepsGoing = flag(node["keep-going"], false)
+        project.hostTools = hostTools
         return try project.adjustedForCheckers()
     }
 

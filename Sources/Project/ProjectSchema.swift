@@ -86,6 +86,11 @@ package indirect enum Schema: Sendable {
                 Key(
                     name: "definition", schema: .text,
                     meaning: "what is in it (rootfs/default.yaml if there is one, else kbuild's own)"),
+                Key(
+                    name: "tools", schema: .list(.text),
+                    meaning:
+                        "programs of this host that the guest gets in /usr/bin, with the libraries that they need, such as mkfs.ext4; not for debian"
+                ),
                 Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
                 Key(
                     name: "packages", schema: .list(.text),

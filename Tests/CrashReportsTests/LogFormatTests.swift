@@ -43,6 +43,8 @@ struct LogFormatTests {
             "[火  2月  3 10:11:% 2026] ", "[вт фев  3 10:11:% 2026] ", "2026-02-03T10:11:12,3456%+01:00 ",
             "2026-02-03T10:11:12,3456%-0800 ", "4,1%,123456%,-;", "4,1%,123456%,-,caller=T77;",
             "6.6.30,4,1%,123456%,-;",
+            // A person took out the host and the tag.
+            "Feb  3 10:11:%  ", "Feb 13 10:11:%  ",
             "Feb  3 10:11:% box kernel: ", "Feb  3 10:11:% box kernel: [   12.3456%] ",
             "2026-02-03T10:11:%+0100 box kernel: ", "[   12.3456%] box kernel: ",
             "2026-02-03T10:11:12.3456%Z ", "2026-02-03T10:11:12.3456%Z [   12.3456%] ", "[2026-02-03T10:11:12.3%Z] ",
@@ -155,6 +157,35 @@ struct LogFormatTests {
         let crashes = parse(text)
         #expect(crashes.map(\.title) == ["BUG: sleeping function called from invalid context in ring_grow"])
         #expect(crashes.first?.lines.contains { $0.contains("usb") } == false)
+    }
+
+    @Test("a headline that was indented, or lost its time stamp, when the log was pasted")
+    func pasted() {
+        let oops = """
+            BUG: unable to handle kernel paging request at ffffe0f000020000
+            PGD 0 P4D 0
+            Oops: 0002 [#1] SMP NOPTI
+            CPU: 2 PID: 88 Comm: insmod Not tainted 4.19.0 #7
+            RIP: 0010:ring_fill+0x9/0x10
+            RSP: 0018:ffffbf1c85b3fc88 EFLAGS: 00010206
+            """
+        let title = "BUG: unable to handle kernel paging request in ring_fill"
+        let lines = oops.split(separator: "\n").map(String.init)
+        #expect(parse(" " + oops).map(\.title) == [title])
+        #expect(parse(lines.map { "    " + $0 }.joined(separator: "\n")).map(\.title) == [title])
+        let stamped = lines.dropFirst().map { "[13968.479004] " + $0 }
+        #expect(parse((["\t" + lines[0]] + stamped).joined(separator: "\n")).map(\.title) == [title])
+    }
+
+    @Test("a list's corruption without a trace is the headline's function")
+    func listWithoutTrace() {
+        let text = """
+            [    1.000001] ------------[ cut here ]------------
+            [    1.000002] WARNING: CPU: 1 PID: 30 at /build/linux-4.5.2/lib/list_debug.c:62 ring_kill+0x56/0x1d0()
+            [    1.000003] list_del corruption. next->prev should be ffff8800723eaee8, but was           (null)
+            [    1.000004] Modules linked in: ring(E)
+            """
+        #expect(parse(text).map(\.title) == ["BUG: corrupted list in ring_kill"])
     }
 
     @Test("a log behind a login prompt")

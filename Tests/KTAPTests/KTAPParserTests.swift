@@ -66,6 +66,61 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
         #expect(document.isPass)
     }
 
+    @Test(
+        "a TAP subtest with the plan 1..0 was skipped, and its parent has not passed",
+        arguments: [
+            ("    1..0\nok 1 - sub\n", "sub:skipped", "its plan is 1..0"),
+            ("    1..0 # SKIP no device\nok 1 - sub\n", "sub:skipped", "no device"),
+            ("    1..0\nok 1 - sub # SKIP not now\n", "sub:skipped", "not now"),
+            ("    1..0\nnot ok 1 - sub\n", "sub:failed", nil),
+        ])
+    func skippedSubtests(text: String, outcome: String, reason: String?) {
+        let document = KTAPParser.parse("TAP version 14\n1..2\n# Subtest: sub\n\(text)ok 2 - other\n")
+        #expect(outline(document.results) == "\(outcome) other:passed")
+        #expect(document.results.first?.reason == reason)
+        #expect(document.problems.isEmpty)
+    }
+
+    @Test(
+        "subtests in braces belong to the result before them",
+        arguments: [
+            (
+                "ok 1 - a # time=1.5ms {\n    1..2\n    ok 1 - x\n    ok 2 - y\n}\nok 2 - b\n",
+                "a:passed(x:passed y:passed) b:passed"
+            ),
+            (
+                "not ok 1 - a {\n    ok 1 - x\n    not ok 2 - y\n    1..2\n}\nok 2 - b\n",
+                "a:failed(x:passed y:failed) b:passed"
+            ),
+            ("ok 1 - a {\n    not ok 1 - x\n    1..1\n}\nok 2 - b\n", "a:failed(x:failed) b:passed"),
+            (
+                "ok 1 - a {\n    ok 1 - x {\n        ok 1 - p\n        1..1\n    }\n    1..1\n}\nok 2 - b {\n    1..0\n}\n",
+                "a:passed(x:passed(p:passed)) b:skipped"
+            ),
+            // No subtests: the brace belongs to the name.
+            ("ok 1 - if (x) {\nok 2 - b {\n", "if (x) {:passed b {:passed"),
+        ])
+    func braces(text: String, outcome: String) {
+        let document = KTAPParser.parse("TAP version 13\n1..2\n" + text)
+        #expect(outline(document.results) == outcome)
+        #expect(document.problems.filter { $0.kind != .childFailed }.isEmpty, "\(document.problems)")
+    }
+
+    @Test("subtests in braces whose end is missing are reported")
+    func openBrace() {
+        let document = KTAPParser.parse("TAP version 13\n1..2\nok 1 - a {\n    1..1\n    ok 1 - x\nok 2 - b\n")
+        #expect(outline(document.results) == "a:passed(x:passed) b:passed")
+        #expect(document.problems.map(\.kind) == [.missingParentResult])
+        #expect(!document.isPass)
+    }
+
+    @Test("a KTAP suite without a test is an error, not a skip")
+    func emptySuites() {
+        let document = KTAPParser.parse("KTAP version 1\n1..1\n  KTAP version 1\n  1..0\nok 1 sub\n")
+        #expect(outline(document.results) == "sub:failed")
+        #expect(!document.isPass)
+    }
+
     @Test func parsesKUnit() {
         let document = KTAPParser.parse(
             """

@@ -242,6 +242,25 @@ import Testing
         #expect(try paths([message("[PATCH 2/3] b", "b.c"), message("[PATCH 1/2] c", "c.c")]) == ["b.c", "c.c"])
     }
 
+    @Test(
+        "a series of any length is known to be incomplete, and a mark needs no brackets",
+        arguments: [
+            ("[PATCH 1/2000000000] a", "[PATCH 2/2000000000] b", "2 of the 2000000000 patches", "3/2000000000"),
+            ("[PATCH 1/10000] a", "[PATCH 10000/10000] b", "2 of the 10000 patches", "2/10000"),
+            ("PATCH 1/3: a", "PATCH 3/3: b", "2 of the 3 patches", "2/3"),
+            ("Patch v2 1/4: a", "Patch v2 2/4: b", "2 of the 4 patches", "3/4, 4/4"),
+        ])
+    func anySeriesKnowsItsLength(first: String, second: String, count: String, missing: String) {
+        let failed = failure { _ = try parse(message(first, "one.c") + message(second, "two.c")) }
+        #expect(failed?.message.contains(count) == true, "\(failed?.message ?? "nothing")")
+        #expect(failed?.message.contains("missing: \(missing)") == true, "\(failed?.message ?? "nothing")")
+    }
+
+    @Test(
+        "words that are no mark of a series",
+        arguments: ["patch the 1/2 page: a", "24/7: a", "PATCH a and b and c 1/2: d"])
+    func noMark(subject: String) { #expect(MailTag(subject).place == nil) }
+
     @Test func aFolderWithoutAllOfASeriesIsRefusedUnlessItListsThem() throws {
         let scratch = try PatchScratch()
         let folder = scratch.path
@@ -286,8 +305,26 @@ import Testing
         ("diff x.c y.c\n12,13c12\n< a\n< b\n---\n> c\n", "plain diff"), ("5a6\n> a\n", "plain diff"),
         ("diff -e x y\n3,4d\n", "ed script"), ("2c\nnew\n.\n", "ed script"),
         ("\u{1B}[1mdiff --git a/x.c b/x.c\u{1B}[m\n", "coloured by git"),
+        ("^[[1mdiff --git a/x.c b/x.c^[[m\n", "coloured by git"),
+        ("[1mdiff --git a/x.c b/x.c[m\n", "coloured by git"),
+        // Only the lines of the hunk, so that its counts are wrong.
+        (
+            "--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,2 @@\n a\n\u{1B}[31m-b\u{1B}[m\n\u{1B}[32m+\u{1B}[m\u{1B}[32mc\u{1B}[m\n",
+            "coloured by git"
+        ),
+        ("--- a/x.c\n+++ b/x.c\n\u{1B}[36m@@ -1,2 +1,2 @@\u{1B}[m\n a\n-b\n+c\n", "coloured by git"),
         ("    diff --git a/x.c b/x.c\n", "indented"), ("> diff --git a/x.c b/x.c\n", "quotation"),
         ("--- a/x.c\n+++ b/x.c\n", "hunks are missing"),
+        // The `diff --git` line is damaged: a rename or a mode would be lost.
+        (
+            "iff --git a/x.c b/y.c\nsimilarity index 90%\nrename from x.c\nrename to y.c\nindex 1..2 100644\n--- a/x.c\n+++ b/y.c\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n",
+            "rename to y.c` has no `diff --git`"
+        ),
+        (
+            "old mode 100644\nnew mode 100755\n--- a/x.c\n+++ b/x.c\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n",
+            "has no `diff --git`"
+        ),
+        ("diff --git a/x.c b/x.c\n@@ -1,2 +1,2 @@\n a\n-b\n+c\n", "a hunk without the --- and +++ lines"),
     ])
     func namesOtherForms(text: String, name: String) {
         for prefix in ["", "--- a/z.c\n+++ b/z.c\n\(hunk)"]

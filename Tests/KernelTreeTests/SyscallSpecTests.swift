@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import Artifacts
 import Diagnostics
+import FileSystem
+import Foundation
 import SystemPackage
 import Testing
 
@@ -75,6 +78,32 @@ import Testing
         #expect(failed?.code == .usage)
         #expect(failed?.message.contains("\(SyscallSpec.fileName):\(line): ") == true, "\(failed?.message ?? "none")")
         #expect(failed?.message.contains(reason) == true, "\(failed?.message ?? "none")")
+    }
+
+    @Test(
+        "links in a call's folder are refused by name, and not followed",
+        arguments: ["syscall.yaml", "x.c", "x.h", "Makefile"])
+    func links(name: String) throws {
+        let yaml = "sources: [x.c]\nheaders: [x.h]\nsyscalls: [{ name: a }]\n"
+        let texts = ["x.c": "", "x.h": "", "Makefile": "", SyscallSpec.fileName: yaml]
+        for (file, text) in texts { try scratch.write(text, to: "call/\(file)") }
+        #expect(try SyscallSpec.load(folder: scratch.path.appending("call")).files.count == 3)
+        try scratch.write(texts[name] ?? "", to: "elsewhere/\(name)")
+        let link = scratch.path.appending("call/\(name)")
+        try removeAll(link)
+        try FileManager.default.createSymbolicLink(
+            atPath: link.string, withDestinationPath: "../elsewhere/\(name)")
+        let failed = failure { _ = try SyscallSpec.load(folder: scratch.path.appending("call")) }
+        #expect(failed?.message.contains("\(link) is a link") == true, "\(failed?.message ?? "nothing")")
+    }
+
+    @Test("a folder in place of a call's file is named", arguments: ["syscall.yaml", "x.c", "Makefile"])
+    func folders(name: String) throws {
+        try scratch.write("sources: [x.c]\nsyscalls: [{ name: a }]\n", to: SyscallSpec.fileName)
+        try removeAll(scratch.path.appending(name))
+        try scratch.write("", to: "\(name)/file")
+        let failed = failure { _ = try SyscallSpec.load(folder: scratch.path) }
+        #expect(failed?.message.contains("is not a regular file") == true, "\(failed?.message ?? "nothing")")
     }
 
     @Test func unknownKeysListTheAllowedOnes() {

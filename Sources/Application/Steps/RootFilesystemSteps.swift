@@ -111,6 +111,19 @@ struct RootFilesystemSteps: Sendable {
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
         // A busybox that is missing on this host has a package of its own.
         if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
+        var executables = executables
+        for name in project.hostTools {
+            let tool = try tools.runner.locate(name)
+            guard definition.includesSwiftRuntime else {
+                throw Failure(
+                    .usage,
+                    "\(name) of rootfs.tools needs shared libraries, and \(project.rootfsDefinition) leaves them out",
+                    nextStep: "set `swift-runtime: true` there")
+            }
+            // mke2fs is told by its name what to make.
+            definition.files["/usr/bin/\(FilePath(name).lastComponent?.string ?? name)"] = .init(source: tool)
+            executables.append(tool)
+        }
         for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
         var request = RootFilesystemRequest(
             definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables,

@@ -180,6 +180,7 @@ struct SeriesSet: Sendable {
             for index in patches.indices {
                 patches[index].location = folder.pushing(FilePath(name)).string
                 patches[index].fuzz = options.fuzz ?? fuzz
+                patches[index].strip = options.strip ?? 1
             }
             return options.isReversed ? patches.reversed().map(\.reversed) : patches
         }

@@ -38,6 +38,18 @@ package struct MailTag: Equatable {
                 break
             }
         }
+        if !isPatch { readBare(rest) }
+    }
+
+    /// A mark that lost its brackets on the way, as some lists' archives and mail programs leave it: `PATCH v2 1/3: ...`.
+    private mutating func readBare(_ subject: Substring) {
+        let words = subject.prefix { $0 != ":" }.split(separator: " ")
+        guard (2...4).contains(words.count), words[0].lowercased() == "patch", let place = words.last,
+            place.contains("/")
+        else { return }
+        var tag = self
+        tag.read(words.joined(separator: " ")[...])
+        if tag.place != nil { self = tag }
     }
 
     private mutating func read(_ bracket: Substring) {
@@ -46,7 +58,7 @@ package struct MailTag: Equatable {
             if small.hasPrefix("patch") || small.hasPrefix("rfc") || small.hasPrefix("rft") { isPatch = true }
             let numbers = word.split(separator: "/", omittingEmptySubsequences: false)
             if numbers.count == 2, let index = Int(numbers[0]), let total = Int(numbers[1]), index >= 0,
-                (1...9999).contains(total)
+                total > 0
             {
                 place = (index, total)
             } else if let v = small.firstIndex(of: "v"), let number = Int(small[small.index(after: v)...]), number > 0,
@@ -185,12 +197,9 @@ package struct MailSelection {
         else { return }
         let chosen = entries.filter { $0.tag.version == last }
         if let total = chosen.compactMap(\.tag.place?.total).max() {
-            let missing = Set(1...total).subtracting(chosen.compactMap(\.tag.place?.index))
-            guard missing.isEmpty else {
+            if let missing = Self.missing(of: total, besides: chosen.compactMap(\.tag.place?.index)) {
                 throw Failure(
-                    .patch,
-                    "\(file) holds several versions of a series, of which v\(last) lacks "
-                        + missing.sorted().map { "\($0)/\(total)" }.joined(separator: ", "),
+                    .patch, "\(file) holds several versions of a series, of which v\(last) lacks \(missing.names)",
                     nextStep: "save the whole of one version")
             }
         }
@@ -208,15 +217,23 @@ package struct MailSelection {
         let places = tags.filter { !$0.isAnswer }.compactMap(\.place).filter { $0.index > 0 }
         for (total, places) in Dictionary(grouping: places, by: \.total).sorted(by: { $0.key < $1.key })
         where places.count > 1 {
-            let missing = Set(1...total).subtracting(places.map(\.index)).sorted()
-            guard !missing.isEmpty else { continue }
-            let names = missing.prefix(longestList).map { "\($0)/\(total)" }.joined(separator: ", ")
-            let more = missing.count > longestList ? " and \(missing.count - longestList) more" : ""
+            guard let missing = missing(of: total, besides: places.map(\.index)) else { continue }
             throw Failure(
                 .patch,
-                "\(file) holds \(total - missing.count) of the \(total) patches of a series; missing: "
-                    + names + more, nextStep: nextStep)
+                "\(file) holds \(total - missing.count) of the \(total) patches of a series; missing: \(missing.names)",
+                nextStep: nextStep)
         }
+    }
+
+    /// The places of a series that none has; nil when there is none. A subject may claim any total, so that the time that this
+    /// takes depends on those that are there alone.
+    private static func missing(of total: Int, besides places: [Int]) -> (count: Int, names: String)? {
+        let present = Set(places.filter { (1...total).contains($0) })
+        let count = total - present.count
+        guard count > 0 else { return nil }
+        let names = (1...total).lazy.filter { !present.contains($0) }.prefix(longestList).map { "\($0)/\(total)" }
+            .joined(separator: ", ")
+        return (count, names + (count > longestList ? " and \(count - longestList) more" : ""))
     }
 
     /// Puts numbered messages into their order.

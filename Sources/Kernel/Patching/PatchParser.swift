@@ -38,7 +38,9 @@ package struct PatchParser {
             do {
                 files = try parser.filePatches()
             } catch let failure as Failure {
-                throw messages.count > 1 ? selection.naming(message, in: failure) : failure
+                // Lines that begin with a terminal code break counts and headers alike.
+                let cause = parser.colourFailure ?? failure
+                throw messages.count > 1 ? selection.naming(message, in: cause) : cause
             }
             try selection.add(message, files, whyEmpty: files.isEmpty ? parser.reasonForNone(message) : nil)
         }
@@ -104,10 +106,8 @@ package struct PatchParser {
                 throw binaryFailure(text(line))
             } else if let form = otherForm {
                 throw failure("\(form) cannot be applied", "make it anew with `diff -Naur` or `git diff`")
-            } else if line.first == 0x1B, isColoured(line) {
-                throw failure(
-                    "the diff is coloured by git: it has terminal codes in it",
-                    "make it anew with --no-color, such as `git diff --no-color`")
+            } else if Self.isColoured(line, strictly: true), let failure = colourFailure {
+                throw failure
             } else if line.hasPrefix("Only in "), text(line).contains(": ") {
                 throw failure(
                     "the diff leaves out a file that only one side has: \(text(line))",
@@ -171,14 +171,40 @@ package struct PatchParser {
         }
     }
 
-    /// Whether a line is one of a diff behind a terminal code such as ESC [ 1 m.
-    private func isColoured(_ line: Line) -> Bool {
+    // MARK: Colours
+
+    /// Names the first line of a diff that begins with a terminal's colour; nil where there is none.
+    private var colourFailure: Failure? {
+        guard let coloured = lines.firstIndex(where: { Self.isColoured($0, strictly: false) }) else { return nil }
+        return Failure(
+            .patch, "\(file):\(number(coloured)): the diff is coloured by git: it has terminal codes in it",
+            nextStep: "make it anew with --no-color, such as `git diff --no-color`")
+    }
+
+    /// Whether a line of a diff stands behind codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager shows
+    /// them, or [ ... m, where the escape was lost on the way.
+    ///
+    /// - Parameter strictly: Whether only a diff's headers count, not the lines of a hunk.
+    private static func isColoured(_ line: Line, strictly: Bool) -> Bool {
         var rest = line
-        while rest.first == 0x1B {
-            guard let end = rest.firstIndex(of: UInt8(ascii: "m")) else { return false }
-            rest = rest[(end + 1)...]
+        var hasEscape = false
+        while true {
+            var code = rest
+            if code.first == 0x1B {
+                code = code.dropFirst()
+                hasEscape = true
+            } else if code.hasPrefix("^[") {
+                code = code.dropFirst(2)
+                hasEscape = true
+            }
+            guard code.first == UInt8(ascii: "[") else { break }
+            let end = code.dropFirst().drop { ($0 >= 0x30 && $0 <= 0x39) || $0 == UInt8(ascii: ";") }
+            guard end.first == UInt8(ascii: "m") else { break }
+            rest = end.dropFirst()
         }
-        return rest.hasPrefix("diff ") || rest.hasPrefix("--- ") || rest.hasPrefix("+++ ") || rest.hasPrefix("@@ ")
+        guard rest.startIndex != line.startIndex else { return false }
+        if ["diff ", "--- ", "+++ ", "@@ "].contains(where: { rest.hasPrefix($0) }) { return true }
+        return !strictly && hasEscape && (rest.first == UInt8(ascii: "+") || rest.first == UInt8(ascii: "-"))
     }
 
     // MARK: Line ends
@@ -283,6 +309,8 @@ package struct PatchParser {
             try checkNames(operation, moved: (oldName, newName), header: (old, new), names, at: start)
             if let old, oldName == nil { oldName = old }
             if let new, newName == nil { newName = new }
+        } else if let line = current, line.hasPrefix("@@ -"), parseRanges(text(line)) != nil {
+            throw failure("a hunk without the --- and +++ lines that name its file", remake)
         }
         if operation == .rename || operation == .copy, oldName == nil || newName == nil {
             throw failure("the \(operation) names only one of its two files", remake, at: start)
@@ -349,8 +377,27 @@ package struct PatchParser {
         return lookingAt(2, "@@ ") || (text(line).contains("/") && text(lines[index + 1]).contains("/"))
     }
 
+    /// What git writes between `diff --git` and `---` that changes more than contents.
+    private static let gitLines = [
+        "rename from ", "rename to ", "copy from ", "copy to ", "old mode ", "new mode ", "new file mode 100755",
+    ]
+
+    /// Refuses git's lines above a `---` without their `diff --git` line: a rename or a mode would be lost.
+    private func checkNothingIsLost(above start: Int) throws(Failure) {
+        var above = start
+        while above > 0 {
+            let line = text(lines[above - 1])
+            if Self.gitLines.contains(where: line.hasPrefix) {
+                throw failure("the line `\(line)` has no `diff --git` line above it", remake, at: above - 1)
+            }
+            guard line.contains("similarity index ") || line.hasPrefix("index ") else { return }
+            above -= 1
+        }
+    }
+
     private mutating func plainPatch() throws -> FilePatch {
         let start = index
+        try checkNothingIsLost(above: start)
         lineEnds = (nil, nil)
         let before = try headerName(index)
         let after = try headerName(index + 1)

@@ -327,8 +327,14 @@ package struct TreeEditor: Sendable {
         if let shorter = similar.first(where: {
             change.oldPath.hasSuffix("/" + $0) || $0.hasSuffix("/" + change.oldPath)
         }) {
+            let difference =
+                change.oldPath.split(separator: "/").count - shorter.split(separator: "/").count
+            let level = patch.strip + difference
+            let name = patch.file.split(separator: "/").last.map(String.init) ?? patch.file
             next =
-                "the patch may mean \(shorter): give the folders to leave out in a `series` file, such as `x.patch -p0`"
+                (0...9).contains(level)
+                ? "the patch may mean \(shorter): put the line `\(name) -p\(level)` into the folder's `series` file"
+                : "the patch may mean \(shorter): make it anew with `git format-patch` in the kernel's tree"
         }
         if changes[change.oldPath] == .deleted {
             (details, next) = ("an earlier patch deletes or renames it", "check the order of the series")

@@ -127,6 +127,8 @@ package struct Patch: Sendable, Equatable {
     package var fuzz = 0
     /// Whether hunks belong exactly where they say, as `isWithoutContext` found.
     var isExact = false
+    /// How many leading folders of each path were left out, as in `patch -pN`.
+    package var strip = 1
 
     /// How messages name it: the file, and of a mailbox which message.
     package var name: String {

@@ -105,6 +105,7 @@ package struct SyscallSpec: Sendable, Equatable {
     /// - Throws: `Failure` (`usage`) with file and line for an unknown key, a wrong type or a missing file.
     package static func load(folder location: FilePath) throws -> SyscallSpec {
         let file = location.appending(fileName)
+        _ = try regularFile(fileName, in: location)
         let root = try YAMLMapping(
             text: try TextInput(file.string, as: "a system call's spec").text(of: file), file: file.string,
             keys: ["folder", "sources", "headers", "syscalls"])
@@ -131,7 +132,7 @@ package struct SyscallSpec: Sendable, Equatable {
                         "the file name \(name.quotedForMessage) has other characters than letters, digits and _ . + -",
                         at: key)
                 }
-                guard let status = FileStatus(location.appending(name)), status.isRegular else {
+                guard try regularFile(name, in: location) else {
                     throw root.failure("there is no file \(name) beside the spec", at: key)
                 }
                 guard !files.contains(where: { $0.name == name }) else {
@@ -143,7 +144,7 @@ package struct SyscallSpec: Sendable, Equatable {
         guard files.contains(where: { $0.kind == .source }) else {
             throw root.failure("no C file is listed under `sources`", at: "sources")
         }
-        if FileStatus(location.appending("Makefile"))?.isRegular == true {
+        if try regularFile("Makefile", in: location) {
             files.append(File(name: "Makefile", kind: .makefile, bytes: try readBytes(location.appending("Makefile"))))
         }
         var syscalls: [Syscall] = []
@@ -184,6 +185,22 @@ extension SyscallSpec.Syscall {
 }
 
 extension SyscallSpec {
+    /// Whether a folder has a file. A link is refused and not followed: kbuild reads a foreign call's files itself, outside of
+    /// any sandbox, and what a link leads to on this host would get into the kernel or into messages.
+    ///
+    /// - Throws: `Failure` (`usage`) for a link, and for anything else that is not a regular file.
+    private static func regularFile(_ name: String, in folder: FilePath) throws(Failure) -> Bool {
+        let file = folder.appending(name)
+        guard let status = FileStatus(file) else { return false }
+        guard !status.isRegular else { return true }
+        throw Failure(
+            .usage,
+            status.isLink
+                ? "\(file) is a link; a system call's files must be regular files of its folder"
+                : "\(file) is not a regular file",
+            nextStep: status.isLink ? "copy the file that the link leads to there" : "remove it")
+    }
+
     /// Whether make and the kernel's build system read a file's or folder's name as one plain word.
     static func isPlainFileName(_ name: String) -> Bool {
         !name.isEmpty && !name.hasPrefix("-")

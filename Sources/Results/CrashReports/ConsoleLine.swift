@@ -88,8 +88,18 @@ public struct ConsoleLine: Equatable, Sendable {
         caller = reader.caller
         var text = mark == .none || mark == .program ? line : reader.rest
         // A prompt has no end of line.
-        if origin == .log, mark == .none { text = Self.withoutPrompt(text) }
+        if origin == .log, mark == .none { text = Self.withoutIndentation(Self.withoutPrompt(text)) }
         message = String(decoding: text, as: UTF8.self)
+    }
+
+    /// The headline of a report that was indented when somebody pasted it. Other lines keep their blanks, by which frames of a
+    /// trace are known.
+    private static func withoutIndentation(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let text = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+        guard text.startIndex != line.startIndex,
+            CrashPattern.opened(by: String(decoding: text, as: UTF8.self)) != nil
+        else { return line }
+        return text
     }
 
     /// A line without `HOST login: `, behind which the kernel printed.

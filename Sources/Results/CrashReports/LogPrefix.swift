@@ -32,7 +32,8 @@ struct LogPrefix {
         if readStructured() { return }
         for _ in 0..<Self.mostMarks {
             guard source == .unknown,
-                readJobColumns() || readHostTime() || readFacility() || readRecord() || readDmesg()
+                readJobColumns() || readHostTime() || readSystemLogTime() || readFacility() || readRecord()
+                    || readDmesg()
             else { break }
         }
     }
@@ -62,6 +63,23 @@ struct LogPrefix {
         text = reader.rest
         return true
     }
+
+    /// `Feb  3 10:11:12  text`: what is left of a system log's line where a person took out the host and `kernel:`, with the
+    /// blanks that stood around them.
+    private mutating func readSystemLogTime() -> Bool {
+        guard text.count > 16, Self.months.contains(where: { text.starts(with: $0.utf8) }) else { return false }
+        var reader = ByteReader(text.dropFirst(4))
+        _ = reader.take(" ")
+        guard reader.takeNumber(digits: 2) != nil, reader.take(" "), reader.takeTime(), reader.take(" "),
+            reader.take(" ")
+        else { return false }
+        text = reader.rest
+        return true
+    }
+
+    private static let months = [
+        "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ", "Dec ",
+    ]
 
     /// `job<TAB>step<TAB>` before a time, as GitHub's command line tool prints a job's log.
     private mutating func readJobColumns() -> Bool {

@@ -89,7 +89,8 @@ extension CrashPattern {
         _ header: String, _ facts: ReportFacts, _ function: String?
     ) -> (title: String, function: String?) {
         for checker in Self.checkers where header.position(of: checker.file) != nil {
-            let blamed = Self.guilty(facts.mainTrace, skip + checker.skip)
+            // Without a trace there is what the headline names.
+            let blamed = Self.guilty(facts.mainTrace, skip + checker.skip) ?? find(.header, header, facts)
             return (checker.title + Self.ending(blamed), blamed)
         }
         let first = symbol(in: header).map { functionName($0) } ?? ""

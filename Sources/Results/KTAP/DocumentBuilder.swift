@@ -24,9 +24,21 @@ struct DocumentBuilder {
         var results: [KTAPResult]
         /// Why the parent cannot have passed, whatever it says.
         var flaw: String?
+        /// Why all of them were skipped, by their plan; empty where that gives no reason.
+        var skipReason: String?
+    }
+
+    /// A result whose line ends in `{`: its subtests come before it counts, as everywhere else.
+    private struct Held {
+        var column: Int
+        var line: Int
+        /// As it stands, for a test whose name ends so.
+        var plain: KTAPLine.Result
+        var parent: KTAPLine.Result
     }
 
     private let limits: KTAPLimits
+    private var held: [Held] = []
     private var levels: [Level] = []
     private var waiting: Waiting?
     private var announcedName: String?
@@ -81,7 +93,16 @@ struct DocumentBuilder {
     /// Takes in a line that means something; false for any other.
     private mutating func takeStructure(_ line: KTAPLine) -> Bool {
         switch line.kind {
-        case .other, .yamlEnd, .proveVerdict:
+        case .other, .yamlEnd, .proveVerdict, .malformed, .subtest, .yamlStart: break
+        case .blockEnd:
+            guard let last = held.last, last.column == line.column else { return false }
+            release(isClosed: true)
+            return true
+        case .version, .plan, .bailOut, .result:
+            while let last = held.last, line.column <= last.column { release(isClosed: false) }
+        }
+        switch line.kind {
+        case .other, .yamlEnd, .proveVerdict, .blockEnd:
             return false
         case .malformed:
             reportStray(line)
@@ -116,9 +137,29 @@ struct DocumentBuilder {
                 }
             }
             guard open(line.column) else { return false }
+            if !isKTAP, !isTorn, line.commentColumn == nil, let parent = result.withoutBrace {
+                held.append(Held(column: line.column, line: self.line, plain: result, parent: parent))
+                return true
+            }
             add(result)
             return true
         }
+    }
+
+    /// Counts the last result that is held, with its subtests.
+    ///
+    /// - Parameter isClosed: Whether the brace that ends them has come.
+    private mutating func release(isClosed: Bool) {
+        guard let last = held.popLast() else { return }
+        let now = line
+        defer { line = now }
+        let hasSubtests = isClosed || levels.contains { $0.column > last.column }
+        line = last.line
+        if hasSubtests, !isClosed {
+            report(.missingParentResult, now, "the subtests of the result on line \(last.line) have no closing brace")
+        }
+        guard open(last.column) else { return }
+        add(hasSubtests ? last.parent : last.plain)
     }
 
     /// Reports a line that begins like a result and is not counted as one, once results are due: it may be a failure that
@@ -172,7 +213,8 @@ struct DocumentBuilder {
         guard let level = levels.popLast() else { return }
         let flaw = check(level, isTop: false)
         waiting = Waiting(
-            column: level.column, name: level.name, planned: level.planned, results: level.results, flaw: flaw)
+            column: level.column, name: level.name, planned: level.planned, results: level.results, flaw: flaw,
+            skipReason: level.results.isEmpty ? level.skipReason : nil)
     }
 
     /// Gives subtests whose parent's result never came a parent that failed.
@@ -248,6 +290,9 @@ struct DocumentBuilder {
         }
         levels[last].planned = count
         levels[last].skipReason = skipReason.map { text.name($0) }
+        // In TAP a subtest with the plan 1..0 was skipped, with or without a reason. KTAP does not say so: what reports nothing
+        // there has tested nothing.
+        if count == 0, last > 0, !isKTAP, skipReason == nil { levels[last].skipReason = "" }
         return true
     }
 
@@ -289,6 +334,11 @@ struct DocumentBuilder {
             result.children = subtests.results
             result.planned = subtests.planned
             fail(&result, for: subtests.flaw)
+            // What ran nothing has not passed, whatever its own line says.
+            if result.status == .passed, let reason = subtests.skipReason {
+                result.status = .skipped
+                result.reason = reason.isEmpty ? "its plan is 1..0" : reason
+            }
         }
         guard append(result) else { return }
         check(number: parsed, in: last)
@@ -466,6 +516,7 @@ struct DocumentBuilder {
 
     mutating func finish(line: Int) -> KTAPDocument {
         self.line = line
+        while !held.isEmpty { release(isClosed: false) }
         if yamlColumn != nil { report(.unterminatedYAML, line, "a YAML block has no end") }
         if levels.isEmpty {
             if document.results.isEmpty { report(.noTests, line, "there is no test result") }

@@ -10,6 +10,22 @@ struct KTAPLine {
         var hasEscapes: Bool
         /// The text after `#`, trimmed; nil without one.
         var remark: ArraySlice<UInt8>?
+
+        /// The result without the `{` at its end, behind which its subtests stand, as node-tap and Vitest write them; nil
+        /// without one.
+        var withoutBrace: Result? {
+            let brace = UInt8(ascii: "{")
+            var result = self
+            if let remark {
+                guard remark.last == brace, remark.count == 1 || remark.dropLast().last == space else { return nil }
+                let rest = remark.dropLast().trimmingEnd()
+                result.remark = rest.isEmpty ? nil : rest
+            } else {
+                guard name.last == brace, name.dropLast().last == space else { return nil }
+                result.name = name.dropLast().trimmingEnd()
+            }
+            return result
+        }
     }
 
     enum Content {
@@ -18,6 +34,8 @@ struct KTAPLine {
         case result(Result)
         case bailOut(ArraySlice<UInt8>)
         case subtest(ArraySlice<UInt8>)
+        /// `}` alone: the end of subtests that stand in braces behind their parent's line.
+        case blockEnd
         case yamlStart
         case yamlEnd
         /// A line that begins like a result, a plan or `Bail out!` and does not have its form: `notok 1`, `ok1`, `1..-1`.
@@ -117,6 +135,7 @@ struct KTAPLine {
         case UInt8(ascii: "S"):
             guard let name = text.after("Subtest: ") else { return .other }
             return .subtest(name)
+        case UInt8(ascii: "}"): return text.count == 1 ? .blockEnd : .other
         case UInt8(ascii: "-"): return text.elementsEqual("---".utf8) ? .yamlStart : .other
         case UInt8(ascii: "."): return text.elementsEqual("...".utf8) ? .yamlEnd : .other
         case UInt8(ascii: "A"), UInt8(ascii: "D"), UInt8(ascii: "F"), UInt8(ascii: "s"):

@@ -131,7 +131,7 @@ public struct KTAPParser: Sendable {
                 return false
             }
             return true
-        case .subtest, .yamlStart, .yamlEnd, .proveVerdict, .other: return false
+        case .subtest, .yamlStart, .yamlEnd, .blockEnd, .proveVerdict, .other: return false
         }
     }
 
