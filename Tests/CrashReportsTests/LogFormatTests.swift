@@ -177,6 +177,23 @@ struct LogFormatTests {
         #expect(parse((["\t" + lines[0]] + stamped).joined(separator: "\n")).map(\.title) == [title])
     }
 
+    @Test(
+        "a log that begins within a report is known for one", arguments: ["", "[   12.345678] ", "Feb  3 10:11:12  "])
+    func cut(prefix: String) {
+        func begins(_ lines: [String]) -> Bool {
+            var parser = ConsoleLogParser()
+            parser.consume(Array(lines.map { prefix + $0 }.joined(separator: "\n").utf8)[...])
+            #expect(parser.finish().isEmpty)
+            return parser.beginsInReport
+        }
+        #expect(begins(["Call Trace:", " ring_push+0x1e/0x40", "usb 1-1: new device"]))
+        #expect(begins([" ? ring_push+0x1e/0x40", "usb 1-1: new device"]))
+        #expect(begins(["RIP: 0010:ring_push+0x1e/0x40", "RSP: 0018:ffffc900002b3f20 EFLAGS: 00010246"]))
+        #expect(begins(["---[ end trace 0000000000000000 ]---", "usb 1-1: new device"]))
+        #expect(!begins(["usb 1-1: new device", "Call Trace:", " ring_push+0x1e/0x40"]))
+        #expect(!begins(["ring+0x: text", "usb 1-1: new device"]))
+    }
+
     @Test("a list's corruption without a trace is the headline's function")
     func listWithoutTrace() {
         let text = """

@@ -334,6 +334,16 @@ import Testing
         }
     }
 
+    @Test("a line of a hunk that lost its leading blank is named for that")
+    func lostBlank() {
+        let header = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n"
+        let lost = failure { _ = try parse(header + " a\nint x;\n-b\n+c\n") }
+        #expect(lost?.message.contains("x.patch:5: the hunk of line 3 ends here") == true)
+        #expect(lost?.details?.contains("the blank before a line") == true)
+        let counts = failure { _ = try parse(header + " a\n-b\n+c\n--- a/y.c\n+++ b/y.c\n@@ -1 +1 @@\n-a\n+b\n") }
+        #expect(counts != nil && counts?.details == nil)
+    }
+
     @Test func wordsOfAMessageAreNoOtherForm() throws {
         let text = "1a\n2d\n12c\nSee 4a5, and\n5c6 too\n*** note\n--- a\n" + "--- a/x.c\n+++ b/x.c\n\(hunk)"
         #expect(try parse("Subject\n" + text)[0].files.count == 1)

@@ -32,6 +32,12 @@ public enum LogActions {
                     + "begin with the name of a driver.",
                 nextStep: "Look whether this is the log: head \(name(path))")
         }
+        if crashes.isEmpty, parser.beginsInReport {
+            throw Failure(
+                .infrastructure, "\(name(path)) begins within a crash report, whose first lines are missing",
+                details: "The kernel's buffer had wrapped when the log was taken, or somebody cut the log.",
+                nextStep: "Take the log from its beginning: journalctl -k -b, or the serial console's log")
+        }
         if let vmlinux, !crashes.isEmpty {
             let runner = CommandRunner(supervisor: nil, progress: progress)
             let outcome = try await CrashSymbolizer(runner: runner, vmlinux: vmlinux, root: nil).symbolize(crashes)

@@ -591,9 +591,18 @@ package struct PatchParser {
     }
 
     private func endsEarly(_ start: Int, _ old: Int, _ new: Int) -> Failure {
-        failure(
+        var failure = failure(
             "the hunk of line \(number(start)) ends here, but its header \(text(lines[start])) counts "
                 + "\(old) more old and \(new) more new line(s)", remake)
+        let others = ["diff ", "--- ", "@@ ", "From ", "Index: ", "Only in "]
+        if let line = current, !line.isEmpty, !others.contains(where: { line.hasPrefix($0) }),
+            ![UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: " "), UInt8(ascii: "\\")].contains(
+                line[line.startIndex])
+        {
+            failure.details =
+                "this line begins with none of blank, + and -: the blank before a line that stays may have been lost"
+        }
+        return failure
     }
 
     private func dropNewline(_ entries: inout [Hunk.Entry]) {

@@ -92,14 +92,15 @@ public struct ConsoleLine: Equatable, Sendable {
         message = String(decoding: text, as: UTF8.self)
     }
 
-    /// The headline of a report that was indented when somebody pasted it. Other lines keep their blanks, by which frames of a
-    /// trace are known.
+    /// The headline of a report, or a line with a name and a colon in one, that was indented when somebody pasted it. Other lines
+    /// keep their blanks, by which frames of a trace are known.
     private static func withoutIndentation(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let text = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
-        guard text.startIndex != line.startIndex,
-            CrashPattern.opened(by: String(decoding: text, as: UTF8.self)) != nil
-        else { return line }
-        return text
+        guard text.startIndex != line.startIndex else { return line }
+        let message = String(decoding: text, as: UTF8.self)
+        let isNamed = message.prefix { $0 != " " }.last == ":" || message.hasPrefix("Call Trace:")
+        let isPart = isNamed && CrashReportBuilder.looksLikePart(message)
+        return isPart || CrashPattern.opened(by: message) != nil ? text : line
     }
 
     /// A line without `HOST login: `, behind which the kernel printed.

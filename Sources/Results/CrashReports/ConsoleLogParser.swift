@@ -10,6 +10,9 @@ public struct ConsoleLogParser: Sendable {
     /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked ones of it.
     public var isKernelLog: Bool { reader.isKernelLog }
 
+    /// Whether the log begins within a report, whose headline is not in it: the kernel's buffer had wrapped, or the log was cut.
+    public var beginsInReport: Bool { reader.beginsInReport }
+
     /// Creates a parser at the start of a log.
     public init() {}
 
@@ -34,12 +37,29 @@ private struct Reader: Sendable {
     /// Lines that are not empty, and how many of them look like unmarked ones of a kernel.
     private var lineCounts = (all: 0, likely: 0)
 
+    /// The first line that is marked as the kernel's, and the first that is not marked.
+    private var firsts: (marked: String?, unmarked: String?)
+
+    var beginsInReport: Bool { (firsts.marked ?? firsts.unmarked).map(Self.isWithinReport) ?? false }
+
+    /// Whether a line stands behind a report's headline only: a register, a trace's beginning, a frame, the mark of the end.
+    private static func isWithinReport(_ message: String) -> Bool {
+        var text = Substring(message).drop { $0 == " " }
+        let heads = [
+            "Call Trace:", "Call trace:", "Backtrace:", "<TASK>", "RIP: 00", "RSP: 00", "---[ end trace ", "CR2: ",
+        ]
+        if heads.contains(where: text.hasPrefix) { return true }
+        if text.hasPrefix("? ") { text = text.dropFirst(2) }
+        return text.prefix { $0 != " " }.contains("+0x") && parseSymbol(text.prefix { $0 != " " }) != nil
+    }
+
     /// Prose has a line such as `note: text` here and there, so that one line without a mark proves nothing.
     var isKernelLog: Bool { isMarked || lineCounts.likely > 0 && 2 * lineCounts.likely >= lineCounts.all }
 
     mutating func take(_ bytes: [UInt8]) {
         var isFirst = true
         for line in ConsoleLine.lines(ofLog: bytes) {
+            if firsts.marked == nil { noteFirst(line) }
             if !isMarked { count(line) }
             _ = detector.consume(line, runningTest: nil, isSameLine: !isFirst)
             isFirst = false
@@ -49,6 +69,15 @@ private struct Reader: Sendable {
     mutating func finish() -> [Crash] {
         _ = detector.finish()
         return detector.crashes
+    }
+
+    private mutating func noteFirst(_ line: ConsoleLine) {
+        guard line.message.contains(where: { $0 != " " }) else { return }
+        switch line.mark {
+        case .timeStamp, .systemLog: firsts.marked = line.message
+        case .none: firsts.unmarked = firsts.unmarked ?? line.message
+        case .program: break
+        }
     }
 
     private mutating func count(_ line: ConsoleLine) {
