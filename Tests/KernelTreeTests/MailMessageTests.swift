@@ -340,7 +340,7 @@ import Testing
         let lost = failure { _ = try parse(header + " a\nint x;\n-b\n+c\n") }
         #expect(lost?.message.contains("x.patch:5: the hunk of line 3 ends here") == true)
         #expect(lost?.details?.contains("the blank before a line") == true)
-        let counts = failure { _ = try parse(header + " a\n-b\n+c\n--- a/y.c\n+++ b/y.c\n@@ -1 +1 @@\n-a\n+b\n") }
+        let counts = failure { _ = try parse(header + " a\n-b\n+c\ndiff --git a/y.c b/y.c\n") }
         #expect(counts != nil && counts?.details == nil)
     }
 

@@ -595,7 +595,7 @@ package struct PatchParser {
             "the hunk of line \(number(start)) ends here, but its header \(text(lines[start])) counts "
                 + "\(old) more old and \(new) more new line(s)", remake)
         let others = ["diff ", "--- ", "@@ ", "From ", "Index: ", "Only in "]
-        if let line = current, !line.isEmpty, !others.contains(where: { line.hasPrefix($0) }),
+        if let line = current, !line.isEmpty, !others.contains(where: text(line).hasPrefix),
             ![UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: " "), UInt8(ascii: "\\")].contains(
                 line[line.startIndex])
         {
