@@ -116,7 +116,8 @@ struct Pipeline: Sendable {
         }
         let request = GuestRequest(
             accelerator: inputs.accelerator, kernel: inputs.kernel, root: inputs.root.device,
-            shares: [share] + context.userShares)
+            shares: [share] + context.userShares,
+            watchesFewFiles: !KernelSteps.watchedObjects(inputs.patched.overlay).isEmpty)
         let machines = try await executor.find { try await MachineSelection(context: context).machines(for: request) }
         return RunGuests(
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)

@@ -45,6 +45,8 @@ public struct ProjectContext: Sendable {
         project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
         onEvent: @escaping @Sendable (StepEvent) -> Void
     ) throws {
+        // A kernel has one set; who has use for several makes a context of each.
+        let project = project.checkerSets.first ?? project
         self.project = project
         self.environment = environment
         let layout = try CacheLayout(environment: environment)
@@ -98,9 +100,12 @@ public struct ProjectContext: Sendable {
     }
 
     /// Whether a note was not shown in the last day.
-    func isNews(_ note: String) -> Bool {
+    ///
+    /// - Parameter isOfProject: Whether it is about this project, and news in another.
+    func isNews(_ note: String, isOfProject: Bool = false) -> Bool {
         let day = 86_400.0
-        let file = tools.layout.root.appending("noted-\(Digest.of(note).short)")
+        let place = isOfProject ? projectCache : tools.layout.root
+        let file = place.appending("noted-\(Digest.of(note).short)")
         if let status = FileStatus(file),
             abs(Date().timeIntervalSince1970 - Double(status.modified / 1_000_000_000)) < day
         {
@@ -155,8 +160,8 @@ public struct ProjectContext: Sendable {
 
     var limits: SessionLimits {
         var limits = SessionLimits(
-            boot: Double(project.timeouts.boot), silence: Double(project.timeouts.silence),
-            test: Double(project.timeouts.test), run: Double(project.timeouts.run), failFast: project.failFast,
+            boot: Double(project.limits.boot), silence: Double(project.limits.silence),
+            test: Double(project.limits.test), run: Double(project.limits.run), failFast: project.failFast,
             keepsGoing: project.keepsGoing,
             // A slow disk takes a minute for a gigabyte.
             inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))

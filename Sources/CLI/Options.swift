@@ -74,8 +74,8 @@ struct BuildOptions: ParsableArguments {
 
     @Option(
         help: """
-            Turn on checkers of the kernel: memory, races, locks, leaks, stack, undefined, or all but races. Each set has a \
-            kernel of its own, and runs are slower.
+            Turn on checkers of the kernel: memory, races, locks, leaks, stack, undefined, or all. Each set has a kernel of its \
+            own, races another than memory, and runs are slower.
             """, completion: .list(Checker.allCases.map(\.rawValue) + [Checker.allWord]))
     var check: String?
 

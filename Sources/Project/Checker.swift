@@ -19,9 +19,7 @@ public enum Checker: String, Sendable, CaseIterable {
     /// Indexes beyond an array, shifts by too much, values that are none of their type (UBSAN).
     case undefined
 
-    /// What finds everything that one kernel can look for; races take another.
-    public static let all: [Checker] = [.memory, .locks, .leaks, .stack, .undefined]
-    /// The word for these.
+    /// The word for all of them.
     public static let allWord = "all"
 
     /// The options that it needs, on top of the project's own.
@@ -80,6 +78,8 @@ public enum Checker: String, Sendable, CaseIterable {
         case .stack:
             """
             CONFIG_DEBUG_KERNEL=y
+            # A guard page behind each stack.
+            CONFIG_VMAP_STACK=y
             CONFIG_SCHED_STACK_END_CHECK=y
             CONFIG_STACKPROTECTOR=y
             CONFIG_STACKPROTECTOR_STRONG=y
@@ -108,6 +108,15 @@ public enum Checker: String, Sendable, CaseIterable {
         }
     }
 
+    /// What the kernel's command line says of how hard KCSAN watches. Unless these ask for more, it sets a watchpoint at each
+    /// 4000th access for 80 microseconds (lib/Kconfig.kcsan), and a test of a call may be over by then.
+    ///
+    /// - Parameter fewFiles: Whether only a few files of the kernel are watched, which may be watched the harder.
+    package static func watching(fewFiles: Bool) -> [String] {
+        fewFiles
+            ? ["kcsan.skip_watch=50", "kcsan.udelay_task=1000"] : ["kcsan.skip_watch=200", "kcsan.udelay_task=200"]
+    }
+
     /// The least memory of a guest, in MiB.
     var memoryMegabytes: Int {
         switch self {
@@ -119,12 +128,12 @@ public enum Checker: String, Sendable, CaseIterable {
     /// Reads `memory,locks` or a list of such words.
     ///
     /// - Returns: Them in the order of this type, each once.
-    /// - Throws: `Failure` (`usage`) for an unknown word, and for checkers that exclude each other.
+    /// - Throws: `Failure` (`usage`) for an unknown word.
     static func parse(_ words: [String]) throws(Failure) -> [Checker] {
         var chosen: Set<Checker> = []
         for word in words.flatMap({ $0.split(separator: ",") }).map({ $0.trimmed }) where !word.isEmpty {
             if word == allWord {
-                chosen.formUnion(all)
+                chosen.formUnion(allCases)
                 continue
             }
             guard let checker = Checker(rawValue: word) else {
@@ -135,11 +144,6 @@ public enum Checker: String, Sendable, CaseIterable {
                 )
             }
             chosen.insert(checker)
-        }
-        guard !chosen.contains(.races) || !chosen.contains(.memory) else {
-            throw Failure(
-                .usage, "one kernel cannot look for memory faults and for races: KASAN and KCSAN exclude each other",
-                nextStep: "run twice: --check all, then --check races")
         }
         return allCases.filter(chosen.contains)
     }
@@ -152,19 +156,45 @@ extension Substring {
 }
 
 extension Project {
-    /// The project with the limits and the memory that its checkers take.
+    /// The project once for each kernel that its checkers take: KASAN and KCSAN exclude each other (lib/Kconfig.kcsan), so that
+    /// `memory` and `races` take two.
+    public var checkerSets: [Project] {
+        guard checks.contains(.memory), checks.contains(.races) else { return [self] }
+        return [checks.filter { $0 != .races }, [.races]].map { checks in
+            var project = self
+            project.checks = checks
+            return project
+        }
+    }
+
+    /// The words for the checkers, for a person.
+    public var checkerNames: String { checks.map(\.rawValue).joined(separator: ", ") }
+
+    /// By how much all limits on time are multiplied, for what the checkers cost.
+    var timeFactor: Int { checks.map(\.timeFactor).max() ?? 1 }
+
+    /// A limit on time as it holds with the checkers, in seconds.
+    package func scaled(_ seconds: Int) -> Int { seconds * timeFactor }
+
+    /// `timeouts` as they hold with the checkers.
+    public var limits: Timeouts {
+        var limits = timeouts
+        limits.boot = scaled(limits.boot)
+        limits.silence = scaled(limits.silence)
+        limits.test = scaled(limits.test)
+        limits.run = scaled(limits.run)
+        return limits
+    }
+
+    /// The project with the memory that its checkers take.
     func adjustedForCheckers() throws(Failure) -> Project {
-        guard let factor = checks.map(\.timeFactor).max() else { return self }
+        guard !checks.isEmpty else { return self }
         guard architecture != .um else {
             throw Failure(
                 .usage, "checkers go with QEMU, not with user-mode Linux",
                 nextStep: "leave out --check or --machine uml")
         }
         var project = self
-        project.timeouts.boot *= factor
-        project.timeouts.silence *= factor
-        project.timeouts.test *= factor
-        project.timeouts.run *= factor
         let least = checks.map(\.memoryMegabytes).max() ?? 0
         project.machine.memoryMegabytes = max(machine.memoryMegabytes, least)
         return project

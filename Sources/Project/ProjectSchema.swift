@@ -202,8 +202,8 @@ package indirect enum Schema: Sendable {
         Key(
             name: "check", schema: .either(.text, .list(.text)),
             meaning:
-                "checkers of the kernel's: memory, races, locks, leaks, stack, undefined, or all but races (none). Each set has "
-                + "a kernel of its own"),
+                "checkers of the kernel's: memory, races, locks, leaks, stack, undefined, or all (none). Each set has a kernel "
+                + "of its own; memory and races take two"),
         Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),

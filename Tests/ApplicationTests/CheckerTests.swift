@@ -18,19 +18,29 @@ struct CheckerTests {
         "they are words, a list of words, or all",
         arguments: [
             ("check: memory\n", [Checker.memory]), ("check: \"locks, memory\"\n", [.memory, .locks]),
-            ("check: [leaks, locks, leaks]\n", [.locks, .leaks]), ("check: all\n", Checker.all), ("{}\n", []),
+            ("check: [leaks, locks, leaks]\n", [.locks, .leaks]), ("check: all\n", Checker.allCases), ("{}\n", []),
         ])
     func words(text: String, checks: [Checker]) throws {
         #expect(try load(text).checks == checks)
         #expect(try load("check: races\n", "locks,stack").checks == [.locks, .stack])
     }
 
-    @Test("an unknown one is guessed, and one kernel cannot look for memory faults and races")
+    @Test("memory and races take two kernels, whatever else is asked for; any other set takes one")
+    func kernels() throws {
+        func sets(_ words: String) throws -> [[Checker]] { try load("{}\n", words).checkerSets.map(\.checks) }
+        #expect(try sets("memory,races") == [[.memory], [.races]])
+        #expect(try sets("all") == [[.memory, .locks, .leaks, .stack, .undefined], [.races]])
+        #expect(try sets("races,locks") == [[.races, .locks]])
+        #expect(try sets("memory,locks") == [[.memory, .locks]])
+        #expect(try load("{}\n").checkerSets.map(\.checks) == [[]])
+    }
+
+    @Test("an unknown one is guessed, and user-mode Linux has none")
+
     func errors() {
         let unknown = #expect(throws: Failure.self) { try load("check: memmory\n") }
         #expect(unknown?.message.contains("did you mean memory?") == true)
         #expect(unknown?.code == .usage)
-        #expect(throws: Failure.self) { try load("{}\n", "all,races") }
         #expect(throws: Failure.self) {
             try load("check: locks\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n")
         }
@@ -40,10 +50,14 @@ struct CheckerTests {
     func costs() throws {
         let plain = try load("{}\n")
         let checked = try load("{}\n", "memory")
-        #expect(checked.timeouts.test == plain.timeouts.test * 3 && checked.timeouts.boot == plain.timeouts.boot * 3)
+        #expect(checked.limits.test == plain.timeouts.test * 3 && checked.limits.boot == plain.timeouts.boot * 3)
+        #expect(checked.scaled(20) == 60)
+        #expect(plain.limits == plain.timeouts)
+        // What the project says stays what it says, so that a report's configuration is read again as it was.
+        #expect(checked.timeouts == plain.timeouts)
         #expect(checked.machine.memoryMegabytes == 1024)
         #expect(try load("machine: {memory: 2G}\n", "memory").machine.memoryMegabytes == 2048)
-        #expect(try load("{}\n", "stack").timeouts == plain.timeouts)
+        #expect(try load("{}\n", "stack").limits == plain.timeouts)
     }
 
     @Test("each fragment is one", arguments: Checker.allCases)
@@ -57,5 +71,7 @@ struct CheckerTests {
     func rendered() throws {
         let project = try load("check: [locks, stack]\n")
         #expect(try load(project.rendered()).checks == project.checks)
+        let limits = try load("check: memory\n")
+        #expect(try load(limits.rendered()).limits == limits.limits)
     }
 }

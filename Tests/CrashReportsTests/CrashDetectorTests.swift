@@ -347,6 +347,9 @@ struct CrashDetectorTests {
         let crashes = detect(scan)
         #expect(crashes.map(\.title) == ["memory leak in f", "memory leak in g"])
         #expect(crashes.map(\.lines.count) == [6, 7])
+        // When each piece was allocated tells which tests leaked it.
+        #expect(crashes.map(\.allocations.count) == [301, 1])
+        #expect(Set(crashes.flatMap(\.allocations)) == [4_294_941_234])
         // A call's own body is to blame, whatever helper has its name.
         for call in ["__do_sys_memcpy", "__x64_sys_kmalloc", "__se_sys_mutex_lock"] {
             #expect(detect(leak(call)).first?.function == call)

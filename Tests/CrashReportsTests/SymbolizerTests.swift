@@ -90,6 +90,34 @@ struct SymbolizerTests {
         #expect(crashes[0].frames.map(\.locations.count) == [2, 0])
     }
 
+    @Test("each line that names a function gets its place, the user's own file first and by the user's name for it")
+    func lines() {
+        let stamp = "[    1.000000][   T77] "
+        var report = crash()
+        report.lines = [
+            stamp + "BUG: KCSAN: data-race in helper / helper",
+            stamp + "write to 0xffffffff82000000 of 4 bytes by task 77 on cpu 1:", stamp + " helper+0x8/0x20",
+            stamp + "kmemleak:     [<00000000d1c8d2c5>] helper+0x8/0x20",
+            stamp + " #0: ffffffff82000000 (lock){+.+.}-{2:2}, at: helper+0x8/0x20",
+            stamp + "RIP: 0010:helper+0x8/0x20", stamp + " helper+0x8/0x20 kernel/other.c:1", stamp + " gone+0x8/0x20",
+        ]
+        var crashes = [report]
+        var symbolizer = Symbolizer(crashes)
+        #expect(symbolizer.isNeeded)
+        symbolizer.readSymbols(symbols)
+        #expect(symbolizer.addresses(of: crashes) == [0xffff_ffff_8100_0017, 0xffff_ffff_8100_0018])
+        let places: [StackFrame.Location] = [
+            .init(function: "kmalloc", file: "include/linux/slab.h", line: 600),
+            .init(function: "helper", file: "kernel/probe.c", line: 12),
+        ]
+        symbolizer.apply(
+            [0xffff_ffff_8100_0017: places, 0xffff_ffff_8100_0018: [places[0]]], to: &crashes,
+            ownFiles: ["kernel/probe.c": "kernel/probe/probe.c"])
+        let own = " (kernel/probe/probe.c:12)"
+        let added = zip(report.lines, crashes[0].lines).map { String($1.dropFirst($0.count)) }
+        #expect(added == ["", "", own, own, own, " (include/linux/slab.h:600)", "", ""])
+    }
+
     @Test("no answer crashes it", arguments: 0..<200 as Range<UInt64>)
     func fuzz(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)

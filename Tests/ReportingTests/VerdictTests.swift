@@ -21,6 +21,32 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
 
 @Suite("The verdict")
 struct VerdictTests {
+    @Test("what another kernel found is in the one verdict, its tests told apart, its places behind the first's")
+    func otherKernel() {
+        var whole = sample()
+        whole.crashes = []
+        for suite in whole.suites.indices {
+            for test in whole.suites[suite].tests.indices { whole.suites[suite].tests[test].status = .passed }
+        }
+        let first = whole
+        #expect(first.exitCode == 0)
+        whole.add(sample(), label: "races", consoleLinesBefore: 100)
+        #expect(whole.exitCode == 5)
+        #expect(whole.suites.map(\.name) == ["suite", "suite [races]"])
+        #expect(Set(whole.tests.map(\.id)).count == 8)
+        #expect(whole.crashes.map(\.test) == ["M.S/bad() [races]"])
+        #expect(whole.crashes.map(\.firstLine) == [107])
+        #expect(whole.steps.map(\.name) == ["compile", "test", "compile [races]", "test [races]"])
+        #expect(whole.seconds > first.seconds)
+        var failed = first
+        var broken = sample()
+        broken.crashes = []
+        broken.suites = []
+        broken.troubles = [.init(.init(.build, "the kernel does not compile"))]
+        failed.add(broken, label: "races", consoleLinesBefore: 0)
+        #expect(failed.exitCode == 4)
+    }
+
     @Test(
         "one test decides as it ended",
         arguments: [

@@ -12,6 +12,18 @@ enum Leaks {
         guard access(file, W_OK) == 0 else { return }
         System.write(file, "scan\n")
         System.write(file, "clear\n")
+        noteTime()
+    }
+
+    /// Says in the kernel's log how its jiffies and the clock of the tests go together: kmemleak says of leaked memory at how
+    /// many jiffies it was allocated.
+    static func noteTime() {
+        for line in (System.read("/proc/timer_list") ?? []).lines() {
+            let fields = words(line)
+            guard fields.count == 2, fields[0] == "jiffies:", let jiffies = UInt64(fields[1]) else { continue }
+            System.write("/dev/kmsg", "<6>kbuild: jiffies \(jiffies) at \(kbuild_monotonic())\n")
+            return
+        }
     }
 
     /// Has the kernel report leaks in its log, where the host finds them.
@@ -20,6 +32,7 @@ enum Leaks {
     /// two scans to be sure.
     static func report() {
         guard access(file, W_OK) == 0 else { return }
+        noteTime()
         System.write(verbose, "Y\n")
         var rest = timespec(tv_sec: 5, tv_nsec: 200_000_000)
         var left = timespec()

@@ -66,6 +66,50 @@ public struct TestRun: Sendable {
         return report
     }
 
+    /// Runs the project in each kernel that its checkers take, one after the other, for one verdict. Never throws, as `run`.
+    ///
+    /// - Parameters:
+    ///   - runs: A run for each of `Project.checkerSets`; the first one's `keep` takes the report.
+    ///   - filter: A pattern for the tests to run; nil for all.
+    ///   - project: What the report says was run.
+    public static func run(_ runs: [TestRun], of project: Project, filter: String? = nil) async -> RunReport {
+        var report: RunReport?
+        for run in runs {
+            if runs.count > 1 { run.tools.progress(.note("checkers: \(run.project.checkerNames)")) }
+            let next = await run.run(filter: filter)
+            guard var whole = report else {
+                report = next
+                // What another kernel fails for as well.
+                let codes: [ExitStatus] = [.usage, .patch, .build, .interrupted]
+                if codes.map(\.rawValue).contains(next.exitCode) || next.exitCode != 0 && project.failFast { break }
+                continue
+            }
+            let lines = run.addConsole(of: next, to: whole)
+            whole.add(next, label: run.project.checkerNames, consoleLinesBefore: lines)
+            whole.configuration = project.rendered()
+            report = whole
+        }
+        return report ?? RunReport(startedAt: Date().formatted(.iso8601), project: project.place.string)
+    }
+
+    /// Puts the console's log of a further kernel behind that of the first.
+    ///
+    /// - Returns: How many lines come before it.
+    private func addConsole(of next: RunReport, to whole: RunReport) -> Int {
+        guard let first = whole.artifacts.console.map({ FilePath($0) }),
+            let second = next.artifacts.console.map({ FilePath($0) }), var bytes = try? readBytes(first),
+            let more = try? readBytes(second)
+        else { return 0 }
+        if let last = bytes.last, last != UInt8(ascii: "\n") { bytes.append(UInt8(ascii: "\n")) }
+        let lines = bytes.count { $0 == UInt8(ascii: "\n") }
+        do {
+            try writeAtomically(bytes + more, to: first)
+        } catch {
+            tools.progress(.note("the console's log of the kernel with \(project.checkerNames) stays in \(second)"))
+        }
+        return lines
+    }
+
     /// Keeps a run's report for `kbuild report`, in place of one that was kept of the same run. It has to be what the
     /// process ends with, so that this comes after everything that can still fail.
     public func keep(_ report: RunReport) { context.history.keep(report, tools.progress) }
@@ -117,9 +161,8 @@ public struct TestRun: Sendable {
             let text = try? readText(config),
             !symbols.contains(where: { text.contains("\n\($0)\n") })
         else { return }
-        let note =
-            "no checker of the kernel's was on: kbuild run --check all finds bad accesses, leaks, and sleeping under a lock"
-        if context.isNews(note) { tools.progress(.note(note)) }
+        let note = "checkers: none; kbuild run --check all finds bad accesses, leaks, races, and sleeping under a lock"
+        if context.isNews(note, isOfProject: true) { tools.progress(.note(note)) }
     }
 
     // MARK: What the tests did

@@ -5,6 +5,7 @@ import KernelConfig
 import KernelMake
 import KernelSource
 import PatchedTree
+import Patching
 import Processes
 import Project
 import SystemPackage
@@ -42,7 +43,37 @@ extension KernelSteps {
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
         make.hasDebugInfo = project.kernel.hasDebugInfo
+        make.namesFilesElsewhere = !project.checks.isEmpty && !project.kernel.hasDebugInfo
         return make
+    }
+
+    /// How make is run for a patched tree.
+    func make(_ patched: PatchedKernelArtifact) -> KernelMake {
+        var make = make(patched.pristine)
+        make.variables = variables(patched.overlay)
+        return make
+    }
+
+    /// What make is told beside its own: KCSAN watches the files that the patches bring, where they bring some. It can
+    /// watch these the harder then, and the rest of the kernel runs as without.
+    ///
+    /// scripts/Makefile.lib takes the object's own variable and then that for all, and looks whether what comes of it begins
+    /// with n; what stands on the command line wins over the makefiles.
+    func variables(_ overlay: TreeOverlay) -> [String] {
+        guard project.checks.contains(.races) else { return [] }
+        let objects = Self.watchedObjects(overlay)
+        return objects.isEmpty ? [] : ["KCSAN_SANITIZE=n"] + objects.map { "KCSAN_SANITIZE_\($0)=y" }
+    }
+
+    /// The objects of the C files that the patches bring.
+    static func watchedObjects(_ overlay: TreeOverlay) -> [String] {
+        var names: Set<String> = []
+        for (path, entry) in overlay.files where path.hasSuffix(".c") && !path.hasPrefix("tools/") {
+            guard case .file = entry, let name = path.split(separator: "/").last else { continue }
+            names.insert(String(name.dropLast(2)) + ".o")
+        }
+        // One that makefiles could read otherwise is none of theirs.
+        return names.filter { $0.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) } }.sorted()
     }
 
     // MARK: Confined builds

@@ -214,6 +214,14 @@ struct KernelSteps: Sendable {
 
         """
 
+    /// Debug information that tells lines and nothing of types, for the reports of checkers: a third of the size.
+    private static let lineInfo = """
+        # CONFIG_DEBUG_INFO_NONE is not set
+        CONFIG_DEBUG_INFO_DWARF5=y
+        CONFIG_DEBUG_INFO_REDUCED=y
+
+        """
+
     /// What is asked of the configuration: the project's base and fragments and, where debug information is wanted, a
     /// fragment of kbuild's own.
     private func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
@@ -229,6 +237,8 @@ struct KernelSteps: Sendable {
         }
         if project.kernel.hasDebugInfo {
             fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
+        } else if !project.checks.isEmpty {
+            fragments.append(try ConfigFragment(parsing: Self.lineInfo, file: "check"))
         }
         return ConfigRequest.merge(fragments, base: try configBase())
     }
@@ -361,6 +371,8 @@ struct KernelSteps: Sendable {
         key.add("overlay", overlay.digest)
         key.add("request", request.text)
         key.add("architecture", project.architecture.rawValue)
+        let variables = variables(overlay)
+        if !variables.isEmpty { key.add("variables", variables.joined(separator: "\n")) }
         for tool in KernelSteps.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
         return key.key
     }
@@ -369,7 +381,7 @@ struct KernelSteps: Sendable {
     func configure(_ patched: PatchedKernelArtifact) -> Step<FilePath> {
         Step(.configure) { _ in
             if let artifact = patched.artifact { return .found(artifact.path("config")) }
-            let make = make(patched.pristine)
+            let make = make(patched)
             let inputs = try configurationInputs(patched)
             let requested = "\(patched.request.entries.count) options requested"
             return Work(
@@ -441,7 +453,7 @@ struct KernelSteps: Sendable {
         _ patched: PatchedKernelArtifact, config: FilePath?
     ) async throws -> Forecast<BuiltKernel> {
         let pristine = patched.pristine
-        let make = make(pristine)
+        let make = make(patched)
         let (runner, environment) = try await tooling(make)
         let builder = KernelBuilder(runner: runner, environment: environment)
         let tree = patched.pendingTree
@@ -478,7 +490,7 @@ struct KernelSteps: Sendable {
         _ patched: PatchedKernelArtifact, config: FilePath, _ progress: ProgressSink
     ) async throws -> Performed<BuiltKernel> {
         let pristine = patched.pristine
-        let make = make(pristine)
+        let make = make(patched)
         let (runner, environment) = try await tooling(make)
         let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
@@ -555,7 +567,8 @@ struct KernelSteps: Sendable {
     func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
         CrashSymbolizer(
             runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
-            vmlinux: kernel.vmlinux, root: tree(patched.pristine))
+            vmlinux: kernel.vmlinux, root: make(patched).placeOfTree ?? tree(patched.pristine),
+            ownFiles: patched.overlay.userFiles.mapValues { context.shown($0) })
     }
 }
 

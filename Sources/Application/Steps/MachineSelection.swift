@@ -40,6 +40,8 @@ struct GuestRequest: Sendable {
     var root: RootDevice
     /// The folders that it may mount.
     var shares: [Share]
+    /// Whether KCSAN, where it is on, watches a few files of the kernel alone.
+    var watchesFewFiles = false
 }
 
 /// Chooses the machines that a project's guests run on.
@@ -56,7 +58,7 @@ struct MachineSelection: Sendable {
     ///
     /// - Throws: `Failure` (`infrastructure`) when QEMU is missing; `CancellationError`.
     func machines(for guest: GuestRequest) async throws -> [MachineCandidate] {
-        let boot = Double(project.timeouts.boot)
+        let boot = Double(project.limits.boot)
         let hiding = BootMessages.hiding(project.machine.kernelArguments)
         if !hiding.isEmpty {
             tools.progress(
@@ -86,7 +88,8 @@ struct MachineSelection: Sendable {
                 memoryMegabytes: project.machine.memoryMegabytes, cpus: project.machine.cpus,
                 kernel: bootsDirectly ? guest.kernel.vmlinux : guest.kernel.bootFile, root: guest.root,
                 shares: guest.shares, results: project.machine.results == .serial ? .serial : .virtio,
-                kernelArguments: kernelArguments, bootsDirectly: bootsDirectly, timeStampKilohertz: kilohertz,
+                kernelArguments: kernelArguments(for: guest), bootsDirectly: bootsDirectly,
+                timeStampKilohertz: kilohertz,
                 timerHertz: features.timerHertz, filtersSystemCalls: emulator.filtersSystemCalls)
             configuration.scratchMegabytes = project.disks
             return qemuMachine(
@@ -148,9 +151,8 @@ struct MachineSelection: Sendable {
     }
 
     /// The words that this project adds to the kernel's command line; the user's are last.
-    private var kernelArguments: [String] {
-        // Few accesses are watched, and for a short time, unless these ask for more (lib/Kconfig.kcsan).
-        let races = project.checks.contains(.races) ? ["kcsan.skip_watch=200", "kcsan.udelay_task=200"] : []
+    private func kernelArguments(for guest: GuestRequest) -> [String] {
+        let races = project.checks.contains(.races) ? Checker.watching(fewFiles: guest.watchesFewFiles) : []
         // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
         let leaks = project.checks.contains(.leaks) ? ["kbuild.leaks=on"] : []
         return KUnitTests.kernelArguments(project.tests) + races + leaks + project.machine.kernelArguments
@@ -163,7 +165,7 @@ struct MachineSelection: Sendable {
         let runner = runner(for: guest, rules, kernel: guest.kernel.bootFile)
         var configuration = UMLConfiguration(
             kernel: guest.kernel.bootFile, memoryMegabytes: settings.memoryMegabytes, root: guest.root,
-            shares: guest.shares, kernelArguments: kernelArguments)
+            shares: guest.shares, kernelArguments: kernelArguments(for: guest))
         configuration.scratchMegabytes = project.disks
         return MachineCandidate(
             machine: UMLMachine(configuration, runner: runner),

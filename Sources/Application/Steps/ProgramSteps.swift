@@ -175,10 +175,11 @@ struct ProgramSteps: Sendable {
                 entry: "tests[\(index)]", package: context.shown(package), filter: filter, skip: skip)
             return try await swiftBuild(package, own, at: index, seconds: timeout ?? 0, selection, by: builder)
         case .kselftest(let collection, let timeout):
-            return try kselftestBuild(collection, at: index, seconds: timeout ?? project.timeouts.test, selection)
+            return try kselftestBuild(
+                collection, at: index, seconds: project.scaled(timeout ?? project.timeouts.test), selection)
         case .kunit(_, let timeout):
             guard selection.includes(KUnitTests.name) else { return nil }
-            return try kunitBuild(at: index, seconds: timeout ?? project.timeouts.test, by: builder)
+            return try kunitBuild(at: index, seconds: project.scaled(timeout ?? project.timeouts.test), by: builder)
         case .program(let program):
             guard selection.includes(program.name), project.reasonToSkip(program) == nil else { return nil }
             return try programBuild(program, at: index, by: builder)
@@ -281,7 +282,7 @@ struct ProgramSteps: Sendable {
         }
         let planned = ProgramPlan(
             name: program.name, arguments: ["\(GuestShare.programsFolder)/\(fileName)"] + program.arguments,
-            environment: environment, seconds: program.timeout ?? project.timeouts.test,
+            environment: environment, seconds: project.scaled(program.timeout ?? project.timeouts.test),
             resultsProtocol: program.sessionProtocol)
         func artifact(_ executable: FilePath) -> ProgramArtifact {
             ProgramArtifact(

@@ -2,6 +2,7 @@
 import Application
 import ArgumentParser
 import Diagnostics
+import Project
 import SystemPackage
 
 struct BuildCommand: AsyncParsableCommand {
@@ -21,9 +22,12 @@ struct BuildCommand: AsyncParsableCommand {
     func run() async throws {
         let project = try loadProject(common, build.overrides)
         let console = common.makeConsole()
-        let actions = BuildActions(try await makeContext(project, console, build))
         defer { console.finish() }
-        let kernel = try await interruptible { try await actions.kernel() }
-        console.output("\(kernel.bootFile.string)")
+        // Checkers that exclude each other take a kernel each.
+        for part in project.checkerSets {
+            let actions = BuildActions(try await makeContext(part, console, build))
+            let kernel = try await interruptible { try await actions.kernel() }
+            console.output("\(kernel.bootFile.string)")
+        }
     }
 }

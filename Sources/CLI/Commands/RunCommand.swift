@@ -32,6 +32,16 @@ func makeContext(
     return context
 }
 
+/// A run of the project for each kernel that its checkers take, and the context of the first.
+func makeRuns(
+    _ project: Project, _ console: Console, _ build: BuildOptions? = nil
+) async throws -> (context: ProjectContext, runs: [TestRun]) {
+    let context = try await makeContext(project, console, build)
+    var runs = [TestRun(context)]
+    for part in project.checkerSets.dropFirst() { runs.append(TestRun(try await makeContext(part, console, build))) }
+    return (context, runs)
+}
+
 /// Runs everything and prints the report.
 func runAndReport(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
@@ -45,13 +55,18 @@ func runAndReport(
     let project = modes.addConfig ? selected.addingSelftestOptions() : selected
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
-        let planner = RunPlanner(try await makeContext(project, console, build, isDryRun: true))
-        let plan = try await interruptible { try await planner.plan(filter: filter) }
+        var plans: [RunPlan] = []
+        for part in project.checkerSets {
+            let planner = RunPlanner(try await makeContext(part, console, build, isDryRun: true))
+            plans.append(try await interruptible { try await planner.plan(filter: filter) })
+        }
+        var plan = plans.removeFirst()
+        for (part, other) in zip(project.checkerSets.dropFirst(), plans) { plan.add(other, label: part.checkerNames) }
         return try console.output(plan, text: plan.text, options.format)
     }
-    let context = try await makeContext(project, console, build)
-    let run = TestRun(context)
-    let (ended, signal) = await interruptibly { await run.run(filter: filter) }
+    let (context, runs) = try await makeRuns(project, console, build)
+    let run = runs[0]
+    let (ended, signal) = await interruptibly { await TestRun.run(runs, of: project, filter: filter) }
     var report = try ended.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
     if signal != nil { report.noteInterruption() }

@@ -60,7 +60,7 @@ struct GuestShell {
             session: ShellSession(try await makeContext(project, console, build)), console: console,
             request: GuestShell.request(
                 command: command.isEmpty ? nil : command, isTerminal: isTerminal,
-                limit: isLimited ? project.timeouts.run : nil)
+                limit: isLimited ? project.limits.run : nil)
         ).run()
     }
 

@@ -51,11 +51,11 @@ struct WatchCommand: AsyncParsableCommand {
     private static func runOnce(
         _ project: Project, filter: String?, _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> [FilePath] {
-        let run = TestRun(try await makeContext(project, console))
+        let (_, runs) = try await makeRuns(project, console)
         return try await withThrowingTaskGroup(of: [FilePath].self) { group in
             group.addTask {
-                let report = await run.run(filter: filter)
-                run.keep(report)
+                let report = await TestRun.run(runs, of: project, filter: filter)
+                runs[0].keep(report)
                 try Task.checkCancellation()
                 show(report, on: console)
                 console.log("waiting for a change (Ctrl-C ends this)")

@@ -11,14 +11,17 @@ package struct CrashSymbolizer: Sendable {
     package let vmlinux: FilePath
     /// The kernel's sources, which files are named relative to.
     package let root: FilePath?
+    /// The user's files: for each path in the kernel's tree the one that the user knows it by.
+    package let ownFiles: [String: String]
 
     /// Creates a symboliser for the crash reports of one kernel.
     package init(
-        runner: CommandRunner, vmlinux: FilePath, root: FilePath?
+        runner: CommandRunner, vmlinux: FilePath, root: FilePath?, ownFiles: [String: String] = [:]
     ) {
         self.runner = runner
         self.vmlinux = vmlinux
         self.root = root
+        self.ownFiles = ownFiles
     }
 
     /// The most addresses looked up; they are passed as arguments.
@@ -48,7 +51,8 @@ package struct CrashSymbolizer: Sendable {
             let words = addresses.map { "0x" + String($0, radix: 16) }
             let output = try await runner.output(
                 of: Command("addr2line", ["-e", vmlinux.string, "-a", "-f", "-i"] + words))
-            symbolizer.apply(Symbolizer.locations(in: output, root: root?.string), to: &crashes)
+            let locations = Symbolizer.locations(in: output, root: root?.string)
+            symbolizer.apply(locations, to: &crashes, ownFiles: ownFiles)
         }
         let strangers = symbolizer.strangers(in: crashes)
         guard strangers > 0 else { return Outcome(crashes: crashes) }

@@ -32,7 +32,8 @@ public struct CrashDetector: Sendable {
     private var latest: [Key: Int] = [:]
     /// Callers whose lines belong to another's report: processors that were asked for their backtrace.
     private var lent: [ConsoleLine.Caller: Key] = [:]
-    private var leakTitles: Set<String> = []
+    /// The leaks that were told of: their places in `closed` by their titles.
+    private var leaks: [String: Int] = [:]
     private var lineNumber = 0
     private var sawStamp = false
     private var hasBooted = false
@@ -306,6 +307,7 @@ public struct CrashDetector: Sendable {
             let fall = (line.kernelSeconds ?? 0) - (closed[index].lastSeconds ?? 0)
             if fall <= Self.longestFall {
                 var report = closed.remove(at: index)
+                leaks = leaks.compactMapValues { $0 == index ? nil : $0 > index ? $0 - 1 : $0 }
                 latest = latest.compactMapValues { $0 == index ? nil : $0 > index ? $0 - 1 : $0 }
                 report.takePanic(line, number: lineNumber)
                 tell(&report, &reported, again: true)
@@ -362,8 +364,14 @@ public struct CrashDetector: Sendable {
 
     private mutating func store(_ report: inout CrashReportBuilder, _ key: Key, _ reported: inout [Crash]) {
         if report.isNothing { return }
-        if isKnownLeak(report) { return }
-        if report.form.kind == .memoryLeak { leakTitles.insert(report.crash(isOver: true).title) }
+        if report.form.kind == .memoryLeak {
+            let crash = report.crash(isOver: true)
+            if let known = leaks[crash.title] {
+                closed[known].addAllocations(crash.allocations)
+                return
+            }
+            leaks[crash.title] = closed.count
+        }
         if !report.isAnnounced {
             report.isAnnounced = true
             reported.append(report.crash(isOver: true))
@@ -376,7 +384,7 @@ public struct CrashDetector: Sendable {
 
     /// Whether a leak has been told of: one scan may find the same hundreds of times.
     private func isKnownLeak(_ report: CrashReportBuilder) -> Bool {
-        report.form.kind == .memoryLeak && leakTitles.contains(report.crash(isOver: false).title)
+        report.form.kind == .memoryLeak && leaks[report.crash(isOver: false).title] != nil
     }
 
     private func tell(_ report: inout CrashReportBuilder, _ reported: inout [Crash], again: Bool = false) {

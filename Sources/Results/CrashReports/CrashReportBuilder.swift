@@ -26,6 +26,8 @@ struct CrashReportBuilder: Sendable {
     private(set) var lastLine: Int
     private(set) var lastSeconds: Double?
     private let test: String?
+    /// When further memory was allocated that leaked in the same place, in jiffies.
+    private var furtherAllocations: [UInt64] = []
     private let caller: ConsoleLine.Caller?
     private var facts = ReportFacts()
     private var state = State.body
@@ -280,6 +282,14 @@ struct CrashReportBuilder: Sendable {
         return true
     }
 
+    /// Takes in when further memory was allocated that leaked in the same place.
+    mutating func addAllocations(_ times: [UInt64]) {
+        furtherAllocations += times.prefix(Self.mostAllocations - min(furtherAllocations.count, Self.mostAllocations))
+    }
+
+    /// The most that are kept of one place.
+    private static let mostAllocations = 1000
+
     /// The report as it stands.
     ///
     /// - Parameter isOver: Whether no more of it can come, so that what is missing is lost.
@@ -308,6 +318,7 @@ struct CrashReportBuilder: Sendable {
         (crash.cpu, crash.task, crash.pid) = (facts.cpu, facts.task, facts.pid)
         crash.corruption = corruption
         (crash.firstLine, crash.lastLine) = (firstLine, lastLine)
+        crash.allocations = [facts.allocatedAt].compactMap(\.self) + furtherAllocations
         crash.frames = Array(bestTrace(facts, function).prefix(ReportFacts.mostKeptFrames))
         switch caller {
         case .cpu(let number): crash.cpu = crash.cpu ?? number
@@ -581,6 +592,9 @@ extension ReportFacts {
             setTask(message[..<end.lowerBound])
         } else if let start = message.position(of: "  comm \"") {
             task = String(message[start.upperBound...].prefix { $0 != "\"" })
+            if let start = message.position(of: ", jiffies ") {
+                allocatedAt = UInt64(message[start.upperBound...].prefix { $0.isASCII && $0.isNumber })
+            }
             if let start = message.position(of: "pid ") { pid = Self.number(message[start.upperBound...]) }
         } else if let start = message.position(of: ", pid: "), let name = message.position(of: ", name: ") {
             pid = Self.number(message[start.upperBound...])

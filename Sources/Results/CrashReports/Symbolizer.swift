@@ -20,12 +20,30 @@ public struct Symbolizer: Sendable {
     }
 
     private var wanted: Set<String>
+    /// For each crash the frames that its lines name: further stacks than the one that tells most, such as where memory was
+    /// allocated and freed, and the other side of a race.
+    private let told: [[StackFrame?]]
     /// The functions of a name: where they begin, and how far the next symbol is.
     private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
 
     /// Creates a symbolizer for the frames of some crashes.
     public init(_ crashes: [Crash]) {
-        wanted = Set(crashes.flatMap(\.frames).filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
+        told = crashes.map { $0.lines.map(Self.frame(in:)) }
+        let frames = crashes.flatMap(\.frames) + told.flatMap { $0.compactMap(\.self) }
+        wanted = Set(frames.filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
+    }
+
+    /// The function that a line of a report names with its offset; nil when it names none, or a script has put a place there.
+    private static func frame(in line: String) -> StackFrame? {
+        var message = ConsoleLine(Array(line.utf8)).message[...]
+        if let pointer = StackFrame(instructionPointer: String(message)) { return pointer }
+        // kmemleak puts its name before every line.
+        if message.hasPrefix("kmemleak: ") { message = message.dropFirst("kmemleak: ".count) }
+        if let frame = StackFrame(line: message) { return frame.locations.isEmpty ? frame : nil }
+        // "... at: function+0x1/0x2", "BUG: KASAN: use-after-free in function+0x1/0x2"
+        return words(of: message).lazy.compactMap { parseSymbol($0) }.first.map {
+            StackFrame(symbol: $0.name, offset: $0.offset, size: $0.size)
+        }
     }
 
     /// Whether there is any frame to be looked up.
@@ -71,7 +89,8 @@ public struct Symbolizer: Sendable {
 
     /// The addresses to be given to `addr2line -a -f -i`, in rising order.
     public func addresses(of crashes: [Crash]) -> [UInt64] {
-        let all = crashes.flatMap(\.frames).compactMap { frame -> UInt64? in
+        let frames = crashes.flatMap(\.frames) + told.flatMap { $0.compactMap(\.self) }
+        let all = frames.compactMap { frame -> UInt64? in
             guard case .address(let address) = resolve(frame) else { return nil }
             return address
         }
@@ -123,12 +142,28 @@ public struct Symbolizer: Sendable {
         return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
     }
 
-    /// Gives each frame its places.
-    public func apply(_ locations: [UInt64: [StackFrame.Location]], to crashes: inout [Crash]) {
-        for crash in crashes.indices {
+    /// Gives each frame its places, and each line of a report that names a function the place of that.
+    ///
+    /// - Parameters:
+    ///   - crashes: Those that this was created with.
+    ///   - ownFiles: The user's files: for each path in the kernel's tree the one that the user knows it by.
+    public func apply(
+        _ locations: [UInt64: [StackFrame.Location]], to crashes: inout [Crash], ownFiles: [String: String] = [:]
+    ) {
+        func places(of frame: StackFrame) -> [StackFrame.Location] {
+            guard case .address(let address) = resolve(frame) else { return [] }
+            return locations[address] ?? []
+        }
+        for (crash, told) in zip(crashes.indices, told) {
             for frame in crashes[crash].frames.indices {
-                guard case .address(let address) = resolve(crashes[crash].frames[frame]) else { continue }
-                crashes[crash].frames[frame].locations = locations[address] ?? []
+                crashes[crash].frames[frame].locations = places(of: crashes[crash].frames[frame])
+            }
+            for (line, frame) in zip(crashes[crash].lines.indices, told) {
+                guard let frame else { continue }
+                let places = places(of: frame)
+                // Of functions that became one by inlining the user's own tells most.
+                guard let place = places.first(where: { ownFiles[$0.file] != nil }) ?? places.first else { continue }
+                crashes[crash].lines[line] += " (\(ownFiles[place.file] ?? place.file):\(place.line))"
             }
         }
     }

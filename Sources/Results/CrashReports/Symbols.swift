@@ -58,7 +58,7 @@ func functionName(_ symbol: String) -> String {
 }
 
 /// The words of a line, which are parted by blanks and tabs; the first 1,200 bytes and 16 words are looked at.
-private func words(of line: Substring) -> [Substring] {
+func words(of line: Substring) -> [Substring] {
     line.utf8.prefix(1200)
         .split(maxSplits: 16, whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") })
         .map { Substring($0) }

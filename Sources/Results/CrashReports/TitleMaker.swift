@@ -269,6 +269,8 @@ struct ReportFacts: Sendable {
     var cpu: Int?
     var task: String?
     var pid: Int?
+    /// When leaked memory was allocated, in jiffies.
+    var allocatedAt: UInt64?
     /// The call traces, each with the instruction pointer before it.
     var traces: [[StackFrame]] = []
 

@@ -35,6 +35,9 @@ public struct Crash: Codable, Sendable, Equatable {
     public var task: String?
     /// The task's number.
     public var pid: Int?
+    /// When memory was allocated that leaked, in the kernel's jiffies, for each piece of it; empty for other reports, and not in
+    /// the report of a run.
+    package var allocations: [UInt64] = []
     /// Why the report cannot be trusted to be whole: its beginning or its end is lost, or lines became one. nil when it is
     /// whole.
     public var corruption: String?

@@ -20,6 +20,8 @@ struct KernelTimeline: Sendable {
     private(set) var bootSeconds: Double?
     /// The guest's monotonic clock less the kernel's time stamps, in seconds.
     private(set) var clockOffset: Double?
+    /// By which a leak is put down to the test in whose time its memory was allocated.
+    private(set) var jiffies = JiffiesClock()
 
     /// Takes a line of the console.
     ///
@@ -50,6 +52,7 @@ struct KernelTimeline: Sendable {
 
     /// Takes the line by which the kernel's time stamps are matched with the clock of the tests.
     private mutating func noteClock(_ line: ConsoleLine) -> Int64? {
+        jiffies.read(line.message)
         let mark = "kbuild: clock "
         guard clockOffset == nil, let seconds = line.kernelSeconds, line.message.hasPrefix(mark),
             let clock = Int64(line.message.dropFirst(mark.count))

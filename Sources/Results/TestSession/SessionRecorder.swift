@@ -329,7 +329,9 @@ public struct SessionRecorder: Sendable {
             to: &programs, isLogWhole: witness.samples.last.map { $0.evidence.withheldRecords == 0 } ?? false)
         _ = detector.finish()
         let isComplete = endCount == plan.programs.count && expectedNext == plan.programs.count && current == nil
-        var crashes = witness.crashes(console: detector.crashes).map { crash in
+        var crashes = witness.crashes(console: detector.crashes).flatMap {
+            timeline.jiffies.leaks(of: $0, in: programs)
+        }.map { crash in
             var crash = crash
             crash.isAtBoot = crash.test == nil && isAtBoot(crash)
             return crash

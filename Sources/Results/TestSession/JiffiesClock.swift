@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
+/// Puts leaks down to tests. kmemleak finds them long after, in a scan, and says when the memory was allocated, in jiffies.
+///
+/// The guest's init writes lines `kbuild: jiffies COUNT at NANOSECONDS` to the kernel's log, the second number being the
+/// monotonic clock, which tests are timed by; jiffies rise evenly with it.
+struct JiffiesClock: Sendable {
+    private struct Sample: Sendable {
+        var jiffies: UInt64
+        var seconds: Double
+    }
+
+    private var first: Sample?
+    private var last: Sample?
+
+    /// By how much a jiffy and a test's times may differ, in seconds: HZ is 100 or more, and a jiffy may be late by one.
+    private static let slack = 0.02
+
+    /// Takes a line of the kernel's log; any other is none of its.
+    mutating func read(_ message: String) {
+        let mark = "kbuild: jiffies "
+        guard message.hasPrefix(mark) else { return }
+        let words = message.dropFirst(mark.count).split(separator: " ")
+        guard words.count == 3, words[1] == "at", let jiffies = UInt64(words[0]), let clock = Int64(words[2]) else {
+            return
+        }
+        let sample = Sample(jiffies: jiffies, seconds: Double(clock) / 1e9)
+        if first == nil { first = sample }
+        if let last, sample.jiffies < last.jiffies { return }
+        last = sample
+    }
+
+    /// The monotonic clock at so many jiffies, in seconds; nil where that cannot be told.
+    func seconds(at jiffies: UInt64) -> Double? {
+        guard let first, let last, last.jiffies > first.jiffies else { return nil }
+        let rate = (last.seconds - first.seconds) / Double(last.jiffies - first.jiffies)
+        return first.seconds + (Double(jiffies) - Double(first.jiffies)) * rate
+    }
+
+    /// A report for each test that leaked the memory which a report is about; the report itself where no test is known.
+    func leaks(of crash: Crash, in programs: [SuiteResult]) -> [Crash] {
+        guard crash.kind == .memoryLeak else { return [crash] }
+        var tests: [String] = []
+        for allocation in crash.allocations {
+            guard let time = seconds(at: allocation), let test = Self.test(at: time, in: programs),
+                !tests.contains(test)
+            else { continue }
+            tests.append(test)
+        }
+        guard !tests.isEmpty else { return [crash] }
+        return tests.map { test in
+            var crash = crash
+            crash.test = test
+            return crash
+        }
+    }
+
+    /// The test that ran at a time, or the program where several of its tests may have.
+    private static func test(at time: Double, in programs: [SuiteResult]) -> String? {
+        for slack in [0, slack] {
+            for program in programs {
+                let running = program.tests.filter { test in
+                    guard let started = test.started else { return false }
+                    return started - slack <= time && time <= (test.ended ?? .infinity) + slack
+                }
+                if let test = running.first { return running.count == 1 ? test.id : program.name }
+            }
+        }
+        return nil
+    }
+}
