@@ -90,6 +90,17 @@ struct SymbolizerTests {
         #expect(crashes[0].frames.map(\.locations.count) == [2, 0])
     }
 
+    @Test("an object that ccache took over from another project's tree is one of this tree's")
+    func otherTree() {
+        func file(_ path: String) -> String? {
+            Symbolizer.locations(in: "0x1\nf\n\(path):3", root: "/c/projects/1/kernel-9/tree")[1]?.first?.file
+        }
+        #expect(file("/c/projects/1/kernel-9/tree/kernel/f.c") == "kernel/f.c")
+        #expect(file("/c/projects/2/kernel-9/build/x86_64/../../tree/kernel/f.c") == "kernel/f.c")
+        #expect(file("/c/projects/2/kernel-8/tree/kernel/f.c") == "/c/projects/2/kernel-8/tree/kernel/f.c")
+        #expect(file("/usr/src/tree/kernel/f.c") == "/usr/src/tree/kernel/f.c")
+    }
+
     @Test("each line that names a function gets its place, the user's own file first and by the user's name for it")
     func lines() {
         let stamp = "[    1.000000][   T77] "

@@ -43,7 +43,6 @@ extension KernelSteps {
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
         make.hasDebugInfo = project.kernel.hasDebugInfo
-        make.namesFilesElsewhere = !project.checks.isEmpty && !project.kernel.hasDebugInfo
         return make
     }
 

@@ -214,14 +214,6 @@ struct KernelSteps: Sendable {
 
         """
 
-    /// Debug information that tells lines and nothing of types, for the reports of checkers: a third of the size.
-    private static let lineInfo = """
-        # CONFIG_DEBUG_INFO_NONE is not set
-        CONFIG_DEBUG_INFO_DWARF5=y
-        CONFIG_DEBUG_INFO_REDUCED=y
-
-        """
-
     /// What is asked of the configuration: the project's base and fragments and, where debug information is wanted, a
     /// fragment of kbuild's own.
     private func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
@@ -237,8 +229,6 @@ struct KernelSteps: Sendable {
         }
         if project.kernel.hasDebugInfo {
             fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
-        } else if !project.checks.isEmpty {
-            fragments.append(try ConfigFragment(parsing: Self.lineInfo, file: "check"))
         }
         return ConfigRequest.merge(fragments, base: try configBase())
     }
@@ -567,7 +557,7 @@ struct KernelSteps: Sendable {
     func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
         CrashSymbolizer(
             runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
-            vmlinux: kernel.vmlinux, root: make(patched).placeOfTree ?? tree(patched.pristine),
+            vmlinux: kernel.vmlinux, root: tree(patched.pristine),
             ownFiles: patched.overlay.userFiles.mapValues { context.shown($0) })
     }
 }

@@ -19,21 +19,8 @@ public struct KernelMake: Sendable, Hashable {
     public var compiler: String
     /// Whether objects have debug information.
     public var hasDebugInfo = false
-    /// Whether debug information names files below a folder that is the same for all projects, `placeOfFiles`, so that these
-    /// share their objects in ccache. A debugger would have to be told where the sources are.
-    public var namesFilesElsewhere = false
     /// Variables of the makefiles, `NAME=VALUE`.
     public var variables: [String] = []
-
-    /// Where debug information says that the folder is which holds tree and output, with `namesFilesElsewhere`.
-    public static let placeOfFiles = FilePath("/kbuild")
-
-    /// Where debug information says that the tree is; nil where it is where it is.
-    public var placeOfTree: FilePath? {
-        guard namesFilesElsewhere, let common = commonFolder else { return nil }
-        var path = tree
-        return path.removePrefix(common) ? Self.placeOfFiles.pushing(path) : nil
-    }
 
     /// Describes a build.
     public init(
@@ -65,12 +52,8 @@ public struct KernelMake: Sendable, Hashable {
             // One compiler's messages stay together.
             "--output-sync=target", "O=\(output)",
         ]
-        var settings = architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility
-        if namesFilesElsewhere, let common = commonFolder {
-            let map = "-fdebug-prefix-map=\(common)=\(Self.placeOfFiles)"
-            settings += ["KCFLAGS=\(map)", "KAFLAGS=\(map)"]
-        }
-        settings += variables
+        let settings =
+            architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility + variables
         return Command("env", ["-i"] + variables + make + settings + targets)
     }
 

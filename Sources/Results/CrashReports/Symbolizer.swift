@@ -128,8 +128,19 @@ public struct Symbolizer: Sendable {
         guard let line = Int(digits), line > 0 else { return nil }
         var file = normalized(text[..<colon])
         guard file != "??" else { return nil }
-        if let root, file.hasPrefix(root + "/") { file = String(file.dropFirst(root.count + 1)) }
+        if let root, let rest = path(of: file, below: root) { file = rest }
         return StackFrame.Location(function: String(function), file: file, line: line)
+    }
+
+    /// A file's path from the tree on. An object may come out of another project's build by ccache, whose tree is elsewhere
+    /// and ends in the same two names; nil where the file is in no such tree.
+    private static func path(of file: String, below root: String) -> String? {
+        if file.hasPrefix(root + "/") { return String(file.dropFirst(root.count + 1)) }
+        let names = root.split(separator: "/").suffix(2)
+        guard names.count == 2, let place = file.position(of: "/" + names.joined(separator: "/") + "/") else {
+            return nil
+        }
+        return String(file[place.upperBound...])
     }
 
     /// A path without `.` and `..`.
