@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import ResultsModel
+
 extension RunReport {
     /// Takes in what the same tests came to in another kernel, so that both have one verdict.
     ///
@@ -29,8 +31,10 @@ extension RunReport {
         crashes += other.crashes.map { crash in
             var crash = crash
             crash.test = crash.test.map(labelled)
-            crash.firstLine = crash.firstLine.map { $0 + lines }
-            crash.lastLine = crash.lastLine.map { $0 + lines }
+            if crash.isOnConsole {
+                crash.firstLine += lines
+                crash.lastLine += lines
+            }
             return crash
         }
         for trouble in other.troubles where !troubles.contains(trouble) { troubles.append(trouble) }
