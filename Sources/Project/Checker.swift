@@ -48,7 +48,10 @@ public enum Checker: String, Sendable, CaseIterable {
             CONFIG_KCSAN=y
             CONFIG_KCSAN_EARLY_ENABLE=y
             # CONFIG_KCSAN_SELFTEST is not set
-            CONFIG_KCSAN_REPORT_ONCE_IN_MS=0
+            # A race that goes on for a whole test is one report and not thousands, and the next test has its own.
+            CONFIG_KCSAN_REPORT_ONCE_IN_MS=200
+            # It needs the barriers of the whole kernel to be watched; see KernelSteps.variables.
+            # CONFIG_KCSAN_WEAK_MEMORY is not set
             CONFIG_STACKTRACE=y
             CONFIG_FRAME_WARN=2048
 
