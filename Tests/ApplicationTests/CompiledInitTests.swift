@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-@Suite("The init that an installation brings")
+@Suite("The init that an installation brings", .timeLimit(.minutes(5)))
 struct CompiledInitTests {
     private let scratch: FilePath
 

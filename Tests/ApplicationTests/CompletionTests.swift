@@ -9,7 +9,7 @@ import Testing
 @testable import Application
 @testable import RunStore
 
-@Suite("What a shell completes")
+@Suite("What a shell completes", .timeLimit(.minutes(5)))
 struct CompletionTests {
     private let folder: FilePath
     private let cache: CacheLayout
@@ -141,7 +141,7 @@ struct CompletionTests {
     }
 }
 
-@Suite("The report's folder")
+@Suite("The report's folder", .timeLimit(.minutes(5)))
 struct ReportFolderTests {
     @Test("it has the report and this run's logs, and none of an earlier run")
     func write() throws {

@@ -127,7 +127,7 @@ struct GuestSessionTests {
     }
 }
 
-@Suite("Event queue", .timeLimit(.minutes(1)))
+@Suite("Event queue", .timeLimit(.minutes(5)))
 struct EventQueueTests {
     @Test("events of many threads are delivered one at a time, each thread's in order, and all before a flush returns")
     func order() async {

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Doctor
 
-@Suite("What kbuild needs of the host")
+@Suite("What kbuild needs of the host", .timeLimit(.minutes(5)))
 struct HostCheckTests {
     @Test(
         "a tool's version is found in what it prints",

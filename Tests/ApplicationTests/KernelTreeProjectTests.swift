@@ -10,7 +10,7 @@ import Testing
 @testable import Project
 @testable import Reporting
 
-@Suite("A kernel tree without a project")
+@Suite("A kernel tree without a project", .timeLimit(.minutes(5)))
 struct KernelTreeProjectTests {
     private let scratch: FilePath
     private let environment: [String: String]

@@ -6,7 +6,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("kselftest")
+@Suite("kselftest", .timeLimit(.minutes(5)))
 struct KselftestUnitTests {
     @Test(
         "a collection is a folder below the selftests, and nothing else",

@@ -9,7 +9,7 @@ import Testing
 @testable import Authoring
 @testable import Project
 
-@Suite("A new project")
+@Suite("A new project", .timeLimit(.minutes(5)))
 struct ProjectCreationTests {
     private let folder: FilePath
 

@@ -22,7 +22,7 @@ private func errors(_ text: String, _ overrides: ProjectOverride...) throws -> S
     return failure.details ?? failure.message
 }
 
-@Suite("Errors of the project file")
+@Suite("Errors of the project file", .timeLimit(.minutes(5)))
 struct ProjectErrorTests {
     @Test(
         "every error names its line and column",
@@ -147,7 +147,7 @@ struct ProjectErrorTests {
     }
 }
 
-@Suite("Merging and rendering")
+@Suite("Merging and rendering", .timeLimit(.minutes(5)))
 struct ProjectMergeTests {
     @Test("a profile's kernel source takes the place of the file's, whatever their forms")
     func sourceReplaces() throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import Project
 
 /// Project files that were damaged: each is a project, or is refused with a place.
-@Suite("Damaged project files", .timeLimit(.minutes(2)))
+@Suite("Damaged project files", .timeLimit(.minutes(5)))
 struct ProjectFuzzTests {
     private static let seeds = [
         """

@@ -8,7 +8,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Who is foreign")
+@Suite("Who is foreign", .timeLimit(.minutes(5)))
 struct ProvenanceTests {
     private let root: FilePath
     private var home: FilePath { root.appending("project") }

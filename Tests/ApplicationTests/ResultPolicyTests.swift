@@ -36,7 +36,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
     return Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
-@Suite("Skips and known kernel reports")
+@Suite("Skips and known kernel reports", .timeLimit(.minutes(5)))
 struct ResultPolicyTests {
     @Test("by default a skip fails nothing, and is counted")
     func warn() {
@@ -110,7 +110,7 @@ struct ResultPolicyTests {
     }
 }
 
-@Suite("What an entry selects")
+@Suite("What an entry selects", .timeLimit(.minutes(5)))
 struct SuiteSelectionTests {
     private let tests = ["M.A/one()", "M.B/two()"]
 
@@ -176,7 +176,7 @@ struct SuiteSelectionTests {
     }
 }
 
-@Suite("Lines of sources")
+@Suite("Lines of sources", .timeLimit(.minutes(5)))
 struct SourceLineTests {
     @Test("the line of a file of the project is read, cut, and without the blanks around it")
     func lines() throws {

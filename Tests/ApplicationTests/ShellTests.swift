@@ -10,7 +10,7 @@ import Testing
 @testable import GuestSession
 @testable import Project
 
-@Suite("What is typed for a guest")
+@Suite("What is typed for a guest", .timeLimit(.minutes(5)))
 struct EscapeFilterTests {
     private func actions(_ pieces: String...) -> [EscapeFilter.Action] {
         var filter = EscapeFilter()
@@ -45,7 +45,7 @@ struct EscapeFilterTests {
     }
 }
 
-@Suite("What a shell finds in the guest")
+@Suite("What a shell finds in the guest", .timeLimit(.minutes(5)))
 struct ShellFolderTests {
     private let calls: [RegisteredSyscall]
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Application
 
-@Suite("steps")
+@Suite("steps", .timeLimit(.minutes(5)))
 struct StepTests {
     /// Counts what was called.
     private final class Calls: Sendable {

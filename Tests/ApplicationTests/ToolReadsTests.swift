@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-@Suite("What tools read")
+@Suite("What tools read", .timeLimit(.minutes(5)))
 struct ToolReadsTests {
     @Test("the makefiles of gcc, as and ld give the files that were read")
     func makefiles() {

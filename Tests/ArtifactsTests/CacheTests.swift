@@ -49,7 +49,7 @@ private struct SampleCache {
     }
 }
 
-@Suite("Whose a cache is")
+@Suite("Whose a cache is", .timeLimit(.minutes(5)))
 struct CacheMarksTests {
     @Test("a new or empty folder is marked, with a tag for backup programs, and removed whole")
     func new() async throws {
@@ -120,7 +120,7 @@ struct CacheMarksTests {
     }
 }
 
-@Suite("Use and removal of a cache")
+@Suite("Use and removal of a cache", .timeLimit(.minutes(5)))
 struct CacheUseTests {
     @Test("clean refuses while a kbuild uses the project, says which, and removes only that project's")
     func clean() async throws {

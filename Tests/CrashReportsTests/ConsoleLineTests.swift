@@ -3,7 +3,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("Console lines")
+@Suite("Console lines", .timeLimit(.minutes(5)))
 struct ConsoleLineTests {
     @Test(
         "time stamps and callers are taken off",

@@ -31,7 +31,7 @@ private let noise = [
     "Freeing unused kernel image (initmem) memory: 1240K",
 ]
 
-@Suite("Crash reports")
+@Suite("Crash reports", .timeLimit(.minutes(5)))
 struct CrashReportTests {
     @Test("each kind is named, blamed and read whole", arguments: crashSamples)
     func sample(sample: CrashSample) throws {
@@ -127,7 +127,7 @@ struct CrashReportTests {
     }
 }
 
-@Suite("Crash detector")
+@Suite("Crash detector", .timeLimit(.minutes(5)))
 struct CrashDetectorTests {
     private static let oops = crashSamples[0]
 
@@ -524,7 +524,7 @@ struct CrashDetectorTests {
         #expect(!detect(lines: within).map(\.title).contains(said))
     }
 
-    @Test("a flood and a long line are read in time that grows with their length", .timeLimit(.minutes(2)))
+    @Test("a flood and a long line are read in time that grows with their length")
     func floods() {
         var parser = ConsoleLogParser()
         let line = Array((stamp(1) + "eth0: some words that mean nothing, at: all, CPU: none\n").utf8)

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("A kernel's functions by address")
+@Suite("A kernel's functions by address", .timeLimit(.minutes(5)))
 struct KernelSymbolsTests {
     private let symbols = KernelSymbols(
         parsing: """

@@ -6,7 +6,7 @@ import Testing
 
 @testable import FileSystem
 
-@Suite("Output files")
+@Suite("Output files", .timeLimit(.minutes(5)))
 struct OutputFileTests {
     let scratch: Scratch
 

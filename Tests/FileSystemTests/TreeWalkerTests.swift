@@ -83,7 +83,7 @@ private func exists(_ path: FilePath) -> Bool {
     return lstat(path.string, &status) == 0
 }
 
-@Suite("Tree walker")
+@Suite("Tree walker", .timeLimit(.minutes(5)))
 struct TreeWalkerTests {
     let scratch: Scratch
 
@@ -281,7 +281,7 @@ struct TreeWalkerTests {
 }
 
 /// What needs another limit on open files, or another user, than the tests have: in a process of its own.
-@Suite("Tree walker in a process of its own")
+@Suite("Tree walker in a process of its own", .timeLimit(.minutes(5)))
 struct TreeWalkerProcessTests {
     @Test("few descriptors and no rights but a user's own: counted, refused and removed all the same")
     func fewDescriptors() async throws {

@@ -4,7 +4,7 @@ import Testing
 
 /// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share
 /// one kernel except the call's own files, so they stand together, and the one that changes a prototype comes last.
-@Suite("Calls as published", .serialized)
+@Suite("Calls as published", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct AsPublishedTests {
     let fixture: Fixture
 
@@ -43,7 +43,7 @@ struct AsPublishedTests {
 
     @Test(
         "memcpy without freeing on EFAULT: kmemleak names the call that allocated",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func leak() async throws {
         let run = try await fixture.report("run", "--profile", "memcpy-as-published")
         #expect(run.exitCode == 5)
@@ -54,7 +54,7 @@ struct AsPublishedTests {
 
     @Test(
         "the message box without a lock: KASAN names the call that uses or frees a message twice",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func doubleFree() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
         #expect(run.exitCode == 5)
@@ -68,7 +68,7 @@ struct AsPublishedTests {
 
     @Test(
         "the strict box that copies with interrupts off: sleeping where that is forbidden",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func sleeping() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-strict-as-published")
         #expect(run.exitCode == 5)

@@ -9,9 +9,7 @@ import Testing
 extension RunTests {
     /// A guest whose root file system is a Debian system. Making that takes minutes and a Debian archive, so
     /// `make long-test` runs these.
-    @Suite(
-        "--rootfs debian", .serialized,
-        .enabled(if: ProcessInfo.processInfo.environment["KBUILD_LONG"] != nil))
+    @Suite("--rootfs debian", .serialized, .tags(.long))
     struct DebianTests {
         private let fixture: Fixture
 

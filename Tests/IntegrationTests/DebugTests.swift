@@ -36,7 +36,7 @@ extension AsPublishedTests {
 
     @Test(
         "debug: gdb stops in the call that a test makes, with its arguments, its caller's registers and its source",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func debugStops() async throws {
         try oneCall()
         let run = try await fixture.kbuild(
@@ -57,7 +57,7 @@ extension AsPublishedTests {
 
     @Test(
         "debug: the guest goes on to its end, whose verdicts are told; gdb's errors are told with what to do",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func debugGoesOn() async throws {
         try oneCall()
         let run = try await fixture.kbuild(
@@ -73,7 +73,7 @@ extension AsPublishedTests {
 
     @Test(
         "debug --wait: what is printed is enough for a gdb started by hand, and an interrupt ends the guest",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func debugByHand() async throws {
         try oneCall()
         let output = Pipe()

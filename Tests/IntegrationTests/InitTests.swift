@@ -54,7 +54,7 @@ extension RunTests {
         #expect(transcript.steps.count > 25)
         // A kernel with debug information takes minutes to compile.
         let mistakes = try await transcript.mistakes(
-            startingIn: home, bin: bin, skipping: Self.hasLongTests ? nil : "kbuild debug")
+            startingIn: home, bin: bin, skipping: CostTrait.isWanted(.long) ? nil : "kbuild debug")
         for mistake in mistakes { Issue.record(Comment(rawValue: mistake)) }
     }
 }

@@ -6,9 +6,6 @@ import ProjectFixture
 import Testing
 
 extension RunTests {
-    /// Whether tests that compile a kernel of their own, for minutes, are wanted too: `make long-test` says so.
-    static let hasLongTests = ProcessInfo.processInfo.environment["KBUILD_LONG"] != nil
-
     @Test("kunit: a kernel without any suites is exit 2 with what to do")
     func noKUnit() async throws {
         let without = try await fixture.kbuild("test", "kunit", "--machine", "uml")
@@ -16,7 +13,7 @@ extension RunTests {
         #expect(without.errors.contains("CONFIG_KUNIT=y"))
     }
 
-    @Test("kunit: the suites in the kernel, each test by its name", .enabled(if: hasLongTests))
+    @Test("kunit: the suites in the kernel, each test by its name", .tags(.long))
     func kunit() async throws {
         let run = try await fixture.report("run", "--profile", "kunit", "--machine", "uml")
         #expect(run.exitCode == 0)

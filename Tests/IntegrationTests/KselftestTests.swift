@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// The kernel's own selftests, built from the tree in use and run in a guest.
-@Suite("kselftest", .serialized)
+@Suite("kselftest", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct KselftestTests {
     let fixture: Fixture
 

@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// `kbuild parse`, which needs no kernel.
-@Suite("kbuild parse")
+@Suite("kbuild parse", .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct ParseTests {
     private func parse(_ arguments: [String], _ text: String) async throws -> CommandResult {
         let script = "printf '%s' \"$1\" | \"$0\" parse \"${@:2}\""

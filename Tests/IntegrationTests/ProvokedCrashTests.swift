@@ -22,7 +22,7 @@ extension AsPublishedTests {
 
     @Test(
         "LKDTM: what the kernel provokes in itself is told by kind, function and test, and the rest still runs",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func provoked() async throws {
         let faults = [
             "WARNING", "READ_AFTER_FREE", "BUG", "EXHAUST_STACK", "PANIC", "LOOP", "HUNG_TASK", "HARDLOCKUP",

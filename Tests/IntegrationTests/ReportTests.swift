@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// `kbuild report`, on runs that end before there is a kernel.
-@Suite("kbuild report")
+@Suite("kbuild report", .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct ReportTests {
     /// A project whose only test is not there, with a cache of its own.
     private final class Scratch {

@@ -8,7 +8,7 @@ import SystemPackage
 import Testing
 
 /// kbuild as a whole: real kernels, real guests, real exit codes. The tests share one project and run one by one.
-@Suite("kbuild", .serialized)
+@Suite("kbuild", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct RunTests {
     let fixture: Fixture
 
@@ -73,7 +73,7 @@ struct RunTests {
 
     @Test(
         "run --kernel linux-source-6.12 passes, with numbers chosen for that kernel",
-        .enabled(if: Fixture.hasOtherKernels))
+        .tags(.kernels))
     func newerKernel() async throws {
         let run = try await fixture.report("run", "--kernel", "linux-source-6.12")
         #expect(run.exitCode == 0)

@@ -9,7 +9,7 @@ import SystemPackage
 import Testing
 
 /// Submissions that attack the host, for real. Each has a target that it can reach without the sandbox.
-@Suite("sandbox", .serialized)
+@Suite("sandbox", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct SandboxTests {
     let fixture: Fixture
     /// Where attacks write to.

@@ -8,7 +8,7 @@ import SystemPackage
 import Testing
 
 /// Programs that try, in the sandbox that builds and machines get, what its filter of system calls refuses.
-@Suite("system call filter")
+@Suite("system call filter", .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct SystemCallFilterTests {
     private let folder: FilePath
     private let runner: CommandRunner

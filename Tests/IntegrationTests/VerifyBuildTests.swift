@@ -8,7 +8,7 @@ import Testing
 
 /// Edits of every kind, built by `kbuild build --verify-build`: whichever way kbuild takes, a plain make must find nothing
 /// left to do afterwards and the same kernel.
-@Suite("kbuild build --verify-build", .serialized)
+@Suite("kbuild build --verify-build", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct VerifyBuildTests {
     private let fixture: Fixture
     private static let box = "kernel/msgbox/msgbox.c"
@@ -243,7 +243,7 @@ struct VerifyBuildTests {
     // MARK: Whole kernels
 
     /// These compile a kernel each, or most of one: `make verify-builds` runs them.
-    private static let isAllWanted = ProcessInfo.processInfo.environment["KBUILD_VERIFY_ALL"] != nil
+    private static let isAllWanted = CostTrait.isWanted(.proof)
 
     @Test(
         "on the newer kernel and on user-mode Linux an edit takes a narrow build as well", .enabled(if: isAllWanted),

@@ -6,7 +6,7 @@ import Testing
 @testable import kbuild
 
 /// What the parser makes of the command line, and what it tells of it.
-@Suite("Command line")
+@Suite("Command line", .timeLimit(.minutes(5)))
 struct CommandLineTests {
     /// Every command with the verbs that lead to it.
     private static func commands(

@@ -7,7 +7,7 @@ import Testing
 
 @testable import kbuild
 
-@Suite("Output queue", .timeLimit(.minutes(1)))
+@Suite("Output queue", .timeLimit(.minutes(5)))
 struct OutputQueueTests {
     /// A terminal that takes nothing until it is let go.
     private final class Terminal: Sendable {

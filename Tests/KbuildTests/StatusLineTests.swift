@@ -3,7 +3,7 @@ import Testing
 
 @testable import kbuild
 
-@Suite("Status line")
+@Suite("Status line", .timeLimit(.minutes(5)))
 struct StatusLineTests {
     private let start = ContinuousClock.now
 

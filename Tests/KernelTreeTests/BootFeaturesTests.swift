@@ -3,7 +3,7 @@ import Testing
 
 @testable import KernelConfig
 
-@Suite("Boot features")
+@Suite("Boot features", .timeLimit(.minutes(5)))
 struct BootFeaturesTests {
     @Test("what is set counts, what is not does not")
     func parsing() {

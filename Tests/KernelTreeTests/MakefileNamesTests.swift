@@ -3,7 +3,7 @@ import Testing
 
 @testable import Syscalls
 
-@Suite("Names in a Makefile")
+@Suite("Names in a Makefile", .timeLimit(.minutes(5)))
 struct MakefileNamesTests {
     @Test(
         "an assignment discards what stands above it, and only that",

@@ -6,7 +6,7 @@ import Testing
 
 @testable import PatchedTree
 
-@Suite("The overlay that is kept")
+@Suite("The overlay that is kept", .timeLimit(.minutes(5)))
 struct PatchMemoTests {
     private let scratch: PatchScratch
     private let memo: OverlayCache

@@ -15,7 +15,7 @@ import Testing
 /// message, and one by which it is laxer has to hold for git too once the input is written as git wants it.
 ///
 /// KBUILD_PATCH_MUTATIONS says how many mutations are tried (300), and KBUILD_PATCH_SEED where their numbers begin (1).
-@Suite("Mutations of patches and mails", .serialized) struct PatchMutationTests {
+@Suite("Mutations of patches and mails", .serialized, .timeLimit(.minutes(20))) struct PatchMutationTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let count = environment["KBUILD_PATCH_MUTATIONS"].flatMap(Int.init) ?? 300
     private static let first = environment["KBUILD_PATCH_SEED"].flatMap(UInt64.init) ?? 1
@@ -339,7 +339,7 @@ import Testing
         return try await leads(text) ? "several of these rules together" : nil
     }
 
-    @Test("kbuild and git take the same and come to the same", .timeLimit(.minutes(20)), arguments: [false, true])
+    @Test("kbuild and git take the same and come to the same", arguments: [false, true])
     func agreesWithGit(isMail: Bool) async throws {
         let scratch = try PatchScratch()
         let runner = CommandRunner()

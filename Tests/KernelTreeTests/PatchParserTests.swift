@@ -3,7 +3,7 @@ import Diagnostics
 import Patching
 import Testing
 
-@Suite struct PatchParserTests {
+@Suite(.timeLimit(.minutes(5))) struct PatchParserTests {
     private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
 
     @Test func readsAGitPatchWithMailHeadersAndSignature() throws {

@@ -9,7 +9,7 @@ import Testing
 @testable import PatchedTree
 @testable import Patching
 
-@Suite struct PatchWorkTreeTests {
+@Suite(.timeLimit(.minutes(5))) struct PatchWorkTreeTests {
     private let scratch: PatchScratch
     private let work: WorkTree
     private let output: FilePath

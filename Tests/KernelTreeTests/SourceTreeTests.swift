@@ -50,6 +50,7 @@ final class Scratch: Sendable {
     }
 }
 
+@Suite(.timeLimit(.minutes(5)))
 struct SourceTreeTests {
     @Test func leavesOutWhatABuildLeftInTheTree() throws {
         let scratch = try Scratch()

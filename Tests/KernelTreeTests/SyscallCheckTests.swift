@@ -75,7 +75,7 @@ private struct HandMade {
     }
 }
 
-@Suite("syscall check") struct SyscallCheckTests {
+@Suite("syscall check", .timeLimit(.minutes(5))) struct SyscallCheckTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

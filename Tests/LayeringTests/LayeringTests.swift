@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 /// The module map: what each target may depend on, held against Package.swift and against what the sources import.
-@Suite("Layering")
+@Suite("Layering", .timeLimit(.minutes(5)))
 struct LayeringTests {
     /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to the
     /// left of it in its line.
@@ -95,6 +95,36 @@ struct LayeringTests {
     func visibility() throws {
         let manifest = try String(contentsOf: Self.root.appending(path: "Package.swift"), encoding: .utf8)
         #expect(manifest.contains(#".enableUpcomingFeature("MemberImportVisibility")"#))
+    }
+
+    @Test("each suite has one limit on time, and a tag of its cost where it boots guests")
+    func suites() throws {
+        let tests = Self.root.appending(path: "Tests")
+        let names = (FileManager.default.subpaths(atPath: tests.path) ?? []).filter {
+            $0.contains(/^\w+Tests\/\w+\.swift$/) && !$0.hasPrefix("GuestTests/")
+        }
+        var unlimited: [String] = []
+        var untagged: [String] = []
+        var count = 0
+        for name in names {
+            let text = try String(contentsOf: tests.appending(path: name), encoding: .utf8)
+            let isCostly = text.contains(/try Fixture\.executable\(\)/) || name.hasPrefix("IntegrationTests/")
+            // A suite inside of another has that one's traits.
+            for suite in text.matches(of: /(?m)^@Suite(?<traits>.*(?:\n .*)*)/) {
+                count += 1
+                if suite.traits.matches(of: /\.timeLimit\(/).count != 1 { unlimited.append(name) }
+                if isCostly, !suite.traits.contains(".costly") || !suite.traits.contains(".tags(") {
+                    untagged.append(name)
+                }
+            }
+            let structures = text.matches(of: /(?m)^(?:final )?(?:struct|class|actor) \w+Tests?\b/).count
+            if structures > text.matches(of: /(?m)^@Suite/).count { unlimited.append(name) }
+            // Only a suite limits time.
+            if text.contains(/@Test\([^\n]*timeLimit/) { unlimited.append(name) }
+        }
+        #expect(count > 100)
+        #expect(unlimited == [], "@Suite(..., .timeLimit(.minutes(5)))")
+        #expect(untagged == [], "@Suite(..., .tags(.guest), .costly)")
     }
 
     @Test("only FileSystem asks the system what a file is, and where a path leads")

@@ -4,7 +4,7 @@ import ProjectFixture
 import Testing
 
 /// Every call on every kernel and machine: `make matrix` runs this and prints the table.
-@Suite("matrix", .serialized, .matrix)
+@Suite("matrix", .serialized, .matrix, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct MatrixTests {
     /// The same project as that of the integration tests, whose kernels serve here too.
     private let fixture: Fixture

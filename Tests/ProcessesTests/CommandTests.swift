@@ -8,7 +8,7 @@ import Testing
 
 @testable import Processes
 
-@Suite("Commands")
+@Suite("Commands", .timeLimit(.minutes(5)))
 struct CommandTests {
     @Test(
         "words are quoted for a shell where they need to be",
@@ -36,7 +36,7 @@ struct CommandTests {
     }
 }
 
-@Suite("Running commands")
+@Suite("Running commands", .timeLimit(.minutes(5)))
 struct CommandRunnerTests {
     let runner = CommandRunner()
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Processes
 
-@Suite("Sandbox")
+@Suite("Sandbox", .timeLimit(.minutes(5)))
 struct SandboxTests {
     private func words(_ sandbox: Sandbox, _ command: Command = Command("make", ["all"])) -> [String] {
         sandbox.wrapping(command, executable: "/usr/bin/make", path: "/usr/bin:/bin").arguments

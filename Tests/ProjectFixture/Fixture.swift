@@ -16,9 +16,6 @@ public struct Fixture {
     public static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent()
         .removingLastComponent()
 
-    /// Whether tests may compile kernels other than the project's own: `make kernels-test` says so.
-    public static let hasOtherKernels = ProcessInfo.processInfo.environment["KBUILD_OTHER_KERNELS"] != nil
-
     /// kbuild in release mode: the Makefile builds it and names it here.
     ///
     /// - Throws: `Failure` (`usage`) when nothing names it.

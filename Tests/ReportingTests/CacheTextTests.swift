@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("What is printed of a cache")
+@Suite("What is printed of a cache", .timeLimit(.minutes(5)))
 struct CacheTextTests {
     private static func entry(
         _ kind: String, _ bytes: Int, project: String? = nil, isOrphaned: Bool = false, day: Int = 1

@@ -50,7 +50,7 @@ private func tags(_ page: String) throws -> [Tag] {
     return tags
 }
 
-@Suite("HTML report")
+@Suite("HTML report", .timeLimit(.minutes(5)))
 struct HTMLReportTests {
     private let page = HTMLReport.render(
         sample(),

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Job log")
+@Suite("Job log", .timeLimit(.minutes(5)))
 struct JobLogTests {
     @Test("the service is found by the variable that it documents")
     func services() {
@@ -26,7 +26,7 @@ struct JobLogTests {
     }
 }
 
-@Suite("Plan")
+@Suite("Plan", .timeLimit(.minutes(5)))
 struct RunPlanTests {
     @Test("as text each step is a line, with what depends on what and the commands below")
     func text() {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Text report")
+@Suite("Text report", .timeLimit(.minutes(5)))
 struct TextReportTests {
     @Test("a failure shows its expectation, its place and the kernel's words; the summary counts")
     func failure() {
@@ -42,7 +42,7 @@ struct TextReportTests {
     }
 }
 
-@Suite("JSON report")
+@Suite("JSON report", .timeLimit(.minutes(5)))
 struct JSONReportTests {
     @Test("it reads back as it was")
     func roundTrip() throws {
@@ -198,7 +198,7 @@ struct JSONReportTests {
     }
 }
 
-@Suite("JUnit report")
+@Suite("JUnit report", .timeLimit(.minutes(5)))
 struct JUnitReportTests {
     private final class Reader: NSObject, XMLParserDelegate {
         var elements: [(name: String, attributes: [String: String])] = []
@@ -267,7 +267,7 @@ struct JUnitReportTests {
     }
 }
 
-@Suite("Log report")
+@Suite("Log report", .timeLimit(.minutes(5)))
 struct LogReportTests {
     @Test("a console without a crash report passes, one with one does not, an empty one has passed nothing")
     func console() {

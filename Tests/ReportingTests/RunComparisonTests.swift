@@ -21,7 +21,7 @@ private func compare(_ base: RunReport, _ head: RunReport) -> RunComparison {
     RunComparison(base: ("a", base), head: ("b", head))
 }
 
-@Suite("Comparison of two runs")
+@Suite("Comparison of two runs", .timeLimit(.minutes(5)))
 struct RunComparisonTests {
     @Test("every test is in one place at most, by how it ended in both")
     func places() {

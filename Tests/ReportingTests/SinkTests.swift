@@ -88,7 +88,7 @@ struct Sink: Sendable, CustomTestStringConvertible {
 }
 
 /// Every sink with every text. A sink that is added belongs into the table above.
-@Suite("Text of others")
+@Suite("Text of others", .timeLimit(.minutes(5)))
 struct SinkTests {
     private func unseen(_ text: String) -> [String] {
         // A variation selector behind an emoji is as it should be.
@@ -166,7 +166,7 @@ struct SinkTests {
     }
 }
 
-@Suite("Terminal text")
+@Suite("Terminal text", .timeLimit(.minutes(5)))
 struct TerminalTextTests {
     @Test("what is not seen is spelled out; line ends stay only where lines are meant")
     func spelled() {

@@ -41,7 +41,7 @@ private func junit(_ report: RunReport) throws -> (cases: [[String: String]], fa
     return (reader.cases, reader.faults)
 }
 
-@Suite("GitHub annotations")
+@Suite("GitHub annotations", .timeLimit(.minutes(5)))
 struct GitHubAnnotationsTests {
     @Test("a failure stands at its line, with a path of the repository and its text escaped")
     func failure() {
@@ -78,7 +78,7 @@ struct GitHubAnnotationsTests {
     }
 }
 
-@Suite("What a guest may send")
+@Suite("What a guest may send", .timeLimit(.minutes(5)))
 struct UntrustedTextTests {
     @Test("a time that is none breaks no report", arguments: [Double.nan, .infinity, -.infinity, 1e308, -1])
     func absurdTimes(seconds: Double) throws {
@@ -144,7 +144,7 @@ struct UntrustedTextTests {
     }
 }
 
-@Suite("JUnit names")
+@Suite("JUnit names", .timeLimit(.minutes(5)))
 struct JUnitNameTests {
     @Test("no two cases have one class and one name, whatever the tests are called")
     func unique() throws {

@@ -19,7 +19,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
     Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
-@Suite("The verdict")
+@Suite("The verdict", .timeLimit(.minutes(5)))
 struct VerdictTests {
     @Test("what another kernel found is in the one verdict, its tests told apart, its places behind the first's")
     func otherKernel() {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SyscallTesting
 
-@Suite("Kernel memory and capabilities")
+@Suite("Kernel memory and capabilities", .timeLimit(.minutes(5)))
 struct KernelMemoryTests {
     @Test("a body that keeps nothing shows less than the limit, and runs once where the first attempt says so")
     func growth() throws {

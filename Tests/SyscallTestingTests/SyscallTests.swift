@@ -4,7 +4,7 @@ import Testing
 
 @testable import SyscallTesting
 
-@Suite("Raw system calls")
+@Suite("Raw system calls", .timeLimit(.minutes(5)))
 struct SyscallTests {
     @Test("a result comes back, and arguments arrive in order")
     func results() throws {

@@ -5,7 +5,7 @@ import Testing
 @testable import CrashReports
 @testable import TestSession
 
-@Suite("What several guests did, as one")
+@Suite("What several guests did, as one", .timeLimit(.minutes(5)))
 struct SessionMergeTests {
     private let plan = SessionPlan(programs: [
         ProgramPlan(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),

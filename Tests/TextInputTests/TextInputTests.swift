@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 import TextInput
 
-@Suite(.timeLimit(.minutes(2))) struct TextInputTests {
+@Suite(.timeLimit(.minutes(5))) struct TextInputTests {
     private let input = TextInput("notes.txt", as: "a patch", code: .patch)
 
     private func failure(_ bytes: [UInt8], isText: Bool = false) -> Failure? {
@@ -152,7 +152,7 @@ import TextInput
         #expect(throws: Failure.self) { try input.bytes(of: "/nonexistent/file") }
     }
 
-    @Test("a pipe in place of a file is refused; one that a shell opened is read", .timeLimit(.minutes(1)))
+    @Test("a pipe in place of a file is refused; one that a shell opened is read")
     func pipes() throws {
         let name = "/tmp/kbuild-text-\(getpid()).pipe"
         #expect(mkfifo(name, 0o600) == 0)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("What a boot shows")
+@Suite("What a boot shows", .timeLimit(.minutes(5)))
 struct BootMessagesTests {
     @Test("every machine's kernel shows warnings while it boots")
     func level() {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("What a guest's processors do")
+@Suite("What a guest's processors do", .timeLimit(.minutes(5)))
 struct MachineInspectorTests {
     @Test("each processor's address, mode and flags are read, and what is none of them is left out")
     func registers() {
