@@ -21,6 +21,22 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
 
 @Suite("The verdict", .timeLimit(.minutes(5)))
 struct VerdictTests {
+    @Test("a plan for two kernels has what is done for the second beside the first")
+    func otherPlan() {
+        func plan(_ kernel: String) -> RunPlan {
+            RunPlan(
+                project: "/p",
+                steps: [
+                    .init(name: "rootfs", outcome: .hit), .init(name: "compile", outcome: .miss, key: kernel),
+                    .init(name: "test", outcome: .always, dependsOn: ["compile"]),
+                ])
+        }
+        var both = plan("1")
+        both.add(plan("2"), label: "races")
+        #expect(both.steps.map(\.name) == ["rootfs", "compile", "test", "compile [races]", "test [races]"])
+        #expect(both.steps.last?.dependsOn == ["compile [races]"])
+    }
+
     @Test("what another kernel found is in the one verdict, its tests told apart, its places behind the first's")
     func otherKernel() {
         var whole = sample()

@@ -75,6 +75,31 @@ extension KernelSteps {
         return names.filter { $0.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) } }.sorted()
     }
 
+    // MARK: What a first build costs
+
+    /// Where it stands how many seconds the last build from nothing took on this machine, of a kernel with some checkers.
+    private func firstBuild(_ checks: [Checker]) -> FilePath {
+        let name = ([project.architecture.rawValue] + checks.map(\.rawValue)).joined(separator: "-")
+        return tools.layout.root.appending("first-build-\(name)")
+    }
+
+    /// Keeps how long a build from nothing took.
+    func recordFirstBuild(_ seconds: Double) {
+        // It is a remark's; another step reports a cache that cannot be written.
+        try? writeAtomically("\(Int(seconds))\n", to: firstBuild(project.checks))
+    }
+
+    /// What the first kernel with the project's checkers will cost, by what this machine has seen.
+    var costOfFirstBuild: String {
+        func seconds(_ checks: [Checker]) -> Int? {
+            (try? readText(firstBuild(checks))).flatMap { Int($0.split(separator: "\n").first ?? "") }
+        }
+        let what = "a kernel with the checkers \(project.checkerNames) is compiled, once"
+        if let last = seconds(project.checks) { return "\(what): the last one took \(last) s here" }
+        guard let plain = seconds([]) else { return "\(what): it takes some minutes" }
+        return "\(what): one without checkers took \(plain) s here, and this one takes longer"
+    }
+
     // MARK: Confined builds
 
     /// Beside the output, where make cannot write: the overlay that the output was built from to the end.

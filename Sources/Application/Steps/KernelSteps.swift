@@ -485,6 +485,8 @@ struct KernelSteps: Sendable {
         let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
+        let isFirst = !fileExists(make.output.appending("vmlinux"))
+        if isFirst, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
         // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the build
         // fails, it may tell why.
         async let verification: Void = pristine.verify()
@@ -498,6 +500,7 @@ struct KernelSteps: Sendable {
             throw failure
         }
         try await verification
+        if isFirst { recordFirstBuild(result.seconds) }
         if project.kernel.hasDebugInfo, rules == nil {
             let log = FilePath("\(buildLog.string).gdb")
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
