@@ -111,13 +111,22 @@ public enum Checker: String, Sendable, CaseIterable {
         }
     }
 
-    /// What the kernel's command line says of how hard KCSAN watches. Unless these ask for more, it sets a watchpoint at each
-    /// 4000th access for 80 microseconds (lib/Kconfig.kcsan), and a test of a call may be over by then.
+    /// The words that it adds to the kernel's command line.
     ///
-    /// - Parameter fewFiles: Whether only a few files of the kernel are watched, which may be watched the harder.
-    package static func watching(fewFiles: Bool) -> [String] {
-        fewFiles
-            ? ["kcsan.skip_watch=50", "kcsan.udelay_task=1000"] : ["kcsan.skip_watch=200", "kcsan.udelay_task=200"]
+    /// - Parameter fewFiles: Whether KCSAN watches a few files of the kernel alone, which may be watched the harder.
+    package func kernelArguments(watchingFewFiles fewFiles: Bool) -> [String] {
+        switch self {
+        // Without it KASAN reports the first fault and is silent from then on, whichever test comes next (mm/kasan/report.c).
+        case .memory: ["kasan_multi_shot"]
+        // Unless these ask for more, KCSAN sets a watchpoint at each 4000th access for 80 microseconds (lib/Kconfig.kcsan), and a
+        // test of a call may be over by then.
+        case .races:
+            fewFiles
+                ? ["kcsan.skip_watch=50", "kcsan.udelay_task=1000"] : ["kcsan.skip_watch=200", "kcsan.udelay_task=200"]
+        // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
+        case .leaks: ["kbuild.leaks=on"]
+        case .locks, .stack, .undefined: []
+        }
     }
 
     /// The least memory of a guest, in MiB.

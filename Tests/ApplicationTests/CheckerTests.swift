@@ -60,6 +60,15 @@ struct CheckerTests {
         #expect(try load("{}\n", "stack").limits == plain.timeouts)
     }
 
+    @Test("KASAN goes on after its first report, and KCSAN watches few files harder than many")
+    func commandLine() {
+        #expect(Checker.memory.kernelArguments(watchingFewFiles: true) == ["kasan_multi_shot"])
+        let few = Checker.races.kernelArguments(watchingFewFiles: true)
+        let all = Checker.races.kernelArguments(watchingFewFiles: false)
+        #expect(few != all && few.allSatisfy { $0.hasPrefix("kcsan.") } && few.count == all.count)
+        #expect(Checker.leaks.kernelArguments(watchingFewFiles: false) == ["kbuild.leaks=on"])
+    }
+
     @Test("each fragment is one", arguments: Checker.allCases)
     func fragments(checker: Checker) throws {
         let fragment = try ConfigFragment(parsing: checker.fragment, file: checker.rawValue)

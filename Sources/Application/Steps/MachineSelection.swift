@@ -152,10 +152,8 @@ struct MachineSelection: Sendable {
 
     /// The words that this project adds to the kernel's command line; the user's are last.
     private func kernelArguments(for guest: GuestRequest) -> [String] {
-        let races = project.checks.contains(.races) ? Checker.watching(fewFiles: guest.watchesFewFiles) : []
-        // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
-        let leaks = project.checks.contains(.leaks) ? ["kbuild.leaks=on"] : []
-        return KUnitTests.kernelArguments(project.tests) + races + leaks + project.machine.kernelArguments
+        let checks = project.checks.flatMap { $0.kernelArguments(watchingFewFiles: guest.watchesFewFiles) }
+        return KUnitTests.kernelArguments(project.tests) + checks + project.machine.kernelArguments
     }
 
     private func umlMachine(
