@@ -17,8 +17,8 @@ package struct SyscallScaffold {
 
     private var name: String { signature.name }
     /// `hello_there` as a Swift type is called: HelloThere.
-    static func typeName(_ name: String) -> String {
-        let words = name.split(separator: "_").map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
+    package static func typeName(_ name: String) -> String {
+        let words = name.split { $0 == "_" || $0 == "-" }.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
         return words.first?.isLetter == true ? words : "Syscall" + words
     }
     package var suite: String { Self.typeName(name) + "Tests" }
@@ -77,11 +77,21 @@ package struct SyscallScaffold {
 
     // MARK: syscall.yaml
 
-    package var spec: String {
-        var lines = [
-            "# kbuild copies \(name).c to kernel/ of the tree and registers the call there.", "folder: kernel",
-            "sources: [\(name).c]", "syscalls:", "  - name: \(name)",
-        ]
+    package var spec: String { Self.spec([self], file: name) }
+
+    /// The spec of calls that share a C file.
+    ///
+    /// - Parameter file: The C file's name without `.c`.
+    package static func spec(_ calls: [SyscallScaffold], file: String) -> String {
+        [
+            "# kbuild copies \(file).c to kernel/ of the tree and registers \(calls.count == 1 ? "the call" : "the calls") there.",
+            "folder: kernel", "sources: [\(file).c]", "syscalls:",
+        ].text + calls.map(\.specEntry).joined()
+    }
+
+    /// The call's entry in a list of calls.
+    package var specEntry: String {
+        var lines = ["  - name: \(name)"]
         if signature.arguments.isEmpty {
             lines.append("    arguments: []")
         } else {
@@ -95,16 +105,43 @@ package struct SyscallScaffold {
 
     private var limit: String { name.uppercased() + "_MAX" }
 
-    package var source: String {
-        var lines = [
-            "// SPDX-License-Identifier: GPL-2.0", "/*", " * \(name): checks its arguments and returns 0.", " */",
-        ]
-        lines += ["#include <linux/errno.h>"]
+    package var source: String { Self.source([self]) }
+
+    /// The C file of calls that share one.
+    package static func source(_ calls: [SyscallScaffold]) -> String {
+        let names = calls.map(\.name).joined(separator: ", ")
+        let what = calls.count == 1 ? "checks its arguments and returns 0" : "check their arguments and return 0"
+        let includes = Set(calls.flatMap(\.includes)).sorted()
+        return
+            (["// SPDX-License-Identifier: GPL-2.0", "/*", " * \(names): \(what).", " */"] + includes
+            + calls.flatMap(\.code)).text
+    }
+
+    /// A C file with the call behind what it has, and the headers that it lacks behind the last that it has.
+    package func adding(to source: String) -> String {
+        var lines = source.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        while lines.last?.isEmpty == true { lines.removeLast() }
+        let present = Set(lines.map { $0.filter { !$0.isWhitespace } })
+        let missing = includes.filter { !present.contains($0.filter { !$0.isWhitespace }) }
+        let last = lines.lastIndex { $0.hasPrefix("#include") }
+        lines.insert(contentsOf: missing, at: last.map { $0 + 1 } ?? 0)
+        return (lines + code).text
+    }
+
+    /// The headers that the call's code needs, in the order of their names.
+    private var includes: [String] {
+        var lines = ["#include <linux/errno.h>"]
         if readsMemory { lines.append("#include <linux/err.h>") }
         if !pointers.isEmpty { lines.append("#include <linux/slab.h>") }
         if readsMemory || readsString { lines.append("#include <linux/string.h>") }
         lines.append("#include <linux/syscalls.h>")
         if writesMemory || readsString { lines.append("#include <linux/uaccess.h>") }
+        return lines.sorted()
+    }
+
+    /// The call's own lines of the C file.
+    private var code: [String] {
+        var lines: [String] = []
         if isBounded || readsMemory || writesMemory {
             lines += ["", "/* The longest buffer in bytes, and the longest string with its NUL. */"]
             lines.append("#define \(limit)\t\(Self.bound)")
@@ -140,7 +177,7 @@ package struct SyscallScaffold {
                 "\treturn length < 0 ? length : 0;", "}",
             ]
         }
-        return (lines + [""] + definition).text
+        return lines + [""] + definition
     }
 
     private func helper(_ verb: String, _ parameter: String) -> [String] {

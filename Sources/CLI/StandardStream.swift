@@ -47,6 +47,13 @@ enum StandardStream: Int32 {
         OutputQueue.standard.add(rendered(pieces), to: rawValue, kind)
     }
 
+    /// Writes bytes as they are to a file or a program. A terminal gets them as text that cannot give it a command.
+    func write(exactly bytes: [UInt8]) {
+        guard isatty(rawValue) == 1 else { return Self.writeBlocking(rawValue, bytes) }
+        let text = String(decoding: bytes, as: UTF8.self)
+        write(TerminalText(lines: text.hasSuffix("\n") ? String(text.dropLast()) : text))
+    }
+
     /// Prints pieces before all that is queued, for a process that ends at once.
     func writeNow(_ pieces: [Piece]) { Self.writeBlocking(rawValue, Array(rendered(pieces).utf8)) }
 

@@ -295,6 +295,8 @@ public struct Project: Sendable, Equatable {
     public var timeouts: Timeouts
     /// Whether the first failure ends the run.
     public var failFast: Bool
+    /// What the compiler's warnings about the project's own C files do.
+    public var warnings = WarningPolicy.warn
     /// Whether the tests run on after several guests with the same crash.
     public var keepsGoing = false
     /// What splats do.
@@ -309,6 +311,14 @@ public struct Project: Sendable, Equatable {
     public var checks: [Checker] = []
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
+
+    /// What the compiler's warnings about the project's own C files do.
+    public enum WarningPolicy: String, Sendable {
+        /// They are shown.
+        case warn
+        /// They fail the build.
+        case fail
+    }
 
     /// What the kernel is built for.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }

@@ -163,6 +163,7 @@ extension Project {
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")", "keep-going: \(keepsGoing ? "on" : "off")",
+            "warnings: \(warnings.rawValue)",
             "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
             "tests-from: \(testsFrom.rawValue)",
         ]
@@ -541,6 +542,7 @@ package struct ProjectLoader {
             failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
         project.checks = checks
+        project.warnings = choice(node["warnings"], Project.WarningPolicy.warn)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
         return try project.adjustedForCheckers()

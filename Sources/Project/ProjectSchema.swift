@@ -183,6 +183,11 @@ package indirect enum Schema: Sendable {
             name: "fail-fast", schema: .flag,
             meaning: "whether the first failure ends the run; what is left is then not reported (off)"),
         Key(
+            name: "warnings", schema: .choice(["warn", "fail"]),
+            meaning:
+                "what the compiler's warnings about the project's own C files do: they are shown, or fail the build (warn)"
+        ),
+        Key(
             name: "keep-going", schema: .flag,
             meaning: "whether tests run on after three guests with the same crash (off)"),
         Key(

@@ -4,44 +4,71 @@ import CSyscall
 /// The largest error number that the kernel returns in place of a result (MAX_ERRNO in include/linux/err.h).
 private let largestErrno = 4095
 
-/// What a system call can take for an argument: anything that fits a register.
+/// What a system call can take for an argument: a number, a pointer, and what lies in memory for as long as the call takes: a
+/// string, with a NUL at its end, and an array of numbers. What the kernel is to write to is written `&variable` or `&array`.
 public protocol SyscallArgument {
+    /// Calls `body` with the bits that go into the register. An address is good until it returns.
+    func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result
+}
+
+/// An argument that is what goes into the register.
+public protocol SyscallRegister: SyscallArgument {
     /// The bits that go into the register.
     var syscallArgument: Int { get }
+}
+
+extension SyscallRegister {
+    /// Calls `body` with `syscallArgument`.
+    public func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result { body(syscallArgument) }
+}
+
+extension String: SyscallArgument {
+    /// Calls `body` with the address of a copy in UTF-8 that ends with a NUL.
+    public func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result {
+        withCString { body(Int(bitPattern: $0)) }
+    }
+}
+extension Array: SyscallArgument where Element: FixedWidthInteger {
+    /// Calls `body` with the address of the elements, or with one that is not NULL where there are none. The kernel may only
+    /// read there.
+    public func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result {
+        withUnsafeBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
+    }
 }
 
 extension FixedWidthInteger {
     /// The number itself, sign-extended or zero-extended by its own type, as C does for a `long`.
     public var syscallArgument: Int { Int(truncatingIfNeeded: self) }
 }
-extension Int: SyscallArgument {}
-extension UInt: SyscallArgument {}
-extension Int8: SyscallArgument {}
-extension UInt8: SyscallArgument {}
-extension Int16: SyscallArgument {}
-extension UInt16: SyscallArgument {}
-extension Int64: SyscallArgument {}
-extension UInt64: SyscallArgument {}
-extension Int32: SyscallArgument {}
-extension UInt32: SyscallArgument {}
+extension Int: SyscallRegister {}
+extension UInt: SyscallRegister {}
+extension Int8: SyscallRegister {}
+extension UInt8: SyscallRegister {}
+extension Int16: SyscallRegister {}
+extension UInt16: SyscallRegister {}
+extension Int64: SyscallRegister {}
+extension UInt64: SyscallRegister {}
+extension Int32: SyscallRegister {}
+extension UInt32: SyscallRegister {}
 
-extension UnsafeRawPointer: SyscallArgument {
+extension UnsafeRawPointer: SyscallRegister {
     /// The address.
     public var syscallArgument: Int { Int(bitPattern: self) }
 }
-extension UnsafeMutableRawPointer: SyscallArgument {
+extension UnsafeMutableRawPointer: SyscallRegister {
     /// The address.
     public var syscallArgument: Int { Int(bitPattern: self) }
 }
-extension UnsafePointer: SyscallArgument {
+extension UnsafePointer: SyscallRegister {
     /// The address.
     public var syscallArgument: Int { Int(bitPattern: self) }
 }
-extension UnsafeMutablePointer: SyscallArgument {
+extension UnsafeMutablePointer: SyscallRegister {
     /// The address.
     public var syscallArgument: Int { Int(bitPattern: self) }
 }
-extension Optional: SyscallArgument where Wrapped: SyscallArgument {
+extension Optional: SyscallArgument where Wrapped: SyscallRegister {}
+extension Optional: SyscallRegister where Wrapped: SyscallRegister {
     /// The value's bits, or zero, so that a nil pointer is NULL.
     public var syscallArgument: Int { self?.syscallArgument ?? 0 }
 }
@@ -55,20 +82,36 @@ public func rawSyscall(_ number: Int32, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0
 
 /// Makes a raw system call and returns its result.
 ///
-///     let received = try syscall(SyscallNumbers.__NR_dm510_msgbox_get, buffer.baseAddress, buffer.count)
+///     try syscall(__NR_box_put, "a message", 10)
+///     var bytes = [UInt8](repeating: 0, count: 16)
+///     let received = try syscall(__NR_box_get, &bytes, bytes.count)
 ///
 /// - Parameters:
 ///   - number: The call's number, from the generated `SyscallNumbers` module.
-///   - arguments: At most six, in the call's order; those left out are 0.
+///   - arguments: At most six, in the call's order; those left out are 0. Numbers, pointers, strings, arrays, and
+///     `&variable` or `&array` for what the kernel writes to.
 /// - Throws: `Errno` when the kernel returns an error.
 @discardableResult
 public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws(Errno) -> Int {
-    var registers = arguments.map(\.syscallArgument)
-    precondition(registers.count <= 6, "a system call takes at most six arguments")
-    registers += Array(repeating: 0, count: 6 - registers.count)
-    let result = kbuild_syscall6(
-        Int(number), registers[0], registers[1], registers[2], registers[3], registers[4], registers[5])
-    return try checked(result)
+    try call(number, arguments)
+}
+
+/// Makes a raw system call with its arguments in memory and registers.
+func call(_ number: Int32, _ arguments: [any SyscallArgument]) throws(Errno) -> Int {
+    precondition(arguments.count <= 6, "a system call takes at most six arguments")
+    var registers = [0, 0, 0, 0, 0, 0]
+    /// Each argument's memory lasts until the call within has returned.
+    func pass(_ index: Int) -> Int {
+        guard index < arguments.count else {
+            return kbuild_syscall6(
+                Int(number), registers[0], registers[1], registers[2], registers[3], registers[4], registers[5])
+        }
+        return arguments[index].withSyscallArgument { bits in
+            registers[index] = bits
+            return pass(index + 1)
+        }
+    }
+    return try checked(pass(0))
 }
 
 /// Makes a system call of 32-bit programs, by `int 0x80`, and returns its result. The kernel takes the arguments for
@@ -84,7 +127,7 @@ public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws
 /// - Throws: `Errno` when the kernel returns an error.
 /// - Precondition: There are at most five arguments, and each fits 32 bits.
 @discardableResult
-public func int80(_ number: Int32, _ arguments: any SyscallArgument...) throws(Errno) -> Int {
+public func int80(_ number: Int32, _ arguments: any SyscallRegister...) throws(Errno) -> Int {
     precondition(arguments.count <= 5, "int80 passes at most five arguments")
     var registers = arguments.map { argument in
         let bits = argument.syscallArgument

@@ -31,6 +31,9 @@ struct BlockedTaskTests {
         Call Trace:
          __schedule+0x3ec/0x449
          do_sys_poll+0x3ca/0x4a8
+        task:kworker/u4:1    state:R  running task     stack:0     pid:21    ppid:2      flags:0x00004000
+        Call Trace:
+         worker_thread+0x1/0x2
         task:waiter          state:S stack:0     pid:40    ppid:34     flags:0x00000002
         Call Trace:
          __schedule+0x3ec/0x449

@@ -27,6 +27,60 @@ struct SyscallTests {
         #expect(throws: Errno(2)) { try "/no/such/file".withCString { try syscall(21, $0, 0) } }
     }
 
+    @Test("arguments are written as in C: &variable, &array, arrays and strings, in any place")
+    func asInC() throws {
+        // pipe2 293, write 1, read 0, access 21, preadv 295, clock_gettime 228.
+        var ends: [Int32] = [0, 0]
+        try syscall(293, &ends, 0)
+        defer { ends.forEach { close($0) } }
+        #expect(try syscall(1, ends[1], "message", 7) == 7)
+        var bytes = [UInt8](repeating: 0, count: 16)
+        #expect(try syscall(0, ends[0], &bytes, bytes.count) == 7)
+        #expect(Array(bytes.prefix(8)) == Array("message".utf8) + [0])
+        #expect(try syscall(1, ends[1], [UInt8(1), 2, 3], 3) == 3)
+        var number: UInt32 = 0
+        #expect(try syscall(0, ends[0], &number, 4) == 3)
+        #expect(number == 0x0003_0201)
+        #expect(try syscall(21, "/proc/self", 0) == 0)
+        #expect(throws: Errno.ENOENT) { try syscall(21, "/no/such/file", 0) }
+        var time = timespec()
+        try syscall(228, CLOCK_REALTIME, &time)
+        #expect(time.tv_sec > 0)
+        // A pointer in front of a pointer: getsockopt's kind, here with socketpair (53) and its protocol.
+        var pair: [Int32] = [0, 0]
+        try syscall(53, AF_UNIX, 1, 0, &pair)
+        var (size, length): (Int32, UInt32) = (0, 4)
+        // getsockopt 55, SOL_SOCKET 1, SO_TYPE 3.
+        try syscall(55, pair[0], 1, 3, &size, &length)
+        #expect((size, length) == (1, 4))
+        pair.forEach { close($0) }
+    }
+
+    @Test("every name of Linux's headers is there, with its number and its symbol")
+    func errnoNames() throws {
+        #expect(Errno.ENOENT == Errno(2) && Errno.EWOULDBLOCK == Errno.EAGAIN)
+        #expect(Errno.EHWPOISON.description == "EHWPOISON")
+        let source = try text(
+            of: #filePath.replacing(
+                "Tests/SyscallTestingTests/SyscallTests.swift", with: "Sources/SyscallTesting/Errno+Names.swift"))
+        // Where the headers are installed none is missing.
+        for header in ["errno-base.h", "errno.h"] {
+            guard let names = try? text(of: "/usr/include/asm-generic/\(header)") else { continue }
+            for match in names.matches(of: /#define\s+(E[A-Z0-9]+)\s+(\d+)/) {
+                #expect(source.contains("static let \(match.1) = Errno(\(match.2))"), "\(match.1)")
+            }
+        }
+    }
+
+    private func text(of path: String) throws -> String {
+        let file = open(path, O_RDONLY)
+        guard file >= 0 else { throw Errno(errno) }
+        defer { close(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        let count = read(file, &bytes, bytes.count)
+        return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
+    }
+
     @Test("six arguments arrive: mmap takes them all")
     func sixArguments() throws {
         // mmap is 9, munmap 11.

@@ -27,14 +27,14 @@ public struct PatchStatus: Codable, Sendable, Equatable {
 /// What `kbuild patch` does.
 public struct PatchActions: Sendable {
     private let context: ProjectContext
-    private var tools: ToolContext { context.tools }
-    private var steps: KernelSteps { KernelSteps(context: context, rules: nil) }
+    var tools: ToolContext { context.tools }
+    var steps: KernelSteps { KernelSteps(context: context, rules: nil) }
 
     /// Prepares the actions; nothing runs yet.
     public init(_ context: ProjectContext) { self.context = context }
 
     /// The kernel's source, from the cache.
-    private func source() async throws -> KernelSourceArtifact {
+    func source() async throws -> KernelSourceArtifact {
         try context.checkFiles(forKernelOnly: true)
         return try await context.log.result(of: steps.source())
     }
@@ -46,7 +46,7 @@ public struct PatchActions: Sendable {
     public func apply() async throws -> [String] {
         try await change { pristine in
             try TreeOverlay.compute(
-                pristine: pristine.folder, sources: try steps.patchSources())
+                pristine: pristine.folder, sources: try steps.patchSources(), flags: steps.flags)
         }
     }
 

@@ -22,45 +22,125 @@ extension SyscallActions {
     private var project: Project { context.project }
     private var tools: ToolContext { context.tools }
 
-    /// Writes the files of a new system call and adds it to the project: a folder with a spec, a C file and its contract,
-    /// and a suite. It passes as it stands.
+    /// Writes the files of new system calls and adds them to the project: a folder with a spec, a C file and the contract, and
+    /// a suite for each call. They pass as they stand.
     ///
-    /// - Parameter arguments: The call's arguments as in C, one or more a text.
+    /// - Parameters:
+    ///   - names: The calls. They share a C file.
+    ///   - arguments: Their arguments as in C, one or more a text; the same for each.
+    ///   - into: The folder, from the project's on; it may have calls already. nil for `kernel/` and the first call's name.
     /// - Throws: `Failure` (`usage`) for a bad or taken name, a bad argument, or files that exist, with nothing written.
-    public func create(_ name: String, arguments: [String]) async throws -> CreatedSyscall {
-        let signature = try SyscallSignature(name: name, arguments: arguments)
-        let scaffold = SyscallScaffold(signature: signature)
-        let folder = project.folder.appending("kernel").appending(name)
-        guard !fileExists(folder) else {
-            throw Failure(
-                .usage, "\(folder) exists already", nextStep: "choose another name, or remove the folder")
+    public func create(_ names: [String], arguments: [String], into: String? = nil) async throws -> CreatedSyscall {
+        guard let first = names.first else {
+            throw Failure(.usage, "no call is named", nextStep: "kbuild syscall new NAME")
         }
+        let calls = try names.map { SyscallScaffold(signature: try SyscallSignature(name: $0, arguments: arguments)) }
+        for (index, name) in names.enumerated() where names[..<index].contains(name) {
+            throw Failure(.usage, "\(name) is named twice")
+        }
+        let place = try folderName(into ?? "kernel/\(first)")
+        let folder = project.folder.pushing(FilePath(place))
+        let spec = folder.appending("syscall.yaml")
+        let isNew = !fileExists(folder)
+        guard isNew || into != nil && fileExists(spec) else {
+            throw Failure(
+                .usage, "\(folder) exists already" + (into == nil ? "" : ", and has no syscall.yaml"),
+                nextStep: "choose another name, or remove the folder"
+                    + (fileExists(spec) ? "; or add to it: kbuild syscall new \(first) --into \(place)" : ""))
+        }
+        // A C file's name is that of its folder; a hyphen would do, but no call can be called so.
+        let file = isNew ? String((folder.lastComponent?.string ?? first).map { $0 == "-" ? "_" : $0 }) : nil
         defer { tools.statCache.save() }
         let pristine = try await source()
-        try checkIsFree(name, pristine)
+        for name in names { try checkIsFree(name, pristine, file: file, except: isNew ? folder : nil) }
 
         var edits = FileEdits(folder: project.folder)
-        edits.write("kernel/\(name)/syscall.yaml", scaffold.spec, "how it is registered")
-        edits.write("kernel/\(name)/\(name).c", scaffold.source, "the call itself")
-        edits.write("kernel/\(name)/README.md", scaffold.readme, "its contract")
+        if let file {
+            edits.write("\(place)/syscall.yaml", SyscallScaffold.spec(calls, file: file), "how it is registered")
+            edits.write(
+                "\(place)/\(file).c", SyscallScaffold.source(calls), calls.count == 1 ? "the call itself" : "the calls")
+            edits.write("\(place)/README.md", calls.map(\.readme).joined(separator: "\n"), "its contract")
+        } else {
+            try add(calls, toFolder: folder, &edits)
+        }
 
         var yaml = ProjectFileEditor(
             file: project.file,
             text: try TextInput(project.file.string, as: "a project file").text(of: project.file))
-        try yaml.addPatchSource("kernel/\(name)")
+        try yaml.addPatchSource(place)
+        let target = try addSuites(calls, of: folder, &edits, &yaml)
+        let before = try TextInput(project.file.string, as: "a project file").text(of: project.file)
+        if yaml.text != before { edits.change(project.file, yaml.text, "\(place) among the patches") }
+        try edits.save()
+        try SupportFolder.refresh(for: try Project.load(project.file))
+        return CreatedSyscall(files: edits.described, nextCommand: "kbuild test \(target)")
+    }
+
+    /// A folder of the project's, without what leads elsewhere.
+    private func folderName(_ path: String) throws(Failure) -> String {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: true).map(String.init).filter { $0 != "." }
+        let isPlain = parts.allSatisfy { part in
+            part != ".."
+                && part.utf8.allSatisfy { byte in
+                    (byte >= 0x61 && byte <= 0x7A) || (byte >= 0x41 && byte <= 0x5A) || (byte >= 0x30 && byte <= 0x39)
+                        || byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-")
+                }
+        }
+        guard !path.hasPrefix("/"), !parts.isEmpty, isPlain else {
+            throw Failure(
+                .usage, "\(path) is not a folder that calls can go to",
+                nextStep: "name one below the project's folder, of letters, digits, - and _, such as kernel/box")
+        }
+        return parts.joined(separator: "/")
+    }
+
+    /// Adds calls to a folder that has some.
+    private func add(_ calls: [SyscallScaffold], toFolder folder: FilePath, _ edits: inout FileEdits) throws {
+        let spec = folder.appending("syscall.yaml")
+        let text = try readText(spec)
+        let old = try SyscallSpec.load(folder: folder)
+        let body = text.hasSuffix("\n") ? text : text + "\n"
+        // Only a list that ends the file, an entry a dash, can be added to; what else there is stays the user's.
+        let lines = body.split(separator: "\n").map(String.init)
+        let list = lines.lastIndex { !$0.hasPrefix(" ") && !$0.hasPrefix("#") && !$0.hasPrefix("-") }
+        guard let list, lines[list].trimmed == "syscalls:",
+            lines[(list + 1)...].contains(where: { $0.hasPrefix("  - ") }),
+            let source = old.files.first(where: { $0.name.hasSuffix(".c") })?.name
+        else {
+            throw Failure(
+                .usage, "\(spec) is laid out in a way that kbuild cannot edit",
+                nextStep: "put `syscalls:` last in it, with an entry a dash, two blanks before each")
+        }
+        edits.change(spec, body + calls.map(\.specEntry).joined(), "how they are registered")
+        let file = folder.appending(source)
+        edits.change(file, calls.reduce(try readText(file)) { $1.adding(to: $0) }, "the calls")
+        let readme = folder.appending("README.md")
+        let contract = fileExists(readme) ? try readText(readme) + "\n" : ""
+        edits.change(readme, contract + calls.map(\.readme).joined(separator: "\n"), "their contract")
+    }
+
+    /// Adds a suite for each call, all in one target.
+    ///
+    /// - Returns: The target.
+    private func addSuites(
+        _ calls: [SyscallScaffold], of folder: FilePath, _ edits: inout FileEdits, _ yaml: inout ProjectFileEditor
+    ) throws -> String {
+        let target = SyscallScaffold.typeName(folder.lastComponent?.string ?? "calls") + "Tests"
         var package = project.tests.lazy.compactMap { test in
             if case .swift(let package, _, _, _) = test { package } else { nil }
         }.first
-        let target = scaffold.suite
+        let hasTarget = package.map { isFolder($0.appending("Tests").appending(target)) } ?? false
         if let package {
             let manifest = package.appending("Package.swift")
             guard fileExists(manifest) else {
                 throw Failure(
                     .usage, "\(package) has no Package.swift", nextStep: "correct `tests: swift:` in the project file")
             }
-            edits.change(
-                manifest, try TestManifest.adding(target, to: try readText(manifest), file: manifest),
-                "the suite's target")
+            if !hasTarget {
+                edits.change(
+                    manifest, try TestManifest.adding(target, to: try readText(manifest), file: manifest),
+                    "the suite's target")
+            }
         } else {
             let new = project.folder.pushing("Tests/GuestTests")
             guard !fileExists(new) else {
@@ -74,23 +154,25 @@ extension SyscallActions {
             try yaml.addTestPackage("Tests/GuestTests")
             package = new
         }
-        if let package {
-            let tests = package.appending("Tests").appending(target)
-            guard !fileExists(tests) else {
-                throw Failure(.usage, "\(tests) exists already", nextStep: "choose another name, or remove the folder")
+        guard let tests = package?.appending("Tests").appending(target) else { return target }
+        for call in calls {
+            let file = tests.appending(call.suite + ".swift")
+            guard !fileExists(file) else {
+                throw Failure(.usage, "\(file) exists already", nextStep: "choose another name, or remove the file")
             }
-            edits.change(tests.appending(target + ".swift"), scaffold.tests, "its tests")
+            edits.change(file, call.tests, "its tests")
         }
-        edits.change(project.file, yaml.text, "kernel/\(name) among the patches")
-        try edits.save()
-        try SupportFolder.refresh(for: try Project.load(project.file))
-        return CreatedSyscall(files: edits.described, nextCommand: "kbuild test \(target)")
+        return target
     }
 
     /// Makes sure that neither the kernel nor a patch of the project has the name.
-    private func checkIsFree(_ name: String, _ pristine: KernelSourceArtifact) throws {
-        // A user may have named the folder in the project file before.
-        let folder = project.folder.appending("kernel").appending(name)
+    ///
+    /// - Parameters:
+    ///   - file: The C file that is to be new, without `.c`; nil for none.
+    ///   - folder: A folder that is not there yet. A user may have named it in the project file before.
+    private func checkIsFree(
+        _ name: String, _ pristine: KernelSourceArtifact, file: String?, except folder: FilePath?
+    ) throws {
         let sources = try project.kernel.patches.filter { $0 != folder }.map {
             try PatchSource.load($0, fuzz: project.kernel.fuzz)
         }
@@ -102,10 +184,10 @@ extension SyscallActions {
                 details: own.map { "\($0.place)" } ?? "it is Linux \(pristine.version)'s own",
                 nextStep: "choose another name; `kbuild syscall list --all` shows those that are taken")
         }
-        guard !fileExists(pristine.folder.appending("kernel").appending(name + ".c")) else {
+        if let file, fileExists(pristine.folder.appending("kernel").appending(file + ".c")) {
             throw Failure(
-                .usage, "Linux \(pristine.version) has a file kernel/\(name).c, where the call's C file would go",
-                nextStep: "choose another name, such as my_\(name)")
+                .usage, "Linux \(pristine.version) has a file kernel/\(file).c, where the call's C file would go",
+                nextStep: "choose another name, such as my_\(file)")
         }
     }
 
@@ -120,7 +202,7 @@ extension SyscallActions {
 }
 
 /// Files that are written together, or not at all.
-private struct FileEdits {
+struct FileEdits {
     let folder: FilePath
     private var files: [(path: FilePath, text: String, what: String)] = []
 

@@ -128,6 +128,9 @@ struct KernelSteps: Sendable {
         SourceCache(layout: tools.layout, statCache: tools.statCache, runner: tools.runner, progress: progress)
     }
 
+    /// How the project's own C files are compiled.
+    var flags: OwnObjectFlags { project.warnings == .fail ? .fail : .warn }
+
     /// Loads the patches.
     func patchSources() throws -> [PatchSource] {
         try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
@@ -138,6 +141,7 @@ struct KernelSteps: Sendable {
         let sources = try patchSources()
         var key = ContentDigest(of: "overlay", version: 1)
         key.add("source", pristine.identity)
+        key.add("warnings", project.warnings.rawValue)
         for source in sources {
             key.add(source.name, source.digest)
             // Compilers' messages and remarks name the user's files and their lines.
@@ -149,7 +153,8 @@ struct KernelSteps: Sendable {
         let memo = OverlayCache(
             file: context.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let overlay = memo.load(key: key.digest) { return overlay }
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources)
+        let overlay = try TreeOverlay.compute(
+            pristine: pristine.folder, sources: sources, flags: flags)
         guard !tools.isDryRun else { return overlay }
         try createFolder(context.projectCache)
         memo.save(overlay, key: key.digest)

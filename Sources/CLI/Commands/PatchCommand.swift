@@ -3,17 +3,95 @@ import Application
 import ArgumentParser
 import Diagnostics
 import Foundation
+import SystemPackage
 
 struct PatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "patch", abstract: "Apply, revert, check or show the project's patches.",
+        commandName: "patch", abstract: "Apply, revert, check, show or export the project's patches.",
         discussion: """
             kbuild patches a tree of its own, never the kernel source that the project names. Examples:
 
               kbuild patch check --kernel linux-source-6.12
               kbuild patch apply && kbuild patch status
+              kbuild patch export --output outgoing
             """,
-        subcommands: [Apply.self, Revert.self, Status.self, Check.self])
+        subcommands: [Apply.self, Revert.self, Status.self, Check.self, Diff.self, Export.self])
+
+    struct Diff: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Show what the patches change in the kernel's own tree, registrations included.",
+            discussion: """
+                The diff is for a plain tree of the kernel. Examples:
+
+                  kbuild patch diff
+                  kbuild patch diff hello_there > hello_there.diff
+                """)
+        @Argument(help: "Patch sources, as status names them. (default: all)", completion: .found { $0.patches })
+        var names: [String] = []
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let exported = try await PatchCommand.export(names, common, build)
+            StandardStream.output.write(exactly: exported.diff)
+        }
+    }
+
+    struct Export: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Write what kbuild applies as patches for a plain tree, registrations included.",
+            discussion: """
+                Each patch of a series keeps its author, its date and its message; a spec becomes one patch with its C files, \
+                the tables' lines and all else that registers its calls. They apply with `git am`; kbuild has tried that \
+                before it writes them. Of some sources alone the calls' numbers may be others. Examples:
+
+                  kbuild patch export
+                  kbuild patch export hello_there --series --output outgoing
+                  kbuild patch export --mbox > hello.mbox
+                """)
+        @Argument(help: "Patch sources, as status names them. (default: all)", completion: .found { $0.patches })
+        var names: [String] = []
+        @Flag(help: "A file for each patch, as git format-patch writes them. This is the default.")
+        var formatPatch = false
+        @Flag(help: "The same with a file series, as quilt reads it.")
+        var series = false
+        @Flag(help: "One mailbox on standard output.")
+        var mbox = false
+        @Option(
+            name: .shortAndLong, help: "The folder for the files; new or empty. (default: patches)",
+            completion: .directory)
+        var output: String?
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func validate() throws {
+            if [formatPatch, series, mbox].count(where: { $0 }) > 1 {
+                throw ValidationError("--format-patch, --series and --mbox exclude each other")
+            }
+            if mbox, output != nil { throw ValidationError("--mbox writes to standard output: leave out --output") }
+        }
+
+        func run() async throws {
+            let here = FilePath(FileManager.default.currentDirectoryPath)
+            let folder = here.pushing(FilePath(output ?? "patches")).lexicallyNormalized()
+            if !mbox { try ExportedPatches.check(folder: folder) }
+            let exported = try await PatchCommand.export(names, common, build)
+            if mbox { return StandardStream.output.write(exactly: exported.mailbox) }
+            for file in try exported.write(to: folder, hasSeries: series) {
+                StandardStream.output.write("wrote  \(file.string)")
+            }
+        }
+    }
+
+    private static func export(
+        _ names: [String], _ common: CommonOptions, _ build: BuildOptions
+    ) async throws -> ExportedPatches {
+        let project = try loadProject(common, build.overrides)
+        let console = common.makeConsole(isTerse: true)
+        let actions = PatchActions(try await makeContext(project, console))
+        defer { console.finish() }
+        return try await interruptible { try await actions.export(names) }
+    }
 
     struct Apply: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

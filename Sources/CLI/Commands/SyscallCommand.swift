@@ -22,14 +22,19 @@ struct SyscallCommand: AsyncParsableCommand {
             abstract: "Scaffold a system call and a suite that passes.",
             discussion: """
                 Writes a spec, a C file that checks its arguments, the contract and a suite, and adds them to the \
-                project. Nothing is overwritten. Examples:
+                project. Several names share a C file; --into adds to a folder that has calls already. Examples:
 
                   kbuild syscall new hello_there
                   kbuild syscall new hello_there --args "int number, const char __user *text"
+                  kbuild syscall new box_put box_get --into kernel/box --args "char __user *bytes, size_t length"
                 """)
 
-        @Argument(help: "The call's name, a C identifier.")
-        var name: String
+        @Argument(help: "The calls' names, C identifiers.")
+        var names: [String]
+
+        @Option(
+            help: "The folder for them, from the project's folder on. (default: kernel/NAME)", completion: .directory)
+        var into: String?
 
         @Option(help: "Arguments as in C, separated by commas; may be given again. (default: none)")
         var args: [String] = []
@@ -40,9 +45,9 @@ struct SyscallCommand: AsyncParsableCommand {
         func run() async throws {
             let console = common.makeConsole()
             let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
-            let (name, args) = (name, args)
+            let (names, args, into) = (names, args, into)
             defer { console.finish() }
-            let created = try await interruptible { try await actions.create(name, arguments: args) }
+            let created = try await interruptible { try await actions.create(names, arguments: args, into: into) }
             for line in created.files { console.output("wrote  \(line)") }
             console.output("next:  \(created.nextCommand)")
         }

@@ -3,14 +3,28 @@ import FileSystem
 import Patching
 
 /// The compiler's flags for the objects of the C files that a project adds to the kernel, and for no other object: with
-/// them a crash report names the line in such a file though the kernel has no debug information.
+/// them a crash report names the line in such a file though the kernel has no debug information, and the compiler says more of
+/// what it finds doubtful.
 ///
 /// They stand in the makefile that builds the object, where the kernel's own build reads them (`CFLAGS_file.o`,
 /// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are no part of what the project
 /// adds: `PatchAnalysis` has the tree without them.
-enum OwnObjectFlags {
+public enum OwnObjectFlags: String, Sendable {
+    /// What the compiler finds doubtful is shown.
+    case warn
+    /// It fails the build.
+    case fail
+
     /// What follows is kbuild's, not the user's.
-    static let comment = "# kbuild: for the lines in crash reports, in the project's own files alone"
+    static let comment = "# kbuild: for the project's own files alone"
+
+    /// Warnings beyond those that the kernel's own build asks for. They are those of `make W=1` (scripts/Makefile.extrawarn of
+    /// 6.1), for which the kernel's headers are clean, and what may be used without a value.
+    static let warnings = [
+        "-Wextra", "-Wunused", "-Wno-unused-parameter", "-Wunused-but-set-variable", "-Wunused-const-variable",
+        "-Wmaybe-uninitialized", "-Wold-style-definition", "-Wmissing-format-attribute",
+        "-Wno-missing-field-initializers", "-Wno-sign-compare", "-Wno-type-limits", "-Wno-shift-negative-value",
+    ]
 
     /// What is compiled for something else than the kernel, or by rules of its own.
     private static let special: Set<Substring> = ["boot", "vdso", "realmode", "purgatory"]
@@ -20,12 +34,12 @@ enum OwnObjectFlags {
     ///
     /// - Parameter paths: The files that the project changes or adds.
     /// - Throws: `Failure` (`patch`) when a file cannot be read.
-    static func add(to editor: inout TreeEditor, for paths: some Sequence<String>) throws {
+    func add(to editor: inout TreeEditor, for paths: some Sequence<String>) throws {
         var objects: [String: [String]] = [:]
         for path in paths.sorted() where path.hasSuffix(".c") {
             let folders = path.split(separator: "/").dropLast()
-            guard let name = path.split(separator: "/").last, !folders.contains(where: special.contains),
-                !folders.prefix(1).contains(where: apart.contains), try editor.read(path) != nil,
+            guard let name = path.split(separator: "/").last, !folders.contains(where: Self.special.contains),
+                !folders.prefix(1).contains(where: Self.apart.contains), try editor.read(path) != nil,
                 try editor.readPristine(path) == nil
             else { continue }
             objects[folders.joined(separator: "/"), default: []].append(name.dropLast(2) + ".o")
@@ -42,7 +56,10 @@ enum OwnObjectFlags {
             let words = Set(lines.flatMap { $0.split(whereSeparator: { " \t=:+\\".contains($0) }).map(String.init) })
             let objects = objects.filter(words.contains)
             guard !objects.isEmpty else { continue }
-            lines += [comment, "ifndef CONFIG_DEBUG_INFO"] + objects.map { "CFLAGS_\($0) += -g1" } + ["endif"]
+            let flags = (Self.warnings + (self == .fail ? ["-Werror"] : [])).joined(separator: " ")
+            lines += [Self.comment] + objects.map { "CFLAGS_\($0) += \(flags)" }
+            // With debug information -g1 would take some of it away.
+            lines += ["ifndef CONFIG_DEBUG_INFO"] + objects.map { "CFLAGS_\($0) += -g1" } + ["endif"]
             try editor.writeLines(makefile, lines)
         }
     }

@@ -39,8 +39,9 @@ public struct PatchAnalysis: Sendable {
     /// All series are applied first, in their order, since their context is the pristine tree's. The specs follow in
     /// their order and take the system-call numbers that are left.
     ///
+    /// - Parameter flags: What the compiler's warnings about the project's own files do.
     /// - Throws: `Failure`: `usage` when two sources have one name, `patch` when the tree cannot be read.
-    public init(pristine: FilePath, sources: [PatchSource]) throws {
+    public init(pristine: FilePath, sources: [PatchSource], flags: OwnObjectFlags = .warn) throws {
         version = try KernelVersion(tree: pristine)
         var names: Set<String> = []
         for source in sources where !names.insert(source.name).inserted {
@@ -105,7 +106,7 @@ public struct PatchAnalysis: Sendable {
         applyFailures = failures
         tree = editor
         var built = editor
-        try OwnObjectFlags.add(to: &built, for: editor.changes.keys)
+        try flags.add(to: &built, for: editor.changes.keys)
         overlay = TreeOverlay(
             files: try built.effectiveChanges(),
             sources: sources.map { .init(name: $0.name, digest: $0.digest, paths: (paths[$0.name] ?? []).sorted()) },

@@ -63,9 +63,12 @@ public struct TreeOverlay: Sendable, Equatable {
     /// All series are applied first, in their order, since their context is the pristine tree's. The specs follow in
     /// their order and take the system-call numbers that are left.
     ///
+    /// - Parameter flags: What the compiler's warnings about the project's own files do.
     /// - Throws: `Failure`: `patch` when a patch does not apply or a system call cannot be registered.
-    public static func compute(pristine: FilePath, sources: [PatchSource]) throws -> TreeOverlay {
-        let examination = try PatchAnalysis(pristine: pristine, sources: sources)
+    public static func compute(
+        pristine: FilePath, sources: [PatchSource], flags: OwnObjectFlags = .warn
+    ) throws -> TreeOverlay {
+        let examination = try PatchAnalysis(pristine: pristine, sources: sources, flags: flags)
         try examination.throwErrors()
         return examination.overlay
     }

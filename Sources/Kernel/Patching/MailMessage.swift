@@ -35,6 +35,10 @@ struct NumberedLines {
 struct MailMessage {
     /// The subject, unfolded and decoded; nil when there is none.
     var subject: String?
+    /// Who wrote the patch: the `From:` line that begins the body, else the header's; nil when there is none.
+    var author: String?
+    /// The header's date; nil when there is none.
+    var date: String?
     /// What identifies the message, by which one that came twice is known; nil when there is none.
     var identifier: String?
     /// Whether it answers another message.
@@ -106,6 +110,28 @@ struct MailMessage {
         (body, skippedParts) = (reader.output, reader.skipped)
         if body.lines.isEmpty { body.first = lines.number(min(index, max(0, all.count - 1))) }
         if let inner = innerSubject { subject = inner }
+        author = (ownAuthor ?? headers["from"]).map(MailHeaders.decoded)
+        date = headers["date"]
+    }
+
+    /// A `From: ` line that begins the body: that of a patch which somebody else sent on, as git writes it.
+    private var ownAuthor: String? {
+        let first = body.lines.first { !Self.isBlank($0) }
+        guard let first, first.hasPrefix("From: ") else { return nil }
+        return String(decoding: first.withoutNewline.dropFirst("From: ".utf8.count), as: UTF8.self).trimmed
+    }
+
+    /// The body above the diff and the line `---`, without the lines that stand in for headers.
+    var explanation: String {
+        guard subject != nil else { return "" }
+        let end = body.lines.firstIndex { line in
+            line.hasPrefix("diff ") || line.hasPrefix("--- ") || line.hasPrefix("Index: ")
+                || line.withoutNewline.elementsEqual("---".utf8)
+        }
+        let lines = body.lines[..<(end ?? body.lines.count)].map { String(decoding: $0.withoutNewline, as: UTF8.self) }
+        let inner = ownAuthor == nil ? lines[...] : lines.drop { $0.trimmed.isEmpty }.dropFirst()
+        let text = inner.drop { $0.trimmed.isEmpty }
+        return text.reversed().drop { $0.trimmed.isEmpty }.reversed().joined(separator: "\n")
     }
 
     /// The subject below a scissors line, which names the patch better than that of the message around it.

@@ -131,9 +131,12 @@ package struct MailSelection {
             }
             throw failure(message, whyEmpty)
         }
+        var patch = Patch(file: file, subject: message.subject, files: files)
+        (patch.author, patch.date) = (message.author, message.date)
+        patch.explanation = message.explanation
         entries.append(
             Entry(
-                patch: Patch(file: file, subject: message.subject, files: files), tag: tag, isAnswer: isAnswer,
+                patch: patch, tag: tag, isAnswer: isAnswer,
                 line: message.firstLineNumber))
     }
 

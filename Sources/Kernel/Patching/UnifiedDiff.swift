@@ -116,6 +116,12 @@ package struct Patch: Sendable, Equatable {
     package var file: String
     /// The subject of the message; nil for a plain diff.
     package var subject: String?
+    /// Who wrote it, as the message's header says: `NAME <ADDRESS>`; nil where nothing says it.
+    package var author: String?
+    /// When, as the message's header says.
+    package var date: String?
+    /// What the message says of the change below its subject.
+    package var explanation = ""
     package var files: [FilePatch]
     /// The file's path, for places in findings; `file` where there is none.
     package var location: String?

@@ -8,8 +8,8 @@ public struct BlockedTask: Sendable, Equatable {
     public var name: String
     /// Its number.
     public var pid: Int
-    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `R` for one that a
-    /// processor was running.
+    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `running` for one that a
+    /// processor was at work for.
     public var state: String
     /// Its stack, from where it is outwards; only what the unwinder is sure of.
     public var frames: [StackFrame]
@@ -38,6 +38,9 @@ public struct BlockedTask: Sendable, Equatable {
 
     /// The frame that says what it waits in: `__mutex_lock`, `native_queued_spin_lock_slowpath`, `msleep`.
     public var waitsIn: StackFrame? { frames.first { !Self.waiting.contains($0.function) } }
+
+    /// The state of a task that a processor was at work for. The kernel's letter R is also that of one that could run.
+    public static let running = "running"
 
     /// The most tasks that are read, and the most frames of one.
     private static let mostTasks = 5_000
@@ -83,7 +86,7 @@ public struct BlockedTask: Sendable, Equatable {
         end()
         var seen: Set<Int> = []
         // An interrupt that the asking caused stands above what the processor was at; a task's own stack is better.
-        return (all.filter { $0.state != "R" } + all.filter { $0.state == "R" }).filter { task in
+        return (all.filter { $0.state != running } + all.filter { $0.state == running }).filter { task in
             !task.frames.isEmpty && task.isTelling(calls) && seen.insert(task.pid).inserted
         }.map { task in
             var task = task
@@ -99,7 +102,7 @@ public struct BlockedTask: Sendable, Equatable {
                 frame.function.hasPrefix(prefix) && calls.contains(String(frame.function.dropFirst(prefix.count)))
             }
         }
-        return isInCall || state == "D" || state == "R" && pid != 0
+        return isInCall || state == "D" || state == Self.running && pid != 0
     }
 
     /// Reads `task:NAME            state:D stack:0     pid:37    ppid:34     flags:0x00004002`.
@@ -121,7 +124,7 @@ public struct BlockedTask: Sendable, Equatable {
         else { return nil }
         let rest = text[name.upperBound...]
         let end = [" Not tainted", " Tainted: "].lazy.compactMap { rest.firstRange(of: $0)?.lowerBound }.first
-        self.init(name: String(rest[..<(end ?? rest.endIndex)]), pid: pid, state: "R")
+        self.init(name: String(rest[..<(end ?? rest.endIndex)]), pid: pid, state: Self.running)
     }
 
     /// Reads `2 locks held by NAME/37:` and `1 lock held by NAME/37:` (kernel/locking/lockdep.c).
