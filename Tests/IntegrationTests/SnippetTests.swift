@@ -7,11 +7,14 @@ import SystemPackage
 import Testing
 
 /// What README and the documentation print of Swift is what a compiler takes. Nothing is run.
-@Suite("Snippets of the documentation")
+@Suite("Snippets of the documentation", .timeLimit(.minutes(10)), .tags(.guest), .costly)
 struct SnippetTests {
     /// A page with Swift in it, from the repository on.
     static let pages: [String] = {
-        let folders = ["docs", "docs/guide", "docs/reference", "docs/tutorial", "docs/decisions", "Sources/SyscallTesting/SyscallTesting.docc"]
+        let folders = [
+            "docs", "docs/guide", "docs/reference", "docs/tutorial", "docs/decisions",
+            "Sources/SyscallTesting/SyscallTesting.docc",
+        ]
         let found = folders.flatMap { folder in
             ((try? namesInFolder(Fixture.repository.pushing(FilePath(folder)))) ?? []).filter { $0.hasSuffix(".md") }
                 .map { "\(folder)/\($0)" }

@@ -7,7 +7,7 @@ import Testing
 @testable import Patching
 @testable import Syscalls
 
-@Suite("Patches one at a time, and the flags of the project's own objects")
+@Suite("Patches one at a time, and the flags of own objects", .timeLimit(.minutes(5)))
 struct PatchStageTests {
     private let scratch: PatchScratch
     private let pristine: FilePath

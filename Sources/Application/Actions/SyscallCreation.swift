@@ -45,8 +45,7 @@ extension SyscallActions {
         guard isNew || into != nil && fileExists(spec) else {
             throw Failure(
                 .usage, "\(folder) exists already" + (into == nil ? "" : ", and has no syscall.yaml"),
-                nextStep: "choose another name, or remove the folder"
-                    + (fileExists(spec) ? "; or add to it: kbuild syscall new \(first) --into \(place)" : ""))
+                nextStep: "choose another name, or remove the folder")
         }
         // A C file's name is that of its folder; a hyphen would do, but no call can be called so.
         let file = isNew ? String((folder.lastComponent?.string ?? first).map { $0 == "-" ? "_" : $0 }) : nil
@@ -170,7 +169,7 @@ extension SyscallActions {
     /// - Parameters:
     ///   - file: The C file that is to be new, without `.c`; nil for none.
     ///   - folder: A folder that is not there yet. A user may have named it in the project file before.
-    private func checkIsFree(
+    func checkIsFree(
         _ name: String, _ pristine: KernelSourceArtifact, file: String?, except folder: FilePath?
     ) throws {
         let sources = try project.kernel.patches.filter { $0 != folder }.map {

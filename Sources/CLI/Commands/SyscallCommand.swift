@@ -7,7 +7,7 @@ import SystemPackage
 
 struct SyscallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "syscall", abstract: "Scaffold, list or check system calls.",
+        commandName: "syscall", abstract: "Scaffold, rename, list or check system calls.",
         discussion: """
             Examples:
 
@@ -15,7 +15,37 @@ struct SyscallCommand: AsyncParsableCommand {
               kbuild syscall list
               kbuild syscall check
             """,
-        subcommands: [New.self, List.self, Check.self])
+        subcommands: [New.self, Rename.self, List.self, Check.self])
+
+    struct Rename: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Give a system call of the project another name.",
+            discussion: """
+                The name changes in syscall.yaml, where the C file defines the call, in the contract beside it and, by its \
+                number, in the suites. Files and folders keep their names. Example:
+
+                  kbuild syscall rename hello_there hello_here
+                """)
+
+        @Argument(help: "The call's name.")
+        var old: String
+
+        @Argument(help: "Its new name, a C identifier.")
+        var new: String
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
+            let (old, new) = (old, new)
+            defer { console.finish() }
+            let renamed = try await interruptible { try await actions.rename(old, to: new) }
+            for line in renamed.files { console.output("wrote  \(line)") }
+            console.output("next:  \(renamed.nextCommand)")
+        }
+    }
 
     struct New: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
