@@ -46,15 +46,16 @@ public struct KernelMake: Sendable, Hashable {
         let compiler = usesCcache ? "ccache \(self.compiler)" : self.compiler
         var passed = self.environment(from: environment)
         if let makefile { passed["MAKEFILES"] = makefile.string }
-        let variables = passed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+        let exported = passed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let make = [
             "make", "--directory=\(tree)", "--no-print-directory", "--jobs=\(jobs)",
             // One compiler's messages stay together.
             "--output-sync=target", "O=\(output)",
         ]
         let settings =
-            architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility + variables
-        return Command("env", ["-i"] + variables + make + settings + targets)
+            architecture.makeVariables + ["CC=\(compiler)", "HOSTCC=\(compiler)"] + Self.reproducibility
+            + self.variables
+        return Command("env", ["-i"] + exported + make + settings + targets)
     }
 
     /// What the kernel would take from the clock and the machine, fixed: equal inputs give equal kernels, and utsversion.h
