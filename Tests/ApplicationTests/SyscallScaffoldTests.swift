@@ -74,6 +74,36 @@ struct SyscallScaffoldTests {
         #expect(scaffold.source.contains("long outcome;"))
     }
 
+    // MARK: Several calls in one C file
+
+    @Test("calls that share a C file have one spec, each header once, and each a definition of its own")
+    func shared() throws {
+        let calls = try [scaffold("box_put", "const void *bytes, size_t length"), scaffold("box_size")]
+        #expect(SyscallScaffold.spec(calls, file: "box").contains("sources: [box.c]\nsyscalls:\n  - name: box_put\n"))
+        #expect(SyscallScaffold.spec(calls, file: "box").hasSuffix("  - name: box_size\n    arguments: []\n"))
+        let source = SyscallScaffold.source(calls)
+        #expect(source.contains(" * box_put, box_size: check their arguments and return 0."))
+        for text in [
+            "#include <linux/errno.h>", "#include <linux/syscalls.h>", "SYSCALL_DEFINE2(box_put",
+            "SYSCALL_DEFINE0(box_size)",
+        ] {
+            #expect(source.ranges(of: text).count == 1, "\(text)")
+        }
+        #expect(SyscallScaffold.source([calls[0]]) == calls[0].source)
+    }
+
+    @Test("a call that is added to a C file brings the headers that it lacks, and leaves the rest as it is")
+    func added() throws {
+        let own =
+            "// mine\n#include <linux/syscalls.h>\n#include  <linux/errno.h>\n\nSYSCALL_DEFINE0(mine)\n{\n\treturn 7;\n}\n\n"
+        let text = try scaffold("box_put", "const void *bytes, size_t length").adding(to: own)
+        #expect(
+            text.hasPrefix("// mine\n#include <linux/syscalls.h>\n#include  <linux/errno.h>\n#include <linux/err.h>\n"))
+        #expect(text.contains("SYSCALL_DEFINE0(mine)\n{\n\treturn 7;\n}\n\n"))
+        #expect(text.hasSuffix("\treturn 0;\n}\n") && text.contains("SYSCALL_DEFINE2(box_put"))
+        #expect(text.ranges(of: "errno.h").count == 1)
+    }
+
     // MARK: The project file
 
     private func adding(_ text: String) throws -> String {
