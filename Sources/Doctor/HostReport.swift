@@ -78,11 +78,25 @@ public struct HostReport: Sendable, Equatable, Encodable {
     private var verdict: TerminalText {
         let missing = findings.filter { $0.status == .missing }
         guard !missing.isEmpty else { return "READY: kbuild run works here" }
-        // One command for all that packages mend.
+        // One command for all that packages mend. A finding may have a fix of its own although a package is known: what the
+        // package brought is there and cannot be read.
         var packages: [String] = []
-        for package in missing.compactMap(\.package) where !packages.contains(package) { packages.append(package) }
-        let next =
-            packages.isEmpty ? "apply the fixes listed above" : "apt-get install \(packages.joined(separator: " "))"
+        var others: [String] = []
+        for finding in missing {
+            if let package = finding.package, finding.fix == "apt-get install \(package)" {
+                if !packages.contains(package) { packages.append(package) }
+            } else {
+                others.append(finding.fix ?? "")
+            }
+        }
+        let install = "apt-get install \(packages.joined(separator: " "))"
+        let next: String
+        switch (packages.isEmpty, others.count) {
+        case (false, 0): next = install
+        case (false, _): next = "\(install), and apply the other fixes listed above"
+        case (true, 1) where !others[0].isEmpty: next = others[0]
+        case (true, _): next = "apply the fixes listed above"
+        }
         return "NOT READY: \(missing.map(\.name).joined(separator: ", "))\nnext: \(next)"
     }
 }

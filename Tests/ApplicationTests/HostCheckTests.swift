@@ -49,6 +49,21 @@ struct HostCheckTests {
         #expect(report.text.plain.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
     }
 
+    @Test("the next step is the fix that a finding has, not the package that is there already")
+    func ownFix() {
+        let kernel = HostFinding(
+            "appliance kernel", .missing, found: "unreadable", purpose: "makes", package: "linux-image",
+            fix: "sudo chmod 0644 /boot/vmlinuz")
+        #expect(HostReport([kernel]).text.plain.hasSuffix("next: sudo chmod 0644 /boot/vmlinuz"))
+        let flex = HostFinding("flex", .missing, found: "not on PATH", purpose: "reads", package: "flex")
+        #expect(
+            HostReport([flex, kernel]).text.plain.hasSuffix(
+                "next: apt-get install flex, and apply the other fixes listed above"))
+        let cache = HostFinding("cache", .missing, found: "full", purpose: "keeps")
+        #expect(HostReport([cache, kernel]).text.plain.hasSuffix("next: apply the fixes listed above"))
+        #expect(HostReport([cache]).text.plain.hasSuffix("next: apply the fixes listed above"))
+    }
+
     @Test("every line of the list of packages is read, and the Makefile reads that list")
     func packageList() throws {
         let repository = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Foundation
 import Patching
 import SystemPackage
 import Testing
@@ -49,5 +50,29 @@ struct PatchMemoTests {
         changed[place] ^= 0x20
         try writeAtomically(changed, to: scratch.path.appending("overlay"))
         #expect(memo.load(key: .of("one")) == nil)
+    }
+
+    @Test("a source's identity follows each file of its folder, without the source being read")
+    func identity() throws {
+        func identity(_ path: String) throws -> Digest? {
+            try PatchSource.identity(of: scratch.path.pushing(FilePath(path)), digest: Digest.ofFile)
+        }
+        try scratch.write("no patch at all", to: "x.patch")
+        let file = try #require(try identity("x.patch"))
+        try scratch.write("no patch at all!", to: "x.patch")
+        #expect(try identity("x.patch") != file)
+        try scratch.write("a", to: "set/series")
+        try scratch.write("b", to: "set/deep/b.patch")
+        var seen: Set<Digest> = [try #require(try identity("set"))]
+        for (text, path) in [
+            ("a ", "set/series"), ("c", "set/deep/b.patch"), ("", "set/old.patch.orig"), ("", "set/deep/c"),
+        ] {
+            try scratch.write(text, to: path)
+            #expect(seen.insert(try #require(try identity("set"))).inserted, "\(path)")
+        }
+        #expect(try identity("nothing") == nil)
+        try FileManager.default.createSymbolicLink(
+            atPath: scratch.path.pushing("set/link.patch").string, withDestinationPath: "old.patch.orig")
+        #expect(try identity("set") == nil)
     }
 }

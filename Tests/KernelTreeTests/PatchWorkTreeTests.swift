@@ -261,6 +261,38 @@ import Testing
         #expect(try #require(modified("kernel/fork.c")) > future)
     }
 
+    @Test(
+        "times of the user's files say nothing: contents alone decide what is written",
+        arguments: [
+            nanosecondsNow() / 1_000_000_000 + 7200, 315_532_800, 0,
+        ])
+    func timesOfTheUser(seconds: Int64) throws {
+        let source = "box/box.c"
+        func overlay(_ text: String) throws -> TreeOverlay {
+            try scratch.write(text, to: source)
+            let times = [timespec(tv_sec: Int(seconds), tv_nsec: 0), timespec(tv_sec: Int(seconds), tv_nsec: 0)]
+            #expect(utimensat(AT_FDCWD, scratch.path.pushing(FilePath(source)).string, times, 0) == 0)
+            return try TreeOverlay.compute(
+                pristine: work.pristine, sources: [try PatchSource.load(scratch.path.appending("box"))])
+        }
+        try scratch.write(
+            "folder: kernel\nsources: [box.c]\nsyscalls:\n  - {name: box, arguments: [int number]}\n",
+            to: "box/syscall.yaml")
+        let text = "SYSCALL_DEFINE1(box, int, number)\n{\n\treturn number;\n}\n"
+        try scratch.write(text, to: source)
+        let first = try TreeOverlay.compute(
+            pristine: work.pristine, sources: [try PatchSource.load(scratch.path.appending("box"))])
+        try work.synchronize(overlay: first, output: output)
+        let object = try compile("box.o")
+        let before = modified("kernel/box.c")
+        #expect(try work.synchronize(overlay: try overlay(text), output: output).isUnchanged)
+        #expect(modified("kernel/box.c") == before)
+        let changed = try work.synchronize(
+            overlay: try overlay(text.replacing("number;", with: "number + 1;")), output: output)
+        #expect(changed.modified == ["kernel/box.c"])
+        #expect(try #require(modified("kernel/box.c")) > object)
+    }
+
     @Test func refusesATreeThatIsNoCopy() throws {
         try scratch.write("mine\n", to: "tree/kernel/mine.c")
         let failed = failure { try work.synchronize(overlay: .empty, output: output) }

@@ -44,10 +44,7 @@ public struct PatchActions: Sendable {
     /// - Returns: What was done, in lines.
     /// - Throws: `Failure` (`patch`) when one does not apply; the tree is then as it was.
     public func apply() async throws -> [String] {
-        try await change { pristine in
-            try TreeOverlay.compute(
-                pristine: pristine.folder, sources: try steps.patchSources(), flags: steps.flags)
-        }
+        try await change { try steps.overlay(over: $0) }
     }
 
     /// Makes the project's tree pristine again.
@@ -78,7 +75,7 @@ public struct PatchActions: Sendable {
     public func check() async throws -> [String] {
         defer { tools.statCache.save() }
         let pristine = try await source()
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try steps.patchSources())
+        let overlay = try steps.overlay(over: pristine)
         var lines = overlay.sources.map { "applies  \($0.name): \($0.paths.count) files" }
         lines += overlay.syscalls.map { "syscall  \($0.name) = \($0.number) (\($0.abi.rawValue))" }
         return lines + overlay.notes.map { "note     \($0)" }

@@ -136,28 +136,38 @@ struct KernelSteps: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
     }
 
-    /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
-    private func overlay(over pristine: KernelSourceArtifact) throws -> TreeOverlay {
-        let sources = try patchSources()
-        var key = ContentDigest(of: "overlay", version: 1)
+    /// What the overlay of the project's patches depends on, without reading these as patches; nil where that cannot be told.
+    private func overlayKey(over pristine: KernelSourceArtifact) throws -> Digest? {
+        var key = ContentDigest(of: "overlay", version: 2)
         key.add("source", pristine.identity)
         key.add("warnings", project.warnings.rawValue)
-        for source in sources {
-            key.add(source.name, source.digest)
+        key.add("fuzz", String(project.kernel.fuzz))
+        for patch in project.kernel.patches {
+            guard let identity = try PatchSource.identity(of: patch, digest: tools.statCache.digest(of:)) else {
+                return nil
+            }
+            key.add("patches", identity)
             // Compilers' messages and remarks name the user's files and their lines.
-            key.add("location", source.location.string)
-            if let spec = source.specFile { key.add("spec", try tools.statCache.digest(of: spec)) }
+            key.add("location", patch.string)
         }
         // Another kbuild may read patches otherwise.
         if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
+        return key.digest
+    }
+
+    /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
+    ///
+    /// - Throws: `Failure`: `usage` when there is nothing to apply or a spec is wrong, `patch` when a patch does not apply.
+    func overlay(over pristine: KernelSourceArtifact) throws -> TreeOverlay {
+        let key = try overlayKey(over: pristine)
         let memo = OverlayCache(
             file: context.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
-        if let overlay = memo.load(key: key.digest) { return overlay }
-        let overlay = try TreeOverlay.compute(
-            pristine: pristine.folder, sources: sources, flags: flags)
-        guard !tools.isDryRun else { return overlay }
+        if let key, let overlay = memo.load(key: key) { return overlay }
+        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources(), flags: flags)
+        // A patch that was edited meanwhile is not filed under its former contents.
+        guard !tools.isDryRun, let key, try overlayKey(over: pristine) == key else { return overlay }
         try createFolder(context.projectCache)
-        memo.save(overlay, key: key.digest)
+        memo.save(overlay, key: key)
         return overlay
     }
 

@@ -69,6 +69,32 @@ public struct PatchSource: Sendable {
         return PatchSource(name: stem, location: path, digest: set.digest, content: .series(set))
     }
 
+    /// The most files of a folder that `identity` looks at, and how deep it goes.
+    private static let mostFiles = 4096
+    private static let mostLevels = 8
+
+    /// The digest of all that a patch source may be read from, without reading it as one: the file, or all files of the folder.
+    /// Nil where that is too much, or something is there that is neither.
+    ///
+    /// - Parameter digest: Gives that of a file's contents.
+    public static func identity(of path: FilePath, digest: (FilePath) throws -> Digest) rethrows -> Digest? {
+        var key = ContentDigest(of: "patch-source", version: 1)
+        var count = 0
+        func add(_ path: FilePath, _ name: String, level: Int) throws -> Bool {
+            guard let status = FileStatus(path), level <= mostLevels else { return false }
+            if status.isRegular {
+                count += 1
+                guard count <= mostFiles else { return false }
+                key.add(name, try digest(path))
+                return true
+            }
+            guard status.isFolder, let names = try? namesInFolder(path) else { return false }
+            key.add("folder", name)
+            return try names.sorted().allSatisfy { try add(path.appending($0), "\(name)/\($0)", level: level + 1) }
+        }
+        return try add(path, ".", level: 0) ? key.digest : nil
+    }
+
     private static let patchSuffixes = [".patch", ".diff", ".mbox", ".mbx", ".eml"]
     private static let compressedSuffixes = [".gz", ".xz", ".zst", ".bz2"]
 

@@ -149,6 +149,10 @@ struct MailMessage {
 
     /// A line such as `--- 8< ---` or `-- >8 -- cut here --`, by the rule of `git mailinfo --scissors`.
     static func isScissors(_ line: Line) -> Bool {
+        // Each line of a message is looked at, and nearly all of them end here.
+        guard line.count < 204, line.contains(UInt8(ascii: "8")) || line.contains(UInt8(ascii: "%")) else {
+            return false
+        }
         let text = line.withoutNewline.filter { $0 != UInt8(ascii: "\r") }
         guard text.contains(UInt8(ascii: "-")), text.count < 200 else { return false }
         var (perforation, scissors, visible) = (0, false, 0)

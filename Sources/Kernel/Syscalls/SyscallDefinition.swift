@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import Glibc
 import Patching
 
 /// A SYSCALL_DEFINE in a C file.
@@ -18,6 +19,8 @@ struct SyscallDefinition: Equatable {
 
     /// Finds the definitions of a C file, outside of comments, strings and `#define` lines.
     static func scan(_ bytes: [UInt8]) -> [SyscallDefinition] {
+        // Few files of a large patch define a call, and taking off comments costs more than all else here.
+        guard mentionsDefinition(bytes) else { return [] }
         let text = withoutComments(bytes)
         var definitions: [SyscallDefinition] = []
         var line = 1
@@ -43,7 +46,28 @@ struct SyscallDefinition: Equatable {
         return definitions
     }
 
+    private static func mentionsDefinition(_ bytes: [UInt8]) -> Bool {
+        let word: StaticString = "SYSCALL_DEFINE"
+        return bytes.withUnsafeBytes { text in
+            // Its second letter is the rarest.
+            var from = 1
+            while from < text.count, let base = text.baseAddress,
+                let found = memchr(base + from, Int32(UInt8(ascii: "Y")), text.count - from)
+            {
+                let start = UnsafeRawPointer(found) - base - 1
+                if start + word.utf8CodeUnitCount <= text.count,
+                    memcmp(base + start, word.utf8Start, word.utf8CodeUnitCount) == 0
+                {
+                    return true
+                }
+                from = start + 2
+            }
+            return false
+        }
+    }
+
     private static func parse(_ word: Line, after rest: Line, line: Int) -> SyscallDefinition? {
+        guard word.first == UInt8(ascii: "S") || word.first == UInt8(ascii: "C") else { return nil }
         var macro = String(decoding: word, as: UTF8.self)[...]
         let isCompat = macro.hasPrefix("COMPAT_")
         if isCompat { macro = macro.dropFirst("COMPAT_".count) }
