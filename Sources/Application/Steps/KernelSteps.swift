@@ -143,9 +143,9 @@ struct KernelSteps: Sendable {
         key.add("warnings", project.warnings.rawValue)
         key.add("fuzz", String(project.kernel.fuzz))
         for patch in project.kernel.patches {
-            guard let identity = try PatchSource.identity(of: patch, digest: tools.statCache.digest(of:)) else {
-                return nil
-            }
+            // A file beside the patches that cannot be read is no reason to fail: it may be none of them.
+            guard let identity = (try? PatchSource.identity(of: patch, digest: tools.statCache.digest(of:))) ?? nil
+            else { return nil }
             key.add("patches", identity)
             // Compilers' messages and remarks name the user's files and their lines.
             key.add("location", patch.string)
