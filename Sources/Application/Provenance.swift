@@ -246,7 +246,7 @@ struct Provenance: Sendable {
             return false
         }
         let list = FilePath("/var/lib/dpkg/info").appending("\(name).list")
-        return ((try? readText(list)) ?? "").split(separator: "\n").contains { $0 == real.string }
+        return ((try? readText(list)) ?? "").textLines().contains { $0 == real.string }
     }
 
     /// Whether a file, and every folder above it, is root's, and nobody else may write to it.

@@ -10,9 +10,10 @@ package struct SyscallRename {
 
     /// A spec: the call's `name:`.
     package func inSpec(_ text: String) -> String {
-        text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+        // The CR of CR LF stays.
+        text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init).map { line in
             line.contains("name:")
-                ? replacing(in: String(line), after: ["", "name:", "\"", "'", "{name:"]) : String(line)
+                ? replacing(in: line, after: ["", "name:", "\"", "'", "{name:"]) : line
         }.joined(separator: "\n")
     }
 

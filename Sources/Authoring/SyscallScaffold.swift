@@ -37,22 +37,30 @@ package struct SyscallScaffold {
         case memory(isRead: Bool, length: String?, element: Int)
     }
 
-    private var roles: [(argument: Argument, role: Role)] {
+    private struct ArgumentRole {
+        var argument: Argument
+        var role: Role
+    }
+
+    private var roles: [ArgumentRole] {
         let arguments = signature.arguments
         return arguments.enumerated().map { index, argument in
             switch argument.kind {
             case .integer(let bits, let isSigned):
-                return (
-                    argument,
-                    index > 0 && isLength(argument, of: arguments[index - 1])
+                return ArgumentRole(
+                    argument: argument,
+                    role: index > 0 && isLength(argument, of: arguments[index - 1])
                         ? .length(bits: bits, isSigned: isSigned) : .number(bits: bits, isSigned: isSigned)
                 )
             case .pointer(let pointee, let isConst):
                 let next = index + 1 < arguments.count ? arguments[index + 1] : nil
                 let length = next.flatMap { isLength($0, of: argument) ? $0.name : nil }
-                if isConst, pointee == .characters, length == nil { return (argument, .string) }
+                if isConst, pointee == .characters, length == nil {
+                    return ArgumentRole(argument: argument, role: .string)
+                }
                 let element = if case .integers(let bits) = pointee { bits / 8 } else { 1 }
-                return (argument, .memory(isRead: isConst, length: length, element: element))
+                return ArgumentRole(
+                    argument: argument, role: .memory(isRead: isConst, length: length, element: element))
             }
         }
     }
@@ -119,7 +127,8 @@ package struct SyscallScaffold {
 
     /// A C file with the call behind what it has, and the headers that it lacks behind the last that it has.
     package func adding(to source: String) -> String {
-        var lines = source.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        // The CR of CR LF stays.
+        var lines = source.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         while lines.last?.isEmpty == true { lines.removeLast() }
         let present = Set(lines.map { $0.filter { !$0.isWhitespace } })
         let missing = includes.filter { !present.contains($0.filter { !$0.isWhitespace }) }
@@ -202,7 +211,8 @@ package struct SyscallScaffold {
         }
         head[head.count - 1] += ")"
         var body: [String] = []
-        for (argument, role) in roles {
+        for entry in roles {
+            let (argument, role) = (entry.argument, entry.role)
             switch role {
             case .number(_, isSigned: true), .length(_, isSigned: true):
                 body += ["\tif (\(argument.name) < 0)", "\t\treturn -EINVAL;"]
@@ -211,7 +221,8 @@ package struct SyscallScaffold {
         }
         let taken = signature.arguments.map(\.name)
         let result = ["result", "status", "outcome"].first { !taken.contains($0) } ?? "kbuild_result"
-        for (argument, role) in roles {
+        for entry in roles {
+            let (argument, role) = (entry.argument, entry.role)
             let call: String
             switch role {
             case .number, .length: continue
@@ -238,7 +249,8 @@ package struct SyscallScaffold {
             lines += ["Bound: a buffer or string has at most \(Self.bound) bytes, a string's NUL included.", ""]
         }
         lines += ["| result | when |", "|---|---|", "| 0 | the arguments are valid |"]
-        for (argument, role) in roles {
+        for entry in roles {
+            let (argument, role) = (entry.argument, entry.role)
             let name = "`\(argument.name)`"
             switch role {
             case .number(_, let isSigned): if isSigned { lines.append("| EINVAL | \(name) is negative |") }
@@ -267,7 +279,8 @@ package struct SyscallScaffold {
             ]
         }
         lines += ["    /// A call with valid arguments, any of which a test may change.", "    private struct Call {"]
-        for (argument, role) in roles {
+        for entry in roles {
+            let (argument, role) = (entry.argument, entry.role)
             switch role {
             case .number(let bits, let isSigned):
                 lines.append("        var \(swiftName(argument)): \(swiftType(bits, isSigned)) = 1")
@@ -288,7 +301,7 @@ package struct SyscallScaffold {
             lines += ["    private var valid: Call {", "        Call("]
             lines.append(valid.map { "            " + $0 }.joined(separator: ",\n") + ")")
             lines += ["    }", "", "    init() throws {"]
-            for (argument, role) in roles where isPointer(argument) {
+            for (argument, role) in roles.map({ ($0.argument, $0.role) }) where isPointer(argument) {
                 lines.append("        \(memoryName(argument)) = try GuardedBuffer(count: \(memorySize(role)))")
             }
             lines += ["    }", ""]
@@ -299,7 +312,7 @@ package struct SyscallScaffold {
             "    @Test(\"valid arguments give 0\")", "    func validArguments() throws {",
             "        #expect(try valid() == 0)", "    }",
         ]
-        for (argument, role) in roles { lines += testsOf(argument, role) }
+        for entry in roles { lines += testsOf(entry.argument, entry.role) }
         return (lines + ["}"]).text
     }
 

@@ -142,7 +142,7 @@ public struct HostCheck: Sendable {
     private func staticLibrary() async throws -> HostFinding {
         // gcc answers with the bare name when it has no such file.
         let answer = try await run(Command("gcc", ["-print-file-name=libc.a"]))?.output ?? ""
-        let path = answer.split(separator: "\n").first.map(String.init) ?? ""
+        let path = answer.textLines().first.map(String.init) ?? ""
         let isThere = path.hasPrefix("/")
         return HostFinding(
             "static C library", isThere ? .ok : .missing, found: isThere ? "libc.a" : "gcc finds no libc.a",
@@ -178,7 +178,7 @@ public struct HostCheck: Sendable {
         let package = CommandRunner.debianPackage(of: Self.qemu)
         let boards = try await run(Command(Self.qemu, ["-machine", "help"]))?.output ?? ""
         let devices = try await run(Command(Self.qemu, ["-device", "help"]))?.output ?? ""
-        let offered = Set(boards.split(separator: "\n").compactMap { $0.split(separator: " ").first.map(String.init) })
+        let offered = Set(boards.textLines().compactMap { $0.split(separator: " ").first.map(String.init) })
         // "pc" is the other name of the newest board of its kind, and listed as such.
         let wanted: [MachineType] =
             switch project?.machine.type ?? .auto {
@@ -300,7 +300,7 @@ public struct HostCheck: Sendable {
     private func memory() -> HostFinding {
         let guest = (project?.machine.memoryMegabytes ?? 512) << 20
         let text = (try? readText("/proc/meminfo")) ?? ""
-        let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
+        let line = text.textLines().first { $0.hasPrefix("MemAvailable:") }
         let free = (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10
         let level: HostFinding.Status =
             free < guest ? .missing : free < guest + Self.leastMemory ? .warning : .ok

@@ -99,7 +99,7 @@ package struct ProjectFileEditor {
     }
 
     private static func lines(_ text: String) -> [String] {
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        var lines = text.textLines(keepsEmpty: true).map(String.init)
         while lines.last?.isEmpty == true { lines.removeLast() }
         return lines
     }

@@ -269,7 +269,8 @@ public struct RunHistory: Sendable {
         let base = try find(names.first ?? "-2")
         let head = try find(names.count > 1 ? names[1] : "-1")
         return RunComparison(
-            base: (base.id, try base.report()), head: (head.id, try head.report()), threshold: threshold)
+            base: .init(id: base.id, report: try base.report()), head: .init(id: head.id, report: try head.report()),
+            threshold: threshold)
     }
 }
 

@@ -97,6 +97,23 @@ struct LayeringTests {
         #expect(manifest.contains(#".enableUpcomingFeature("MemberImportVisibility")"#))
     }
 
+    @Test("text is split at bytes: CR LF is one Character, at which a split at \"\\n\" goes past")
+    func lineSplitting() throws {
+        let sources = Self.root.appending(path: "Sources")
+        let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }
+        // HeaderChange compares lines with their CR, MachineSnapshot splits what kbuild wrote, and the suites in the guest
+        // import SyscallTesting alone.
+        let known = ["Kernel/IncrementalBuild/HeaderChange.swift", "Guest/VirtualMachine/MachineSnapshot.swift"]
+        var found: [String] = []
+        for name in names where !known.contains(name) && !name.hasPrefix("SyscallTesting/") {
+            let text = try String(contentsOf: sources.appending(path: name), encoding: .utf8)
+            let uses = text.matches(of: /(\w+)?\??\.split\((separator: "\\n"|whereSeparator: \\\.isNewline)/)
+            if uses.contains(where: { $0.output.1 != "unicodeScalars" }) { found.append(name) }
+        }
+        #expect(names.count > 200)
+        #expect(found == [], "use textLines()")
+    }
+
     @Test("each suite has one limit on time, and a tag of its cost where it boots guests")
     func suites() throws {
         let tests = Self.root.appending(path: "Tests")

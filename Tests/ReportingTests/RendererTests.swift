@@ -123,7 +123,7 @@ struct JSONReportTests {
         head.suites[0].tests[0].status = .failed
         head.suites[0].tests[1].status = .passed
         head.suites[0].tests[3].id = "other"
-        let comparison = RunComparison(base: ("a", sample()), head: ("b", head))
+        let comparison = RunComparison(base: .init(id: "a", report: sample()), head: .init(id: "b", report: head))
         let list = RunList(runs: [
             .init(place: -1, id: "a", file: "/a/report.json", report: sample()),
             .init(place: -2, id: "b", file: "/b/report.json", report: nil),

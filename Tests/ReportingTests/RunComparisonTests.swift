@@ -18,7 +18,7 @@ private func test(_ id: String, _ status: TestStatus = .passed, _ seconds: Doubl
 }
 
 private func compare(_ base: RunReport, _ head: RunReport) -> RunComparison {
-    RunComparison(base: ("a", base), head: ("b", head))
+    RunComparison(base: .init(id: "a", report: base), head: .init(id: "b", report: head))
 }
 
 @Suite("Comparison of two runs", .timeLimit(.minutes(5)))
@@ -81,7 +81,8 @@ struct RunComparisonTests {
         #expect(result.faster.map(\.id) == ["faster"])
         #expect(!result.isWorse)
         let strict = RunComparison(
-            base: ("a", base), head: ("b", head), threshold: .init(relative: 0.1, seconds: 0.05))
+            base: .init(id: "a", report: base), head: .init(id: "b", report: head),
+            threshold: .init(relative: 0.1, seconds: 0.05))
         #expect(strict.slower.map(\.id) == ["long", "far slower", "slower", "short"])
         #expect(TextReport().render(result).plain.contains("slower: 2\n  far slower: 1.00 s -> 3.00 s"))
     }

@@ -49,9 +49,9 @@ struct Sink: Sendable, CustomTestStringConvertible {
             let base = RunReport(startedAt: "", seconds: 1, project: "")
             let text = report.startedAt
             return [
-                RunComparison(base: (text, base), head: (text, report)),
-                RunComparison(base: (text, report), head: (text, base)),
-                RunComparison(base: (text, report), head: (text, report)),
+                RunComparison(base: .init(id: text, report: base), head: .init(id: text, report: report)),
+                RunComparison(base: .init(id: text, report: report), head: .init(id: text, report: base)),
+                RunComparison(base: .init(id: text, report: report), head: .init(id: text, report: report)),
             ].map { TextReport().render($0) }.joined().rendered()
         },
         Sink("plan") { report in

@@ -255,7 +255,8 @@ struct ShellFolder {
             environment: [
                 "PATH=\(Self.folder)/\(Self.binName):/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
                 "TERM=\(request.terminalName ?? "dumb")",
-            ] + numbers.map { "\($0)=\($1)" }, resultsProtocol: .interactive(isTerminal: request.isTerminal))
+            ] + numbers.map { "\($0.name)=\($0.number)" }, resultsProtocol: .interactive(isTerminal: request.isTerminal)
+        )
         let home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
         let action =
             request.command.map { "exec " + $0.map(Command.quoted).joined(separator: " ") }
@@ -274,19 +275,27 @@ struct ShellFolder {
         greeting = Self.greeting(version: version, numbers: numbers, programs: programs, shares: shares)
     }
 
+    /// A variable of the shell's environment with a call's number.
+    struct NumberVariable {
+        var name: String
+        var number: Int
+    }
+
     /// `NR_name` for each call that was added, and `NR_ia32_name` for programs that enter the kernel by `int 0x80`.
-    static func variables(for syscalls: [RegisteredSyscall]) -> [(String, Int)] {
-        syscalls.map { ("\($0.abi == .i386 ? "NR_ia32_" : "NR_")\($0.name)", $0.number) }
+    static func variables(for syscalls: [RegisteredSyscall]) -> [NumberVariable] {
+        syscalls.map {
+            NumberVariable(name: "\($0.abi == .i386 ? "NR_ia32_" : "NR_")\($0.name)", number: $0.number)
+        }
     }
 
     private static func greeting(
-        version: String, numbers: [(String, Int)], programs: [ProgramArtifact], shares: [Project.SharedFolder]
+        version: String, numbers: [NumberVariable], programs: [ProgramArtifact], shares: [Project.SharedFolder]
     ) -> String {
-        let native = numbers.filter { !$0.0.hasPrefix("NR_ia32_") }
+        let native = numbers.filter { !$0.name.hasPrefix("NR_ia32_") }
         var lines = ["Linux \(version)"]
-        if let (name, number) = native.first {
+        if let first = native.first {
             let count = pluralized(native.count, "added system call")
-            lines[0] += " with \(count): `env | grep NR_` lists the numbers, $\(name) is \(number)."
+            lines[0] += " with \(count): `env | grep NR_` lists the numbers, $\(first.name) is \(first.number)."
         }
         let names = names(of: programs)
         let commands = zip(programs, names).filter { $0.0.tests == nil }.map(\.1)

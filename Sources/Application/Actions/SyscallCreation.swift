@@ -100,7 +100,7 @@ extension SyscallActions {
         let old = try SyscallSpec.load(folder: folder)
         let body = text.hasSuffix("\n") ? text : text + "\n"
         // Only a list that ends the file, an entry a dash, can be added to; what else there is stays the user's.
-        let lines = body.split(separator: "\n").map(String.init)
+        let lines = body.textLines().map(String.init)
         let list = lines.lastIndex { !$0.hasPrefix(" ") && !$0.hasPrefix("#") && !$0.hasPrefix("-") }
         guard let list, lines[list].trimmed == "syscalls:",
             lines[(list + 1)...].contains(where: { $0.hasPrefix("  - ") }),

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
 import Foundation
 import SystemPackage
 
@@ -76,7 +77,7 @@ enum CompilerReads {
         var folders: [String] = []
         var compiler: String?
         var isList = false
-        for line in text.split(separator: "\n") {
+        for line in text.textLines() {
             if let quoted = line.split(separator: "\"").last, line.hasPrefix("ignoring nonexistent directory") {
                 folders.append(String(quoted))
             } else if line.hasSuffix("search starts here:") {

@@ -420,8 +420,8 @@ struct GuestProgramBuilder: Sendable {
     }
 
     func bundle(_ artifact: Artifact, isHit: Bool) throws -> GuestBundle {
-        let tests = try readText(artifact.path("tests.list")).split(separator: "\n").map(String.init)
-        let xctests = try readText(artifact.path("xctests.list")).split(separator: "\n").map(String.init)
+        let tests = try readText(artifact.path("tests.list")).textLines().map(String.init)
+        let xctests = try readText(artifact.path("xctests.list")).textLines().map(String.init)
         guard !tests.isEmpty || !xctests.isEmpty else {
             throw Failure(
                 .infrastructure, "the test bundle has no Swift Testing test", nextStep: "write a @Test function")
@@ -661,7 +661,7 @@ struct GuestProgramBuilder: Sendable {
     private func compile(_ command: Command, what: String, by runner: CommandRunner) async throws {
         let result = try await runner.capture(command)
         guard result.status.isSuccess else {
-            let words = (result.output + result.errors).split(separator: "\n", omittingEmptySubsequences: false)
+            let words = (result.output + result.errors).textLines(keepsEmpty: true)
             let first = words.firstIndex { $0.contains("error:") } ?? 0
             throw Failure(
                 .build, "\(what) did not compile (\(result.status))",

@@ -28,7 +28,7 @@ enum HostKernel {
     static func loadedModules() throws -> String {
         // A kernel without CONFIG_MODULES has no such file.
         let list = fileExists("/proc/modules") ? try readText("/proc/modules") : ""
-        let names = list.split(separator: "\n").compactMap { $0.split(separator: " ").first }
+        let names = list.textLines().compactMap { $0.split(separator: " ").first }
         return "Module Size Used by\n" + names.sorted().map { "\($0) 0 0\n" }.joined()
     }
 

@@ -92,7 +92,7 @@ extension KernelSteps {
     /// What the first kernel with the project's checkers will cost, by what this machine has seen.
     var costOfFirstBuild: String {
         func seconds(_ checks: [Checker]) -> Int? {
-            (try? readText(firstBuild(checks))).flatMap { Int($0.split(separator: "\n").first ?? "") }
+            (try? readText(firstBuild(checks))).flatMap { Int($0.textLines().first ?? "") }
         }
         let what = "a kernel with the checkers \(project.checkerNames) is compiled, once"
         if let last = seconds(project.checks) { return "\(what): the last one took \(last) s here" }

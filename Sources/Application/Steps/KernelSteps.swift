@@ -36,7 +36,7 @@ public struct BuiltKernel: Sendable {
     /// The compiler that built it, in its own words; nil where the configuration does not say (CONFIG_CC_VERSION_TEXT).
     var compiler: String? {
         let start = "CONFIG_CC_VERSION_TEXT=\""
-        return ((try? readText(config)) ?? "").split(separator: "\n").first { $0.hasPrefix(start) }
+        return ((try? readText(config)) ?? "").textLines().first { $0.hasPrefix(start) }
             .map { String($0.dropFirst(start.count).prefix { $0 != "\"" }) }
     }
 }

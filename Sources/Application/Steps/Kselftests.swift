@@ -131,7 +131,7 @@ struct Kselftests: Sendable {
     private static let list = ".programs"
 
     func collection(_ name: String, _ artifact: Artifact) throws -> Collection {
-        let lines = try readText(artifact.path(Self.list)).split(separator: "\n").map(String.init)
+        let lines = try readText(artifact.path(Self.list)).textLines().map(String.init)
         if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
             let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
             tools.progress(.note("\(Self.prefix)\(name): \(what) left out; kbuild runs the compiled programs"))
@@ -155,7 +155,7 @@ struct Kselftests: Sendable {
         for (command, what) in build.commands { try await run(command, what: what, by: runner) }
         let output = try await runner.output(of: build.listing, failingWith: .build)
         // "COLLECTION:PROGRAM", a line each.
-        let names = output.split(separator: "\n").filter { $0.hasPrefix("\(name):") }
+        let names = output.textLines().filter { $0.hasPrefix("\(name):") }
             .map { String($0.dropFirst(name.count + 1)) }
         let programs = names.filter { !$0.contains("/") && fileExists(built.appending($0)) }
         guard !programs.isEmpty else {
@@ -208,7 +208,7 @@ struct Kselftests: Sendable {
     private func run(_ command: Command, what: String, by runner: CommandRunner) async throws {
         let result = try await runner.capture(command)
         guard result.status.isSuccess else {
-            let lines = (result.output + result.errors).split(separator: "\n")
+            let lines = (result.output + result.errors).textLines()
             let first = lines.firstIndex { $0.contains("error:") } ?? max(0, lines.count - 20)
             throw Failure(
                 .build, "\(what) did not compile (\(result.status))",
@@ -232,8 +232,8 @@ struct Kselftests: Sendable {
 
     /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built in.
     static func missingOptions(wanted: String, in config: String) -> [String] {
-        let given = Set(config.split(separator: "\n").map(String.init))
-        return wanted.split(separator: "\n").map(String.init).filter { line in
+        let given = Set(config.textLines().map(String.init))
+        return wanted.textLines().map(String.init).filter { line in
             guard line.hasPrefix("CONFIG_") else { return false }
             let builtIn = line.hasSuffix("=m") ? String(line.dropLast()) + "y" : line
             return !given.contains(line) && !given.contains(builtIn)

@@ -258,7 +258,7 @@ struct SnapshotSteps: Sendable {
 
     /// The host's processor, which QEMU passes on in part.
     private static func processor() -> String {
-        let lines = ((try? readText("/proc/cpuinfo")) ?? "").split(separator: "\n")
+        let lines = ((try? readText("/proc/cpuinfo")) ?? "").textLines()
         return ["model name", "flags"].compactMap { name in lines.first { $0.hasPrefix(name) } }
             .joined(separator: "\n")
     }

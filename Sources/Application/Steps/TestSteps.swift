@@ -130,7 +130,7 @@ struct TestSteps: Sendable {
 
     /// What Linux reckons can be used without swapping; nil when it does not say.
     private static func availableMegabytes() -> Int? {
-        let lines = ((try? readText("/proc/meminfo")) ?? "").split(separator: "\n")
+        let lines = ((try? readText("/proc/meminfo")) ?? "").textLines()
         let fields = lines.first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ") ?? []
         return fields.count > 1 ? Int(fields[1]).map { $0 / 1024 } : nil
     }

@@ -11,8 +11,8 @@ struct CpioArchive {
     /// - Throws: `Failure` when a file cannot be read or is larger than the format can say.
     func write(_ tree: GuestTree, to archive: ArchiveFile) throws {
         var inode: UInt32 = 1
-        for (path, entry) in tree.sorted {
-            let name = String(path.dropFirst())
+        for placed in tree.sorted {
+            let (name, entry) = (String(placed.path.dropFirst()), placed.entry)
             var header = Header(inode: inode, name: name)
             var contents: [UInt8] = []
             switch entry.kind {
@@ -31,7 +31,7 @@ struct CpioArchive {
                 contents = try reader.bytes(of: source)
             }
             guard let size = UInt32(exactly: contents.count) else {
-                throw Failure(.usage, "\(path) is larger than the 4 GiB that an initramfs can hold")
+                throw Failure(.usage, "\(placed.path) is larger than the 4 GiB that an initramfs can hold")
             }
             header.size = size
             try append(header, contents, to: archive)

@@ -175,7 +175,7 @@ public struct OSRelease: Sendable {
     /// Reads the file's text.
     public init(_ text: String) {
         values = Dictionary(
-            text.split(separator: "\n").compactMap { line in
+            text.textLines().compactMap { line in
                 let parts = line.split(separator: "=", maxSplits: 1).map(String.init)
                 guard parts.count == 2 else { return nil }
                 return (parts[0], parts[1].filter { $0 != "\"" && $0 != "'" })

@@ -174,7 +174,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     }
 
     private func failure(_ message: String, spec: ImageBuildSpec, details: String) -> Failure {
-        let log = ((try? readText(FilePath(spec.log))) ?? "").split(separator: "\n").suffix(20)
+        let log = ((try? readText(FilePath(spec.log))) ?? "").textLines().suffix(20)
         return Failure(
             .infrastructure, message,
             details: ([details, "the appliance's last lines:"] + log.map(String.init)).joined(separator: "\n"),

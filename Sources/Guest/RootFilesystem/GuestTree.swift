@@ -49,13 +49,20 @@ struct GuestTree: Hashable, Sendable {
         given = Set(entries.keys)
     }
 
+    /// An entry and where it is.
+    struct Placed {
+        /// From the guest's root, with a slash before it.
+        var path: String
+        var entry: GuestEntry
+    }
+
     /// The entries with each folder before what is in it.
-    var sorted: [(path: String, entry: GuestEntry)] {
-        entries.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+    var sorted: [Placed] {
+        entries.sorted { $0.key < $1.key }.map { Placed(path: $0.key, entry: $0.value) }
     }
 
     /// The entries that the base has not.
-    var written: [(path: String, entry: GuestEntry)] { sorted.filter { !given.contains($0.path) } }
+    var written: [Placed] { sorted.filter { !given.contains($0.path) } }
 
     /// What makes `path` unfit to name something in the guest; nil when nothing does.
     static func problem(withPath path: String) -> String? {
@@ -157,7 +164,8 @@ extension GuestTree {
         var key = ContentDigest(of: "guest-tree", version: 1)
         if let strip { key.add("strip", strip) }
         if let base { key.add("base", base.key) }
-        for (path, entry) in written {
+        for placed in written {
+            let (path, entry) = (placed.path, placed.entry)
             let mode = String(entry.mode, radix: 8)
             switch entry.kind {
             case .folder: key.add("folder \(mode)", path)

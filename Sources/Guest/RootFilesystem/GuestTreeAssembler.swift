@@ -134,7 +134,7 @@ struct GuestTreeAssembler: Sendable {
         } make: {
             try await runner.confined(by: sandbox).output(of: Command(busybox.string, ["--list"]))
         }
-        for applet in list.split(separator: "\n") where applet != "busybox" {
+        for applet in list.textLines() where applet != "busybox" {
             try tree.addIfAbsent(GuestEntry(kind: .link("busybox"), mode: 0o777), at: "/bin/\(applet)")
         }
     }

@@ -137,7 +137,7 @@ struct LibraryClosure {
     private static func configured(_ file: FilePath, depth: Int) -> [FilePath] {
         guard depth < 4, let text = try? readText(file) else { return [] }
         var folders: [FilePath] = []
-        for line in text.split(separator: "\n") {
+        for line in text.textLines() {
             let words = line.prefix { $0 != "#" }.split(whereSeparator: \.isWhitespace).map(String.init)
             if words.first == "include" {
                 for pattern in words.dropFirst() {

@@ -168,7 +168,7 @@ struct StrippedLibraries: Sendable {
             artifact = known
         } else {
             artifact = try await store.publish(key: { try recipe(libraries).key }) { folder in
-                try await strip(names.sorted { $0.value < $1.value }, into: folder)
+                try await strip(names, into: folder)
             }
         }
         return names.mapValues { artifact.path($0) }
@@ -202,9 +202,9 @@ struct StrippedLibraries: Sendable {
         return (builder.key, names)
     }
 
-    private func strip(_ names: [(key: FilePath, value: String)], into folder: FilePath) async throws {
+    private func strip(_ names: [FilePath: String], into folder: FilePath) async throws {
         try await withThrowingTaskGroup(of: Void.self) { group in
-            var waiting = names.makeIterator()
+            var waiting = names.sorted { $0.value < $1.value }.makeIterator()
             var running = 0
             while true {
                 while running < ProcessInfo.processInfo.activeProcessorCount, let (library, name) = waiting.next() {

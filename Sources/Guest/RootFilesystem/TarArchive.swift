@@ -11,8 +11,8 @@ struct TarArchive {
     ///
     /// - Throws: `Failure` when a file cannot be read, or does not fit into the format.
     func write(_ tree: GuestTree, to archive: ArchiveFile) throws {
-        for (path, entry) in tree.written {
-            let name = "." + path
+        for placed in tree.written {
+            let (name, entry) = ("." + placed.path, placed.entry)
             switch entry.kind {
             case .folder:
                 try append(Header(name: name + "/", type: "5", mode: entry.mode), to: archive)

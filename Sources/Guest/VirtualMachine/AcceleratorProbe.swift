@@ -92,7 +92,7 @@ public struct AcceleratorProbe: Sendable {
 
     private func cached(_ key: Digest) -> KVMStatus? {
         guard let text = try? readText(cacheFile) else { return nil }
-        let lines = text.split(separator: "\n").map(String.init)
+        let lines = text.textLines().map(String.init)
         guard lines.count == 2, lines[0] == key.hex else { return nil }
         return KVMStatus(line: lines[1])
     }
@@ -114,7 +114,7 @@ public struct AcceleratorProbe: Sendable {
     }
 
     static func interpret(_ result: CommandResult) -> KVMStatus {
-        let line = result.output.split(separator: "\n").first.map(String.init) ?? ""
+        let line = result.output.textLines().first.map(String.init) ?? ""
         if result.status.isSuccess, let status = KVMStatus(line: line) { return status }
         return .broken(reason: "the probe ended with \(result.status)")
     }
@@ -128,7 +128,7 @@ public struct AcceleratorProbe: Sendable {
         let wanted = ["vendor_id", "cpu family", "model", "model name", "stepping", "microcode", "flags"]
         let processor = (try? readText("/proc/cpuinfo")) ?? ""
         // The first CPU's lines; it ends at an empty one.
-        let lines = processor.split(separator: "\n", omittingEmptySubsequences: false).prefix { !$0.isEmpty }
+        let lines = processor.textLines(keepsEmpty: true).prefix { !$0.isEmpty }
             .filter { line in wanted.contains(line.prefix { $0 != "\t" && $0 != ":" }.description) }
         return ([release, version] + lines.map(String.init)).joined(separator: "\n")
     }

@@ -31,7 +31,7 @@ public struct ProcessorState: Sendable, Equatable {
     static func parse(_ registers: String) -> [ProcessorState] {
         var states: [ProcessorState] = []
         var index: Int?
-        for line in registers.split(whereSeparator: \.isNewline) {
+        for line in registers.textLines() {
             if line.hasPrefix("CPU#") {
                 index = Int(line.dropFirst(4).prefix { $0.isNumber })
                 continue

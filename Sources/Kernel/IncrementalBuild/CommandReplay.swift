@@ -103,7 +103,7 @@ package struct CommandReplay: Equatable {
             let end = text[start...].firstRange(of: "\nendef\n")?.lowerBound
         else { return nil }
         var calls: Set<String> = []
-        for line in text[start..<end].split(separator: "\n") {
+        for line in text[start..<end].textLines() {
             let call = line.trimmingBlanks
             guard call.hasPrefix("$(call "), call.hasSuffix(")") else { return nil }
             calls.insert(String(call.dropFirst("$(call ".count).dropLast()))

@@ -71,7 +71,7 @@ package enum StaleTargets {
     /// The source in a command record: the line "source_TARGET := SOURCE", which scripts/basic/fixdep writes.
     private static func source(in record: FilePath) -> String? {
         guard let text = try? readText(record), let start = text.firstRange(of: "\nsource_")?.upperBound,
-            let line = text[start...].split(separator: "\n").first, let sign = line.firstRange(of: " := ")
+            let line = text[start...].textLines().first, let sign = line.firstRange(of: " := ")
         else { return nil }
         return String(line[sign.upperBound...])
     }

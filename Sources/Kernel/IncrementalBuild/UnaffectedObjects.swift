@@ -197,7 +197,7 @@ package struct UnaffectedObjects {
         let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
         var files: [Int] = []
         var isList = false
-        for line in record.split(separator: "\n") {
+        for line in record.textLines() {
             if line.hasPrefix("source_") || line.hasPrefix("deps_") {
                 isList = true
                 // "source_kernel/fork.o := PATH"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Diagnostics
 import SystemPackage
 
 /// What a kernel's configuration says about the machines that it can boot on.
@@ -22,7 +23,7 @@ public struct BootFeatures: Sendable, Hashable {
     }
 
     init(parsing text: String) {
-        let lines = text.split(separator: "\n")
+        let lines = text.textLines()
         isDirectlyBootable = lines.contains("CONFIG_PVH=y") && !lines.contains("CONFIG_KASAN=y")
         hasVirtioMMIO = lines.contains("CONFIG_VIRTIO_MMIO=y")
         movesItself = lines.contains("CONFIG_RANDOMIZE_BASE=y")

@@ -123,7 +123,7 @@ public struct ConfigFragment: Sendable, Hashable {
         entries = []
         let text = try TextInput(file, as: "a configuration fragment").text(decoding: Array(text.utf8))
         var line = 0
-        for raw in text.split(separator: "\n", omittingEmptySubsequences: false) {
+        for raw in text.textLines(keepsEmpty: true) {
             line += 1
             let content = raw.trimmingBlanks
             if content.isEmpty { continue }
@@ -256,7 +256,7 @@ package struct ConfigFile: Sendable {
     package var values: [String: ConfigValue] = [:]
 
     package init(parsing text: String) {
-        for line in text.split(separator: "\n") where line.hasPrefix("CONFIG_") {
+        for line in text.textLines() where line.hasPrefix("CONFIG_") {
             guard let equals = line.firstIndex(of: "=") else { continue }
             let name = line[..<equals].dropFirst("CONFIG_".count)
             values[String(name)] = ConfigValue(line[line.index(after: equals)...])

@@ -81,7 +81,7 @@ struct KconfigTree: Sendable {
         guard depth < 50, let text = read(file) else { return }
         depth += 1
         defer { depth -= 1 }
-        var lines = text.split(separator: "\n", omittingEmptySubsequences: false)[...]
+        var lines = text.textLines(keepsEmpty: true)[...]
         var number = 0
         while var line = lines.popFirst() {
             number += 1

@@ -194,7 +194,7 @@ public struct KernelConfigurator: Sendable {
         let result = try await runner.capture(command(make, target: target, settings: settings))
         guard result.status.isSuccess else {
             let report = BuildLog.report(
-                (result.errors + result.output).split(separator: "\n").map(String.init), make: make, userFiles: [:])
+                (result.errors + result.output).textLines().map(String.init), make: make, userFiles: [:])
             throw Failure(
                 .build, "make \(target) failed (\(result.status))", details: report.details, nextStep: report.nextStep)
         }
@@ -204,7 +204,7 @@ public struct KernelConfigurator: Sendable {
     /// values, but a choice is better off without the old one.
     static func merged(_ base: String, _ request: ConfigRequest) -> String {
         let requested = Set(request.entries.map(\.name))
-        let kept = base.split(separator: "\n").filter { line in
+        let kept = base.textLines().filter { line in
             // "CONFIG_X=y" or "# CONFIG_X is not set".
             let option = line.hasPrefix("# ") ? line.dropFirst(2) : line
             guard option.hasPrefix("CONFIG_") else { return true }

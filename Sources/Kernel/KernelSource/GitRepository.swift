@@ -78,7 +78,7 @@ struct GitRepository: Sendable {
     /// for its commit, which the listing has under the name with `^{}`.
     static func commit(named ref: String, inListing listing: String) -> String? {
         var commits: [String: String] = [:]
-        for line in listing.split(separator: "\n") {
+        for line in listing.textLines() {
             let parts = line.split(separator: "\t")
             if parts.count == 2, let commit = commitLine(String(parts[0])) { commits[String(parts[1])] = commit }
         }

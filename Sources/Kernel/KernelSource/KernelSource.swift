@@ -160,7 +160,7 @@ public struct KernelSourceArtifact: Sendable, Equatable {
         }
         var values: [Substring: String] = [:]
         // The assignments are the first lines of the file.
-        for line in String(decoding: bytes.prefix(1000), as: UTF8.self).split(separator: "\n") {
+        for line in String(decoding: bytes.prefix(1000), as: UTF8.self).textLines() {
             let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             guard parts.count == 2 else { continue }
             values[parts[0].prefix { $0 != " " && $0 != "\t" }] = parts[1].filter { $0 != " " && $0 != "\t" }

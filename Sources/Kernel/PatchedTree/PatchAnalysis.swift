@@ -68,14 +68,15 @@ public struct PatchAnalysis: Sendable {
             }
         }
 
-        let specs = sources.compactMap { source -> (source: PatchSource, spec: SyscallSpec)? in
+        let specs = sources.compactMap { source -> SpecSource? in
             guard case .spec(let spec) = source.content else { return nil }
-            return (source, spec)
+            return SpecSource(source: source, spec: spec)
         }
         var editor = series
         var numbers = try SyscallNumbering(editor: editor, version: version, specs: specs.map(\.spec))
         var userFiles: [String: FilePath] = [:]
-        for (source, spec) in specs {
+        for entry in specs {
+            let (source, spec) = (entry.source, entry.spec)
             let own = spec.checkDefinitions()
             findings += own
             do {
@@ -179,9 +180,15 @@ public struct PatchAnalysis: Sendable {
         return patch
     }
 
+    /// A source that is a spec.
+    private struct SpecSource {
+        var source: PatchSource
+        var spec: SyscallSpec
+    }
+
     private static func added(
         before: TreeEditor, series: TreeEditor, final: TreeEditor, sources: [PatchSource],
-        specs: [(source: PatchSource, spec: SyscallSpec)]
+        specs: [SpecSource]
     ) throws -> [AddedSyscall] {
         var added: [AddedSyscall] = []
         for path in [SyscallTable.x8664, SyscallTable.i386] where final.changes[path] != nil {
@@ -197,11 +204,11 @@ public struct PatchAnalysis: Sendable {
                         place.file == $0 || place.file.hasPrefix($0 + "/")
                     }
                     source = owners.max { $0.count < $1.count } ?? ""
-                } else if let (owner, spec) = specs.first(where: { $0.spec.syscalls.contains { $0.name == row.name } }),
-                    let call = spec.syscalls.first(where: { $0.name == row.name })
+                } else if let owning = specs.first(where: { $0.spec.syscalls.contains { $0.name == row.name } }),
+                    let call = owning.spec.syscalls.first(where: { $0.name == row.name })
                 {
-                    place = spec.place(of: call)
-                    source = owner.location.string
+                    place = owning.spec.place(of: call)
+                    source = owning.source.location.string
                 }
                 added.append(
                     AddedSyscall(

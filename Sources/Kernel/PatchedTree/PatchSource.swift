@@ -216,7 +216,7 @@ struct SeriesSet: Sendable {
             var patches: [Patch] = []
             let text = try TextInput(display(name), as: "a series file").text(of: regularFile(name))
             key.add(name, text)
-            for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+            for (index, line) in text.textLines(keepsEmpty: true).enumerated() {
                 let words = line.trimmed.split(whereSeparator: { $0 == " " || $0 == "\t" })
                     .prefix { !$0.hasPrefix("#") }
                 guard let file = words.first else { continue }

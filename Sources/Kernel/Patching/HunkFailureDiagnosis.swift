@@ -96,18 +96,33 @@ struct HunkFailureDiagnosis: Sendable {
             && hunk.postimage != hunk.preimage
     }
 
-    private var fuzzyPlacement: (line: Int, fuzz: Int)? {
+    /// Where a hunk would apply with fewer lines of context.
+    private struct FuzzyPlacement {
+        /// Counted from 1.
+        var line: Int
+        /// How many lines of context are left out at each end.
+        var fuzz: Int
+    }
+
+    private var fuzzyPlacement: FuzzyPlacement? {
         guard let (rest, index, fuzz) = applier.place(hunk, fuzz: Self.mostFuzz), fuzz > 0, !rest.preimage.isEmpty
         else {
             return nil
         }
-        return (index - (hunk.leadingContext - rest.leadingContext) + 1, fuzz)
+        return FuzzyPlacement(line: index - (hunk.leadingContext - rest.leadingContext) + 1, fuzz: fuzz)
     }
 
     // MARK: White space
 
+    /// The first line that differs in white space only.
+    private struct BlankDifference {
+        /// Counted from 0.
+        var line: Int
+        var how: String
+    }
+
     /// Where all lines agree except white space, and how the first that differs does.
-    private var whiteSpace: (line: Int, how: String)? {
+    private var whiteSpace: BlankDifference? {
         func bare(_ line: Line) -> [UInt8] { line.filter { ![0x20, 0x09, 0x0D, 0x0A].contains($0) } }
         let wanted = hunk.preimage.map(bare)
         guard !wanted.isEmpty, wanted.contains(where: { !$0.isEmpty }), lines.count >= wanted.count,
@@ -119,7 +134,7 @@ struct HunkFailureDiagnosis: Sendable {
         guard let place = places.min(by: { abs($0 - expected) < abs($1 - expected) }) else { return nil }
         let preimage = hunk.preimage
         guard let offset = preimage.indices.first(where: { preimage[$0] != lines[place + $0] }) else { return nil }
-        return (place + offset, Self.difference(preimage[offset], lines[place + offset]))
+        return BlankDifference(line: place + offset, how: Self.difference(preimage[offset], lines[place + offset]))
     }
 
     private static func difference(_ patch: Line, _ kernel: Line) -> String {

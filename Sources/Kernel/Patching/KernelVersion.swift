@@ -36,7 +36,7 @@ public struct KernelVersion: Sendable, Hashable, Comparable, CustomStringConvert
     public init?(makefile text: String) {
         var numbers: [String: Int] = [:]
         // The three assignments are the Makefile's first lines; later ones only use the variables.
-        for line in text.split(separator: "\n").prefix(40) {
+        for line in text.textLines().prefix(40) {
             let sides = line.split(separator: "=", maxSplits: 1)
             guard sides.count == 2 else { continue }
             let name = sides[0].trimmed

@@ -72,7 +72,8 @@ package struct SyscallCheck {
     /// Refuses lines of the tables that no patch added, too: a kernel may be as foreign as a patch.
     private mutating func checkStandingLines() throws {
         for path in [SyscallTable.x8664, SyscallTable.i386, SyscallTable.generic] where try final.read(path) != nil {
-            for (index, reason) in SyscallTable(try series.readLines(path)).refused where !isAdded(path, index) {
+            for line in SyscallTable(try series.readLines(path)).refused where !isAdded(path, line.lineIndex) {
+                let (index, reason) = (line.lineIndex, line.reason)
                 add(
                     .error, place(path, index), "\(reason) (\(path):\(index + 1))",
                     fix: "correct the line: NUMBER, ABI, NAME, ENTRY [and COMPAT], separated by tabs")

@@ -39,7 +39,7 @@ public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertib
 
     /// The finding in one line, for the notes of a run.
     package var note: String {
-        "\(place): \(message.split(separator: "\n").first ?? "")" + (fix.isEmpty ? "" : "; \(fix)")
+        "\(place): \(message.textLines().first ?? "")" + (fix.isEmpty ? "" : "; \(fix)")
     }
 
     package init(_ severity: Severity, _ place: Place, _ message: String, fix: String) {
@@ -63,7 +63,7 @@ public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertib
             message.removeFirst(file.count + 2)
         }
         if let details = failure.details, !details.isEmpty {
-            message += details.split(separator: "\n", omittingEmptySubsequences: false).map { "\n    \($0)" }.joined()
+            message += details.textLines(keepsEmpty: true).map { "\n    \($0)" }.joined()
         }
         self.init(.error, place, message, fix: failure.nextStep ?? "")
     }
@@ -82,9 +82,10 @@ extension Failure {
         let errors = findings.filter { $0.severity == .error }
         guard let first = errors.first else { return nil }
         guard errors.count > 1 else {
-            let lines = first.message.split(separator: "\n", maxSplits: 1).map(String.init)
+            let lines = first.message.textLines(keepsEmpty: true)
             self.init(
-                .patch, "\(first.place): \(lines.first ?? "")", details: lines.count > 1 ? lines[1] : nil,
+                .patch, "\(first.place): \(lines.first ?? "")",
+                details: lines.count > 1 ? lines.dropFirst().joined(separator: "\n") : nil,
                 nextStep: first.fix.isEmpty ? nil : first.fix)
             return
         }

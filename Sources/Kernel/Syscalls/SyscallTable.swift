@@ -35,20 +35,28 @@ package struct SyscallTable {
 
     private(set) var lines: [String]
     package let rows: [Row]
+    /// A line that is neither a row nor a comment.
+    package struct RefusedLine {
+        /// Its place among the lines, counted from 0.
+        package var lineIndex: Int
+        /// What is wrong with it.
+        package var reason: String
+    }
+
     /// The lines that are neither rows nor comments, by their index, and what is wrong with each.
-    package let refused: [(lineIndex: Int, reason: String)]
+    package let refused: [RefusedLine]
 
     package init(_ lines: [String]) {
         self.lines = lines
         var rows: [Row] = []
-        var refused: [(lineIndex: Int, reason: String)] = []
+        var refused: [RefusedLine] = []
         for (index, line) in lines.enumerated() {
             switch Self.parse(line) {
             case .nothing: break
             case .row(var row):
                 row.lineIndex = index
                 rows.append(row)
-            case .refused(let reason): refused.append((index, reason))
+            case .refused(let reason): refused.append(RefusedLine(lineIndex: index, reason: reason))
             }
         }
         (self.rows, self.refused) = (rows, refused)

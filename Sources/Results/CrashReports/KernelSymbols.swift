@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+
 /// The functions of a kernel by their addresses.
 public struct KernelSymbols: Sendable {
     private var symbols: [(address: UInt64, name: Substring)] = []
 
     /// Reads what `nm -n` prints of a vmlinux, or a System.map: address, type and name on each line, by address.
     public init(parsing text: String) {
-        for line in text.split(separator: "\n") {
+        for line in text.textLines() {
             let fields = line.split(separator: " ", maxSplits: 2)
             // Code alone; absolute and per-CPU symbols have small numbers that are no addresses of instructions.
             guard fields.count == 3, ["t", "T", "w", "W"].contains(fields[1]),

@@ -93,6 +93,20 @@ public struct RunComparison: Codable, Sendable, Equatable {
     /// What else went wrong with the later run, or with one of its programs, and not with the earlier one.
     public var newProblems: [String] = []
 
+    /// A run's report and what the user knows the run by.
+    public struct IdentifiedReport: Sendable {
+        /// The run's id.
+        public var id: String
+        /// Its report.
+        public var report: RunReport
+
+        /// Names a report.
+        public init(id: String, report: RunReport) {
+            self.id = id
+            self.report = report
+        }
+    }
+
     /// Compares two reports.
     ///
     /// - Parameters:
@@ -100,7 +114,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
     ///   - head: The later one.
     ///   - threshold: From when on a difference in time is told.
     public init(
-        base: (id: String, report: RunReport), head: (id: String, report: RunReport), threshold: Threshold = Threshold()
+        base: IdentifiedReport, head: IdentifiedReport, threshold: Threshold = Threshold()
     ) {
         self.base = Run(base.id, base.report)
         self.head = Run(head.id, head.report)
@@ -120,25 +134,32 @@ public struct RunComparison: Codable, Sendable, Equatable {
         var occurrence: Int
     }
 
-    private static func keyed(_ report: RunReport) -> [(key: Key, test: TestResult)] {
+    /// A test with its place in the run.
+    private struct KeyedTest {
+        var key: Key
+        var test: TestResult
+    }
+
+    private static func keyed(_ report: RunReport) -> [KeyedTest] {
         var counts: [[String]: Int] = [:]
         return report.suites.flatMap { suite in
             suite.tests.map { test in
                 let occurrence = counts[[suite.name, test.id], default: 0]
                 counts[[suite.name, test.id]] = occurrence + 1
-                return (Key(suite: suite.name, id: test.id, occurrence: occurrence), test)
+                return KeyedTest(key: Key(suite: suite.name, id: test.id, occurrence: occurrence), test: test)
             }
         }
     }
 
-    private mutating func compareTests(
-        _ base: [(key: Key, test: TestResult)], _ head: [(key: Key, test: TestResult)]
-    ) {
+    private mutating func compareTests(_ base: [KeyedTest], _ head: [KeyedTest]) {
         let before = Dictionary(base.map { ($0.key, $0.test) }, uniquingKeysWith: { first, _ in first })
         let after = Set(head.map(\.key))
-        for (key, test) in head { add(key, before[key], test) }
-        for (key, test) in base where !after.contains(key) {
-            gone.append(Change(suite: key.suite, id: key.id, before: test.status, secondsBefore: test.seconds?.ifSane))
+        for entry in head { add(entry.key, before[entry.key], entry.test) }
+        for entry in base where !after.contains(entry.key) {
+            let test = entry.test
+            gone.append(
+                Change(
+                    suite: entry.key.suite, id: entry.key.id, before: test.status, secondsBefore: test.seconds?.ifSane))
         }
         func difference(_ change: Change) -> Double {
             abs((change.secondsAfter ?? 0) - (change.secondsBefore ?? 0))

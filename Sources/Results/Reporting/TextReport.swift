@@ -38,7 +38,7 @@ public struct TextReport: Sendable {
         if test.status != .passed {
             let issue = test.issues.first { !$0.isKnown }
             let first = issue?.message ?? test.reason
-            if let line = first?.split(whereSeparator: \.isNewline).first { text += ": \(line)" }
+            if let line = first?.textLines().first { text += ": \(line)" }
             if let circumstances = issue?.circumstances { text += " (\(circumstances))" }
         }
         let room = (width ?? .max) - word.count - 1

@@ -22,8 +22,14 @@ struct KernelWitness: Sendable {
     var taintBefore: KernelTaint = []
     /// The guest's monotonic clock less the kernel's time stamps, in nanoseconds; nil when that is not known.
     var clockOffset: Int64?
-    /// What has been told of, each with the marks of its lines.
-    private var told: [(marks: Set<Mark>, isFatal: Bool)] = []
+    /// A report that has been told of, with the marks of its lines.
+    private struct ToldReport {
+        var marks: Set<Mark>
+        var isFatal: Bool
+    }
+
+    /// What has been told of.
+    private var told: [ToldReport] = []
 
     /// A line of the kernel's log by what is the same wherever it is read: its time, to the microsecond, and its text.
     private struct Mark: Hashable {
@@ -60,7 +66,7 @@ struct KernelWitness: Sendable {
                 told[known].isFatal = true
                 return true
             }
-            told.append((marks, crash.isFatal))
+            told.append(ToldReport(marks: marks, isFatal: crash.isFatal))
             return true
         }
     }

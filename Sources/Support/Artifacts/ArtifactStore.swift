@@ -312,8 +312,8 @@ public struct ArtifactStore: Sendable {
     /// Moves a finished folder to its place in the store.
     private func place(_ temporary: FilePath, under key: ArtifactKey) throws -> Artifact {
         var files: [String: Digest] = [:]
-        for (path, signature) in try listFolder(temporary) where signature.isRegularFile {
-            files[path] = try Digest.ofFile(temporary.pushing(FilePath(path)))
+        for file in try listFolder(temporary) where file.signature.isRegularFile {
+            files[file.path] = try Digest.ofFile(temporary.pushing(FilePath(file.path)))
         }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]

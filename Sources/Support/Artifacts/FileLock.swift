@@ -59,7 +59,7 @@ public final class FileLock: Sendable {
         var buffer = [UInt8](repeating: 0, count: 512)
         let count = pread(descriptor, &buffer, buffer.count, 0)
         guard count > 0 else { return nil }
-        let fields = String(decoding: buffer[..<count], as: UTF8.self).split(whereSeparator: \.isNewline).first?
+        let fields = String(decoding: buffer[..<count], as: UTF8.self).textLines().first?
             .split(separator: " ", maxSplits: 2)
         guard let fields, fields.count == 3, let pid = Int32(fields[0]), let since = Int(fields[1]) else { return nil }
         // A holder that ended left its words behind, and the next has not written its own.

@@ -74,7 +74,7 @@ public final class StatCache: Sendable {
         self.file = file
         var state = State()
         if let file, let text = try? readText(file) {
-            for line in text.split(separator: "\n") {
+            for line in text.textLines() {
                 let columns = line.split(separator: "\t", maxSplits: 2)
                 guard columns.count == 3, let digest = Digest(hex: String(columns[0])),
                     let signature = FileSignature(fields: columns[1].split(separator: " "))
@@ -136,7 +136,7 @@ public final class StatCache: Sendable {
     /// The devices of file systems whose time stamps another machine's clock sets (proc_pid_mountinfo(5)).
     private static let distantDevices: Set<UInt64> = {
         var devices = Set<UInt64>()
-        for line in ((try? readText("/proc/self/mountinfo")) ?? "").split(separator: "\n") {
+        for line in ((try? readText("/proc/self/mountinfo")) ?? "").textLines() {
             let fields = line.split(separator: " ")
             guard let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count, fields.count > 2,
                 ["nfs", "cifs", "smb", "9p", "fuse", "ceph", "afs", "virtiofs"].contains(where: {
@@ -161,7 +161,8 @@ public final class StatCache: Sendable {
         ofFolder folder: FilePath, including include: (String) -> Bool = { _ in true }
     ) throws -> Digest {
         var key = ContentDigest(of: Self.folderStep, version: Self.folderVersion)
-        for (relative, signature) in try listFolder(folder, including: include) {
+        for listed in try listFolder(folder, including: include) {
+            let (relative, signature) = (listed.path, listed.signature)
             let path = folder.pushing(FilePath(relative))
             if signature.isSymbolicLink {
                 key.add("link " + relative, try symbolicLinkTarget(path))
@@ -241,12 +242,19 @@ public final class StatCache: Sendable {
     }
 }
 
+/// A file or folder below another.
+struct ListedFile {
+    /// From that folder.
+    var path: String
+    var signature: FileSignature
+}
+
 /// Everything below `folder`, sorted by path, with links not followed.
 ///
 /// - Throws: `Failure` (`infrastructure`) when something cannot be looked at. What goes away meanwhile is left out.
 func listFolder(
     _ folder: FilePath, including include: (String) -> Bool = { _ in true }
-) throws -> [(path: String, signature: FileSignature)] {
+) throws -> [ListedFile] {
     try withoutActuallyEscaping(include) { include in
         var walker = TreeWalker<FolderLister>()
         var lister = FolderLister(folder: folder, include: include)
@@ -258,12 +266,12 @@ func listFolder(
 private struct FolderLister: TreeVisitor {
     let folder: FilePath
     let include: (String) -> Bool
-    var found: [(path: String, signature: FileSignature)] = []
+    var found: [ListedFile] = []
 
     mutating func visit(_ entry: TreeEntry) throws(Failure) -> TreeStep {
         let path = entry.path
         guard include(path) else { return .skip }
-        found.append((path, FileSignature(FileStatus(entry.status))))
+        found.append(ListedFile(path: path, signature: FileSignature(FileStatus(entry.status))))
         return .enter
     }
 

@@ -45,7 +45,7 @@ public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
     public var description: String {
         var text = "error: \(message)"
         if let details, !details.isEmpty {
-            let indented = details.split(separator: "\n", omittingEmptySubsequences: false).map { "  \($0)" }
+            let indented = details.textLines(keepsEmpty: true).map { "  \($0)" }
             text += "\n" + indented.joined(separator: "\n")
         }
         if let nextStep { text += "\nnext: \(nextStep)" }

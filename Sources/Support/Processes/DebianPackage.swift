@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
 
 /// A Debian package that kbuild, or its build, takes. `packages.txt` lists them for the executable and for the Makefile.
 package struct DebianPackage: Sendable, Hashable {
@@ -28,7 +29,7 @@ package struct DebianPackage: Sendable, Hashable {
 
     /// Reads the list. A line that does not name a use is left out; a test counts them.
     package static func parse(_ text: String) -> [DebianPackage] {
-        text.split(separator: "\n").compactMap { line in
+        text.textLines().compactMap { line in
             let words = line.split(separator: " ").map(String.init)
             guard !line.hasPrefix("#"), words.count >= 2, let use = Use(rawValue: words[1]) else { return nil }
             return DebianPackage(name: words[0], use: use, tools: Array(words[2...]))

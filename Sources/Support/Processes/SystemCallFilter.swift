@@ -25,8 +25,14 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
         case missing
     }
 
+    /// A call that is refused whatever its arguments are.
+    struct RefusedCall {
+        var name: String
+        var refusal: Refusal
+    }
+
     /// Calls that are refused whatever their arguments are.
-    var refused: [(call: String, refusal: Refusal)] {
+    var refused: [RefusedCall] {
         let missing = [
             // Its flags lie in memory, which a filter cannot read; glibc falls back to clone.
             "clone3",
@@ -49,7 +55,8 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
             "clock_settime", "sethostname", "setdomainname", "vhangup", "uselib",
         ]
         if self == .build { forbidden += ["ptrace", "process_vm_readv", "process_vm_writev", "modify_ldt"] }
-        return missing.map { ($0, .missing) } + forbidden.map { ($0, .forbidden) }
+        return missing.map { RefusedCall(name: $0, refusal: .missing) }
+            + forbidden.map { RefusedCall(name: $0, refusal: .forbidden) }
     }
 
     /// The flags of clone that make a namespace (linux/sched.h); CLONE_NEWTIME goes with unshare and clone3 alone.
@@ -93,8 +100,8 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
         let forbidden = kbuild_seccomp_errno(UInt16(EPERM))
         // Calls of i386 and of x32.
         try checked(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "architectures")
-        for (call, refusal) in refused {
-            try add(call, refusal == .missing ? kbuild_seccomp_errno(UInt16(ENOSYS)) : forbidden)
+        for call in refused {
+            try add(call.name, call.refusal == .missing ? kbuild_seccomp_errno(UInt16(ENOSYS)) : forbidden)
         }
         for flag in Self.namespaceFlags {
             try add(
