@@ -261,7 +261,7 @@ let package = Package(
         .testTarget(
             name: "ApplicationTests",
             dependencies: [
-                "ResultsModel", "KernelMake",
+                "CrashReports", "ResultsModel", "KernelMake",
                 "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
                 "Reporting",
                 "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",

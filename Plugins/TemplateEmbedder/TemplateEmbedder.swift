@@ -11,8 +11,8 @@ enum TemplateEmbedder {
         var text = "let carriedFiles: [(path: String, text: String)] = [\n"
         for path in arguments.dropFirst(3) {
             let contents = try String(contentsOf: root.appending(path: path), encoding: .utf8)
-            // More number signs than any file has after quotation marks. The newline before the closing ones is not part
-            // of the text.
+            // More number signs than any file has after quotation marks. The newline before the closing ones is not
+            // part of the text.
             text += "(\"\(path)\", #####\"\"\"\n\(contents)\n\"\"\"#####),\n"
         }
         try (text + "]\n").write(to: output, atomically: true, encoding: .utf8)

@@ -45,8 +45,8 @@ public struct Completions: Sendable {
         self.environment = environment
     }
 
-    /// Those of some candidates that a shell may be given. A name may come from anywhere, a test's from a guest, and bash
-    /// carries out what stands between backquotes or in `$()` in what it completes a word with.
+    /// Those of some candidates that a shell may be given. A name may come from anywhere, a test's from a guest, and
+    /// bash carries out what stands between backquotes or in `$()` in what it completes a word with.
     public static func harmless(_ candidates: [String]) -> [String] {
         candidates.filter { candidate in
             !candidate.isEmpty
@@ -67,8 +67,8 @@ public struct Completions: Sendable {
         return root["profiles"]?.mapping?.keys.compactMap(\.string).sorted() ?? []
     }
 
-    /// Patterns for tests: the tests of the last runs, without the parentheses, which a shell would want quoted; and the
-    /// suites of the project's packages, also of those that never ran.
+    /// Patterns for tests: the tests of the last runs, without the parentheses, which a shell would want quoted; and
+    /// the suites of the project's packages, also of those that never ran.
     public var tests: [String] {
         guard let history else { return [] }
         // A run of some tests knows only those; the largest of the last ones knows most.

@@ -22,7 +22,8 @@ actor Confinement {
         /// Whether outputs of the kernel's build may come from authors who do not trust each other.
         var hasForeignContribution: Bool { provenance.hasForeignContribution }
 
-        /// Whether text of a foreign patch is in the header with the system calls' numbers, and so in whatever includes it.
+        /// Whether text of a foreign patch is in the header with the system calls' numbers, and so in whatever includes
+        /// it.
         var hasForeignNumbers: Bool { provenance.hasForeignNumbers }
 
         /// The rules for code that lies at `path`; nil where that is trusted.
@@ -38,9 +39,9 @@ actor Confinement {
             Sandbox(identity: user, readable: readable, writable: writable)
         }
 
-        /// The sandbox of a machine, which any foreign input makes one: all of them end up in the guest. A share that the
-        /// guest may write to belongs to kbuild's user, and so does KVM's device; with those the machine runs as that user,
-        /// without its capabilities.
+        /// The sandbox of a machine, which any foreign input makes one: all of them end up in the guest. A share that
+        /// the guest may write to belongs to kbuild's user, and so does KVM's device; with those the machine runs as
+        /// that user, without its capabilities.
         func machine(readable: [FilePath], writable: [FilePath], devices: [FilePath] = []) -> Sandbox {
             let isOwn = !writable.isEmpty || !devices.isEmpty
             return Sandbox(

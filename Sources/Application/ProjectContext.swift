@@ -15,8 +15,8 @@ import VirtualMachine
 /// How far make walks after a small change.
 public typealias BuildScope = KernelBuild.BuildScope
 
-/// A project at work: its values, its part of the cache, and the ways to run tools and to tell of them. Steps and actions
-/// share it.
+/// A project at work: its values, its part of the cache, and the ways to run tools and to tell of them. Steps and
+/// actions share it.
 public struct ProjectContext: Sendable {
     /// What is built from.
     public let project: Project
@@ -64,8 +64,8 @@ public struct ProjectContext: Sendable {
         confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
-    /// Records that the project is at work in the cache: from now on until the context is gone, `kbuild clean` refuses and
-    /// what is taken from the cache is not removed.
+    /// Records that the project is at work in the cache: from now on until the context is gone, `kbuild clean` refuses
+    /// and what is taken from the cache is not removed.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the cache cannot be written; `CancellationError`.
     public mutating func enterCache() async throws {
@@ -83,8 +83,8 @@ public struct ProjectContext: Sendable {
 
     /// Whose code decides what a build under `rules` makes: part of the key of whatever it publishes.
     ///
-    /// Two projects never share what their confined builds make, since their authors differ; within a project the keys hold
-    /// all inputs that came from outside.
+    /// Two projects never share what their confined builds make, since their authors differ; within a project the keys
+    /// hold all inputs that came from outside.
     func trust(under rules: Confinement.Rules?) -> TrustLevel { TrustLevel(under: rules, in: projectCache) }
 
     /// What builds programs for the guest.
@@ -120,7 +120,8 @@ public struct ProjectContext: Sendable {
 
     /// Looks for what is surely needed later.
     ///
-    /// - Throws: `Failure`: `usage` when the project names files that are not there; `infrastructure` when QEMU is missing.
+    /// - Throws: `Failure`: `usage` when the project names files that are not there; `infrastructure` when QEMU is
+    ///   missing.
     func checkBeforehand() throws {
         try checkFiles()
         if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }

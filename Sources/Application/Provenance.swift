@@ -61,8 +61,8 @@ struct Provenance: Sendable {
 
     /// Whether the kernel's build has a foreign part: make then runs code of its author's.
     var hasForeignKernel: Bool { has([.patch, .kernelSource, .configFragment]) }
-    /// Whether what is built from the kernel's tree differs with authors who do not trust each other: the source is the same
-    /// for all of them.
+    /// Whether what is built from the kernel's tree differs with authors who do not trust each other: the source is the
+    /// same for all of them.
     var hasForeignContribution: Bool { has([.patch, .configFragment]) }
     /// Whether the header with the system calls' numbers holds text of a foreign patch.
     var hasForeignNumbers: Bool { has([.patch]) }
@@ -124,8 +124,8 @@ struct Provenance: Sendable {
         return !Self.origin(of: path, home: home).isForeign
     }
 
-    /// Refuses a file of a foreign folder that is a link to one elsewhere. kbuild reads it itself, outside of any sandbox: a
-    /// program beside it in the guest could then print it, and so could an error message.
+    /// Refuses a file of a foreign folder that is a link to one elsewhere. kbuild reads it itself, outside of any
+    /// sandbox: a program beside it in the guest could then print it, and so could an error message.
     ///
     /// - Throws: `Failure` (`usage`).
     static func checkLink(_ kind: Kind, _ file: FilePath, of project: Project) throws(Failure) {
@@ -141,8 +141,8 @@ struct Provenance: Sendable {
             nextStep: "name \(real) itself, or copy it there")
     }
 
-    /// Refuses a foreign definition of the root file system that puts other files of the host into the guest than its own:
-    /// kbuild reads them itself, outside of any sandbox, and a program in the guest could then print them.
+    /// Refuses a foreign definition of the root file system that puts other files of the host into the guest than its
+    /// own: kbuild reads them itself, outside of any sandbox, and a program in the guest could then print them.
     ///
     /// - Throws: `Failure` (`usage`).
     func checkFiles(named files: [FilePath], by definition: FilePath) throws(Failure) {
@@ -187,8 +187,8 @@ struct Provenance: Sendable {
         return Input(kind: .kernelSource, name: text, origin: origin)
     }
 
-    /// A link in a folder that leads out of the project, and not to a file of the system; nil where there is none. What is
-    /// hidden, such as a build's own folder, is left out.
+    /// A link in a folder that leads out of the project, and not to a file of the system; nil where there is none. What
+    /// is hidden, such as a build's own folder, is left out.
     ///
     /// - Parameter depth: How many folders deep it is looked for: sources lie no deeper than 64.
     private static func linkOut(of folder: FilePath, home: FilePath, depth: Int = 64) -> FilePath? {
@@ -207,11 +207,11 @@ struct Provenance: Sendable {
         return nil
     }
 
-    /// The first package that a test package names by a path that leads out of the project, directly or by way of packages
-    /// of the project.
+    /// The first package that a test package names by a path that leads out of the project, directly or by way of
+    /// packages of the project.
     ///
-    /// The manifest is the project's own, so that its text is not out to deceive; asking SwiftPM would run the manifests of
-    /// all its dependencies.
+    /// The manifest is the project's own, so that its text is not out to deceive; asking SwiftPM would run the
+    /// manifests of all its dependencies.
     private static func foreignDependency(of package: FilePath, home: FilePath) -> FilePath? {
         var seen: Set<FilePath> = []
         var waiting = [package]
@@ -235,8 +235,8 @@ struct Provenance: Sendable {
         "/usr", "/bin", "/boot", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
     ]
 
-    /// Whether a file is one that root alone can change, in a folder of Debian's packages. An archive in /usr/src has also
-    /// to be in the list of files of the package of its name: administrators put other people's sources there.
+    /// Whether a file is one that root alone can change, in a folder of Debian's packages. An archive in /usr/src has
+    /// also to be in the list of files of the package of its name: administrators put other people's sources there.
     static func isOfSystem(_ real: FilePath) -> Bool {
         guard systemFolders.contains(where: { real.starts(with: $0) }), !real.starts(with: "/usr/local"),
             onlyRootChanges(real)

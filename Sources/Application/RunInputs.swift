@@ -20,8 +20,8 @@ struct RunInputs: Sendable {
     /// The console's log.
     var consoleLog: FilePath { folder.appending("console.log") }
 
-    /// An outcome with files and lines in its crash reports, where the kernel has debug information. A report without them is
-    /// as true, so that nothing here fails a run.
+    /// An outcome with files and lines in its crash reports, where the kernel has debug information. A report without
+    /// them is as true, so that nothing here fails a run.
     func symbolized(_ outcome: SessionOutcome, _ progress: ProgressSink) async -> SessionOutcome {
         guard !outcome.crashes.isEmpty else { return outcome }
         var outcome = outcome

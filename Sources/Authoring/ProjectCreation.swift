@@ -27,8 +27,8 @@ public enum ProjectCreation {
     /// - Parameters:
     ///   - folder: Where: a folder that is not there, or has nothing in it but a git repository's own.
     ///   - source: The kernel's source, as `KernelSource` reads it; nil for a default.
-    /// - Throws: `Failure`: `usage` when the folder has something in it, or for a bad source; `infrastructure` when a file
-    ///   cannot be written. Nothing is left in either case.
+    /// - Throws: `Failure`: `usage` when the folder has something in it, or for a bad source; `infrastructure` when a
+    ///   file cannot be written. Nothing is left in either case.
     public static func create(in folder: FilePath, source: String?) throws -> CreatedProject {
         let source = source ?? HostRequirements.defaultSource
         _ = try KernelSource(parsing: source, relativeTo: folder)

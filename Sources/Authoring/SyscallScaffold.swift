@@ -178,7 +178,8 @@ package struct SyscallScaffold {
                 "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "\tlong length;",
                 "",
                 "\ttext = kmalloc(\(limit), GFP_KERNEL);", "\tif (!text)", "\t\treturn -ENOMEM;",
-                // strndup_user takes a negative strnlen_user, as user-mode Linux returns it for a bad address, for a length.
+                // strndup_user takes a negative strnlen_user, as user-mode Linux returns it for a bad address, for a
+                // length.
                 "\t/* -EFAULT for a bad address; \(limit) for a string without an end. */",
                 "\tlength = strncpy_from_user(text, from, \(limit));",
                 "\tif (length == \(limit))", "\t\tlength = -EINVAL;",

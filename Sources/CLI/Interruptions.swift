@@ -6,9 +6,10 @@ import Synchronization
 
 /// What SIGINT, SIGTERM and SIGHUP do, from the first `interruptible` to the end of the process.
 ///
-/// The first signal cancels what runs, and kbuild ends when its children are gone. Signals that follow within a second are
-/// the same wish: Ctrl-C and the terminal's hangup, or a service manager's SIGTERM to each process and to the group. A later
-/// one ends the process at once; the terminal is put back and the machines' private folders are removed on that path too.
+/// The first signal cancels what runs, and kbuild ends when its children are gone. Signals that follow within a second
+/// are the same wish: Ctrl-C and the terminal's hangup, or a service manager's SIGTERM to each process and to the
+/// group. A later one ends the process at once; the terminal is put back and the machines' private folders are removed
+/// on that path too.
 enum Interruptions {
     private struct State {
         /// Whether a child that talks with the user has the interrupt key.

@@ -45,7 +45,8 @@ struct CommonOptions: ParsableArguments {
 
     var verbosity: Console.Verbosity { quiet ? .quiet : verbose ? .verbose : .normal }
 
-    /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is given.
+    /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is
+    ///   given.
     /// - Parameter jobLog: The CI job's log that standard error goes to; nil for none.
     func makeConsole(isTerse: Bool = false, jobLog: JobLog? = nil) -> Console {
         Console(

@@ -5,9 +5,9 @@ import Synchronization
 
 /// What kbuild prints, on its way to standard output and standard error.
 ///
-/// Printing only adds to the queue, and one thread writes it, in order. A terminal that was stopped (Ctrl-S), or a pager in
-/// front of the output that was, blocks that thread and nothing else. Results are never left out; progress is, when much of
-/// it waits already.
+/// Printing only adds to the queue, and one thread writes it, in order. A terminal that was stopped (Ctrl-S), or a
+/// pager in front of the output that was, blocks that thread and nothing else. Results are never left out; progress is,
+/// when much of it waits already.
 final class OutputQueue: Sendable {
     /// The queue of this process's standard streams.
     static let standard = OutputQueue()
@@ -91,8 +91,8 @@ final class OutputQueue: Sendable {
         }
     }
 
-    /// Waits until there is room for more, so that somebody who prints without end goes at the reader's pace. Blocks the
-    /// thread; returns at once after `hurry`.
+    /// Waits until there is room for more, so that somebody who prints without end goes at the reader's pace. Blocks
+    /// the thread; returns at once after `hurry`.
     func waitForRoom() {
         while state.withLock({ $0.bytes > Self.mostBytes && !$0.isHurried }) { usleep(10_000) }
     }

@@ -3,8 +3,9 @@ import Diagnostics
 import Glibc
 import Reporting
 
-/// Where kbuild prints: what is printed is queued, so that nobody waits for a terminal. Only what has been escaped, or is a command of kbuild's own to a CI service, can be printed: this
-/// file is the only one that writes to a standard stream, except what a program in a guest prints there by itself.
+/// Where kbuild prints: what is printed is queued, so that nobody waits for a terminal. Only what has been escaped, or
+/// is a command of kbuild's own to a CI service, can be printed: this file is the only one that writes to a standard
+/// stream, except what a program in a guest prints there by itself.
 enum StandardStream: Int32 {
     case output = 1
     case errors = 2
@@ -69,7 +70,8 @@ enum StandardStream: Int32 {
         }.joined()
     }
 
-    /// Writes all of the bytes, and waits for a reader that is slow. One that has gone away is no reason to stop working.
+    /// Writes all of the bytes, and waits for a reader that is slow. One that has gone away is no reason to stop
+    /// working.
     static func writeBlocking(_ descriptor: Int32, _ bytes: [UInt8]) {
         // A raw terminal does not go back to the first column by itself.
         let bytes = Terminal.isRaw ? withCarriageReturns(bytes) : bytes

@@ -78,8 +78,8 @@ public struct HostReport: Sendable, Equatable, Encodable {
     private var verdict: TerminalText {
         let missing = findings.filter { $0.status == .missing }
         guard !missing.isEmpty else { return "READY: kbuild run works here" }
-        // One command for all that packages mend. A finding may have a fix of its own although a package is known: what the
-        // package brought is there and cannot be read.
+        // One command for all that packages mend. A finding may have a fix of its own although a package is known: what
+        // the package brought is there and cannot be read.
         var packages: [String] = []
         var others: [String] = []
         for finding in missing {

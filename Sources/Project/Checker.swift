@@ -116,10 +116,11 @@ public enum Checker: String, Sendable, CaseIterable {
     /// - Parameter fewFiles: Whether KCSAN watches a few files of the kernel alone, which may be watched the harder.
     package func kernelArguments(watchingFewFiles fewFiles: Bool) -> [String] {
         switch self {
-        // Without it KASAN reports the first fault and is silent from then on, whichever test comes next (mm/kasan/report.c).
+        // Without it KASAN reports the first fault and is silent from then on, whichever test comes next
+        // (mm/kasan/report.c).
         case .memory: ["kasan_multi_shot"]
-        // Unless these ask for more, KCSAN sets a watchpoint at each 4000th access for 80 microseconds (lib/Kconfig.kcsan), and a
-        // test of a call may be over by then.
+        // Unless these ask for more, KCSAN sets a watchpoint at each 4000th access for 80 microseconds
+        // (lib/Kconfig.kcsan), and a test of a call may be over by then.
         case .races:
             fewFiles
                 ? ["kcsan.skip_watch=50", "kcsan.udelay_task=1000"] : ["kcsan.skip_watch=200", "kcsan.udelay_task=200"]
@@ -168,8 +169,8 @@ extension Substring {
 }
 
 extension Project {
-    /// The project once for each kernel that its checkers take: KASAN and KCSAN exclude each other (lib/Kconfig.kcsan), so that
-    /// `memory` and `races` take two.
+    /// The project once for each kernel that its checkers take: KASAN and KCSAN exclude each other (lib/Kconfig.kcsan),
+    /// so that `memory` and `races` take two.
     public var checkerSets: [Project] {
         guard checks.contains(.memory), checks.contains(.races) else { return [self] }
         return [checks.filter { $0 != .races }, [.races]].map { checks in

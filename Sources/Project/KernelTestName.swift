@@ -2,7 +2,8 @@
 
 /// The names by which a project file selects the kernel's own tests.
 package enum KernelTestName {
-    /// Whether a word can be a pattern of suites (glob_match of lib/glob.c), and is one word of a kernel's command line.
+    /// Whether a word can be a pattern of suites (glob_match of lib/glob.c), and is one word of a kernel's command
+    /// line.
     package static func isSuitePattern(_ text: String) -> Bool {
         !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-.*?[]!".contains($0)) }
     }

@@ -6,8 +6,8 @@ import SystemPackage
 
 /// A Linux source tree without a kbuild.yaml: where a kernel developer stands.
 ///
-/// kbuild keeps a project for it in the cache, whose kernel source is the tree. The tree itself is never written to: it is
-/// copied once, later runs copy what changed, and objects lie in the cache.
+/// kbuild keeps a project for it in the cache, whose kernel source is the tree. The tree itself is never written to: it
+/// is copied once, later runs copy what changed, and objects lie in the cache.
 public enum KernelTree {
     /// The folder of the cache that has the projects.
     private static let collection = "trees"

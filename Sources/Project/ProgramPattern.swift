@@ -20,8 +20,8 @@ package enum ProgramPattern {
             .filter { isFile($0) && access($0, X_OK) == 0 }.sorted().map { FilePath($0) }
     }
 
-    /// The files in the folder of a program that look like programs and are none: what has lost its mode, and links that lead
-    /// nowhere. A pattern leaves them out.
+    /// The files in the folder of a program that look like programs and are none: what has lost its mode, and links
+    /// that lead nowhere. A pattern leaves them out.
     package static func lookalikes(in folder: FilePath) -> [FilePath] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
         return names.sorted().map { folder.appending($0) }.filter { path in
@@ -33,8 +33,8 @@ package enum ProgramPattern {
         }
     }
 
-    /// What the guest needs beside the programs of a folder: its other files, since a test may run or read them by name. A
-    /// link counts where it leads to another file of the folder.
+    /// What the guest needs beside the programs of a folder: its other files, since a test may run or read them by
+    /// name. A link counts where it leads to another file of the folder.
     package static func companions(in folder: FilePath) -> [FilePath] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: folder.string)) ?? []
         return names.sorted().map { folder.appending($0) }.filter { path in

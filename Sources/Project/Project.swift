@@ -192,8 +192,8 @@ public struct Project: Sendable, Equatable {
         public var skipCode: Int32?
         /// The most seconds that it may take; nil for the project's `timeouts.test`.
         public var timeout: Int?
-        /// Whether it is one of those that a pattern named. The guest has the files of its folder beside it, and PATH begins
-        /// with that folder.
+        /// Whether it is one of those that a pattern named. The guest has the files of its folder beside it, and PATH
+        /// begins with that folder.
         public var hasCompanions = false
     }
 

@@ -5,8 +5,8 @@ import Yams
 
 /// Adds to a project file's text and leaves the rest as it is, comments and layout included.
 ///
-/// The text is edited at the places that the YAML parser names, and then read again: when the result does not say what it
-/// should, nothing is written and the user is asked to make the edit.
+/// The text is edited at the places that the YAML parser names, and then read again: when the result does not say what
+/// it should, nothing is written and the user is asked to make the edit.
 package struct ProjectFileEditor {
     package let file: FilePath
     package private(set) var text: String

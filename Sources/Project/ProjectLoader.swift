@@ -281,7 +281,8 @@ package struct ProjectLoader {
             return cause(near: mark) ?? at(mark, "this is not valid YAML: \(problem)")
         case .duplicatedKeysInMapping(let keys, let context):
             let names = keys.joined(separator: ", ")
-            // The parser tells where the map begins. The second place is the next line with the key and the map's indentation.
+            // The parser tells where the map begins. The second place is the next line with the key and the map's
+            // indentation.
             let indent = String(repeating: " ", count: max(0, context.mark.column - 1))
             let places = lines.indices.filter { index in
                 index + 1 >= context.mark.line && keys.contains { lines[index].hasPrefix("\(indent)\($0):") }
@@ -391,8 +392,8 @@ package struct ProjectLoader {
         return node
     }
 
-    /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's git
-    /// on top of the file's tarball must not come out as both.
+    /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's
+    /// git on top of the file's tarball must not come out as both.
     package static func merge(_ top: Node, over bottom: Node) -> Node {
         guard case .mapping(let new) = top, case .mapping(var merged) = bottom else { return top }
         for (key, value) in new {

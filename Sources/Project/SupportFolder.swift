@@ -5,12 +5,12 @@ import FileSystem
 import ProjectTemplate
 import SystemPackage
 
-/// The folder `.kbuild` of a project, which holds the files that come with the executable: configuration fragments, the root
-/// file system's definition, the sources of the guest's init, and the package with SyscallTesting.
+/// The folder `.kbuild` of a project, which holds the files that come with the executable: configuration fragments, the
+/// root file system's definition, the sources of the guest's init, and the package with SyscallTesting.
 ///
-/// It lies in the project, so that editors find SyscallTesting, a confined build can read it, and its files are the project's
-/// own. kbuild writes it, and restores files that differ from those in the executable. A project that names none of it, such as
-/// one with a definition, fragments and a SyscallTesting of its own, does not get the folder.
+/// It lies in the project, so that editors find SyscallTesting, a confined build can read it, and its files are the
+/// project's own. kbuild writes it, and restores files that differ from those in the executable. A project that names
+/// none of it, such as one with a definition, fragments and a SyscallTesting of its own, does not get the folder.
 public enum SupportFolder {
     /// The folder's name in the project's folder.
     public static let name = ".kbuild"
@@ -21,7 +21,8 @@ public enum SupportFolder {
 
     /// Writes the files that a project uses and that are missing or differ.
     ///
-    /// - Throws: `Failure`: `usage` when the folder is a link or a file, `infrastructure` when a file cannot be written.
+    /// - Throws: `Failure`: `usage` when the folder is a link or a file, `infrastructure` when a file cannot be
+    ///   written.
     public static func refresh(for project: Project) throws {
         if isUsed(by: project) { try refresh(in: project.folder) }
     }
@@ -40,8 +41,8 @@ public enum SupportFolder {
 
     /// Writes the folder in `project`.
     ///
-    /// - Throws: `Failure`: `usage` when a file, a link or a folder of somebody else's has its name, `infrastructure` when a
-    ///   file cannot be written.
+    /// - Throws: `Failure`: `usage` when a file, a link or a folder of somebody else's has its name, `infrastructure`
+    ///   when a file cannot be written.
     package static func refresh(in project: FilePath) throws {
         let folder = project.appending(name)
         let mark = folder.appending(ProjectTemplate.supportMark.path)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The files that a new project begins with, and those that come with the executable, embedded by Plugins/EmbedTemplate.
+/// The files that a new project begins with, and those that come with the executable, embedded by
+/// Plugins/EmbedTemplate.
 public enum ProjectTemplate {
     /// A file of the project.
     public struct File: Sendable, Equatable {
@@ -30,8 +31,8 @@ public enum ProjectTemplate {
         ]
     }
 
-    /// The files that come with the executable: configuration fragments, the root file system's definition, the sources of
-    /// the guest's init and of its snapshot harness, and a package with SyscallTesting.
+    /// The files that come with the executable: configuration fragments, the root file system's definition, the sources
+    /// of the guest's init and of its snapshot harness, and a package with SyscallTesting.
     public static let supportFiles: [File] =
         carriedFiles.map { File(path: $0.path, text: $0.text) } + [
             File(path: "Package.swift", text: manifest)

@@ -51,8 +51,8 @@ public struct ReportFiles: Sendable, Equatable {
         return failures
     }
 
-    /// Removes the files of an earlier run. One that stayed would be taken for the result of a run that did not get to write
-    /// its own: it was killed, or its project file is wrong.
+    /// Removes the files of an earlier run. One that stayed would be taken for the result of a run that did not get to
+    /// write its own: it was killed, or its project file is wrong.
     ///
     /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
     public func removeOld() throws(Failure) {

@@ -26,8 +26,8 @@ public struct ReportFolder: Sendable {
 
     /// Looks whether the folder can be filled, and changes nothing.
     ///
-    /// - Throws: `Failure` (`usage`) when something else is in its place: a link, which may have come with a pull request and
-    ///   leads elsewhere, or a file.
+    /// - Throws: `Failure` (`usage`) when something else is in its place: a link, which may have come with a pull
+    ///   request and leads elsewhere, or a file.
     public func check() throws(Failure) {
         do {
             try OutputFolder.check(path)
@@ -36,8 +36,9 @@ public struct ReportFolder: Sendable {
         }
     }
 
-    /// Puts the report as JSON there, and copies of the run's logs; those of an earlier run go. Everything is written within
-    /// the folder itself, by its descriptor, and only regular files that have the names of kbuild's logs are removed.
+    /// Puts the report as JSON there, and copies of the run's logs; those of an earlier run go. Everything is written
+    /// within the folder itself, by its descriptor, and only regular files that have the names of kbuild's logs are
+    /// removed.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be written.
     public func write(_ report: RunReport) throws {

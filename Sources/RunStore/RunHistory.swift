@@ -121,8 +121,8 @@ public struct RunHistory: Sendable {
         return folder.appending(name)
     }
 
-    /// Keeps a run's report beside its logs. From then on, and not before, the run is one that `kbuild report` knows: the
-    /// report comes to its place by a rename.
+    /// Keeps a run's report beside its logs. From then on, and not before, the run is one that `kbuild report` knows:
+    /// the report comes to its place by a rename.
     ///
     /// - Parameter progress: Told when it cannot be kept, which changes nothing in what the run came to.
     package func keep(_ report: RunReport, _ progress: Diagnostics.ProgressSink) {
@@ -213,8 +213,8 @@ public struct RunHistory: Sendable {
 
     /// Finds a run.
     ///
-    /// - Parameter name: -1 for the last run, -2 for the one before and so on; a run's name or a beginning of it that no
-    ///   other has; or the path of a report, with a slash in it or with .json at its end.
+    /// - Parameter name: -1 for the last run, -2 for the one before and so on; a run's name or a beginning of it that
+    ///   no other has; or the path of a report, with a slash in it or with .json at its end.
     /// - Throws: `Failure` (`usage`) when there is none, or more than one.
     public func find(_ name: String) throws -> StoredRun {
         if name.contains("/") || name.hasSuffix(".json") {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import CrashReports
 import ResultsModel
 import Testing
 import VirtualMachine
@@ -33,6 +34,58 @@ struct CrashTallyTests {
         for _ in 0..<5 { #expect(tally.count(result("INFO: hung task", fatal: false, limit: .test("t", 1))) == nil) }
         for _ in 0..<2 { #expect(tally.count(result("oops", fatal: false, limit: .lostThread("t", 1))) == nil) }
         #expect(tally.count(result("oops", fatal: false, limit: .lostThread("t", 1))) != nil)
+    }
+
+    private func hang(_ text: String) -> SessionResult {
+        var result = result("", fatal: false, limit: .test("t", 1))
+        result.outcome.crashes = []
+        result.inspection = text.split(separator: "\n").map { ConsoleLine(Array("[    1.5][    C0] \($0)".utf8)) }
+        return result
+    }
+
+    @Test("two hangs in one place of the kernel end the run; programs in loops of their own have no place in common")
+    func hangs() {
+        func blocked(_ function: String) -> SessionResult {
+            hang(
+                """
+                sysrq: Show Blocked State
+                task:program         state:D stack:0     pid:37    ppid:34     flags:0x00004002
+                Call Trace:
+                 <TASK>
+                 schedule+0x7d/0xaa
+                 __mutex_lock.constprop.0+0x14d/0x21a
+                 \(function)+0x28/0x84
+                 do_syscall_64+0x39/0x46
+                 </TASK>
+                """)
+        }
+        let tally = CrashTally(isOn: true)
+        #expect(tally.count(blocked("__do_sys_a")) == nil)
+        #expect(tally.count(blocked("__do_sys_b")) == nil)
+        #expect(tally.count(blocked("__do_sys_a")) == "2 guests hung in the same place: __mutex_lock")
+
+        let loops = CrashTally(isOn: true)
+        for name in ["one", "other", "third"] {
+            let loop = hang(
+                """
+                sysrq: Show backtrace of all active CPUs
+                NMI backtrace for cpu 0
+                CPU: 0 PID: 41 Comm: \(name) Not tainted 6.1.192 #1
+                Call Trace:
+                 <IRQ>
+                 nmi_cpu_backtrace+0x1/0x2
+                 __handle_sysrq+0x1/0x2
+                 serial8250_interrupt+0x1/0x2
+                 common_interrupt+0x1/0x2
+                 </IRQ>
+                 asm_common_interrupt+0x1/0x2
+                """)
+            #expect(loops.count(loop) == nil)
+        }
+        // The kernel can be asked, and yet no stack may come.
+        #expect(loops.count(hang("CPU: 0 PID: 41 Comm: one Not tainted 6.1.192 #1")) == nil)
+        #expect(loops.count(hang("CPU: 0 PID: 41 Comm: one Not tainted 6.1.192 #1")) == nil)
+        #expect(loops.reason == nil)
     }
 
     @Test("with --keep-going nothing ends it")

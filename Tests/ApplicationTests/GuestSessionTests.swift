@@ -79,7 +79,8 @@ struct GuestSessionTests {
         defer { unlink(log.string) }
         let seen = Seen()
         let gate = DispatchSemaphore(value: 0)
-        // The guest hangs in its program. The sink is let go by nothing but the machine's end, which the watch brings about.
+        // The guest hangs in its program. The sink is let go by nothing but the machine's end, which the watch brings
+        // about.
         let machine = SilentMachine(frames: Array(Self.frames.prefix(2)), onKill: { gate.signal() })
         let result = try await session(machine, silence: 0.5).run { event in
             gate.wait()

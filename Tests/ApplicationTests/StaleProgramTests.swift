@@ -9,7 +9,8 @@ import Testing
 @testable import Application
 @testable import Project
 
-/// Programs and packages whose inputs change. These run gcc and `swift package describe`, which are what is tested here.
+/// Programs and packages whose inputs change. These run gcc and `swift package describe`, which are what is tested
+/// here.
 @Suite("Programs are never stale", .timeLimit(.minutes(5)))
 struct StaleProgramTests {
     let scratch: FilePath

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// SplitMix64, by Sebastiano Vigna: small, and the same on every machine, so that a failure can be repeated from its seed.
+/// SplitMix64, by Sebastiano Vigna: small, and the same on every machine, so that a failure can be repeated from its
+/// seed.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 

@@ -2,8 +2,9 @@
 import ProjectFixture
 import Testing
 
-/// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers share
-/// one kernel except the call's own files, so they stand together, and the one that changes a prototype comes last.
+/// The calls as course texts publish them: each defect must get its verdict. Those that need the kernel's checkers
+/// share one kernel except the call's own files, so they stand together, and the one that changes a prototype comes
+/// last.
 @Suite("Calls as published", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct AsPublishedTests {
     let fixture: Fixture
@@ -58,9 +59,9 @@ struct AsPublishedTests {
     func doubleFree() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-as-published-kasan")
         #expect(run.exitCode == 5)
-        // Which of its symptoms the race shows first is chance: a message may be freed twice, read after it was freed, read
-        // when its memory belongs to a shorter one by now (slab-out-of-bounds), or be NULL (a general protection fault under
-        // KASAN). The entry point's name depends on what the compiler inlines.
+        // Which of its symptoms the race shows first is chance: a message may be freed twice, read after it was freed,
+        // read when its memory belongs to a shorter one by now (slab-out-of-bounds), or be NULL (a general protection
+        // fault under KASAN). The entry point's name depends on what the compiler inlines.
         let symptoms =
             /^(KASAN: (double-free|slab-use-after-free|use-after-free|slab-out-of-bounds)|general protection fault).* in (__(do|x64)_sys_)?dm510_msgbox_get$/
         #expect(titles(run).contains { $0.contains(symptoms) }, "\(titles(run))")

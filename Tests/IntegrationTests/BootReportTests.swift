@@ -6,11 +6,11 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// A kernel that warns while it boots, or once a program asks it to, and programs and arguments that hide that; the project is
-/// that of `RunTests`.
+/// A kernel that warns while it boots, or once a program asks it to, and programs and arguments that hide that; the
+/// project is that of `RunTests`.
 extension RunTests {
-    /// Gives the kernel a WARN that each boot with this word on its command line meets, before a console is there, and one that
-    /// a call of caesar meets. All tests here share that one kernel.
+    /// Gives the kernel a WARN that each boot with this word on its command line meets, before a console is there, and
+    /// one that a call of caesar meets. All tests here share that one kernel.
     private func warn() throws {
         try fixture.edit(
             "kernel/caesar/caesar.c", replacing: "SYSCALL_DEFINE4(",
@@ -141,7 +141,8 @@ extension RunTests {
         try fixture.edit("kbuild.yaml", replacing: "\ntests:\n", with: "\ntests:\n\(hide)")
         try fixture.edit("kbuild.yaml", replacing: "silence: 120, test: 300", with: "silence: 5, test: 10")
         let title = "WARNING in caesar_check"
-        // The second runs into a limit, and its guest is read then; with results on the console the guest is held there.
+        // The second runs into a limit, and its guest is read then; with results on the console the guest is held
+        // there.
         for (arguments, tests) in [
             (["test", "^(before|hide)$"], ["before": "passed", "hide": "passed"]),
             (["test", "^(before|hide)$", "--isolate", "test"], ["before": "passed", "hide": "passed"]),

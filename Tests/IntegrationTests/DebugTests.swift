@@ -6,7 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// `kbuild debug`, with gdb told what to do beforehand; the kernel is that of the checkers, which has debug information.
+/// `kbuild debug`, with gdb told what to do beforehand; the kernel is that of the checkers, which has debug
+/// information.
 extension AsPublishedTests {
     /// Makes the only test a program that makes one call with arguments that are easily told.
     private func oneCall() throws {

@@ -6,8 +6,8 @@ import Testing
 /// Programs that hide what the kernel says, and programs that reach for those that come after; the project is that of
 /// `RunTests`.
 extension RunTests {
-    /// Hides and provokes: its argument says how. caesar warns when its operation is 104, and in the middle of 45,000 lines
-    /// when it is 105.
+    /// Hides and provokes: its argument says how. caesar warns when its operation is 104, and in the middle of 45,000
+    /// lines when it is 105.
     private static let hide = """
         #define _GNU_SOURCE
         #include <fcntl.h>
@@ -60,8 +60,8 @@ extension RunTests {
         }
         #expect(titles("mute") == [])
         #expect(titles("taint") == ["kernel tainted: D (the kernel died: an oops or BUG), without a report"])
-        // Init reads on while the kernel prints, but not as fast as that can. Where the report was overwritten the taint has it;
-        // where only its beginning was, the rest is a report too.
+        // Init reads on while the kernel prints, but not as fast as that can. Where the report was overwritten the
+        // taint has it; where only its beginning was, the rest is a report too.
         #expect(titles("flood").count == 1, "\(titles("flood"))")
         let isKnown = titles("flood").contains { text in
             ["WARNING in ", "kernel tainted: W ", "corrupted report in "].contains { text.hasPrefix($0) }

@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Guests and hosts that misbehave; the project is that of `RunTests`. A line of the matrix is a test here: what was done,
-/// kbuild's exit code, and that everything else still reports.
+/// Guests and hosts that misbehave; the project is that of `RunTests`. A line of the matrix is a test here: what was
+/// done, kbuild's exit code, and that everything else still reports.
 extension RunTests {
     @Test(
         "fault: what a test does to the guest is told by its own status, and the tests around it pass",

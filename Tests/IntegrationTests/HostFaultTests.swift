@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Hosts that misbehave: full disks, a clock that jumps, a folder that cannot be written to, odd paths, an old QEMU. The
-/// project is that of `RunTests`.
+/// Hosts that misbehave: full disks, a clock that jumps, a folder that cannot be written to, odd paths, an old QEMU.
+/// The project is that of `RunTests`.
 extension RunTests {
     /// Runs kbuild after some commands of shell, in a mount namespace of its own: what is mounted there goes with it.
     private func kbuild(

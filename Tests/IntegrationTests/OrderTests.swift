@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// What kbuild does in order: its output behind a reader that does not read, its end by signals, what it keeps of a run, and
-/// limits too low to begin. The project is that of `RunTests`.
+/// What kbuild does in order: its output behind a reader that does not read, its end by signals, what it keeps of a
+/// run, and limits too low to begin. The project is that of `RunTests`.
 extension RunTests {
     /// The newest run that is kept: its name and its exit code.
     private func newestRun() async throws -> (id: String, exitCode: Int)? {

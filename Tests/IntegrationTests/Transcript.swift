@@ -5,8 +5,8 @@ import Processes
 import ProjectFixture
 import SystemPackage
 
-/// A document with a session in it: indented lines that begin with `$ ` are commands, and the lines after them are what they
-/// print. `...` as a line stands for any lines, or none; within a line for any text.
+/// A document with a session in it: indented lines that begin with `$ ` are commands, and the lines after them are what
+/// they print. `...` as a line stands for any lines, or none; within a line for any text.
 struct Transcript {
     /// A command and what it is to print.
     struct Step {

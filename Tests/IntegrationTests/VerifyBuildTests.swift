@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Edits of every kind, built by `kbuild build --verify-build`: whichever way kbuild takes, a plain make must find nothing
-/// left to do afterwards and the same kernel.
+/// Edits of every kind, built by `kbuild build --verify-build`: whichever way kbuild takes, a plain make must find
+/// nothing left to do afterwards and the same kernel.
 @Suite("kbuild build --verify-build", .serialized, .tags(.guest), .costly, .timeLimit(.minutes(60)))
 struct VerifyBuildTests {
     private let fixture: Fixture

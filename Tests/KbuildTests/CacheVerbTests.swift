@@ -21,7 +21,8 @@ private func exitCode(_ arguments: [String]) async -> Int32 {
     }
 }
 
-/// Commands that write and remove files, each in a process of its own with an environment and a working directory of its own.
+/// Commands that write and remove files, each in a process of its own with an environment and a working directory of
+/// its own.
 @Suite("Commands that write and remove", .timeLimit(.minutes(5)))
 final class CacheVerbTests {
     private let root: String

@@ -10,9 +10,10 @@ import Testing
 @testable import PatchedTree
 @testable import Patching
 
-/// Compares kbuild with `git apply` and `git mailinfo` on damaged patches and mails: what one takes the other takes, and both
-/// come to the same tree. Where they differ on purpose, a rule says why: one by which kbuild is stricter has to show in its
-/// message, and one by which it is laxer has to hold for git too once the input is written as git wants it.
+/// Compares kbuild with `git apply` and `git mailinfo` on damaged patches and mails: what one takes the other takes,
+/// and both come to the same tree. Where they differ on purpose, a rule says why: one by which kbuild is stricter has
+/// to show in its message, and one by which it is laxer has to hold for git too once the input is written as git wants
+/// it.
 ///
 /// KBUILD_PATCH_MUTATIONS says how many mutations are tried (300), and KBUILD_PATCH_SEED where their numbers begin (1).
 @Suite("Mutations of patches and mails", .serialized, .timeLimit(.minutes(20))) struct PatchMutationTests {
@@ -73,8 +74,8 @@ import Testing
         StricterRule(name: "a diff of another form is not passed over", says: ["cannot be applied"]),
     ]
 
-    /// A reason for which kbuild takes what git refuses: git takes the input, and comes to kbuild's tree, once it is written as
-    /// the rule says.
+    /// A reason for which kbuild takes what git refuses: git takes the input, and comes to kbuild's tree, once it is
+    /// written as the rule says.
     private struct LaxerRule: Sendable {
         var name: String
         /// Writes an input as git wants it.
@@ -274,8 +275,8 @@ import Testing
         return files
     }
 
-    /// The files without the blanks at the ends of their names. A mail program that adds one to a line makes git write another
-    /// file; kbuild leaves it out.
+    /// The files without the blanks at the ends of their names. A mail program that adds one to a line makes git write
+    /// another file; kbuild leaves it out.
     private static func withoutBlanks(_ files: [String: [UInt8]]) -> [String: [UInt8]] {
         Dictionary(files.map { name, bytes in (name.hasSuffix(" ") ? String(name.dropLast()) : name, bytes) }) { $1 }
     }
@@ -319,8 +320,8 @@ import Testing
         }
     }
 
-    /// The rule by which kbuild may take what git refuses: the first that leads git to the same tree, alone or behind those
-    /// before it. Nil where there is none.
+    /// The rule by which kbuild may take what git refuses: the first that leads git to the same tree, alone or behind
+    /// those before it. Nil where there is none.
     private func laxerRule(
         for input: String, isMail: Bool, tree: [String: [UInt8]], _ scratch: PatchScratch, _ runner: CommandRunner
     ) async throws -> String? {

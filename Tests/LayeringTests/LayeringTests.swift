@@ -5,8 +5,8 @@ import Testing
 /// The module map: what each target may depend on, held against Package.swift and against what the sources import.
 @Suite("Layering", .timeLimit(.minutes(5)))
 struct LayeringTests {
-    /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to the
-    /// left of it in its line.
+    /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to
+    /// the left of it in its line.
     private static let order = """
         CSupervisor CDescriptors CSeccomp COpenSSL CGuestfs CHostProbe CSyscall SyscallTesting TemplateEmbedder EmbedTemplate
         FileSystem Diagnostics YAML Artifacts Processes TextInput
@@ -101,8 +101,8 @@ struct LayeringTests {
     func lineSplitting() throws {
         let sources = Self.root.appending(path: "Sources")
         let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }
-        // HeaderChange compares lines with their CR, MachineSnapshot splits what kbuild wrote, and the suites in the guest
-        // import SyscallTesting alone.
+        // HeaderChange compares lines with their CR, MachineSnapshot splits what kbuild wrote, and the suites in the
+        // guest import SyscallTesting alone.
         let known = ["Kernel/IncrementalBuild/HeaderChange.swift", "Guest/VirtualMachine/MachineSnapshot.swift"]
         var found: [String] = []
         for name in names where !known.contains(name) && !name.hasPrefix("SyscallTesting/") {

@@ -73,7 +73,7 @@ struct MatrixTrait: SuiteTrait, TestScoping {
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
         try await function()
-        print("\n" + (await Matrix.shared.table) + "\n")
+        if CostTrait.isWanted(.campaign) { print("\n" + (await Matrix.shared.table) + "\n") }
     }
 }
 

@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Whether the guest suites are worth their while: each mutant is a kernel of its own, and its call's suite must fail on
-/// it. `make mutations` runs this.
+/// Whether the guest suites are worth their while: each mutant is a kernel of its own, and its call's suite must fail
+/// on it. `make mutations` runs this.
 @Suite("mutations", .serialized, .scoreboard, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct MutationTests {
     /// Longer than the suites take on a busy machine without KVM, and short enough for mutants that hang.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import ProjectFixture
 import Testing
 
 /// What came of the mutants, for the table at the end.
@@ -55,7 +56,7 @@ struct ScoreboardTrait: SuiteTrait, TestScoping {
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
     ) async throws {
         try await function()
-        print("\n" + (await Scoreboard.shared.table) + "\n")
+        if CostTrait.isWanted(.campaign) { print("\n" + (await Scoreboard.shared.table) + "\n") }
     }
 }
 

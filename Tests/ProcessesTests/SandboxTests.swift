@@ -28,7 +28,8 @@ struct SandboxTests {
             #expect(words.contains(option))
         }
         #expect(has(words, "--cap-drop", "ALL"))
-        // The filter comes behind the command's own descriptors, to the inner sandbox alone: the outer one needs mounts.
+        // The filter comes behind the command's own descriptors, to the inner sandbox alone: the outer one needs
+        // mounts.
         #expect(has(words, "--seccomp", "3"))
         let command = Command("make", descriptors: ["/a", "/b"])
         let wrapped = Sandbox(identity: 61_500, filter: .machine)
@@ -129,7 +130,7 @@ struct SandboxTests {
     func inspection(script: String, refusal: String) async throws {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-sandbox-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        try SandboxFolder(folder).handOver(to: nil)
+        try SandboxFolder(folder).chown(to: nil)
         let harmless = "mkdir d; touch d/f; ln -s d/f l; ln -s \(folder)/d m"
         _ = try await CommandRunner().output(of: Command("sh", ["-c", harmless], workingDirectory: folder))
         try SandboxFolder(folder).inspect(allowing: [folder])
@@ -144,7 +145,7 @@ struct SandboxTests {
     func quota() async throws {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-quota-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(atPath: folder.string) }
-        try SandboxFolder(folder).handOver(to: nil)
+        try SandboxFolder(folder).chown(to: nil)
         let quota = FolderQuota(
             folders: [folder], bytes: 1 << 30, files: 50, code: .build, message: "too much", nextStep: nil)
         let failure = await #expect(throws: Failure.self) {
@@ -159,7 +160,7 @@ struct SandboxTests {
     @Test("files that lie deeper than a path can say count for the quota, and go to the sandbox's user and back")
     func deep() async throws {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-deep-\(UUID().uuidString)")
-        try SandboxFolder(folder).handOver(to: nil)
+        try SandboxFolder(folder).chown(to: nil)
         // 6 MB in 1,500 nested folders: paths of 13 KB.
         try nest(1500, in: folder)
         func quota(bytes: Int) -> FolderQuota {
@@ -170,7 +171,7 @@ struct SandboxTests {
         #expect(failure?.details?.contains("3001 files") == true)
         if geteuid() == 0 {
             for user in [61_500, 0] as [UInt32] {
-                try SandboxFolder(folder).handOver(to: user)
+                try SandboxFolder(folder).chown(to: user)
                 #expect(try owners(in: folder) == [user])
             }
         }

@@ -16,8 +16,8 @@ extension Tag {
     @Tag public static var campaign: Self
 }
 
-/// Skips the tests whose cost nobody asked for: KBUILD_TESTS names the tags that are wanted, with commas between them. A
-/// test without a tag of cost always runs.
+/// Skips the tests whose cost nobody asked for: KBUILD_TESTS names the tags that are wanted, with commas between them.
+/// A test without a tag of cost always runs.
 ///
 /// `swift test` of Swift 6.3 selects tests by their names alone, so the tags are read here.
 public struct CostTrait: SuiteTrait, TestTrait {

@@ -30,7 +30,8 @@ public struct Fixture {
 
     /// Makes the copy, or brings it back to what the repository has.
     ///
-    /// - Parameter name: The copy's name: its folder in kbuild's cache. Tests that may run at the same time need their own.
+    /// - Parameter name: The copy's name: its folder in kbuild's cache. Tests that may run at the same time need their
+    ///   own.
     /// - Throws: `Failure` when a file cannot be read or written.
     public init(name: String = "integration") throws {
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)

@@ -57,6 +57,22 @@ struct CrashGroupTests {
             suites: [.init(name: "S", kind: "swift-testing", tests: tests)], crashes: tests.map { crash(in: $0.id) })
     }
 
+    @Test("a recursion is one place and one line that counts the others; with -v the report is whole")
+    func recursion() {
+        var report = report(1)
+        let frame = report.crashes[0].frames[0]
+        report.crashes[0].frames = Array(repeating: frame, count: 5)
+        report.crashes[0].lines =
+            ["BUG: stack guard page was hit", "Call Trace:"]
+            + Array(repeating: " deep+0x47/0x6b", count: 5) + [" __x64_sys_probe+0x1/0x2"]
+        let text = TextReport().render(report).rendered()
+        #expect(text.split(separator: "\n").count { $0.contains("probe.c:9") } == 1)
+        #expect(text.contains("... the same 4 more times"))
+        #expect(text.split(separator: "\n").count { $0.contains("deep+0x47") } == 1)
+        let whole = TextReport(isVerbose: true).render(report).rendered()
+        #expect(whole.split(separator: "\n").count { $0.contains("deep+0x47") } == 5)
+    }
+
     @Test("equal reports are one group; another place, kind or title is another group")
     func groups() {
         var other = crash(in: "e", offset: 13)

@@ -20,7 +20,8 @@ private let hostile = [
 
 @Suite("Escaped text", .timeLimit(.minutes(5)))
 struct EscapedTests {
-    /// The text of a document that must be well-formed, with its elements as `<NAME>`, and the value of its attribute `a`.
+    /// The text of a document that must be well-formed, with its elements as `<NAME>`, and the value of its attribute
+    /// `a`.
     private func read(_ document: String) throws -> (text: String, attribute: String?) {
         final class Reader: NSObject, XMLParserDelegate {
             var text = ""

@@ -13,7 +13,8 @@ private struct Tag: Equatable {
     var values: [String]
 }
 
-/// The tags of a page, read as a browser's tokenizer does (WHATWG HTML, section 13.2.5), with no tags in script and style.
+/// The tags of a page, read as a browser's tokenizer does (WHATWG HTML, section 13.2.5), with no tags in script and
+/// style.
 private func tags(_ page: String) throws -> [Tag] {
     var tags: [Tag] = []
     let bytes = Array(page.utf8)

@@ -46,8 +46,8 @@ struct MarkdownSummaryTests {
         #expect(MarkdownSummary.render(judged).contains("No test passed."))
     }
 
-    /// The lines with the marks that Markdown and HTML could see: those of table cells, tags and code. Lines within `pre` are
-    /// HTML alone.
+    /// The lines with the marks that Markdown and HTML could see: those of table cells, tags and code. Lines within
+    /// `pre` are HTML alone.
     private func marks(_ text: String) -> [String] {
         var isInBlock = false
         return text.split(separator: "\n", omittingEmptySubsequences: false).compactMap { line in

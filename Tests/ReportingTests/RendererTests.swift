@@ -57,7 +57,8 @@ struct JSONReportTests {
         #expect(throws: DecodingError.self) { try JSONReport.parse(text) }
     }
 
-    /// Checks a value against the part of JSON Schema that the file uses: type, properties, required, items, enum, $ref.
+    /// Checks a value against the part of JSON Schema that the file uses: type, properties, required, items, enum,
+    /// $ref.
     private func check(_ value: Any, _ schema: [String: Any], _ root: [String: Any], at path: String) {
         if let reference = schema["$ref"] as? String {
             let name = reference.split(separator: "/").last.map(String.init) ?? ""

@@ -7,7 +7,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Hundreds of guests that misbehave, in an order drawn by lot. `make soak` runs this; docs/RELIABILITY.md holds a table.
+/// Hundreds of guests that misbehave, in an order drawn by lot. `make soak` runs this; docs/RELIABILITY.md holds a
+/// table.
 @Suite("soak", .serialized, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct SoakTests {
     let fixture: Fixture

@@ -7,8 +7,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Every kind of input, changed before a build and during it, in an order drawn by lot: the next verdict is that of the new
-/// contents. `make staleness` runs this; docs/RELIABILITY.md holds a table.
+/// Every kind of input, changed before a build and during it, in an order drawn by lot: the next verdict is that of the
+/// new contents. `make staleness` runs this; docs/RELIABILITY.md holds a table.
 @Suite("staleness", .serialized, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct StalenessTests {
     private static func number(_ name: String, default value: Int) -> Int {

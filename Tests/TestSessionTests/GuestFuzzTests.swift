@@ -6,7 +6,8 @@ import Testing
 
 @testable import TestSession
 
-/// What a guest that its kernel, or a program, has taken over may send: damaged frames and damaged records in whole frames.
+/// What a guest that its kernel, or a program, has taken over may send: damaged frames and damaged records in whole
+/// frames.
 @Suite("Damaged streams of a guest", .timeLimit(.minutes(5)))
 struct GuestFuzzTests {
     private static func event(_ kind: String, _ rest: String = "") -> String {

@@ -40,8 +40,9 @@ public enum ProcessTree {
             .map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Whether a command line is that of a guest: QEMU, or a kernel of user-mode Linux started by kbuild. What starts a guest
-    /// has the guest's command line among its own arguments, so the first word decides. QEMU is also run to ask its version.
+    /// Whether a command line is that of a guest: QEMU, or a kernel of user-mode Linux started by kbuild. What starts a
+    /// guest has the guest's command line among its own arguments, so the first word decides. QEMU is also run to ask
+    /// its version.
     public static func isGuest(_ arguments: [String]) -> Bool {
         guard let name = arguments.first?.split(separator: "/").last else { return false }
         if name.hasPrefix("qemu-system-") { return arguments.contains("-kernel") }

@@ -55,8 +55,8 @@ public struct Results: Sendable, Codable, Equatable {
         self.rows = rows
     }
 
-    /// These results with `new` ones in place of those of the same rows, in the order of `order`. The results of another
-    /// machine are replaced as a whole.
+    /// These results with `new` ones in place of those of the same rows, in the order of `order`. The results of
+    /// another machine are replaced as a whole.
     public func merged(with new: Results, order: [String]) -> Results {
         guard machine == new.machine else { return new }
         var byID = Dictionary(rows.map { ($0.id, $0) }, uniquingKeysWith: { $1 })

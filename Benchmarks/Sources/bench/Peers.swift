@@ -87,8 +87,8 @@ struct Peers {
 
     // MARK: make
 
-    /// A tree and an output folder for make by hand: the patched tree of a project that kbuild has built, linked, and its
-    /// configuration. The first build goes through ccache, which makes set-up short and is off when make is timed.
+    /// A tree and an output folder for make by hand: the patched tree of a project that kbuild has built, linked, and
+    /// its configuration. The first build goes through ccache, which makes set-up short and is off when make is timed.
     func makeTree(from report: Report, config: String) throws {
         guard let log = report.artifacts.buildLog else { throw RunError("the report does not name the build's log") }
         let cache = (log as NSString).deletingLastPathComponent

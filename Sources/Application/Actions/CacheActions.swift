@@ -10,8 +10,8 @@ import SystemPackage
 public struct CacheActions: Sendable {
     /// How much a cache keeps unless `KBUILD_CACHE_MAX` says otherwise, in bytes: some ten kernels with their trees.
     public static let defaultLimit = 20 << 30
-    /// How long after one look whether there is too much the next one comes at the earliest, in seconds. A look takes as long
-    /// as `du` of the cache, which is too long for each run of some seconds.
+    /// How long after one look whether there is too much the next one comes at the earliest, in seconds. A look takes
+    /// as long as `du` of the cache, which is too long for each run of some seconds.
     private static let interval = 3600.0
     private static let variable = "KBUILD_CACHE_MAX"
 
@@ -86,8 +86,8 @@ public struct CacheActions: Sendable {
             bytesAfter: inventory.bytes - freed, removed: removed.map(Self.entry))
     }
 
-    /// Removes what is too much after a run, unless that has been looked at within the last hour. What goes wrong is noted: it
-    /// changes nothing in what the run came to.
+    /// Removes what is too much after a run, unless that has been looked at within the last hour. What goes wrong is
+    /// noted: it changes nothing in what the run came to.
     public func pruneAfterRun(progress: Diagnostics.ProgressSink) async {
         let stamp = layout.root.appending("last-prune")
         do {
@@ -109,8 +109,8 @@ public struct CacheActions: Sendable {
     /// Removes what is kept for a project.
     ///
     /// - Returns: What was done, in a sentence.
-    /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it, or something cannot be removed; `usage` when the folder is
-    ///   not a cache; `CancellationError`.
+    /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it, or something cannot be removed; `usage` when the
+    ///   folder is not a cache; `CancellationError`.
     public func clean(project: FilePath, progress: Diagnostics.ProgressSink) async throws -> String {
         let folder = layout.folder(ofProject: project)
         return try await layout.removeProject(project, progress: progress)

@@ -83,8 +83,8 @@ public struct DebugSession: Sendable {
     /// Prepares a session; nothing starts yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// Boots the guest of a run so that a debugger can join it before its first instruction; the tests run in it, without
-    /// limits on their time. Returns when the debugger has left, and the guest has ended with it.
+    /// Boots the guest of a run so that a debugger can join it before its first instruction; the tests run in it,
+    /// without limits on their time. Returns when the debugger has left, and the guest has ended with it.
     ///
     /// - Parameters:
     ///   - filter: A pattern for the tests; nil for all.
@@ -92,7 +92,8 @@ public struct DebugSession: Sendable {
     ///   - needsDebugger: Whether gdb itself is going to be run.
     ///   - join: Debugs; returns when it has left, with what it complained of. That counts unless the guest had ended:
     ///     gdb takes a machine that goes for an error.
-    /// - Throws: `Failure` with the code of what kept the guest from being made; what `join` throws; `CancellationError`.
+    /// - Throws: `Failure` with the code of what kept the guest from being made; what `join` throws;
+    ///   `CancellationError`.
     public func run(
         filter: String?, goesOn: Bool, needsDebugger: Bool,
         join: @escaping @Sendable (DebugTarget) async throws -> Failure?
@@ -179,8 +180,8 @@ public struct DebugSession: Sendable {
     /// How long a guest's end may take to be noticed after the debugger has noticed it.
     private static let endGrace: Duration = .seconds(2)
 
-    /// The functions in which the added calls' own code begins, as `SYSCALL_DEFINEx` names them (include/linux/syscalls.h):
-    /// those with arguments have a function that takes them with their types.
+    /// The functions in which the added calls' own code begins, as `SYSCALL_DEFINEx` names them
+    /// (include/linux/syscalls.h): those with arguments have a function that takes them with their types.
     private func entries(of overlay: TreeOverlay) -> [String] {
         let texts = overlay.files.values.compactMap { entry in
             if case .file(let file) = entry { String(decoding: file.bytes, as: UTF8.self) } else { nil }

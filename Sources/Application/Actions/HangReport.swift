@@ -12,8 +12,8 @@ enum HangReport {
     private static let mostTasks = 4
     private static let mostFunctions = 6
 
-    /// Lines such as `probe waits in __mutex_lock, called at kernel/probe/probe.c:40: mutex_lock(&lock);`; none when the kernel
-    /// could not be asked, or had nothing to tell of.
+    /// Lines such as `probe waits in __mutex_lock, called at kernel/probe/probe.c:40: mutex_lock(&lock);`; none when
+    /// the kernel could not be asked, or had nothing to tell of.
     ///
     /// No number of a process is in them: guests that hang in one place say the same.
     static func make(_ result: SessionResult, _ prepared: RunInputs, context: ProjectContext) async -> [String] {

@@ -50,10 +50,11 @@ public struct ExportedPatches: Sendable {
 }
 
 extension PatchActions {
-    /// Writes down what kbuild applies, registrations of system calls included, as patches for a plain tree of the kernel.
+    /// Writes down what kbuild applies, registrations of system calls included, as patches for a plain tree of the
+    /// kernel.
     ///
-    /// git makes them, in a repository of its own that has the changed files alone, and takes them back once: what comes out
-    /// is known to apply with `git am`, and to come to the tree that kbuild builds.
+    /// git makes them, in a repository of its own that has the changed files alone, and takes them back once: what
+    /// comes out is known to apply with `git am`, and to come to the tree that kbuild builds.
     ///
     /// - Parameter names: The patch sources, as `kbuild patch status` names them; none for all.
     /// - Throws: `Failure`: `usage` for a name that the project does not have, `patch` when a patch does not apply,

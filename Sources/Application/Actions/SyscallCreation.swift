@@ -22,14 +22,16 @@ extension SyscallActions {
     private var project: Project { context.project }
     private var tools: ToolContext { context.tools }
 
-    /// Writes the files of new system calls and adds them to the project: a folder with a spec, a C file and the contract, and
-    /// a suite for each call. They pass as they stand.
+    /// Writes the files of new system calls and adds them to the project: a folder with a spec, a C file and the
+    /// contract, and a suite for each call. They pass as they stand.
     ///
     /// - Parameters:
     ///   - names: The calls. They share a C file.
     ///   - arguments: Their arguments as in C, one or more a text; the same for each.
-    ///   - into: The folder, from the project's on; it may have calls already. nil for `kernel/` and the first call's name.
-    /// - Throws: `Failure` (`usage`) for a bad or taken name, a bad argument, or files that exist, with nothing written.
+    ///   - into: The folder, from the project's on; it may have calls already. nil for `kernel/` and the first call's
+    ///   name.
+    /// - Throws: `Failure` (`usage`) for a bad or taken name, a bad argument, or files that exist, with nothing
+    ///   written.
     public func create(_ names: [String], arguments: [String], into: String? = nil) async throws -> CreatedSyscall {
         guard let first = names.first else {
             throw Failure(.usage, "no call is named", nextStep: "kbuild syscall new NAME")
@@ -190,8 +192,8 @@ extension SyscallActions {
         }
     }
 
-    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or the one that comes
-    /// with kbuild.
+    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or the one that
+    /// comes with kbuild.
     private var kbuildPackage: String {
         let hasOwn =
             fileExists(project.folder.appending("Package.swift"))

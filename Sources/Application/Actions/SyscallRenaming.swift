@@ -10,11 +10,11 @@ import Syscalls
 import SystemPackage
 
 extension SyscallActions {
-    /// Gives a call of a spec another name: in the spec, where its C file defines it, in the contract beside it, and by its
-    /// number in the project's suites. Files and folders keep their names.
+    /// Gives a call of a spec another name: in the spec, where its C file defines it, in the contract beside it, and by
+    /// its number in the project's suites. Files and folders keep their names.
     ///
-    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or the new name is bad or taken; nothing is
-    ///   written then.
+    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or the new name is bad or taken; nothing
+    ///   is written then.
     public func rename(_ old: String, to new: String) async throws -> CreatedSyscall {
         _ = try SyscallSignature(name: new, arguments: [])
         defer { context.tools.statCache.save() }

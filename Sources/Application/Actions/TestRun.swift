@@ -28,8 +28,8 @@ public struct TestRun: Sendable {
     /// Prepares a run; nothing starts yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// Runs the project. Never throws: what goes wrong is in the report. Whoever has written all that is made of the report
-    /// calls `keep` then.
+    /// Runs the project. Never throws: what goes wrong is in the report. Whoever has written all that is made of the
+    /// report calls `keep` then.
     ///
     /// - Parameter filter: A pattern for the tests to run; nil for all.
     public func run(filter: String? = nil) async -> RunReport {
@@ -66,7 +66,8 @@ public struct TestRun: Sendable {
         return report
     }
 
-    /// Runs the project in each kernel that its checkers take, one after the other, for one verdict. Never throws, as `run`.
+    /// Runs the project in each kernel that its checkers take, one after the other, for one verdict. Never throws, as
+    /// `run`.
     ///
     /// - Parameters:
     ///   - runs: A run for each of `Project.checkerSets`; the first one's `keep` takes the report.
@@ -192,7 +193,8 @@ public struct TestRun: Sendable {
         SourceLines.addOwnFiles(
             to: &report.crashes, userFiles: prepared.patched.overlay.userFiles, project: project,
             shown: context.shown)
-        // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own place.
+        // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own
+        // place.
         var told: Set<String> = []
         for guest in guests {
             let hang = await HangReport.make(guest.result, prepared, context: context)
@@ -235,8 +237,8 @@ public struct TestRun: Sendable {
         return HangEvidence.describe(result.processors, symbols: symbols)
     }
 
-    /// What runs tools that read a built kernel, which its patches' author may have made to harm them; nil when they are to
-    /// be confined and cannot be.
+    /// What runs tools that read a built kernel, which its patches' author may have made to harm them; nil when they
+    /// are to be confined and cannot be.
     private func readingRunner(of kernel: BuiltKernel) async -> CommandRunner? {
         do {
             let rules = try await context.confinement.rules()?.kernel

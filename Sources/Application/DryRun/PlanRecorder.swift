@@ -7,8 +7,8 @@ import Synchronization
 
 /// Writes down what steps would do, and does nothing.
 ///
-/// The runner of its commands runs nothing either: a step that has to ask a tool before it knows its work depends on that
-/// command.
+/// The runner of its commands runs nothing either: a step that has to ask a tool before it knows its work depends on
+/// that command.
 final class PlanRecorder: StepExecutor {
     private struct State {
         var steps: [RunPlan.Step] = []

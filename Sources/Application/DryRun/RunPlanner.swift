@@ -6,8 +6,8 @@ import ResultsModel
 import RunStore
 import SystemPackage
 
-/// What `kbuild run --dry-run` prints: the steps of a run, from the same composition, with a recorder in place of who carries
-/// them out.
+/// What `kbuild run --dry-run` prints: the steps of a run, from the same composition, with a recorder in place of who
+/// carries them out.
 public struct RunPlanner: Sendable {
     private let context: ProjectContext
 

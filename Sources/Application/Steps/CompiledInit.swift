@@ -6,13 +6,14 @@ import Foundation
 import Processes
 import SystemPackage
 
-/// The guest's init as an installed kbuild brings it, compiled, so that a host needs no Swift toolchain where the tests are
-/// none of Swift's.
+/// The guest's init as an installed kbuild brings it, compiled, so that a host needs no Swift toolchain where the tests
+/// are none of Swift's.
 ///
-/// It lies in `../lib/kbuild` beside the executable, with the digest of the sources that it was compiled from: a project
-/// whose sources differ compiles its own.
+/// It lies in `../lib/kbuild` beside the executable, with the digest of the sources that it was compiled from: a
+/// project whose sources differ compiles its own.
 public enum CompiledInit {
-    /// The argument by which an installation has kbuild compile it, before the folders of the sources and of the program.
+    /// The argument by which an installation has kbuild compile it, before the folders of the sources and of the
+    /// program.
     public static let argument = "__compile-init"
     /// The folder's path from the executable's folder on.
     private static let folder: FilePath = "lib/kbuild"

@@ -3,8 +3,8 @@ import Diagnostics
 import Foundation
 import SystemPackage
 
-/// What compilers, assemblers and linkers wrote down of the files that they read, and which files would take the place of
-/// these if they appeared. No I/O but through the closures.
+/// What compilers, assemblers and linkers wrote down of the files that they read, and which files would take the place
+/// of these if they appeared. No I/O but through the closures.
 enum CompilerReads {
     /// The prerequisites in a makefile that a compiler wrote (gcc -MD, as --MD, ld --dependency-file, swiftc
     /// -emit-dependencies).
@@ -122,8 +122,8 @@ enum CompilerReads {
         return names
     }
 
-    /// Files that were not read, and that a compiler would have read in place of, or besides, what it read, had it found
-    /// them: those that are not there, and those that are, since others come first or since they came too late.
+    /// Files that were not read, and that a compiler would have read in place of, or besides, what it read, had it
+    /// found them: those that are not there, and those that are, since others come first or since they came too late.
     ///
     /// - Parameters:
     ///   - files: What was read.

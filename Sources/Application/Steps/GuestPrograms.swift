@@ -72,8 +72,8 @@ struct GuestProgramBuilder: Sendable {
 
     /// How one file is made by commands, and whether it was: known before any of them runs.
     ///
-    /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at exactly
-    /// these files.
+    /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at
+    /// exactly these files.
     struct Recipe: Sendable {
         /// The key, except what the commands turn out to read.
         var key: ArtifactKey { get throws { try currentKey() } }
@@ -262,8 +262,9 @@ struct GuestProgramBuilder: Sendable {
         let runner = recipe.runner
         if (try? readText(recipe.mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
         try createFolder(recipe.scratch)
-        // SwiftPM looks at a header's time after it has compiled with it. Where an input changes during the build, it may take
-        // an object of the old contents for one of the new, so that the next build has to begin with an empty folder.
+        // SwiftPM looks at a header's time after it has compiled with it. Where an input changes during the build, it
+        // may take an object of the old contents for one of the new, so that the next build has to begin with an empty
+        // folder.
         try removeAll(recipe.mark)
         try await compile(recipe.build, what: "the tests in \(recipe.package)", by: runner)
         let bin = FilePath(try await runner.output(of: recipe.binPath, failingWith: .infrastructure))
@@ -299,8 +300,8 @@ struct GuestProgramBuilder: Sendable {
         return ToolReads(files: Self.files(files, outsideOf: recipe.inputs))
     }
 
-    /// The files of these that exist and lie in none of the folders, links and `..` followed: `PACKAGE/Sources/../../x.h` lies
-    /// outside of PACKAGE/Sources.
+    /// The files of these that exist and lie in none of the folders, links and `..` followed:
+    /// `PACKAGE/Sources/../../x.h` lies outside of PACKAGE/Sources.
     static func files(_ files: Set<String>, outsideOf folders: [FilePath]) -> Set<String> {
         let folders = folders.compactMap(resolvedPath)
         return files.filter { file in
@@ -330,7 +331,8 @@ struct GuestProgramBuilder: Sendable {
         var packages: SwiftPackages
         /// The files and folders whose contents are in the key.
         var inputs: [FilePath]
-        /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty folder.
+        /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty
+        /// folder.
         var state: Digest
         var scratch: FilePath
         /// Holds the state for which the scratch folder is good; there is none while it is built in.
@@ -410,7 +412,8 @@ struct GuestProgramBuilder: Sendable {
             state.add(folder.string, names.joined(separator: "\n"))
             inputs.append(folder)
         }
-        // A stranger's package, or one with the text of a stranger's patch, may have left something in the folder for the next.
+        // A stranger's package, or one with the text of a stranger's patch, may have left something in the folder for
+        // the next.
         if rules(for: code) != nil { state.add("key", key.key.digest) }
         return BundleRecipe(
             package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
@@ -435,8 +438,9 @@ struct GuestProgramBuilder: Sendable {
             for: code, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
     }
 
-    /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept; they
-    /// hold as long as the manifests and the names of the folders beside them stay, and what the environment says to them.
+    /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept;
+    /// they hold as long as the manifests and the names of the folders beside them stay, and what the environment says
+    /// to them.
     private func packages(_ code: Code, scratch: FilePath) async throws -> SwiftPackages {
         let package = code.path
         let memo = FilePath("\(scratch).packages")
@@ -557,7 +561,8 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: init
 
-    /// Works out how PID 1 is compiled: Embedded Swift, linked statically, so that it needs nothing of the root file system.
+    /// Works out how PID 1 is compiled: Embedded Swift, linked statically, so that it needs nothing of the root file
+    /// system.
     ///
     /// - Throws: `Failure` (`usage`) when there is none.
     func initRecipe(sources: FilePath) async throws -> Recipe {

@@ -57,8 +57,8 @@ enum GuestShare {
         }
     }
 
-    /// Puts an executable where the guest finds it. A link costs nothing, and the guest has the folder read-only; another
-    /// file system needs a copy.
+    /// Puts an executable where the guest finds it. A link costs nothing, and the guest has the folder read-only;
+    /// another file system needs a copy.
     static func place(_ executable: FilePath, at target: FilePath) throws {
         if link(executable.string, target.string) != 0 { try copyFile(executable, to: target) }
     }

@@ -23,8 +23,8 @@ enum HostKernel {
             nextStep: "name a configuration as kernel.base: FILE, such as one of /boot/config-*")
     }
 
-    /// The loaded modules as lsmod prints them, a module a line, in the order of their names: whether a module is in use does
-    /// not matter, and must not change the configuration's key.
+    /// The loaded modules as lsmod prints them, a module a line, in the order of their names: whether a module is in
+    /// use does not matter, and must not change the configuration's key.
     static func loadedModules() throws -> String {
         // A kernel without CONFIG_MODULES has no such file.
         let list = fileExists("/proc/modules") ? try readText("/proc/modules") : ""

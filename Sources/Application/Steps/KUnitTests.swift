@@ -6,8 +6,8 @@ import PatchedTree
 import Project
 import SystemPackage
 
-/// The suites that are built into a kernel (CONFIG_KUNIT). They run while it boots, before any program, and their KTAP is in the
-/// kernel's log, which a program of kbuild's own hands on.
+/// The suites that are built into a kernel (CONFIG_KUNIT). They run while it boots, before any program, and their KTAP
+/// is in the kernel's log, which a program of kbuild's own hands on.
 enum KUnitTests {
     /// What tells them from a pattern on the command line; a pattern of suites may follow after a colon.
     static let name = "kunit"

@@ -22,7 +22,8 @@ extension KernelSteps {
         context.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
     func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
-    /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make there.
+    /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make
+    /// there.
     func output(_ pristine: KernelSourceArtifact) -> FilePath {
         // Objects with debug information have no use for those without.
         // Neither have the objects of a kernel with checkers for those without: each set has an output of its own.
@@ -56,8 +57,8 @@ extension KernelSteps {
     /// What make is told beside its own: KCSAN watches the files that the patches bring, where they bring some. It can
     /// watch these the harder then, and the rest of the kernel runs as without.
     ///
-    /// scripts/Makefile.lib takes the object's own variable and then that for all, and looks whether what comes of it begins
-    /// with n; what stands on the command line wins over the makefiles.
+    /// scripts/Makefile.lib takes the object's own variable and then that for all, and looks whether what comes of it
+    /// begins with n; what stands on the command line wins over the makefiles.
     func variables(_ overlay: TreeOverlay) -> [String] {
         guard project.checks.contains(.races) else { return [] }
         let objects = Self.watchedObjects(overlay)
@@ -77,7 +78,8 @@ extension KernelSteps {
 
     // MARK: What a first build costs
 
-    /// Where it stands how many seconds the last build from nothing took on this machine, of a kernel with some checkers.
+    /// Where it stands how many seconds the last build from nothing took on this machine, of a kernel with some
+    /// checkers.
     private func firstBuild(_ checks: [Checker]) -> FilePath {
         let name = ([project.architecture.rawValue] + checks.map(\.rawValue)).joined(separator: "-")
         return tools.layout.root.appending("first-build-\(name)")
@@ -137,7 +139,8 @@ extension KernelSteps {
         return tools.digest
     }
 
-    /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's variables.
+    /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's
+    /// variables.
     private func contribution(_ overlay: TreeOverlay, _ request: ConfigRequest) -> String {
         var digest = ContentDigest(of: "contribution", version: 1)
         digest.add("overlay", overlay.digest)

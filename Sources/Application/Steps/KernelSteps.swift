@@ -136,7 +136,8 @@ struct KernelSteps: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
     }
 
-    /// What the overlay of the project's patches depends on, without reading these as patches; nil where that cannot be told.
+    /// What the overlay of the project's patches depends on, without reading these as patches; nil where that cannot be
+    /// told.
     private func overlayKey(over pristine: KernelSourceArtifact) throws -> Digest? {
         var key = ContentDigest(of: "overlay", version: 2)
         key.add("source", pristine.identity)
@@ -157,7 +158,8 @@ struct KernelSteps: Sendable {
 
     /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
     ///
-    /// - Throws: `Failure`: `usage` when there is nothing to apply or a spec is wrong, `patch` when a patch does not apply.
+    /// - Throws: `Failure`: `usage` when there is nothing to apply or a spec is wrong, `patch` when a patch does not
+    ///   apply.
     func overlay(over pristine: KernelSourceArtifact) throws -> TreeOverlay {
         let key = try overlayKey(over: pristine)
         let memo = OverlayCache(
@@ -171,8 +173,8 @@ struct KernelSteps: Sendable {
         return overlay
     }
 
-    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's copy is
-    /// verified by `compile`.
+    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's
+    /// copy is verified by `compile`.
     func patch(_ pristine: KernelSourceArtifact) -> Step<PatchedKernelArtifact> {
         Step(.patch) { _ in
             let patched = try patched(pristine)
@@ -221,7 +223,8 @@ struct KernelSteps: Sendable {
         return forecast
     }
 
-    /// Debug information of every object, for gdb and for the lines of crash reports, and the kernel's own commands for gdb.
+    /// Debug information of every object, for gdb and for the lines of crash reports, and the kernel's own commands for
+    /// gdb.
     private static let debugInfo = """
         # CONFIG_DEBUG_INFO_NONE is not set
         CONFIG_DEBUG_INFO_DWARF5=y
@@ -321,8 +324,8 @@ struct KernelSteps: Sendable {
     private static func artifactStep(hasImage: Bool) -> String { hasImage ? "kernel" : "kernel-vmlinux" }
     private static let imageName = "image"
 
-    /// Whether the build has to make the image. Compressing a kernel that QEMU boots as it is takes longer than compiling a
-    /// file.
+    /// Whether the build has to make the image. Compressing a kernel that QEMU boots as it is takes longer than
+    /// compiling a file.
     private func needsImage(config: FilePath) throws -> Bool {
         try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
     }
@@ -358,8 +361,8 @@ struct KernelSteps: Sendable {
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
-    /// What the build of a kernel runs, besides the tree's own programs. Those of binutils are what gcc and the makefiles
-    /// call by name.
+    /// What the build of a kernel runs, besides the tree's own programs. Those of binutils are what gcc and the
+    /// makefiles call by name.
     static let keyedTools = [
         "gcc", "ld", "make", "as", "ar", "nm", "objcopy", "objdump", "readelf", "strip", "bison", "flex", "bc", "perl",
         "python3", "pahole", "gzip", "lz4", "sh",
@@ -502,8 +505,8 @@ struct KernelSteps: Sendable {
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
         let isFirst = !fileExists(make.output.appending("vmlinux"))
         if isFirst, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
-        // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the build
-        // fails, it may tell why.
+        // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the
+        // build fails, it may tell why.
         async let verification: Void = pristine.verify()
         let result: BuildResult
         do {

@@ -11,8 +11,8 @@ import SystemPackage
 
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.
 ///
-/// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch that
-/// is to be judged does not write its own judges.
+/// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch
+/// that is to be judged does not write its own judges.
 struct Kselftests: Sendable {
     let steps: KernelSteps
     let patched: PatchedKernelArtifact
@@ -42,9 +42,9 @@ struct Kselftests: Sendable {
         return KernelTestName.isCollection(name) ? name : nil
     }
 
-    /// Coreutils' library that has a program write each line at once, as the kernel's own runner of selftests uses it: the
-    /// children of a program that forks amid its results would otherwise repeat those that wait in its buffer. Nil where
-    /// this machine has not got it.
+    /// Coreutils' library that has a program write each line at once, as the kernel's own runner of selftests uses it:
+    /// the children of a program that forks amid its results would otherwise repeat those that wait in its buffer. Nil
+    /// where this machine has not got it.
     static let lineBuffer: FilePath? = ["/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/coreutils/libstdbuf.so"]
         .map { FilePath($0) }.first(where: fileExists)
 
@@ -99,7 +99,8 @@ struct Kselftests: Sendable {
     func recipe(_ requested: String) throws -> Recipe {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))
-        // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source tells.
+        // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source
+        // tells.
         let place = fileExists(selftests) ? selftests : patched.pristine.folder.pushing(Self.folder)
         guard fileExists(place.pushing(FilePath(name)).appending("Makefile")) else {
             let names = ((try? namesInFolder(place)) ?? []).filter {
@@ -218,7 +219,8 @@ struct Kselftests: Sendable {
         }
     }
 
-    /// Names the options that a collection wants and the kernel has not got: its tests may skip or fail for want of them.
+    /// Names the options that a collection wants and the kernel has not got: its tests may skip or fail for want of
+    /// them.
     func hint(_ requested: String, config: FilePath) throws {
         let name = Self.folders[requested] ?? requested
         guard let text = try? readText(selftests.pushing(FilePath(name)).appending("config")) else { return }
@@ -230,7 +232,8 @@ struct Kselftests: Sendable {
                     + "--add-config adds them"))
     }
 
-    /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built in.
+    /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built
+    /// in.
     static func missingOptions(wanted: String, in config: String) -> [String] {
         let given = Set(config.textLines().map(String.init))
         return wanted.textLines().map(String.init).filter { line in
@@ -242,8 +245,8 @@ struct Kselftests: Sendable {
 }
 
 extension Project {
-    /// Adds what the collections of selftests want to the kernel's configuration. An option that the kernel does not have
-    /// is left out with a note.
+    /// Adds what the collections of selftests want to the kernel's configuration. An option that the kernel does not
+    /// have is left out with a note.
     public func addingSelftestOptions() -> Project {
         var project = self
         for test in tests {
@@ -255,9 +258,9 @@ extension Project {
         return project
     }
 
-    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the suites
-    /// in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no filter; for any
-    /// other filter both as they are.
+    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the
+    /// suites in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no
+    /// filter; for any other filter both as they are.
     public func selecting(_ filter: String?) -> (project: Project, filter: String?) {
         if let pattern = filter.flatMap(KUnitTests.pattern) {
             var project = self

@@ -53,8 +53,8 @@ struct MachineSelection: Sendable {
 
     /// The machines for a session: the second is for a guest that does not boot on the first.
     ///
-    /// microvm and a kernel that is started directly boot soonest. But that board's clocks and timers are few, a guest may
-    /// stall in calibrating them, and the direct way in is little used; so there is the usual way to fall back to.
+    /// microvm and a kernel that is started directly boot soonest. But that board's clocks and timers are few, a guest
+    /// may stall in calibrating them, and the direct way in is little used; so there is the usual way to fall back to.
     ///
     /// - Throws: `Failure` (`infrastructure`) when QEMU is missing; `CancellationError`.
     func machines(for guest: GuestRequest) async throws -> [MachineCandidate] {

@@ -3,7 +3,8 @@ import Artifacts
 import Syscalls
 import SystemPackage
 
-/// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the numbers.
+/// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the
+/// numbers.
 struct NumbersModule: Sendable {
     /// Where it is, once it is written.
     let folder: FilePath

@@ -23,7 +23,8 @@ struct RequestedTests: Sendable {
 /// The programs of a run.
 struct ProgramSet: Sendable {
     var artifacts: [ProgramArtifact]
-    /// Whether these are all; in a dry run those that are still to be made are missing. Each that needs libraries is there.
+    /// Whether these are all; in a dry run those that are still to be made are missing. Each that needs libraries is
+    /// there.
     var isComplete = true
 
     /// The executables whose shared libraries the guest needs.
@@ -64,8 +65,8 @@ struct ProgramSteps: Sendable {
 
     /// Builds the programs of the tests that are asked for.
     ///
-    /// The step throws `Failure`: `usage` for a pattern that is none, or that matches no test; `build` when a program does
-    /// not compile; `infrastructure` when no test is left to run.
+    /// The step throws `Failure`: `usage` for a pattern that is none, or that matches no test; `build` when a program
+    /// does not compile; `infrastructure` when no test is left to run.
     func programs(_ requested: RequestedTests) -> Step<ProgramSet> {
         Step(.programs) { _ in
             Work(
@@ -321,7 +322,8 @@ struct ProgramSteps: Sendable {
     }
 
     /// - Parameter all: What there is without the filter.
-    /// - Throws: `Failure` when there is nothing to run: `usage` for a filter that no test matches, else `infrastructure`.
+    /// - Throws: `Failure` when there is nothing to run: `usage` for a filter that no test matches, else
+    ///   `infrastructure`.
     private func checkTests(_ ready: [ProgramArtifact], filter: String?, among all: [ProgramArtifact] = []) throws {
         guard ready.isEmpty else { return }
         if let skipped = try project.skippedPrograms(filter: filter).first?.tests.first {

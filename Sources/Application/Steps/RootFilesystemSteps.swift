@@ -27,11 +27,11 @@ struct RootFilesystemSteps: Sendable {
 
     /// Makes the root file system: init, busybox, the Swift runtime, and the mount points of the shares.
     ///
-    /// The step throws `Failure`: `usage` for a wrong definition, `build` when init does not compile, `infrastructure` when
-    /// the image cannot be made.
+    /// The step throws `Failure`: `usage` for a wrong definition, `build` when init does not compile, `infrastructure`
+    /// when the image cannot be made.
     ///
-    /// - Parameter executables: Programs whose shared libraries have to be there; nil in a dry run where they are not all
-    ///   known.
+    /// - Parameter executables: Programs whose shared libraries have to be there; nil in a dry run where they are not
+    ///   all known.
     func rootFilesystem(covering executables: [FilePath]?) -> Step<ReadyRootFilesystem> {
         Step(.rootfs) { _ in
             let builder = try await context.programBuilder()

@@ -54,7 +54,8 @@ struct SnapshotSteps: Sendable {
     /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
     private static let keptSnapshots = 6
 
-    /// Finds or makes the snapshots to wake guests from, by the program that they hold. There may be none: guests boot then.
+    /// Finds or makes the snapshots to wake guests from, by the program that they hold. There may be none: guests boot
+    /// then.
     ///
     /// The step throws `Failure` (`infrastructure`) when files cannot be written.
     func snapshots() -> Step<ReadySnapshots> {
@@ -166,7 +167,7 @@ struct SnapshotSteps: Sendable {
             try createFolder(snapshot.folder)
             do {
                 let runner = candidate.runner(for: snapshot)
-                try runner.sandbox?.handOver(snapshot.folder)
+                try runner.sandbox?.chown(snapshot.folder)
                 try await save(snapshot, configuration, by: runner, within: candidate.bootLimit, log: log)
                 try copyFile(log, to: snapshot.console)
                 try writeAtomically(seal(snapshot), to: sealFile(snapshot))

@@ -48,7 +48,8 @@ struct Work<Result: Sendable>: Sendable {
     var detail = ""
     /// The result, when it is there already.
     var result: Result?
-    /// What the work will be: its commands, which are those that `perform` runs, and its result as far as that is known.
+    /// What the work will be: its commands, which are those that `perform` runs, and its result as far as that is
+    /// known.
     var forecast: @Sendable () async throws -> Forecast<Result>
     /// Does the work.
     var perform: @Sendable (ProgressSink) async throws -> Performed<Result>

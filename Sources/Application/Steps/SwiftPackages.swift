@@ -54,8 +54,8 @@ struct SwiftPackages: Sendable, Codable {
         return "\(main.description.name)PackageTests.xctest"
     }
 
-    /// Files and folders that the build of the package's tests reads, links followed: the targets that are reached from the
-    /// package's own, whatever their folders are. The build of a target with a plugin may read all of its package.
+    /// Files and folders that the build of the package's tests reads, links followed: the targets that are reached from
+    /// the package's own, whatever their folders are. The build of a target with a plugin may read all of its package.
     var folders: [FilePath] {
         guard let main = packages.first else { return [] }
         var found: [FilePath] = []

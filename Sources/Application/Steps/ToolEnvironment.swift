@@ -2,8 +2,8 @@
 import Artifacts
 import Foundation
 
-/// The environment of tools whose results are kept. A variable gets through only when it cannot change what a tool makes,
-/// or when its value is part of the key.
+/// The environment of tools whose results are kept. A variable gets through only when it cannot change what a tool
+/// makes, or when its value is part of the key.
 struct ToolEnvironment: Sendable, Equatable {
     /// All that the tools get.
     let variables: [String: String]
@@ -18,8 +18,8 @@ struct ToolEnvironment: Sendable, Equatable {
     private static let passedPrefixes = ["CCACHE_", "LC_", "XDG_"]
     private static let passedInAnyCase: Set<String> = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"]
 
-    /// What the tools read by their manuals: gcc ("Environment Variables Affecting GCC"), as and ld (ld(1), ENVIRONMENT),
-    /// clang (CommandGuide), the dynamic loader (ld.so(8)), pkg-config(1), and SwiftPM.
+    /// What the tools read by their manuals: gcc ("Environment Variables Affecting GCC"), as and ld (ld(1),
+    /// ENVIRONMENT), clang (CommandGuide), the dynamic loader (ld.so(8)), pkg-config(1), and SwiftPM.
     private static let read: Set<String> = [
         "AR", "CC", "COMPILER_PATH", "CPATH", "CPLUS_INCLUDE_PATH", "CXX", "C_INCLUDE_PATH", "GCC_EXEC_PREFIX",
         "GNUTARGET", "LDEMULATION", "LD_LIBRARY_PATH", "LD_PRELOAD", "LD_RUN_PATH", "LIBRARY_PATH",

@@ -2,8 +2,8 @@
 import Diagnostics
 import Foundation
 
-/// The XCTest cases of a test bundle. The guest has no XCTest, so kbuild does not run them; it must know of them, because
-/// a case that is never run must not look like one that passed.
+/// The XCTest cases of a test bundle. The guest has no XCTest, so kbuild does not run them; it must know of them,
+/// because a case that is never run must not look like one that passed.
 enum XCTestListing {
     /// What has a bundle print its XCTest cases as JSON (swift-corelibs-xctest, ArgumentParser.swift).
     static let arguments = ["--testing-library", "xctest", "--dump-tests-json"]

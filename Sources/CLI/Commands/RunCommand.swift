@@ -18,8 +18,8 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
     return project
 }
 
-/// Makes the context of a project, with the console as its audience. Until it is gone nothing that it takes from the cache is
-/// removed, nor what is kept for the project.
+/// Makes the context of a project, with the console as its audience. Until it is gone nothing that it takes from the
+/// cache is removed, nor what is kept for the project.
 func makeContext(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
 ) async throws -> ProjectContext {
@@ -101,8 +101,8 @@ func runAndReport(
 
 /// Writes the files that are made of a report, and keeps it as it then is.
 ///
-/// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it, so they
-/// are written again: no file says PASSED of a run that ends with 7.
+/// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it,
+/// so they are written again: no file says PASSED of a run that ends with 7.
 private func record(
     _ report: inout RunReport, _ run: TestRun, _ options: RunOptions, _ modes: RunModes
 ) {

@@ -194,7 +194,8 @@ private final class TerminalLink: Sendable {
     }
 }
 
-/// A standard stream for what a program in the guest prints, as it is, as ssh does: written to as fast as its reader reads.
+/// A standard stream for what a program in the guest prints, as it is, as ssh does: written to as fast as its reader
+/// reads.
 private final class OutputDescriptor: Sendable {
     private let descriptor: Int32
     private let isAbandoned = Atomic<Bool>(false)

@@ -85,8 +85,8 @@ struct WatchCommand: AsyncParsableCommand {
         }
     }
 
-    /// Reads the project file again; while it is wrong, as it is while one is amid writing it, says so and waits until it
-    /// has changed.
+    /// Reads the project file again; while it is wrong, as it is while one is amid writing it, says so and waits until
+    /// it has changed.
     private static func reload(
         _ common: CommonOptions, _ overrides: [ProjectOverride], _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> Project {

@@ -37,9 +37,8 @@ final class CrashTally: Sendable {
                 "\(crash.title)\n\(place)", upTo: Self.mostEqual,
                 "\(Self.mostEqual) guests ended with the same crash: \(crash.title)")
         }
-        guard result.limit != nil, let task = BlockedTask.tasks(in: result.inspection, calls: []).first else {
-            return nil
-        }
+        let tasks = result.limit == nil ? [] : BlockedTask.tasks(in: result.inspection, calls: [])
+        guard let task = tasks.first(where: \.isInSystemCall) else { return nil }
         let place = task.frames.prefix(8).map { "\($0.symbol)+\($0.offset)" }.joined(separator: "\n")
         return count(
             place, upTo: Self.mostHangs,

@@ -30,8 +30,8 @@ public struct EscapeFilter: Sendable {
     private var hasTilde = false
     private var report = Report.none
 
-    /// How much of a cursor position report has come: ECMA-48 CPR, `ESC [ row ; column R`. Shells ask for it at each prompt,
-    /// so that it comes where a line begins, and nobody has typed it.
+    /// How much of a cursor position report has come: ECMA-48 CPR, `ESC [ row ; column R`. Shells ask for it at each
+    /// prompt, so that it comes where a line begins, and nobody has typed it.
     private enum Report {
         case none
         case escape(wasAtLineStart: Bool)

@@ -20,8 +20,8 @@ public struct TerminalSize: Sendable, Hashable {
 
 /// What the host says to a program in the guest that it talks with; rootfs/init/Shell.swift reads it.
 ///
-/// Input is read from a descriptor on a thread of its own, and no faster than the program takes it: what lies between is
-/// bounded, so that all else that is said gets through at once.
+/// Input is read from a descriptor on a thread of its own, and no faster than the program takes it: what lies between
+/// is bounded, so that all else that is said gets through at once.
 public final class GuestInput: Sendable {
     private struct State {
         var send: (@Sendable ([UInt8]) -> Void)?

@@ -90,8 +90,8 @@ package struct SessionLauncher: Sendable {
         }
     }
 
-    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel that
-    /// said what went wrong has said it.
+    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel
+    /// that said what went wrong has said it.
     private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
         guard result.bootSeconds == nil, result.outcome.crashes.isEmpty else { return nil }
         switch (result.limit, result.exit) {

@@ -19,8 +19,8 @@ package struct SessionLimits: Sendable, Hashable {
     package var silence: Double
     /// For one test.
     package var test: Double
-    /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What waits
-    /// for that thread waits without end, and says nothing; that init lives is no such sign.
+    /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What
+    /// waits for that thread waits without end, and says nothing; that init lives is no such sign.
     package var lostThread: Double = 10
     /// The same for a guest of which init has said since then that it lives: it has had time to run, and its test did
     /// nothing with it.
@@ -105,8 +105,8 @@ package struct SessionResult: Sendable {
     package var machineSeconds: Double
     /// Why the console's log lacks a part; nil when it is whole.
     package var logObstacle: String?
-    /// What came of reading the kernel's memory at the guest's end or at a limit; nil where nobody wanted it, or the machine was
-    /// gone before.
+    /// What came of reading the kernel's memory at the guest's end or at a limit; nil where nobody wanted it, or the
+    /// machine was gone before.
     package var memory: KernelMemoryReading?
     /// Whether it was wanted.
     var wantsMemory = false
@@ -128,8 +128,8 @@ package struct GuestSession: Sendable {
     /// What the kernel reported before the guest was saved that this one wakes from.
     package var bootReports: [Crash] = []
 
-    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock held:
-    /// they may take their time, and the guest waits. The limits are watched meanwhile.
+    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock
+    /// held: they may take their time, and the guest waits. The limits are watched meanwhile.
     package struct InteractiveClient: Sendable {
         /// Takes a way to send bytes to the guest's init.
         package var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
@@ -192,8 +192,8 @@ package struct GuestSession: Sendable {
 
     /// Runs the session.
     ///
-    /// - Parameter onEvent: Called in order, on a queue of its own: however long a call takes, the guest is read and its
-    ///   limits are watched. Every event has been delivered when this returns or throws.
+    /// - Parameter onEvent: Called in order, on a queue of its own: however long a call takes, the guest is read and
+    ///   its limits are watched. Every event has been delivered when this returns or throws.
     /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started; `CancellationError`.
     package func run(onEvent: @escaping @Sendable (SessionEvent) -> Void) async throws -> SessionResult {
         let events = EventQueue(onEvent)
@@ -400,7 +400,8 @@ package struct GuestSession: Sendable {
         }
     }
 
-    /// Notes which program runs. Its limit is init's to keep, but a program that the kernel does not let go of does not die.
+    /// Notes which program runs. Its limit is init's to keep, but a program that the kernel does not let go of does not
+    /// die.
     private static func follow(_ frame: Frame, in state: inout State, at now: ContinuousClock.Instant) {
         switch frame.kind {
         case .start:

@@ -14,8 +14,8 @@ package struct KernelMemoryReader: Sendable {
     /// How long a machine may take to hand out its guest's memory: a thousand times what it does on an idle host.
     private static let limit: Duration = .seconds(5)
 
-    /// Looks up the addresses in a kernel's symbols, once for all of a run's guests. The file may come from a patch's author,
-    /// and no tool is started on it.
+    /// Looks up the addresses in a kernel's symbols, once for all of a run's guests. The file may come from a patch's
+    /// author, and no tool is started on it.
     package init(vmlinux: FilePath) {
         do {
             let symbols = try ELFSymbols(KernelLogLayout.symbols, in: vmlinux).symbols

@@ -35,7 +35,8 @@ package struct ProgramArtifact: Sendable {
         if case .swiftTesting(let expected) = planned.resultsProtocol { expected } else { nil }
     }
 
-    /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these tests.
+    /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these
+    /// tests.
     package func selecting(_ tests: [String]) -> (planned: ProgramPlan, patterns: [String]) {
         var planned = planned
         if let filter = planned.arguments.firstIndex(of: Self.filterOption) {

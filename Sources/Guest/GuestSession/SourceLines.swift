@@ -54,8 +54,8 @@ package struct SourceLines {
         }
     }
 
-    /// Names each place of a crash report in a file that a project adds to the kernel by the user's own file, and puts the
-    /// text of its line beside it.
+    /// Names each place of a crash report in a file that a project adds to the kernel by the user's own file, and puts
+    /// the text of its line beside it.
     ///
     /// - Parameters:
     ///   - userFiles: The user's own files by their paths in the kernel's tree.
@@ -81,7 +81,8 @@ package struct SourceLines {
         }
     }
 
-    /// The text of a line, without the blanks around it, cut at `longestLine` characters; nil when there is none to show.
+    /// The text of a line, without the blanks around it, cut at `longestLine` characters; nil when there is none to
+    /// show.
     package mutating func text(file: String, line: Int) -> String? {
         guard file.hasPrefix("/"), line > 0 else { return nil }
         if files[file] == nil {
@@ -94,15 +95,16 @@ package struct SourceLines {
         bytes = bytes.drop(while: isBlank)
         while let last = bytes.last, isBlank(last) { bytes.removeLast() }
         guard !bytes.isEmpty else { return nil }
-        // Decoding a line of megabytes for its first 200 characters would be a waste; one has at most 4 bytes, marks aside.
+        // Decoding a line of megabytes for its first 200 characters would be a waste; one has at most 4 bytes, marks
+        // aside.
         let text = String(decoding: bytes.prefix(8 * Self.longestLine), as: UTF8.self)
         return text.count > Self.longestLine ? text.prefix(Self.longestLine) + "…" : text
     }
 
     /// The lines of a file; nil when it is not one of the project's.
     private func read(_ path: String) -> [ArraySlice<UInt8>]? {
-        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can change what it
-        // stands for between the check and the read.
+        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can change
+        // what it stands for between the check and the read.
         let name = open(path, Self.nameOnly | O_CLOEXEC)
         guard name >= 0 else { return nil }
         defer { close(name) }

@@ -21,7 +21,8 @@ package struct GuestRun: Sendable {
 }
 
 /// Runs the portions of a plan in guests of their own, some at a time. Tests that a guest does not get to, because its
-/// kernel crashed or hung or a test ended the program, run in another; those that fail are tried again if that is wanted.
+/// kernel crashed or hung or a test ended the program, run in another; those that fail are tried again if that is
+/// wanted.
 package struct TestScheduler: Sendable {
     /// All programs of the run.
     package let programs: [ProgramArtifact]
@@ -55,8 +56,8 @@ package struct TestScheduler: Sendable {
 
     /// Where the guests come from.
     package struct Guests: Sendable {
-        /// The boots that woken guests have behind them: they stand at the head of the log, and what the kernel reported in
-        /// them at the head of the reports.
+        /// The boots that woken guests have behind them: they stand at the head of the log, and what the kernel
+        /// reported in them at the head of the reports.
         package let boots: [SavedBoot]
         /// Reads what the kernel has in its memory.
         package let memoryReader: KernelMemoryReader

@@ -11,8 +11,8 @@ package struct TestSelection {
         if let filter { filters.append(try Self.regex(filter)) }
     }
 
-    /// The names that a person means by some words: those that hold all of them, in this order, in any case, whatever stands
-    /// between them. `hello-there` is HelloThereTests.
+    /// The names that a person means by some words: those that hold all of them, in this order, in any case, whatever
+    /// stands between them. `hello-there` is HelloThereTests.
     package init(asTyped words: String) throws(Failure) {
         let parts = words.split { !$0.isLetter && !$0.isNumber }.map { Self.escaped(String($0)) }
         // A pattern of marks alone names nothing.

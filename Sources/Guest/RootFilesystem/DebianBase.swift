@@ -118,7 +118,8 @@ public struct DebianBaseBuilder: Sendable {
         }
         // mmdebstrap copies these two from the host, about which a guest need know nothing.
         arguments.append("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"")
-        // A hook may run as another user than this one, so the list is taken out by mmdebstrap itself. /proc is mounted.
+        // A hook may run as another user than this one, so the list is taken out by mmdebstrap itself. /proc is
+        // mounted.
         arguments += [
             "--customize-hook=cd \"$1\" && find . -xdev -mindepth 1 -printf '%y %m %P\\0%l\\0' > \"$1\(Self.innerListing)\"",
             "--customize-hook=download \(Self.innerListing) \(Command.quoted(folder.appending(Self.listingName).string))",

@@ -2,8 +2,8 @@
 import Diagnostics
 import SystemPackage
 
-/// Some of the objects that an ELF file's symbol table names. The file may come from an author who means harm, so that no
-/// offset, size or count in it is believed before it is compared with the file.
+/// Some of the objects that an ELF file's symbol table names. The file may come from an author who means harm, so that
+/// no offset, size or count in it is believed before it is compared with the file.
 public struct ELFSymbols: Sendable, Hashable {
     /// A symbol's place.
     public struct Symbol: Sendable, Hashable {
@@ -23,8 +23,8 @@ public struct ELFSymbols: Sendable, Hashable {
 
     /// Looks names up in a file's symbol table.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is no 64-bit little-endian ELF file, has no symbol
-    ///   table, or points outside itself.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is no 64-bit little-endian ELF file, has no
+    ///   symbol table, or points outside itself.
     public init(_ names: Set<String>, in path: FilePath) throws(Failure) {
         self = try ELFFile.Source.reading(path) { (source) throws(Failure) in try ELFSymbols(names, source) }
     }
@@ -76,7 +76,8 @@ public struct ELFSymbols: Sendable, Hashable {
                 for start in stride(from: 0, through: entries.count - Self.symbolSize, by: Self.symbolSize) {
                     let name = Int(entries.loadUnaligned(fromByteOffset: start, as: UInt32.self).littleEndian)
                     guard name < text.count, let candidates = wanted[text[name]] else { continue }
-                    // SHN_UNDEF is a symbol of another file; of functions (STT_FUNC), sections and files none is wanted.
+                    // SHN_UNDEF is a symbol of another file; of functions (STT_FUNC), sections and files none is
+                    // wanted.
                     let section = entries.loadUnaligned(fromByteOffset: start + 6, as: UInt16.self).littleEndian
                     guard section != 0, [0, 1].contains(entries[start + 4] & 0xF) else { continue }
                     for candidate in candidates {

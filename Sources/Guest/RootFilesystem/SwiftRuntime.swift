@@ -55,8 +55,8 @@ struct SwiftRuntime: Sendable {
 
     /// The libraries, without installing them.
     ///
-    /// Without a toolchain they are those that the executables need. Suites are Swift's, so that there is one where the guest
-    /// needs more.
+    /// Without a toolchain they are those that the executables need. Suites are Swift's, so that there is one where the
+    /// guest needs more.
     func libraries(coveringExecutables executables: [FilePath]) async throws -> [LibraryClosure.Library] {
         guard (try? runner.locate("swiftc")) != nil else {
             let closure = LibraryClosure(toolchainFolders: [], systemFolders: LibraryClosure.hostFolders())

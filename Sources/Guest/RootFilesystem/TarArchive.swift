@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Writes a tree, without what its base has, as a POSIX ustar archive, which the libguestfs appliance unpacks: see pax(1).
+/// Writes a tree, without what its base has, as a POSIX ustar archive, which the libguestfs appliance unpacks: see
+/// pax(1).
 struct TarArchive {
     let reader: GuestFileReader
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What a kernel's console shows of its boot, and which of the user's arguments show less.
 public enum BootMessages {
-    /// The console level of the boot: warnings (level 4) and worse are shown, which WARN and lockdep report at. `quiet` is
-    /// level 4 and hides them (include/linux/printk.h). What the level leaves out, notices and the rest, costs 0.1 ms a byte
-    /// on an emulated UART; init raises the level for the tests.
+    /// The console level of the boot: warnings (level 4) and worse are shown, which WARN and lockdep report at. `quiet`
+    /// is level 4 and hides them (include/linux/printk.h). What the level leaves out, notices and the rest, costs 0.1
+    /// ms a byte on an emulated UART; init raises the level for the tests.
     static let level = "loglevel=5"
 
     /// Which words of a kernel command line keep reports of the boot or of the tests from the console, in their order.
@@ -17,7 +17,8 @@ public enum BootMessages {
         var hiding: [String] = []
         var level: String?
         for word in words {
-            // The kernel takes a dash in a name for an underscore, and quotes around a value (parse_args in kernel/params.c).
+            // The kernel takes a dash in a name for an underscore, and quotes around a value (parse_args in
+            // kernel/params.c).
             let plain = word.filter { $0 != "\"" }
             let parts = plain.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
             let name = (parts.first ?? "").replacing("-", with: "_")

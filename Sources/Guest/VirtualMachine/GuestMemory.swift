@@ -23,14 +23,15 @@ public struct GuestMemoryRange: Sendable, Hashable {
     static let mostBytes = 16 << 20
 
     /// Where x86-64 maps the kernel's image (`__START_KERNEL_map`), and for 4 and 5 levels of page tables all of memory
-    /// (`__PAGE_OFFSET_BASE_L4`, `_L5`), in arch/x86/include/asm/page_64_types.h; and where those mappings end at the latest.
+    /// (`__PAGE_OFFSET_BASE_L4`, `_L5`), in arch/x86/include/asm/page_64_types.h; and where those mappings end at the
+    /// latest.
     private static let mappings: [(start: UInt64, size: UInt64)] = [
         (0xFFFF_FFFF_8000_0000, 1 << 30), (0xFFFF_8880_0000_0000, 1 << 46), (0xFF11_0000_0000_0000, 1 << 55),
     ]
 
-    /// The address in the machine's memory, for a kernel that does not move itself; nil outside of the mappings that are the
-    /// same in every process. The processor's own page tables are no help: with page-table isolation those of a program
-    /// that runs have no kernel in them.
+    /// The address in the machine's memory, for a kernel that does not move itself; nil outside of the mappings that
+    /// are the same in every process. The processor's own page tables are no help: with page-table isolation those of a
+    /// program that runs have no kernel in them.
     var physicalAddress: UInt64? {
         guard count > 0, count <= Self.mostBytes else { return nil }
         for mapping in Self.mappings where address >= mapping.start {
@@ -50,8 +51,8 @@ public enum GuestMemoryAnswer: Sendable, Equatable {
 }
 
 extension QEMUMonitor {
-    /// Reads parts of the guest's memory. QEMU writes them to a file of the machine's private folder, where alone it may
-    /// write (`pmemsave`): a monitor command that prints memory would take ten times as long.
+    /// Reads parts of the guest's memory. QEMU writes them to a file of the machine's private folder, where alone it
+    /// may write (`pmemsave`): a monitor command that prints memory would take ten times as long.
     mutating func read(_ ranges: [GuestMemoryRange], _ links: MachineLinks) async throws -> GuestMemoryAnswer {
         struct Arguments: Encodable {
             var val: UInt64
@@ -111,8 +112,8 @@ extension GuestMemoryRange {
     }
 }
 
-/// The process of a guest in user-mode Linux, found beneath the one that kbuild started: a supervisor and a sandbox may lie
-/// between the two. Its kernel's data is its own data, at the addresses of its symbols.
+/// The process of a guest in user-mode Linux, found beneath the one that kbuild started: a supervisor and a sandbox may
+/// lie between the two. Its kernel's data is its own data, at the addresses of its symbols.
 struct UMLProcess {
     let id: Int32
 

@@ -157,8 +157,8 @@ struct MachineLinks: Sendable {
 ///   - savesState: Whether QEMU is going to send the machine's state.
 ///   - control: Speaks with QEMU meanwhile; when it throws, the machine is killed.
 ///   - command: Told the folder, makes the command.
-/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; what `control` throws;
-///   `CancellationError`.
+/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; what `control`
+///   throws; `CancellationError`.
 func runMachine(
     _ handlers: MachineHandlers, runner: CommandRunner, savesState: Bool = false,
     control: (@Sendable (MachineLinks) async throws -> Void)? = nil,

@@ -55,7 +55,8 @@ public struct ProcessorState: Sendable, Equatable {
     }
 }
 
-/// Asks a running machine what its guest is doing, before it is ended for saying nothing, and what is in its kernel's memory.
+/// Asks a running machine what its guest is doing, before it is ended for saying nothing, and what is in its kernel's
+/// memory.
 public final class MachineInspector: Sendable {
     /// Something to do for the machine.
     enum Request: Sendable {
@@ -119,8 +120,8 @@ public final class MachineInspector: Sendable {
 }
 
 extension QEMUMonitor {
-    /// The letters of sysrq that make the kernel tell what it does: the backtraces of processors at work, the tasks that
-    /// wait without being interruptible, the locks that are held where lockdep is there, and all tasks
+    /// The letters of sysrq that make the kernel tell what it does: the backtraces of processors at work, the tasks
+    /// that wait without being interruptible, the locks that are held where lockdep is there, and all tasks
     /// (Documentation/admin-guide/sysrq.rst).
     private static let sysrqLetters = "lwdt"
 
@@ -141,8 +142,9 @@ extension QEMUMonitor {
         return ProcessorState.parse(registers)
     }
 
-    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers. Where
-    /// that cannot be, for want of room, there is no file: what the guest has told so far is worth more than its memory.
+    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers.
+    /// Where that cannot be, for want of room, there is no file: what the guest has told so far is worth more than its
+    /// memory.
     private mutating func keepMemory(in file: FilePath) async throws {
         struct Request: Encodable {
             var paging = false
@@ -155,8 +157,8 @@ extension QEMUMonitor {
         }
     }
 
-    /// Looks after a running machine until it ends: answers an inspector's questions, and keeps the memory of a guest that
-    /// crashed, where that is wanted.
+    /// Looks after a running machine until it ends: answers an inspector's questions, and keeps the memory of a guest
+    /// that crashed, where that is wanted.
     ///
     /// - Parameter dump: Where the memory goes; nil when nobody wants it.
     /// - Returns: How the guest ended when it was this that ended the machine.
@@ -204,7 +206,8 @@ extension QEMUMonitor {
         }
     }
 
-    /// How the guest of a machine that pauses at its end came to it; nil while it runs (RunState in qapi/run-state.json).
+    /// How the guest of a machine that pauses at its end came to it; nil while it runs (RunState in
+    /// qapi/run-state.json).
     private mutating func crash() async throws -> MachineExit? {
         switch try await ask("query-status") {
         case "guest-panicked": .panicked

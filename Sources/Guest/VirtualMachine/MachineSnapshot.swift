@@ -6,8 +6,8 @@ import Processes
 import Synchronization
 import SystemPackage
 
-/// A machine that was saved while its guest slept, in a folder of its own: the guest's memory, as one sparse file of that
-/// size, and the state of the processors and devices.
+/// A machine that was saved while its guest slept, in a folder of its own: the guest's memory, as one sparse file of
+/// that size, and the state of the processors and devices.
 ///
 /// Those who wake map the memory privately, so that nothing is read or copied before it is touched, and what the saved
 /// guest had read from its disk is in the host's page cache once for all of them (QEMU's capability x-ignore-shared).

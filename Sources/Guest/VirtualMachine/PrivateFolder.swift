@@ -7,9 +7,9 @@ import SystemPackage
 
 /// A folder for one machine's sockets that only this user can enter, with a path short enough for sockets.
 ///
-/// A marker file in it says that it is kbuild's, and is locked as long as kbuild lives. One that a killed kbuild left behind
-/// is locked by nobody, and the next kbuild of the same user that starts a machine removes it. A folder without the marker is
-/// somebody else's, whatever its name and age.
+/// A marker file in it says that it is kbuild's, and is locked as long as kbuild lives. One that a killed kbuild left
+/// behind is locked by nobody, and the next kbuild of the same user that starts a machine removes it. A folder without
+/// the marker is somebody else's, whatever its name and age.
 final class PrivateFolder {
     let path: FilePath
     private let marker: Int32

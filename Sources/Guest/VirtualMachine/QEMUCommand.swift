@@ -57,8 +57,8 @@ extension MachineConfiguration {
         return accelerated + ",rtc=on,pit=off,pic=off" + (bootsDirectly ? ",x-option-roms=off" : "")
     }
 
-    /// The options by which QEMU gives up system calls: a guest that takes over the process can start no program, become
-    /// nobody else, and change no limit. QEMU may be built without it.
+    /// The options by which QEMU gives up system calls: a guest that takes over the process can start no program,
+    /// become nobody else, and change no limit. QEMU may be built without it.
     public static let systemCallFilter = [
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     ]

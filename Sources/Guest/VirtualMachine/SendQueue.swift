@@ -2,8 +2,8 @@
 import Glibc
 import Synchronization
 
-/// An open descriptor with any number of users: it is closed once, when the last of them lets go of it. Its number cannot be
-/// given to another file while somebody still uses it.
+/// An open descriptor with any number of users: it is closed once, when the last of them lets go of it. Its number
+/// cannot be given to another file while somebody still uses it.
 final class Descriptor: Sendable {
     /// The number.
     let number: Int32

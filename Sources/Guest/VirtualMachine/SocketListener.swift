@@ -85,7 +85,8 @@ final class SocketListener: Sendable {
         thread.start()
     }
 
-    /// The most bytes kept of a line of QEMU's monitor. Its longest answers, such as the machine's tree, have some 100 KB.
+    /// The most bytes kept of a line of QEMU's monitor. Its longest answers, such as the machine's tree, have some 100
+    /// KB.
     private static let longestLine = 16 << 20
 
     /// Starts the thread. Each line goes to the continuation, which ends with the connection.
@@ -101,7 +102,8 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// Sends bytes to the peer, after all that was sent before, as soon as it has connected and takes them. Never blocks.
+    /// Sends bytes to the peer, after all that was sent before, as soon as it has connected and takes them. Never
+    /// blocks.
     func send(_ bytes: [UInt8]) {
         // The thread sees to the rest.
         if unsent.send(bytes) { wake() }

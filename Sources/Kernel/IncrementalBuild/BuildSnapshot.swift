@@ -15,8 +15,8 @@ import class Foundation.JSONEncoder
 
 /// What an output folder was built from when make last said that all of it is up to date.
 ///
-/// All that changed since is the difference between this and what is there now; when that is C files alone, `IncrementalMake`
-/// knows what depends on them. It lies in the output folder, and goes with it.
+/// All that changed since is the difference between this and what is there now; when that is C files alone,
+/// `IncrementalMake` knows what depends on them. It lies in the output folder, and goes with it.
 package struct BuildSnapshot: Codable, Equatable {
     var format = 1
     /// make's whole command with its environment, as a digest.

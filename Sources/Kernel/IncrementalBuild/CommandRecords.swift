@@ -97,8 +97,8 @@ struct CommandRecords {
         return line[sign.upperBound...]
     }
 
-    /// The command in a record, as the shell reads it; nil when make would do more than undo its own quoting (make-cmd in
-    /// scripts/Kbuild.include).
+    /// The command in a record, as the shell reads it; nil when make would do more than undo its own quoting (make-cmd
+    /// in scripts/Kbuild.include).
     static func replayable(_ record: String) -> String? {
         guard let text = commandText(in: record) else { return nil }
         // Every dollar that is meant for the shell stands twice.

@@ -7,11 +7,11 @@ import SystemPackage
 
 /// A narrow build without make: the commands that made the objects, archives and checks the last time, run again.
 ///
-/// Even for one folder make takes longer to read the kernel's makefiles, which ask the compiler some 45 questions, and the
-/// records of the folder's objects than the compiler and the linker take together. What it would run is known: since nothing
-/// but C files that were compiled before changed, and neither make's command nor the configuration nor a tool did, each
-/// command is the one in the target's record. Each record comes out as make would write it. The image around vmlinux is
-/// left for the make that wants it.
+/// Even for one folder make takes longer to read the kernel's makefiles, which ask the compiler some 45 questions, and
+/// the records of the folder's objects than the compiler and the linker take together. What it would run is known:
+/// since nothing but C files that were compiled before changed, and neither make's command nor the configuration nor a
+/// tool did, each command is the one in the target's record. Each record comes out as make would write it. The image
+/// around vmlinux is left for the make that wants it.
 ///
 /// Where a record, a rule or the last link is of another form than this knows, there is no replay, and make builds.
 package struct CommandReplay: Equatable {
@@ -24,15 +24,16 @@ package struct CommandReplay: Equatable {
     package static let scriptName = ".kbuild-replay.sh"
     /// With more objects make's own parallel build is no slower.
     private static let mostObjects = 4
-    /// The top folder's records that a replay knows, in the order in which they are made again after `vmlinux.a`. That of
-    /// vmlinux is replayed by `IncrementalLink`.
+    /// The top folder's records that a replay knows, in the order in which they are made again after `vmlinux.a`. That
+    /// of vmlinux is replayed by `IncrementalLink`.
     private static let checks = ["vmlinux.o", "modules.builtin.modinfo", "modules.builtin", "vmlinux.symvers"]
     /// Options under which an object's rule does more than compile, or the top folder has more targets.
     private static let unknownOptions = [
         "FTRACE_MCOUNT_USE_RECORDMCOUNT", "MODULES", "MODVERSIONS", "TRIM_UNUSED_KSYMS",
     ]
-    /// What the rule for a C file may call: scripts/Makefile.build of 6.1 to 6.12. What a plain call of make does not ask for
-    /// (checksrc, checkdoc), the options above exclude, or the record holds (objtool's dependency) needs nothing here.
+    /// What the rule for a C file may call: scripts/Makefile.build of 6.1 to 6.12. What a plain call of make does not
+    /// ask for (checksrc, checkdoc), the options above exclude, or the record holds (objtool's dependency) needs
+    /// nothing here.
     private static let knownCalls: Set<String> = [
         "cmd_and_fixdep,cc_o_c", "cmd,gen_ksymdeps", "cmd,check_local_export", "cmd,checksrc", "cmd,checkdoc",
         "cmd,gen_objtooldep", "cmd,gen_symversions_c", "cmd,record_mcount", "cmd,warn_shared_object",
@@ -111,7 +112,8 @@ package struct CommandReplay: Equatable {
         return calls
     }
 
-    /// Compiles a C file as its object's record says, and writes the record anew: scripts/Kbuild.include's cmd_and_fixdep.
+    /// Compiles a C file as its object's record says, and writes the record anew: scripts/Kbuild.include's
+    /// cmd_and_fixdep.
     private static func compilation(of object: String, record: String) -> [String]? {
         guard let command = CommandRecords.replayable(record), let text = CommandRecords.commandText(in: record),
             let source = record.firstRange(of: "\nsource_\(object) := ")?.upperBound,

@@ -3,11 +3,11 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// How a header changed that nearly every file of the kernel includes and hardly one uses: the calls' numbers, which are
-/// generated from the tables, and their prototypes.
+/// How a header changed that nearly every file of the kernel includes and hardly one uses: the calls' numbers, which
+/// are generated from the tables, and their prototypes.
 package struct HeaderChange: Equatable {
-    /// Names that came, went or have another value, as they stand in the header. What they mean to a file depends on whether
-    /// it has them, by themselves or put together of parts.
+    /// Names that came, went or have another value, as they stand in the header. What they mean to a file depends on
+    /// whether it has them, by themselves or put together of parts.
     var names: Set<String> = []
     /// Macros that follow from the tables as wholes, such as `__NR_syscalls`.
     var macros: Set<String> = []

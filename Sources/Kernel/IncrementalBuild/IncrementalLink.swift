@@ -7,15 +7,15 @@ import SystemPackage
 
 /// How a narrow build links the kernel: with the kernel's own scripts/link-vmlinux.sh, less its first pass.
 ///
-/// A kernel holds a table of its own symbols (kallsyms), so it is linked more than once: without the table, for its size;
-/// with a table of that size, for the addresses; then with the table of these addresses. The script compares the sizes
-/// and makes one more pass when they differ, and in the end the symbols of the kernel with the table in it. The
+/// A kernel holds a table of its own symbols (kallsyms), so it is linked more than once: without the table, for its
+/// size; with a table of that size, for the addresses; then with the table of these addresses. The script compares the
+/// sizes and makes one more pass when they differ, and in the end the symbols of the kernel with the table in it. The
 /// table of the last build does for the first pass: its size is right unless symbols came or went, and then the
-/// script's extra pass makes up for it. What comes out is the same kernel, since the table's size depends on the symbols'
-/// names alone, and the addresses on that size.
+/// script's extra pass makes up for it. What comes out is the same kernel, since the table's size depends on the
+/// symbols' names alone, and the addresses on that size.
 ///
-/// The pass saved, the link need not wait for vmlinux.o and modpost either, which only check: on two processors they run
-/// beside it.
+/// The pass saved, the link need not wait for vmlinux.o and modpost either, which only check: on two processors they
+/// run beside it.
 package struct IncrementalLink: Equatable {
     /// The script with the shorter way in it.
     var script: String
@@ -46,7 +46,8 @@ package struct IncrementalLink: Equatable {
         self.script = shortened
         // Debug information names files as the compiler was given them, and ccache gives it relative paths.
         bypassesCcache = !configuration.contains("CONFIG_DEBUG_INFO=y\n")
-        // `cmd_vmlinux := TREE/scripts/link-vmlinux.sh "ld" "FLAGS" "FLAGS";  true`: no step of the architecture's follows.
+        // `cmd_vmlinux := TREE/scripts/link-vmlinux.sh "ld" "FLAGS" "FLAGS";  true`: no step of the architecture's
+        // follows.
         let line = record.prefix { $0 != "\n" }
         guard let start = line.firstRange(of: " := ")?.upperBound else { return nil }
         let command = line[start...]

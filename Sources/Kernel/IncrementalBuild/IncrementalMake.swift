@@ -10,10 +10,10 @@ import SystemPackage
 /// depend on them, and the links.
 ///
 /// A plain make visits every folder of the kernel to find out that nothing changed there, which takes most of the time.
-/// Here make is told which folders to visit; within them, and after them, its own rules decide, so what it leaves behind is
-/// what a plain make would have left. That no other folder has work to do must be known, and is: from what changed since
-/// make last said that all is up to date, and from make's own records of what each target was made of. Where that is not
-/// plain to see, the build is a plain one.
+/// Here make is told which folders to visit; within them, and after them, its own rules decide, so what it leaves
+/// behind is what a plain make would have left. That no other folder has work to do must be known, and is: from what
+/// changed since make last said that all is up to date, and from make's own records of what each target was made of.
+/// Where that is not plain to see, the build is a plain one.
 package struct IncrementalMake: Equatable {
     /// The objects that depend on what changed, relative to the output folder.
     package var objects: [String]
@@ -34,8 +34,8 @@ package struct IncrementalMake: Equatable {
         package init(reason: String) { self.reason = reason }
     }
 
-    /// Options under which an object's contents go into more than its archive: the list of symbols that exports are trimmed
-    /// to, the versions of the symbols, or a link of the whole kernel out of the compiler's intermediate code.
+    /// Options under which an object's contents go into more than its archive: the list of symbols that exports are
+    /// trimmed to, the versions of the symbols, or a link of the whole kernel out of the compiler's intermediate code.
     private static let wideOptions = ["TRIM_UNUSED_KSYMS", "MODVERSIONS", "LTO_CLANG", "GCOV_KERNEL", "RUST"]
 
     // MARK: Planning
@@ -75,8 +75,8 @@ package struct IncrementalMake: Equatable {
     }
 
     /// Whether a path is one of a kernel's own C files, or of the headers beside them. Headers in an include folder are
-    /// input of generators as well, whose rules need not record what they read; what builds the build's own tools, or the
-    /// images around the kernel, is left to make.
+    /// input of generators as well, whose rules need not record what they read; what builds the build's own tools, or
+    /// the images around the kernel, is left to make.
     static func isSource(_ path: String) -> Bool {
         guard path.hasSuffix(".c") || path.hasSuffix(".h") else { return false }
         let folders = path.split(separator: "/").dropLast()
@@ -166,7 +166,8 @@ package struct IncrementalMake: Equatable {
         ["built-in.a", "lib.a"].contains(target.split(separator: "/").last ?? "")
     }
 
-    /// The way from the top to the folders whose archives hold the objects, and these archives from the objects upwards.
+    /// The way from the top to the folders whose archives hold the objects, and these archives from the objects
+    /// upwards.
     private static func route(
         to objects: [String], records: CommandRecords
     ) throws -> (subfolders: [String: [String]], archives: [String]) {
@@ -228,9 +229,9 @@ package struct IncrementalMake: Equatable {
 
     /// The makefile that make reads before the kernel's own ones (the variable MAKEFILES names it).
     ///
-    /// The kernel's top makefile goes down into `$(build-dir)` after preparing, with one rule; in its place stands the same
-    /// rule without the preparations. What a folder goes on to is in `subdir-ym`. make's command line cannot say either:
-    /// what stands there gets into the records (scripts/Makefile.modpost looks for letters in MAKEFLAGS).
+    /// The kernel's top makefile goes down into `$(build-dir)` after preparing, with one rule; in its place stands the
+    /// same rule without the preparations. What a folder goes on to is in `subdir-ym`. make's command line cannot say
+    /// either: what stands there gets into the records (scripts/Makefile.modpost looks for letters in MAKEFLAGS).
     var makefile: String {
         var lines = [
             "# Written by kbuild: the folders that make is to visit.",

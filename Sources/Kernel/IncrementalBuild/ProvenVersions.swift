@@ -2,9 +2,9 @@
 
 /// The kernels whose incremental builds are proven.
 ///
-/// A short build relies on how a kernel's makefiles and link script work. `make verify-builds` shows for these versions that a
-/// plain make finds nothing left to do afterwards and the same kernel, byte for byte. Another version takes plain makes, until
-/// it is added here and to that test.
+/// A short build relies on how a kernel's makefiles and link script work. `make verify-builds` shows for these versions
+/// that a plain make finds nothing left to do afterwards and the same kernel, byte for byte. Another version takes
+/// plain makes, until it is added here and to that test.
 public enum ProvenVersions {
     /// Versions and patch levels, as in a kernel's Makefile.
     public static let all = ["6.1", "6.12"]

@@ -38,8 +38,8 @@ package enum StaleTargets {
         return removed
     }
 
-    /// Removes objects whose source is gone: make has no rule for them then, and would link what is left of a source that
-    /// a patch no longer has.
+    /// Removes objects whose source is gone: make has no rule for them then, and would link what is left of a source
+    /// that a patch no longer has.
     ///
     /// - Throws: `Failure` (`infrastructure`); `CancellationError`.
     package static func removeOrphans(in make: KernelMake) throws {
@@ -51,8 +51,8 @@ package enum StaleTargets {
                 fileExists(make.tree.pushing(FilePath("\(stem)\(suffix)"))) || paths.contains("\(stem)\(suffix)")
             }
             let record = commandRecord(of: path)
-            // One linked of several objects, or made of a source with another name: the record tells. tools/ has records
-            // of its own kind, relative to folders that they do not name.
+            // One linked of several objects, or made of a source with another name: the record tells. tools/ has
+            // records of its own kind, relative to folders that they do not name.
             guard !isPlain, paths.contains(record), let source = source(in: make.output.pushing(FilePath(record)))
             else { continue }
             // With a compiler cache the source's path is relative.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// Finds out which files of a kernel can tell that some macros have another value: those that name one, or a macro whose
-/// definition names one, and so on.
+/// Finds out which files of a kernel can tell that some macros have another value: those that name one, or a macro
+/// whose definition names one, and so on.
 struct TokenScan {
     /// Files that use one of the macros outside of a definition.
     private(set) var users: Set<FilePath> = []

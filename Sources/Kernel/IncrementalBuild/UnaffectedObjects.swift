@@ -8,10 +8,10 @@ import SystemPackage
 
 /// Objects that make would compile again because of headers whose change they cannot tell.
 ///
-/// A new line in the calls' table changes headers that nearly every file includes, for the sake of a number that hardly one of
-/// them uses. make knows files by their time stamps alone. Here it is found out which objects the change cannot reach: none
-/// of the files that they were compiled from has the new names in any form, or uses a macro that follows from them. Those
-/// objects are given a new time stamp, and make finds them up to date; it compiles the rest.
+/// A new line in the calls' table changes headers that nearly every file includes, for the sake of a number that hardly
+/// one of them uses. make knows files by their time stamps alone. Here it is found out which objects the change cannot
+/// reach: none of the files that they were compiled from has the new names in any form, or uses a macro that follows
+/// from them. Those objects are given a new time stamp, and make finds them up to date; it compiles the rest.
 package struct UnaffectedObjects {
     /// The headers as the last whole build left them.
     private let changes: [FilePath: HeaderChange]

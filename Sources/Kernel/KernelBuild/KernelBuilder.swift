@@ -146,10 +146,11 @@ public struct KernelBuilder: Sendable {
     ///   - needsImage: Whether the image is wanted, beside vmlinux. One that is not may be made all the same.
     ///   - scope: How far make walks. A narrow build needs an output that was built through a `WorkTree` before.
     ///   - log: Where all that make prints is kept; an earlier file is replaced.
-    ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows it by. Errors in them
+    ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows it by. Errors in
+    ///   them
     ///     come first.
-    /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm a narrow build;
-    ///   `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
+    /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm a narrow
+    ///   build; `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
     public func build(
         _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, needsImage: Bool = true,
         log: FilePath, userFiles: [String: String] = [:]

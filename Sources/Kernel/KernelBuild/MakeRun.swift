@@ -184,8 +184,8 @@ struct BuildState: Codable, Equatable {
     }
 }
 
-/// The lines of a build that a failure's report looks through: the first ones, where the first error is, and the last ones,
-/// where make gives up. The log on the disk has them all.
+/// The lines of a build that a failure's report looks through: the first ones, where the first error is, and the last
+/// ones, where make gives up. The log on the disk has them all.
 struct BuildLines {
     /// The most bytes kept of the first lines.
     static let mostBytes = 8 << 20

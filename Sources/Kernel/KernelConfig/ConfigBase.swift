@@ -57,8 +57,8 @@ public enum ConfigBase: Sendable, Hashable {
 
 /// What a finished configuration needs of the host and the tree for its build, and lacks.
 ///
-/// kconfig accepts these options. The build ends with an error that names neither the option nor the way out, often after
-/// minutes.
+/// kconfig accepts these options. The build ends with an error that names neither the option nor the way out, often
+/// after minutes.
 struct ConfigObstacle: Sendable, Equatable {
     /// The option in the way.
     var option: String

@@ -181,8 +181,8 @@ public struct ConfigFragment: Sendable, Hashable {
 }
 
 extension ConfigFragment {
-    /// The fragment as a wish: an option that this kernel cannot have is not an error, and what is a module is built in,
-    /// since the guest has no modules.
+    /// The fragment as a wish: an option that this kernel cannot have is not an error, and what is a module is built
+    /// in, since the guest has no modules.
     public var optional: ConfigFragment {
         var fragment = self
         fragment.entries = entries.map { entry in

@@ -40,8 +40,8 @@ public struct KernelConfigurator: Sendable {
     /// The stamp beside `.config`: the key of its inputs, and the digest of what came of them.
     private static let stampName = ".kbuild-config"
 
-    /// Whether a configuration may depend on this file of the tree; of patches, only such files belong into `inputs`, so
-    /// that a changed C file does not configure anew.
+    /// Whether a configuration may depend on this file of the tree; of patches, only such files belong into `inputs`,
+    /// so that a changed C file does not configure anew.
     public static func reads(treeFile path: String) -> Bool {
         let name = path.split(separator: "/").last ?? ""
         // The top Makefile gives the version; the architecture's sets flags that cc-option tries out.
@@ -178,7 +178,8 @@ public struct KernelConfigurator: Sendable {
     /// Writes the headers that follow from it.
     private static let headers = "syncconfig"
 
-    /// The commands that `configure` runs when it has work to do: before it merges the request into `.config`, and after.
+    /// The commands that `configure` runs when it has work to do: before it merges the request into `.config`, and
+    /// after.
     public func commands(_ make: KernelMake, request: ConfigRequest) -> (before: [Command], after: [Command]) {
         (
             request.base.targets.map { command(make, target: $0) },

@@ -114,7 +114,8 @@ package enum BuildLog {
                     continue
                 }
                 isInError = (severity == "warning") == (wanted == .warnings)
-                // One that is not wanted, such as a warning, leaves the context to the first error of the same function.
+                // One that is not wanted, such as a warning, leaves the context to the first error of the same
+                // function.
                 guard isInError else { continue }
                 let name = paths.treePath(String(file))
                 found.append(Diagnostic(file: name, lines: context + [paths.shortened(line)]))
@@ -250,7 +251,8 @@ private struct PathNames {
     let make: KernelMake
     let userFiles: [String: String]
 
-    /// A path in a message, relative to the tree or the output folder. ccache makes absolute paths relative to the output.
+    /// A path in a message, relative to the tree or the output folder. ccache makes absolute paths relative to the
+    /// output.
     func treePath(_ path: String) -> String {
         let absolute = make.output.pushing(FilePath(path)).lexicallyNormalized()
         for folder in [make.output, make.tree] {

@@ -58,8 +58,8 @@ public struct KernelMake: Sendable, Hashable {
         return Command("env", ["-i"] + exported + make + settings + targets)
     }
 
-    /// What the kernel would take from the clock and the machine, fixed: equal inputs give equal kernels, and utsversion.h
-    /// does not change with every build (Documentation/kbuild/reproducible-builds.rst in the kernel).
+    /// What the kernel would take from the clock and the machine, fixed: equal inputs give equal kernels, and
+    /// utsversion.h does not change with every build (Documentation/kbuild/reproducible-builds.rst in the kernel).
     private static let reproducibility = [
         "KBUILD_BUILD_TIMESTAMP=Thu Jan 1 00:00:00 UTC 1970", "KBUILD_BUILD_USER=kbuild", "KBUILD_BUILD_HOST=kbuild",
         "KBUILD_BUILD_VERSION=1",
@@ -80,8 +80,8 @@ public struct KernelMake: Sendable, Hashable {
         environment["LC_ALL"] = "C"
         if usesCcache {
             // Paths below the folder that holds both tree and output count as relative ones, and the working directory
-            // does not count, so that all projects whose two folders lie alike share their hits. In debug information it
-            // stands, and gdb looks there for the sources.
+            // does not count, so that all projects whose two folders lie alike share their hits. In debug information
+            // it stands, and gdb looks there for the sources.
             if let base = commonFolder { environment["CCACHE_BASEDIR"] = base.string }
             if !hasDebugInfo { environment["CCACHE_NOHASHDIR"] = "1" }
         }

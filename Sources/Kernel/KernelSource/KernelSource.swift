@@ -20,8 +20,8 @@ public enum KernelSource: Sendable, Hashable {
 
     /// Reads a source as it is written on the command line and in the project file.
     ///
-    /// A word that begins with `linux-source-` is a package; `git+` begins a repository. All else is a path, and must hold
-    /// a slash, begin with a dot, or end as tar files do.
+    /// A word that begins with `linux-source-` is a package; `git+` begins a repository. All else is a path, and must
+    /// hold a slash, begin with a dot, or end as tar files do.
     ///
     /// - Parameters:
     ///   - text: The source.

@@ -50,7 +50,8 @@ package struct TreeScan: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - ignoringChangeTime: Records a ctime of 0: making a hard link changes it, and the file stays as it was.
-    ///   - settledBefore: Files changed at or after this time (nanoseconds) are recorded with an inode of 0, which no file
+    ///   - settledBefore: Files changed at or after this time (nanoseconds) are recorded with an inode of 0, which no
+    ///   file
     ///     has: a later change within the same tick of the clock would leave the same times.
     /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read; `CancellationError`.
     package init(

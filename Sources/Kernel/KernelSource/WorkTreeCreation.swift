@@ -18,8 +18,8 @@ public enum WorkTreeChange: Sendable, Equatable {
 extension SourceCache {
     /// Makes the tree that a project works on, or brings an earlier one in line with `pristine`.
     ///
-    /// The tree shares its files with the cache by hard links. Whoever changes a file of it must put a new one under the
-    /// old name; nothing may write into a file. When a source changed, its changed files overwrite whatever a patch
+    /// The tree shares its files with the cache by hard links. Whoever changes a file of it must put a new one under
+    /// the old name; nothing may write into a file. When a source changed, its changed files overwrite whatever a patch
     /// made of them, so that patches are applied after this.
     ///
     /// What the tree was made from is kept beside it, in `TREE.manifest`. Runs on one tree must not overlap: the caller

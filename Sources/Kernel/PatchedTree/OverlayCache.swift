@@ -9,8 +9,8 @@ import struct Foundation.Data
 import class Foundation.PropertyListDecoder
 import class Foundation.PropertyListEncoder
 
-/// The last overlay that was computed, kept in a file: applying every patch anew takes longer than all else that a run with
-/// nothing changed does.
+/// The last overlay that was computed, kept in a file: applying every patch anew takes longer than all else that a run
+/// with nothing changed does.
 public struct OverlayCache: Sendable {
     private let file: FilePath
 

@@ -3,12 +3,12 @@ import FileSystem
 import Patching
 
 /// The compiler's flags for the objects of the C files that a project adds to the kernel, and for no other object: with
-/// them a crash report names the line in such a file though the kernel has no debug information, and the compiler says more of
-/// what it finds doubtful.
+/// them a crash report names the line in such a file though the kernel has no debug information, and the compiler says
+/// more of what it finds doubtful.
 ///
 /// They stand in the makefile that builds the object, where the kernel's own build reads them (`CFLAGS_file.o`,
-/// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are no part of what the project
-/// adds: `PatchAnalysis` has the tree without them.
+/// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are no part of what the
+/// project adds: `PatchAnalysis` has the tree without them.
 public enum OwnObjectFlags: String, Sendable {
     /// What the compiler finds doubtful is shown.
     case warn
@@ -18,8 +18,9 @@ public enum OwnObjectFlags: String, Sendable {
     /// What follows is kbuild's, not the user's.
     static let comment = "# kbuild: for the project's own files alone"
 
-    /// Warnings beyond those that the kernel's own build asks for. They are those of `make W=1` (scripts/Makefile.extrawarn of
-    /// 6.1), for which the kernel's headers are clean, and what may be used without a value.
+    /// Warnings beyond those that the kernel's own build asks for. They are those of `make W=1`
+    /// (scripts/Makefile.extrawarn of 6.1), for which the kernel's headers are clean, and what may be used without a
+    /// value.
     static let warnings = [
         "-Wextra", "-Wunused", "-Wno-unused-parameter", "-Wunused-but-set-variable", "-Wunused-const-variable",
         "-Wmaybe-uninitialized", "-Wold-style-definition", "-Wmissing-format-attribute",

@@ -73,8 +73,8 @@ public struct PatchSource: Sendable {
     private static let mostFiles = 4096
     private static let mostLevels = 8
 
-    /// The digest of all that a patch source may be read from, without reading it as one: the file, or all files of the folder.
-    /// Nil where that is too much, or something is there that is neither.
+    /// The digest of all that a patch source may be read from, without reading it as one: the file, or all files of the
+    /// folder. Nil where that is too much, or something is there that is neither.
     ///
     /// - Parameter digest: Gives that of a file's contents.
     public static func identity(of path: FilePath, digest: (FilePath) throws -> Digest) rethrows -> Digest? {

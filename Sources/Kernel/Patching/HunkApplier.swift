@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly, the place
-/// may be another than the header says, and two hunks may not overlap. Fuzz, where it is asked for, is that of patch(1).
+/// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly, the
+/// place may be another than the header says, and two hunks may not overlap. Fuzz, where it is asked for, is that of
+/// patch(1).
 struct HunkApplier: Sendable {
     /// The lines as changed so far.
     private(set) var lines: [Line]

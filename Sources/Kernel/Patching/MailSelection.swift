@@ -41,7 +41,8 @@ package struct MailTag: Equatable {
         if !isPatch { readBare(rest) }
     }
 
-    /// A mark that lost its brackets on the way, as some lists' archives and mail programs leave it: `PATCH v2 1/3: ...`.
+    /// A mark that lost its brackets on the way, as some lists' archives and mail programs leave it:
+    /// `PATCH v2 1/3: ...`.
     private mutating func readBare(_ subject: Substring) {
         let words = subject.prefix { $0 != ":" }.split(separator: " ")
         guard (2...4).contains(words.count), words[0].lowercased() == "patch", let place = words.last,
@@ -74,8 +75,8 @@ package struct MailTag: Equatable {
     var isCoverLetter: Bool { !isAnswer && place?.index == 0 }
 }
 
-/// Chooses the patches of a mailbox as b4 does: answers are passed over with a word, of several versions the last counts,
-/// and numbered messages are put in order.
+/// Chooses the patches of a mailbox as b4 does: answers are passed over with a word, of several versions the last
+/// counts, and numbered messages are put in order.
 package struct MailSelection {
     let file: String
     /// Whether an introduction was passed over.
@@ -212,8 +213,8 @@ package struct MailSelection {
         entries = chosen
     }
 
-    /// Makes sure that none is missing of the patches of a series that says how many it has: a verdict over the others would
-    /// pass for one over the series. A person who hands in one patch alone has picked it out.
+    /// Makes sure that none is missing of the patches of a series that says how many it has: a verdict over the others
+    /// would pass for one over the series. A person who hands in one patch alone has picked it out.
     ///
     /// - Throws: `Failure` (`patch`) that names those that are missing.
     package static func checkCompleteness(of tags: [MailTag], in file: String, nextStep: String) throws(Failure) {
@@ -228,8 +229,8 @@ package struct MailSelection {
         }
     }
 
-    /// The places of a series that none has; nil when there is none. A subject may claim any total, so that the time that this
-    /// takes depends on those that are there alone.
+    /// The places of a series that none has; nil when there is none. A subject may claim any total, so that the time
+    /// that this takes depends on those that are there alone.
     private static func missing(of total: Int, besides places: [Int]) -> (count: Int, names: String)? {
         let present = Set(places.filter { (1...total).contains($0) })
         let count = total - present.count

@@ -225,7 +225,8 @@ struct PartReader {
 enum FlowedText {
     static func undone(_ text: NumberedLines, deletesSpaces: Bool) -> NumberedLines {
         let space = UInt8(ascii: " ")
-        // A program that promises the format and does not stuff spaces leaves lines with one space and something behind.
+        // A program that promises the format and does not stuff spaces leaves lines with one space and something
+        // behind.
         let isStuffed = !text.lines.contains {
             $0.first == space && ![space, 0x0A, 0x0D].contains($0.dropFirst().first ?? 0x0A)
         }

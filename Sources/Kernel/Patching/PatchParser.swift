@@ -181,8 +181,8 @@ package struct PatchParser {
             nextStep: "make it anew with --no-color, such as `git diff --no-color`")
     }
 
-    /// Whether a line of a diff stands behind codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager shows
-    /// them, or [ ... m, where the escape was lost on the way.
+    /// Whether a line of a diff stands behind codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager
+    /// shows them, or [ ... m, where the escape was lost on the way.
     ///
     /// - Parameter strictly: Whether only a diff's headers count, not the lines of a hunk.
     private static func isColoured(_ line: Line, strictly: Bool) -> Bool {
@@ -348,8 +348,8 @@ package struct PatchParser {
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     ]
 
-    /// Refuses a diff of git's whose `---` and `+++` lines name other files than the lines above them, as git does. A file
-    /// would be written beside the one that was meant.
+    /// Refuses a diff of git's whose `---` and `+++` lines name other files than the lines above them, as git does. A
+    /// file would be written beside the one that was meant.
     private func checkNames(
         _ operation: FilePatch.Operation, moved: (old: String?, new: String?), header: (old: String?, new: String?),
         _ names: String, at start: Int

@@ -29,8 +29,8 @@ package enum TreePath {
         return nil
     }
 
-    /// Why nobody edits `path`, since a build makes it; nil for a source file. Such a file beside the sources also keeps
-    /// the kernel from building in another folder.
+    /// Why nobody edits `path`, since a build makes it; nil for a source file. Such a file beside the sources also
+    /// keeps the kernel from building in another folder.
     package static func generatedReason(_ path: String) -> String? {
         let components = path.split(separator: "/").map(String.init)
         let isGenerated =

@@ -3,14 +3,14 @@ import Diagnostics
 
 /// A name that C, make and a POSIX shell all read as one plain word: letters, digits and `_` of ASCII, no digit first.
 ///
-/// Text that comes from a patch, a table or a spec reaches generated C, makefiles and shell variables as this type alone:
-/// only a check makes one, so that no generator can be handed a raw text.
+/// Text that comes from a patch, a table or a spec reaches generated C, makefiles and shell variables as this type
+/// alone: only a check makes one, so that no generator can be handed a raw text.
 public struct CIdentifier: Sendable, Hashable {
     /// The name.
     public let text: String
 
-    /// The longest name that is accepted, in bytes: a symbol of the kernel has at most 511 (KSYM_NAME_LEN), and what stands
-    /// before a call's name (`__x64_compat_sys_`, `__NR_ia32_`) and the wrappers' prefixes count too.
+    /// The longest name that is accepted, in bytes: a symbol of the kernel has at most 511 (KSYM_NAME_LEN), and what
+    /// stands before a call's name (`__x64_compat_sys_`, `__NR_ia32_`) and the wrappers' prefixes count too.
     public static let maximumLength = 255
 
     /// Nil for text that is no identifier.

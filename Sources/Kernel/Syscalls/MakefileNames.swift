@@ -2,8 +2,8 @@
 /// The names in a Makefile of kbuild's, in the order in which make reads its assignments: `obj-y += a.o` above a later
 /// `obj-y = b.o` names nothing any more.
 ///
-/// A name outside of an assignment, and one in a variable of any name, counts: a Makefile has many ways to build a file. What
-/// an `ifdef`, `ifeq` and so on holds is taken to be read, and an assignment there discards nothing.
+/// A name outside of an assignment, and one in a variable of any name, counts: a Makefile has many ways to build a
+/// file. What an `ifdef`, `ifeq` and so on holds is taken to be read, and an assignment there discards nothing.
 struct MakefileNames {
     /// Where names were discarded.
     struct Discard: Equatable {

@@ -120,8 +120,8 @@ package struct SyscallRegistration {
         throw failure("neither Kbuild nor Makefile of the tree lists kernel/, so \(name)/ cannot be added beside it")
     }
 
-    /// Inserts lines after the last unconditional `obj-y =`, which would discard what stands above it; else after the first
-    /// unconditional addition to obj-y, or at the end.
+    /// Inserts lines after the last unconditional `obj-y =`, which would discard what stands above it; else after the
+    /// first unconditional addition to obj-y, or at the end.
     static func insertObjects(_ new: [String], into lines: inout [String]) {
         var depth = 0
         var position = lines.count

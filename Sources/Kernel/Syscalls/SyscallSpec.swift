@@ -185,8 +185,8 @@ extension SyscallSpec.Syscall {
 }
 
 extension SyscallSpec {
-    /// Whether a folder has a file. A link is refused and not followed: kbuild reads a foreign call's files itself, outside of
-    /// any sandbox, and what a link leads to on this host would get into the kernel or into messages.
+    /// Whether a folder has a file. A link is refused and not followed: kbuild reads a foreign call's files itself,
+    /// outside of any sandbox, and what a link leads to on this host would get into the kernel or into messages.
     ///
     /// - Throws: `Failure` (`usage`) for a link, and for anything else that is not a regular file.
     private static func regularFile(_ name: String, in folder: FilePath) throws(Failure) -> Bool {

@@ -71,8 +71,9 @@ package struct SyscallTable {
         case refused(reason: String)
     }
 
-    /// Reads a line as the kernel's scripts do (scripts/syscallhdr.sh and syscalltbl.sh: `read nr abi name entry compat`),
-    /// but takes nothing that these would copy into C as it stands and that is more than a name or a number.
+    /// Reads a line as the kernel's scripts do (scripts/syscallhdr.sh and syscalltbl.sh:
+    /// `read nr abi name entry compat`), but takes nothing that these would copy into C as it stands and that is more
+    /// than a name or a number.
     static func parse(_ line: String) -> Line {
         // By scalars: "\r\n" is one Character. A comment begins with a word that begins with "#".
         let words = line.unicodeScalars.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })

@@ -8,8 +8,8 @@ public struct BlockedTask: Sendable, Equatable {
     public var name: String
     /// Its number.
     public var pid: Int
-    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `running` for one that a
-    /// processor was at work for.
+    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `running` for one
+    /// that a processor was at work for.
     public var state: String
     /// Its stack, from where it is outwards; only what the unwinder is sure of.
     public var frames: [StackFrame]
@@ -39,6 +39,18 @@ public struct BlockedTask: Sendable, Equatable {
     /// The frame that says what it waits in: `__mutex_lock`, `native_queued_spin_lock_slowpath`, `msleep`.
     public var waitsIn: StackFrame? { frames.first { !Self.waiting.contains($0.function) } }
 
+    /// Whether it is in a system call. The stack of a program in a loop of its own has the frames of the interrupt
+    /// alone by which the kernel was asked, which are the same for every program.
+    public var isInSystemCall: Bool {
+        frames.contains { frame in
+            [
+                "__x64_sys_", "__ia32_sys_", "__do_sys_", "__se_sys_", "do_syscall_64", "do_int80_syscall_32",
+                "entry_SYSCALL_",
+            ]
+            .contains(where: frame.symbol.hasPrefix)
+        }
+    }
+
     /// The state of a task that a processor was at work for. The kernel's letter R is also that of one that could run.
     public static let running = "running"
 
@@ -51,8 +63,8 @@ public struct BlockedTask: Sendable, Equatable {
     /// - Parameters:
     ///   - lines: The console's lines since then.
     ///   - calls: The names of the system calls that the project adds. A task in one of them counts in whatever state.
-    /// - Returns: The tasks that wait without being interruptible, those in a call of the project's, and what processors at
-    ///   work were at; each once.
+    /// - Returns: The tasks that wait without being interruptible, those in a call of the project's, and what
+    ///   processors at work were at; each once.
     public static func tasks(in lines: [ConsoleLine], calls: Set<String>) -> [BlockedTask] {
         var all: [BlockedTask] = []
         var locks: [Int: [(lock: String, at: StackFrame)]] = [:]

@@ -92,8 +92,8 @@ public struct ConsoleLine: Equatable, Sendable {
         message = String(decoding: text, as: UTF8.self)
     }
 
-    /// The headline of a report, or a line with a name and a colon in one, that was indented when somebody pasted it. Other lines
-    /// keep their blanks, by which frames of a trace are known.
+    /// The headline of a report, or a line with a name and a colon in one, that was indented when somebody pasted it.
+    /// Other lines keep their blanks, by which frames of a trace are known.
     private static func withoutIndentation(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let text = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         guard text.startIndex != line.startIndex else { return line }
@@ -121,8 +121,8 @@ public struct ConsoleLine: Equatable, Sendable {
         return message.utf8.index(message.utf8.startIndex, offsetBy: reader.stampStart)
     }
 
-    /// A line without a terminal's control sequences (ECMA-48): ESC `[`, parameters, a final byte; ESC `]` up to BEL or ESC `\\`;
-    /// ESC with one of the designators of a character set, and that; ESC and another byte.
+    /// A line without a terminal's control sequences (ECMA-48): ESC `[`, parameters, a final byte; ESC `]` up to BEL or
+    /// ESC `\\`; ESC with one of the designators of a character set, and that; ESC and another byte.
     private static func withoutEscapes(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var plain: [UInt8] = []
         plain.reserveCapacity(bytes.count)
@@ -169,7 +169,8 @@ private struct PrefixReader {
         rest = bytes
     }
 
-    /// Reads a stamp at the start: printk's level `<4>`, then `[    1.234567]`, or `[    1.234567 <    0.000003>]` of `dmesg -d`.
+    /// Reads a stamp at the start: printk's level `<4>`, then `[    1.234567]`, or `[    1.234567 <    0.000003>]` of
+    /// `dmesg -d`.
     mutating func readLeadingStamp() -> Bool {
         var start = bytes.startIndex
         if start < bytes.endIndex, bytes[start] == UInt8(ascii: "<") {

@@ -10,7 +10,8 @@ public struct ConsoleLogParser: Sendable {
     /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked ones of it.
     public var isKernelLog: Bool { reader.isKernelLog }
 
-    /// Whether the log begins within a report, whose headline is not in it: the kernel's buffer had wrapped, or the log was cut.
+    /// Whether the log begins within a report, whose headline is not in it: the kernel's buffer had wrapped, or the log
+    /// was cut.
     public var beginsInReport: Bool { reader.beginsInReport }
 
     /// Creates a parser at the start of a log.
@@ -42,7 +43,8 @@ private struct Reader: Sendable {
 
     var beginsInReport: Bool { (firsts.marked ?? firsts.unmarked).map(Self.isWithinReport) ?? false }
 
-    /// Whether a line stands behind a report's headline only: a register, a trace's beginning, a frame, the mark of the end.
+    /// Whether a line stands behind a report's headline only: a register, a trace's beginning, a frame, the mark of the
+    /// end.
     private static func isWithinReport(_ message: String) -> Bool {
         var text = Substring(message).drop { $0 == " " }
         let heads = [
@@ -92,8 +94,8 @@ private struct Reader: Sendable {
         }
     }
 
-    /// Whether a line begins as unmarked ones of a kernel do: with the name of a part of the kernel or of a device, and a
-    /// colon.
+    /// Whether a line begins as unmarked ones of a kernel do: with the name of a part of the kernel or of a device, and
+    /// a colon.
     private static func mayBeKernels(_ message: String) -> Bool {
         if CrashReportBuilder.looksLikePart(message) { return true }
         let head = message.utf8.prefix(48)

@@ -178,7 +178,8 @@ public struct CrashDetector: Sendable {
         return true
     }
 
-    /// Decides whether the kernel started again, or its log was printed again: its times are the same to the microsecond then.
+    /// Decides whether the kernel started again, or its log was printed again: its times are the same to the
+    /// microsecond then.
     private mutating func settleStart(_ line: ConsoleLine, _ reported: inout [Crash]) {
         guard doubtfulStart != nil || bootLines.count < Self.mostBootLines, let seconds = line.kernelSeconds,
             seconds > 0
@@ -209,8 +210,8 @@ public struct CrashDetector: Sendable {
 
     // MARK: Reports
 
-    /// Says, once, that reports are left out. It is a report itself: were a hundred of them expected by the project, one that
-    /// is not expected could hide behind them.
+    /// Says, once, that reports are left out. It is a report itself: were a hundred of them expected by the project,
+    /// one that is not expected could hide behind them.
     private mutating func tellCut(_ line: ConsoleLine, _ test: String?, _ reported: inout [Crash]) {
         guard !isCut else { return }
         isCut = true
@@ -248,8 +249,8 @@ public struct CrashDetector: Sendable {
         open[key] = report
     }
 
-    /// Marks a report that was read before: the same words at the same microsecond. A log that holds the console and what dmesg
-    /// printed at its end has each twice.
+    /// Marks a report that was read before: the same words at the same microsecond. A log that holds the console and
+    /// what dmesg printed at its end has each twice.
     private mutating func noteHeadline(of report: inout CrashReportBuilder, _ line: ConsoleLine) {
         guard trust == .allUntilStamped, let seconds = line.kernelSeconds else { return }
         report.isReplay = !headlines.insert(Self.identity(seconds, line.message)).inserted

@@ -365,8 +365,8 @@ struct CrashPattern: Sendable {
     static let rule = CrashPattern(
         kind: .corrupted, title: .fixed("corrupted report"), role: .prelude(whenAlone: .nothing))
 
-    /// A process asks the kernel to end another. Whether for want of memory, or because its control group has as much as
-    /// it may, shows at the end.
+    /// A process asks the kernel to end another. Whether for want of memory, or because its control group has as much
+    /// as it may, shows at the end.
     static let outOfMemory = CrashPattern(
         kind: .outOfMemory, title: .fixed("Out of memory"), end: .outOfMemory, role: .prelude(whenAlone: .nothing))
 
@@ -437,8 +437,9 @@ struct CrashPattern: Sendable {
         kind: .corrupted, title: .fixed("corrupted report"), sources: [.trace], end: .trace,
         corruption: "its first line is cut off")
 
-    /// `WARNING: CPU: 0 PID: 1 at FILE:LINE symbol`, its form since 6.18, `WARNING: FILE:LINE at symbol, CPU#0: task/1`, or
-    /// a report of the lock validator's whose first word varies. Others are a driver's words.
+    /// `WARNING: CPU: 0 PID: 1 at FILE:LINE symbol`, its form since 6.18,
+    /// `WARNING: FILE:LINE at symbol, CPU#0: task/1`, or a report of the lock validator's whose first word varies.
+    /// Others are a driver's words.
     private static func warning(_ message: String) -> CrashPattern? {
         guard message.hasPrefix("WARNING:") else { return nil }
         // A program counter in no function is a bare number since 6.18.
@@ -505,10 +506,10 @@ struct CrashPattern: Sendable {
         }
     }
 
-    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 put `Internal
-    /// error: ` before it (arch/arm64/kernel/traps.c), RISC-V and LoongArch have no number (`Oops [#1]`, `Oops[#1]:`), s390 has
-    /// `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's words that are not part of the name,
-    /// such as numbers, are left out.
+    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 put
+    /// `Internal error: ` before it (arch/arm64/kernel/traps.c), RISC-V and LoongArch have no number (`Oops [#1]`,
+    /// `Oops[#1]:`), s390 has `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's
+    /// words that are not part of the name, such as numbers, are left out.
     static func exceptionName(_ message: String) -> String? {
         guard message.utf8.prefix(400).contains(UInt8(ascii: "#")) else { return nil }
         let bytes = Array(message.utf8.prefix(400))

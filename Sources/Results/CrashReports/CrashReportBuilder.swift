@@ -56,8 +56,8 @@ struct CrashReportBuilder: Sendable {
     static let longestHerald = 60
     /// The most lines that a report which need not have a call trace may go on without one.
     static let longestWait = 30
-    /// Seconds of the kernel's clock without a line after which a report cannot go on. Backtraces of other processors are
-    /// waited for 10 s (lib/nmi_backtrace.c).
+    /// Seconds of the kernel's clock without a line after which a report cannot go on. Backtraces of other processors
+    /// are waited for 10 s (lib/nmi_backtrace.c).
     static let longestPause = 30.0
     /// The same for one that is complete.
     static let longestTailPause = 5.0
@@ -403,7 +403,8 @@ struct TraceReader: Sendable {
     var isImplicit = false
     private var frames: [StackFrame] = []
     private(set) var isInTrace = false
-    /// Whether a trace was broken off by a line that is none of its own, so that frames without a heading go on with it.
+    /// Whether a trace was broken off by a line that is none of its own, so that frames without a heading go on with
+    /// it.
     private(set) var isSuspended = false
     /// Whether the frames go on with the trace before.
     private(set) var isContinuation = false

@@ -170,7 +170,8 @@ struct FrameFilter: Sendable {
         "refcount_* __refcount_* kref_* *kobject_* get_device put_device kset_* klist_* device_add device_del get_device_parent"
     )
 
-    /// How drivers' devices, files and network devices are taken down: what a warning there says is wrong with the driver.
+    /// How drivers' devices, files and network devices are taken down: what a warning there says is wrong with the
+    /// driver.
     static let removal = FrameFilter(
         """
         *kobject_* kset_* *sysfs_* *kernfs_* device_unregister device_del device_release devres_* put_device get_device

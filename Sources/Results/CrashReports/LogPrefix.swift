@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Takes off what tools that keep logs put before the kernel's lines: the time at which a host or a CI service read them, the
-/// formats of dmesg, of the system journal and of /dev/kmsg, and those of test services.
+/// Takes off what tools that keep logs put before the kernel's lines: the time at which a host or a CI service read
+/// them, the formats of dmesg, of the system journal and of /dev/kmsg, and those of test services.
 ///
 /// Sources: print_record() in sys-utils/dmesg.c of util-linux; journalctl(1) and systemd.journal-fields(7);
 /// Documentation/ABI/testing/dev-kmsg; the runner's, GitLab's and Jenkins' raw logs; LAVA's output.yaml.
@@ -40,8 +40,8 @@ struct LogPrefix {
 
     // MARK: Text
 
-    /// `2026-01-02T03:04:05.678Z text`, also in brackets, with a blank for the `T`, without the date, and with GitLab's mark of a
-    /// stream behind it (`00O `, `01E+`).
+    /// `2026-01-02T03:04:05.678Z text`, also in brackets, with a blank for the `T`, without the date, and with GitLab's
+    /// mark of a stream behind it (`00O `, `01E+`).
     private mutating func readHostTime() -> Bool {
         var reader = ByteReader(text)
         let isBracketed = reader.take("[")
@@ -64,8 +64,8 @@ struct LogPrefix {
         return true
     }
 
-    /// `Feb  3 10:11:12  text`: what is left of a system log's line where a person took out the host and `kernel:`, with the
-    /// blanks that stood around them.
+    /// `Feb  3 10:11:12  text`: what is left of a system log's line where a person took out the host and `kernel:`,
+    /// with the blanks that stood around them.
     private mutating func readSystemLogTime() -> Bool {
         guard text.count > 16, Self.months.contains(where: { text.starts(with: $0.utf8) }) else { return false }
         var reader = ByteReader(text.dropFirst(4))
@@ -131,8 +131,8 @@ struct LogPrefix {
         return true
     }
 
-    /// The stamps of dmesg that printk has not: `[Feb  3 10:11] `, `[  +0.000003] ` and `[  +0,000003] ` of -H, `[Tue Feb  3
-    /// 10:11:12 2026] ` of -T in any language, `[<    0.000003>] ` of -d; `<4>` of -r without times.
+    /// The stamps of dmesg that printk has not: `[Feb  3 10:11] `, `[  +0.000003] ` and `[  +0,000003] ` of -H,
+    /// `[Tue Feb  3 10:11:12 2026] ` of -T in any language, `[<    0.000003>] ` of -d; `<4>` of -r without times.
     private mutating func readDmesg() -> Bool {
         var reader = ByteReader(text)
         if reader.take("<") {
@@ -173,7 +173,8 @@ struct LogPrefix {
         return (1...9).contains(decimals.count) && decimals.allSatisfy(isDigit)
     }
 
-    /// Whether a time of day stands in a text, as `10:11:12` anywhere or `10:11` at its end, with a word or a date beside it.
+    /// Whether a time of day stands in a text, as `10:11:12` anywhere or `10:11` at its end, with a word or a date
+    /// beside it.
     private static func holdsTimeOfDay(_ mark: ArraySlice<UInt8>) -> Bool {
         guard mark.count >= 9 else { return false }
         for index in mark.indices where mark[index] == colon {
@@ -339,7 +340,8 @@ private struct ByteReader {
 enum StructuredText {
     /// The text of a key, its escapes undone; nil when the key is not there, or has no text.
     ///
-    /// Only the forms that the journal, dmesg and LAVA write are read: strings in either kind of quotes, and arrays of bytes.
+    /// Only the forms that the journal, dmesg and LAVA write are read: strings in either kind of quotes, and arrays of
+    /// bytes.
     static func value(of key: String, in line: ArraySlice<UInt8>) -> [UInt8]? {
         for quoted in ["\"\(key)\"", "'\(key)'", key] {
             guard var index = end(of: Array(quoted.utf8), in: line) else { continue }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Names of functions that Rust and C++ compilers encode.
 ///
-/// Sources: the Rust RFC 2603 (`_R`), its older form in the manner of the Itanium C++ ABI (`_ZN...17h<hash>E`), and that ABI.
-/// Only the path is read; of generic arguments nothing is kept, as a title has to be the same for all instances.
+/// Sources: the Rust RFC 2603 (`_R`), its older form in the manner of the Itanium C++ ABI (`_ZN...17h<hash>E`), and
+/// that ABI. Only the path is read; of generic arguments nothing is kept, as a title has to be the same for all
+/// instances.
 enum MangledName {
     /// The path in the source, such as `dm510_box::Box::take`; nil for a name that is not encoded, or not so.
     static func path(of symbol: Substring) -> String? {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the vmlinux
-/// that ran. Pure: it says what to ask for and reads the answers.
+/// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the
+/// vmlinux that ran. Pure: it says what to ask for and reads the answers.
 ///
-/// A frame is `symbol+0xoffset/0xsize`, which does not depend on where the kernel was loaded (KASLR). Of two functions with one
-/// name it is the one of that size; where no function has it, the vmlinux is of another build and nothing is said.
+/// A frame is `symbol+0xoffset/0xsize`, which does not depend on where the kernel was loaded (KASLR). Of two functions
+/// with one name it is the one of that size; where no function has it, the vmlinux is of another build and nothing is
+/// said.
 public struct Symbolizer: Sendable {
     /// What a frame's symbol came to.
     public enum Resolution: Sendable, Equatable {
@@ -20,8 +21,8 @@ public struct Symbolizer: Sendable {
     }
 
     private var wanted: Set<String>
-    /// For each crash the frames that its lines name: further stacks than the one that tells most, such as where memory was
-    /// allocated and freed, and the other side of a race.
+    /// For each crash the frames that its lines name: further stacks than the one that tells most, such as where memory
+    /// was allocated and freed, and the other side of a race.
     private let told: [[StackFrame?]]
     /// The functions of a name: where they begin, and how far the next symbol is.
     private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
@@ -33,7 +34,8 @@ public struct Symbolizer: Sendable {
         wanted = Set(frames.filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
     }
 
-    /// The function that a line of a report names with its offset; nil when it names none, or a script has put a place there.
+    /// The function that a line of a report names with its offset; nil when it names none, or a script has put a place
+    /// there.
     private static func frame(in line: String) -> StackFrame? {
         var message = ConsoleLine(Array(line.utf8)).message[...]
         if let pointer = StackFrame(instructionPointer: String(message)) { return pointer }
@@ -132,8 +134,8 @@ public struct Symbolizer: Sendable {
         return StackFrame.Location(function: String(function), file: file, line: line)
     }
 
-    /// A file's path from the tree on. An object may come out of another project's build by ccache, whose tree is elsewhere
-    /// and ends in the same two names; nil where the file is in no such tree.
+    /// A file's path from the tree on. An object may come out of another project's build by ccache, whose tree is
+    /// elsewhere and ends in the same two names; nil where the file is in no such tree.
     private static func path(of file: String, below root: String) -> String? {
         if file.hasPrefix(root + "/") { return String(file.dropFirst(root.count + 1)) }
         let names = root.split(separator: "/").suffix(2)

@@ -67,11 +67,11 @@ func words(of line: Substring) -> [Substring] {
 extension StackFrame {
     /// Reads a line of a call trace. nil for any other line.
     ///
-    /// The forms are ` symbol+0x1/0x2`, ` ? symbol+0x1/0x2 [module]`, ` [<ffffffff81000000>] symbol+0x1/0x2`, with the name of
-    /// a stack before it (x86 up to 4.13), `[c000000000001000] [c000000000002000] symbol+0x1/0x2 (unreliable)` (ppc64),
-    /// `([<0000000000100000>] symbol+0x1/0x2)` (s390), `[<80100000>] (callee) from [<80100004>] (symbol+0x1/0x2)` and
-    /// ` callee from symbol+0x1/0x2` (arm); and those of scripts that add places: ` symbol+0x1/0x2 file.c:1`,
-    /// ` symbol file.h:2 [inline]` and ` symbol (file.c:1)`.
+    /// The forms are ` symbol+0x1/0x2`, ` ? symbol+0x1/0x2 [module]`, ` [<ffffffff81000000>] symbol+0x1/0x2`, with the
+    /// name of a stack before it (x86 up to 4.13), `[c000000000001000] [c000000000002000] symbol+0x1/0x2 (unreliable)`
+    /// (ppc64), `([<0000000000100000>] symbol+0x1/0x2)` (s390),
+    /// `[<80100000>] (callee) from [<80100004>] (symbol+0x1/0x2)` and ` callee from symbol+0x1/0x2` (arm); and those of
+    /// scripts that add places: ` symbol+0x1/0x2 file.c:1`, ` symbol file.h:2 [inline]` and ` symbol (file.c:1)`.
     init?(line: Substring) {
         var words = Self.withoutMarks(words(of: line))
         var isReliable = true
@@ -106,9 +106,9 @@ extension StackFrame {
     }
 
     /// Reads the instruction pointer: `RIP: 0010:symbol+0x1/0x2`, `RIP: 0010:[<ffffffff81000000>]  [<ffffffff81000000>]
-    /// symbol+0x1/0x2`, `EIP: symbol+0x1/0x2`, `pc : symbol+0x1/0x2`, `PC is at symbol+0x1/0x2`, `epc : symbol+0x1/0x2`,
-    /// `NIP [c000000000001000] symbol+0x1/0x2`, `Krnl PSW : 0704c00180000000 0000000000100000 (symbol+0x1/0x2)` and
-    /// `   ERA: 9000000000200000 symbol+0x1/0x2`. nil for any other line, and for a program's.
+    /// symbol+0x1/0x2`, `EIP: symbol+0x1/0x2`, `pc : symbol+0x1/0x2`, `PC is at symbol+0x1/0x2`, `epc :
+    /// symbol+0x1/0x2`, `NIP [c000000000001000] symbol+0x1/0x2`, `Krnl PSW : 0704c00180000000 0000000000100000
+    /// (symbol+0x1/0x2)` and `   ERA: 9000000000200000 symbol+0x1/0x2`. nil for any other line, and for a program's.
     init?(instructionPointer line: String) {
         guard let mark = Self.pointerMarks.first(where: line.hasPrefix) else { return nil }
         var text = line.dropFirst(mark.count)
@@ -160,8 +160,8 @@ extension StackFrame {
         word.hasPrefix("(") && word.hasSuffix(")") ? word.dropFirst().dropLast() : word
     }
 
-    /// What may follow a symbol: `[module]`, `[module build-ID]`, `(unreliable)`, `(P)`, `file.c:1`, `file.c:1 [inline]`,
-    /// `(file.c:1 (discriminator 2))`. nil for anything else.
+    /// What may follow a symbol: `[module]`, `[module build-ID]`, `(unreliable)`, `(P)`, `file.c:1`,
+    /// `file.c:1 [inline]`, `(file.c:1 (discriminator 2))`. nil for anything else.
     private static func remainder(
         _ words: ArraySlice<Substring>
     ) -> (module: String?, place: (file: String, line: Int)?, isReliable: Bool)? {

@@ -46,8 +46,8 @@ extension CrashPattern {
         }
     }
 
-    /// What a title says of a function: a system call goes by its name, as each architecture and each way into the kernel
-    /// has a wrapper of its own.
+    /// What a title says of a function: a system call goes by its name, as each architecture and each way into the
+    /// kernel has a wrapper of its own.
     private static func ending(_ function: String?) -> String {
         guard let function else { return "" }
         for prefix in ["compat_SYSC_", "compat_SyS_", "SYSC_", "SyS_", "ksys_", "__se_sys_", "__se_compat_sys_"]
@@ -176,8 +176,8 @@ extension CrashPattern {
 
     /// What was called through a table last before a processor got stuck.
     ///
-    /// The processor is somewhere in a loop that spans several functions, so that the function it is in differs from report
-    /// to report. What a table of the kernel's called is the same.
+    /// The processor is somewhere in a loop that spans several functions, so that the function it is in differs from
+    /// report to report. What a table of the kernel's called is the same.
     private static func dispatched(_ frames: [StackFrame]) -> String? {
         var reliable = frames.filter(\.isReliable)[...]
         // Beneath a timer's interrupt is what it interrupted.
@@ -216,8 +216,8 @@ extension CrashPattern {
         }
     }
 
-    /// What a task that hangs waits for. Grace periods and the lock of the network's configuration stop tasks everywhere in
-    /// the kernel, so that the caller says nothing.
+    /// What a task that hangs waits for. Grace periods and the lock of the network's configuration stop tasks
+    /// everywhere in the kernel, so that the caller says nothing.
     private static func waitedFor(_ frames: [StackFrame]) -> String? {
         let names = frames.lazy.filter(\.isReliable).map(\.function)
         for name in names {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Builds the tree of results from lines, top down: a stack of the levels that are open, and the subtests whose parent's
-/// result has not come yet.
+/// Builds the tree of results from lines, top down: a stack of the levels that are open, and the subtests whose
+/// parent's result has not come yet.
 struct DocumentBuilder {
     private struct Level {
         var column: Int
@@ -162,8 +162,8 @@ struct DocumentBuilder {
         add(hasSubtests ? last.parent : last.plain)
     }
 
-    /// Reports a line that begins like a result and is not counted as one, once results are due: it may be a failure that
-    /// is lost.
+    /// Reports a line that begins like a result and is not counted as one, once results are due: it may be a failure
+    /// that is lost.
     private mutating func reportStray(_ line: KTAPLine) {
         guard !levels.isEmpty || document.version != nil else { return }
         let (what, form) =
@@ -290,8 +290,8 @@ struct DocumentBuilder {
         }
         levels[last].planned = count
         levels[last].skipReason = skipReason.map { text.name($0) }
-        // In TAP a subtest with the plan 1..0 was skipped, with or without a reason. KTAP does not say so: what reports nothing
-        // there has tested nothing.
+        // In TAP a subtest with the plan 1..0 was skipped, with or without a reason. KTAP does not say so: what reports
+        // nothing there has tested nothing.
         if count == 0, last > 0, !isKTAP, skipReason == nil { levels[last].skipReason = "" }
         return true
     }

@@ -11,8 +11,8 @@ struct KTAPLine {
         /// The text after `#`, trimmed; nil without one.
         var remark: ArraySlice<UInt8>?
 
-        /// The result without the `{` at its end, behind which its subtests stand, as node-tap and Vitest write them; nil
-        /// without one.
+        /// The result without the `{` at its end, behind which its subtests stand, as node-tap and Vitest write them;
+        /// nil without one.
         var withoutBrace: Result? {
             let brace = UInt8(ascii: "{")
             var result = self
@@ -38,7 +38,8 @@ struct KTAPLine {
         case blockEnd
         case yamlStart
         case yamlEnd
-        /// A line that begins like a result, a plan or `Bail out!` and does not have its form: `notok 1`, `ok1`, `1..-1`.
+        /// A line that begins like a result, a plan or `Bail out!` and does not have its form: `notok 1`, `ok1`,
+        /// `1..-1`.
         case malformed
         /// What `prove -v` says of a file after its results, besides a bare `ok`.
         case proveVerdict(ProveVerdict)
@@ -200,8 +201,8 @@ struct KTAPLine {
         return .plan(count, skipReason: count == 0 ? reason : nil)
     }
 
-    /// Whether a text that is not a result was probably meant as one, in any case of its letters: `not` with `ok` after it
-    /// and then no letter, or `ok` with a number after it.
+    /// Whether a text that is not a result was probably meant as one, in any case of its letters: `not` with `ok` after
+    /// it and then no letter, or `ok` with a number after it.
     private static func beginsLikeResult(_ text: ArraySlice<UInt8>) -> Bool {
         var rest = text
         let isNot = rest.afterLowercased("not")
@@ -317,7 +318,8 @@ extension ArraySlice<UInt8> {
         prefix.withUTF8Buffer { starts(with: $0) ? self[(startIndex + $0.count)...] : nil }
     }
 
-    /// Drops `prefix` from the slice if the slice starts with it in any case of its letters; `prefix` is in small letters.
+    /// Drops `prefix` from the slice if the slice starts with it in any case of its letters; `prefix` is in small
+    /// letters.
     mutating func afterLowercased(_ prefix: StaticString) -> Bool {
         let isThere = prefix.withUTF8Buffer { bytes in
             count >= bytes.count

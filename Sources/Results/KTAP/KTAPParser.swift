@@ -6,8 +6,8 @@
 ///
 /// - Subtests are indented by any number of blanks, or by `# ` as kselftest embeds them. The result of their parent
 ///   follows them; a parent fails if a subtest does, or if subtests are missing.
-/// - printk's prefixes are removed from each line by their form, whatever their width; any other prefix by the shape that
-///   it has on a version line.
+/// - printk's prefixes are removed from each line by their form, whatever their width; any other prefix by the shape
+///   that it has on a version line.
 /// - A line is read as a terminal shows it: without escape sequences, and without progress that a carriage return
 ///   overwrote. A result that was overwritten counts all the same.
 /// - A result that a kernel message tore is put together again, and said to be torn.
@@ -137,8 +137,8 @@ public struct KTAPParser: Sendable {
 
     // MARK: Torn lines
 
-    /// A line that a kernel message tore: what stood before the message, and the number of the line. The rest follows as
-    /// a line of its own.
+    /// A line that a kernel message tore: what stood before the message, and the number of the line. The rest follows
+    /// as a line of its own.
     private struct TornLine {
         var head: [UInt8]
         var number: Int

@@ -65,7 +65,8 @@ public struct KTAPResult: Sendable, Equatable {
     public var planned: Int?
     /// Its line in the stream, counted from 1.
     public var line: Int
-    /// Whether a kernel message stood in the middle of its line. Its name is without the message; its end may be missing.
+    /// Whether a kernel message stood in the middle of its line. Its name is without the message; its end may be
+    /// missing.
     public var isTorn = false
 
     /// Creates a result, for an emitter or a test.

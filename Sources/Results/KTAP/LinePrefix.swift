@@ -54,7 +54,8 @@ struct LinePrefix {
         case .nothing: return nil
         case .incomplete: return stamp
         case .named:
-            // A name may quote a stamp: the kernel's text begins without a blank, or says which part of the kernel speaks.
+            // A name may quote a stamp: the kernel's text begins without a blank, or says which part of the kernel
+            // speaks.
             let message = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
             let namesPart = message.indices.dropLast().contains {
                 message[$0] == UInt8(ascii: ":") && message[$0 + 1] == space
@@ -63,8 +64,8 @@ struct LinePrefix {
         }
     }
 
-    /// Where in a line printk's time stamp stands, as printk writes it: with six decimals, and a blank behind it or behind the
-    /// caller. nil where there is none.
+    /// Where in a line printk's time stamp stands, as printk writes it: with six decimals, and a blank behind it or
+    /// behind the caller. nil where there is none.
     private static func stamp(in line: ArraySlice<UInt8>) -> Int? {
         var index = line.startIndex
         let end = min(line.endIndex, line.startIndex + longest)

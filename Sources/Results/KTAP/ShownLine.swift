@@ -7,8 +7,8 @@ enum ShownLine {
     private static let backspace: UInt8 = 0x08
     private static let carriageReturn = UInt8(ascii: "\r")
 
-    /// The parts of a line, the one that the terminal shows last. Empty ones are left out where another has text, so that
-    /// there is always one.
+    /// The parts of a line, the one that the terminal shows last. Empty ones are left out where another has text, so
+    /// that there is always one.
     static func parts(of bytes: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
         guard bytes.contains(where: isControl) else { return [bytes] }
         let plain = withoutSequences(bytes)
@@ -19,9 +19,9 @@ enum ShownLine {
     /// Whether a byte may change what is shown elsewhere than at its place.
     private static func isControl(_ byte: UInt8) -> Bool { byte < space && byte != tab }
 
-    /// The line without escape sequences (ECMA-48: CSI, OSC and other strings, and the short ones), with each erasure by a
-    /// backspace carried out, and without the other control characters but tabs. What moves to the start of the line, or
-    /// erases it, becomes a carriage return.
+    /// The line without escape sequences (ECMA-48: CSI, OSC and other strings, and the short ones), with each erasure
+    /// by a backspace carried out, and without the other control characters but tabs. What moves to the start of the
+    /// line, or erases it, becomes a carriage return.
     private static func withoutSequences(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         var plain: [UInt8] = []
         plain.reserveCapacity(bytes.count)

@@ -25,7 +25,8 @@ public struct Crash: Codable, Sendable, Equatable {
     public var test: String?
     /// Whether it came while the guest booted, before its init spoke.
     public var isAtBoot = false
-    /// Whether it was found in the kernel's memory alone: the console never showed it, and its lines are none of the console's.
+    /// Whether it was found in the kernel's memory alone: the console never showed it, and its lines are none of the
+    /// console's.
     public var isFromMemory = false
     /// The function to blame, where one is named.
     public var function: String?
@@ -35,16 +36,16 @@ public struct Crash: Codable, Sendable, Equatable {
     public var task: String?
     /// The task's number.
     public var pid: Int?
-    /// When memory was allocated that leaked, in the kernel's jiffies, for each piece of it; empty for other reports, and not in
-    /// the report of a run.
+    /// When memory was allocated that leaked, in the kernel's jiffies, for each piece of it; empty for other reports,
+    /// and not in the report of a run.
     package var allocations: [UInt64] = []
-    /// Why the report cannot be trusted to be whole: its beginning or its end is lost, or lines became one. nil when it is
-    /// whole.
+    /// Why the report cannot be trusted to be whole: its beginning or its end is lost, or lines became one. nil when it
+    /// is whole.
     public var corruption: String?
     /// The call trace that tells most, from the fault outwards.
     public var frames: [StackFrame] = []
-    /// The lines of the console that it spans, counted from 1; 0 when it was not on the console but only in the kernel's
-    /// log, as init read it. Lines of others may lie between.
+    /// The lines of the console that it spans, counted from 1; 0 when it was not on the console but only in the
+    /// kernel's log, as init read it. Lines of others may lie between.
     public var firstLine = 0
     /// The last of them.
     public var lastLine = 0

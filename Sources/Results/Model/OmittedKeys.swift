@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The JSON form leaves out what says nothing: a count of 1, an empty list of notes. A reader puts the same value in its place.
+// The JSON form leaves out what says nothing: a count of 1, an empty list of notes. A reader puts the same value in its
+// place.
 
 extension KeyedEncodingContainer {
     /// Writes a value, unless it is the one that a missing key stands for.

@@ -5,7 +5,8 @@ extension RunReport {
     /// Every test of every suite.
     public var tests: [TestResult] { suites.flatMap(\.tests) }
 
-    /// Whether a crash report fails the run: a fatal one always does, another unless the project knows it or only warns.
+    /// Whether a crash report fails the run: a fatal one always does, another unless the project knows it or only
+    /// warns.
     public func fails(_ crash: Crash) -> Bool { crash.isFatal || splatsFail && crash.knownReason == nil }
 
     /// How many tests ended in a way.
@@ -21,8 +22,8 @@ extension RunReport {
     /// contradict each other.
     ///
     /// The first that applies decides: an interruption, a crash of the guest, a limit, trouble with the run itself, a
-    /// test that crashed or ran into its limit, a suite that holds no test, a failed, flaky or unreported test, and last
-    /// whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
+    /// test that crashed or ran into its limit, a suite that holds no test, a failed, flaky or unreported test, and
+    /// last whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
     public var exitCode: Int32 { judgement.rawValue }
 
     /// The exit code in a word: passed, failed, crashed, timed-out, or the kind of trouble.

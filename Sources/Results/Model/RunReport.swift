@@ -163,7 +163,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var folder: String?
         /// The console's transcript.
         public var console: String?
-        /// The logs of the consoles while the guests booted that others woke from; they are at the head of `console` too.
+        /// The logs of the consoles while the guests booted that others woke from; they are at the head of `console`
+        /// too.
         public var bootConsoles: [String]?
         /// The full log of make.
         public var buildLog: String?

@@ -10,7 +10,8 @@ public struct StackFrame: Codable, Sendable, Equatable {
         public var file: String
         /// The line, counted from 1.
         public var line: Int
-        /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be read.
+        /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be
+        /// read.
         public var sourceText: String?
 
         /// Creates a place.
@@ -25,8 +26,8 @@ public struct StackFrame: Codable, Sendable, Equatable {
     public var symbol: String
     /// The distance from the symbol's start in bytes.
     public var offset: UInt64
-    /// The symbol's size in bytes as kallsyms knows it: up to the next symbol. With it two functions of one name can be told
-    /// apart, and a vmlinux of another build is found out.
+    /// The symbol's size in bytes as kallsyms knows it: up to the next symbol. With it two functions of one name can be
+    /// told apart, and a vmlinux of another build is found out.
     public var size: UInt64
     /// The module that it is in; nil for the kernel itself.
     public var module: String?
@@ -34,8 +35,8 @@ public struct StackFrame: Codable, Sendable, Equatable {
     public var isReliable: Bool
     /// Whether this is where the processor was, and not where it was to return to. A report does not keep it.
     public var isInstructionPointer = false
-    /// Its place in the sources, and those of the functions into which it was inlined; the innermost first. Empty until it
-    /// is symbolised, and where vmlinux has no debug information.
+    /// Its place in the sources, and those of the functions into which it was inlined; the innermost first. Empty until
+    /// it is symbolised, and where vmlinux has no debug information.
     public var locations: [Location] = []
 
     private enum CodingKeys: String, CodingKey {

@@ -15,7 +15,8 @@ public struct SuiteResult: Codable, Sendable, Equatable {
     public package(set) var omittedProblems = 0
     /// The last lines that it printed.
     public var output: [String] = []
-    /// What it did that is not a failure and yet worth telling, such as a setting of the kernel's that was put back after it.
+    /// What it did that is not a failure and yet worth telling, such as a setting of the kernel's that was put back
+    /// after it.
     public var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }
     }

@@ -45,8 +45,8 @@ struct CrashGroup: Sendable, Equatable {
         ] + frames
     }
 
-    /// "and in 7 more tests"; nil for one report. Reports that came in no test, or again in the first one's, are counted as
-    /// reports.
+    /// "and in 7 more tests"; nil for one report. Reports that came in no test, or again in the first one's, are
+    /// counted as reports.
     var remark: String? {
         let again = indices.count - 1
         switch (again, laterTests.count) {
@@ -58,8 +58,8 @@ struct CrashGroup: Sendable, Equatable {
 }
 
 extension Crash {
-    /// The report's lines that tell a person what happened: without registers, code bytes, the kernel's time stamps and the
-    /// functions that the unwinder is not sure of. Those are in `lines`.
+    /// The report's lines that tell a person what happened: without registers, code bytes, the kernel's time stamps and
+    /// the functions that the unwinder is not sure of. Those are in `lines`.
     var tellingLines: [String] {
         var telling: [String] = []
         var isInTrace = false
@@ -94,7 +94,8 @@ extension Crash {
         return String(text)
     }
 
-    /// Whether a line holds registers, code bytes, page tables or what was said in the title. `first` is its first word.
+    /// Whether a line holds registers, code bytes, page tables or what was said in the title. `first` is its first
+    /// word.
     private static func isNoise(_ first: Substring, _ text: String) -> Bool {
         let starts = [
             "Code: ", "PGD ", "FS:  ", "CS:  ", "CR2: ", "DR0: ", "DR3: ", "PKRU: ", "RSP: ", "EFLAGS: ", "Oops: ",

@@ -9,7 +9,8 @@ protocol MarkupFormat: Sendable {
 }
 
 /// Markup of one format. What a literal says is markup; every string put into one, or turned into one, is escaped,
-/// wherever it came from: a guest, a patch, a log, a report from elsewhere. Markup of another format cannot be put into it.
+/// wherever it came from: a guest, a patch, a log, a report from elsewhere. Markup of another format cannot be put into
+/// it.
 ///
 /// The renderers build their pages of it alone, so that no text gets into one without the escaper of its format:
 ///
@@ -128,8 +129,8 @@ extension HTMLText {
     }
 }
 
-/// A line or a table's cell of GitHub's Markdown: every ASCII mark is a character reference, which never stands for a mark
-/// of Markdown (CommonMark 0.31, section 2.5), and a line's end is a blank.
+/// A line or a table's cell of GitHub's Markdown: every ASCII mark is a character reference, which never stands for a
+/// mark of Markdown (CommonMark 0.31, section 2.5), and a line's end is a blank.
 enum Markdown: MarkupFormat {
     static func escaped(_ text: String) -> String {
         var result = String.UnicodeScalarView()
@@ -153,8 +154,8 @@ extension MarkdownText {
     /// A text as code, in which GitHub makes no links of names and numbers; nothing for an empty one.
     init(code text: some StringProtocol) { self = text.isEmpty ? "" : "<code>\(text)</code>" }
 
-    /// Lines as they are, the first ones of very many: Markdown ends only with `</pre>` what began with `<pre>` (CommonMark
-    /// 0.31, section 4.6), and no text holds that once it is escaped for HTML.
+    /// Lines as they are, the first ones of very many: Markdown ends only with `</pre>` what began with `<pre>`
+    /// (CommonMark 0.31, section 4.6), and no text holds that once it is escaped for HTML.
     init(preformatted lines: [String], most: Int, longest: Int) {
         self.init(markup: "<pre>\n\(HTMLText(lines: lines, most: most, longest: longest).markup)\n</pre>")
     }

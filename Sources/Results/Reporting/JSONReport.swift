@@ -5,8 +5,8 @@ import ResultsModel
 
 /// The report as JSON, for programs: keys sorted, indented, versioned by `schemaVersion`.
 public enum JSONReport {
-    /// Renders a report, without a newline at its end. A time that is no number, which a guest can make of its clock, is
-    /// left out.
+    /// Renders a report, without a newline at its end. A time that is no number, which a guest can make of its clock,
+    /// is left out.
     ///
     /// - Throws: `EncodingError`, which no report is known to cause.
     public static func render(_ report: RunReport) throws -> String {
@@ -61,9 +61,9 @@ public enum JSONReport {
         var verdict: String
     }
 
-    /// Reads a report that was rendered earlier. The exit code is computed from what the report holds. One that claims a
-    /// failure which it does not hold was cut or changed: then the claim becomes a trouble of its own, so that no report
-    /// passes that says itself that it did not.
+    /// Reads a report that was rendered earlier. The exit code is computed from what the report holds. One that claims
+    /// a failure which it does not hold was cut or changed: then the claim becomes a trouble of its own, so that no
+    /// report passes that says itself that it did not.
     ///
     /// - Throws: `DecodingError` when it is none, or of a later version.
     public static func parse(_ text: String) throws -> RunReport {

@@ -2,8 +2,8 @@
 import Diagnostics
 import ResultsModel
 
-/// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name that
-/// no other has, and times have three decimals at most.
+/// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name
+/// that no other has, and times have three decimals at most.
 ///
 /// The xunit plugin of Jenkins refuses a whole file for one attribute that its schema (junit-10.xsd) does not have: a
 /// `testsuites` has no `skipped`, and a `testcase` no `file` and `line`. Places in the sources stand in the texts.
@@ -96,8 +96,8 @@ public enum JUnitReport {
         return cases
     }
 
-    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed. A splat that
-    /// the project only warns of passes, with its text.
+    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed. A splat
+    /// that the project only warns of passes, with its text.
     private static func runCases(_ report: RunReport, isExplained: Bool, _ names: inout Names) -> [Case] {
         var items = report.crashes.map { crash -> (kind: Kind, name: String, text: String) in
             let kind: Kind = report.fails(crash) ? .error : .passed
@@ -141,8 +141,8 @@ public enum JUnitReport {
         suite.output.isEmpty ? nil : suite.output
     }
 
-    /// What a guest printed. GitLab, and a plugin of Jenkins, take `[[ATTACHMENT|PATH]]` in it for an order to show a file
-    /// of the host's, which is not a guest's to give.
+    /// What a guest printed. GitLab, and a plugin of Jenkins, take `[[ATTACHMENT|PATH]]` in it for an order to show a
+    /// file of the host's, which is not a guest's to give.
     private static func printed(_ lines: [String]) -> XMLText {
         let text = lines.joined(separator: "\n").unicodeScalars
         return XMLText(

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Its words are of the source;
-/// a text can stand in it only escaped, where the service takes it for text.
+/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Its words are of the
+/// source; a text can stand in it only escaped, where the service takes it for text.
 public struct JobCommand: Sendable, Equatable {
     /// The line, without a newline.
     public let line: String

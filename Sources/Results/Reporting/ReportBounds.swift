@@ -63,8 +63,9 @@ extension SuiteResult {
 }
 
 extension RunReport {
-    /// Cuts texts of tests, programs and crash reports so that all together have their limit. Those of tests that failed
-    /// come first. Verdicts stay: no test, issue or problem is taken away, except issues beside one that fails its test.
+    /// Cuts texts of tests, programs and crash reports so that all together have their limit. Those of tests that
+    /// failed come first. Verdicts stay: no test, issue or problem is taken away, except issues beside one that fails
+    /// its test.
     public mutating func boundTexts() { boundTexts(to: ReportBounds.mostBytes) }
 
     mutating func boundTexts(to most: Int) {

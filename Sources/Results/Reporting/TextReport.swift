@@ -30,7 +30,8 @@ public struct TextReport: Sendable {
         self.isVerbose = isVerbose
     }
 
-    /// One line for a test that has just ended, cut to the width: `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
+    /// One line for a test that has just ended, cut to the width:
+    /// `FAIL M.S/bad() (1.50 s): Expectation failed: a == b`.
     public func liveLine(for test: TestResult) -> TerminalText {
         let (word, paint) = (test.status.words.mark, Self.paint(for: test.status))
         var text: TerminalText = "\(test.id)"
@@ -116,7 +117,10 @@ public struct TextReport: Sendable {
         if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
         let frames = crash.frames.filter { $0.isReliable && !$0.locations.isEmpty }
         // A path stays whole, so that it can be copied and clicked.
-        for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) {
+        var last: StackFrame.Location?
+        for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) where location != last {
+            // A recursion is in one place many times.
+            last = location
             lines.append("     \(location.file):\(location.line) in \(location.function)")
             if let text = location.sourceText { lines += body("     > \(text)") }
         }
@@ -133,7 +137,7 @@ public struct TextReport: Sendable {
         var lines = entry("CRASH", .red, "\(crash.title)\(moment)") + places(of: crash)
         let all = isVerbose ? crash.lines : crash.tellingLines
         let most = isVerbose ? Self.mostLogLines : Self.mostTellingLines
-        lines += all.prefix(most).flatMap { body("     | \($0)") }
+        lines += (isVerbose ? all : all.folded).prefix(most).flatMap { body("     | \($0)") }
         if isVerbose, all.count > most {
             lines += body("     | ... \(all.count - most) more lines in the console log")
         }
@@ -182,8 +186,8 @@ public struct TextReport: Sendable {
         return lines
     }
 
-    /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a KTAP
-    /// log each test.
+    /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a
+    /// KTAP log each test.
     public func render(_ report: LogReport) -> TerminalText {
         var shown = BoundedLines()
         for crash in report.crashes {
@@ -281,4 +285,23 @@ extension StackFrame {
 extension TestResult {
     /// Whether no more is known of it than that it did not report.
     var isBare: Bool { status == .notReported && issues.isEmpty && kernelLog.isEmpty && output.isEmpty }
+}
+
+extension [String] {
+    /// The lines, and for equal ones that follow each other one line that counts them.
+    fileprivate var folded: [String] {
+        var lines: [String] = []
+        var again = 0
+        for (index, line) in enumerated() {
+            guard index > 0, line == self[index - 1] else {
+                if again > 0 { lines.append("... the same \(again) more time\(again == 1 ? "" : "s")") }
+                again = 0
+                lines.append(line)
+                continue
+            }
+            again += 1
+        }
+        if again > 0 { lines.append("... the same \(again) more time\(again == 1 ? "" : "s")") }
+        return lines
+    }
 }

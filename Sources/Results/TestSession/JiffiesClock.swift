@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Puts leaks down to tests. kmemleak finds them long after, in a scan, and says when the memory was allocated, in jiffies.
+/// Puts leaks down to tests. kmemleak finds them long after, in a scan, and says when the memory was allocated, in
+/// jiffies.
 ///
-/// The guest's init writes lines `kbuild: jiffies COUNT at NANOSECONDS` to the kernel's log, the second number being the
-/// monotonic clock, which tests are timed by; jiffies rise evenly with it.
+/// The guest's init writes lines `kbuild: jiffies COUNT at NANOSECONDS` to the kernel's log, the second number being
+/// the monotonic clock, which tests are timed by; jiffies rise evenly with it.
 struct JiffiesClock: Sendable {
     private struct Sample: Sendable {
         var jiffies: UInt64
@@ -14,7 +15,8 @@ struct JiffiesClock: Sendable {
     private var first: Sample?
     private var last: Sample?
 
-    /// By how much a jiffy and a test's times may differ, in seconds: HZ is 100 or more, and a jiffy may be late by one.
+    /// By how much a jiffy and a test's times may differ, in seconds: HZ is 100 or more, and a jiffy may be late by
+    /// one.
     private static let slack = 0.02
 
     /// Takes a line of the kernel's log; any other is none of its.

@@ -43,8 +43,8 @@ enum KTAPSuite {
 
     /// Whether a selftest is to be judged by its KTAP: when it printed any.
     ///
-    /// Some count their results and print none, except a plan and at the end `# Totals:`. Where these agree, and nothing
-    /// failed, the exit code is all that they mean to say.
+    /// Some count their results and print none, except a plan and at the end `# Totals:`. Where these agree, and
+    /// nothing failed, the exit code is all that they mean to say.
     static func judges(_ output: [UInt8]) -> Bool {
         let lines = KTAPParser.shownLines(of: output)
         guard
@@ -97,8 +97,8 @@ enum KTAPSuite {
 }
 
 extension SessionRecorder {
-    /// Judges a program by its KTAP. Its exit code must agree: what ended otherwise did not print all. A selftest may skip
-    /// what is left with its own code.
+    /// Judges a program by its KTAP. Its exit code must agree: what ended otherwise did not print all. A selftest may
+    /// skip what is left with its own code.
     mutating func judgeKTAP(
         _ index: Int, ending: String, ended: Double, isKselftest: Bool = false
     ) -> [SessionEvent] {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /// What the guest's kernel says of itself beside its log: its taint, and how far its log has got.
 ///
-/// The guest's init samples it with `hello`, at the end of each test and each program, and at the end of the session. Text on
-/// the console can be switched off, torn or imitated by a program; these numbers cannot be lowered by one.
+/// The guest's init samples it with `hello`, at the end of each test and each program, and at the end of the session.
+/// Text on the console can be switched off, torn or imitated by a program; these numbers cannot be lowered by one.
 public struct KernelEvidence: Sendable, Equatable, Codable {
-    /// The kernel's taint, as /proc/sys/kernel/tainted and the variable `tainted_mask` have it. Bits are only ever added.
+    /// The kernel's taint, as /proc/sys/kernel/tainted and the variable `tainted_mask` have it. Bits are only ever
+    /// added.
     public var taint: KernelTaint
-    /// The sequence number of the last record of the kernel's log that was read; nil before the first. The kernel counts
-    /// records from 0 without gaps.
+    /// The sequence number of the last record of the kernel's log that was read; nil before the first. The kernel
+    /// counts records from 0 without gaps.
     public var lastSequence: UInt64?
     /// Records that were overwritten in the ring buffer before they were read. What they said is not known.
     public var lostRecords: UInt64
@@ -28,8 +29,8 @@ public struct KernelEvidence: Sendable, Equatable, Codable {
         self.clock = clock
     }
 
-    /// Reads the payload of a `kernel` frame: `CLOCK TAINT SEQUENCE LOST WITHHELD` in decimal digits, with `-` for the sequence
-    /// of an empty log; nil when it is malformed.
+    /// Reads the payload of a `kernel` frame: `CLOCK TAINT SEQUENCE LOST WITHHELD` in decimal digits, with `-` for the
+    /// sequence of an empty log; nil when it is malformed.
     init?(payload: String) {
         let fields = payload.split(separator: " ", omittingEmptySubsequences: false)
         guard fields.count == 5, let clock = Int64(fields[0]), let taint = UInt64(fields[1]),
@@ -63,11 +64,11 @@ public struct KernelTaint: OptionSet, Sendable, Hashable, Codable {
     /// L: a processor did not schedule.
     public static let softLockup = KernelTaint(rawValue: 1 << 14)
 
-    /// Bits that say how the kernel was set up, by a module, a table, a parameter or a user, and not that something went wrong:
-    /// P (proprietary module), F (forced module), S (processor out of its specification), R (forced unloading), U (asked for
-    /// by a user), A (ACPI table replaced), C (staging driver), I (firmware worked around), O (module from outside of the
-    /// tree), E (unsigned module), K (live patch), X (for distributions), T (randomised structures), N (in-kernel test).
-    /// Any other bit, one that this table does not know included, counts as an error.
+    /// Bits that say how the kernel was set up, by a module, a table, a parameter or a user, and not that something
+    /// went wrong: P (proprietary module), F (forced module), S (processor out of its specification), R (forced
+    /// unloading), U (asked for by a user), A (ACPI table replaced), C (staging driver), I (firmware worked around), O
+    /// (module from outside of the tree), E (unsigned module), K (live patch), X (for distributions), T (randomised
+    /// structures), N (in-kernel test). Any other bit, one that this table does not know included, counts as an error.
     public static let benign: KernelTaint = {
         let bits: [UInt64] = [0, 1, 2, 3, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18]
         return KernelTaint(rawValue: bits.reduce(0) { $0 | 1 << $1 })

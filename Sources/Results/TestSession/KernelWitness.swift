@@ -2,11 +2,11 @@
 import CrashReports
 import ResultsModel
 
-/// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence or
-/// imitate them, and by its taint.
+/// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence
+/// or imitate them, and by its taint.
 ///
-/// A report that both the console and the log have is one report. One that only the log has was hidden from the console. An
-/// error bit of the taint that no report explains is a report of its own kind, `taint`.
+/// A report that both the console and the log have is one report. One that only the log has was hidden from the
+/// console. An error bit of the taint that no report explains is a report of its own kind, `taint`.
 struct KernelWitness: Sendable {
     /// A sample of the kernel's state, and in whose time it was taken.
     struct Sample: Sendable {
@@ -130,8 +130,8 @@ struct KernelWitness: Sendable {
         return groups.flatMap { preferred($0.console, $0.log) }
     }
 
-    /// Whose account of the same is to be believed. The console has the last words of a kernel that died. The log is not torn,
-    /// and it comes in order with the tests, while the console may be ahead of the results port.
+    /// Whose account of the same is to be believed. The console has the last words of a kernel that died. The log is
+    /// not torn, and it comes in order with the tests, while the console may be ahead of the results port.
     private static func preferred(_ console: [Crash], _ log: [Crash]) -> [Crash] {
         guard let firstInLog = log.first else { return console }
         guard let firstOnConsole = console.first else { return log }
@@ -154,11 +154,11 @@ struct KernelWitness: Sendable {
 
     // MARK: Taint
 
-    /// Clocks of a sample and of a record differ by less, in nanoseconds: a bit is set after its report is printed, which on
-    /// an emulated console takes a while.
+    /// Clocks of a sample and of a record differ by less, in nanoseconds: a bit is set after its report is printed,
+    /// which on an emulated console takes a while.
     private static let slack: Int64 = 2_000_000_000
-    /// The same where it is known how far apart the two clocks are: a report comes before its bit. A program takes longer to
-    /// start, so that the next one's report explains nothing.
+    /// The same where it is known how far apart the two clocks are: a report comes before its bit. A program takes
+    /// longer to start, so that the next one's report explains nothing.
     private static let knownSlack: Int64 = 20_000_000
 
     /// The error bits that came without a report that explains them, as crashes.
@@ -174,8 +174,8 @@ struct KernelWitness: Sendable {
                     && last.evidence.withheldRecords == 0
             } ?? false
         let witnesses = isWhole ? crashes.filter { $0.isFatal } + log : crashes
-        // A corrupted report may have been anything. One that explained the bits of its own time explains none that came later:
-        // behind it another program's would take cover.
+        // A corrupted report may have been anything. One that explained the bits of its own time explains none that
+        // came later: behind it another program's would take cover.
         var spent: Set<Int> = []
         for sample in samples {
             var explaining: Set<Int> = []
@@ -197,8 +197,8 @@ struct KernelWitness: Sendable {
     /// Whether it is known when a report was printed.
     private func hasTime(_ crash: Crash) -> Bool { !Self.marks(of: crash).isEmpty }
 
-    /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log begins
-    /// some time before the monotonic clock, and neither stands still in a guest that runs.
+    /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log
+    /// begins some time before the monotonic clock, and neither stands still in a guest that runs.
     private func fits(_ crash: Crash, between previous: Sample?, and sample: Sample) -> Bool {
         let times = Self.marks(of: crash).map { Int64($0.microseconds) * 1000 &+ (clockOffset ?? 0) }
         guard let first = times.min(), let last = times.max() else { return true }

@@ -4,8 +4,8 @@ import ResultsModel
 
 /// What a test of the Linux Test Project said: the lines that it printed, and the bits of its exit code.
 ///
-/// The words and bits are those of LTP's include/tst_res_flags.h. A line is `FILE:LINE: TFAIL: TEXT` of the C interface,
-/// `NAME 1 TFAIL: TEXT` of the shell's, or `NAME 1 TFAIL : FILE:LINE: TEXT` of the one before 2016.
+/// The words and bits are those of LTP's include/tst_res_flags.h. A line is `FILE:LINE: TFAIL: TEXT` of the C
+/// interface, `NAME 1 TFAIL: TEXT` of the shell's, or `NAME 1 TFAIL : FILE:LINE: TEXT` of the one before 2016.
 struct LTPResults {
     /// The kinds of result, with the bit of each in the exit code.
     enum Kind: String, CaseIterable {
@@ -97,8 +97,8 @@ struct LTPResults {
     /// How the test ended.
     ///
     /// - Parameter ending: How the program did, in the words of rootfs/init/Program.swift.
-    /// - Returns: The status, why, and what contradicts itself. An exit code that says less than the lines is not believed, and
-    ///   0 without a TPASS is not a pass.
+    /// - Returns: The status, why, and what contradicts itself. An exit code that says less than the lines is not
+    ///   believed, and 0 without a TPASS is not a pass.
     func verdict(ending: String) -> (status: TestStatus, reason: String?, problems: [String]) {
         let worst = entries.first { $0.kind == .broken } ?? entries.first { $0.kind.isFailure }
         if ending == "timeout" { return (.timedOut, nil, []) }

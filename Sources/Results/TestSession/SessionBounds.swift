@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// How much of what a guest says is kept. What is left out is counted, and each renderer says so; that something failed is
-/// never left out.
+/// How much of what a guest says is kept. What is left out is counted, and each renderer says so; that something failed
+/// is never left out.
 enum SessionBounds {
     /// The most bytes kept of an issue's message, of which a failed `#expect` of large values has some hundreds.
     static let longestMessage = 16 << 10
     /// The bytes kept of a text when there is no room for more.
     static let shortestCut = 200
-    /// The most tests that a bundle may describe: with their filter's, all tests of swift-testing's own suites are 3,000.
+    /// The most tests that a bundle may describe: with their filter's, all tests of swift-testing's own suites are
+    /// 3,000.
     static let mostTests = 50_000
     /// The most bytes of their names.
     static let mostNameBytes = 16 << 20

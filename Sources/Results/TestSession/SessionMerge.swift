@@ -78,8 +78,8 @@ extension SessionOutcome {
         }
     }
 
-    /// Takes in what tests came to that were tried again. One that passed in one try and not in another is flaky, and so
-    /// are those of its program that ran along with it and fared otherwise; the first try's account is kept.
+    /// Takes in what tests came to that were tried again. One that passed in one try and not in another is flaky, and
+    /// so are those of its program that ran along with it and fared otherwise; the first try's account is kept.
     ///
     /// - Parameters:
     ///   - retry: The guests that tried them.

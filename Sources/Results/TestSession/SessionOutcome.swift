@@ -21,7 +21,7 @@ public struct SessionOutcome: Sendable, Equatable {
     public var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }
     }
-    /// Taint in the kernel's memory that says that something went wrong, of which the guest did not tell and which no report
-    /// explains. Any makes the run fail.
+    /// Taint in the kernel's memory that says that something went wrong, of which the guest did not tell and which no
+    /// report explains. Any makes the run fail.
     public var unexplainedTaint: KernelTaint = []
 }

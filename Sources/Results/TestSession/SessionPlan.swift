@@ -9,7 +9,8 @@ public enum ProgramProtocol: Sendable, Hashable {
     case ktap
     /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
     case kselftest
-    /// As the tests of the Linux Test Project do: its lines with TPASS, TFAIL and the others, and an exit code of their bits.
+    /// As the tests of the Linux Test Project do: its lines with TPASS, TFAIL and the others, and an exit code of their
+    /// bits.
     case ltp
     /// Its exit code alone: 0 passes, `skip` skips where the project names one, anything else fails.
     case exitCode(skip: Int32?)
@@ -75,8 +76,8 @@ public struct SessionPlan: Sendable, Hashable {
 
     /// Makes sure that no two tests can have one name, by which reports, crash reports and the history know them.
     ///
-    /// A result `c` of the program `a` is the test `a/c`, so that no program can be named `a/c` beside it; a Swift test has its
-    /// name of its module alone, so that two packages cannot both have it.
+    /// A result `c` of the program `a` is the test `a/c`, so that no program can be named `a/c` beside it; a Swift test
+    /// has its name of its module alone, so that two packages cannot both have it.
     ///
     /// - Throws: `Failure` (`usage`) that names the two.
     public func checkNames() throws(Failure) {

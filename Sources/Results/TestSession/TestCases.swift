@@ -5,8 +5,8 @@ import ResultsModel
 /// The cases of one Swift Testing test: how many started, ended and were cancelled, and which one runs.
 ///
 /// Version 6.3 of the event stream has no field for a case or its arguments. The text of `testCaseStarted` names them:
-/// `Test case passing 2 arguments s → "a", n → 1 to two(s:n:) started.` Tests run one at a time (`--no-parallel`), so an
-/// issue between a case's start and its end is that case's.
+/// `Test case passing 2 arguments s → "a", n → 1 to two(s:n:) started.` Tests run one at a time (`--no-parallel`), so
+/// an issue between a case's start and its end is that case's.
 struct TestCases: Sendable {
     /// Cases that started. A test that is not parameterized has one case and no event for its start.
     private(set) var started = 0

@@ -32,7 +32,8 @@ public struct CacheLayout: Sendable, Equatable {
         guard root.isAbsolute else {
             throw Failure(.usage, "the cache folder \(root) is not an absolute path")
         }
-        // The kernel's makefiles refuse the first two, and hand paths to make and to shells, which take the others apart.
+        // The kernel's makefiles refuse the first two, and hand paths to make and to shells, which take the others
+        // apart.
         let refused = root.string.first { $0.isWhitespace || ":\"'$\\`#%;&|<>()*?[]{}!=".contains($0) }
         if let refused {
             throw Failure(
@@ -120,12 +121,12 @@ public struct ArtifactStore: Sendable {
 
     /// Makes an entry: `make` fills an empty folder, which is then published.
     ///
-    /// The key is computed before the work and again after it. When it has changed meanwhile, or a file that it holds was
-    /// written to meanwhile, what was made is of neither contents: it is thrown away, and made again.
+    /// The key is computed before the work and again after it. When it has changed meanwhile, or a file that it holds
+    /// was written to meanwhile, what was made is of neither contents: it is thrown away, and made again.
     ///
     /// - Parameter key: Computes the key from all inputs as they are at the time.
-    /// - Throws: What `key` and `make` throw, with nothing published; `Failure` (`infrastructure`) when an input changes
-    ///   each time, which it names, or the cache cannot be written.
+    /// - Throws: What `key` and `make` throw, with nothing published; `Failure` (`infrastructure`) when an input
+    ///   changes each time, which it names, or the cache cannot be written.
     public func publish(
         key: () async throws -> ArtifactKey, make: (FilePath) async throws -> Void
     ) async throws -> Artifact {
@@ -146,8 +147,8 @@ public struct ArtifactStore: Sendable {
     }
 
     /// Makes an entry as `publish(key:make:)`, of which `make` tells afterwards what the tools read besides what `key`
-    /// holds. These files become part of the key, and the record of them is kept, so that `lookup(recorded:)` knows which
-    /// files to look at.
+    /// holds. These files become part of the key, and the record of them is kept, so that `lookup(recorded:)` knows
+    /// which files to look at.
     ///
     /// - Throws: As `publish(key:make:)`.
     public func publishRecorded(
@@ -223,8 +224,8 @@ public struct ArtifactStore: Sendable {
     private func watched(_ key: () async throws -> ArtifactKey) async throws -> Watched {
         let witness = FileWitness()
         let key = try await FileWitness.$current.withValue(witness) { try await key() }
-        // What is in the store or was unpacked for it is linked to from elsewhere, which changes a ctime and no contents;
-        // its digest is in the key.
+        // What is in the store or was unpacked for it is linked to from elsewhere, which changes a ctime and no
+        // contents; its digest is in the key.
         let own = [layout.store, layout.sources, layout.projects]
         let signatures = witness.signatures.filter { seen in !own.contains { FilePath(seen.key).starts(with: $0) } }
         return (key, signatures)

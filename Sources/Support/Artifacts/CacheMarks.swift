@@ -23,8 +23,8 @@ extension CacheLayout {
 
         """
 
-    /// The folders that kbuild makes in a cache, and what the names of their entries look like. Names alone are not enough to
-    /// take a folder for kbuild's: `projects` and `sources` are usual ones.
+    /// The folders that kbuild makes in a cache, and what the names of their entries look like. Names alone are not
+    /// enough to take a folder for kbuild's: `projects` and `sources` are usual ones.
     private var folders: [(path: FilePath, isOwn: (String) -> Bool)] {
         [
             (store, { name in fileExists(store.appending(name)) && Self.isStep(store.appending(name)) }),
@@ -107,8 +107,8 @@ extension CacheLayout {
         }
     }
 
-    /// Whether an entry of the root is what kbuild puts there, by name, kind and contents; an empty folder proves nothing, but is
-    /// nobody's loss.
+    /// Whether an entry of the root is what kbuild puts there, by name, kind and contents; an empty folder proves
+    /// nothing, but is nobody's loss.
     private func isOwnEntry(_ name: String) -> Bool {
         let path = root.appending(name)
         if Self.isOwnFile(name) { return FileSignature.of(path)?.isRegularFile == true }
@@ -119,8 +119,8 @@ extension CacheLayout {
         return names.allSatisfy(folder.isOwn)
     }
 
-    /// Removes what kbuild has put into a cache and, when nothing else is there, the marker and the folder. The caller keeps others
-    /// away (`CacheGate`).
+    /// Removes what kbuild has put into a cache and, when nothing else is there, the marker and the folder. The caller
+    /// keeps others away (`CacheGate`).
     ///
     /// - Returns: The names of what is left: other files, which are not kbuild's to remove.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when something cannot be removed.
@@ -130,7 +130,8 @@ extension CacheLayout {
         let isMarked = FileSignature.of(marker)?.isRegularFile == true
         for name in try namesInFolder(root) {
             let path = root.appending(name)
-            // In a cache that kbuild made, entries of these names are kbuild's, whatever an interrupted run left in them.
+            // In a cache that kbuild made, entries of these names are kbuild's, whatever an interrupted run left in
+            // them.
             let isNamed = folders.contains { $0.path == path } || path == temporary
             if isMarked ? isNamed && Self.isRealFolder(path) || isOwnEntry(name) : isOwnEntry(name) {
                 try removeAll(path)

@@ -157,10 +157,11 @@ public struct CacheInventory: Sendable {
 }
 
 extension CacheInventory {
-    /// What is to go so that no more than `most` bytes are kept: what is of projects that are gone and what killed kbuilds left
-    /// first, then what has not been used for longest.
+    /// What is to go so that no more than `most` bytes are kept: what is of projects that are gone and what killed
+    /// kbuilds left first, then what has not been used for longest.
     ///
-    /// - Parameter users: Who uses the cache: what any of them may have taken from it, and all of their projects', stays.
+    /// - Parameter users: Who uses the cache: what any of them may have taken from it, and all of their projects',
+    ///   stays.
     public func surplus(over most: Int, users: [CacheUse.User]) -> [CacheItem] {
         var bytes = bytes
         var surplus: [CacheItem] = []
@@ -229,8 +230,8 @@ extension CacheLayout {
     /// Removes what is kept for a project.
     ///
     /// - Returns: Whether there was something.
-    /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it or something cannot be removed; `usage` when the folder is not
-    ///   a cache; `CancellationError`.
+    /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it or something cannot be removed; `usage` when the
+    ///   folder is not a cache; `CancellationError`.
     public func removeProject(_ project: FilePath, progress: ProgressSink = .silent) async throws -> Bool {
         guard isFolder(root) else { return false }
         let folder = folder(ofProject: project)

@@ -8,9 +8,9 @@ import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
-/// Keeps those who begin to use a cache apart from those who remove something of it: a lock on the cache's marker. It is held for
-/// moments: shared while a use is recorded (`CacheUse`), exclusive while it is decided what is in use, and by
-/// `kbuild clean --all` until it is done.
+/// Keeps those who begin to use a cache apart from those who remove something of it: a lock on the cache's marker. It
+/// is held for moments: shared while a use is recorded (`CacheUse`), exclusive while it is decided what is in use, and
+/// by `kbuild clean --all` until it is done.
 public final class CacheGate: Sendable {
     private let descriptor: Int32
 
@@ -67,8 +67,8 @@ public final class CacheGate: Sendable {
     }
 }
 
-/// That a kbuild uses a cache, and for which project: a file that is locked as long as it does. What it has taken from the cache
-/// since it began is not removed meanwhile, nor anything of its project's.
+/// That a kbuild uses a cache, and for which project: a file that is locked as long as it does. What it has taken from
+/// the cache since it began is not removed meanwhile, nor anything of its project's.
 public final class CacheUse: Sendable {
     /// A kbuild that uses a cache.
     public struct User: Sendable, Codable, Equatable {
@@ -148,7 +148,8 @@ public final class CacheUse: Sendable {
             let descriptor = open(file.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
             guard descriptor >= 0 else { return nil }
             defer { close(descriptor) }
-            // Shared: who is just about to lock a new one must not find it locked for long, and does not at all by others like us.
+            // Shared: who is just about to lock a new one must not find it locked for long, and does not at all by
+            // others like us.
             if isAlone, flock(descriptor, LOCK_SH | LOCK_NB) == 0 {
                 unlink(file.string)
                 return nil
@@ -166,8 +167,8 @@ public final class CacheUse: Sendable {
     }
 }
 
-/// Notes that something of the cache is used now: its time of change becomes the present. What has not been used for longest is
-/// removed first.
+/// Notes that something of the cache is used now: its time of change becomes the present. What has not been used for
+/// longest is removed first.
 public func markUsed(_ path: FilePath) {
     // It costs some microseconds. A cache that cannot be written to keeps its times.
     utimensat(AT_FDCWD, path.string, nil, AT_SYMLINK_NOFOLLOW)

@@ -63,7 +63,8 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
 /// A SHA-256 computation, which OpenSSL carries out (EVP_DigestInit(3)).
 private final class SHA256 {
     private let context: OpaquePointer?
-    /// Whether every call so far succeeded. Calls fail only without memory, or where OpenSSL's configuration forbids SHA-256.
+    /// Whether every call so far succeeded. Calls fail only without memory, or where OpenSSL's configuration forbids
+    /// SHA-256.
     private var isGood: Bool
 
     init() {

@@ -45,8 +45,8 @@ public final class FileLock: Sendable {
         return lock
     }
 
-    /// Writes who holds the lock into its file: process ID, seconds since 1970, command. That is for people only, so that a
-    /// full disk is no reason to go without the lock.
+    /// Writes who holds the lock into its file: process ID, seconds since 1970, command. That is for people only, so
+    /// that a full disk is no reason to go without the lock.
     private func sign() {
         let words = CommandLine.arguments.prefix(8).joined(separator: " ").prefix(200)
         let text = "\(getpid()) \(time(nil)) \(words)\n"

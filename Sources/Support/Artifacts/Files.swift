@@ -141,7 +141,8 @@ public func namesInFolder(_ folder: FilePath) throws -> [String] {
     return names.sorted()
 }
 
-/// Removes a file or a whole folder, however deep, without following links; nothing there is no error. See `removeTree(_:)`.
+/// Removes a file or a whole folder, however deep, without following links; nothing there is no error. See
+/// `removeTree(_:)`.
 ///
 /// - Throws: `Failure` (`infrastructure`) when something cannot be removed; as much as can be is.
 public func removeAll(_ path: FilePath) throws {

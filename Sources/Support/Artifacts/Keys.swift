@@ -4,7 +4,8 @@
 public enum TrustLevel: Sendable, Hashable, CustomStringConvertible {
     /// The tools ran unconfined, on code that the user trusts.
     case trusted
-    /// The tools ran in a sandbox. The name tells the projects and users apart whose builds may read each other's results.
+    /// The tools ran in a sandbox. The name tells the projects and users apart whose builds may read each other's
+    /// results.
     case confined(as: String)
 
     /// "trusted", or "confined as NAME".

@@ -175,8 +175,8 @@ public final class StatCache: Sendable {
         return key.digest
     }
 
-    /// The digest of all that can be read through a folder: as `digest(ofFolder:including:)`, and of what every link in it
-    /// leads to, wherever that lies.
+    /// The digest of all that can be read through a folder: as `digest(ofFolder:including:)`, and of what every link in
+    /// it leads to, wherever that lies.
     ///
     /// - Throws: `Failure` (`infrastructure`) when something cannot be read.
     public func digest(

@@ -9,8 +9,8 @@ public struct ToolReads: Sendable, Hashable, Codable {
     public var files: Set<String>
     /// Files that were looked for and are not there: one that appears changes what the tools read.
     public var absent: Set<String>
-    /// Files that would have been read in place of others, are there after the work, and were not read: one that appeared
-    /// during the work came too late. Not part of the record.
+    /// Files that would have been read in place of others, are there after the work, and were not read: one that
+    /// appeared during the work came too late. Not part of the record.
     public var passedOver: Set<String> = []
 
     private enum CodingKeys: CodingKey {
@@ -26,8 +26,8 @@ public struct ToolReads: Sendable, Hashable, Codable {
     }
 }
 
-/// The signatures of all files that a stat cache was asked for while a key was computed: a file that was changed and put
-/// back has the same contents and another signature.
+/// The signatures of all files that a stat cache was asked for while a key was computed: a file that was changed and
+/// put back has the same contents and another signature.
 final class FileWitness: Sendable {
     /// Where the stat cache reports to during the computation of a key.
     @TaskLocal static var current: FileWitness?

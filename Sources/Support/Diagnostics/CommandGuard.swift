@@ -2,19 +2,22 @@
 /// Keeps text from being a command to the service that runs a CI job and reads what the job prints.
 ///
 /// What the services look for, whatever else stands in the line:
-/// - GitHub Actions (actions/runner, ActionCommand.cs): `::NAME ...::` at the start of a line, after blanks of any kind;
-///   `##[NAME ...]` anywhere in it. A name that is not known makes no command, but names come and go, so none is relied on.
+/// - GitHub Actions (actions/runner, ActionCommand.cs): `::NAME ...::` at the start of a line, after blanks of any
+///   kind; `##[NAME ...]` anywhere in it. A name that is not known makes no command, but names come and go, so none is
+///   relied on.
 /// - Azure Pipelines: `##vso[`, `##[`; TeamCity: `##teamcity[`.
 /// - GitLab: `section_start:` and `section_end:`, which also need a control character.
 ///
-/// One character of each is spelled out as `\u{3A}`. All that is printed passes here, whether it runs in a job or not: what
-/// is printed to a file today may be shown in a job tomorrow. kbuild's own commands do not: see `JobCommand` in Reporting.
+/// One character of each is spelled out as `\u{3A}`. All that is printed passes here, whether it runs in a job or not:
+/// what is printed to a file today may be shown in a job tomorrow. kbuild's own commands do not: see `JobCommand` in
+/// Reporting.
 struct CommandGuard {
     /// Whether only blanks stand before, in this line.
     private var isAtStart = true
     /// Whether the line begins with one colon, and that was the last character.
     private var isAfterColon = false
-    /// The last characters, of which the longest mark looked for is one more than this many: `section_start`, `##teamcity`.
+    /// The last characters, of which the longest mark looked for is one more than this many: `section_start`,
+    /// `##teamcity`.
     private var word: [UInt8] = []
     private static let longestWord = 16
 

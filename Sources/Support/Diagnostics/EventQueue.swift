@@ -4,8 +4,8 @@ import Synchronization
 
 /// Delivers events to a sink: all of them, in the order in which they were sent, one at a time, on a queue of its own.
 ///
-/// Sending never blocks and calls nothing, so that it is allowed under a lock, whatever the sink does: a sink that waits
-/// for a stopped terminal holds up the events after it and nothing else.
+/// Sending never blocks and calls nothing, so that it is allowed under a lock, whatever the sink does: a sink that
+/// waits for a stopped terminal holds up the events after it and nothing else.
 public final class EventQueue<Event: Sendable>: Sendable {
     private struct State {
         var pending: [Event] = []

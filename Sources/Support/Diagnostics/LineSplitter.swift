@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Parts bytes into lines, however they are cut into chunks, in time linear in the bytes. Of a line no more is kept than
-/// `longest` bytes: nothing that a tool or a guest prints may fill the memory.
+/// Parts bytes into lines, however they are cut into chunks, in time linear in the bytes. Of a line no more is kept
+/// than `longest` bytes: nothing that a tool or a guest prints may fill the memory.
 public struct LineSplitter: Sendable {
     /// A line, without its end, be that LF or any number of CR and an LF.
     public struct Line: Sendable, Equatable {

@@ -117,8 +117,8 @@ public struct TerminalText: Sendable, Equatable {
         return prefix(most) + "…"
     }
 
-    /// A line broken at blanks, where there are any, so that no part is wider than `width`; the parts after the first are
-    /// indented as the first is, and by `hang` more. Tabs become four blanks.
+    /// A line broken at blanks, where there are any, so that no part is wider than `width`; the parts after the first
+    /// are indented as the first is, and by `hang` more. Tabs become four blanks.
     public func wrapped(width: Int?, hang: Int = 0) -> [TerminalText] {
         let line = withoutTabs
         guard let width, line.count > width else { return [line] }
@@ -168,7 +168,8 @@ public struct TerminalText: Sendable, Equatable {
             spans: spans.map { Span(text: $0.text.replacing("\t", with: "    "), paint: $0.paint, form: $0.form) })
     }
 
-    /// The text as it is written to a terminal or a log. Within it no line is a command to the service that runs a CI job.
+    /// The text as it is written to a terminal or a log. Within it no line is a command to the service that runs a CI
+    /// job.
     public func rendered(usesColor: Bool = false) -> String {
         var guardian = CommandGuard()
         var result = ""
@@ -238,8 +239,8 @@ extension Failure {
     private static let mostDetailLines = 200
     private static let longestLine = 2000
 
-    /// The whole failure as it is printed, without a newline at its end. What follows its first line is indented, so that
-    /// the evidence cannot pass for words of kbuild's.
+    /// The whole failure as it is printed, without a newline at its end. What follows its first line is indented, so
+    /// that the evidence cannot pass for words of kbuild's.
     public var terminalText: TerminalText {
         func line(_ text: String) -> TerminalText { TerminalText(text).cut(to: Self.longestLine) }
         func block(_ text: String) -> TerminalText {

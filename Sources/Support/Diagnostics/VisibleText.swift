@@ -74,8 +74,8 @@ public enum VisibleText {
         switch scalar.properties.generalCategory {
         // C0, DEL and C1; marks of direction and zero-width ones; U+2028 and U+2029; what no font has.
         case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .surrogate: return false
-        // Such as variation selectors and fillers (Unicode, Default_Ignorable_Code_Point): nothing is to be seen of them,
-        // and comparisons that go by a language's rules pass over them.
+        // Such as variation selectors and fillers (Unicode, Default_Ignorable_Code_Point): nothing is to be seen of
+        // them, and comparisons that go by a language's rules pass over them.
         default: return !scalar.properties.isDefaultIgnorableCodePoint
         }
     }
@@ -86,7 +86,8 @@ public enum VisibleText {
         return "\\u{\(digits.count == 1 ? "0" : "")\(digits)}"
     }
 
-    /// More combining marks than these on one character cover the lines around it. Vietnamese and Hebrew have up to three.
+    /// More combining marks than these on one character cover the lines around it. Vietnamese and Hebrew have up to
+    /// three.
     private static let mostMarks = 4
 
     private static func escaped(_ text: String) -> String {

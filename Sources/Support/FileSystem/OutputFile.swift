@@ -19,8 +19,8 @@ public struct OutputError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// A folder that kbuild fills in somebody's working directory, which may have come with a pull request: it is held by its
-/// descriptor, a link in its place is refused, and so are links in the place of its files.
+/// A folder that kbuild fills in somebody's working directory, which may have come with a pull request: it is held by
+/// its descriptor, a link in its place is refused, and so are links in the place of its files.
 public final class OutputFolder: Sendable {
     private let descriptor: Int32
 
@@ -105,10 +105,10 @@ public final class OutputFolder: Sendable {
 /// Writes what the user asked for to a path that the user gave.
 ///
 /// - A pipe, a device, a socket, and what `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` stand for are written to.
-/// - A regular file is replaced at once: a reader sees the old one or the new one. So is a link, whatever it leads to: what
-///   it leads to stays. Links in /dev and /proc are followed.
-/// - A relative path must not leave the working directory by a link in place of one of its folders: whoever wrote what lies
-///   there, such as the author of a pull request, would choose where the file goes.
+/// - A regular file is replaced at once: a reader sees the old one or the new one. So is a link, whatever it leads to:
+///   what it leads to stays. Links in /dev and /proc are followed.
+/// - A relative path must not leave the working directory by a link in place of one of its folders: whoever wrote what
+///   lies there, such as the author of a pull request, would choose where the file goes.
 ///
 /// - Throws: `OutputError` when it cannot be written.
 public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError) {
@@ -132,9 +132,9 @@ public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError)
     }
 }
 
-/// Removes what an earlier run has written to a path that the user gave, so that nobody takes it for this run's: a regular
-/// file, or a link in the place of one, not what the link leads to. Pipes, devices and sockets stay, as `writeOutput(_:to:)` writes
-/// to them.
+/// Removes what an earlier run has written to a path that the user gave, so that nobody takes it for this run's: a
+/// regular file, or a link in the place of one, not what the link leads to. Pipes, devices and sockets stay, as
+/// `writeOutput(_:to:)` writes to them.
 ///
 /// - Throws: `OutputError` when it cannot be removed.
 public func removeOutput(at path: FilePath) throws(OutputError) {
@@ -154,8 +154,8 @@ extension OutputFolder {
     }
 }
 
-/// The number of the open descriptor that a path stands for. Opening such a path anew would begin at the start of a file that
-/// others write to as well, and fails for a socket.
+/// The number of the open descriptor that a path stands for. Opening such a path anew would begin at the start of a
+/// file that others write to as well, and fails for a socket.
 private func openDescriptor(named path: FilePath) -> Int32? {
     switch path.string {
     case "/dev/stdin": return STDIN_FILENO

@@ -22,8 +22,8 @@ public func shortened(_ path: String) -> String {
 
 /// Removes a file, a link or a whole folder, however deep, without following links; nothing there is no error.
 ///
-/// Folders of this user's that cannot be read or written are given the permissions for that. What is on another file system,
-/// mounted below, stays, and is an error. As much as can be is removed.
+/// Folders of this user's that cannot be read or written are given the permissions for that. What is on another file
+/// system, mounted below, stays, and is an error. As much as can be is removed.
 ///
 /// - Throws: `RemovalError` for the first thing that is left.
 public func removeTree(_ path: FilePath) throws(RemovalError) {
@@ -76,7 +76,8 @@ private struct Remover: TreeVisitor {
         fail(obstacle.path, obstacle.explanation)
     }
 
-    /// Gives the folder's owner all permissions. fchmodat(2) would follow a link that takes the folder's place meanwhile.
+    /// Gives the folder's owner all permissions. fchmodat(2) would follow a link that takes the folder's place
+    /// meanwhile.
     private func open(up entry: TreeEntry) {
         let descriptor = entry.withName { openat(entry.folder, $0, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
         guard descriptor >= 0 else { return }

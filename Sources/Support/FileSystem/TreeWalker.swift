@@ -4,12 +4,13 @@ import SystemPackage
 
 /// Something that a walk has found.
 public struct TreeEntry {
-    /// The descriptor of the folder that holds it, open while the visitor is called. `unlinkat`, `fchownat` and their like
-    /// on it and `name` act on this very folder, wherever it has been moved meanwhile.
+    /// The descriptor of the folder that holds it, open while the visitor is called. `unlinkat`, `fchownat` and their
+    /// like on it and `name` act on this very folder, wherever it has been moved meanwhile.
     public let folder: Int32
     /// Its name, as bytes: a file's name may be no UTF-8.
     public let name: [UInt8]
-    /// The path of the folder that holds it, relative to where the walk began, with a slash at its end; empty at the top.
+    /// The path of the folder that holds it, relative to where the walk began, with a slash at its end; empty at the
+    /// top.
     public let prefix: [UInt8]
     /// What `fstatat` says of it, links not followed.
     public let status: stat
@@ -77,7 +78,8 @@ public protocol TreeVisitor {
 
     /// Called once a folder, with the names in it in the file system's order. Names that are taken out are not visited.
     ///
-    /// - Parameter prefix: The folder's path relative to where the walk began, with a slash at its end; empty at the top.
+    /// - Parameter prefix: The folder's path relative to where the walk began, with a slash at its end; empty at the
+    ///   top.
     mutating func select(_ names: inout [[UInt8]], in prefix: [UInt8]) throws(WalkError)
     /// Called with each entry, a folder before what is in it.
     mutating func visit(_ entry: TreeEntry) throws(WalkError) -> TreeStep
@@ -94,13 +96,14 @@ extension TreeVisitor {
     public mutating func leave(_ entry: TreeEntry) throws(WalkError) {}
 }
 
-/// Walks a tree of folders through descriptors: no path is looked up twice, no link is followed, and neither the depth of
-/// the tree nor a low limit on open files ends it.
+/// Walks a tree of folders through descriptors: no path is looked up twice, no link is followed, and neither the depth
+/// of the tree nor a low limit on open files ends it.
 ///
 /// At most `window` folders are open at once. The way back to one that was closed is `..`, and it counts only if it
-/// leads to the folder that the walk came from, by device and inode: a process that moves folders, or puts links in their
-/// place, while they are walked cannot lead the walk out of the tree. When it does not, the folder is looked for again from
-/// the top; if it is not in its place, the walk goes on above it and the visitor is told (`TreeObstacle.Reason.moved`).
+/// leads to the folder that the walk came from, by device and inode: a process that moves folders, or puts links in
+/// their place, while they are walked cannot lead the walk out of the tree. When it does not, the folder is looked for
+/// again from the top; if it is not in its place, the walk goes on above it and the visitor is told
+/// (`TreeObstacle.Reason.moved`).
 public struct TreeWalker<Visitor: TreeVisitor> {
     /// How many folders are open at once, where the process may open that many; at least 2. A folder takes 32 KB while
     /// it is open (glibc's buffer of a directory stream).
@@ -143,8 +146,8 @@ public struct TreeWalker<Visitor: TreeVisitor> {
     /// Creates a walker.
     public init() {}
 
-    /// Visits what `path` names, be it a file, a link or a folder, and all below. Paths that the visitor gets begin with the
-    /// last component of `path`.
+    /// Visits what `path` names, be it a file, a link or a folder, and all below. Paths that the visitor gets begin
+    /// with the last component of `path`.
     ///
     /// Links in `path` except its last component are followed: they are the caller's.
     public mutating func walk(_ path: FilePath, _ visitor: inout Visitor) throws(Visitor.WalkError) {
@@ -367,7 +370,8 @@ public struct TreeWalker<Visitor: TreeVisitor> {
             frames.removeLast(frames.count - present - 1)
         }
         firstOpen = max(present, 1)
-        // Where the present folder is in its place, it is the one below, whose entries have been walked, that went away.
+        // Where the present folder is in its place, it is the one below, whose entries have been walked, that went
+        // away.
         let name = frames[present].names[frames[present].next - 1]
         try visitor.meet(obstacle(name, .moved))
     }
@@ -386,6 +390,6 @@ extension [UInt8] {
     }
 }
 
-/// `O_PATH` of open(2), a descriptor that names a file without opening it; glibc's header has it for C with GNU extensions
-/// alone. The value is that of asm-generic/fcntl.h, which x86 uses.
+/// `O_PATH` of open(2), a descriptor that names a file without opening it; glibc's header has it for C with GNU
+/// extensions alone. The value is that of asm-generic/fcntl.h, which x86 uses.
 let O_PATH: Int32 = 0o10_000_000

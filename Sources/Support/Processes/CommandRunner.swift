@@ -58,7 +58,8 @@ public struct CommandRunner: Sendable {
     public var progress: ProgressSink
     /// The search path for tools; nil for the PATH variable.
     public var searchPath: String?
-    /// The whole environment of unconfined commands, except the variables that a command sets itself; nil for kbuild's own.
+    /// The whole environment of unconfined commands, except the variables that a command sets itself; nil for kbuild's
+    /// own.
     public var environment: [String: String]?
     /// What every command is confined by; nil for commands that nobody need fear.
     public var sandbox: Sandbox?
@@ -98,7 +99,7 @@ public struct CommandRunner: Sendable {
         guard sandbox != nil else { return self }
         var runner = self
         runner.sandbox?.writable.append(folder)
-        try runner.sandbox?.handOver(folder)
+        try runner.sandbox?.chown(folder)
         return runner
     }
 
@@ -201,8 +202,8 @@ public struct CommandRunner: Sendable {
 
     /// Runs a command to its end and hands over each line of its output and errors, merged, as it comes.
     ///
-    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 spelled out, and cut, with
-    ///   a remark, when it has more bytes than `longestLine`.
+    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 spelled out, and cut,
+    ///   with a remark, when it has more bytes than `longestLine`.
     /// - Throws: As `capture(_:limit:)`, and what `onLine` throws, after ending the command.
     @discardableResult
     public func stream(
@@ -242,8 +243,8 @@ public struct CommandRunner: Sendable {
     /// Runs a command that talks with the user: kbuild's standard streams, and its terminal, are the command's until it
     /// ends. The terminal's signals are for the command; kbuild must not end by them.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when the tool is missing; `CancellationError` when the task is cancelled, after
-    ///   the command has been ended.
+    /// - Throws: `Failure` (`infrastructure`) when the tool is missing; `CancellationError` when the task is cancelled,
+    ///   after the command has been ended.
     public func runInteractively(_ command: Command) async throws -> ProcessStatus {
         let executable = try locate(command.tool)
         progress(.command(command.description))

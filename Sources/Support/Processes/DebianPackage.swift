@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// A Debian package that kbuild, or its build, takes. `packages.txt` lists them for the executable and for the Makefile.
+/// A Debian package that kbuild, or its build, takes. `packages.txt` lists them for the executable and for the
+/// Makefile.
 package struct DebianPackage: Sendable, Hashable {
     /// When it is taken.
     package enum Use: String, Sendable {

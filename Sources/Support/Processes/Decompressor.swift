@@ -34,7 +34,8 @@ public enum CompressionFormat: String, Sendable, CaseIterable {
     /// The Debian package with the tool.
     var package: String { self == .xz ? "xz-utils" : rawValue }
 
-    /// The tool's arguments. The memory that a file may make it use is bounded; gzip and bzip2 have bounds of their own.
+    /// The tool's arguments. The memory that a file may make it use is bounded; gzip and bzip2 have bounds of their
+    /// own.
     var arguments: [String] {
         switch self {
         case .gzip, .bzip2: ["-dc"]

@@ -5,8 +5,8 @@ import SystemPackage
 
 /// How much a command may put into some folders, and what is said of one that puts more there.
 ///
-/// The folders are looked at twice a second or, with many files, less often, since no file system has to have quotas: a command may get beyond the limit by
-/// what it writes in that time.
+/// The folders are looked at twice a second or, with many files, less often, since no file system has to have quotas: a
+/// command may get beyond the limit by what it writes in that time.
 public struct FolderQuota: Sendable, Hashable {
     /// The folders.
     public var folders: [FilePath]

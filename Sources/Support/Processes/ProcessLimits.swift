@@ -5,21 +5,23 @@ import Glibc
 
 /// The limits of this process (setrlimit(2)) that kbuild cannot work within.
 ///
-/// Libraries beneath kbuild trap, or wait for ever, where a descriptor or a thread is not to be had. So what is needed is
-/// looked for before any work begins.
+/// Libraries beneath kbuild trap, or wait for ever, where a descriptor or a thread is not to be had. So what is needed
+/// is looked for before any work begins.
 public enum ProcessLimits {
-    /// The least number of descriptors: a generous estimate for a build with one guest, not a measured need. With 16 kbuild
-    /// was seen to hang, with 12 to trap.
+    /// The least number of descriptors: a generous estimate for a build with one guest, not a measured need. With 16
+    /// kbuild was seen to hang, with 12 to trap.
     public static let leastDescriptors: UInt64 = 128
-    /// The descriptors of one guest, an estimate: its sockets, the pipes of its process and of that process's supervisor, its files.
+    /// The descriptors of one guest, an estimate: its sockets, the pipes of its process and of that process's
+    /// supervisor, its files.
     static let descriptorsPerGuest: UInt64 = 32
-    /// More descriptors than these are not asked for: programs that kbuild starts may go through all that they can have.
+    /// More descriptors than these are not asked for: programs that kbuild starts may go through all that they can
+    /// have.
     private static let mostDescriptors: UInt64 = 65536
-    /// The least number of processes and threads that the user may still start, an estimate: kbuild's own threads, make's jobs with their
-    /// compilers, QEMU's threads.
+    /// The least number of processes and threads that the user may still start, an estimate: kbuild's own threads,
+    /// make's jobs with their compilers, QEMU's threads.
     static let leastProcesses: UInt64 = 64
-    /// The least address space in bytes, with which `kbuild doctor` was seen to work. Address space is not memory: each thread has 8 MiB for its stack, and each library
-    /// is mapped.
+    /// The least address space in bytes, with which `kbuild doctor` was seen to work. Address space is not memory: each
+    /// thread has 8 MiB for its stack, and each library is mapped.
     static let leastAddressSpace: UInt64 = 2 << 30
 
     /// The limits that were found.
@@ -30,8 +32,8 @@ public enum ProcessLimits {
         var addressSpace: UInt64
     }
 
-    /// Raises the limit on descriptors as far as that is allowed, opens standard streams that are closed, and has a file that
-    /// grows beyond the limit on files fail with EFBIG instead of a signal.
+    /// Raises the limit on descriptors as far as that is allowed, opens standard streams that are closed, and has a
+    /// file that grows beyond the limit on files fail with EFBIG instead of a signal.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a limit is too low to work within.
     public static func prepare() throws(Failure) {
@@ -90,8 +92,8 @@ public enum ProcessLimits {
         return getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : .max
     }
 
-    /// What is left of the user's limit on processes, which counts threads of all of the user's processes and does not bind
-    /// root; nil for no limit.
+    /// What is left of the user's limit on processes, which counts threads of all of the user's processes and does not
+    /// bind root; nil for no limit.
     private static func processesLeft() -> UInt64? {
         let limit = value(__RLIMIT_NPROC)
         // The usual limit is in the thousands, and the count takes a while.
@@ -117,8 +119,8 @@ public enum ProcessLimits {
         return count
     }
 
-    /// Opens /dev/null in place of a standard stream that is closed. The first file that kbuild opens would take its number
-    /// otherwise, and be printed to.
+    /// Opens /dev/null in place of a standard stream that is closed. The first file that kbuild opens would take its
+    /// number otherwise, and be printed to.
     private static func openStandardStreams() {
         for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) < 0 && errno == EBADF {
             // The lowest number that is free, which is the stream's.

@@ -6,9 +6,10 @@ import SystemPackage
 /// A confinement for a command that runs code which nobody trusts: a kernel's makefiles after a stranger's patch, or a
 /// test's build.
 ///
-/// The command sees the system's programs and libraries and the folders named here, and nothing else of the host. It has
-/// no network, no capabilities, no process but its own, a /tmp of its own, limits, and a filter of system calls. Where kbuild is root it becomes a
-/// user that owns nothing else. bubblewrap makes all of that, so that this is a value whose argv can be tested.
+/// The command sees the system's programs and libraries and the folders named here, and nothing else of the host. It
+/// has no network, no capabilities, no process but its own, a /tmp of its own, limits, and a filter of system calls.
+/// Where kbuild is root it becomes a user that owns nothing else. bubblewrap makes all of that, so that this is a value
+/// whose argv can be tested.
 public struct Sandbox: Sendable, Hashable {
     /// The user and group that the command runs as; nil for kbuild's own, which is all that one without root can have.
     public var identity: UInt32?
@@ -98,9 +99,9 @@ public struct Sandbox: Sendable, Hashable {
 
     /// The command in the sandbox.
     ///
-    /// bubblewrap needs no root where the kernel lets users have namespaces, but it must reach the folders, and those of
-    /// root are closed to the user that the command becomes. So root has two of them: the outer one mounts them where
-    /// that user can reach them, the inner one is the same that everybody else has.
+    /// bubblewrap needs no root where the kernel lets users have namespaces, but it must reach the folders, and those
+    /// of root are closed to the user that the command becomes. So root has two of them: the outer one mounts them
+    /// where that user can reach them, the inner one is the same that everybody else has.
     ///
     /// - Parameters:
     ///   - executable: The command's tool, located.
@@ -142,21 +143,21 @@ public struct Sandbox: Sendable, Hashable {
     /// - Throws: `Failure` (`infrastructure`).
     func prepare() throws(Failure) {
         guard ownsFolders else { return }
-        for folder in writable { try SandboxFolder(folder).handOver(to: identity) }
+        for folder in writable { try SandboxFolder(folder).chown(to: identity) }
     }
 
     /// Gives a folder of kbuild's, with all that is in it, to the command's user.
     ///
     /// - Throws: `Failure` (`infrastructure`).
-    public func handOver(_ folder: FilePath) throws(Failure) {
-        try SandboxFolder(folder).handOver(to: identity)
+    public func chown(_ folder: FilePath) throws(Failure) {
+        try SandboxFolder(folder).chown(to: identity)
     }
 
     /// Takes a folder back from the command's user.
     ///
     /// - Throws: `Failure` (`infrastructure`).
     public func takeBack(_ folder: FilePath) throws(Failure) {
-        if identity != nil { try SandboxFolder(folder).handOver(to: geteuid()) }
+        if identity != nil { try SandboxFolder(folder).chown(to: geteuid()) }
     }
 
     /// Looks at what the command left before anybody reads it.

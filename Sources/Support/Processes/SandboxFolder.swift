@@ -43,7 +43,7 @@ struct SandboxFolder {
     /// Makes the folder and gives it, with all that is in it, to `user`.
     ///
     /// - Throws: `Failure` (`infrastructure`).
-    func handOver(to user: UInt32?) throws(Failure) {
+    func chown(to user: UInt32?) throws(Failure) {
         if FileStatus(path) == nil {
             guard mkdir(path.string, 0o755) == 0 else {
                 throw Failure(

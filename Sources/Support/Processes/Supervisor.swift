@@ -4,9 +4,9 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// What `kbuild __supervise [--descriptor PATH]... [--system-call-filter NAME] COMMAND...` does: runs the command until it
-/// ends, or until standard input closes, with the sockets and files open as its descriptors 3, 4 and so on, and the filter
-/// behind them.
+/// What `kbuild __supervise [--descriptor PATH]... [--system-call-filter NAME] COMMAND...` does: runs the command until
+/// it ends, or until standard input closes, with the sockets and files open as its descriptors 3, 4 and so on, and the
+/// filter behind them.
 ///
 /// - Returns: The exit code to end with.
 public func supervise(_ arguments: [String]) -> Int32 {
@@ -36,8 +36,8 @@ public func supervise(_ arguments: [String]) -> Int32 {
 
 /// Takes the priority that the user gave kbuild (`nice kbuild run`), so that what it starts has it too.
 ///
-/// On Linux a priority is a thread's, and libdispatch sets that of its threads, which root may raise: a child of such a thread
-/// starts with another one than kbuild's main thread has.
+/// On Linux a priority is a thread's, and libdispatch sets that of its threads, which root may raise: a child of such a
+/// thread starts with another one than kbuild's main thread has.
 private func takeParentsPriority() {
     errno = 0
     let priority = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), UInt32(getppid()))

@@ -4,13 +4,13 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// The system calls that a confined command is refused: a seccomp filter, which bubblewrap installs right before it starts
-/// the command (`bwrap --seccomp`).
+/// The system calls that a confined command is refused: a seccomp filter, which bubblewrap installs right before it
+/// starts the command (`bwrap --seccomp`).
 ///
 /// Namespaces take files, processes and networks out of a command's sight. The filter takes away what namespaces do not
-/// cover (AF_VSOCK reaches the hypervisor from any network namespace) and parts of the kernel that no build needs and in
-/// which most of the holes have been found. Whatever is not named here is allowed. Calls by way of the 32-bit and the x32
-/// entry are not looked at one by one: they end the process with SIGSYS.
+/// cover (AF_VSOCK reaches the hypervisor from any network namespace) and parts of the kernel that no build needs and
+/// in which most of the holes have been found. Whatever is not named here is allowed. Calls by way of the 32-bit and
+/// the x32 entry are not looked at one by one: they end the process with SIGSYS.
 public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
     /// For builds, and for tools that read what was built.
     case build
@@ -64,11 +64,12 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
         0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
     ]
 
-    /// The families of sockets that remain (linux/socket.h): AF_UNIX, and AF_INET and AF_INET6 for the loopback device of the
-    /// sandbox's own network.
+    /// The families of sockets that remain (linux/socket.h): AF_UNIX, and AF_INET and AF_INET6 for the loopback device
+    /// of the sandbox's own network.
     static let socketFamilies: [UInt64] = [1, 2, 10]
 
-    /// What puts input into a terminal (TIOCSTI), and what controls a virtual console (TIOCLINUX): asm-generic/ioctls.h.
+    /// What puts input into a terminal (TIOCSTI), and what controls a virtual console (TIOCLINUX):
+    /// asm-generic/ioctls.h.
     static let terminalRequests: [UInt64] = [0x5412, 0x541C]
 
     /// The filter as an array of `struct sock_filter`, in a file without a name.
@@ -107,7 +108,8 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
             try add(
                 "clone", forbidden, [scmp_arg_cmp(arg: 0, op: SCMP_CMP_MASKED_EQ, datum_a: flag, datum_b: flag)])
         }
-        // The kernel takes the low 32 bits of the family. Registers with more than that are above the last family as well.
+        // The kernel takes the low 32 bits of the family. Registers with more than that are above the last family as
+        // well.
         let last = Self.socketFamilies.max() ?? 0
         let unsupported = kbuild_seccomp_errno(UInt16(EAFNOSUPPORT))
         for call in ["socket", "socketpair"] {

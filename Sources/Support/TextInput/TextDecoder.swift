@@ -2,7 +2,8 @@
 import Diagnostics
 import Processes
 
-/// Turns a file's bytes, in pieces, into UTF-8 by its byte order mark, after a look at its beginning for what is no text.
+/// Turns a file's bytes, in pieces, into UTF-8 by its byte order mark, after a look at its beginning for what is no
+/// text.
 struct TextDecoder {
     private enum Encoding { case bytes, utf16(isBig: Bool), utf32(isBig: Bool) }
 

@@ -29,8 +29,8 @@ public struct TextInput: Sendable {
     /// The bytes read at once.
     private static let chunkBytes = 64 << 10
 
-    /// The file's contents: decompressed, without a byte order mark, UTF-16 and UTF-32 as UTF-8. Line ends are as in the
-    /// file.
+    /// The file's contents: decompressed, without a byte order mark, UTF-16 and UTF-32 as UTF-8. Line ends are as in
+    /// the file.
     ///
     /// - Throws: `Failure` with `code` when the file cannot be read or is no text.
     public func bytes(of path: FilePath) throws(Failure) -> [UInt8] {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// The steps as a picture: when each began, how long it took, and how it ended. Lengths are shares of the page's width, so
-/// that texts keep their size on any screen.
+/// The steps as a picture: when each began, how long it took, and how it ended. Lengths are shares of the page's width,
+/// so that texts keep their size on any screen.
 struct HTMLTimeline {
     private static let rowHeight = 40
     private static let axisHeight = 24

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
 
-/// Where a kernel has its taint and its log in memory: the structures of kernel/printk/printk_ringbuffer.h, which Linux 5.10
-/// and later have (read from 5.10, 6.1 and 6.12; a kernel whose symbols have other sizes is refused, and each record is
-/// checked against the ones beside it).
+/// Where a kernel has its taint and its log in memory: the structures of kernel/printk/printk_ringbuffer.h, which Linux
+/// 5.10 and later have (read from 5.10, 6.1 and 6.12; a kernel whose symbols have other sizes is refused, and each
+/// record is checked against the ones beside it).
 ///
 /// Sizes that differ between kernels come from the symbols' sizes in vmlinux. What they do not tell is the order of the
 /// fields at the start of each structure.
@@ -31,8 +31,8 @@ public struct KernelLogLayout: Sendable, Hashable {
         public init(_ reason: String) { self.reason = reason }
     }
 
-    /// The symbols that are needed: the taint, the version's text by which the mapping is checked, the pointer to the ring
-    /// buffer, the first ring buffer, and its descriptors and records.
+    /// The symbols that are needed: the taint, the version's text by which the mapping is checked, the pointer to the
+    /// ring buffer, the first ring buffer, and its descriptors and records.
     public static let symbols: Set<String> = [
         "tainted_mask", "linux_banner", "prb", "printk_rb_static", "_printk_rb_static_descs", "_printk_rb_static_infos",
     ]
@@ -216,8 +216,8 @@ public struct KernelLogLayout: Sendable, Hashable {
                 caller: caller >> 31 == 1 ? .cpu(Int(caller & 0x7FFF_FFFF)) : .task(Int(caller)), text: [])
             // Bit 0 marks a record without text (LPOS_DATALESS).
             if begin & 1 == 1 { return record }
-            // A block that does not fit behind the others lies at the ring's start (get_data in printk_ringbuffer.c). One that
-            // ends exactly at the ring's end lies before it in kernels that put it there.
+            // A block that does not fit behind the others lies at the ring's start (get_data in printk_ringbuffer.c).
+            // One that ends exactly at the ring's end lies before it in kernels that put it there.
             let (mask, isWrapped) = (~(dataSize - 1), begin & ~(dataSize - 1) != next & ~(dataSize - 1))
             let block = isWrapped && next & mask != next ? next & mask : begin
             // Text beyond the limit is left out; that of a live record has not been overwritten.

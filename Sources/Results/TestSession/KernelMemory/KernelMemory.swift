@@ -96,8 +96,8 @@ struct KernelMemoryJudgement {
         let titles = Set(reports.map(\.title))
         let known = reports.reduce(into: Set<String>()) { $0.formUnion(Self.marks(of: $1)) }
         crashes = detector.crashes.filter { crash in
-            // The middle of a report whose beginning the log has lost begins nothing. A line that was merely shown is no
-            // report: a program can print one with the right time to pass for it.
+            // The middle of a report whose beginning the log has lost begins nothing. A line that was merely shown is
+            // no report: a program can print one with the right time to pass for it.
             crash.kind != .corrupted && !titles.contains(crash.title) && known.isDisjoint(with: Self.marks(of: crash))
         }
         let explained = (reports + crashes).reduce(into: KernelTaint()) { taint, crash in
@@ -107,7 +107,8 @@ struct KernelMemoryJudgement {
         let judged = told?.taint.subtracting(before) ?? []
         unexplainedTaint = memory.taint.errors.subtracting(explained).subtracting(judged)
         guard let told else { return }
-        // Bits and numbers only rise, and the host looked later. A bit that a report explains may be younger than the account.
+        // Bits and numbers only rise, and the host looked later. A bit that a report explains may be younger than the
+        // account.
         let missing = memory.taint.errors.subtracting(told.taint).subtracting(explained)
         if !missing.isEmpty {
             faults.append("the guest does not tell of the taint \(missing.letters), which is in the kernel's memory")
@@ -124,7 +125,8 @@ struct KernelMemoryJudgement {
         }
     }
 
-    /// The lines of a report by their times, to the microsecond, and their texts, which are the same wherever they are read.
+    /// The lines of a report by their times, to the microsecond, and their texts, which are the same wherever they are
+    /// read.
     private static func marks(of crash: Crash) -> Set<String> {
         Set(
             crash.lines.compactMap { text in
