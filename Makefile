@@ -142,8 +142,8 @@ deb-test: deb ## Show that the package is whole and works where it is unpacked.
 	$(call step,test of the Debian package,Packaging/test-deb.sh $(DEB))
 
 .PHONY: check
-check: ## Check the licence headers and the format of the sources.
-	$(call step,checking the licence headers,Packaging/check-headers.sh)
+check: ## Check the licence headers, the width of comments and the format of the sources.
+	$(call step,checking the licence headers and comments,Packaging/check-headers.sh)
 	$(call step,checking the format,swift format lint --strict --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks)
 
 .PHONY: docs

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the first lines of the sources, which name the licence: check-headers.sh [--fix]
+# Checks the first lines of the sources, which name the licence, and the width of comments: check-headers.sh [--fix]
 #
 #   --fix  adds the lines that are missing
 set -euo pipefail
@@ -27,5 +27,10 @@ while IFS= read -r -d '' file; do
 done < <(find kernel -type f \( -name '*.c' -o -name '*.h' \) -print0)
 if [ $missing != 0 ]; then
     echo "next: Packaging/check-headers.sh --fix, or the line by hand below kernel/" >&2
+    exit 1
+fi
+# swift format leaves comments as they are.
+if git ls-files -z '*.swift' | grep -zv Syscall+Pointers.swift | LC_ALL=C.UTF-8 xargs -0 grep -nE '^ *//.{118}' | LC_ALL=C.UTF-8 grep -E '^[^:]*:[0-9]+:.{121}' >&2; then
+    echo "next: wrap these comments at 120 columns" >&2
     exit 1
 fi

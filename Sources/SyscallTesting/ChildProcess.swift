@@ -58,7 +58,8 @@ public struct ChildProcess: Sendable {
         while waitpid(pid, &status, 0) < 0 {
             guard errno == EINTR else { throw Errno(errno) }
         }
-        // The layout of a wait status: the signal's number in the low seven bits, else the exit status in the next byte.
+        // The layout of a wait status: the signal's number in the low seven bits, else the exit status in the next
+        // byte.
         let signal = status & 0x7F
         return signal == 0 ? .exited(status >> 8 & 0xFF) : .signaled(signal)
     }

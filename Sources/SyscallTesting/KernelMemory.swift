@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// Runs `body`, which should leave nothing behind, and returns by how many bytes the kernel's own memory grew meanwhile.
-/// Let it do often what may leak, so that a leak comes to twice `limit` or more:
+/// Runs `body`, which should leave nothing behind, and returns by how many bytes the kernel's own memory grew
+/// meanwhile. Let it do often what may leak, so that a leak comes to twice `limit` or more:
 ///
 ///     let growth = try kernelMemoryGrowth(limit: 8 << 20) {
 ///         for _ in 0..<4096 { _ = try? syscall(__NR_caesar, nil, nil, 0, 1) }
 ///     }
 ///     #expect(growth < 8 << 20)
 ///
-/// The kernel allocates for others at the same time and may keep freed memory for a while. So a growth of `limit` or more
-/// is only believed when it shows again and again: the least of four attempts is returned, or the first that is below.
+/// The kernel allocates for others at the same time and may keep freed memory for a while. So a growth of `limit` or
+/// more is only believed when it shows again and again: the least of four attempts is returned, or the first that is
+/// below.
 ///
 /// It counts slabs that cannot be reclaimed and memory from vmalloc, which are what kmalloc and kvmalloc hand out.
 ///

@@ -4,8 +4,9 @@ import CSyscall
 /// The largest error number that the kernel returns in place of a result (MAX_ERRNO in include/linux/err.h).
 private let largestErrno = 4095
 
-/// What a system call can take for an argument: a number, a pointer, and what lies in memory for as long as the call takes: a
-/// string, with a NUL at its end, and an array of numbers. What the kernel is to write to is written `&variable` or `&array`.
+/// What a system call can take for an argument: a number, a pointer, and what lies in memory for as long as the call
+/// takes: a string, with a NUL at its end, and an array of numbers. What the kernel is to write to is written
+/// `&variable` or `&array`.
 public protocol SyscallArgument {
     /// Calls `body` with the bits that go into the register. An address is good until it returns.
     func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result
@@ -29,8 +30,8 @@ extension String: SyscallArgument {
     }
 }
 extension Array: SyscallArgument where Element: FixedWidthInteger {
-    /// Calls `body` with the address of the elements, or with one that is not NULL where there are none. The kernel may only
-    /// read there.
+    /// Calls `body` with the address of the elements, or with one that is not NULL where there are none. The kernel may
+    /// only read there.
     public func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result {
         withUnsafeBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
     }

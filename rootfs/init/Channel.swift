@@ -65,8 +65,8 @@ struct Channel {
         send(kind, Array(payload.utf8))
     }
 
-    /// Waits until the host has read all that was sent and says `bye`: what is on its way when the machine ends is lost. The
-    /// host has the limit.
+    /// Waits until the host has read all that was sent and says `bye`: what is on its way when the machine ends is
+    /// lost. The host has the limit.
     func awaitFarewell() {
         guard !isAcknowledged else { return }
         var pending: [UInt8] = []

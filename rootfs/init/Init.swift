@@ -137,8 +137,8 @@ struct Init {
         }
     }
 
-    /// Mounts what test suites expect to find, as far as this kernel has it: it made the folders under /sys, and refuses a type
-    /// that it does not know.
+    /// Mounts what test suites expect to find, as far as this kernel has it: it made the folders under /sys, and
+    /// refuses a type that it does not know.
     private static func mountOffered() {
         mkdir("/dev/mqueue", 0o1777)
         mkdir("/dev/hugepages", 0o755)
@@ -152,8 +152,8 @@ struct Init {
         _ = kbuild_bring_up_loopback()
     }
 
-    /// Shows the kernel's configuration under the name by which programs look for it (such as LTP's tst_kconfig), unless the
-    /// root file system has it there.
+    /// Shows the kernel's configuration under the name by which programs look for it (such as LTP's tst_kconfig),
+    /// unless the root file system has it there.
     private static func offerConfiguration() {
         var name = utsname()
         uname(&name)

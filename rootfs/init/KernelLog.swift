@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// What the kernel says, read where no program can silence, tear or imitate it: the records of /dev/kmsg, and the taint.
+/// What the kernel says, read where no program can silence, tear or imitate it: the records of /dev/kmsg, and the
+/// taint.
 ///
-/// The kernel numbers its records from 0 without gaps, and says which facility each is of: what a program writes to /dev/kmsg
-/// is never of the kernel's own, 0 (kernel/printk/printk.c, devkmsg_write). The descriptors are opened before any program
-/// runs, so that nothing mounted later stands before them. The host compares what comes by this way with the console.
+/// The kernel numbers its records from 0 without gaps, and says which facility each is of: what a program writes to
+/// /dev/kmsg is never of the kernel's own, 0 (kernel/printk/printk.c, devkmsg_write). The descriptors are opened before
+/// any program runs, so that nothing mounted later stands before them. The host compares what comes by this way with
+/// the console.
 ///
 /// - `log` frames carry records as /dev/kmsg has them, one a line, without their dictionaries.
-/// - `kernel` frames carry `CLOCK TAINT SEQUENCE LOST WITHHELD`: the monotonic clock in nanoseconds, /proc/sys/kernel/tainted,
-///   the number of the last record that was read (`-` when there is not a log), how many were overwritten before they were
-///   read, and how many were read and not sent.
+/// - `kernel` frames carry `CLOCK TAINT SEQUENCE LOST WITHHELD`: the monotonic clock in nanoseconds,
+///   /proc/sys/kernel/tainted, the number of the last record that was read (`-` when there is not a log), how many were
+///   overwritten before they were read, and how many were read and not sent.
 struct KernelLog {
     /// To be polled: readable when there is a record.
     let descriptor: Int32
@@ -29,8 +31,8 @@ struct KernelLog {
     private static let piece = 16 << 10
     /// So many records are read at a time, so that a kernel that prints without end does not keep init from the rest.
     private static let mostAtOnce = 20_000
-    /// On the console the kernel's records take as long as its own printing of them does, so only these levels and lower
-    /// ones are sent: warnings (KERN_WARNING), of which reports are made.
+    /// On the console the kernel's records take as long as its own printing of them does, so only these levels and
+    /// lower ones are sent: warnings (KERN_WARNING), of which reports are made.
     private static let highestLevelOnConsole: UInt64 = 4
 
     init() {

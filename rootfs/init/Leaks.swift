@@ -15,8 +15,8 @@ enum Leaks {
         noteTime()
     }
 
-    /// Says in the kernel's log how its jiffies and the clock of the tests go together: kmemleak says of leaked memory at how
-    /// many jiffies it was allocated.
+    /// Says in the kernel's log how its jiffies and the clock of the tests go together: kmemleak says of leaked memory
+    /// at how many jiffies it was allocated.
     static func noteTime() {
         for line in (System.read("/proc/timer_list") ?? []).lines() {
             let fields = words(line)
@@ -28,8 +28,8 @@ enum Leaks {
 
     /// Has the kernel report leaks in its log, where the host finds them.
     ///
-    /// It takes six seconds: kmemleak judges no memory that is younger than MSECS_MIN_AGE (5000) of mm/kmemleak.c, and takes
-    /// two scans to be sure.
+    /// It takes six seconds: kmemleak judges no memory that is younger than MSECS_MIN_AGE (5000) of mm/kmemleak.c, and
+    /// takes two scans to be sure.
     static func report() {
         guard access(file, W_OK) == 0 else { return }
         noteTime()

@@ -25,9 +25,9 @@ enum Ending {
 
 /// A test program that runs under PID 1, its output and events forwarded as they come.
 ///
-/// It runs in namespaces of its own, as far as the kernel has them: what it mounts, what it leaves in /tmp, /dev/shm and /run, its
-/// processes and its IPC objects end with it. A program that is held for a snapshot does not: its guest runs nothing else, and
-/// a fork and five mounts more are a part of what a guest takes that wakes for one test.
+/// It runs in namespaces of its own, as far as the kernel has them: what it mounts, what it leaves in /tmp, /dev/shm
+/// and /run, its processes and its IPC objects end with it. A program that is held for a snapshot does not: its guest
+/// runs nothing else, and a fork and five mounts more are a part of what a guest takes that wakes for one test.
 struct RunningProgram {
     /// The program, or the keeper of its namespaces.
     private let process: pid_t
@@ -142,8 +142,8 @@ struct RunningProgram {
             kbuild_set_errno(told.value)
             return .notStarted(System.lastError)
         }
-        // In a namespace of process IDs reboot(2) ends the keeper by a signal instead of the machine (kernel/pid_namespace.c,
-        // reboot_pid_ns). The program asked for the machine, so the machine it is.
+        // In a namespace of process IDs reboot(2) ends the keeper by a signal instead of the machine
+        // (kernel/pid_namespace.c, reboot_pid_ns). The program asked for the machine, so the machine it is.
         if kbuild_exited(status) == 0 {
             if kbuild_term_signal(status) == kbuild_sighup { reboot(Int32(bitPattern: UInt32(RB_AUTOBOOT))) }
             if kbuild_term_signal(status) == kbuild_sigint { reboot(Int32(bitPattern: UInt32(RB_POWER_OFF))) }

@@ -6,9 +6,9 @@ private nonisolated(unsafe) var isAskedToEnd = false
 
 /// A program that somebody at the host talks with while it runs.
 ///
-/// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`, and
-/// `took` says how many bytes of its input are out of the way, so that the host may send more. What the host says are lines
-/// on the results port:
+/// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`,
+/// and `took` says how many bytes of its input are out of the way, so that the host may send more. What the host says
+/// are lines on the results port:
 ///
 ///     size ROWS COLUMNS     of the terminal
 ///     go                    the program may start

@@ -3,10 +3,10 @@ import CInit
 
 /// A guest that is put to sleep before it does anything for the host, so that many can wake from one image of it.
 ///
-/// `kbuild.hold=PLAN` on the kernel's command line asks for it. The program of that plan is started and held at the point
-/// where it asks what to do, because starting it takes longer than most tests; `kbuild.hold=none` holds none. Then init
-/// says `ready`, and the host may save the machine. Whoever wakes, in the same machine or in another, finds lines on the
-/// results port:
+/// `kbuild.hold=PLAN` on the kernel's command line asks for it. The program of that plan is started and held at the
+/// point where it asks what to do, because starting it takes longer than most tests; `kbuild.hold=none` holds none.
+/// Then init says `ready`, and the host may save the machine. Whoever wakes, in the same machine or in another, finds
+/// lines on the results port:
 ///
 ///     time SECONDS NANOSECONDS      the host's clock
 ///     seed HEXADECIMAL              random bytes of the host's
@@ -84,8 +84,8 @@ enum Sleep {
 
 /// A Swift Testing bundle that has been started and waits to be told which tests to run.
 ///
-/// The library beside it on the share, made of rootfs/holder, takes the place of its main function and reads patterns from a
-/// pipe with a name, which holds it until something is written there.
+/// The library beside it on the share, made of rootfs/snapshot-harness, takes the place of its main function and reads
+/// patterns from a pipe with a name, which holds it until something is written there.
 struct HeldProgram {
     var program: Plan.Program
     var running: RunningProgram
@@ -93,7 +93,7 @@ struct HeldProgram {
 
     private static let folder = "/run/kbuild"
     private static let pipe = "/run/kbuild/orders"
-    private static let library = "/run/kbuild/holder.so"
+    private static let library = "/run/kbuild/snapshot-harness.so"
 
     /// How long a program may take from its start to its question, in seconds.
     private static let patience = 120
@@ -107,7 +107,7 @@ struct HeldProgram {
         let name = program.arguments[0].split(separator: "/").last.map { String($0) } ?? "program"
         let copy = "\(Self.folder)/\(name)"
         let beside = program.arguments[0].split(separator: "/").dropLast().joined(separator: "/")
-        for (source, target) in [(program.arguments[0], copy), ("/\(beside)/holder.so", Self.library)] {
+        for (source, target) in [(program.arguments[0], copy), ("/\(beside)/snapshot-harness.so", Self.library)] {
             guard System.copy(source, to: target, mode: 0o755) else {
                 error = "cannot copy \(source): \(System.lastError)"
                 return nil

@@ -612,15 +612,16 @@ struct GuestProgramBuilder: Sendable {
         return recipe
     }
 
-    // MARK: The holder
+    // MARK: The snapshot harness
 
     /// Works out how the library is compiled that holds a Swift Testing bundle before its first test.
-    func holderRecipe(sources: FilePath) throws -> Recipe {
+    func harnessRecipe(sources: FilePath) throws -> Recipe {
         try recipe(
             RecipeOutline(
                 code: Code(path: sources, includesNumbers: false), source: sources,
-                what: "the holder of test bundles", file: GuestShare.holderName, intermediates: ["start.o"],
-                dependencies: ["start.d", "Holder.d"], search: Self.search("-m64", in: sources), step: "holder",
+                what: "the snapshot harness", file: GuestShare.harnessName, intermediates: ["start.o"],
+                dependencies: ["start.d", "Harness.d"], search: Self.search("-m64", in: sources),
+                step: "snapshot-harness",
                 version: 2),
             key: { key in
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))
@@ -640,9 +641,9 @@ struct GuestProgramBuilder: Sendable {
                     [
                         // Without -wmo the driver writes a library's dependency file to a temporary folder.
                         "-parse-as-library", "-swift-version", "6", "-wmo", "-O", "-emit-library", "-module-name",
-                        "Holder",
-                        sources.appending("Holder.swift").string, object, "-emit-dependencies", "-o",
-                        folder.appending("holder.so").string,
+                        "Harness",
+                        sources.appending("Harness.swift").string, object, "-emit-dependencies", "-o",
+                        folder.appending("snapshot-harness.so").string,
                     ], workingDirectory: sources),
             ]
         }

@@ -23,7 +23,7 @@ enum GuestShare {
     /// The name of the plan with the one program that a guest holds, among the programs.
     static func heldPlan(_ index: Int) -> String { "held-\(index)" }
     /// The name of the library that holds a bundle, among the programs.
-    static let holderName = "holder.so"
+    static let harnessName = "snapshot-harness.so"
 
     /// The share of the programs of the run in `folder`.
     static func programs(in folder: FilePath) -> Share {

@@ -63,28 +63,28 @@ struct SnapshotSteps: Sendable {
     }
 
     /// The programs that guests hold, in order; nil stands for a guest that holds none.
-    private func heldPrograms(hasHolder: Bool) -> [Int?] {
-        let held = TestShard.divide(guests.programs.artifacts, among: nil).map { hasHolder ? $0.heldProgram : nil }
+    private func heldPrograms(hasHarness: Bool) -> [Int?] {
+        let held = TestShard.divide(guests.programs.artifacts, among: nil).map { hasHarness ? $0.heldProgram : nil }
         return Set(held).sorted { ($0 ?? -1) < ($1 ?? -1) }
     }
 
     @Sendable private func perform(_ progress: ProgressSink) async throws -> Performed<ReadySnapshots> {
         var snapshots: [Int?: ReadySnapshot] = [:]
         var boots: [SavedBoot] = []
-        var holder = try await holder(progress)
-        if let made = holder {
-            let place = guests.share.appending(GuestShare.holderName)
+        var harness = try await harness(progress)
+        if let made = harness {
+            let place = guests.share.appending(GuestShare.harnessName)
             try copyFile(made, to: place)
-            holder = place
+            harness = place
         }
-        let held = heldPrograms(hasHolder: holder != nil)
+        let held = heldPrograms(hasHarness: harness != nil)
         for index in held {
             if let index {
                 let plan = SessionPlan(programs: [guests.programs.artifacts[index].selecting([]).planned])
                 try writeAtomically(try plan.encoded(), to: guests.share.appending(GuestShare.heldPlan(index)))
             }
             let found = try await snapshot(
-                holding: index, holder: holder, needed: held.count, boots: &boots, progress)
+                holding: index, harness: harness, needed: held.count, boots: &boots, progress)
             guard let found else {
                 progress(.note("each test's guest boots instead, which takes longer"))
                 return Performed(result: ReadySnapshots(places: nil, boots: boots), outcome: .failed, detail: "none")
@@ -99,9 +99,9 @@ struct SnapshotSteps: Sendable {
 
     @Sendable private func forecast() async throws -> Forecast<ReadySnapshots> {
         let expected = ReadySnapshots(places: nil, boots: [])
-        let sources = holderSources
+        let sources = harnessSources
         let builder = try await context.programBuilder()
-        let recipe = isFolder(sources) ? try builder.holderRecipe(sources: sources) : nil
+        let recipe = isFolder(sources) ? try builder.harnessRecipe(sources: sources) : nil
         if let recipe, !recipe.isMade {
             return Forecast(
                 expected: expected,
@@ -109,11 +109,11 @@ struct SnapshotSteps: Sendable {
                     .remark("kbuild boots a guest and saves it once it is ready")
                 ])
         }
-        let holder = recipe?.path
+        let harness = recipe?.path
         let trust = context.trust(under: try await context.confinement.rules())
         var forecast = Forecast(outcome: .hit, expected: expected)
-        for index in heldPrograms(hasHolder: holder != nil) {
-            let places = try machines.compactMap { try place($0, holding: index, holder: holder, trust: trust) }
+        for index in heldPrograms(hasHarness: harness != nil) {
+            let places = try machines.compactMap { try place($0, holding: index, harness: harness, trust: trust) }
             guard let key = places.first?.key else { continue }
             let snapshot = MachineSnapshot(folder: snapshotsFolder.appending(key.short))
             if isIntact(snapshot) { continue }
@@ -127,18 +127,18 @@ struct SnapshotSteps: Sendable {
     ///
     /// - Parameters:
     ///   - program: The bundle that the guest holds; nil for a guest that holds none.
-    ///   - holder: The library that holds it.
+    ///   - harness: The library that holds it.
     ///   - needed: How many snapshots this run wakes guests from.
     ///   - boots: Gets the boots that it took.
     /// - Returns: Nil when no machine could be saved; the user has been told why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     private func snapshot(
-        holding program: Int?, holder: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink
+        holding program: Int?, harness: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink
     ) async throws -> ReadySnapshot? {
         let folder = guests.folder
         let trust = context.trust(under: try await context.confinement.rules())
         for candidate in machines {
-            guard let place = try place(candidate, holding: program, holder: holder, trust: trust) else { continue }
+            guard let place = try place(candidate, holding: program, harness: harness, trust: trust) else { continue }
             let (configuration, key) = (place.configuration, place.key)
             let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
@@ -186,16 +186,18 @@ struct SnapshotSteps: Sendable {
         return nil
     }
 
-    /// The holder's sources lie beside the definition.
-    private var holderSources: FilePath { context.project.rootfsDefinition.removingLastComponent().appending("holder") }
+    /// The harness's sources lie beside the definition.
+    private var harnessSources: FilePath {
+        context.project.rootfsDefinition.removingLastComponent().appending("snapshot-harness")
+    }
 
     /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
-    private func holder(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
-        let sources = holderSources
+    private func harness(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
+        let sources = harnessSources
         guard isFolder(sources) else { return nil }
         do {
             let builder = try await context.programBuilder()
-            return try await builder.make(try builder.holderRecipe(sources: sources))
+            return try await builder.make(try builder.harnessRecipe(sources: sources))
         } catch let failure as Failure where failure.code == .build {
             // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
             progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
@@ -213,17 +215,17 @@ struct SnapshotSteps: Sendable {
 
     /// - Returns: Nil for a machine that cannot be saved.
     private func place(
-        _ candidate: MachineCandidate, holding program: Int?, holder: FilePath?, trust: TrustLevel
+        _ candidate: MachineCandidate, holding program: Int?, harness: FilePath?, trust: TrustLevel
     ) throws -> Place? {
         guard var configuration = candidate.configuration, configuration.results == .virtio else { return nil }
         let plan = program.map { GuestShare.heldPlan($0) }
         configuration.kernelArguments.insert("\(MachineSnapshot.holdOption)=\(plan ?? "none")", at: 0)
         var key = try key(configuration, user: candidate.runner.sandbox?.identity, trust: trust)
-        if let program, let holder {
+        if let program, let harness {
             let held = guests.programs.artifacts[program]
             key.add("program", try tools.statCache.digest(of: held.executable))
             key.add("plan", try SessionPlan(programs: [held.selecting([]).planned]).encoded())
-            key.add("holder", try tools.statCache.digest(of: holder))
+            key.add("snapshot-harness", try tools.statCache.digest(of: harness))
         }
         return Place(configuration: configuration, key: key.key.digest)
     }

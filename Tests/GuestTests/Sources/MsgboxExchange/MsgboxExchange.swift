@@ -12,8 +12,8 @@ public struct MsgboxExchange {
     public var wrong = 0
 
     /// Lets `putters` processes put `messagesEach` messages of eight bytes each, while `getters` processes get them
-    /// until all is put and the box is empty. All begin together, or with `isFullFirst` the getting ones once all is put, so
-    /// that they meet on a full box.
+    /// until all is put and the box is empty. All begin together, or with `isFullFirst` the getting ones once all is
+    /// put, so that they meet on a full box.
     public init(putters: Int, getters: Int, messagesEach: Int, isFullFirst: Bool = false) throws {
         // How many are ready, how many still put, how many messages nobody put; then each message's arrivals.
         let (ready, putting, unknown, first) = (0, 1, 2, 3)

@@ -3,8 +3,8 @@ import SyscallNumbers
 import SyscallTesting
 import Testing
 
-/// Failing calls that got as far as allocating must free what they took. It takes a kernel with kmemleak, so it runs with
-/// the profile `checks`.
+/// Failing calls that got as far as allocating must free what they took. It takes a kernel with kmemleak, so it runs
+/// with the profile `checks`.
 @Suite("Leaks", .enabled(if: isKmemleakAvailable, "this kernel has no kmemleak"))
 struct LeakTests {
     /// The calls that allocate, and how each fails after it did.

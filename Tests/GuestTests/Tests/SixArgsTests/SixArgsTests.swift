@@ -59,7 +59,8 @@ struct SixArgsTests {
             Thread {
                 continuation.resume(
                     with: Result {
-                        // unshare is 272, and 0x20000000 CLONE_NEWPID of linux/sched.h. The first process there has id 1.
+                        // unshare is 272, and 0x20000000 CLONE_NEWPID of linux/sched.h. The first process there has id
+                        // 1.
                         try syscall(272, 0x2000_0000)
                         return try ChildProcess { rawSyscall(__NR_no_args) == 1 ? 0 : 1 }.wait()
                     })

@@ -5,13 +5,13 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
-extern int kbuild_holder_main(void);
+extern int kbuild_harness_main(void);
 
 typedef int (*main_function)(int, char **, char **);
 
 static int hold(int argc, char **argv, char **environment) {
     (void)argc, (void)argv, (void)environment;
-    return kbuild_holder_main();
+    return kbuild_harness_main();
 }
 
 int __libc_start_main(

@@ -3,15 +3,15 @@ import Dispatch
 import Glibc
 import Testing
 
-/// Takes the place of a Swift Testing bundle's main function in a guest that is put to sleep: it gets the bundle as far as it
-/// can go without running a test, waits to be told which test to run, and runs it just as the bundle would have.
+/// Takes the place of a Swift Testing bundle's main function in a guest that is put to sleep: it gets the bundle as far
+/// as it can go without running a test, waits to be told which test to run, and runs it just as the bundle would have.
 ///
-/// Starting a bundle takes a guest longer than most tests do: linking two dozen libraries, and then what the runtime finds
-/// out once and remembers (which type conforms to what, what the encoder of events looks like, how a pattern compiles). So
-/// the library goes through a run with no test in it before it waits. What it calls is what SwiftPM's own main function of a
-/// bundle calls.
-@_cdecl("kbuild_holder_main")
-public func holderMain() -> Int32 {
+/// Starting a bundle takes a guest longer than most tests do: linking two dozen libraries, and then what the runtime
+/// finds out once and remembers (which type conforms to what, what the encoder of events looks like, how a pattern
+/// compiles). So the library goes through a run with no test in it before it waits. What it calls is what SwiftPM's own
+/// main function of a bundle calls.
+@_cdecl("kbuild_harness_main")
+public func harnessMain() -> Int32 {
     guard let pipe = getenv("KBUILD_HOLD").map({ String(cString: $0) }) else { return EX_USAGE }
     // Children, such as those of exit tests, are not to be held.
     unsetenv("LD_PRELOAD")
