@@ -198,7 +198,8 @@ public struct TestRun: Sendable {
         var told: Set<String> = []
         for guest in guests {
             let hang = await HangReport.make(guest.result, prepared, context: context)
-            let evidence = hang.isEmpty ? await evidence(of: guest.result, kernel: prepared.kernel) : hang
+            let processors = await evidence(of: guest.result, kernel: prepared.kernel)
+            let evidence = hang.isEmpty ? processors : hang + processors.filter { $0.hasSuffix("with interrupts off") }
             let place = hang.joined(separator: "\n")
             for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence) {
                 let isHang = !hang.isEmpty && trouble.code == guest.result.limit?.code

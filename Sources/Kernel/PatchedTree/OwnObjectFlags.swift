@@ -12,7 +12,8 @@ import Patching
 public enum OwnObjectFlags: String, Sendable {
     /// What the compiler finds doubtful is shown.
     case warn
-    /// It fails the build.
+    /// It fails the build, except what may be used without a value: of that the compiler is often wrong where checkers
+    /// or HARDENED_USERCOPY are on.
     case fail
 
     /// What follows is kbuild's, not the user's.
@@ -57,7 +58,8 @@ public enum OwnObjectFlags: String, Sendable {
             let words = Set(lines.flatMap { $0.split(whereSeparator: { " \t=:+\\".contains($0) }).map(String.init) })
             let objects = objects.filter(words.contains)
             guard !objects.isEmpty else { continue }
-            let flags = (Self.warnings + (self == .fail ? ["-Werror"] : [])).joined(separator: " ")
+            let flags = (Self.warnings + (self == .fail ? ["-Werror", "-Wno-error=maybe-uninitialized"] : [])).joined(
+                separator: " ")
             lines += [Self.comment] + objects.map { "CFLAGS_\($0) += \(flags)" }
             // With debug information -g1 would take some of it away.
             lines += ["ifndef CONFIG_DEBUG_INFO"] + objects.map { "CFLAGS_\($0) += -g1" } + ["endif"]
