@@ -61,6 +61,19 @@ struct VerdictTests {
         broken.troubles = [.init(.init(.build, "the kernel does not compile"))]
         failed.add(broken, label: "races", consoleLinesBefore: 0)
         #expect(failed.exitCode == 4)
+        // The tests of one kernel do not stand in for those that the other did not run.
+        for isFirst in [true, false] {
+            var empty = report(.skipped)
+            #expect(empty.exitCode == 7)
+            var good = report(.passed)
+            if isFirst { empty.add(good, label: "races", consoleLinesBefore: 0) }
+            good.add(report(.skipped), label: "races", consoleLinesBefore: 0)
+            #expect((isFirst ? empty : good).exitCode == 7)
+            #expect((isFirst ? empty : good).troubles.count == 1)
+        }
+        var both = report(.passed)
+        both.add(report(.passed), label: "races", consoleLinesBefore: 0)
+        #expect(both.exitCode == 0 && both.troubles.isEmpty)
     }
 
     @Test(

@@ -8,7 +8,7 @@ import Syscalls
 
 /// Where the tasks of a guest wait that ran into a limit: the user's own lines, and where the locks were taken.
 enum HangReport {
-    /// The most tasks that are told of, and the most functions of a stack without places in the project's files.
+    /// The most tasks that are reported, and the most functions of a stack without places in the project's files.
     private static let mostTasks = 4
     private static let mostFunctions = 6
 

@@ -144,7 +144,7 @@ struct KernelSteps: Sendable {
         key.add("warnings", project.warnings.rawValue)
         key.add("fuzz", String(project.kernel.fuzz))
         for patch in project.kernel.patches {
-            // A file beside the patches that cannot be read is no reason to fail: it may be none of them.
+            // A file beside the patches that cannot be read does not fail the run: it may not be one of them.
             guard let identity = (try? PatchSource.identity(of: patch, digest: tools.statCache.digest(of:))) ?? nil
             else { return nil }
             key.add("patches", identity)

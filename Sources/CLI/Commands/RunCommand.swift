@@ -203,6 +203,12 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         guard command.isEmpty else {
             let project = try loadProject(common, build.overrides + options.overrides)
+            // The exit code is the command's, of one kernel: it may not stand for the checkers of two.
+            guard project.checkerSets.count == 1 else {
+                throw Failure(
+                    .usage, "a command after -- runs in one kernel, and memory and races take one each",
+                    nextStep: "leave one out: --check memory,locks,leaks,stack,undefined, or --check races")
+            }
             return try await GuestShell.run(command, in: project, common, build, isTerminal: false, isLimited: true)
         }
         try await runAndReport(common, build, options, modes)

@@ -20,7 +20,7 @@ package struct SessionLimits: Sendable, Hashable {
     /// For one test.
     package var test: Double
     /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What
-    /// waits for that thread waits without end, and says nothing; that init lives is no such sign.
+    /// waits for that thread waits without end, and says nothing; that init lives is not such a sign.
     package var lostThread: Double = 10
     /// The same for a guest of which init has said since then that it lives: it has had time to run, and its test did
     /// nothing with it.
@@ -79,7 +79,7 @@ package enum LimitReached: Sendable, Equatable {
         }
     }
 
-    /// The same for a run: guests that ended alike are told of once, whichever test it was.
+    /// The same for a run: guests that ended alike are reported once, whichever test it was.
     var summary: String {
         guard case .lostThread(_, let seconds) = self else { return message }
         return "the kernel ended a thread of a test, which said nothing for \(format(seconds)) after that"

@@ -7,7 +7,7 @@ import Patching
 /// more of what it finds doubtful.
 ///
 /// They stand in the makefile that builds the object, where the kernel's own build reads them (`CFLAGS_file.o`,
-/// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are no part of what the
+/// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are not part of what the
 /// project adds: `PatchAnalysis` has the tree without them.
 public enum OwnObjectFlags: String, Sendable {
     /// What the compiler finds doubtful is shown.

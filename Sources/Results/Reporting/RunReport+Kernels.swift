@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
 import ResultsModel
 
 extension RunReport {
@@ -10,6 +11,14 @@ extension RunReport {
     ///   - lines: How many lines the console's log has before those of the other's.
     public mutating func add(_ other: RunReport, label: String, consoleLinesBefore lines: Int) {
         func labelled(_ name: String) -> String { "\(name) [\(label)]" }
+        // A run in which no test ran fails by what it lacks, and the other's tests would make up for that.
+        let failed = ExitStatus(rawValue: other.exitCode != 0 ? other.exitCode : exitCode) ?? .infrastructure
+        let whose = other.exitCode != 0 ? "with \(label)" : "without \(label)"
+        defer {
+            if exitCode == 0, failed != .success {
+                troubles.append(.init(Failure(failed, "the run \(whose) did not pass: no test passed in it")))
+            }
+        }
         seconds += other.seconds
         let start = steps.compactMap { step in step.startSeconds.map { $0 + step.seconds } }.max() ?? 0
         steps += other.steps.map { step in

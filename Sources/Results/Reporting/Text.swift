@@ -28,9 +28,7 @@ enum Text {
 
     /// The lines of a text, without their ends, be they LF or CR LF, and without an empty one for the last end.
     static func lines(_ text: String) -> [String] {
-        var lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { line in
-            String(Substring(line.last == 0x0D ? line.dropLast() : line))
-        }
+        var lines = text.textLines(keepsEmpty: true).map(String.init)
         if lines.last?.isEmpty == true { lines.removeLast() }
         return lines
     }
