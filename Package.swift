@@ -211,6 +211,17 @@ let package = Package(
             name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
             providers: [.apt(["libguestfs-dev"])]),
 
+        // Those files of the guest's PID 1 that speak with the host, so that they are tested without a guest. The others
+        // mount, reboot and end every process; kbuild itself compiles them all, as Embedded Swift.
+        .systemLibrary(name: "CInit", path: "rootfs/init/CInit"),
+        .target(
+            name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
+            exclude: [
+                "CInit", "Init.swift", "Leaks.swift", "Program.swift", "Settings.swift", "Shell.swift", "Sleep.swift",
+            ]),
+        .testTarget(
+            name: "GuestInitTests",
+            dependencies: ["Fuzzing", "GuestInit", "GuestSession", "ResultsModel", "TestSession", "VirtualMachine"]),
         // Numbers that a seed determines, and inputs that are damaged by them.
         .target(name: "Fuzzing", path: "Tests/Fuzzing"),
         // Holds this manifest and the sources' imports against the module map.

@@ -36,8 +36,17 @@ struct KernelLog {
     private static let highestLevelOnConsole: UInt64 = 4
 
     init() {
-        descriptor = kbuild_open("/dev/kmsg", O_RDONLY | O_CLOEXEC | O_NONBLOCK)
-        taintDescriptor = kbuild_open("/proc/sys/kernel/tainted", O_RDONLY | O_CLOEXEC)
+        self.init(
+            records: kbuild_open("/dev/kmsg", O_RDONLY | O_CLOEXEC | O_NONBLOCK),
+            taint: kbuild_open("/proc/sys/kernel/tainted", O_RDONLY | O_CLOEXEC))
+    }
+
+    /// - Parameters:
+    ///   - records: Gives one record a read, as /dev/kmsg does, and does not wait.
+    ///   - taint: Gives the taint in decimal digits.
+    init(records: Int32, taint: Int32) {
+        descriptor = records
+        taintDescriptor = taint
     }
 
     /// Sends what the kernel has printed since this was last done.

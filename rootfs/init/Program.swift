@@ -1,28 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// How a program ended, as the host reads it.
-enum Ending {
-    case exited(Int32)
-    case signaled(Int32)
-    case timedOut
-    case notStarted(String)
-
-    var payload: String {
-        switch self {
-        case .exited(let code): "exit \(code)"
-        case .signaled(let signal): "signal \(signal)"
-        case .timedOut: "timeout"
-        case .notStarted(let reason): "failed \(reason)"
-        }
-    }
-
-    /// The ending that waitpid tells.
-    init(status: Int32) {
-        self = kbuild_exited(status) != 0 ? .exited(kbuild_exit_status(status)) : .signaled(kbuild_term_signal(status))
-    }
-}
-
 /// A test program that runs under PID 1, its output and events forwarded as they come.
 ///
 /// It runs in namespaces of its own, as far as the kernel has them: what it mounts, what it leaves in /tmp, /dev/shm
@@ -187,5 +165,14 @@ struct RunningProgram {
                 pendingEvent.removeSubrange(...newline)
             }
         }
+    }
+}
+
+extension System {
+    /// Ends every process but this one: what a program leaves behind must not disturb the next.
+    static func endEverybody() {
+        // From PID 1, -1 is everybody else.
+        kill(-1, kbuild_sigkill)
+        while waitpid(-1, nil, 0) > 0 {}
     }
 }

@@ -8,14 +8,7 @@ private nonisolated(unsafe) var isAskedToEnd = false
 ///
 /// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`,
 /// and `took` says how many bytes of its input are out of the way, so that the host may send more. What the host says
-/// are lines on the results port:
-///
-///     size ROWS COLUMNS     of the terminal
-///     go                    the program may start
-///     in HEXADECIMAL        bytes for its standard input
-///     eof                   there will be no more of them
-///     deaf 1                nobody reads its standard output any more; 2 stands for its standard error
-///     end                   it is to end
+/// are `ShellOrder`s.
 struct Shell {
     private var process: pid_t = 0
     private var processDescriptor: Int32 = -1
@@ -131,30 +124,26 @@ struct Shell {
         pendingOrders += chunk
         var lines = pendingOrders.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         pendingOrders = Array(lines.removeLast())
-        for line in lines { obey(Array(line)) }
+        for line in lines {
+            if let order = ShellOrder(Array(line)) { obey(order) }
+        }
     }
 
-    private mutating func obey(_ line: [UInt8]) {
-        let fields = line.split(separator: UInt8(ascii: " "))
-        guard let keyword = fields.first else { return }
-        switch Array(keyword).text() {
-        case "go": mayStart = true
-        case "in": if fields.count == 2 { pendingInput += bytes(hexadecimal: fields[1]) }
-        case "eof":
+    private mutating func obey(_ order: ShellOrder) {
+        switch order {
+        case .start: mayStart = true
+        case .input(let bytes): pendingInput += bytes
+        case .endOfInput:
             inputEnds = true
             // The host's own terminal is gone.
             if terminal >= 0 { isToEnd = true }
-        case "end": isToEnd = true
-        case "deaf":
-            // The program is told as the kernel tells it: by SIGPIPE.
-            if fields.count == 2, Array(fields[1]).text() == "2" { drop(&errors) } else { drop(&output) }
-        case "size":
-            guard fields.count == 3, let rows = UInt16(Array(fields[1]).text()),
-                let columns = UInt16(Array(fields[2]).text())
-            else { return }
+        case .end: isToEnd = true
+        // The program is told as the kernel tells it: by SIGPIPE.
+        case .close(.output): drop(&output)
+        case .close(.errors): drop(&errors)
+        case .resize(let rows, let columns):
             (self.rows, self.columns) = (rows, columns)
             setSize()
-        default: break
         }
     }
 

@@ -6,26 +6,11 @@ import CInit
 /// `kbuild.hold=PLAN` on the kernel's command line asks for it. The program of that plan is started and held at the
 /// point where it asks what to do, because starting it takes longer than most tests; `kbuild.hold=none` holds none.
 /// Then init says `ready`, and the host may save the machine. Whoever wakes, in the same machine or in another, finds
-/// lines on the results port:
-///
-///     time SECONDS NANOSECONDS      the host's clock
-///     seed HEXADECIMAL              random bytes of the host's
-///     plan NAME                     the plan to run, on the share of test programs
-///     filter PATTERN                a pattern for the tests that the held program is to run; there may be several
-///     go
+/// `WakeOrders` on the results port.
 enum Sleep {
-    /// What the host said on waking.
-    struct Orders {
-        var seconds: Int64 = 0
-        var nanoseconds: Int64 = 0
-        var seed: [UInt8] = []
-        var plan = "plan"
-        var filters: [UInt8] = []
-    }
-
     /// Reads the host's orders, which may come at any time from now on; nil when the port is gone.
-    static func waitForOrders(on descriptor: Int32) -> Orders? {
-        var orders = Orders()
+    static func waitForOrders(on descriptor: Int32) -> WakeOrders? {
+        var orders = WakeOrders()
         var pending: [UInt8] = []
         while let chunk = System.readChunk(descriptor) {
             if chunk.isEmpty {
@@ -37,19 +22,10 @@ enum Sleep {
             while let newline = pending.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = Array(pending[..<newline])
                 pending.removeSubrange(...newline)
-                let space = line.firstIndex(of: UInt8(ascii: " ")) ?? line.count
-                let rest = Array(line[min(space + 1, line.count)...])
-                switch Array(line[..<space]).text() {
-                case "time":
-                    let fields = words(rest)
-                    guard fields.count == 2, let seconds = Int64(fields[0]), let nanoseconds = Int64(fields[1])
-                    else { return nil }
-                    (orders.seconds, orders.nanoseconds) = (seconds, nanoseconds)
-                case "seed": orders.seed = bytes(hexadecimal: rest)
-                case "plan": orders.plan = rest.text()
-                case "filter": orders.filters += rest + [UInt8(ascii: "\n")]
-                case "go": return orders
-                default: return nil
+                switch orders.take(line) {
+                case .more: break
+                case .complete: return orders
+                case .unreadable: return nil
                 }
             }
         }
@@ -60,7 +36,7 @@ enum Sleep {
     /// wakes from the same image.
     ///
     /// - Returns: Whether the kernel took the seed; a guest whose random numbers repeat must not run tests.
-    static func obey(_ orders: Orders) -> Bool {
+    static func obey(_ orders: WakeOrders) -> Bool {
         if orders.seconds > 0 { kbuild_set_clock(orders.seconds, orders.nanoseconds) }
         return orders.seed.withUnsafeBytes { kbuild_reseed($0.baseAddress, UInt32($0.count)) } == 0
     }
