@@ -268,7 +268,9 @@ let package = Package(
         .testTarget(
             name: "TestSessionTests",
             dependencies: ["ResultsModel", "Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
-        .testTarget(name: "ReportingTests", dependencies: ["ResultsModel", "Reporting", "Artifacts", "Diagnostics"]),
+        .testTarget(
+            name: "ReportingTests", dependencies: ["ResultsModel", "Reporting", "Artifacts", "Diagnostics"],
+            exclude: ["Golden"]),
         .testTarget(
             name: "ApplicationTests",
             dependencies: [
