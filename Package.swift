@@ -89,7 +89,9 @@ let package = Package(
         // What a run's results are, from what the guest says to what is shown.
         .target(name: "ResultsModel", dependencies: ["Diagnostics"], path: "Sources/Results/Model"),
         .target(
-            name: "Reporting", dependencies: ["ResultsModel", "Diagnostics"], path: "Sources/Results/Reporting"),
+            name: "Reporting", dependencies: ["ResultsModel", "Artifacts", "Diagnostics"],
+            path: "Sources/Results/Reporting",
+            resources: [.embedInCode("HTML/page.css"), .embedInCode("HTML/page.js")]),
         .target(
             name: "TestSession", dependencies: ["ResultsModel", "CrashReports", "KTAP", "Diagnostics"],
             path: "Sources/Results/TestSession"),

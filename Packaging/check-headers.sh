@@ -18,7 +18,7 @@ while IFS= read -r -d '' file; do
     echo "$file:$line: expected: $apache" >&2
     missing=1
 done < <(find . \( -name .build -o -name '.build-*' -o -name .git -o -path ./kernel \) -prune \
-    -o -type f \( -name '*.swift' -o -name '*.c' -o -name '*.h' \) -print0)
+    -o -type f \( -name '*.swift' -o -name '*.c' -o -name '*.h' -o -name '*.js' \) -print0)
 # The kernel's own licence holds for what is compiled into it.
 while IFS= read -r -d '' file; do
     if [[ $(head -n 1 "$file") == *'SPDX-License-Identifier: GPL-2.0'* ]]; then continue; fi

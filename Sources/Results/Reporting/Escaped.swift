@@ -70,6 +70,25 @@ extension Escaped: ExpressibleByStringInterpolation {
     init(stringLiteral value: StaticString) { markup = value.description }
 }
 
+/// A file of the page's that is compiled in.
+enum PageFile {
+    case style
+    case script
+
+    /// Its text.
+    var text: String {
+        switch self {
+        case .style: String(decoding: PackageResources.page_css, as: UTF8.self)
+        case .script: String(decoding: PackageResources.page_js, as: UTF8.self)
+        }
+    }
+}
+
+extension Escaped where Format == HTML {
+    /// A file of this package, which is markup as a literal is.
+    init(file: PageFile) { self.init(markup: file.text) }
+}
+
 extension Sequence {
     /// Parts as one.
     func joined<Format>(separator: Escaped<Format> = "") -> Escaped<Format> where Element == Escaped<Format> {

@@ -20,6 +20,12 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
         hex = String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
     }
 
+    /// The 32 bytes that the digits stand for.
+    public var bytes: [UInt8] {
+        let values = hex.utf8.map { UInt8($0 < 0x61 ? $0 - 0x30 : $0 - 0x61 + 10) }
+        return stride(from: 0, to: values.count, by: 2).map { values[$0] << 4 | values[$0 + 1] }
+    }
+
     /// The digest of some bytes.
     public static func of(_ bytes: some Sequence<UInt8>) -> Digest {
         let hash = SHA256()
