@@ -123,12 +123,18 @@ struct Pipeline: Sendable {
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)
     }
 
+    /// What the tests came to, and the snapshots that their guests woke from.
+    struct TestsOfRun {
+        var snapshots: ReadySnapshots?
+        var results: TestResults?
+    }
+
     /// Runs the tests in the guests.
-    func tests(in guests: RunGuests, kernel: BuiltKernel) async throws -> (ReadySnapshots?, TestResults?) {
+    func tests(in guests: RunGuests, kernel: BuiltKernel) async throws -> TestsOfRun {
         let isAlone = project.isolation == .test && project.architecture != .um
         let steps = SnapshotSteps(context: context, guests: guests)
         let snapshots = isAlone && guests.programs.isComplete ? try await executor.carryOut(steps.snapshots()) : nil
         let tests = TestSteps(context: context, guests: guests, kernel: kernel)
-        return (snapshots, try await executor.carryOut(tests.tests(from: snapshots)))
+        return TestsOfRun(snapshots: snapshots, results: try await executor.carryOut(tests.tests(from: snapshots)))
     }
 }

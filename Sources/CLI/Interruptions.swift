@@ -110,24 +110,30 @@ enum Interruptions {
     }
 }
 
+/// How something ended that signals cancel.
+struct Interruptible<Value: Sendable>: Sendable {
+    /// What it returned or threw.
+    var result: Swift.Result<Value, any Error>
+    /// The signal, if one came.
+    var signal: Int32?
+}
+
 /// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns.
-///
-/// - Returns: What `body` returned, and the signal, if one came.
 func interruptibly<Result: Sendable>(
     _ body: @escaping @Sendable () async throws -> Result
-) async -> (result: Swift.Result<Result, any Error>, signal: Int32?) {
+) async -> Interruptible<Result> {
     let task = Task { try await body() }
     Interruptions.begin { task.cancel() }
     let result = await task.result
     Interruptions.end()
-    return (result, Interruptions.signal)
+    return Interruptible(result: result, signal: Interruptions.signal)
 }
 
 /// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns.
 ///
 /// - Throws: What `body` throws; after a signal a `CommandFailure` of 128 + its number, as shells report it.
 func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {
-    let (result, signal) = await interruptibly(body)
-    if let signal { throw CommandFailure(code: 128 + signal) }
-    return try result.get()
+    let ended = await interruptibly(body)
+    if let signal = ended.signal { throw CommandFailure(code: 128 + signal) }
+    return try ended.result.get()
 }

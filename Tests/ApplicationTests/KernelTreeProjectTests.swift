@@ -45,7 +45,8 @@ struct KernelTreeProjectTests {
         #expect(project.kernel.source == tree.string)
         // Its author is the one who calls kbuild.
         #expect(!Provenance(of: project).hasForeignKernel)
-        let (selftests, filter) = project.selecting("kselftest:timers")
+        let selection = project.selecting("kselftest:timers")
+        let (selftests, filter) = (selection.project, selection.filter)
         #expect(!selftests.onlyBoots && filter == nil)
     }
 

@@ -28,7 +28,7 @@ struct KselftestUnitTests {
         #expect(project.selecting("kselftest:pidfd").project.tests == [.kselftest(collection: "pidfd", timeout: 7)])
         #expect(project.selecting("kselftest:kcmp").project.tests == [.kselftest(collection: "kcmp", timeout: nil)])
         #expect(project.selecting("kselftest:kcmp").filter == nil)
-        #expect(project.selecting("x|y") == (project, "x|y"))
+        #expect(project.selecting("x|y") == ProjectSelection(project: project, filter: "x|y"))
         #expect(project.rendered().contains("- {kselftest: pidfd, timeout: 7}"))
         #expect(throws: Failure.self) {
             try Project.load(

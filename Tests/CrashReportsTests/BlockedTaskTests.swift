@@ -89,8 +89,8 @@ struct BlockedTaskTests {
                  #0: ffff888003a5b0a8 (&tty->ldisc_sem){++++}-{0:0}, at: ldsem_down_read+0x1/0x2
                 """
         let task = try #require(BlockedTask.tasks(in: lines(text), calls: []).first)
-        #expect(task.locks.map(\.lock) == ["lock.0"])
-        #expect(task.locks.first?.at.offset == 0x1c)
+        #expect(task.locks.map(\.name) == ["lock.0"])
+        #expect(task.locks.first?.takenAt.offset == 0x1c)
     }
 
     @Test(

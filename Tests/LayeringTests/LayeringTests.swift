@@ -156,4 +156,45 @@ struct LayeringTests {
         #expect(names.count > 200)
         #expect(found == [], "use FileStatus and resolvedPath(_:)")
     }
+
+    /// The functions of a source, except private and local ones, that return a tuple, and its stored properties that
+    /// are tuples, except private ones.
+    private static func tuples(in text: String) -> [String] {
+        let results = text.matches(
+            of:
+                /(?m)^(?<indent> *)(?<words>(?:[\w@()]+ )*)func (?<name>\w+)(?<signature>[^{}]*?)-> *\[?\((?:\w+: )?[\[\w][^()]*, [^()]*\)[\]?]*\s*\{/
+        )
+        let properties = text.matches(
+            of: /(?m)^ {4}(?<words>(?:[\w@()]+ )*)(?:var|let) (?<name>\w+): *\[?\(\w+: [^()]*, [^()]*\)/)
+        return results.filter { $0.indent.count < 8 && !$0.words.contains("private") }.map { String($0.name) }
+            + properties.filter { !$0.words.contains("private") }.map { String($0.name) }
+    }
+
+    @Test("no tuple crosses a function that others call, or is a property that others see: it is a type with a name")
+    func tuplesAreTypes() throws {
+        let example = """
+            struct A {
+                var one: (first: Int, second: Int)
+                private var two: [(first: Int, second: Int)] = []
+                static let three: [(first: Int, second: String)] = []
+                func four(_ x: Int) async throws -> (first: Int, second: Int)? {
+                    func five() -> (Int, Int) { (1, 2) }
+                }
+                private func six() -> (Int, Int) {}
+                func seven() -> [(Int, String)] {
+                func eight(_ body: (Int, Int) -> Int) -> Int {
+                func nine() -> (Int, Int) -> Void {
+            """
+        #expect(Self.tuples(in: example) == ["four", "seven", "one", "three"])
+        let sources = Self.root.appending(path: "Sources")
+        let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }
+        var found: [String] = []
+        for name in names {
+            let text = try String(contentsOf: sources.appending(path: name), encoding: .utf8)
+            // A pair of whatever two pieces of work return.
+            found += Self.tuples(in: text).filter { $0 != "together" }.map { "\(name): \($0)" }
+        }
+        #expect(names.count > 200)
+        #expect(found == [])
+    }
 }

@@ -54,7 +54,7 @@ struct TestNameTests {
         func ids(_ names: String...) -> [String] {
             let lines = names.enumerated().map { "ok \($0 + 1) \($1)\n" }.joined()
             let output = "KTAP version 1\n1..\(names.count)\n\(lines)"
-            return KTAPSuite.tests(in: Array(output.utf8), program: "p").tests.map(\.id)
+            return KTAPSuite(output: Array(output.utf8), program: "p").tests.map(\.id)
         }
         #expect(ids("a", "a", "a") == ["p/a", "p/a #2", "p/a #3"])
         for names in [ids("a", "a", "a #2"), ids("a #2", "a", "a"), ids("a", "a", "a #2", "a #2", "a #2 #2")] {

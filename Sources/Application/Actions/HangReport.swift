@@ -21,7 +21,7 @@ enum HangReport {
         let calls = Set(prepared.patched.overlay.syscalls.map(\.name.text))
         let tasks = Array(BlockedTask.tasks(in: result.inspection, calls: calls).prefix(mostTasks))
         guard !tasks.isEmpty else { return [] }
-        var stacks = tasks.map { crash($0.frames) } + tasks.map { crash($0.locks.map(\.at)) }
+        var stacks = tasks.map { crash($0.frames) } + tasks.map { crash($0.locks.map(\.takenAt)) }
         // Without places the functions still tell something.
         if let symbolized = try? await prepared.symbolizer.symbolize(stacks) { stacks = symbolized.crashes }
         SourceLines.addOwnFiles(
@@ -52,7 +52,7 @@ enum HangReport {
         return [line]
             + zip(task.locks, locks).map { lock, frame in
                 let place = frame.locations.first { $0.sourceText != nil } ?? frame.locations.first
-                return "it holds \(lock.lock), locked at \(place.map(text) ?? lock.at.function)"
+                return "it holds \(lock.name), locked at \(place.map(text) ?? lock.takenAt.function)"
             }
     }
 

@@ -9,10 +9,18 @@ import Patching
 import Processes
 import SystemPackage
 
+/// A patch as a file.
+public struct ExportedPatch: Sendable {
+    /// The file's name.
+    public var name: String
+    /// Its contents.
+    public var bytes: [UInt8]
+}
+
 /// What the project's patches come to, as git writes it down.
 public struct ExportedPatches: Sendable {
     /// The files that `git format-patch` gives them, in order, each with its contents.
-    public var patches: [(name: String, bytes: [UInt8])]
+    public var patches: [ExportedPatch]
     /// All of them as one mailbox.
     public var mailbox: [UInt8]
     /// All changes as one diff.
@@ -90,10 +98,10 @@ private struct ScratchRepository {
     private static let base = "kbuild-base"
 
     /// A command of git's that reads no configuration but its own and runs no hook.
-    private func git(_ arguments: [String], author: (name: String, address: String)? = nil, date: String? = nil)
+    private func git(_ arguments: [String], author: Author? = nil, date: String? = nil)
         -> Command
     {
-        let who = author ?? ("kbuild", "kbuild@localhost")
+        let who = author ?? Author(name: "kbuild", address: "kbuild@localhost")
         var environment: [String: String?] = [
             "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "GIT_DIR": nil, "GIT_WORK_TREE": nil,
             "GIT_INDEX_FILE": nil, "GIT_OBJECT_DIRECTORY": nil, "GIT_COMMON_DIR": nil, "LC_ALL": "C.UTF-8",
@@ -109,8 +117,14 @@ private struct ScratchRepository {
         return Command("git", options + arguments, environment: environment)
     }
 
+    /// Whose a commit is.
+    private struct Author {
+        var name: String
+        var address: String
+    }
+
     @discardableResult
-    private func run(_ arguments: [String], author: (name: String, address: String)? = nil, date: String? = nil)
+    private func run(_ arguments: [String], author: Author? = nil, date: String? = nil)
         async throws
         -> String
     {
@@ -118,11 +132,11 @@ private struct ScratchRepository {
     }
 
     /// Who the user is, as git's own configuration says.
-    private func user() async -> (name: String, address: String)? {
+    private func user() async -> Author? {
         let name = try? await runner.output(of: Command("git", ["config", "user.name"]))
         let address = try? await runner.output(of: Command("git", ["config", "user.email"]))
         guard let name, let address, !name.isEmpty, !address.isEmpty else { return nil }
-        return (name, address)
+        return Author(name: name, address: address)
     }
 
     /// Commits the kernel's own files, and each stage on top.
@@ -155,7 +169,7 @@ private struct ScratchRepository {
     }
 
     private func commit(
-        _ message: String, author: (name: String, address: String)? = nil, date: String? = nil, allowEmpty: Bool = false
+        _ message: String, author: Author? = nil, date: String? = nil, allowEmpty: Bool = false
     ) async throws {
         let file = FilePath("\(folder).message")
         try writeAtomically(message + "\n", to: file)
@@ -165,11 +179,11 @@ private struct ScratchRepository {
     }
 
     /// `NAME <ADDRESS>` in its parts; nil for another form.
-    private static func parts(_ author: String) -> (name: String, address: String)? {
+    private static func parts(_ author: String) -> Author? {
         guard let open = author.lastIndex(of: "<"), author.hasSuffix(">") else { return nil }
         let name = author[..<open].trimmingCharacters(in: CharacterSet(charactersIn: " \""))
         let address = String(author[author.index(after: open)...].dropLast())
-        return name.isEmpty || address.isEmpty ? nil : (name, address)
+        return name.isEmpty || address.isEmpty ? nil : Author(name: name, address: address)
     }
 
     private func write(_ entry: OverlayEntry, to path: String) throws {
@@ -189,7 +203,7 @@ private struct ScratchRepository {
         let format = ["format-patch", "--quiet", "--no-signature", "--full-index", "--binary", "--no-renames"]
         try await run(format + ["--output-directory=\(patches)", range])
         let names = try namesInFolder(patches).sorted()
-        let files = try names.map { (name: $0, bytes: try readBytes(patches.appending($0))) }
+        let files = try names.map { ExportedPatch(name: $0, bytes: try readBytes(patches.appending($0))) }
         let diff = FilePath("\(patches).diff")
         try await run([
             "diff", "--binary", "--no-renames", "--no-color", "--no-ext-diff", "--output=\(diff)", Self.base,

@@ -148,9 +148,9 @@ public struct TestRun: Sendable {
         let guests = try await pipeline.guests(for: prepared)
         report.machine = guests.machines.first?.reported
         report.artifacts.console = prepared.consoleLog.string
-        let (snapshots, results) = try await pipeline.tests(in: guests, kernel: prepared.kernel)
-        guard let results else { throw Failure(.infrastructure, "the tests ended without a result") }
-        try await add(results, snapshots, of: prepared, to: &report)
+        let ran = try await pipeline.tests(in: guests, kernel: prepared.kernel)
+        guard let results = ran.results else { throw Failure(.infrastructure, "the tests ended without a result") }
+        try await add(results, ran.snapshots, of: prepared, to: &report)
         noteCheckers(report, config: prepared.kernel.config)
         report.suites += try project.skippedPrograms(filter: filter)
     }

@@ -72,8 +72,16 @@ enum CompilerReads {
         return name.hasPrefix("cc") && [".s", ".o", ".res", ".le"].contains { name.hasSuffix($0) }
     }
 
-    /// What `gcc -E -v` says: where headers are looked for, existing folders or not, and the compiler proper.
-    static func searchList(inVerboseOutput text: String) -> (folders: [String], compiler: String?) {
+    /// What `gcc -E -v` says.
+    struct SearchList {
+        /// Where headers are looked for, existing folders or not.
+        var folders: [String]
+        /// The compiler proper.
+        var compiler: String?
+    }
+
+    /// Reads what `gcc -E -v` says.
+    static func searchList(inVerboseOutput text: String) -> SearchList {
         var folders: [String] = []
         var compiler: String?
         var isList = false
@@ -90,12 +98,18 @@ enum CompilerReads {
                 compiler = String(word)
             }
         }
-        return (folders, compiler)
+        return SearchList(folders: folders, compiler: compiler)
+    }
+
+    /// The names of files in quotes and in angle brackets.
+    struct IncludedNames {
+        var quoted: Set<String> = []
+        var angled: Set<String> = []
     }
 
     /// The names of files that a text includes, or asks for, in C and in assembly.
-    static func includedNames(in text: [UInt8]) -> (quoted: Set<String>, angled: Set<String>) {
-        var names: (quoted: Set<String>, angled: Set<String>) = ([], [])
+    static func includedNames(in text: [UInt8]) -> IncludedNames {
+        var names = IncludedNames()
         for line in text.split(separator: UInt8(ascii: "\n")) {
             guard line.contains(UInt8(ascii: "\"")) || line.contains(UInt8(ascii: "<")) else { continue }
             let words = String(decoding: line, as: UTF8.self)
@@ -122,15 +136,23 @@ enum CompilerReads {
         return names
     }
 
+    /// Files that were not read.
+    struct MissedFiles {
+        /// They are not there.
+        var absent: Set<String>
+        /// They are there; others come first, or they came too late.
+        var passedOver: Set<String>
+    }
+
     /// Files that were not read, and that a compiler would have read in place of, or besides, what it read, had it
-    /// found them: those that are not there, and those that are, since others come first or since they came too late.
+    /// found them.
     ///
     /// - Parameters:
     ///   - files: What was read.
     ///   - folders: Where headers are looked for.
     static func missed(
         including files: [String], folders: [String], text: (String) -> [UInt8]?, exists: (String) -> Bool
-    ) -> (absent: Set<String>, passedOver: Set<String>) {
+    ) -> MissedFiles {
         var asked = Set<String>()
         for file in files {
             guard let bytes = text(file) else { continue }
@@ -145,6 +167,6 @@ enum CompilerReads {
         }
         asked.subtract(files)
         let passedOver = asked.filter(exists)
-        return (asked.subtracting(passedOver), passedOver)
+        return MissedFiles(absent: asked.subtracting(passedOver), passedOver: passedOver)
     }
 }

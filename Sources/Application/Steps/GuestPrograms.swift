@@ -180,13 +180,14 @@ struct GuestProgramBuilder: Sendable {
         }
         guard let search = recipe.search else { return ToolReads(files: files) }
         let answer = try await runner.capture(search)
-        var (folders, compiler) = CompilerReads.searchList(inVerboseOutput: answer.errors)
+        let list = CompilerReads.searchList(inVerboseOutput: answer.errors)
+        var folders = list.folders
         // Whatever comes before the list of the compiler's own.
         for command in recipe.commands(folder) {
             folders += command.arguments.filter { $0.hasPrefix("-I") }.map { String($0.dropFirst(2)) }
         }
         let sources = files.filter { file in ![".a", ".o", ".so", ".swiftmodule"].contains { file.hasSuffix($0) } }
-        var (absent, passedOver) = CompilerReads.missed(
+        var missed = CompilerReads.missed(
             including: sources.sorted(), folders: folders.map { Self.absolute($0, in: recipe.source) },
             text: { try? readBytes(FilePath($0)) }, exists: { fileExists(FilePath($0)) })
         // The linker looks in these before its own folders.
@@ -195,11 +196,11 @@ struct GuestProgramBuilder: Sendable {
             for file in files where file.hasSuffix(".a") || file.hasSuffix(".o") {
                 let path = FilePath(Self.absolute(folder, in: recipe.source)).appending(
                     FilePath(file).lastComponent?.string ?? "")
-                if fileExists(path) { passedOver.insert(path.string) } else { absent.insert(path.string) }
+                if fileExists(path) { missed.passedOver.insert(path.string) } else { missed.absent.insert(path.string) }
             }
         }
-        if let compiler { files.insert(compiler) }
-        return ToolReads(files: files, absent: absent, passedOver: passedOver)
+        if let compiler = list.compiler { files.insert(compiler) }
+        return ToolReads(files: files, absent: missed.absent, passedOver: missed.passedOver)
     }
 
     private static func absolute(_ path: String, in folder: FilePath) -> String {

@@ -163,10 +163,17 @@ extension KernelSteps {
         return !isOwn && last != contribution(overlay, request)
     }
 
+    /// How make runs.
+    struct Tooling {
+        var runner: CommandRunner
+        /// Its whole environment.
+        var environment: [String: String]
+    }
+
     /// How make runs, and in which environment.
-    func tooling(_ make: KernelMake) async throws -> (runner: CommandRunner, environment: [String: String]) {
+    func tooling(_ make: KernelMake) async throws -> Tooling {
         var environment = ProcessInfo.processInfo.environment
-        guard let rules else { return (tools.runner, environment) }
+        guard let rules else { return Tooling(runner: tools.runner, environment: environment) }
         environment = environment.filter { $0.key == "PATH" }
         environment["HOME"] = "/tmp"
         var readable = [make.tree]
@@ -180,6 +187,8 @@ extension KernelSteps {
             environment["CCACHE_TEMPDIR"] = "/tmp"
         }
         readable += tools.installations(of: ["gcc", "ld", "make", "ccache"])
-        return (tools.runner.confined(by: rules.build(readable: readable, writable: [make.output])), environment)
+        return Tooling(
+            runner: tools.runner.confined(by: rules.build(readable: readable, writable: [make.output])),
+            environment: environment)
     }
 }

@@ -395,7 +395,8 @@ struct KernelSteps: Sendable {
             return Work(
                 key: inputs, detail: requested,
                 forecast: {
-                    let (runner, environment) = try await tooling(make)
+                    let tooling = try await tooling(make)
+                    let (runner, environment) = (tooling.runner, tooling.environment)
                     let configurator = KernelConfigurator(runner: runner, environment: environment)
                     if patched.pendingTree?.changes != nil,
                         let current = configurator.current(make, request: patched.request, inputs: inputs)
@@ -412,7 +413,8 @@ struct KernelSteps: Sendable {
                 perform: { progress in
                     // The first make of a build; what it compiles are its own tools.
                     try workTree(patched.pristine).recordStart(output: make.output)
-                    let (runner, environment) = try await tooling(make)
+                    let tooling = try await tooling(make)
+                    let (runner, environment) = (tooling.runner, tooling.environment)
                     let configurator = KernelConfigurator(runner: runner, progress: progress, environment: environment)
                     let result = try await configurator.configure(make, request: patched.request, inputs: inputs)
                     return Performed(
@@ -462,7 +464,8 @@ struct KernelSteps: Sendable {
     ) async throws -> Forecast<BuiltKernel> {
         let pristine = patched.pristine
         let make = make(patched)
-        let (runner, environment) = try await tooling(make)
+        let tooling = try await tooling(make)
+        let (runner, environment) = (tooling.runner, tooling.environment)
         let builder = KernelBuilder(runner: runner, environment: environment)
         let tree = patched.pendingTree
         let scope = scope(of: pristine)
@@ -499,7 +502,8 @@ struct KernelSteps: Sendable {
     ) async throws -> Performed<BuiltKernel> {
         let pristine = patched.pristine
         let make = make(patched)
-        let (runner, environment) = try await tooling(make)
+        let tooling = try await tooling(make)
+        let (runner, environment) = (tooling.runner, tooling.environment)
         let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }

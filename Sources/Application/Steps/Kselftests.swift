@@ -153,7 +153,7 @@ struct Kselftests: Sendable {
         try removeAll(build.output)
         try createFolder(build.output)
         defer { try? removeAll(build.output) }
-        for (command, what) in build.commands { try await run(command, what: what, by: runner) }
+        for task in build.commands { try await run(task.command, what: task.what, by: runner) }
         let output = try await runner.output(of: build.listing, failingWith: .build)
         // "COLLECTION:PROGRAM", a line each.
         let names = output.textLines().filter { $0.hasPrefix("\(name):") }
@@ -171,13 +171,19 @@ struct Kselftests: Sendable {
 
     /// How a collection is built.
     struct Build: Sendable {
+        /// A command, and what it makes.
+        struct Task: Sendable {
+            var command: Command
+            var what: String
+        }
+
         var runner: CommandRunner
         /// make's output folder.
         var output: FilePath
         /// Where the programs are then.
         var programs: FilePath
-        /// The commands, and what each makes.
-        var commands: [(command: Command, what: String)]
+        /// In order.
+        var commands: [Task]
         /// Tells the names of the programs.
         var listing: Command
     }
@@ -190,7 +196,8 @@ struct Kselftests: Sendable {
         // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
         make.output = output
         make.tree = tree
-        let (runner, environment) = try await steps.tooling(make)
+        let tooling = try await steps.tooling(make)
+        let (runner, environment) = (tooling.runner, tooling.environment)
         let built = make.output.appending("programs")
         var collection = make
         collection.tree = source
@@ -200,9 +207,11 @@ struct Kselftests: Sendable {
         return Build(
             runner: runner, output: make.output, programs: built,
             commands: [
-                (make.command(["headers"], environment: environment), "the kernel's headers"),
-                (Command("mkdir", ["-p", built.string]), "the folder of selftests"),
-                (collection.command(settings + ["all"], environment: environment), "the selftests \(name)"),
+                .init(command: make.command(["headers"], environment: environment), what: "the kernel's headers"),
+                .init(command: Command("mkdir", ["-p", built.string]), what: "the folder of selftests"),
+                .init(
+                    command: collection.command(settings + ["all"], environment: environment),
+                    what: "the selftests \(name)"),
             ], listing: listing)
     }
 
@@ -261,18 +270,28 @@ extension Project {
     /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the
     /// suites in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no
     /// filter; for any other filter both as they are.
-    public func selecting(_ filter: String?) -> (project: Project, filter: String?) {
+    public func selecting(_ filter: String?) -> ProjectSelection {
         if let pattern = filter.flatMap(KUnitTests.pattern) {
             var project = self
             project.tests = [.kunit(pattern: pattern, timeout: nil)]
-            return (project, nil)
+            return ProjectSelection(project: project)
         }
-        guard let filter, let name = Kselftests.collection(namedBy: filter) else { return (self, filter) }
+        guard let filter, let name = Kselftests.collection(namedBy: filter) else {
+            return ProjectSelection(project: self, filter: filter)
+        }
         var project = self
         let own = tests.filter { test in
             if case .kselftest(name, _) = test { true } else { false }
         }
         project.tests = own.isEmpty ? [.kselftest(collection: name, timeout: nil)] : own
-        return (project, nil)
+        return ProjectSelection(project: project)
     }
+}
+
+/// A project, and which of its tests run.
+public struct ProjectSelection: Sendable, Equatable {
+    /// The project.
+    public var project: Project
+    /// The pattern for its tests; nil for all.
+    public var filter: String?
 }

@@ -70,8 +70,8 @@ struct TestSteps: Sendable {
                 boots: snapshots?.boots ?? [], memoryReader: KernelMemoryReader(vmlinux: kernel.vmlinux),
                 machine: source.machine))
         let log = context.log
-        let (outcome, runs) = try await session.run(onEvent: { log(.session($0)) }, note: progress)
-        let results = TestResults(outcome: outcome, guests: runs, width: width, portions: portions.count)
+        let ran = try await session.run(onEvent: { log(.session($0)) }, note: progress)
+        let results = TestResults(outcome: ran.outcome, guests: ran.guests, width: width, portions: portions.count)
         return Performed(result: results, outcome: .made, detail: results.summary)
     }
 

@@ -46,11 +46,11 @@ struct DebugCommand: AsyncParsableCommand {
 
     func run() async throws {
         let debugInfo = ProjectOverride(key: "kernel.debug-info", value: "on", flag: "kbuild debug")
-        let (project, filter) = try loadProject(common, build.overrides + machine.overrides + [debugInfo])
+        let selection = try loadProject(common, build.overrides + machine.overrides + [debugInfo])
             .selecting(test)
         let console = common.makeConsole()
-        let session = DebugSession(try await makeContext(project, console, build))
-        let (arguments, wait) = (arguments, wait)
+        let session = DebugSession(try await makeContext(selection.project, console, build))
+        let (arguments, wait, filter) = (arguments, wait, selection.filter)
         let result = try await interruptible {
             try await session.run(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in
                 console.finish()

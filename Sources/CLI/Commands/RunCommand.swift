@@ -32,14 +32,21 @@ func makeContext(
     return context
 }
 
-/// A run of the project for each kernel that its checkers take, and the context of the first.
+/// A run of the project for each kernel that its checkers take.
+struct RunsOfKernels {
+    /// That of the first.
+    var context: ProjectContext
+    var runs: [TestRun]
+}
+
+/// Makes a run of the project for each kernel that its checkers take.
 func makeRuns(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil
-) async throws -> (context: ProjectContext, runs: [TestRun]) {
+) async throws -> RunsOfKernels {
     let context = try await makeContext(project, console, build)
     var runs = [TestRun(context)]
     for part in project.checkerSets.dropFirst() { runs.append(TestRun(try await makeContext(part, console, build))) }
-    return (context, runs)
+    return RunsOfKernels(context: context, runs: runs)
 }
 
 /// Runs everything and prints the report.
@@ -51,8 +58,9 @@ func runAndReport(
         try modes.folder?.removeOld()
         try options.output.files.removeOld()
     }
-    let (selected, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
-    let project = modes.addConfig ? selected.addingSelftestOptions() : selected
+    let selection = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    let filter = selection.filter
+    let project = modes.addConfig ? selection.project.addingSelftestOptions() : selection.project
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
         var plans: [RunPlan] = []
@@ -64,10 +72,12 @@ func runAndReport(
         for (part, other) in zip(project.checkerSets.dropFirst(), plans) { plan.add(other, label: part.checkerNames) }
         return try console.output(plan, text: plan.text, options.format)
     }
-    let (context, runs) = try await makeRuns(project, console, build)
+    let made = try await makeRuns(project, console, build)
+    let (context, runs) = (made.context, made.runs)
     let run = runs[0]
-    let (ended, signal) = await interruptibly { await TestRun.run(runs, of: project, filter: filter) }
-    var report = try ended.get()
+    let ended = await interruptibly { await TestRun.run(runs, of: project, filter: filter) }
+    let signal = ended.signal
+    var report = try ended.result.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
     if signal != nil { report.noteInterruption() }
     console.finish()

@@ -37,10 +37,10 @@ struct TestCommand: AsyncParsableCommand {
         guard list else {
             return try await runAndReport(common, build, options, modes, filter: filter)
         }
-        let (project, filter) = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+        let selection = try loadProject(common, build.overrides + options.overrides).selecting(filter)
         let console = common.makeConsole()
-        let actions = BuildActions(try await makeContext(project, console))
-        let names = try await interruptible { try await actions.testNames(filter: filter) }
+        let actions = BuildActions(try await makeContext(selection.project, console))
+        let names = try await interruptible { try await actions.testNames(filter: selection.filter) }
         console.finish()
         console.output(names.map { TerminalText($0) }.joined())
     }

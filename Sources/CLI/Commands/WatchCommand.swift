@@ -51,7 +51,7 @@ struct WatchCommand: AsyncParsableCommand {
     private static func runOnce(
         _ project: Project, filter: String?, _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> [FilePath] {
-        let (_, runs) = try await makeRuns(project, console)
+        let runs = try await makeRuns(project, console).runs
         return try await withThrowingTaskGroup(of: [FilePath].self) { group in
             group.addTask {
                 let report = await TestRun.run(runs, of: project, filter: filter)

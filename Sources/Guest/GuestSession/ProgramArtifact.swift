@@ -35,15 +35,22 @@ package struct ProgramArtifact: Sendable {
         if case .swiftTesting(let expected) = planned.resultsProtocol { expected } else { nil }
     }
 
-    /// The plan's entry for some of a bundle's tests: its arguments without any filter, and the patterns for these
-    /// tests.
-    package func selecting(_ tests: [String]) -> (planned: ProgramPlan, patterns: [String]) {
+    /// Some of a bundle's tests.
+    package struct SelectedTests {
+        /// The plan's entry, its arguments without any filter.
+        package var planned: ProgramPlan
+        /// The patterns for the tests.
+        package var patterns: [String]
+    }
+
+    /// The plan's entry for some of a bundle's tests.
+    package func selecting(_ tests: [String]) -> SelectedTests {
         var planned = planned
         if let filter = planned.arguments.firstIndex(of: Self.filterOption) {
             planned.arguments.removeSubrange(filter...)
         }
         planned.resultsProtocol = .swiftTesting(expected: tests)
-        return (planned, tests.map(Self.pattern))
+        return SelectedTests(planned: planned, patterns: tests.map(Self.pattern))
     }
 
     /// The option before each pattern; the patterns come last.

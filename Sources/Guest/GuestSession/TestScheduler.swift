@@ -93,13 +93,20 @@ package struct TestScheduler: Sendable {
     /// A test that crashes this many guests is not tried again.
     private static let mostCrashes = 2
 
+    /// What guests came to.
+    package struct Result: Sendable {
+        /// What the tests came to.
+        package var outcome: SessionOutcome
+        /// In the order of their tests, those of later tries last.
+        package var guests: [GuestRun]
+    }
+
     /// Runs them all.
     ///
-    /// - Returns: What the tests came to, and the guests in the order of their tests, those of later tries last.
     /// - Throws: `Failure` (`infrastructure`) when a machine cannot be started; `CancellationError`.
     package func run(
         onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
-    ) async throws -> (SessionOutcome, [GuestRun]) {
+    ) async throws -> Result {
         try ProcessLimits.check(guests: min(rules.width, portions.count))
         var tries = [try await run(portions, named: "", onEvent, note)]
         while !rules.limits.failFast, tally.reason == nil, tries.count <= rules.retries, rules.deadline > .now {
@@ -120,7 +127,7 @@ package struct TestScheduler: Sendable {
         // Each guest that wakes has the log of the one boot in its memory.
         var hidden: Set<[String]> = []
         outcome.crashes.removeAll { $0.isAtBoot && $0.isFromMemory && !hidden.insert($0.lines).inserted }
-        return (outcome, tries.flatMap { $0 })
+        return Result(outcome: outcome, guests: tries.flatMap { $0 })
     }
 
     /// What the guests of all tries came to.

@@ -61,10 +61,10 @@ package struct TestShard: Sendable, Equatable {
             guard !own.isEmpty else { continue }
             var program = programs[index].planned
             if programs[index].tests != nil {
-                let (selected, patterns) = programs[index].selecting(own.compactMap(\.test))
-                program = selected
-                for pattern in patterns { program.arguments += [ProgramArtifact.filterOption, pattern] }
-                allPatterns += patterns
+                let selected = programs[index].selecting(own.compactMap(\.test))
+                program = selected.planned
+                for pattern in selected.patterns { program.arguments += [ProgramArtifact.filterOption, pattern] }
+                allPatterns += selected.patterns
             }
             planned.append(program)
             places.append(index)

@@ -49,7 +49,7 @@ struct TarArchive {
     }
 
     private func append(_ header: Header, to archive: ArchiveFile) throws {
-        guard let (prefix, base) = Self.split(header.name), header.link.utf8.count <= 100 else {
+        guard let name = Self.split(header.name), header.link.utf8.count <= 100 else {
             throw Failure(
                 .usage, "the guest path \(header.name.dropFirst()) or its link's target is too long for an image")
         }
@@ -66,7 +66,7 @@ struct TarArchive {
             let digits = String(value, radix: 8)
             field(String(repeating: "0", count: max(0, width - 1 - digits.utf8.count)) + digits, width)
         }
-        field(base, 100)
+        field(name.base, 100)
         number(header.mode, 8)
         number(0, 8)
         number(0, 8)
@@ -82,7 +82,7 @@ struct TarArchive {
         field("root", 32)
         number(header.major, 8)
         number(header.minor, 8)
-        field(prefix, 155)
+        field(name.prefix, 155)
         field("", 12)
         let sum = block.reduce(0) { $0 + Int($1) }
         let digits = String(sum, radix: 8)
@@ -91,18 +91,25 @@ struct TarArchive {
         try archive.write(block)
     }
 
-    /// A long name's two parts, at a slash: at most 155 bytes before it, at most 100 after. Nil when there is none.
-    static func split(_ name: String) -> (prefix: String, base: String)? {
-        if name.utf8.count <= 100 { return ("", name) }
+    /// A name as ustar keeps it.
+    struct SplitName: Equatable {
+        /// At most 155 bytes.
+        var prefix = ""
+        /// At most 100 bytes.
+        var base: String
+    }
+
+    /// A long name's two parts, at a slash. Nil when there is none.
+    static func split(_ name: String) -> SplitName? {
+        if name.utf8.count <= 100 { return SplitName(base: name) }
         let bytes = Array(name.utf8)
         for index in bytes.indices.reversed() where bytes[index] == UInt8(ascii: "/") {
             let base = bytes.count - index - 1
             if base > 100 { return nil }
             if base > 0, index <= 155 {
-                return (
-                    String(decoding: bytes[..<index], as: UTF8.self),
-                    String(decoding: bytes[(index + 1)...], as: UTF8.self)
-                )
+                return SplitName(
+                    prefix: String(decoding: bytes[..<index], as: UTF8.self),
+                    base: String(decoding: bytes[(index + 1)...], as: UTF8.self))
             }
         }
         return nil

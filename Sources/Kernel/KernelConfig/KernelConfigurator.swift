@@ -19,6 +19,14 @@ public struct KernelConfiguration: Sendable, Equatable {
     public var wasCurrent: Bool
 }
 
+/// The commands of a configuration.
+public struct ConfigCommands: Sendable {
+    /// What is run before the request is merged into `.config`.
+    public var before: [Command]
+    /// What is run after that.
+    public var after: [Command]
+}
+
 /// Writes a kernel's `.config`: a base that the tree itself defines, with fragments on top.
 public struct KernelConfigurator: Sendable {
     let runner: CommandRunner
@@ -178,13 +186,11 @@ public struct KernelConfigurator: Sendable {
     /// Writes the headers that follow from it.
     private static let headers = "syncconfig"
 
-    /// The commands that `configure` runs when it has work to do: before it merges the request into `.config`, and
-    /// after.
-    public func commands(_ make: KernelMake, request: ConfigRequest) -> (before: [Command], after: [Command]) {
-        (
-            request.base.targets.map { command(make, target: $0) },
-            [Self.completion, Self.headers].map { command(make, target: $0) }
-        )
+    /// The commands that `configure` runs when it has work to do.
+    public func commands(_ make: KernelMake, request: ConfigRequest) -> ConfigCommands {
+        ConfigCommands(
+            before: request.base.targets.map { command(make, target: $0) },
+            after: [Self.completion, Self.headers].map { command(make, target: $0) })
     }
 
     private func command(_ make: KernelMake, target: String, settings: [String] = []) -> Command {

@@ -146,10 +146,18 @@ public struct PatchAnalysis: Sendable {
         }
     }
 
-    /// The last number of the kernel's own below x32's block, and the next one that is free in the patched tree.
+    /// What numbers there are in the table of x86-64.
+    public struct Numbers: Sendable {
+        /// The last of the kernel's own below x32's block.
+        public var lastOfKernel: Int
+        /// The next that is free in the patched tree.
+        public var nextFree: Int
+    }
+
+    /// The last number of the kernel's own, and the next that is free.
     ///
     /// - Throws: `Failure` (`patch`) when the tree has no x86-64 table.
-    public func numbers() throws -> (lastOfKernel: Int, nextFree: Int) {
+    public func numbers() throws -> Numbers {
         let own = SyscallTable(try TreeEditor(pristine: tree.pristine).readLines(SyscallTable.x8664))
         let last = own.ordinaryRows.map(\.number).max() ?? -1
         var taken = Set(SyscallTable(try tree.readLines(SyscallTable.x8664)).rows.map(\.number))
@@ -157,7 +165,7 @@ public struct PatchAnalysis: Sendable {
         taken.formUnion(SyscallTable((try? tree.readLines(SyscallTable.generic)) ?? []).rows.map(\.number))
         var next = last + 1
         while taken.contains(next) { next += 1 }
-        return (last, next)
+        return Numbers(lastOfKernel: last, nextFree: next)
     }
 
     /// A patch without its changes of files that a build makes, each of which is a finding.

@@ -43,7 +43,8 @@ struct HunkApplier: Sendable {
     ///   - fuzz: The most lines of context at either end that may be left out.
     /// - Returns: Where it matched; nil when it does not match anywhere, with nothing changed.
     mutating func apply(_ hunk: Hunk, from file: String = "", fuzz: Int = 0) -> Placement? {
-        guard let (hunk, found, used) = place(hunk, fuzz: fuzz) else { return nil }
+        guard let match = place(hunk, fuzz: fuzz) else { return nil }
+        let (hunk, found) = (match.hunk, match.index)
         let preimage = hunk.preimage
         let expected = Self.expectedIndex(hunk)
         let postimage = hunk.postimage
@@ -61,13 +62,23 @@ struct HunkApplier: Sendable {
         lines.replaceSubrange(found..<(found + preimage.count), with: postimage)
         isPatched.replaceSubrange(
             found..<(found + preimage.count), with: Array(repeating: true, count: postimage.count))
-        return Placement(offset: found - expected, fuzz: used)
+        return Placement(offset: found - expected, fuzz: match.fuzz)
+    }
+
+    /// Where a hunk fits.
+    struct Match {
+        /// What is left of it.
+        var hunk: Hunk
+        /// The first line, counted from 0.
+        var index: Int
+        /// How many lines of context are left out at each end.
+        var fuzz: Int
     }
 
     /// Where `hunk` would be applied with the least fuzz, and what is left of it then; nil for nowhere.
-    func place(_ hunk: Hunk, fuzz: Int) -> (hunk: Hunk, index: Int, fuzz: Int)? {
+    func place(_ hunk: Hunk, fuzz: Int) -> Match? {
         if let index = position(of: hunk.preimage, hunk: hunk, near: Self.expectedIndex(hunk)) {
-            return (hunk, index, 0)
+            return Match(hunk: hunk, index: index, fuzz: 0)
         }
         let context = max(hunk.leadingContext, hunk.trailingContext)
         guard fuzz > 0, context > 0 else { return nil }
@@ -83,7 +94,7 @@ struct HunkApplier: Sendable {
             let mustEnd = trailing == 0 && hunk.trailingContext < context
             let found = position(
                 of: rest.preimage, near: Self.expectedIndex(rest), mustBegin: mustBegin, mustEnd: mustEnd)
-            if let found { return (rest, found, level) }
+            if let found { return Match(hunk: rest, index: found, fuzz: level) }
         }
         return nil
     }

@@ -105,11 +105,12 @@ struct HunkFailureDiagnosis: Sendable {
     }
 
     private var fuzzyPlacement: FuzzyPlacement? {
-        guard let (rest, index, fuzz) = applier.place(hunk, fuzz: Self.mostFuzz), fuzz > 0, !rest.preimage.isEmpty
+        guard let match = applier.place(hunk, fuzz: Self.mostFuzz), match.fuzz > 0, !match.hunk.preimage.isEmpty
         else {
             return nil
         }
-        return FuzzyPlacement(line: index - (hunk.leadingContext - rest.leadingContext) + 1, fuzz: fuzz)
+        return FuzzyPlacement(
+            line: match.index - (hunk.leadingContext - match.hunk.leadingContext) + 1, fuzz: match.fuzz)
     }
 
     // MARK: White space

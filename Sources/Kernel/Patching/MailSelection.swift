@@ -9,13 +9,16 @@ package struct MailTag: Equatable {
     var isPatch = false
     /// The version of the series, 1 where none is named.
     var version = 1
-    /// The place in the series, and how many messages that has.
-    var place: (index: Int, total: Int)?
-
-    package static func == (left: MailTag, right: MailTag) -> Bool {
-        (left.isAnswer, left.isPatch, left.version, left.place?.index, left.place?.total)
-            == (right.isAnswer, right.isPatch, right.version, right.place?.index, right.place?.total)
+    /// A place in a series.
+    struct Place: Equatable {
+        /// Counted from 1; 0 for the introduction.
+        var index: Int
+        /// How many patches the series has.
+        var total: Int
     }
+
+    /// The place in the series.
+    var place: Place?
 
     /// The first words of answers and of forwarded messages in mail programs of several languages.
     private static let answers = ["re", "aw", "sv", "vs", "antw", "rép"]
@@ -61,7 +64,7 @@ package struct MailTag: Equatable {
             if numbers.count == 2, let index = Int(numbers[0]), let total = Int(numbers[1]), index >= 0,
                 total > 0
             {
-                place = (index, total)
+                place = Place(index: index, total: total)
             } else if let v = small.firstIndex(of: "v"), let number = Int(small[small.index(after: v)...]), number > 0,
                 small[..<v].isEmpty || small[..<v] == "patch" || small[..<v] == "rfc"
             {

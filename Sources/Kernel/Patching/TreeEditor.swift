@@ -117,11 +117,18 @@ package struct TreeEditor: Sendable {
 
     // MARK: Patches
 
+    /// What a patch came to.
+    package struct AppliedPatch {
+        /// Remarks such as offsets.
+        package var notes: [String]
+        /// What was changed.
+        package var paths: Set<String>
+    }
+
     /// Applies one patch as a whole.
     ///
-    /// - Returns: Remarks such as offsets, and the paths that were changed.
     /// - Throws: `Failure` (`patch`) that names all that does not apply, with this editor unchanged.
-    package mutating func apply(_ patch: Patch) throws -> (notes: [String], paths: Set<String>) {
+    package mutating func apply(_ patch: Patch) throws -> AppliedPatch {
         var result = self
         var (patch, notes) = try located(patch)
         notes = patch.remarks + notes
@@ -145,7 +152,7 @@ package struct TreeEditor: Sendable {
             throw isApplied(patch) ? alreadyApplied(patch) : ApplyFailures(all: failures).failure(of: patch)
         }
         self = result
-        return (notes, progress.touched)
+        return AppliedPatch(notes: notes, paths: progress.touched)
     }
 
     /// The patch with paths of the tree in place of absolute ones, as far up as its files are found.

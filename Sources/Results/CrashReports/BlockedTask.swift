@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
+/// A lock that a task holds.
+public struct HeldLock: Sendable, Equatable {
+    /// Its name in lockdep.
+    public var name: String
+    /// Where it was taken.
+    public var takenAt: StackFrame
+}
+
 /// A task of a guest that hangs, as the kernel tells of it when it is asked by sysrq
 /// (Documentation/admin-guide/sysrq.rst: `l` processors, `w` blocked tasks, `t` all tasks, `d` locks).
 public struct BlockedTask: Sendable, Equatable {
@@ -13,8 +21,8 @@ public struct BlockedTask: Sendable, Equatable {
     public var state: String
     /// Its stack, from where it is outwards; only what the unwinder is sure of.
     public var frames: [StackFrame]
-    /// Where it took the locks that it holds, with the locks' names, where the kernel has lockdep; the oldest first.
-    public var locks: [(lock: String, at: StackFrame)] = []
+    /// The locks that it holds, where the kernel has lockdep; the oldest first.
+    public var locks: [HeldLock] = []
 
     /// Creates a task.
     public init(name: String, pid: Int, state: String, frames: [StackFrame] = []) {
@@ -22,12 +30,6 @@ public struct BlockedTask: Sendable, Equatable {
         self.pid = pid
         self.state = state
         self.frames = frames
-    }
-
-    /// Whether two are equal in all that is known of them.
-    public static func == (left: BlockedTask, right: BlockedTask) -> Bool {
-        left.name == right.name && left.pid == right.pid && left.state == right.state && left.frames == right.frames
-            && left.locks.map(\.lock) == right.locks.map(\.lock) && left.locks.map(\.at) == right.locks.map(\.at)
     }
 
     /// Functions in which a task waits whatever it waits for: the scheduler's and the locks' own, and interrupts.
@@ -67,7 +69,7 @@ public struct BlockedTask: Sendable, Equatable {
     ///   processors at work were at; each once.
     public static func tasks(in lines: [ConsoleLine], calls: Set<String>) -> [BlockedTask] {
         var all: [BlockedTask] = []
-        var locks: [Int: [(lock: String, at: StackFrame)]] = [:]
+        var locks: [Int: [HeldLock]] = [:]
         var current: BlockedTask?
         var holder: Int?
         func end() {
@@ -148,11 +150,11 @@ public struct BlockedTask: Sendable, Equatable {
     }
 
     /// Reads ` #0: ffff888003a5b0a8 (lock){+.+.}-{3:3}, at: __do_sys_probe+0x28/0x84`.
-    private static func heldLock(_ text: String) -> (lock: String, at: StackFrame)? {
+    private static func heldLock(_ text: String) -> HeldLock? {
         guard let at = text.firstRange(of: ", at: "), let open = text.firstIndex(of: "("),
             let close = text[open...].firstRange(of: "){")?.lowerBound,
             let frame = StackFrame(line: text[at.upperBound...])
         else { return nil }
-        return (String(text[text.index(after: open)..<close]), frame)
+        return HeldLock(name: String(text[text.index(after: open)..<close]), takenAt: frame)
     }
 }

@@ -110,7 +110,7 @@ struct CrashPattern: Sendable {
     static let panicMark = "Kernel panic - not syncing: "
 
     /// The openings, by what a line begins with. The first that fits decides, so the special ones come first.
-    static let openings: [(opening: String, form: CrashPattern)] =
+    private static let openings: [(opening: String, form: CrashPattern)] =
         panics + sanitizers + faults + lockReports + stalls + damages + preludes + [
             ("BUG: ", CrashPattern(kind: .bug, title: .line, end: .trace))
         ]

@@ -297,7 +297,7 @@ struct CrashReportBuilder: Sendable {
         var facts = facts
         var reader = trace
         Self.store(&reader, in: &facts)
-        let (title, function) = form.title(header: header, facts: facts)
+        let title = form.title(header: header, facts: facts)
         var corruption = corruption
         if isOver, corruption == nil {
             if isPrelude {
@@ -313,13 +313,13 @@ struct CrashReportBuilder: Sendable {
             }
             if isCut { corruption = corruption ?? "it is longer than what is kept of it" }
         }
-        var crash = Crash(title: title, kind: form.kind, isFatal: isFatal, test: test, lines: lines)
-        crash.function = function
+        var crash = Crash(title: title.text, kind: form.kind, isFatal: isFatal, test: test, lines: lines)
+        crash.function = title.function
         (crash.cpu, crash.task, crash.pid) = (facts.cpu, facts.task, facts.pid)
         crash.corruption = corruption
         (crash.firstLine, crash.lastLine) = (firstLine, lastLine)
         crash.allocations = [facts.allocatedAt].compactMap(\.self) + furtherAllocations
-        crash.frames = Array(bestTrace(facts, function).prefix(ReportFacts.mostKeptFrames))
+        crash.frames = Array(bestTrace(facts, title.function).prefix(ReportFacts.mostKeptFrames))
         switch caller {
         case .cpu(let number): crash.cpu = crash.cpu ?? number
         case .task(let number): crash.pid = crash.pid ?? number

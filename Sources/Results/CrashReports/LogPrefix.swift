@@ -291,13 +291,19 @@ private struct ByteReader {
         return true
     }
 
+    /// What follows whole seconds.
+    struct Decimals {
+        var count: Int
+        var isComma: Bool
+    }
+
     /// `.678` or `,678`
-    mutating func takeDecimals() -> (count: Int, isComma: Bool)? {
+    mutating func takeDecimals() -> Decimals? {
         guard let mark = rest.first, mark == UInt8(ascii: ".") || mark == UInt8(ascii: ",") else { return nil }
         let digits = rest.dropFirst().prefix { $0 >= 0x30 && $0 <= 0x39 }
         guard (1...9).contains(digits.count) else { return nil }
         rest = rest[digits.endIndex...]
-        return (digits.count, mark == UInt8(ascii: ","))
+        return Decimals(count: digits.count, isComma: mark == UInt8(ascii: ","))
     }
 
     /// `Z`, `+01:00` or `+0100`

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
+/// What a report is called.
+struct CrashTitle {
+    var text: String
+    /// The function in it, or to blame.
+    var function: String?
+}
+
 extension CrashPattern {
     /// The title for a report.
     ///
     /// - Parameters:
     ///   - header: Its headline.
     ///   - facts: What its other lines told.
-    /// - Returns: The title, and the function in it or to blame.
-    func title(header: String, facts: ReportFacts) -> (title: String, function: String?) {
+    func title(header: String, facts: ReportFacts) -> CrashTitle {
         let function = sources.lazy.compactMap { find($0, header, facts) }.first
         let ending = Self.ending(isStall ? function.map(Self.stallName) : function)
         switch title {
-        case .fixed(let text): return (text + ending, function)
+        case .fixed(let text): return CrashTitle(text: text + ending, function: function)
         case .line:
             // A panic for a reason of its own has no function in its title, but its trace may name one.
             let blamed = function ?? Self.guilty(facts.mainTrace, skip)
             var text = header
             if text.hasPrefix(Self.panicMark) { text = "kernel panic: " + text.dropFirst(Self.panicMark.count) }
-            return (cleaned(text) + ending, blamed)
+            return CrashTitle(text: cleaned(text) + ending, function: blamed)
         case .sanitizer(let prefix):
             let start = header.position(of: prefix)?.upperBound ?? header.startIndex
             var what = header[start...]
@@ -27,22 +33,22 @@ extension CrashPattern {
             if what.hasPrefix("Undefined behaviour") { what = "undefined-behaviour" }
             var text = prefix + cleaned(String(what))
             if kind == .kasan, let access = facts.access { text += " \(access)" }
-            return (text + ending, function)
+            return CrashTitle(text: text + ending, function: function)
         case .race:
             let what = header.utf8.count > 12 ? String(decoding: Array(header.utf8)[12...], as: UTF8.self) : ""
             let functions = what.position(of: " in ").map { what[$0.upperBound...] } ?? ""
             let first = functions.split(separator: " ").first.map { String($0.prefix { $0 != "+" && $0 != "." }) }
-            return ("KCSAN: " + cleaned(what), first)
+            return CrashTitle(text: "KCSAN: " + cleaned(what), function: first)
         case .warning: return warningTitle(header, facts, function)
         case .preemptible:
             let callee = header.dropFirst("BUG: using ".count).prefix { $0 != " " }
-            return ("BUG: using \(callee) in preemptible code" + ending, function)
+            return CrashTitle(text: "BUG: using \(callee) in preemptible code" + ending, function: function)
         case .lock(let type):
             let words = header.dropFirst("BUG: \(type) ".count)
             let what = words.position(of: " on CPU#").map { words[..<$0.lowerBound] } ?? words
-            return ("BUG: \(type) \(cleaned(String(what)))" + ending, function)
+            return CrashTitle(text: "BUG: \(type) \(cleaned(String(what)))" + ending, function: function)
         case .rustPanic:
-            return (cleaned(facts.rustMessage ?? "kernel BUG") + ending, function)
+            return CrashTitle(text: cleaned(facts.rustMessage ?? "kernel BUG") + ending, function: function)
         }
     }
 
@@ -87,11 +93,11 @@ extension CrashPattern {
     /// Warnings of some files are the checker's, not the checked function's.
     private func warningTitle(
         _ header: String, _ facts: ReportFacts, _ function: String?
-    ) -> (title: String, function: String?) {
+    ) -> CrashTitle {
         for checker in Self.checkers where header.position(of: checker.file) != nil {
             // Without a trace there is what the headline names.
             let blamed = Self.guilty(facts.mainTrace, skip + checker.skip) ?? find(.header, header, facts)
-            return (checker.title + Self.ending(blamed), blamed)
+            return CrashTitle(text: checker.title + Self.ending(blamed), function: blamed)
         }
         let first = symbol(in: header).map { functionName($0) } ?? ""
         if [" mm/", "/mm/"].contains(where: { header.position(of: $0) != nil }) {
@@ -107,7 +113,7 @@ extension CrashPattern {
                 }
             if let title {
                 let blamed = Self.guilty(facts.mainTrace, skip + [.allocators])
-                return (title + Self.ending(blamed), blamed)
+                return CrashTitle(text: title + Self.ending(blamed), function: blamed)
             }
         }
         // The driver that submits wrongly; the core's function says what it did.
@@ -115,10 +121,10 @@ extension CrashPattern {
             let submit = FrameFilter(
                 "usb_submit_urb usb_start_wait_urb usb_bulk_msg usb_control_msg* usb_interrupt_msg")
             if let blamed = Self.guilty(facts.mainTrace, skip + [submit]) {
-                return ("WARNING in \(blamed)/usb_submit_urb", blamed)
+                return CrashTitle(text: "WARNING in \(blamed)/usb_submit_urb", function: blamed)
             }
         }
-        return ("WARNING" + Self.ending(function), function)
+        return CrashTitle(text: "WARNING" + Self.ending(function), function: function)
     }
 
     /// The kind that a warning's file makes it.

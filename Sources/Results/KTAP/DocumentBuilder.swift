@@ -390,7 +390,7 @@ struct DocumentBuilder {
     }
 
     private mutating func interpret(_ remark: ArraySlice<UInt8>, for result: inout KTAPResult) {
-        guard let (directive, reason) = KTAPLine.directive(of: remark) else {
+        guard let found = KTAPLine.directive(of: remark) else {
             let kept = text.name(remark)
             result.reason = kept
             if let code = remark.after("exit=") { result.exitCode = decimal(code.prefix(while: isDigit)) }
@@ -401,9 +401,9 @@ struct DocumentBuilder {
             }
             return
         }
-        result.directive = directive
-        result.reason = reason.isEmpty ? nil : text.name(reason)
-        switch directive {
+        result.directive = found.directive
+        result.reason = found.reason.isEmpty ? nil : text.name(found.reason)
+        switch found.directive {
         case .skip: result.status = .skipped
         case .xfail: result.status = .expectedFailure
         case .todo: if !result.isOK { result.status = .expectedFailure }

@@ -125,8 +125,8 @@ struct KTAPLine {
         case UInt8(ascii: "O"), UInt8(ascii: "N"): return beginsLikeResult(text) ? .malformed : .other
         case UInt8(ascii: "b"): return beginsLikeBailOut(text) ? .malformed : .other
         case UInt8(ascii: "K"), UInt8(ascii: "T"):
-            guard let (start, version) = versionSuffix(of: text), start == text.startIndex else { return .other }
-            return .version(version)
+            guard let suffix = versionSuffix(of: text), suffix.start == text.startIndex else { return .other }
+            return .version(suffix.version)
         case UInt8(ascii: "1"): return plan(text)
         case UInt8(ascii: "B"):
             guard let reason = text.after("Bail out!") else {
@@ -173,15 +173,22 @@ struct KTAPLine {
         return content.after("Result: ")
     }
 
+    /// A version line at the end of a text.
+    struct VersionSuffix {
+        /// The index at which it starts.
+        var start: Int
+        var version: KTAPDocument.Version
+    }
+
     /// The version line that `text` ends with, and where it starts. What precedes it is a prefix.
-    static func versionSuffix(of text: ArraySlice<UInt8>) -> (start: Int, version: KTAPDocument.Version)? {
+    static func versionSuffix(of text: ArraySlice<UInt8>) -> VersionSuffix? {
         let text = text.trimmingEnd()
         let digits = text.suffix(where: isDigit)
         guard (1...3).contains(digits.count), let number = decimal(digits),
             let before = text[..<digits.startIndex].before("TAP version ")
         else { return nil }
-        if before.last == UInt8(ascii: "K") { return (before.endIndex - 1, .ktap(number)) }
-        return (before.endIndex, .tap(number))
+        if before.last == UInt8(ascii: "K") { return VersionSuffix(start: before.endIndex - 1, version: .ktap(number)) }
+        return VersionSuffix(start: before.endIndex, version: .tap(number))
     }
 
     /// `1..N`, with `# SKIP reason` after it for a stream that skips everything.
@@ -195,10 +202,10 @@ struct KTAPLine {
         if tail.isEmpty { return .plan(count, skipReason: nil) }
         guard tail.first == hash else { return .malformed }
         let remark = tail.dropFirst().trimmingStart()
-        guard let (directive, reason) = directive(of: remark), directive == .skip else {
+        guard let remark = directive(of: remark), remark.directive == .skip else {
             return .plan(count, skipReason: nil)
         }
-        return .plan(count, skipReason: count == 0 ? reason : nil)
+        return .plan(count, skipReason: count == 0 ? remark.reason : nil)
     }
 
     /// Whether a text that is not a result was probably meant as one, in any case of its letters: `not` with `ok` after
@@ -263,9 +270,15 @@ struct KTAPLine {
             name: rest[..<min(index, rest.endIndex)].trimmingEnd(), hasEscapes: hasEscapes, remark: remark)
     }
 
+    /// A directive and what follows it.
+    struct Remark {
+        var directive: KTAPResult.Directive
+        var reason: ArraySlice<UInt8>
+    }
+
     /// The directive that a remark begins with, and what follows it. TAP writes SKIP and TODO in any case, and
     /// `skipped`; the words that the kernel added are taken in capitals only, as prose uses them too.
-    static func directive(of remark: ArraySlice<UInt8>) -> (KTAPResult.Directive, ArraySlice<UInt8>)? {
+    static func directive(of remark: ArraySlice<UInt8>) -> Remark? {
         let word = remark.prefix { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
         guard (4...8).contains(word.count) else { return nil }
         let rest = remark[word.endIndex...]
@@ -279,7 +292,7 @@ struct KTAPLine {
         }
         guard let found else { return nil }
         let reason = rest.first == UInt8(ascii: ":") ? rest.dropFirst() : rest
-        return (found, reason.trimmingStart())
+        return Remark(directive: found, reason: reason.trimmingStart())
     }
 
     /// Whether a line with this text would mean more than a diagnostic.

@@ -25,7 +25,7 @@ struct LinePrefix {
         if length == 0, isStamped, let stamp = Self.stamp(in: line) {
             text = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
         }
-        guard let (start, _) = KTAPLine.versionSuffix(of: text), start > text.startIndex else {
+        guard let start = KTAPLine.versionSuffix(of: text)?.start, start > text.startIndex else {
             if length > 0, KTAPLine.versionSuffix(of: text) != nil { isStamped = true }
             return text
         }

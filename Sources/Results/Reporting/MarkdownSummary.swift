@@ -145,7 +145,7 @@ public enum MarkdownSummary {
     private static func slowest(_ report: RunReport) -> MarkdownText {
         let tests = report.slowest(mostSlow)
         guard tests.count > 1 else { return "" }
-        let rows = tests.map { row([MarkdownText(code: $0.id), MarkdownText(seconds: $1)]) }
+        let rows = tests.map { row([MarkdownText(code: $0.test.id), MarkdownText(seconds: $0.seconds)]) }
         return (["### Slowest tests", "", row(["test", "time"]), row(["---", "---:"])] + rows).joined(separator: "\n")
     }
 

@@ -24,10 +24,10 @@ public struct KTAPLogParser: Sendable {
     /// - Returns: Its tests, and what is wrong with the log.
     public mutating func finish() -> SuiteResult {
         let document = parser.finish()
-        let (tests, problems) = KTAPSuite.tests(of: document, program: name)
+        let suite = KTAPSuite(document, program: name)
         var outcome = SuiteResult(name: name, kind: "ktap")
-        outcome.tests = tests
-        outcome.problems = problems
+        outcome.tests = suite.tests
+        outcome.problems = suite.problems
         outcome.notes = KTAPSuite.notes(of: document)
         outcome.output = document.diagnostics
         return outcome

@@ -3,21 +3,24 @@ import KTAP
 import ResultsModel
 
 /// The tests of a program that prints KTAP or TAP.
-enum KTAPSuite {
+struct KTAPSuite {
+    /// One for each result without nested ones, named by their path.
+    var tests: [TestResult] = []
+    /// What is wrong with what it printed.
+    var problems: [String]
+
     /// Reads all of a program's output.
-    ///
-    /// - Returns: Its tests, one for each result without nested ones, named by their path; and what is wrong.
-    static func tests(in output: [UInt8], program: String) -> (tests: [TestResult], problems: [String]) {
+    init(output: [UInt8], program: String) {
         var parser = KTAPParser()
         parser.consume(output)
-        return tests(of: parser.finish(), program: program)
+        self.init(parser.finish(), program: program)
     }
 
-    /// The tests of a document, one for each result without nested ones, named by their path; and what is wrong.
-    static func tests(of document: KTAPDocument, program: String) -> (tests: [TestResult], problems: [String]) {
-        var tests: [TestResult] = []
+    /// The tests of a document.
+    init(_ document: KTAPDocument, program: String) {
+        problems = document.problems.filter(\.isError).map(\.description)
         for (index, result) in document.results.enumerated() {
-            add(result, path: program, position: index + 1, to: &tests)
+            Self.add(result, path: program, position: index + 1, to: &tests)
         }
         if let reason = document.skipReason, document.results.isEmpty {
             tests = [TestResult(id: program, name: program, status: .skipped, reason: reason)]
@@ -33,7 +36,6 @@ enum KTAPSuite {
                 tests[index].id = "\(id) #\(seen[id, default: 1])"
             }
         }
-        return (tests, document.problems.filter(\.isError).map(\.description))
     }
 
     /// What is worth telling of a document and no failure.
@@ -102,7 +104,8 @@ extension SessionRecorder {
     mutating func judgeKTAP(
         _ index: Int, ending: String, ended: Double, isKselftest: Bool = false
     ) -> [SessionEvent] {
-        var (tests, problems) = KTAPSuite.tests(in: programOutput, program: plannedName(index))
+        let suite = KTAPSuite(output: programOutput, program: plannedName(index))
+        var (tests, problems) = (suite.tests, suite.problems)
         if outputWasCut { problems.append("it printed more than \(Self.longestOutput) bytes; the rest is lost") }
         if ending == "timeout" {
             let name = plannedName(index)

@@ -94,38 +94,50 @@ struct LTPResults {
         return (String(parts[0]), line)
     }
 
+    /// What the lines and the program's end come to.
+    struct Verdict {
+        var status: TestStatus
+        /// Why it is that.
+        var reason: String?
+        /// What contradicts itself.
+        var problems: [String] = []
+    }
+
     /// How the test ended.
     ///
     /// - Parameter ending: How the program did, in the words of rootfs/init/Program.swift.
-    /// - Returns: The status, why, and what contradicts itself. An exit code that says less than the lines is not
+    /// - Returns: Its verdict. An exit code that says less than the lines is not
     ///   believed, and 0 without a TPASS is not a pass.
-    func verdict(ending: String) -> (status: TestStatus, reason: String?, problems: [String]) {
+    func verdict(ending: String) -> Verdict {
         let worst = entries.first { $0.kind == .broken } ?? entries.first { $0.kind.isFailure }
-        if ending == "timeout" { return (.timedOut, nil, []) }
+        if ending == "timeout" { return Verdict(status: .timedOut) }
         guard ending.hasPrefix("exit "), let code = Int32(ending.dropFirst(5)) else {
-            return (.failed, "the program ended with \(ending)", [])
+            return Verdict(status: .failed, reason: "the program ended with \(ending)")
         }
         let known = Kind.allCases.reduce(0) { $0 | $1.bit }
-        if code & ~known != 0 { return (.failed, "it exited with \(code), which no LTP result has", []) }
+        if code & ~known != 0 {
+            return Verdict(status: .failed, reason: "it exited with \(code), which no LTP result has")
+        }
         let kinds = Kind.allCases.filter { $0.isFailure && code & $0.bit != 0 }
         if !kinds.isEmpty {
             let words = kinds.map(\.rawValue).joined(separator: ", ")
-            return (.failed, kinds.contains(.broken) ? "error: the test itself broke (\(words))" : words, [])
+            return Verdict(
+                status: .failed, reason: kinds.contains(.broken) ? "error: the test itself broke (\(words))" : words)
         }
         if let worst {
-            return (
-                .failed, worst.kind.rawValue,
-                ["it exited with \(code) although it printed \(worst.kind.rawValue): \(worst.text)"]
-            )
+            return Verdict(
+                status: .failed, reason: worst.kind.rawValue,
+                problems: ["it exited with \(code) although it printed \(worst.kind.rawValue): \(worst.text)"])
         }
         let skip = entries.first { $0.kind == .unsuitable }
         if code & Kind.unsuitable.bit != 0 || skip != nil && count(.passed) == 0 {
-            return (.skipped, skip?.text ?? "it exited with \(code), which is TCONF", [])
+            return Verdict(status: .skipped, reason: skip?.text ?? "it exited with \(code), which is TCONF")
         }
         guard count(.passed) > 0 else {
-            return (.failed, "no result", ["it exited with \(code) and printed no TPASS"])
+            return Verdict(
+                status: .failed, reason: "no result", problems: ["it exited with \(code) and printed no TPASS"])
         }
-        return (.passed, nil, [])
+        return Verdict(status: .passed)
     }
 }
 
@@ -133,17 +145,19 @@ extension SessionRecorder {
     /// Judges a program by the rules of the Linux Test Project.
     mutating func judgeLTP(_ index: Int, ending: String, ended: Double) -> [SessionEvent] {
         let results = LTPResults(output: programOutput)
-        var (status, reason, problems) = results.verdict(ending: ending)
+        let verdict = results.verdict(ending: ending)
+        var problems = verdict.problems
         if outputWasCut { problems.append("it printed more than \(Self.longestOutput) bytes; the rest is lost") }
         let name = plannedName(index)
-        var test = TestResult(id: name, name: name, status: status)
-        test.reason = reason
+        var test = TestResult(id: name, name: name, status: verdict.status)
+        test.reason = verdict.reason
         test.issues = results.entries.filter { $0.kind.isFailure }.map {
             .init(message: "\($0.kind.rawValue): \($0.text)", file: $0.file, line: $0.line, isKnown: false)
         }
-        if status == .failed, test.issues.isEmpty {
+        if verdict.status == .failed, test.issues.isEmpty {
             test.issues = [
-                .init(message: reason ?? "the program ended with \(ending)", file: nil, line: nil, isKnown: false)
+                .init(
+                    message: verdict.reason ?? "the program ended with \(ending)", file: nil, line: nil, isKnown: false)
             ]
         }
         test.output = lastOutputLines

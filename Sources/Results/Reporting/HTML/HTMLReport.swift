@@ -101,14 +101,21 @@ public struct HTMLReport: Sendable {
 
     // MARK: Failures
 
-    private var failedTests: [(suite: SuiteResult, test: TestResult)] {
-        report.suites.flatMap { suite in suite.tests.filter(\.status.isFailure).map { (suite, $0) } }
+    private struct FailedTest {
+        var suite: String
+        var test: TestResult
+    }
+
+    private var failedTests: [FailedTest] {
+        report.suites.flatMap { suite in
+            suite.tests.filter(\.status.isFailure).map { FailedTest(suite: suite.name, test: $0) }
+        }
     }
 
     /// The anchors of the failures that are shown, by suite and test.
     private var failureIDs: [[String]: String] {
         let pairs = failedTests.prefix(Self.mostFailures).enumerated().map {
-            ([$1.suite.name, $1.test.id], "failure-\($0 + 1)")
+            ([$1.suite, $1.test.id], "failure-\($0 + 1)")
         }
         return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
     }

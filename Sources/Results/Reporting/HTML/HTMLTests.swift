@@ -78,19 +78,25 @@ struct HTMLTests {
     private var slowest: HTMLText {
         let tests = report.slowest(HTMLReport.mostSlow)
         guard tests.count > 1 else { return "" }
-        let rows = tests.map { test, seconds -> HTMLText in
-            "<tr><td><code>\(test.id)</code></td><td class=\"time\">\(Text.seconds(seconds))</td></tr>"
+        let rows = tests.map { timed -> HTMLText in
+            "<tr><td><code>\(timed.test.id)</code></td><td class=\"time\">\(Text.seconds(timed.seconds))</td></tr>"
         }
         return "<details><summary>The slowest</summary><table><tbody>\n\(rows.joined(separator: "\n"))\n"
             + "</tbody></table></details>"
     }
 }
 
+/// A test with a time that can be.
+struct TimedTest {
+    var test: TestResult
+    var seconds: Double
+}
+
 extension RunReport {
     /// The tests that took longest, the slowest first. Those without a time, or with none that can be, are left out.
-    func slowest(_ count: Int) -> [(test: TestResult, seconds: Double)] {
+    func slowest(_ count: Int) -> [TimedTest] {
         let timed = tests.compactMap { test in
-            test.seconds.flatMap { $0.isFinite && $0 > 0 && $0 < 0x1p40 ? (test: test, seconds: $0) : nil }
+            test.seconds.flatMap { $0.isFinite && $0 > 0 && $0 < 0x1p40 ? TimedTest(test: test, seconds: $0) : nil }
         }
         return Array(timed.sorted { $0.seconds > $1.seconds }.prefix(count))
     }
