@@ -16,7 +16,7 @@ struct Kbuild: AsyncParsableCommand {
         abstract: "Takes a system-call patch to a tested Linux kernel.",
         discussion: """
             kbuild applies the patches that kbuild.yaml names, builds the kernel, boots it in QEMU and runs the test \
-            programs in it, one command from a patch to a verdict:
+            programs in it. One command leads from a patch to a verdict:
 
               kbuild run                        with the project file here or above
               kbuild run --profile serial       with a profile of the project file
@@ -26,7 +26,7 @@ struct Kbuild: AsyncParsableCommand {
               kbuild help project-file          every key of kbuild.yaml
 
             Exit codes: 0 all passed, 1 a test failed, 2 usage or project file, 3 a patch does not apply, 4 configure \
-            or compile failed, 5 the guest crashed, 6 a limit on time, 7 a tool is missing or no test ran, 130 \
+            or compile failed, 5 the guest crashed, 6 a time limit, 7 a tool is missing or no test ran, 130 \
             interrupted.
             """,
         version: kbuildVersion,

@@ -30,13 +30,13 @@ struct CommonOptions: ParsableArguments {
     @Option(help: "The profile of kbuild.yaml to use.", completion: .found { $0.profiles })
     var profile: String?
 
-    @Flag(name: .shortAndLong, help: "Show every command, as it could be pasted into a shell.")
+    @Flag(name: .shortAndLong, help: "Show every command in a form that can be pasted into a shell.")
     var verbose = false
 
-    @Flag(name: .shortAndLong, help: "Say nothing but the verdict and errors.")
+    @Flag(name: .shortAndLong, help: "Print only the verdict and errors.")
     var quiet = false
 
-    @Flag(name: .customLong("no-progress"), help: "Draw no live status line.")
+    @Flag(name: .customLong("no-progress"), help: "Show no live status line.")
     var noProgress = false
 
     func validate() throws {
@@ -63,11 +63,11 @@ struct BuildOptions: ParsableArguments {
     var kernel: String?
 
     @Option(
-        help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has a kernel of its own).",
+        help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has its own kernel).",
         completion: .choices(ofKey: "machine.type"))
     var machine: String?
 
-    @Option(help: "How many lines of context at either end of a patch's hunk need not agree, 0 to 3. (default: 0)")
+    @Option(help: "How many lines of context at each end of a patch's hunk may differ, 0 to 3. (default: 0)")
     var fuzz: Int?
 
     @Option(help: "How many jobs make may run at once. (default: the number of processors)")
@@ -75,24 +75,24 @@ struct BuildOptions: ParsableArguments {
 
     @Option(
         help: """
-            Turn on checkers of the kernel: memory, races, locks, leaks, stack, undefined, or all. Each set has a kernel of its \
-            own, races another than memory, and runs are slower.
+            Turn on the kernel's checkers: memory, races, locks, leaks, stack, undefined, or all. Each set of checkers has its \
+            own kernel, races and memory need two kernels, and runs are slower.
             """, completion: .list(Checker.allCases.map(\.rawValue) + [Checker.allWord]))
     var check: String?
 
     @Option(
-        help: "Confine what runs on the host: auto (for inputs from outside of the project), on or off.",
+        help: "Confine code that runs on the host: auto (for inputs from outside the project), on or off.",
         completion: .choices(ofKey: "sandbox"))
     var sandbox: String?
 
     @Flag(
         name: .customLong("verify-build"),
-        help: "After a narrow build run a plain make as well, which must come to the same kernel.")
+        help: "After a narrow build also run a plain make, which must build the same kernel.")
     var verifyBuild = false
 
     @Flag(
         name: .customLong("no-narrow"),
-        help: "Always run a plain make, also when only C files or the calls' tables changed.")
+        help: "Always run a plain make, also when only C files or the system-call tables changed.")
     var noIncremental = false
 
     func validate() throws {
@@ -116,7 +116,7 @@ struct BuildOptions: ParsableArguments {
 /// Where it runs.
 struct MachineOptions: ParsableArguments {
     @Option(
-        help: "The accelerator: auto (KVM where it really works, else TCG), kvm or tcg.",
+        help: "The accelerator: auto (KVM if it works, else TCG), kvm or tcg.",
         completion: .choices(ofKey: "machine.accel"))
     var accel: String?
 
@@ -130,31 +130,31 @@ struct MachineOptions: ParsableArguments {
     var rootfs: String?
 
     @Option(
-        help: "How results leave the guest: auto, virtio (a port of their own) or serial (framed on the console).",
+        help: "How results leave the guest: auto, virtio (their own port) or serial (framed on the console).",
         completion: .choices(ofKey: "machine.results"))
     var results: String?
 
     @Option(
-        help: "none: all tests share a guest. test: each has a guest of its own, woken from a snapshot.",
+        help: "none: all tests share a guest. test: each test has its own guest, restored from a snapshot.",
         completion: .choices(ofKey: "isolate"))
     var isolate: String?
 
     @Option(help: "How many guests run at once and share the tests. (default: 1; with --isolate test all processors)")
     var guests: Int?
 
-    @Option(help: "How often a test that fails is tried again; one that then passes is flaky, which is no pass.")
+    @Option(help: "How often to repeat a failed test. A test that then passes is flaky, which is not a pass.")
     var retries: Int?
 
     @Flag(help: "End the run at the first failure.")
     var failFast = false
 
-    @Flag(help: "Go on when three guests have ended with the same crash.")
+    @Flag(help: "Continue when three guests have ended with the same crash.")
     var keepGoing = false
 
     @Flag(help: "Keep the memory of a guest that crashes or hangs, as an ELF core file in the run's folder.")
     var memoryDump = false
 
-    @Option(help: "The most time that the guests may take, such as 90s or 5m.")
+    @Option(help: "The time limit for the guests, such as 90s or 5m.")
     var timeout: String?
 
     var overrides: [ProjectOverride] {
@@ -198,7 +198,7 @@ struct RunOptions: ParsableArguments {
     @OptionGroup var output: FileOptions
 
     @Option(
-        help: "Print failures as annotations too, and add the summary to the job's ($GITHUB_STEP_SUMMARY): github.")
+        help: "Also print failures as annotations, and add the summary to the job's ($GITHUB_STEP_SUMMARY): github.")
     var annotations: AnnotationFormat?
 
     var overrides: [ProjectOverride] { machine.overrides }
@@ -206,19 +206,19 @@ struct RunOptions: ParsableArguments {
 
 /// How a run goes about it.
 struct RunModes: ParsableArguments {
-    @Flag(help: "When tests fail, give a shell in a fresh guest after the report.")
+    @Flag(help: "When tests fail, open a shell in a fresh guest after the report.")
     var shellOnFailure = false
 
-    @Flag(help: "Add the options that the project's collections of selftests want to the kernel's configuration.")
+    @Flag(help: "Add the options that the project's collections of selftests need to the kernel's configuration.")
     var addConfig = false
 
-    @Flag(help: "Print what would be done, step by step, with the exact commands; run nothing and change nothing.")
+    @Flag(help: "Print the steps of the run with their exact commands; run nothing and change nothing.")
     var dryRun = false
 
     @Flag(
         help: """
-            For a CI job: no live status line; JUnit, JSON, a page and logs in the folder kbuild-report; groups in the job's log, \
-            and annotations where GITHUB_ACTIONS is set.
+            For a CI job: no live status line; JUnit, JSON, a page and logs in the folder kbuild-report; groups in the job's log; \
+            annotations if GITHUB_ACTIONS is set.
             """)
     var ci = false
 

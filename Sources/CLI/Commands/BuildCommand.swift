@@ -7,9 +7,9 @@ import SystemPackage
 
 struct BuildCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "build", abstract: "Patch, configure and compile the kernel; print where it is.",
+        commandName: "build", abstract: "Patch, configure and compile the kernel; print its path.",
         discussion: """
-            A kernel that was built from the same inputs before is found again. Examples:
+            kbuild does not build again a kernel that it has built from the same inputs. Examples:
 
               kbuild build
               kbuild build --kernel linux-source-6.12 --jobs 8

@@ -9,10 +9,10 @@ import SystemPackage
 
 struct CacheCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cache", abstract: "List what kbuild keeps, and remove what has not been used for longest.",
+        commandName: "cache", abstract: "List the contents of the cache, and remove the least recently used entries.",
         discussion: """
-            The cache is $KBUILD_CACHE, else $XDG_CACHE_HOME/kbuild, else ~/.cache/kbuild. After a run kbuild removes what is \
-            above 20 GB, which it looks at once an hour at most; KBUILD_CACHE_MAX sets another size, and 0 keeps all. \
+            The cache is $KBUILD_CACHE, else $XDG_CACHE_HOME/kbuild, else ~/.cache/kbuild. After a run, at most once an hour, \
+            kbuild removes the least recently used entries above 20 GB; KBUILD_CACHE_MAX sets another size, and 0 keeps all. \
             Examples:
 
               kbuild cache list
@@ -32,10 +32,10 @@ struct CacheCommand: AsyncParsableCommand {
 
     struct List: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "list", abstract: "List what is kept, by project and kind, with sizes and last uses.",
+            commandName: "list", abstract: "List the cache's entries, by project and kind, with sizes and last uses.",
             discussion: """
-                A file that several things share, as a tree shares its files with the kernel's source, counts once. The JSON has \
-                each thing by itself. Examples:
+                A file that several entries share, as a tree shares its files with the kernel's source, counts once. The JSON \
+                lists each entry separately. Examples:
 
                   kbuild cache list
                   kbuild cache list --format json
@@ -53,11 +53,11 @@ struct CacheCommand: AsyncParsableCommand {
     struct Prune: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "prune",
-            abstract: "Remove what has not been used for longest, until the rest is small enough.",
+            abstract: "Remove the least recently used entries, until the rest is small enough.",
             discussion: """
-                What was made for projects that are gone goes first. What a running kbuild has taken from the cache stays, and \
-                so do the reports and logs of runs, which cannot be made again, unless their project is gone; all else is made \
-                again when it is needed. Examples:
+                kbuild first removes the entries of projects that no longer exist. It keeps entries that a running kbuild uses, \
+                and the reports and logs of existing projects, which cannot be made again. kbuild makes all other entries again \
+                when it needs them. Examples:
 
                   kbuild cache prune --max-size 10G --dry-run
                   kbuild cache prune --max-size 500M
@@ -73,7 +73,7 @@ struct CacheCommand: AsyncParsableCommand {
             })
         var maxSize: Int?
 
-        @Flag(help: "Print what would be removed; remove nothing.")
+        @Flag(help: "Print the entries that would be removed; remove nothing.")
         var dryRun = false
 
         @OptionGroup var options: Options

@@ -8,11 +8,11 @@ import SystemPackage
 
 struct CleanCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "clean", abstract: "Remove what kbuild keeps for this project, or its whole cache.",
+        commandName: "clean", abstract: "Remove this project's part of the cache, or the whole cache.",
         discussion: """
-            The project's own files stay, and so does what kbuild did not make: a folder that is not a cache of kbuild's is \
-            refused with exit code 2. So is a cache that a running kbuild uses, with 7. kbuild cache prune removes only what \
-            has not been used for long. Examples:
+            kbuild removes neither the project's own files nor files that it did not make: it refuses a folder that is not a \
+            cache of kbuild with exit code 2, and a cache that a running kbuild uses with 7. kbuild cache prune removes only \
+            the least recently used entries. Examples:
 
               kbuild clean
               kbuild clean --all

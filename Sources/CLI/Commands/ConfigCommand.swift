@@ -7,10 +7,10 @@ import SystemPackage
 
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Show what kbuild works from.",
+        commandName: "config", abstract: "Configure the kernel, or show the effective project file.",
         discussion: """
-            --show prints the project as it is after the profile and the flags, in the project file's own form. \
-            Without it the kernel is configured and the path of its .config printed. Examples:
+            --show prints the project after the profile and the flags, in the format of the project file. Without --show, \
+            kbuild configures the kernel and prints the path of its .config. Examples:
 
               kbuild config --show --profile serial
               grep KASAN "$(kbuild config)"

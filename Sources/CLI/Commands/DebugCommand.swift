@@ -12,12 +12,12 @@ struct DebugCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "debug", abstract: "Boot the guest of a run under gdb, with breakpoints at the added calls.",
         discussion: """
-            The kernel is built with debug information (kernel.debug-info), in a folder of its own, which takes a while the \
-            first time. The guest stands at its first instruction when gdb has joined it: `continue` boots it, and its \
-            tests run until one enters an added call. There are no limits on time. Quitting gdb ends the guest.
+            kbuild builds the kernel with debug information (kernel.debug-info), in its own folder; the first build takes \
+            minutes. When gdb has connected, the guest is stopped at its first instruction: `continue` boots it, and its \
+            tests run until one enters an added call. There are no time limits. Quitting gdb ends the guest.
 
-            --test runs one test, or those that match a pattern, and goes on to the first call that it makes. With \
-            --wait gdb, or an editor, joins by hand: what it needs is printed. After -- stand gdb's own arguments. Examples:
+            --test runs one test, or the tests that match a pattern, and continues to the first added call. With --wait you \
+            connect gdb or an editor yourself; kbuild prints the commands. gdb's own arguments follow --. Examples:
 
               kbuild debug
               kbuild debug --test CaesarTests/empty
@@ -29,11 +29,11 @@ struct DebugCommand: AsyncParsableCommand {
     var arguments: [String] = []
 
     @Option(
-        help: "A pattern for the tests to run, as kbuild test takes it; the guest goes on to their first call.",
+        help: "A pattern for the tests to run, as for kbuild test; the guest continues to their first added call.",
         completion: .found { $0.tests })
     var test: String?
 
-    @Flag(help: "Run no gdb: print how one joins the guest, and wait.")
+    @Flag(help: "Run no gdb: print the commands that connect one, and wait.")
     var wait = false
 
     @OptionGroup var common: CommonOptions

@@ -9,11 +9,11 @@ import SystemPackage
 
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "doctor", abstract: "Look whether this machine has all that kbuild run needs.",
+        commandName: "doctor", abstract: "Check whether this machine has everything that kbuild run needs.",
         discussion: """
-            Each thing is shown with its version or place; what is missing with its purpose and the command that installs it. Inside \
-            a project it is looked for what that project needs, elsewhere for what one from kbuild init needs. The \
-            exit code is 0 when kbuild run would work, warnings or not, and 7 otherwise. Examples:
+            kbuild prints each requirement with its version or path, and each missing one with its purpose and the command \
+            that installs it. Inside a project it checks that project's requirements, elsewhere those of a project from kbuild \
+            init. The exit code is 0 when kbuild run would work, also with warnings, and 7 otherwise. Examples:
 
               kbuild doctor
               kbuild doctor --machine uml

@@ -8,11 +8,11 @@ import SystemPackage
 
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "init", abstract: "Make a new project with a system call and a suite that passes.",
+        commandName: "init", abstract: "Create a new project with a system call and a suite that passes.",
         discussion: """
-            The folder must be new or empty; a fresh git repository will do. kbuild writes kbuild.yaml, a system call and \
+            The folder must be new or empty, or a fresh git repository. kbuild writes kbuild.yaml, a system call and \
             its suite. Kernel configuration, the guest's init and the library SyscallTesting come with kbuild, in the \
-            project's folder .kbuild, which version control leaves out. Examples:
+            project's folder .kbuild, which version control ignores. Examples:
 
               kbuild init my-kernel && cd my-kernel && kbuild run
               kbuild init --kernel linux-source-6.12

@@ -10,7 +10,7 @@ import SystemPackage
 
 struct ParseCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "parse", abstract: "Read a console or KTAP log from elsewhere, as a live guest is read.",
+        commandName: "parse", abstract: "Read a console or KTAP log from another source, as kbuild reads a live guest.",
         discussion: """
             Examples:
 
@@ -27,10 +27,10 @@ struct ParseCommand: AsyncParsableCommand {
         @Option(help: "Print text or json.")
         var format: OutputFormat = .text
 
-        @Option(help: "Write what was found as JUnit XML to this file.", completion: .file())
+        @Option(help: "Write the results as JUnit XML to this file.", completion: .file())
         var junit: String?
 
-        @Flag(name: .shortAndLong, help: "Say nothing but the verdict.")
+        @Flag(name: .shortAndLong, help: "Print only the verdict.")
         var quiet = false
 
         /// The log's path; nil for standard input.
@@ -44,11 +44,11 @@ struct ParseCommand: AsyncParsableCommand {
 
     struct ConsoleLog: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "console", abstract: "Print the crash reports of a console log, each whole.",
+            commandName: "console", abstract: "Print the complete crash reports of a console log.",
             discussion: """
-                Time stamps, callers and what a system log or a CI service put before the lines may be there or not. \
+                Lines may have time stamps, callers, and the prefixes of a system log or a CI service. \
                 The exit code is 0 without a crash report, 5 with one, 2 for a log that cannot be read, and 7 for an empty \
-                one. Examples:
+                log. Examples:
 
                   kbuild parse console console.log
                   dmesg | kbuild parse console - --format json
@@ -58,7 +58,7 @@ struct ParseCommand: AsyncParsableCommand {
         @OptionGroup var options: Options
 
         @Option(
-            help: "The kernel that printed the log, built with debug information: tells files and lines.",
+            help: "The kernel that printed the log, built with debug information: adds files and lines.",
             completion: .file())
         var vmlinux: String?
 

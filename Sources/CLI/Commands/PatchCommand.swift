@@ -9,7 +9,7 @@ struct PatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "patch", abstract: "Apply, revert, check, show or export the project's patches.",
         discussion: """
-            kbuild patches a tree of its own, never the kernel source that the project names. Examples:
+            kbuild patches its own tree, never the kernel source that the project names. Examples:
 
               kbuild patch check --kernel linux-source-6.12
               kbuild patch apply && kbuild patch status
@@ -19,7 +19,7 @@ struct PatchCommand: AsyncParsableCommand {
 
     struct Diff: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Show what the patches change in the kernel's own tree, registrations included.",
+            abstract: "Show what the patches change in the kernel's own tree, including registrations.",
             discussion: """
                 The diff is for a plain tree of the kernel. Examples:
 
@@ -39,11 +39,11 @@ struct PatchCommand: AsyncParsableCommand {
 
     struct Export: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Write what kbuild applies as patches for a plain tree, registrations included.",
+            abstract: "Write the changes that kbuild applies as patches for a plain tree, including registrations.",
             discussion: """
                 Each patch of a series keeps its author, its date and its message; a spec becomes one patch with its C files, \
-                the tables' lines and all else that registers its calls. They apply with `git am`; kbuild has tried that \
-                before it writes them. Of some sources alone the calls' numbers may be others. Examples:
+                the tables' lines and everything else that registers its calls. The patches apply with `git am`; kbuild tries \
+                that before it writes them. If you export only some sources, the calls' numbers may differ. Examples:
 
                   kbuild patch export
                   kbuild patch export hello_there --series --output outgoing
@@ -53,7 +53,7 @@ struct PatchCommand: AsyncParsableCommand {
         var names: [String] = []
         @Flag(help: "A file for each patch, as git format-patch writes them. This is the default.")
         var formatPatch = false
-        @Flag(help: "The same with a file series, as quilt reads it.")
+        @Flag(help: "The same, with a file named series, as quilt reads it.")
         var series = false
         @Flag(help: "One mailbox on standard output.")
         var mbox = false
@@ -95,7 +95,7 @@ struct PatchCommand: AsyncParsableCommand {
 
     struct Apply: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Bring the project's tree in line with its patches. What is applied already stays untouched.",
+            abstract: "Apply the project's patches to its tree, except those that are applied already.",
             discussion: """
                 Only files whose contents differ are written. Example:
 
@@ -113,7 +113,7 @@ struct PatchCommand: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Make the project's tree pristine again.",
             discussion: """
-                The next run applies the patches again, and compiles only what differs. Example:
+                The next run applies the patches again, and compiles only changed files. Example:
 
                   kbuild patch revert
                 """)
@@ -127,9 +127,9 @@ struct PatchCommand: AsyncParsableCommand {
 
     struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say whether the patches apply, without changing anything.",
+            abstract: "Check whether the patches apply, without changing anything.",
             discussion: """
-                The exit code is 3 when one does not, with the hunk and what stands in its place. Example:
+                If a patch does not apply, kbuild prints the hunk and the source's lines, and exits with 3. Example:
 
                   kbuild patch check --kernel ~/linux
                 """)
@@ -143,7 +143,7 @@ struct PatchCommand: AsyncParsableCommand {
 
     struct Status: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Say which patches are applied.",
+            abstract: "Print which patches are applied.",
             discussion: """
                 Each is applied, modified, not-applied or leftover. Examples:
 

@@ -11,15 +11,15 @@ import SystemPackage
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "Print the report of a run that is kept, list those, or compare two.",
+        commandName: "report", abstract: "Print the report of a kept run, list kept runs, or compare two.",
         discussion: """
-            kbuild keeps the report and the console's log of a project's last 50 runs. RUN is -1 for the last of them, -2 \
-            for the one before and so on; or a run's name, which --list prints, or the beginning of one; or the path of a \
-            report from elsewhere, with a slash in it or with .json at its end. --compare takes two, the earlier first: \
-            without the second it takes the last run, without either the last two.
+            kbuild keeps the report and the console's log of a project's last 50 runs. RUN is -1 for the last run, -2 \
+            for the run before, and so on; or a run's name, which --list prints, or the beginning of a name; or the path of \
+            another report, with a slash in it or with .json at its end. --compare takes two runs, the earlier first: \
+            without the second it compares with the last run, without both it compares the last two.
 
-            The exit code is 0, whatever the run came to, and 2 when there is no such run. --compare ends with 1 when \
-            something fails that did not. Examples:
+            The exit code is 0, whatever the run's verdict, and 2 when there is no such run. --compare ends with 1 when \
+            a test fails that did not fail before. Examples:
 
               kbuild report
               kbuild report -2 --html report.html
@@ -35,10 +35,10 @@ struct ReportCommand: AsyncParsableCommand {
         completion: .found { $0.runs })
     var runs: [String] = []
 
-    @Flag(help: "List the runs that are kept.")
+    @Flag(help: "List the kept runs.")
     var list = false
 
-    @Flag(help: "Tell how two runs differ.")
+    @Flag(help: "Print how two runs differ.")
     var compare = false
 
     @Option(help: "With --compare: the smallest change of a test's time to report, in percent.")
@@ -58,7 +58,7 @@ struct ReportCommand: AsyncParsableCommand {
 
     @OptionGroup var output: FileOptions
 
-    @Flag(name: .shortAndLong, help: "Say nothing but the verdict.")
+    @Flag(name: .shortAndLong, help: "Print only the verdict.")
     var quiet = false
 
     func validate() throws {

@@ -7,9 +7,9 @@ import SystemPackage
 
 struct RootfsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "rootfs", abstract: "Build the root file system; print where it is.",
+        commandName: "rootfs", abstract: "Build the root file system; print its path.",
         discussion: """
-            Its definition is the file that rootfs.definition names. Examples:
+            The key rootfs.definition names the file that defines it. Examples:
 
               kbuild rootfs
               kbuild rootfs --type initramfs

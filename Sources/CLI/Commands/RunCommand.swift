@@ -169,7 +169,7 @@ struct RunCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Patch, build, boot and test; then report.",
         discussion: """
-            Steps whose inputs have not changed are not done again. Examples:
+            kbuild does not repeat steps whose inputs have not changed. Examples:
 
               kbuild run --accel tcg --memory 1G
               kbuild run --html report.html --junit results.xml
@@ -178,10 +178,10 @@ struct RunCommand: AsyncParsableCommand {
               kbuild run --dry-run
               kbuild run --ci
 
-            After -- comes a command to run in the guest in place of the tests, as kbuild shell does.
+            A command after -- runs in the guest instead of the tests, as with kbuild shell.
 
-            In a kernel tree without a kbuild.yaml the kernel is built and booted. BOOTED CLEAN says that user space ran \
-            and that the kernel reported nothing. The tree is not written to.
+            In a kernel tree without a kbuild.yaml kbuild builds and boots the kernel. BOOTED CLEAN says that user space ran \
+            and that the kernel reported nothing. kbuild does not write to the tree.
 
               kbuild run -- uname -a
             """)

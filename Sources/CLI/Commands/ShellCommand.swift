@@ -12,14 +12,14 @@ import SystemPackage
 
 struct ShellCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "shell", abstract: "Boot the guest of a run and give a shell in it, or run a command there.",
+        commandName: "shell", abstract: "Boot the guest of a run and open a shell in it, or run a command there.",
         discussion: """
-            The kernel, the root file system, the shares and the machine are those of kbuild run. It begins in the first \
+            The kernel, the root file system, the shares and the machine are those of kbuild run. The shell begins in the first \
             shared folder; the test programs are on PATH, and the added calls' numbers are in NR_name. Ctrl-C goes to \
-            the guest; ~. at the beginning of a line ends it, and ~? lists what else there is.
+            the guest; ~. at the beginning of a line ends the guest, and ~? lists other escapes.
 
-            After -- comes a command instead. Its standard streams are kbuild's own, and kbuild exits with its code, or \
-            with 128 + N when signal N ended it. When the guest crashes, reaches a limit or cannot be made, the code is \
+            A command after -- runs instead of the shell. Its standard streams are kbuild's own, and kbuild exits with its code, \
+            or with 128 + N when signal N ended it. When the guest crashes, reaches a limit or cannot be made, the code is \
             that of kbuild run, and standard error says so. Examples:
 
               kbuild shell

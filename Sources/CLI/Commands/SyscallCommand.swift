@@ -19,10 +19,10 @@ struct SyscallCommand: AsyncParsableCommand {
 
     struct Rename: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Give a system call of the project another name.",
+            abstract: "Rename a system call of the project.",
             discussion: """
-                The name changes in syscall.yaml, where the C file defines the call, in the contract beside it and, by its \
-                number, in the suites. Files and folders keep their names. Example:
+                kbuild changes the name in syscall.yaml, in the C file's definition, in the contract beside it, and in the \
+                suites' __NR_name. Files and folders keep their names. Example:
 
                   kbuild syscall rename hello_there hello_here
                 """)
@@ -63,7 +63,7 @@ struct SyscallCommand: AsyncParsableCommand {
         var names: [String]
 
         @Option(
-            help: "The folder for them, from the project's folder on. (default: kernel/NAME)", completion: .directory)
+            help: "Their folder, relative to the project's folder. (default: kernel/NAME)", completion: .directory)
         var into: String?
 
         @Option(help: "Arguments as in C, separated by commas; may be given again. (default: none)")
@@ -93,7 +93,7 @@ struct SyscallCommand: AsyncParsableCommand {
                   kbuild syscall list --kernel linux-source-6.12
                 """)
 
-        @Flag(help: "List the kernel's own calls too.")
+        @Flag(help: "Also list the kernel's own calls.")
         var all = false
 
         @OptionGroup var common: CommonOptions
@@ -114,10 +114,10 @@ struct SyscallCommand: AsyncParsableCommand {
 
     struct Check: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Name every mistake in how patches or specs register system calls.",
+            abstract: "Report every mistake in how patches or specs register system calls.",
             discussion: """
-                Nothing is built and nothing is changed. The exit code is 0 when there is no error, warnings or not, \
-                and 3 when the build would surely be wrong. Examples:
+                kbuild builds nothing and changes nothing. The exit code is 0 when there is no error, also with warnings, \
+                and 3 when the build would certainly be wrong. Examples:
 
                   kbuild syscall check
                   kbuild syscall check ~/0001-add-my-call.patch --kernel linux-source-6.12

@@ -6,11 +6,11 @@ import Project
 
 struct TestCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "test", abstract: "As run, for the tests that match a pattern.",
+        commandName: "test", abstract: "Like run, but only for the tests that match a pattern.",
         discussion: """
-            The pattern is a regular expression. It is matched with the names that --list prints. kselftest:NAME \
-            stands for a collection of the kernel's own selftests, a folder of tools/testing/selftests; kunit, or \
-            kunit:PATTERN, for the suites that are built into the kernel. Examples:
+            The pattern is a regular expression on the names that --list prints. kselftest:NAME \
+            is a collection of the kernel's own selftests, a folder of tools/testing/selftests; kunit, or \
+            kunit:PATTERN, is the suites that are built into the kernel. Examples:
 
               kbuild test 'MsgboxTests/'
               kbuild test kselftest:openat2

@@ -10,7 +10,7 @@ import SystemPackage
 
 struct WatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "watch", abstract: "As run, again after every change of the project's files, until Ctrl-C.",
+        commandName: "watch", abstract: "Like run, and again after every change of the project's files, until Ctrl-C.",
         discussion: """
             A change during a run ends that run and starts another. Example:
 
