@@ -15,6 +15,14 @@ import VirtualMachine
 /// How far make walks after a small change.
 public typealias BuildScope = KernelBuild.BuildScope
 
+/// What stands for tools, so that tests of steps run none.
+public struct ToolSubstitute: Sendable {
+    /// The folders in which tools are looked for, as in PATH.
+    var searchPath: String
+    /// What a command prints and exits with.
+    var run: @Sendable (Command) async throws -> CommandResult
+}
+
 /// A project at work: its values, its part of the cache, and the ways to run tools and to tell of them. Steps and
 /// actions share it.
 public struct ProjectContext: Sendable {
@@ -39,11 +47,12 @@ public struct ProjectContext: Sendable {
     /// - Parameters:
     ///   - supervisor: The kbuild executable, which guards the processes that are started.
     ///   - isDryRun: Whether it is made for a `RunPlanner` alone: then nothing can be run or changed by mistake.
+    ///   - substitute: What stands for the tools, in tests.
     ///   - onEvent: Told what goes on, from any thread.
     /// - Throws: `Failure` (`usage`) when there is no place for the cache.
     public init(
         project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
-        onEvent: @escaping @Sendable (StepEvent) -> Void
+        substitute: ToolSubstitute? = nil, onEvent: @escaping @Sendable (StepEvent) -> Void
     ) throws {
         // A kernel has one set; who has use for several makes a context of each.
         let project = project.checkerSets.first ?? project
@@ -56,7 +65,11 @@ public struct ProjectContext: Sendable {
         var store = ArtifactStore(layout: layout, statCache: StatCache(file: layout.statCache))
         store.isReadOnly = isDryRun
         var runner = CommandRunner(supervisor: supervisor, progress: progress)
-        runner.runsNothing = isDryRun
+        if let substitute {
+            runner.execution = .scripted(substitute.run)
+            runner.searchPath = substitute.searchPath
+        }
+        if isDryRun { runner.execution = .nothing }
         tools = ToolContext(layout: layout, store: store, runner: runner, progress: progress, isDryRun: isDryRun)
         self.log = log
         projectCache = layout.folder(ofProject: project.folder)

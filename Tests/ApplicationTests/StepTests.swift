@@ -83,7 +83,7 @@ struct StepTests {
     func questions() async throws {
         let recorder = PlanRecorder()
         var runner = CommandRunner()
-        runner.runsNothing = true
+        runner.execution = .nothing
         let ask: @Sendable () async throws -> Int = { [runner] in
             try await runner.output(of: Command("sh", ["-c", "exit"])).count
         }

@@ -45,7 +45,7 @@ struct CommandRunnerTests {
         let file = FilePath(FileManager.default.temporaryDirectory.path).appending("kbuild-\(UUID().uuidString)")
         let command = Command("touch", [file.string])
         var dry = runner
-        dry.runsNothing = true
+        dry.execution = .nothing
         let question = await #expect(throws: CommandNotRun.self) { _ = try await dry.capture(command) }
         #expect(question?.command == command)
         await #expect(throws: CommandNotRun.self) { try await dry.stream(command) { _ in } }

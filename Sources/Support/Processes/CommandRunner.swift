@@ -41,6 +41,21 @@ public struct CommandResult: Sendable, Equatable {
     }
 }
 
+/// What becomes of commands.
+public enum CommandExecution: Sendable {
+    /// Each is a process.
+    case processes
+    /// None is run, as in a dry run: whoever needs one's answer gets `CommandNotRun` instead.
+    case nothing
+    /// A function stands for the tools, so that tests of what uses them run none.
+    case scripted(@Sendable (Command) async throws -> CommandResult)
+
+    /// The function of one that is scripted.
+    var script: (@Sendable (Command) async throws -> CommandResult)? {
+        if case .scripted(let script) = self { script } else { nil }
+    }
+}
+
 /// A command that a dry run would have had to run to go on.
 public struct CommandNotRun: Error {
     /// The command as it would have been started.
@@ -65,8 +80,11 @@ public struct CommandRunner: Sendable {
     public var sandbox: Sandbox?
     /// What commands may put on the disk; nil for as much as there is room.
     public var quota: FolderQuota?
-    /// Whether no command is run at all: whoever needs one's answer gets `CommandNotRun` instead.
-    public var runsNothing = false
+    /// What becomes of commands.
+    public var execution = CommandExecution.processes
+
+    /// Whether no command is run at all.
+    public var runsNothing: Bool { if case .nothing = execution { true } else { false } }
 
     /// The most bytes handed on of a line that a command prints. A compiler's and a linker's have some thousands.
     public static let longestLine = 1 << 20
@@ -170,7 +188,8 @@ public struct CommandRunner: Sendable {
     /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
     ///   is cancelled. A non-zero exit is a result, not an error.
     public func capture(_ command: Command, limit: Int = 64 << 20) async throws -> CommandResult {
-        try await watched(command) { try await captureUnwatched(command, limit: limit) }
+        if let script = execution.script { return try await script(try planned(command)) }
+        return try await watched(command) { try await captureUnwatched(command, limit: limit) }
     }
 
     private func captureUnwatched(_ command: Command, limit: Int) async throws -> CommandResult {
@@ -209,7 +228,12 @@ public struct CommandRunner: Sendable {
     public func stream(
         _ command: Command, onLine: @escaping @Sendable (String) throws -> Void
     ) async throws -> ProcessStatus {
-        try await watched(command) { try await streamUnwatched(command, onLine: onLine) }
+        if let script = execution.script {
+            let result = try await script(try planned(command))
+            for line in (result.output + result.errors).textLines() { try onLine(String(line)) }
+            return result.status
+        }
+        return try await watched(command) { try await streamUnwatched(command, onLine: onLine) }
     }
 
     private func streamUnwatched(

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import Foundation
+import GuestSession
+import KernelSource
+import Processes
+import Reporting
+import Synchronization
+import SystemPackage
+import TestSession
+import Testing
+
+@testable import Application
+@testable import Project
+
+/// Each step from a kernel's source to a test's verdict, with a function in place of the tools: which commands it
+/// starts, what it makes of what they leave, and when it finds its result in the cache.
+@Suite("steps with scripted tools", .timeLimit(.minutes(5)))
+struct ScriptedStepTests {
+    /// make, compilers and the others, by what they would leave behind.
+    private final class Tools: Sendable {
+        struct State {
+            var commands: [String] = []
+            /// What the kernel's make prints and exits with instead of building.
+            var error: String?
+            /// Options that olddefconfig drops.
+            var dropped: Set<String> = []
+        }
+
+        let state = Mutex(State())
+
+        /// The commands since this was last asked.
+        func take() -> [String] {
+            state.withLock { state in
+                defer { state.commands = [] }
+                return state.commands
+            }
+        }
+
+        func run(_ command: Command) throws -> CommandResult {
+            let words = [command.tool] + command.arguments
+            state.withLock { $0.commands.append(words.joined(separator: " ")) }
+            func done(_ output: String = "") -> CommandResult {
+                CommandResult(status: .exited(0), output: output, errors: "")
+            }
+            let isMake = words.contains { $0 == "make" || $0.hasSuffix("/make") }
+            switch isMake ? "make" : FilePath(command.tool).lastComponent?.string {
+            case "make":
+                let output = FilePath(try #require(words.first { $0.hasPrefix("O=") }.map { String($0.dropFirst(2)) }))
+                if words.contains("olddefconfig") {
+                    let dropped = state.withLock { $0.dropped }
+                    let config = output.appending(".config")
+                    let lines = try readText(config).textLines().filter { line in
+                        !dropped.contains { line.hasPrefix("CONFIG_\($0)=") }
+                    }
+                    try writeAtomically(lines.joined(separator: "\n") + "\n", to: config)
+                } else if words.contains(where: { $0.hasSuffix("defconfig") || $0.hasSuffix("tinyconfig") }) {
+                    try writeAtomically("CONFIG_64BIT=y\nCONFIG_BASE=y\n", to: output.appending(".config"))
+                } else if !words.contains("syncconfig") {
+                    if let error = state.withLock({ $0.error }) {
+                        return CommandResult(status: .exited(2), output: error, errors: "")
+                    }
+                    for (name, text) in [
+                        ("vmlinux", "an ELF file"), ("System.map", "0 T _stext"), ("arch/x86/boot/bzImage", "an image"),
+                    ] {
+                        let file = output.pushing(FilePath(name))
+                        try createFolder(file.removingLastComponent())
+                        try writeAtomically(text, to: file)
+                    }
+                    return done("  CC      kernel/own.o\n  LD      vmlinux\n")
+                }
+                return done()
+            case "gcc":
+                let sources = words.filter { $0.hasSuffix(".c") }.joined(separator: " ")
+                if let place = words.firstIndex(of: "-MF") {
+                    try writeAtomically("out: \(sources)\n", to: FilePath(words[place + 1]))
+                }
+                // as and ld write such files too.
+                for mark in ["-Wa,--MD,", "-Wl,--dependency-file="] {
+                    guard let option = words.first(where: { $0.hasPrefix(mark) }) else { continue }
+                    try writeAtomically("out: \(sources)\n", to: FilePath(String(option.dropFirst(mark.count))))
+                }
+                guard let place = words.firstIndex(of: "-o"), place + 1 < words.count else { return done() }
+                try writeAtomically("an executable", to: FilePath(words[place + 1]))
+                return done()
+            default: return done()
+            }
+        }
+    }
+
+    private let scratch: FilePath
+    private let tools = Tools()
+
+    init() throws {
+        scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("steps-\(UUID().uuidString)")
+        let tree = scratch.appending("linux")
+        for (name, text) in [
+            ("Kbuild", "\n"), ("Kconfig", "config BASE\n\tbool\n\nconfig WANTED\n\tbool \"Wanted\"\n"),
+            ("Makefile", "VERSION = 5\nPATCHLEVEL = 19\nSUBLEVEL = 7\n"), ("kernel/own.c", "int one;\n"),
+            ("init/main.c", "int main;\n"),
+        ] {
+            let file = tree.pushing(FilePath(name))
+            try createFolder(file.removingLastComponent())
+            try writeAtomically(text, to: file)
+        }
+        for tool in [
+            "kbuild", "env", "mkdir", "cp", "cpio", "swiftc", "make", "gcc", "cc", "ld", "as", "ar", "bc", "flex",
+            "bison", "qemu-system-x86_64",
+            "bwrap", "git",
+        ] {
+            try createFolder(scratch.appending("bin"))
+            try writeAtomically(
+                Array(tool.utf8), to: scratch.pushing(FilePath("bin/\(tool)")), mode: .ownerReadWriteExecute)
+        }
+        try write("one.patch", Self.patch("int two;"))
+        try write("kbuild.yaml", Self.project)
+    }
+
+    private static let project = """
+        kernel:
+          source: ./linux
+          base: defconfig
+          config: [wanted.config]
+          patches: [one.patch]
+        tests:
+          - c: test.c
+        """
+
+    private static func patch(_ line: String) -> String {
+        "--- a/kernel/own.c\n+++ b/kernel/own.c\n@@ -1 +1,2 @@\n int one;\n+\(line)\n"
+    }
+
+    private func write(_ name: String, _ text: String) throws {
+        try writeAtomically(text, to: scratch.pushing(FilePath(name)))
+    }
+
+    private func context(isDryRun: Bool = false) throws -> ProjectContext {
+        if !fileExists(scratch.appending("wanted.config")) { try write("wanted.config", "CONFIG_WANTED=y\n") }
+        if !fileExists(scratch.appending("test.c")) { try write("test.c", "int main(void) { return 0; }\n") }
+        let tools = tools
+        return try ProjectContext(
+            project: Project.load(scratch.appending("kbuild.yaml")),
+            environment: ["KBUILD_CACHE": scratch.appending("cache").string, "PATH": "/usr/bin"],
+            supervisor: scratch.pushing("bin/kbuild"),
+            isDryRun: isDryRun,
+            substitute: ToolSubstitute(searchPath: scratch.appending("bin").string) { try tools.run($0) },
+            onEvent: { _ in })
+    }
+
+    /// The kernel's steps, carried out one after another.
+    private func buildKernel(_ context: ProjectContext) async throws -> BuiltKernel {
+        let steps = try await KernelSteps.make(context)
+        let pristine = try #require(try await context.log.carryOut(steps.source()))
+        let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        defer { withExtendedLifetime(patched.lock) {} }
+        let config = try await context.log.carryOut(steps.configure(patched))
+        return try #require(try await context.log.carryOut(steps.compile(patched, config: config)))
+    }
+
+    private func outcomes(_ context: ProjectContext) -> [String] {
+        context.log.steps.map { "\($0.name) \($0.outcome.rawValue)" }
+    }
+
+    // MARK: The kernel
+
+    @Test("the source is taken in once, and again when a file of it has changed")
+    func source() async throws {
+        defer { try? removeAll(scratch) }
+        func take() async throws -> KernelSourceArtifact {
+            let context = try context()
+            return try #require(try await context.log.carryOut(KernelSteps.make(context).source()))
+        }
+        let first = try await take()
+        #expect(first.version == "5.19.7")
+        #expect(try readText(first.folder.pushing("kernel/own.c")) == "int one;\n")
+        #expect(try await take() == first)
+        try write("linux/kernel/own.c", "int changed;\n")
+        let second = try await take()
+        #expect(second.identity != first.identity)
+        #expect(try readText(second.folder.pushing("kernel/own.c")) == "int changed;\n")
+        try write("linux/Makefile", "no version\n")
+        await #expect(throws: Failure.self) { try await take() }
+        // No tool is needed for a folder.
+        #expect(tools.take().isEmpty)
+    }
+
+    @Test("patches reach the tree that make builds in, and never the pristine source")
+    func patch() async throws {
+        defer { try? removeAll(scratch) }
+        let context = try context()
+        let steps = try await KernelSteps.make(context)
+        let pristine = try #require(try await context.log.carryOut(steps.source()))
+        var patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        patched.lock = nil
+        #expect(try readText(steps.tree(pristine).pushing("kernel/own.c")) == "int one;\nint two;\n")
+        #expect(try readText(pristine.folder.pushing("kernel/own.c")) == "int one;\n")
+        #expect(outcomes(context).last == "patch made")
+        var again = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        #expect(outcomes(context).last == "patch hit" && again.key.digest == patched.key.digest)
+        again.lock = nil
+        try write("one.patch", Self.patch("int three;"))
+        let other = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        #expect(other.key.digest != patched.key.digest)
+        #expect(try readText(steps.tree(pristine).pushing("kernel/own.c")) == "int one;\nint three;\n")
+        try write("one.patch", Self.patch("int four;").replacingOccurrences(of: "int one", with: "int other"))
+        let failure = await #expect(throws: Failure.self) { try await context.log.carryOut(steps.patch(pristine)) }
+        #expect(failure?.code == .patch)
+        #expect(context.log.steps.last?.outcome == .failed)
+    }
+
+    @Test("a kernel is configured and built with make, filed, and found again; another patch makes another")
+    func kernel() async throws {
+        defer { try? removeAll(scratch) }
+        let first = try context()
+        let kernel = try await buildKernel(first)
+        #expect(outcomes(first) == ["source made", "patch made", "configure made", "compile made"])
+        let commands = tools.take().filter { $0.contains("make ") && $0.contains("O=") }
+        let targets = ["defconfig", "olddefconfig", "syncconfig", "bzImage"]
+        let made = commands.map { command in command.split(separator: " ").map(String.init).filter(targets.contains) }
+        #expect(made == [["defconfig"], ["olddefconfig"], ["syncconfig"], ["bzImage"]], "\(commands)")
+        #expect(commands.allSatisfy { $0.contains("O=\(scratch.appending("cache"))") })
+        #expect(try readText(kernel.vmlinux) == "an ELF file" && kernel.version == "5.19.7")
+        #expect(try readText(kernel.config).contains("CONFIG_WANTED=y"))
+
+        let second = try context()
+        #expect(try await buildKernel(second).vmlinux == kernel.vmlinux)
+        #expect(outcomes(second) == ["source hit", "patch hit", "configure hit", "compile hit"])
+        #expect(!tools.take().contains { $0.contains("make ") })
+
+        try write("one.patch", Self.patch("int three;"))
+        let third = try context()
+        #expect(try await buildKernel(third).vmlinux != kernel.vmlinux)
+        #expect(outcomes(third).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    @Test("an option that olddefconfig drops fails the step, and nothing is built")
+    func droppedOption() async throws {
+        defer { try? removeAll(scratch) }
+        tools.state.withLock { $0.dropped = ["WANTED"] }
+        let context = try context()
+        let failure = await #expect(throws: Failure.self) { try await buildKernel(context) }
+        #expect(failure?.description.contains("CONFIG_WANTED") == true)
+        #expect(outcomes(context).last == "configure failed")
+        #expect(!fileExists(scratch.pushing("cache/store/kernel")))
+    }
+
+    @Test("what a compiler says of a patched file is the message; nothing is filed, and the next run builds again")
+    func compilerError() async throws {
+        defer { try? removeAll(scratch) }
+        tools.state.withLock {
+            $0.error =
+                "  CC      kernel/own.o\nkernel/own.c:2:4: error: expected ';' before 'x'\nmake: *** [own.o] Error 1\n"
+        }
+        let context = try context()
+        let failure = await #expect(throws: Failure.self) { try await buildKernel(context) }
+        #expect(failure?.code == .build)
+        #expect(failure?.description.contains("expected ';' before 'x'") == true)
+        #expect(outcomes(context).last == "compile failed")
+        tools.state.withLock { $0.error = nil }
+        let next = try self.context()
+        _ = try await buildKernel(next)
+        #expect(outcomes(next).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    // MARK: The programs and the guest
+
+    @Test("a program is compiled once, with the user's flags, and again when its source has changed")
+    func programs() async throws {
+        defer { try? removeAll(scratch) }
+        func build() async throws -> ProgramSet {
+            let context = try context()
+            let steps = try await KernelSteps.make(context)
+            let pristine = try #require(try await context.log.carryOut(steps.source()))
+            let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+            defer { withExtendedLifetime(patched.lock) {} }
+            return try #require(
+                try await context.log.carryOut(ProgramSteps(steps, patched).programs(RequestedTests(filter: nil))))
+        }
+        let first = try await build()
+        #expect(first.artifacts.map(\.planned.name) == ["test"])
+        let compilations = tools.take().filter { $0.contains("gcc") && $0.contains("test.c") && $0.contains(" -o ") }
+        #expect(compilations.count == 1)
+        let second = try await build()
+        #expect(second.artifacts.map(\.executable) == first.artifacts.map(\.executable))
+        #expect(!tools.take().contains { $0.contains("gcc") && $0.contains(" -o ") })
+        try write("test.c", "int main(void) { return 1; }\n")
+        #expect(try await build().artifacts.map(\.executable) != first.artifacts.map(\.executable))
+    }
+
+    @Test("a dry run names every step of a run and starts nothing")
+    func plan() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try await buildKernel(try context())
+        _ = tools.take()
+        try SupportFolder.refresh(for: Project.load(scratch.appending("kbuild.yaml")))
+        let plan = try await RunPlanner(try context(isDryRun: true)).plan()
+        #expect(plan.steps.map(\.name) == ["source", "patch", "configure", "compile", "programs", "rootfs", "test"])
+        #expect(plan.steps.prefix(4).allSatisfy { $0.outcome == .hit })
+        #expect(plan.steps[4].actions.contains { $0.command?.contains("test.c") == true })
+        // Which libraries the guest has is a question to the compiler.
+        #expect(plan.steps[5].outcome == .unknown)
+        #expect(plan.steps[5].dependsOn.allSatisfy { $0.hasSuffix("swiftc -print-target-info") })
+        #expect(plan.steps[6].outcome == .always && plan.steps[6].dependsOn == ["rootfs"])
+        try write("kbuild.yaml", Self.project + "\nisolate: test\n")
+        let isolated = try await RunPlanner(try context(isDryRun: true)).plan()
+        #expect(isolated.steps.suffix(3).map(\.name) == ["rootfs", "snapshot", "test"])
+        #expect(isolated.steps.suffix(2).map(\.outcome) == [.unknown, .always])
+        #expect(tools.take().isEmpty)
+    }
+}
