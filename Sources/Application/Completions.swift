@@ -10,7 +10,7 @@ import SystemPackage
 import TextInput
 import Yams
 
-/// What a shell may complete a word with: only what is found out at once, and nothing where it cannot be.
+/// The candidates with which a shell may complete a word, from fast look-ups only.
 public struct Completions: Sendable {
     /// The project file.
     private let project: FilePath?
@@ -21,18 +21,18 @@ public struct Completions: Sendable {
     private let word: String
     private let environment: [String: String]
 
-    /// Looks where a command line looks.
+    /// Finds the project as a command line does.
     ///
     /// - Parameters:
     ///   - words: The words of the command line, of which `--project` and `--profile` matter.
-    ///   - index: Which of them is completed; nil for none.
+    ///   - index: The index of the word to complete; nil for none.
     ///   - folder: The working directory.
     public init(words: [String], index: Int? = nil, in folder: FilePath, environment: [String: String]) {
         func value(of option: String) -> String? {
             for (place, word) in words.enumerated() where place != index {
                 if word.hasPrefix(option + "=") { return String(word.dropFirst(option.count + 1)) }
                 guard word == option else { continue }
-                // bash takes the equals sign for a word of its own.
+                // bash treats the equals sign as a separate word.
                 let rest = words[(place + 1)...].drop { $0 == "=" }
                 if let value = rest.first, rest.startIndex != index { return value }
             }
@@ -45,8 +45,8 @@ public struct Completions: Sendable {
         self.environment = environment
     }
 
-    /// Those of some candidates that a shell may be given. A name may come from anywhere, a test's from a guest, and
-    /// bash carries out what stands between backquotes or in `$()` in what it completes a word with.
+    /// Returns the candidates that are safe for a shell. A name may come from anywhere, a test's name from a guest, and
+    /// bash executes text between backquotes or in `$()` in a completed word.
     public static func harmless(_ candidates: [String]) -> [String] {
         candidates.filter { candidate in
             !candidate.isEmpty
@@ -57,7 +57,7 @@ public struct Completions: Sendable {
         }
     }
 
-    /// The profiles of the project file, even of one that is wrong elsewhere.
+    /// The profiles of the project file, also of a file with errors elsewhere.
     public var profiles: [String] {
         guard let project, let text = try? TextInput(project.string, as: "a project file").text(of: project),
             let root = try? Yams.compose(yaml: text)
@@ -67,18 +67,18 @@ public struct Completions: Sendable {
         return root["profiles"]?.mapping?.keys.compactMap(\.string).sorted() ?? []
     }
 
-    /// Patterns for tests: the tests of the last runs, without the parentheses, which a shell would want quoted; and
+    /// Patterns for tests: the tests of the last runs, without the parentheses, which a shell would need quoted; and
     /// the suites of the project's packages, also of those that never ran.
     public var tests: [String] {
         guard let history else { return [] }
-        // A run of some tests knows only those; the largest of the last ones knows most.
+        // A run of some tests knows only those; the largest of the last reports knows the most.
         let reports = ((try? history.runs()) ?? []).prefix(5).compactMap { try? $0.report() }
         let ids = reports.flatMap(\.suites).flatMap(\.tests).map(\.id)
         let known = ids.filter { !$0.contains(where: \.isWhitespace) }.map { String($0.prefix { $0 != "(" }) }
         return Set(known).union(suites).sorted()
     }
 
-    /// The test targets of the project's packages, as they lie there.
+    /// The test targets of the project's packages, from their folders.
     private var suites: [String] {
         (effective?.tests ?? []).flatMap { test -> [String] in
             guard case .swift(let package, _, _, _) = test else { return [] }
@@ -92,17 +92,17 @@ public struct Completions: Sendable {
         (effective?.tests ?? []).compactMap { if case .program(let program) = $0 { program.name } else { nil } }
     }
 
-    /// The runs that are kept, the newest first.
+    /// The kept runs, the newest first.
     public var runs: [String] { ((try? history?.runs()) ?? []).map(\.id) }
 
     private var history: RunHistory? {
         project.flatMap { try? RunHistory(projectFile: $0, environment: environment) }
     }
 
-    /// The project with its profile, when there is nothing wrong with it.
+    /// The project with its profile; nil when it has errors.
     private var effective: Project? { project.flatMap { try? Project.load($0, profile: profile) } }
 
-    /// What the project's patches are, as paths from here, and the files and folders that the word may go on to.
+    /// The project's patches, as paths from here, and the files and folders that complete the word.
     public var patches: [String] {
         let own = (effective?.kernel.patches ?? []).map { patch in
             var path = patch
@@ -111,10 +111,10 @@ public struct Completions: Sendable {
         return own + paths.filter { !own.contains($0) && !own.contains(String($0.dropLast())) }
     }
 
-    /// The kernel sources that are installed and, from a slash on, the files and folders that the word may go on to.
+    /// The installed kernel sources and, when the word has a slash, the files and folders that complete it.
     public var kernels: [String] { debianKernels + (word.contains("/") ? paths : []) }
 
-    /// The files and folders that the word may go on to; a folder has a slash at its end.
+    /// The files and folders that complete the word; a folder has a slash at its end.
     private var paths: [String] {
         let place = word.lastIndex(of: "/").map { word[...$0] } ?? ""
         let start = word.dropFirst(place.count)
@@ -123,7 +123,7 @@ public struct Completions: Sendable {
             place.hasPrefix("~/")
             ? home?.pushing(FilePath(String(place.dropFirst(2)))) : folder.pushing(FilePath(String(place)))
         guard let parent, let names = try? namesInFolder(parent) else { return [] }
-        // Hidden ones only for who asks for them.
+        // Hidden files only for a word that begins with a dot.
         return names.filter { $0.hasPrefix(start) && (!$0.hasPrefix(".") || start.hasPrefix(".")) }.sorted()
             .map { place + $0 + (isFolder(parent.appending($0)) ? "/" : "") }
     }
@@ -136,7 +136,7 @@ public struct Completions: Sendable {
             .map { String($0.dropLast(suffix.count)) }.sorted()
     }
 
-    /// What a key of the project file may hold, when that is one of some words.
+    /// The values of a key of the project file, if the key takes one of several words.
     public static func choices(ofKey key: String) -> [String] {
         var keys = Schema.base
         for name in key.split(separator: ".") {

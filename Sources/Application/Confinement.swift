@@ -5,28 +5,29 @@ import Project
 import RootFilesystem
 import SystemPackage
 
-/// Whether code of foreign inputs is confined when it runs on the host. Found out once a run.
+/// Decides whether code of foreign inputs is confined when it runs on the host. The decision is made once a run.
 actor Confinement {
-    /// How it is confined, and what.
+    /// How code is confined, and which code.
     struct Rules: Sendable {
         /// The user that confined commands run as; nil for kbuild's own.
         var user: UInt32?
-        /// Whose the project's inputs are.
+        /// Where the project's inputs come from.
         var provenance: Provenance
-        /// Whether everything is confined, whose ever it is.
+        /// Whether all code is confined, whatever its origin.
         var coversAll: Bool
 
-        /// The rules for what runs code of the kernel's tree, or reads what came of it; nil where that is trusted.
+        /// The rules for commands that run code of the kernel's tree, or read its build output; nil where that is
+        /// trusted.
         var kernel: Rules? { coversAll || provenance.hasForeignKernel ? self : nil }
 
         /// Whether outputs of the kernel's build may come from authors who do not trust each other.
         var hasForeignContribution: Bool { provenance.hasForeignContribution }
 
-        /// Whether text of a foreign patch is in the header with the system calls' numbers, and so in whatever includes
-        /// it.
+        /// Whether text of a foreign patch is in the header with the system calls' numbers, and so in every file that
+        /// includes it.
         var hasForeignNumbers: Bool { provenance.hasForeignNumbers }
 
-        /// The rules for code that lies at `path`; nil where that is trusted.
+        /// The rules for code at `path`; nil where that is trusted.
         ///
         /// - Parameter includingNumbers: Whether it is compiled with the numbers of the system calls.
         func covering(_ path: FilePath, includingNumbers: Bool) -> Rules? {
@@ -39,7 +40,7 @@ actor Confinement {
             Sandbox(identity: user, readable: readable, writable: writable)
         }
 
-        /// The sandbox of a machine, which any foreign input makes one: all of them end up in the guest. A share that
+        /// The sandbox of a machine. Any foreign input needs one, because all inputs end up in the guest. A share that
         /// the guest may write to belongs to kbuild's user, and so does KVM's device; with those the machine runs as
         /// that user, without its capabilities.
         func machine(readable: [FilePath], writable: [FilePath], devices: [FilePath] = []) -> Sandbox {
@@ -53,10 +54,10 @@ actor Confinement {
     private let project: Project
     private let tools: ToolContext
     private let name: String
-    /// Nil until it is found out.
+    /// Nil until the decision is made.
     private var decision: Rules??
 
-    /// - Parameter name: Tells this project's confined commands from others'.
+    /// - Parameter name: Distinguishes this project's confined commands from others'.
     init(project: Project, tools: ToolContext, name: String) {
         self.project = project
         self.tools = tools
@@ -82,7 +83,7 @@ actor Confinement {
         let remarks = Self.remarks(on: provenance.foreign)
         if project.sandbox == .auto, remarks.isEmpty { return nil }
         let user = Sandbox.identity(for: name)
-        // Where nothing may be run, a sandbox that is wanted is taken for one that works.
+        // If nothing may run, a requested sandbox is assumed to work.
         let found = tools.isDryRun ? nil : try await tools.runner.obstacleToSandbox(user: user)
         guard var obstacle = found else {
             if project.sandbox == .auto {
@@ -100,7 +101,7 @@ actor Confinement {
         return nil
     }
 
-    /// What is said of the foreign inputs: a line for each kind, with the first one's name.
+    /// The messages about the foreign inputs: a line for each kind, with the first input's name.
     static func remarks(on inputs: [Provenance.Input]) -> [String] {
         var kinds: [Provenance.Kind] = []
         for input in inputs where !kinds.contains(input.kind) { kinds.append(input.kind) }

@@ -11,15 +11,15 @@ import VirtualMachine
 
 /// Composes the steps of a run: source > patch > configure > compile beside programs > rootfs, then snapshot > test.
 ///
-/// Each is a value that names its work. The executor carries it out, or writes it down for a dry run: there is one
-/// composition for both. Nil stands for what a dry run cannot know.
+/// Each step is a value that names its work. The executor performs the step, or records it for a dry run, so both use
+/// one composition. Nil is a value that a dry run cannot know.
 struct Pipeline: Sendable {
     let context: ProjectContext
     let executor: any StepExecutor
 
     private var project: Project { context.project }
 
-    /// What a guest is made of, as far as it is known.
+    /// The parts of a guest, as far as they are known.
     struct Parts: Sendable {
         var accelerator: ChosenAccelerator?
         var patched: PatchedKernelArtifact?
@@ -27,7 +27,7 @@ struct Pipeline: Sendable {
         var root: ReadyRootFilesystem?
         var programs: ProgramSet?
 
-        /// What a run is made of; nil while something is not known.
+        /// The inputs of a run; nil while one of them is not known.
         ///
         /// - Parameter folder: The run's folder.
         func inputs(in folder: FilePath, _ steps: KernelSteps) -> RunInputs? {
@@ -45,9 +45,9 @@ struct Pipeline: Sendable {
         return try await executor.carryOut(steps.patch(pristine))
     }
 
-    /// The kernel, built.
+    /// Builds the kernel.
     func kernel(_ steps: KernelSteps, _ patched: PatchedKernelArtifact) async throws -> BuiltKernel? {
-        // Held since the tree was brought in line.
+        // Held since the tree was synchronized.
         defer { withExtendedLifetime(patched.lock) {} }
         let config = try await executor.carryOut(steps.configure(patched))
         return try await executor.carryOut(steps.compile(patched, config: config))
@@ -56,9 +56,9 @@ struct Pipeline: Sendable {
     /// Makes the parts that a guest needs.
     ///
     /// - Parameters:
-    ///   - selection: Which tests are built, and whether there have to be some.
-    ///   - note: Told what is known early, for the report of a run that fails later.
-    /// - Throws: `Failure` with the code of what went wrong; `CancellationError`.
+    ///   - selection: Which tests are built, and whether there must be any.
+    ///   - note: Called with what is known early, for the report of a run that fails later.
+    /// - Throws: `Failure` with its own exit code; `CancellationError`.
     func parts(
         _ selection: RequestedTests, note: (PatchedKernelArtifact, _ buildLog: FilePath) -> Void = { _, _ in }
     ) async throws -> Parts {
@@ -73,7 +73,7 @@ struct Pipeline: Sendable {
         let programSteps = ProgramSteps(kernelSteps, patched)
         try await executor.effect { try programSteps.numbers.write() }
         let rootSteps = RootFilesystemSteps(context: context, accelerator: accelerator?.accelerator ?? .tcg)
-        // The first to fail ends the others: nobody waits for a kernel to learn that a test does not compile.
+        // The first failure ends the others: a test that does not compile does not wait for the kernel.
         let (kernel, user) = try await executor.together {
             try await self.kernel(kernelSteps, patched)
         } _: {
@@ -92,7 +92,7 @@ struct Pipeline: Sendable {
         var root: ReadyRootFilesystem?
     }
 
-    /// Makes all that a guest needs.
+    /// Makes everything that a guest needs.
     ///
     /// - Parameter folder: The run's folder.
     func prepare(
@@ -111,7 +111,7 @@ struct Pipeline: Sendable {
         let share = GuestShare.programs(in: inputs.folder)
         try await executor.effect {
             try GuestShare.layOut(inputs.programs.artifacts, config: inputs.kernel.config, in: share.path)
-            // The user's shared folders are created where they are missing.
+            // Creates the user's shared folders if they are missing.
             for share in project.shares { try createFolder(share.path) }
         }
         let request = GuestRequest(
@@ -123,7 +123,7 @@ struct Pipeline: Sendable {
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)
     }
 
-    /// What the tests came to, and the snapshots that their guests woke from.
+    /// The results of the tests, and the snapshots from which their guests were restored.
     struct TestsOfRun {
         var snapshots: ReadySnapshots?
         var results: TestResults?

@@ -12,21 +12,20 @@ import RunStore
 import SystemPackage
 import VirtualMachine
 
-/// How far make walks after a small change.
+/// How much of the kernel a build visits after a small change.
 public typealias BuildScope = KernelBuild.BuildScope
 
-/// What stands for tools, so that tests of steps run none.
+/// A function in place of the tools, so that tests of steps run no tools.
 public struct ToolSubstitute: Sendable {
-    /// The folders in which tools are looked for, as in PATH.
+    /// The folders that are searched for tools, as in PATH.
     var searchPath: String
-    /// What a command prints and exits with.
+    /// Returns the output and the exit status of a command.
     var run: @Sendable (Command) async throws -> CommandResult
 }
 
-/// A project at work: its values, its part of the cache, and the ways to run tools and to tell of them. Steps and
-/// actions share it.
+/// A project in use: its values, its part of the cache, the tools, and progress output. Steps and actions share it.
 public struct ProjectContext: Sendable {
-    /// What is built from.
+    /// The project.
     public let project: Project
     let tools: ToolContext
     let log: StepLog
@@ -35,26 +34,26 @@ public struct ProjectContext: Sendable {
     let projectCache: FilePath
     let confinement: Confinement
     let history: RunHistory
-    /// Keeps what is taken from the cache from being removed.
+    /// Protects the entries taken from the cache against removal.
     private var use: CacheUse?
-    /// How far make walks after a small change.
+    /// How much of the kernel a build visits after a small change.
     public var buildScope = BuildScope.narrow
-    /// How kbuild was called, for the report; empty when that is not known.
+    /// kbuild's own arguments, for the report; empty when they are not known.
     public var arguments: [String] = []
 
     /// Prepares the context; nothing runs yet.
     ///
     /// - Parameters:
-    ///   - supervisor: The kbuild executable, which guards the processes that are started.
-    ///   - isDryRun: Whether it is made for a `RunPlanner` alone: then nothing can be run or changed by mistake.
-    ///   - substitute: What stands for the tools, in tests.
-    ///   - onEvent: Told what goes on, from any thread.
+    ///   - supervisor: The kbuild executable, which supervises the started processes.
+    ///   - isDryRun: Whether the context is for a `RunPlanner` alone: then nothing can be run or changed by mistake.
+    ///   - substitute: The function in place of the tools, in tests.
+    ///   - onEvent: Called with each event, from any thread.
     /// - Throws: `Failure` (`usage`) when there is no place for the cache.
     public init(
         project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
         substitute: ToolSubstitute? = nil, onEvent: @escaping @Sendable (StepEvent) -> Void
     ) throws {
-        // A kernel has one set; who has use for several makes a context of each.
+        // A kernel has one set; a caller with several sets makes a context for each.
         let project = project.checkerSets.first ?? project
         self.project = project
         self.environment = environment
@@ -77,8 +76,8 @@ public struct ProjectContext: Sendable {
         confinement = Confinement(project: project, tools: tools, name: projectCache.string)
     }
 
-    /// Records that the project is at work in the cache: from now on until the context is gone, `kbuild clean` refuses
-    /// and what is taken from the cache is not removed.
+    /// Records that the project uses the cache: until the context is released, `kbuild clean` refuses, and entries that
+    /// the project has taken from the cache are not removed.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the cache cannot be written; `CancellationError`.
     public mutating func enterCache() async throws {
@@ -87,26 +86,26 @@ public struct ProjectContext: Sendable {
             tools.layout, project: project.folder, command: command, progress: tools.progress)
     }
 
-    /// Removes what is too much in the cache; see `CacheActions.pruneAfterRun`.
+    /// Removes cache entries above the limit; see `CacheActions.pruneAfterRun`.
     public func pruneCache() async {
-        // What this very run needs is in use meanwhile.
+        // Entries that this run needs are in use meanwhile.
         defer { withExtendedLifetime(use) {} }
         await CacheActions(layout: tools.layout, environment: environment).pruneAfterRun(progress: tools.progress)
     }
 
-    /// Whose code decides what a build under `rules` makes: part of the key of whatever it publishes.
+    /// Whose code decides the result of a build under `rules`: part of the key of every published result.
     ///
-    /// Two projects never share what their confined builds make, since their authors differ; within a project the keys
-    /// hold all inputs that came from outside.
+    /// Two projects never share results of confined builds, because their authors differ; within a project the keys
+    /// include all foreign inputs.
     func trust(under rules: Confinement.Rules?) -> TrustLevel { TrustLevel(under: rules, in: projectCache) }
 
-    /// What builds programs for the guest.
+    /// The builder of programs for the guest.
     func programBuilder() async throws -> GuestProgramBuilder {
         GuestProgramBuilder(
             tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules())
     }
 
-    /// A path as the user knows it: from the project's folder on.
+    /// A path as the user knows it: relative to the project's folder.
     func shown(_ path: FilePath) -> String {
         var name = path
         return name.removePrefix(project.folder) && !name.isEmpty ? name.string : path.string
@@ -129,18 +128,17 @@ public struct ProjectContext: Sendable {
         return true
     }
 
-    // MARK: Looked at before any work
+    // MARK: Checks before any work
 
-    /// Looks for what is surely needed later.
+    /// Checks requirements of later steps.
     ///
-    /// - Throws: `Failure`: `usage` when the project names files that are not there; `infrastructure` when QEMU is
-    ///   missing.
+    /// - Throws: `Failure`: `usage` when the project names missing files; `infrastructure` when QEMU is missing.
     func checkBeforehand() throws {
         try checkFiles()
         if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
     }
 
-    /// Finds files that the project names and that are not there, before any work.
+    /// Finds missing files that the project names, before any work.
     func checkFiles(forKernelOnly: Bool = false) throws {
         var missing: [String] = []
         func note(_ key: String, _ path: FilePath) {
@@ -155,7 +153,7 @@ public struct ProjectContext: Sendable {
         for test in project.tests where !forKernelOnly {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { note("tests", package) }
-            // The kernel's tree has them, or says that it has not.
+            // They are in the kernel's tree; a later step reports a missing one.
             case .kselftest, .kunit: break
             case .program(let program): if !fileExists(program.path) { note("tests", program.path) }
             }
@@ -170,7 +168,7 @@ public struct ProjectContext: Sendable {
         }
     }
 
-    // MARK: What the project file says of guests
+    // MARK: The project file's values for guests
 
     var limits: SessionLimits {
         var limits = SessionLimits(

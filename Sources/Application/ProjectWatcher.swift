@@ -5,9 +5,9 @@ import Glibc
 import Project
 import SystemPackage
 
-/// Looks for changes in the files that a project is made of.
+/// Looks for changes in the files of a project.
 ///
-/// It compares what `lstat` says of each file a few times a second: a project has hundreds of files, which takes
+/// It compares the `lstat` results of each file a few times a second: a project has hundreds of files, which takes
 /// milliseconds, and unlike inotify it works the same on every file system and cannot miss a folder that was just made.
 public struct ProjectWatcher: Sendable {
     private struct Stamp: Equatable {
@@ -21,12 +21,12 @@ public struct ProjectWatcher: Sendable {
     private let excluded: Set<FilePath>
     private var stamps: [FilePath: Stamp] = [:]
 
-    /// How often a caller does well to look. A kernel tree has 80,000 files.
+    /// How often a caller should look. A kernel tree has 80,000 files.
     public let interval: Duration
 
-    /// Begins with the files as they are now: the project's folder, and what the project file names outside of it.
+    /// Begins with the current files: the project's folder, and files outside it that the project file names.
     ///
-    /// Left out are hidden files, what the guest writes to its shares, and what SwiftPM keeps.
+    /// It ignores hidden files, files that the guest writes to its shares, and SwiftPM's own files.
     public init(_ project: Project) {
         let named =
             [project.file] + project.kernel.patches + project.configFragments + [project.rootfsDefinition]
@@ -44,7 +44,7 @@ public struct ProjectWatcher: Sendable {
         stamps = scan()
     }
 
-    /// The files that have changed, come or gone since the last call, or since the beginning.
+    /// The files that were changed, added or removed since the last call, or since the beginning.
     public mutating func changes() -> [FilePath] {
         let now = scan()
         defer { stamps = now }
@@ -85,7 +85,8 @@ public struct ProjectWatcher: Sendable {
             return .skip
         }
 
-        // What goes while it is read is seen as gone the next time, and what cannot be read cannot change a run.
+        // A file that is removed while it is read is reported the next time, and an unreadable file cannot change a
+        // run.
         func meet(_ obstacle: TreeObstacle) {}
     }
 }

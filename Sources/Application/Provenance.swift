@@ -7,25 +7,25 @@ import KernelSource
 import Project
 import SystemPackage
 
-/// Who wrote what a project is made of.
+/// Where a project's inputs come from.
 ///
-/// The project's own are the files in its folder, all links followed: their author is the one of the project file, who
-/// could name any command there anyhow. Of the system are files that only root can change and that a package installed:
-/// whoever can change those can change the compiler as well. Everything else is foreign.
+/// The project's own inputs are the files in its folder, all links followed: their author also writes the project file,
+/// and could name any command there. The system's inputs are files that only root can change and that a package
+/// installed: whoever can change them can change the compiler as well. All other inputs are foreign.
 struct Provenance: Sendable {
-    /// Whose an input is.
+    /// The origin of an input.
     enum Origin: Sendable, Hashable {
-        /// The project's.
+        /// From the project.
         case own
-        /// The system's.
+        /// From the system.
         case system
-        /// Somebody else's, with how that is known: "is from outside of the project".
+        /// From someone else, with the reason: "is from outside of the project".
         case foreign(String)
 
         var isForeign: Bool { if case .foreign = self { true } else { false } }
     }
 
-    /// What an input is to the project, by its name in messages.
+    /// The kind of an input, by its name in messages.
     enum Kind: String, Sendable {
         case patch = "the patch"
         case kernelSource = "the kernel source"
@@ -37,10 +37,10 @@ struct Provenance: Sendable {
         case initSources = "the sources of init"
     }
 
-    /// Something that a project names and that makes something run: on the host, or in the guest.
+    /// Something that a project names and that makes code run: on the host, or in the guest.
     struct Input: Sendable, Hashable {
         var kind: Kind
-        /// As the user knows it.
+        /// The name that the user knows.
         var name: String
         var origin: Origin
 
@@ -56,13 +56,13 @@ struct Provenance: Sendable {
     /// All inputs, in the order of the project file's keys.
     let inputs: [Input]
 
-    /// Those that are neither the project's own nor the system's.
+    /// The inputs that are neither the project's own nor the system's.
     var foreign: [Input] { inputs.filter(\.origin.isForeign) }
 
-    /// Whether the kernel's build has a foreign part: make then runs code of its author's.
+    /// Whether the kernel's build has a foreign part: make then runs its author's code.
     var hasForeignKernel: Bool { has([.patch, .kernelSource, .configFragment]) }
-    /// Whether what is built from the kernel's tree differs with authors who do not trust each other: the source is the
-    /// same for all of them.
+    /// Whether results of the kernel's build depend on authors who do not trust each other: the source is the same for
+    /// all of them.
     var hasForeignContribution: Bool { has([.patch, .configFragment]) }
     /// Whether the header with the system calls' numbers holds text of a foreign patch.
     var hasForeignNumbers: Bool { has([.patch]) }
@@ -72,7 +72,7 @@ struct Provenance: Sendable {
     static let outside = "is from outside of the project"
     static let git = "comes from a git repository"
 
-    /// Looks at all inputs of a project.
+    /// Finds the origin of all inputs of a project.
     ///
     /// - Parameter rootfsFiles: The files of the host that the root file system's definition names.
     init(of project: Project, rootfsFiles: [FilePath] = []) {
@@ -95,7 +95,7 @@ struct Provenance: Sendable {
                 inputs.append(package)
             case .program(let program):
                 var input = input(.testProgram, program.path)
-                // Headers lie beside a C file.
+                // Headers are beside a C file.
                 let folder = program.path.removingLastComponent()
                 if program.isSource, input.origin == .own,
                     let link = Self.linkOut(of: Self.resolved(folder), home: home, depth: 1)
@@ -103,7 +103,7 @@ struct Provenance: Sendable {
                     input.origin = .foreign("has \(link) beside it, a link to what \(Self.outside)")
                 }
                 inputs.append(input)
-            // They are of the kernel's tree.
+            // These are in the kernel's tree.
             case .kselftest, .kunit: break
             }
         }
@@ -114,18 +114,18 @@ struct Provenance: Sendable {
         self.inputs = inputs
     }
 
-    /// Where init's sources lie, beside the root file system's definition.
+    /// The folder of init's sources, beside the root file system's definition.
     static let initFolder = "init"
 
-    /// Whether the code at `path` is the project's own or the system's, and so are the packages that it names.
+    /// Whether the code at `path`, and the packages that it names, are the project's own or the system's.
     func isTrusted(_ path: FilePath) -> Bool {
-        // What was said of an input is what counts for it, links in it and packages that it names included.
+        // The decision on an input counts, with its links and the packages that it names.
         if let known = inputs.first(where: { $0.name == path.string }) { return !known.origin.isForeign }
         return !Self.origin(of: path, home: home).isForeign
     }
 
-    /// Refuses a file of a foreign folder that is a link to one elsewhere. kbuild reads it itself, outside of any
-    /// sandbox: a program beside it in the guest could then print it, and so could an error message.
+    /// Refuses a file of a foreign folder that is a link to another place. kbuild reads the file itself, outside any
+    /// sandbox: a program beside it in the guest could then print the contents, and so could an error message.
     ///
     /// - Throws: `Failure` (`usage`).
     static func checkLink(_ kind: Kind, _ file: FilePath, of project: Project) throws(Failure) {
@@ -142,7 +142,7 @@ struct Provenance: Sendable {
     }
 
     /// Refuses a foreign definition of the root file system that puts other files of the host into the guest than its
-    /// own: kbuild reads them itself, outside of any sandbox, and a program in the guest could then print them.
+    /// own: kbuild reads them itself, outside any sandbox, and a program in the guest could then print them.
     ///
     /// - Throws: `Failure` (`usage`).
     func checkFiles(named files: [FilePath], by definition: FilePath) throws(Failure) {
@@ -162,7 +162,7 @@ struct Provenance: Sendable {
     private static func origin(of path: FilePath, home: FilePath) -> Origin {
         let real = resolved(path)
         if real.starts(with: home) {
-            // A folder is as foreign as the files in it that links lead to.
+            // A folder is foreign if a link in it leads to a foreign file.
             return linkOut(of: real, home: home).map { .foreign("holds \($0), a link to what \(outside)") } ?? .own
         }
         return isOfSystem(real) ? .system : .foreign(outside)
@@ -176,21 +176,21 @@ struct Provenance: Sendable {
             case .debianPackage(let name):
                 origin(of: FilePath("/usr/src").appending("\(name).tar.xz"), home: home)
             case .directory(let path):
-                // A kernel tree's own links lead about within it; one that leads out is not followed by the copy.
+                // A kernel tree's own links stay within it; the copy does not follow a link that leads out.
                 resolved(path).starts(with: home) || path == project.kernelTree ? .own : .foreign(outside)
             case .tarball(let path, _): origin(of: path, home: home)
-            // Whoever can write to the repository writes what the ref names.
+            // Everyone who can write to the repository decides what the ref names.
             case .git: .foreign(git)
-            // One that cannot be read is refused by the step that would use it.
+            // The step that would use an unreadable source refuses it.
             case nil: .foreign(outside)
             }
         return Input(kind: .kernelSource, name: text, origin: origin)
     }
 
-    /// A link in a folder that leads out of the project, and not to a file of the system; nil where there is none. What
-    /// is hidden, such as a build's own folder, is left out.
+    /// Finds a link in a folder that leads out of the project, and not to a file of the system; nil if there is none.
+    /// It ignores hidden files, such as a build's own folder.
     ///
-    /// - Parameter depth: How many folders deep it is looked for: sources lie no deeper than 64.
+    /// - Parameter depth: How many levels of folders are searched: sources are at most 64 deep.
     private static func linkOut(of folder: FilePath, home: FilePath, depth: Int = 64) -> FilePath? {
         guard depth > 0, let names = try? namesInFolder(folder) else { return nil }
         for name in names.sorted() where !name.hasPrefix(".") {
@@ -207,11 +207,11 @@ struct Provenance: Sendable {
         return nil
     }
 
-    /// The first package that a test package names by a path that leads out of the project, directly or by way of
-    /// packages of the project.
+    /// The first package outside the project that a test package names by a path, directly or through packages of the
+    /// project.
     ///
-    /// The manifest is the project's own, so that its text is not out to deceive; asking SwiftPM would run the
-    /// manifests of all its dependencies.
+    /// The manifest is the project's own, so its text is not hostile; SwiftPM would run the manifests of all its
+    /// dependencies.
     private static func foreignDependency(of package: FilePath, home: FilePath) -> FilePath? {
         var seen: Set<FilePath> = []
         var waiting = [package]
@@ -230,13 +230,13 @@ struct Provenance: Sendable {
 
     // MARK: The system's files
 
-    /// The folders where packages install what runs on this host, or what hosts' tools are made from.
+    /// The folders where packages install programs of this host, or the sources of host tools.
     private static let systemFolders: [FilePath] = [
         "/usr", "/bin", "/boot", "/sbin", "/lib", "/lib32", "/lib64", "/libx32",
     ]
 
-    /// Whether a file is one that root alone can change, in a folder of Debian's packages. An archive in /usr/src has
-    /// also to be in the list of files of the package of its name: administrators put other people's sources there.
+    /// Whether only root can change a file, and the file is in a folder of Debian's packages. An archive in /usr/src
+    /// must also be in the list of files of the package with its name: administrators put other people's sources there.
     static func isOfSystem(_ real: FilePath) -> Bool {
         guard systemFolders.contains(where: { real.starts(with: $0) }), !real.starts(with: "/usr/local"),
             onlyRootChanges(real)
@@ -249,7 +249,7 @@ struct Provenance: Sendable {
         return ((try? readText(list)) ?? "").textLines().contains { $0 == real.string }
     }
 
-    /// Whether a file, and every folder above it, is root's, and nobody else may write to it.
+    /// Whether root owns a file and every folder above it, and nobody else may write to them.
     static func onlyRootChanges(_ path: FilePath) -> Bool {
         var path = path
         while true {

@@ -6,9 +6,9 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// All that a guest needs, made and in place.
+/// Everything that a guest needs, made and in place.
 struct RunInputs: Sendable {
-    /// The run's own folder, for logs and what the guest reads.
+    /// The run's own folder, for logs and the files that the guest reads.
     var folder: FilePath
     var accelerator: ChosenAccelerator
     var patched: PatchedKernelArtifact
@@ -20,8 +20,8 @@ struct RunInputs: Sendable {
     /// The console's log.
     var consoleLog: FilePath { folder.appending("console.log") }
 
-    /// An outcome with files and lines in its crash reports, where the kernel has debug information. A report without
-    /// them is as true, so that nothing here fails a run.
+    /// Adds files and lines to an outcome's crash reports, if the kernel has debug information. A report without them
+    /// is still correct, so no error here fails a run.
     func symbolized(_ outcome: SessionOutcome, _ progress: ProgressSink) async -> SessionOutcome {
         guard !outcome.crashes.isEmpty else { return outcome }
         var outcome = outcome
@@ -36,7 +36,7 @@ struct RunInputs: Sendable {
     }
 }
 
-/// The guests of a run: what runs in them, and where.
+/// The guests of a run: their machines, programs and folders.
 struct RunGuests: Sendable {
     var programs: ProgramSet
     /// The machines to try, in order.

@@ -4,15 +4,15 @@ import Project
 import Synchronization
 import TestSession
 
-/// How a step came to its result.
+/// How a step got its result.
 public enum StepOutcome: String, Sendable {
-    /// Its result was there already.
+    /// The result existed already.
     case hit
-    /// It did its work.
+    /// The step did its work.
     case made
-    /// It failed.
+    /// The step failed.
     case failed
-    /// It was cut off, since another step failed or the run was interrupted.
+    /// The step was cancelled, because another step failed or the run was interrupted.
     case cancelled
 }
 
@@ -20,7 +20,7 @@ public enum StepOutcome: String, Sendable {
 public enum StepEvent: Sendable {
     /// A step starts.
     case stepStarted(StepName)
-    /// A step ended: how, after how many seconds, and what it came to in a few words.
+    /// A step ended: its outcome, its time in seconds, and a few words on its result.
     case stepFinished(StepName, StepOutcome, seconds: Double, detail: String)
     /// Something within the named step, or outside all steps.
     case progress(StepName?, ProgressEvent)
@@ -37,11 +37,11 @@ struct FinishedStep: Sendable, Equatable {
     var detail: String
 }
 
-/// Times steps, tells of them, and remembers them in the order in which they began, and the commands that were run.
+/// Times steps, reports them, and remembers them in the order of their start, with the commands that were run.
 final class StepLog: Sendable {
-    /// More commands than these are not remembered: a guest to each test is a command to each.
+    /// The most commands to remember: a guest for each test is a command for each.
     private static let mostCommands = 100
-    /// The characters that are remembered of one.
+    /// The most characters to remember of one command.
     private static let longestCommand = 4000
 
     private struct State {
@@ -76,7 +76,7 @@ final class StepLog: Sendable {
         sink(event)
     }
 
-    /// Does what `body` does as a step.
+    /// Performs `body` as a step.
     func perform<Result: Sendable>(
         _ name: StepName, _ body: (ProgressSink) async throws -> Performed<Result>
     ) async throws -> Result {
@@ -114,7 +114,7 @@ private enum Either<First: Sendable, Second: Sendable>: Sendable {
 extension StepLog: StepExecutor {
     func carryOut<Result: Sendable>(_ step: Step<Result>) async throws -> Result? { try await result(of: step) }
 
-    /// Carries out a step and returns its result.
+    /// Performs a step and returns its result.
     func result<Result: Sendable>(of step: Step<Result>) async throws -> Result {
         try await perform(step.name) { progress in
             let work = try await step.workOut(progress)
@@ -136,7 +136,7 @@ extension StepLog: StepExecutor {
             group.addTask { .first(try await first()) }
             group.addTask { .second(try await second()) }
             var results: (first: First?, second: Second?)
-            // The first error ends the group, which cancels the other.
+            // The first error ends the group, which cancels the other task.
             for try await part in group {
                 switch part {
                 case .first(let result): results.first = result

@@ -9,7 +9,7 @@ import ResultsModel
 import SystemPackage
 import TestSession
 
-/// What builds a part of a run: `kbuild build`, `kbuild configure`, `kbuild rootfs` and `kbuild test --list`.
+/// Builds a part of a run: `kbuild build`, `kbuild configure`, `kbuild rootfs` and `kbuild test --list`.
 public struct BuildActions: Sendable {
     private let context: ProjectContext
     private var tools: ToolContext { context.tools }
@@ -17,15 +17,15 @@ public struct BuildActions: Sendable {
     /// Prepares the actions; nothing runs yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// Builds the kernel and returns where it is.
+    /// Builds the kernel and returns it.
     ///
-    /// - Throws: `Failure` with the code of what went wrong.
+    /// - Throws: `Failure` with its own exit code.
     public func kernel() async throws -> BuiltKernel {
         try context.checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let steps = try await KernelSteps.make(context, wantsImage: true)
         let patched = try await patched(steps)
-        // Held since the tree was brought in line.
+        // Held since the tree was synchronized.
         defer { withExtendedLifetime(patched.lock) {} }
         let config = try await context.log.result(of: steps.configure(patched))
         return try await context.log.result(of: steps.compile(patched, config: config))
@@ -34,21 +34,21 @@ public struct BuildActions: Sendable {
     /// Configures the kernel.
     ///
     /// - Returns: The path of its `.config`.
-    /// - Throws: `Failure` with the code of what went wrong.
+    /// - Throws: `Failure` with its own exit code.
     public func configuration() async throws -> FilePath {
         try context.checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let steps = try await KernelSteps.make(context)
         let patched = try await patched(steps)
-        // Held since the tree was brought in line.
+        // Held since the tree was synchronized.
         defer { withExtendedLifetime(patched.lock) {} }
         if patched.artifact == nil { try patched.pristine.verify() }
         return try await context.log.result(of: steps.configure(patched))
     }
 
-    /// Builds the root file system and returns where it is.
+    /// Builds the root file system and returns its path.
     ///
-    /// - Throws: `Failure` with the code of what went wrong.
+    /// - Throws: `Failure` with its own exit code.
     public func rootFilesystem() async throws -> FilePath {
         defer { tools.statCache.save() }
         let accelerator = try await MachineSelection(context: context).decideAccelerator()
@@ -58,7 +58,7 @@ public struct BuildActions: Sendable {
 
     /// The names of the tests that a pattern selects, as reports use them.
     ///
-    /// - Throws: `Failure` with the code of what went wrong.
+    /// - Throws: `Failure` with its own exit code.
     public func testNames(filter: String?) async throws -> [String] {
         try context.checkFiles()
         defer { tools.statCache.save() }

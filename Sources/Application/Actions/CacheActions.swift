@@ -6,12 +6,13 @@ import Foundation
 import Reporting
 import SystemPackage
 
-/// What `kbuild cache` and `kbuild clean` do.
+/// The work of `kbuild cache` and `kbuild clean`.
 public struct CacheActions: Sendable {
-    /// How much a cache keeps unless `KBUILD_CACHE_MAX` says otherwise, in bytes: some ten kernels with their trees.
+    /// The size to which a run prunes the cache, in bytes, unless `KBUILD_CACHE_MAX` sets another: some ten kernels
+    /// with their trees.
     public static let defaultLimit = 20 << 30
-    /// How long after one look whether there is too much the next one comes at the earliest, in seconds. A look takes
-    /// as long as `du` of the cache, which is too long for each run of some seconds.
+    /// The least time between two measurements of the cache's size, in seconds. A measurement takes as long as `du` of
+    /// the cache, which is too long for each run of some seconds.
     private static let interval = 3600.0
     private static let variable = "KBUILD_CACHE_MAX"
 
@@ -20,7 +21,7 @@ public struct CacheActions: Sendable {
 
     /// Finds the cache.
     ///
-    /// - Throws: `Failure` (`usage`) when there is no place for it.
+    /// - Throws: `Failure` (`usage`) when the environment names no folder for it.
     public init(environment: [String: String]) throws(Failure) {
         layout = try CacheLayout(environment: environment)
         self.environment = environment
@@ -31,7 +32,7 @@ public struct CacheActions: Sendable {
         self.environment = environment
     }
 
-    /// How many bytes are kept after a run; nil for all.
+    /// The limit to which a run prunes the cache, in bytes; nil for no limit.
     ///
     /// - Throws: `Failure` (`usage`) when `KBUILD_CACHE_MAX` is not a size.
     public func limit() throws(Failure) -> Int? {
@@ -44,7 +45,7 @@ public struct CacheActions: Sendable {
         return bytes == 0 ? nil : bytes
     }
 
-    /// The number of bytes that a text such as 500M, 20G or 1.5T stands for, in powers of 1024; nil for another text.
+    /// The number of bytes in a text such as 500M, 20G or 1.5T, in powers of 1024; nil for another text.
     public static func bytes(_ text: String) -> Int? {
         guard let match = text.wholeMatch(of: /([0-9]{1,15})(\.[0-9]{1,3})?\s*([KMGTkmgt]?)(?:i?[Bb])?/) else {
             return nil
@@ -55,7 +56,7 @@ public struct CacheActions: Sendable {
         return bytes < Double(Int.max / 2) ? Int(bytes) : nil
     }
 
-    /// What is kept.
+    /// The entries of the cache.
     ///
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when it cannot be read.
     public func list() throws -> CacheList {
@@ -67,11 +68,11 @@ public struct CacheActions: Sendable {
             entries: inventory.items.map(Self.entry))
     }
 
-    /// Removes what has not been used for longest, until no more than `most` bytes are kept.
+    /// Removes the least recently used entries, until at most `most` bytes are left.
     ///
     /// - Parameters:
     ///   - most: Nil for the limit of `limit()`.
-    ///   - isDryRun: Whether it is only told what would go.
+    ///   - isDryRun: Whether entries are only listed, not removed.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when something cannot be removed;
     ///   `CancellationError`.
     public func prune(to most: Int?, isDryRun: Bool, progress: Diagnostics.ProgressSink) async throws -> CachePruning {
@@ -86,8 +87,8 @@ public struct CacheActions: Sendable {
             bytesAfter: inventory.bytes - freed, removed: removed.map(Self.entry))
     }
 
-    /// Removes what is too much after a run, unless that has been looked at within the last hour. What goes wrong is
-    /// noted: it changes nothing in what the run came to.
+    /// Removes entries above the limit after a run, unless the size was measured within the last hour. An error is a
+    /// note: it does not change the run's result.
     public func pruneAfterRun(progress: Diagnostics.ProgressSink) async {
         let stamp = layout.root.appending("last-prune")
         do {
@@ -106,7 +107,7 @@ public struct CacheActions: Sendable {
         }
     }
 
-    /// Removes what is kept for a project.
+    /// Removes a project's part of the cache.
     ///
     /// - Returns: What was done, in a sentence.
     /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it, or something cannot be removed; `usage` when the
@@ -117,7 +118,7 @@ public struct CacheActions: Sendable {
             ? "removed \(folder)" : "nothing is kept for \(project)"
     }
 
-    /// Removes the cache, as far as kbuild made it.
+    /// Removes the cache, except files that kbuild did not make.
     ///
     /// - Returns: What was done, in a sentence.
     /// - Throws: As `clean(project:progress:)`.
@@ -136,7 +137,7 @@ public struct CacheActions: Sendable {
             isOrphaned: item.isOrphaned, isRemovable: item.isRemovable)
     }
 
-    /// The compiler cache, as ccache(1) finds it. It has a limit of its own, and serves others than kbuild.
+    /// The compiler cache, as ccache(1) finds it. It has its own limit, and other programs use it too.
     private func compilerCache() -> CacheItem? {
         func value(_ name: String) -> FilePath? { environment[name].flatMap { $0.isEmpty ? nil : FilePath($0) } }
         let home = value("HOME")

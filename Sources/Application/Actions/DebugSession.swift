@@ -17,7 +17,7 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// A guest that stands at its first instruction, and what a debugger needs to join it.
+/// A guest that is stopped at its first instruction, and the files that a debugger needs to connect.
 public struct DebugTarget: Sendable {
     /// The socket of QEMU's gdb stub.
     public var socket: FilePath
@@ -31,11 +31,11 @@ public struct DebugTarget: Sendable {
     public var console: FilePath
     let runner: CommandRunner
 
-    /// What joins the guest by hand.
+    /// The command that connects gdb by hand.
     public var command: Command { command(arguments: []) }
 
     private func command(arguments: [String]) -> Command {
-        // A stranger's vmlinux may carry scripts of its own.
+        // A foreign vmlinux may contain scripts.
         Command(
             Self.debugger,
             ["-q", "-iex", "set auto-load no", "-x", commands.string] + arguments + [vmlinux.string])
@@ -43,7 +43,7 @@ public struct DebugTarget: Sendable {
 
     /// Runs gdb on kbuild's own standard streams.
     ///
-    /// - Parameter arguments: gdb's, after those by which it joins the guest: `-batch`, `-ex` and so on.
+    /// - Parameter arguments: gdb's, after those that connect it: `-batch`, `-ex` and so on.
     /// - Throws: `Failure` (`infrastructure`) when there is no gdb; `CancellationError`.
     public func debug(arguments: [String]) async throws -> ProcessStatus {
         try await runner.runInteractively(command(arguments: arguments))
@@ -52,15 +52,15 @@ public struct DebugTarget: Sendable {
     static let debugger = "gdb"
 }
 
-/// What happened in a guest under a debugger.
+/// The result of a guest under a debugger.
 public struct DebugResult: Sendable {
-    /// The tests that came to their ends.
+    /// The tests that ended.
     public var tests: [TestResult] = []
     /// The titles of the crash reports.
     public var crashes: [String] = []
 }
 
-/// Collects what happens in a guest.
+/// Collects the events of a guest.
 private final class DebugEvents: Sendable {
     let result = Mutex(DebugResult())
 
@@ -83,16 +83,16 @@ public struct DebugSession: Sendable {
     /// Prepares a session; nothing starts yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// Boots the guest of a run so that a debugger can join it before its first instruction; the tests run in it,
-    /// without limits on their time. Returns when the debugger has left, and the guest has ended with it.
+    /// Boots the guest of a run so that a debugger can connect before its first instruction; the tests run in it,
+    /// without time limits. Returns when the debugger has quit, and the guest has ended with it.
     ///
     /// - Parameters:
     ///   - filter: A pattern for the tests; nil for all.
     ///   - goesOn: Whether the guest runs to the first breakpoint by itself.
-    ///   - needsDebugger: Whether gdb itself is going to be run.
-    ///   - join: Debugs; returns when it has left, with what it complained of. That counts unless the guest had ended:
-    ///     gdb takes a machine that goes for an error.
-    /// - Throws: `Failure` with the code of what kept the guest from being made; what `join` throws;
+    ///   - needsDebugger: Whether kbuild runs gdb itself.
+    ///   - join: Debugs; returns the debugger's error when it has quit. The error counts unless the guest had ended:
+    ///     gdb reports a machine that ends as an error.
+    /// - Throws: `Failure` with the exit code of the error that prevented the guest; errors of `join`;
     ///   `CancellationError`.
     public func run(
         filter: String?, goesOn: Bool, needsDebugger: Bool,
@@ -112,9 +112,9 @@ public struct DebugSession: Sendable {
         guard let candidate = guests.machines.first, var configuration = candidate.configuration
         else { throw Failure(.infrastructure, "there is no machine to run on") }
         configuration.waitsForDebugger = true
-        // What takes interrupts from a guest that is being looked at would be taken for its fault.
+        // A stopped guest receives no timer interrupts; its watchdogs would report that as a fault.
         var words = ["nowatchdog", GuestShare.planArgument(GuestShare.planName(1))]
-        // vmlinux has the addresses of a kernel that does not move itself.
+        // vmlinux has the addresses of a kernel without address randomization.
         if try BootFeatures(config: prepared.kernel.config).movesItself { words.append("nokaslr") }
         configuration.kernelArguments.insert(contentsOf: words, at: 0)
 
@@ -159,7 +159,7 @@ public struct DebugSession: Sendable {
             var complaint: Failure?
             while let part = try await group.next() {
                 switch part {
-                // One that has ended leaves the debugger to be read.
+                // When the guest has ended, the debugger's output is still read.
                 case .guest:
                     hasEnded = true
                     if complaint != nil { return }
@@ -177,11 +177,11 @@ public struct DebugSession: Sendable {
         return events.result.withLock { $0 }
     }
 
-    /// How long a guest's end may take to be noticed after the debugger has noticed it.
+    /// The most time between the debugger's notice of the guest's end and kbuild's.
     private static let endGrace: Duration = .seconds(2)
 
     /// The functions in which the added calls' own code begins, as `SYSCALL_DEFINEx` names them
-    /// (include/linux/syscalls.h): those with arguments have a function that takes them with their types.
+    /// (include/linux/syscalls.h): a call with arguments has a function that takes them with their types.
     private func entries(of overlay: TreeOverlay) -> [String] {
         let texts = overlay.files.values.compactMap { entry in
             if case .file(let file) = entry { String(decoding: file.bytes, as: UTF8.self) } else { nil }
@@ -192,7 +192,7 @@ public struct DebugSession: Sendable {
         }
     }
 
-    /// gdb's commands to join the guest.
+    /// gdb's commands that connect to the guest.
     private func script(_ target: DebugTarget, _ prepared: RunInputs, goesOn: Bool) -> String {
         var lines = ["set confirm off"]
         // The user's own files, not their copies in the kernel's tree.
@@ -203,7 +203,7 @@ public struct DebugSession: Sendable {
         }
         if let scripts = prepared.kernel.debuggerScripts { lines.append("source \(scripts)") }
         lines.append("target remote \(target.socket)")
-        // By the processor: the kernel is not in memory yet.
+        // Hardware breakpoints: the kernel is not in memory yet.
         lines += target.breakpoints.map { "hbreak \($0)" }
         if goesOn { lines.append("continue") }
         return lines.joined(separator: "\n") + "\n"
@@ -211,6 +211,6 @@ public struct DebugSession: Sendable {
 }
 
 extension SessionLimits {
-    /// No limit at all: somebody looks at the guest, and takes the time that it takes.
+    /// No limit at all: a person inspects the guest, and takes any time.
     static let none = SessionLimits(boot: .infinity, silence: .infinity, test: .infinity, run: .infinity)
 }

@@ -6,23 +6,23 @@ import Reporting
 import ResultsModel
 import Syscalls
 
-/// Where the tasks of a guest wait that ran into a limit: the user's own lines, and where the locks were taken.
+/// Where the tasks of a guest that reached a limit wait: the user's own lines, and the places where locks were taken.
 enum HangReport {
-    /// The most tasks that are reported, and the most functions of a stack without places in the project's files.
+    /// The most tasks in a report, and the most functions of a stack without places in the project's files.
     private static let mostTasks = 4
     private static let mostFunctions = 6
 
     /// Lines such as `probe waits in __mutex_lock, called at kernel/probe/probe.c:40: mutex_lock(&lock);`; none when
-    /// the kernel could not be asked, or had nothing to tell of.
+    /// the kernel could not be asked, or reported no tasks.
     ///
-    /// No number of a process is in them: guests that hang in one place say the same.
+    /// The lines have no process IDs: guests that hang in the same place have the same lines.
     static func make(_ result: SessionResult, _ prepared: RunInputs, context: ProjectContext) async -> [String] {
         guard result.limit != nil, !result.inspection.isEmpty else { return [] }
         let calls = Set(prepared.patched.overlay.syscalls.map(\.name.text))
         let tasks = Array(BlockedTask.tasks(in: result.inspection, calls: calls).prefix(mostTasks))
         guard !tasks.isEmpty else { return [] }
         var stacks = tasks.map { crash($0.frames) } + tasks.map { crash($0.locks.map(\.takenAt)) }
-        // Without places the functions still tell something.
+        // Without places the functions are still useful.
         if let symbolized = try? await prepared.symbolizer.symbolize(stacks) { stacks = symbolized.crashes }
         SourceLines.addOwnFiles(
             to: &stacks, userFiles: prepared.patched.overlay.userFiles, project: context.project, shown: context.shown)

@@ -9,15 +9,16 @@ import SystemPackage
 import TestSession
 import TextInput
 
-/// Reads logs from elsewhere, by the code that reads a live guest.
+/// Reads logs from other sources, with the code that reads a live guest.
 public enum LogActions {
     /// Finds the crash reports in a console log.
     ///
     /// - Parameters:
     ///   - path: The file; nil for standard input.
-    ///   - vmlinux: The kernel that printed it, to tell files and lines.
-    ///   - progress: Told why there are none.
-    /// - Throws: `Failure` (`usage`) when the log cannot be read, or of a tool for `vmlinux`; `CancellationError`.
+    ///   - vmlinux: The kernel that printed the log, for files and lines.
+    ///   - progress: Called with the reason when there are no files and lines.
+    /// - Throws: `Failure` (`usage`) when the log cannot be read, or when a tool for `vmlinux` fails;
+    ///   `CancellationError`.
     public static func console(
         _ path: FilePath?, vmlinux: FilePath? = nil, progress: ProgressSink = .silent
     ) async throws -> LogReport {
@@ -66,7 +67,7 @@ public enum LogActions {
     /// The most bytes of a compressed log. Logs that are not compressed have no limit.
     private static let longestLog = 4 << 30
 
-    /// Hands on a file in pieces, so that its size does not matter. Returns its length in bytes.
+    /// Passes a file to `body` in pieces, so that its size does not matter. Returns its length in bytes.
     private static func read(_ path: FilePath?, _ body: (ArraySlice<UInt8>) -> Void) throws(Failure) -> Int {
         try TextInput(name(path), as: "a log", limit: longestLog).stream(path, body)
     }

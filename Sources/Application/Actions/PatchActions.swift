@@ -6,7 +6,7 @@ import PatchedTree
 import Syscalls
 import SystemPackage
 
-/// Which patches the project's tree has.
+/// Which patches are applied to the project's tree.
 public struct PatchStatus: Codable, Sendable, Equatable {
     /// A patch source.
     public struct Source: Codable, Sendable, Equatable {
@@ -24,7 +24,7 @@ public struct PatchStatus: Codable, Sendable, Equatable {
     public var sources: [Source]
 }
 
-/// What `kbuild patch` does.
+/// The work of `kbuild patch`.
 public struct PatchActions: Sendable {
     private let context: ProjectContext
     var tools: ToolContext { context.tools }
@@ -39,17 +39,17 @@ public struct PatchActions: Sendable {
         return try await context.log.result(of: steps.source())
     }
 
-    /// Brings the project's tree in line with its patches.
+    /// Applies the project's patches to its tree.
     ///
-    /// - Returns: What was done, in lines.
-    /// - Throws: `Failure` (`patch`) when one does not apply; the tree is then as it was.
+    /// - Returns: The changes, in lines.
+    /// - Throws: `Failure` (`patch`) when a patch does not apply; the tree is then unchanged.
     public func apply() async throws -> [String] {
         try await change { try steps.overlay(over: $0) }
     }
 
     /// Makes the project's tree pristine again.
     ///
-    /// - Returns: What was done, in lines.
+    /// - Returns: The changes, in lines.
     /// - Throws: `Failure` (`infrastructure`) when the tree cannot be written.
     public func revert() async throws -> [String] {
         try await change { _ in .empty }
@@ -68,7 +68,7 @@ public struct PatchActions: Sendable {
         return lines.isEmpty ? ["nothing to do: \(steps.workTree(pristine).tree)"] : lines
     }
 
-    /// Works out the patched tree without changing anything.
+    /// Computes the patched tree without changing anything.
     ///
     /// - Returns: The system calls and notes, in lines.
     /// - Throws: `Failure` (`patch`) when a patch does not apply.
@@ -81,7 +81,7 @@ public struct PatchActions: Sendable {
         return lines + overlay.notes.map { "note     \($0)" }
     }
 
-    /// Says which patches the project's tree has.
+    /// Reads which patches are applied to the project's tree.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the tree cannot be read.
     public func status() async throws -> PatchStatus {

@@ -17,16 +17,16 @@ public struct ExportedPatch: Sendable {
     public var bytes: [UInt8]
 }
 
-/// What the project's patches come to, as git writes it down.
+/// The project's patches, as git writes them.
 public struct ExportedPatches: Sendable {
-    /// The files that `git format-patch` gives them, in order, each with its contents.
+    /// The files that `git format-patch` writes, in order, each with its contents.
     public var patches: [ExportedPatch]
     /// All of them as one mailbox.
     public var mailbox: [UInt8]
     /// All changes as one diff.
     public var diff: [UInt8]
 
-    /// Makes sure that a folder for the patches is new or empty: those of an earlier export would be applied too.
+    /// Checks that a folder for the patches is new or empty: patches of an earlier export would be applied too.
     ///
     /// - Throws: `Failure` (`usage`).
     public static func check(folder: FilePath) throws {
@@ -58,11 +58,11 @@ public struct ExportedPatches: Sendable {
 }
 
 extension PatchActions {
-    /// Writes down what kbuild applies, registrations of system calls included, as patches for a plain tree of the
-    /// kernel.
+    /// Writes the changes that kbuild applies, including registrations of system calls, as patches for a plain tree of
+    /// the kernel.
     ///
-    /// git makes them, in a repository of its own that has the changed files alone, and takes them back once: what
-    /// comes out is known to apply with `git am`, and to come to the tree that kbuild builds.
+    /// git makes them, in its own repository with only the changed files, and applies them once: so the result is known
+    /// to apply with `git am`, and to give the tree that kbuild builds.
     ///
     /// - Parameter names: The patch sources, as `kbuild patch status` names them; none for all.
     /// - Throws: `Failure`: `usage` for a name that the project does not have, `patch` when a patch does not apply,
@@ -90,14 +90,14 @@ extension PatchActions {
     }
 }
 
-/// A git repository with the files that patches change: their state in the kernel, and a commit a patch.
+/// A git repository with the files that patches change: their state in the kernel, and one commit for each patch.
 private struct ScratchRepository {
     let folder: FilePath
     let runner: CommandRunner
 
     private static let base = "kbuild-base"
 
-    /// A command of git's that reads no configuration but its own and runs no hook.
+    /// A git command that reads only its own configuration and runs no hook.
     private func git(_ arguments: [String], author: Author? = nil, date: String? = nil)
         -> Command
     {
@@ -117,7 +117,7 @@ private struct ScratchRepository {
         return Command("git", options + arguments, environment: environment)
     }
 
-    /// Whose a commit is.
+    /// The author of a commit.
     private struct Author {
         var name: String
         var address: String
@@ -131,7 +131,7 @@ private struct ScratchRepository {
         try await runner.output(of: git(arguments, author: author, date: date))
     }
 
-    /// Who the user is, as git's own configuration says.
+    /// The user's name and address in git's own configuration.
     private func user() async -> Author? {
         let name = try? await runner.output(of: Command("git", ["config", "user.name"]))
         let address = try? await runner.output(of: Command("git", ["config", "user.email"]))
@@ -139,11 +139,11 @@ private struct ScratchRepository {
         return Author(name: name, address: address)
     }
 
-    /// Commits the kernel's own files, and each stage on top.
+    /// Commits the kernel's own files, and each stage on top of them.
     func make(_ stages: [PatchStage], pristine: FilePath) async throws {
         try createFolder(folder)
         try await run(["init", "--quiet", "--initial-branch=\(Self.base)"])
-        // What a patch says of attributes is text here, not a rule.
+        // Attributes in a patch are text here, not rules.
         try createFolder(folder.pushing(".git/info"))
         try writeAtomically("* -text -filter -ident !eol\n", to: folder.pushing(".git/info/attributes"))
         var state: [String: OverlayEntry] = [:]
@@ -178,7 +178,7 @@ private struct ScratchRepository {
         try await run(arguments + (allowEmpty ? ["--allow-empty"] : []), author: author, date: date)
     }
 
-    /// `NAME <ADDRESS>` in its parts; nil for another form.
+    /// Splits `NAME <ADDRESS>`; nil for another form.
     private static func parts(_ author: String) -> Author? {
         guard let open = author.lastIndex(of: "<"), author.hasSuffix(">") else { return nil }
         let name = author[..<open].trimmingCharacters(in: CharacterSet(charactersIn: " \""))
@@ -197,7 +197,7 @@ private struct ScratchRepository {
         }
     }
 
-    /// Has git write the patches down, and takes them back to see that they come to the same tree.
+    /// Runs git to write the patches, and applies them to check that they give the same tree.
     func export(to patches: FilePath) async throws -> ExportedPatches {
         let range = "\(Self.base)..kbuild-patches"
         let format = ["format-patch", "--quiet", "--no-signature", "--full-index", "--binary", "--no-renames"]

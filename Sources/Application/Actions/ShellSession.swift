@@ -15,7 +15,7 @@ import Syscalls
 import SystemPackage
 import TestSession
 
-/// What is to run in the guest for somebody to talk with.
+/// An interactive program to run in the guest.
 public struct ShellRequest: Sendable {
     /// The command and its arguments; nil for a shell.
     public var command: [String]?
@@ -35,13 +35,13 @@ public struct ShellRequest: Sendable {
     }
 }
 
-/// Who talks with a program in the guest.
+/// The handlers of an interactive program's output.
 public struct ShellHandlers: Sendable {
-    /// The program is about to start: the size of a terminal may be told, and its input forwarded from now on.
+    /// The program is about to start: from now on the handler may send a terminal's size and forward input.
     public var started: @Sendable (GuestInput) -> Void
-    /// What it prints. Returns whether anybody reads it.
+    /// The program's output. Returns whether anybody reads it.
     public var output: @Sendable ([UInt8]) -> Bool
-    /// What it prints to its standard error. Returns whether anybody reads it.
+    /// The program's standard error. Returns whether anybody reads it.
     public var errors: @Sendable ([UInt8]) -> Bool
     /// A line of the kernel's log, from the program's start on.
     public var kernelLine: @Sendable (String) -> Void
@@ -58,16 +58,16 @@ public struct ShellHandlers: Sendable {
     }
 }
 
-/// What came of it.
+/// The result of an interactive session.
 public struct ShellResult: Sendable {
-    /// What went wrong beside the program itself, the worst first.
+    /// Errors other than the program's own exit, the worst first.
     public var failures: [Failure] = []
     /// How the program ended; nil when it did not.
     public var ending: ProgramEnding?
     /// Whether the user ended the guest.
     public var wasHungUp = false
 
-    /// The code to exit with: that of what went wrong, or else the program's own, with 128 + N for signal N.
+    /// kbuild's exit code: the code of an error, or else the program's own, with 128 + N for signal N.
     public var exitCode: Int32 {
         if let failure = failures.first { return failure.code.rawValue }
         if wasHungUp { return ExitStatus.interrupted.rawValue }
@@ -80,7 +80,7 @@ public struct ShellResult: Sendable {
     }
 }
 
-/// A guest of a run, and somebody who talks with a shell or a command in it.
+/// A guest of a run with an interactive shell or command.
 public struct ShellSession: Sendable {
     private let context: ProjectContext
     private var project: Project { context.project }
@@ -89,14 +89,14 @@ public struct ShellSession: Sendable {
     /// Prepares a session; nothing starts yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// How long a guest may take to end when it is told to.
+    /// The most time that a guest may take to end after a hang-up.
     private static let hangUpGrace: Duration = .seconds(3)
     /// The plan that init runs when the kernel's command line names no other.
     private static let planName = "plan"
 
-    /// Boots the guest of a run and lets somebody talk with a shell or a command in it.
+    /// Boots the guest of a run and connects a shell or a command in it to the handlers.
     ///
-    /// - Throws: `Failure` with the code of what kept the guest from being made; `CancellationError`.
+    /// - Throws: `Failure` with the exit code of the error that prevented the guest; `CancellationError`.
     public func run(_ request: ShellRequest, _ handlers: ShellHandlers) async throws -> ShellResult {
         guard project.machine.results != .serial else {
             throw Failure(
@@ -199,7 +199,7 @@ public struct ShellSession: Sendable {
         return result
     }
 
-    /// What went wrong beside the program's own end.
+    /// Errors other than the program's own exit.
     private func failures(
         of session: SessionResult, _ outcome: SessionOutcome, _ request: ShellRequest, consoleLog: FilePath
     ) -> [Failure] {
@@ -207,7 +207,7 @@ public struct ShellSession: Sendable {
         var failures = crashes.map { crash in
             Failure(
                 .guestCrash, "the guest crashed: \(crash.title)",
-                // Whoever sits at a terminal has seen the report as it came.
+                // A user at a terminal has seen the report when it appeared.
                 details: request.isTerminal ? nil : crash.lines.prefix(60).joined(separator: "\n"),
                 nextStep: "the console's log is \(consoleLog)")
         }
@@ -222,9 +222,9 @@ public struct ShellSession: Sendable {
     }
 }
 
-/// The files that make a guest's shell a place to work in: programs by their names, the calls' numbers, and a greeting.
+/// The files of an interactive guest: programs by their names, the calls' numbers, and a greeting.
 struct ShellFolder {
-    /// What the guest is to run.
+    /// The program to run.
     let planned: ProgramPlan
     private let programs: [ProgramArtifact]
     let script: String
@@ -260,7 +260,7 @@ struct ShellFolder {
         let home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
         let action =
             request.command.map { "exec " + $0.map(Command.quoted).joined(separator: " ") }
-                // Debian's sh has no line editing, and busybox's has.
+                // Debian's sh has no line editing; busybox's has.
                 ?? """
                 [ -x /bin/bash ] && exec /bin/bash --rcfile \(Self.folder)/\(Self.profileName) -i
                 ENV=\(Self.folder)/\(Self.profileName) exec /bin/sh -i
@@ -312,7 +312,7 @@ struct ShellFolder {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// The names of the programs as commands: of several with one name all but the first are numbered.
+    /// The names of the programs as commands: if several have the same name, all except the first get a number.
     static func names(of programs: [ProgramArtifact]) -> [String] {
         var taken: [String: Int] = [:]
         return programs.map { program in
@@ -342,7 +342,7 @@ struct ShellFolder {
         try writeAtomically(greeting, to: share.appending(Self.greetingName))
     }
 
-    /// Runs the suites of a package: those of the project, or as the arguments choose.
+    /// Runs the suites of a package: the project's selection, or the arguments' selection.
     static func suiteScript(_ program: ProgramArtifact) -> String {
         let arguments = program.planned.arguments
         let filters = arguments.firstIndex(of: ProgramArtifact.filterOption).map { arguments[$0...] } ?? []

@@ -9,7 +9,7 @@ import Project
 import Syscalls
 import SystemPackage
 
-/// What a look at patches found.
+/// The result of a check of patches.
 public struct SyscallCheckReport: Codable, Sendable, Equatable {
     /// The kernel's version.
     public var kernel: String
@@ -20,10 +20,10 @@ public struct SyscallCheckReport: Codable, Sendable, Equatable {
     /// Every mistake, in the order of files and lines.
     public var findings: [SyscallFinding]
 
-    /// Whether the build would surely be wrong.
+    /// Whether the build would certainly be wrong.
     public var hasErrors: Bool { findings.contains { $0.severity == .error } }
 
-    /// The report as a person reads it: a compiler's form for each finding, and what was checked.
+    /// The report as text: each finding in a compiler's form, and the checked sources.
     public var text: TerminalText {
         var lines = findings.map(\.terminalText)
         let checked: TerminalText =
@@ -51,14 +51,14 @@ public struct SyscallList: Codable, Sendable, Equatable {
     public var nextFree: Int
     /// The calls that the patches add.
     public var syscalls: [AddedSyscall]
-    /// All lines of the tables, when they were asked for.
+    /// All lines of the tables, if requested.
     public var table: [PatchAnalysis.TableRow]?
 
     /// The list in columns.
     public var text: TerminalText {
         var rows = [["NUMBER", "ABI", "NAME", "ENTRY", "FROM"]]
         if let table {
-            // The lines of a name are told apart by their ABI.
+            // The ABI distinguishes lines with the same name.
             let sources = Dictionary(
                 syscalls.map { ("\($0.syscall.abi.rawValue) \($0.syscall.name)", $0.source) },
                 uniquingKeysWith: { first, _ in first })
@@ -76,7 +76,7 @@ public struct SyscallList: Codable, Sendable, Equatable {
                 ]
             }
         }
-        // As they are shown, which may be wider than they are.
+        // Cells in escaped form, which may be wider than the raw text.
         let cells = rows.map { row in row.map { TerminalText($0) } }
         let widths = (0..<4).map { column in cells.map { $0[column].count }.max() ?? 0 }
         var lines = cells.map { row in
@@ -96,7 +96,7 @@ public struct SyscallList: Codable, Sendable, Equatable {
     }
 }
 
-/// What `kbuild syscall` does.
+/// The work of `kbuild syscall`.
 public struct SyscallActions: Sendable {
     let context: ProjectContext
     private var project: Project { context.project }
@@ -136,7 +136,7 @@ public struct SyscallActions: Sendable {
         }
         let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
         let failures = examination.applyFailures.map { SyscallFinding($0, about: "") }.map { finding in
-            // A patch's message names it from its folder on; the user's path to it is longer.
+            // A patch's message names it relative to its folder; the user's path is longer.
             var finding = finding
             let file = FilePath(finding.place.file)
             if let source = sources.first(where: { $0.name == file.components.first?.string }),
@@ -154,7 +154,7 @@ public struct SyscallActions: Sendable {
 
     /// Lists the calls that the project's patches add to its kernel.
     ///
-    /// - Parameter all: Whether the kernel's own are wanted too.
+    /// - Parameter all: Whether to include the kernel's own calls.
     /// - Throws: `Failure` (`patch`) when a patch does not apply or a call cannot be registered.
     public func list(all: Bool) async throws -> SyscallList {
         try context.checkFiles(forKernelOnly: true)
@@ -170,7 +170,7 @@ public struct SyscallActions: Sendable {
 
     private func shown(_ path: String) -> String { context.shown(FilePath(path)) }
 
-    /// Paths within messages, which name second places.
+    /// Shortens paths within messages, which name second places.
     private func shortened(_ text: String) -> String {
         text.replacing(project.folder.string + "/", with: "")
     }

@@ -10,11 +10,11 @@ import Syscalls
 import SystemPackage
 import TextInput
 
-/// What was written for a new system call.
+/// The files of a new system call.
 public struct CreatedSyscall: Sendable, Equatable {
-    /// New files and changed ones, from the project's folder on, each with what it is.
+    /// New files and changed files, relative to the project's folder, each with its purpose.
     public var files: [String]
-    /// What to run next.
+    /// The next command to run.
     public var nextCommand: String
 }
 
@@ -23,13 +23,13 @@ extension SyscallActions {
     private var tools: ToolContext { context.tools }
 
     /// Writes the files of new system calls and adds them to the project: a folder with a spec, a C file and the
-    /// contract, and a suite for each call. They pass as they stand.
+    /// contract, and a suite for each call. The suites pass without changes.
     ///
     /// - Parameters:
     ///   - names: The calls. They share a C file.
-    ///   - arguments: Their arguments as in C, one or more a text; the same for each.
-    ///   - into: The folder, from the project's on; it may have calls already. nil for `kernel/` and the first call's
-    ///   name.
+    ///   - arguments: Their arguments as in C, one or more in each text; the same for each call.
+    ///   - into: The folder, relative to the project; it may have calls already. nil for `kernel/` and the first call's
+    ///     name.
     /// - Throws: `Failure` (`usage`) for a bad or taken name, a bad argument, or files that exist, with nothing
     ///   written.
     public func create(_ names: [String], arguments: [String], into: String? = nil) async throws -> CreatedSyscall {
@@ -49,7 +49,7 @@ extension SyscallActions {
                 .usage, "\(folder) exists already" + (into == nil ? "" : ", and has no syscall.yaml"),
                 nextStep: "choose another name, or remove the folder")
         }
-        // A C file's name is that of its folder; a hyphen would do, but no call can be called so.
+        // A C file has the name of its folder; a hyphen is possible in a file name, but not in a call's name.
         let file = isNew ? String((folder.lastComponent?.string ?? first).map { $0 == "-" ? "_" : $0 }) : nil
         defer { tools.statCache.save() }
         let pristine = try await source()
@@ -77,7 +77,7 @@ extension SyscallActions {
         return CreatedSyscall(files: edits.described, nextCommand: "kbuild test \(target)")
     }
 
-    /// A folder of the project's, without what leads elsewhere.
+    /// A folder within the project; refuses a path that leads elsewhere.
     private func folderName(_ path: String) throws(Failure) -> String {
         let parts = path.split(separator: "/", omittingEmptySubsequences: true).map(String.init).filter { $0 != "." }
         let isPlain = parts.allSatisfy { part in
@@ -95,13 +95,14 @@ extension SyscallActions {
         return parts.joined(separator: "/")
     }
 
-    /// Adds calls to a folder that has some.
+    /// Adds calls to a folder that has calls already.
     private func add(_ calls: [SyscallScaffold], toFolder folder: FilePath, _ edits: inout FileEdits) throws {
         let spec = folder.appending("syscall.yaml")
         let text = try readText(spec)
         let old = try SyscallSpec.load(folder: folder)
         let body = text.hasSuffix("\n") ? text : text + "\n"
-        // Only a list that ends the file, an entry a dash, can be added to; what else there is stays the user's.
+        // kbuild can only add to a list at the end of the file, with one dash for each entry; the rest stays the
+        // user's.
         let lines = body.textLines().map(String.init)
         let list = lines.lastIndex { !$0.hasPrefix(" ") && !$0.hasPrefix("#") && !$0.hasPrefix("-") }
         guard let list, lines[list].trimmed == "syscalls:",
@@ -166,11 +167,11 @@ extension SyscallActions {
         return target
     }
 
-    /// Makes sure that neither the kernel nor a patch of the project has the name.
+    /// Checks that neither the kernel nor a patch of the project has the name.
     ///
     /// - Parameters:
-    ///   - file: The C file that is to be new, without `.c`; nil for none.
-    ///   - folder: A folder that is not there yet. A user may have named it in the project file before.
+    ///   - file: The new C file, without `.c`; nil for none.
+    ///   - folder: A folder that does not exist yet. The user may have named it in the project file before.
     func checkIsFree(
         _ name: String, _ pristine: KernelSourceArtifact, file: String?, except folder: FilePath?
     ) throws {
@@ -192,8 +193,8 @@ extension SyscallActions {
         }
     }
 
-    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or the one that
-    /// comes with kbuild.
+    /// The path from a new package of suites to the package that has SyscallTesting: the project's own, or the package
+    /// that comes with kbuild.
     private var kbuildPackage: String {
         let hasOwn =
             fileExists(project.folder.appending("Package.swift"))
@@ -217,7 +218,7 @@ struct FileEdits {
         files.append((path, text, what))
     }
 
-    /// The paths in a column and what each file is.
+    /// The paths in a column, each with its purpose.
     var described: [String] {
         let names = files.map { file -> String in
             var name = file.path
@@ -227,7 +228,7 @@ struct FileEdits {
         return zip(names, files).map { $0 + String(repeating: " ", count: width - $0.count + 2) + $1.what }
     }
 
-    /// Writes all; what was there is put back when one cannot be written.
+    /// Writes all files; restores the earlier contents when a file cannot be written.
     func save() throws {
         var done: [(path: FilePath, before: [UInt8]?)] = []
         do {

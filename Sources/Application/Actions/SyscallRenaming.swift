@@ -10,11 +10,11 @@ import Syscalls
 import SystemPackage
 
 extension SyscallActions {
-    /// Gives a call of a spec another name: in the spec, where its C file defines it, in the contract beside it, and by
-    /// its number in the project's suites. Files and folders keep their names.
+    /// Renames a call of a spec: in the spec, in its C file's definition, in the contract beside it, and in its `__NR_`
+    /// name in the project's suites. Files and folders keep their names.
     ///
-    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or the new name is bad or taken; nothing
-    ///   is written then.
+    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or the new name is invalid or taken;
+    ///   nothing is written then.
     public func rename(_ old: String, to new: String) async throws -> CreatedSyscall {
         _ = try SyscallSignature(name: new, arguments: [])
         defer { context.tools.statCache.save() }
@@ -39,7 +39,7 @@ extension SyscallActions {
             }
         }
         try edits.save()
-        // What the texts now say is what was asked for, or the files are as they were laid out by hand.
+        // The spec must now have the new name; otherwise the user's layout prevented the edit.
         guard try SyscallSpec.load(folder: folder).syscalls.contains(where: { $0.name.text == new }) else {
             throw Failure(
                 .usage, "\(folder.appending(SyscallSpec.fileName)) is laid out in a way that kbuild cannot edit",
@@ -62,7 +62,7 @@ extension SyscallActions {
             details: names.isEmpty ? nil : "they have: \(names.joined(separator: ", "))")
     }
 
-    /// The Swift files below a folder, without what a build left there; links are not followed.
+    /// The Swift files below a folder, without build output; links are not followed.
     private func swiftFiles(below folder: FilePath) throws -> [FilePath] {
         guard isFolder(folder) else { return [] }
         return try namesInFolder(folder).sorted().flatMap { name -> [FilePath] in

@@ -19,7 +19,7 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// Everything: build, boot, test.
+/// A whole run: build, boot, test.
 public struct TestRun: Sendable {
     private let context: ProjectContext
     private var project: Project { context.project }
@@ -28,8 +28,8 @@ public struct TestRun: Sendable {
     /// Prepares a run; nothing starts yet.
     public init(_ context: ProjectContext) { self.context = context }
 
-    /// Runs the project. Never throws: what goes wrong is in the report. Whoever has written all that is made of the
-    /// report calls `keep` then.
+    /// Runs the project. Never throws: errors are in the report. After the caller has written all files of the report,
+    /// it calls `keep`.
     ///
     /// - Parameter filter: A pattern for the tests to run; nil for all.
     public func run(filter: String? = nil) async -> RunReport {
@@ -40,7 +40,7 @@ public struct TestRun: Sendable {
             splatsFail: project.splats.isStrict)
         describe(filter: filter, in: &report)
         do {
-            // First, so that a run which cannot begin is kept as well.
+            // First, so that a run which cannot begin is also kept.
             let folder = try context.history.newRun(tools.progress)
             report.artifacts.folder = folder.string
             try await run(filter: filter, in: folder, into: &report)
@@ -66,13 +66,13 @@ public struct TestRun: Sendable {
         return report
     }
 
-    /// Runs the project in each kernel that its checkers take, one after the other, for one verdict. Never throws, as
+    /// Runs the project in each kernel that its checkers need, one after the other, for one verdict. Never throws, as
     /// `run`.
     ///
     /// - Parameters:
     ///   - runs: A run for each of `Project.checkerSets`; the first one's `keep` takes the report.
     ///   - filter: A pattern for the tests to run; nil for all.
-    ///   - project: What the report says was run.
+    ///   - project: The project that the report names.
     public static func run(_ runs: [TestRun], of project: Project, filter: String? = nil) async -> RunReport {
         var report: RunReport?
         for run in runs {
@@ -80,7 +80,7 @@ public struct TestRun: Sendable {
             let next = await run.run(filter: filter)
             guard var whole = report else {
                 report = next
-                // What another kernel fails for as well.
+                // Failures that the other kernel would have too.
                 let codes: [ExitStatus] = [.usage, .patch, .build, .interrupted]
                 if codes.map(\.rawValue).contains(next.exitCode) || next.exitCode != 0 && project.failFast { break }
                 continue
@@ -93,9 +93,9 @@ public struct TestRun: Sendable {
         return report ?? RunReport(startedAt: Date().formatted(.iso8601), project: project.place.string)
     }
 
-    /// Puts the console's log of a further kernel behind that of the first.
+    /// Appends the console's log of another kernel to the log of the first.
     ///
-    /// - Returns: How many lines come before it.
+    /// - Returns: The number of lines before it.
     private func addConsole(of next: RunReport, to whole: RunReport) -> Int {
         guard let first = whole.artifacts.console.map({ FilePath($0) }),
             let second = next.artifacts.console.map({ FilePath($0) }), var bytes = try? readBytes(first),
@@ -111,15 +111,15 @@ public struct TestRun: Sendable {
         return lines
     }
 
-    /// Keeps a run's report for `kbuild report`, in place of one that was kept of the same run. It has to be what the
-    /// process ends with, so that this comes after everything that can still fail.
+    /// Keeps a run's report for `kbuild report`, and replaces an earlier report of the same run. The report must have
+    /// the exit code of the process, so the caller calls this after everything that can still fail.
     public func keep(_ report: RunReport) { context.history.keep(report, tools.progress) }
 
     private static func seconds(_ duration: Duration) -> Double {
         Double(duration.components.seconds) + Double(duration.components.attoseconds) / 1e18
     }
 
-    /// What is known of a run before it begins.
+    /// What is known before a run begins.
     private func describe(filter: String?, in report: inout RunReport) {
         report.filter = filter
         report.kbuildVersion = kbuildVersion
@@ -155,7 +155,7 @@ public struct TestRun: Sendable {
         report.suites += try project.skippedPrograms(filter: filter)
     }
 
-    /// Says, once a day, that what passed was looked at by no checker: most mistakes of a call's pass its tests.
+    /// Prints a note, once a day, that no checker ran: most mistakes in a call pass its tests.
     private func noteCheckers(_ report: RunReport, config: FilePath) {
         let symbols = ["CONFIG_KASAN=y", "CONFIG_KCSAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_KMEMLEAK=y"]
         guard report.exitCode == ExitStatus.success.rawValue, project.architecture != .um,
@@ -166,7 +166,7 @@ public struct TestRun: Sendable {
         if context.isNews(note, isOfProject: true) { tools.progress(.note(note)) }
     }
 
-    // MARK: What the tests did
+    // MARK: Test results
 
     private func add(
         _ results: TestResults, _ snapshots: ReadySnapshots?, of prepared: RunInputs, to report: inout RunReport
@@ -193,8 +193,8 @@ public struct TestRun: Sendable {
         SourceLines.addOwnFiles(
             to: &report.crashes, userFiles: prepared.patched.overlay.userFiles, project: project,
             shown: context.shown)
-        // Guests that fail for one reason are one trouble, told of the first; but each test that hung hung in its own
-        // place.
+        // Guests that fail for the same reason give one error, from the first guest; but each test that hung has its
+        // own place.
         var told: Set<String> = []
         for guest in guests {
             let hang = await HangReport.make(guest.result, prepared, context: context)
@@ -214,7 +214,7 @@ public struct TestRun: Sendable {
         }
     }
 
-    /// Says where the memory of guests that crashed is kept, and of how many it is not.
+    /// Reports where the memory of crashed guests is kept, and for how many it is not.
     private func addMemory(of guests: [GuestRun], in folder: FilePath, to report: inout RunReport) throws {
         let memory = folder.appending(TestSteps.memoryName)
         guard isFolder(memory) else { return }
@@ -224,12 +224,12 @@ public struct TestRun: Sendable {
         if lost > 0 { tools.progress(.note("the memory of \(lost) guests could not be kept in \(memory)")) }
     }
 
-    /// What a guest that ran into a limit was doing, line by line; empty when it could not be asked.
+    /// What a guest that reached a limit was doing, in lines; empty when it could not be asked.
     private func evidence(of result: SessionResult, kernel: BuiltKernel) async -> [String] {
         guard !result.processors.isEmpty else { return [] }
         var symbols: KernelSymbols?
         let runner = await readingRunner(of: kernel)
-        // A kernel that moves itself at boot does not say by how much.
+        // A kernel with address randomization does not report its offset.
         if let features = try? BootFeatures(config: kernel.config), !features.movesItself,
             let text = try? await runner?.output(of: Command("nm", ["-n", kernel.vmlinux.string]))
         {
@@ -238,8 +238,8 @@ public struct TestRun: Sendable {
         return HangEvidence.describe(result.processors, symbols: symbols)
     }
 
-    /// What runs tools that read a built kernel, which its patches' author may have made to harm them; nil when they
-    /// are to be confined and cannot be.
+    /// The runner of tools that read a built kernel, which its patches' author may have made to attack them; nil when
+    /// confinement is required and not possible.
     private func readingRunner(of kernel: BuiltKernel) async -> CommandRunner? {
         do {
             let rules = try await context.confinement.rules()?.kernel

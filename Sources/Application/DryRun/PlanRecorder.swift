@@ -5,25 +5,25 @@ import Processes
 import Reporting
 import Synchronization
 
-/// Writes down what steps would do, and does nothing.
+/// Records what steps would do, and does nothing.
 ///
-/// The runner of its commands runs nothing either: a step that has to ask a tool before it knows its work depends on
-/// that command.
+/// The runner of its commands runs nothing either: a step that must ask a tool before it knows its work depends on that
+/// command.
 final class PlanRecorder: StepExecutor {
     private struct State {
         var steps: [RunPlan.Step] = []
         /// The steps whose results are not known beforehand.
         var unknown: [RunPlan.Step] = []
-        /// Commands that would have to be asked before the next step.
+        /// Commands whose output is needed before the next step.
         var questions: [String] = []
     }
 
     private let state = Mutex(State())
 
-    /// The steps of a run in order: those that were carried out, and those that depend on results which are not known.
+    /// The steps of a run in order: those that were performed, and those that depend on unknown results.
     func steps(of names: [StepName]) -> [RunPlan.Step] {
         state.withLock { state in
-            // What depends on a step depends on what that depends on.
+            // Dependencies are transitive.
             let indirect = Set(state.unknown.flatMap(\.dependsOn))
             let missing = state.unknown.map(\.name).filter { !indirect.contains($0) }
             return names.map { name in
@@ -77,7 +77,7 @@ final class PlanRecorder: StepExecutor {
     }
 }
 
-/// What `body` comes to, or the command that a dry run would have to ask first.
+/// The result of `body`, or the command that a dry run would have to run first.
 func answered<Result>(_ body: () async throws -> Result) async throws -> Swift.Result<Result, CommandNotRun> {
     do {
         return .success(try await body())

@@ -6,8 +6,7 @@ import ResultsModel
 import RunStore
 import SystemPackage
 
-/// What `kbuild run --dry-run` prints: the steps of a run, from the same composition, with a recorder in place of who
-/// carries them out.
+/// What `kbuild run --dry-run` prints: the steps of a run, from the same composition, with a recorder as the executor.
 public struct RunPlanner: Sendable {
     private let context: ProjectContext
 
@@ -17,7 +16,8 @@ public struct RunPlanner: Sendable {
     /// What a run would do.
     ///
     /// - Parameter filter: A pattern for the tests; nil for all.
-    /// - Throws: `Failure` with the code with which a run would surely end, as for a patch that does not apply.
+    /// - Throws: `Failure` with the exit code of a failure that is certain to occur in a run, as for a patch that does
+    ///   not apply.
     public func plan(filter: String? = nil) async throws -> RunPlan {
         let recorder = PlanRecorder()
         let pipeline = Pipeline(context: context, executor: recorder)
