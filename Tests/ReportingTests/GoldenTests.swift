@@ -6,7 +6,8 @@ import Testing
 
 @testable import Reporting
 
-/// What renderers write, whole, against files under Golden: a change of a word or a space shows in the diff of a commit.
+/// What renderers write, whole, against files under Golden: a change of a word or a space shows in the diff of a
+/// commit.
 ///
 /// Written anew by `KBUILD_WRITE_GOLDEN=1 swift test --filter GoldenTests`; the diff is then read as the change is.
 @Suite("golden files", .timeLimit(.minutes(5)))
