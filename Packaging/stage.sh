@@ -11,6 +11,7 @@ action=$1 destdir=$2 prefix=$3 docs=$4 zsh=$5
 kbuild=.build/release/kbuild
 pages=.build/man
 init=.build/init
+symbols=.build/symbols/kbuild.debug
 
 # Each file once: its mode, where it goes, and where it comes from ("kbuild SHELL" for a completion script).
 files() {
@@ -57,7 +58,13 @@ files | while IFS=$'\t' read -r mode target source; do
         # The others lie beside it there, not in a folder below.
         README.md | CHANGELOG.md) sed 's|](docs/|](|g' "$source" >"$path.new" ;;
         # A running kbuild keeps the file that it was started from.
-        "$kbuild") strip --strip-unneeded -o "$path.new" "$source" ;;
+        "$kbuild")
+            # Debug information stays beside the build, for `gdb -s` and for eu-addr2line, under the name that the
+            # stripped file has for it.
+            mkdir -p "${symbols%/*}"
+            objcopy --only-keep-debug "$source" "$symbols"
+            objcopy --strip-unneeded --add-gnu-debuglink="$symbols" "$source" "$path.new"
+            ;;
         *) cp "$source" "$path.new" ;;
         esac
         chmod "$mode" "$path.new"

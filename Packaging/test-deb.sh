@@ -19,6 +19,11 @@ dpkg-deb --control "$package" "$scratch/control"
 [ "$(field Depends | grep -c qemu-system-x86)" = 1 ] || fail "Depends: $(field Depends)"
 field Depends | grep -q 'libguestfs0' || fail "Depends lacks the libraries: $(field Depends)"
 field Depends | grep -q -- '-dev' || fail "Depends lacks the libraries' headers"
+# The executable is stripped, and what debuggers need is kept beside the build.
+identity() { readelf --notes "$1" 2>/dev/null | sed -n 's/.*Build ID: //p'; }
+! readelf --sections --wide "$root/usr/bin/kbuild" | grep -q ' \.debug_info ' || fail "the executable is not stripped"
+[ -n "$(identity "$root/usr/bin/kbuild")" ] || fail "the executable has no build ID"
+[ "$(identity "$root/usr/bin/kbuild")" = "$(identity "$build/symbols/kbuild.debug")" ] || fail "no debug information is kept"
 # What apt would say of the fields' form, and whether this system could have the package.
 dpkg --no-act --install "$package" >/dev/null 2>"$scratch/dpkg" || [ "$(id -u)" != 0 ] || fail "$(cat "$scratch/dpkg")"
 
