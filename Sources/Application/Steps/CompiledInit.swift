@@ -6,21 +6,21 @@ import Foundation
 import Processes
 import SystemPackage
 
-/// The guest's init as an installed kbuild brings it, compiled, so that a host needs no Swift toolchain where the tests
-/// are none of Swift's.
+/// The compiled init of the guest in an installed kbuild, so that a host needs no Swift toolchain for tests that are
+/// not in Swift.
 ///
-/// It lies in `../lib/kbuild` beside the executable, with the digest of the sources that it was compiled from: a
-/// project whose sources differ compiles its own.
+/// It is in `../lib/kbuild` beside the executable, with the digest of its sources: a project with other sources
+/// compiles its own.
 public enum CompiledInit {
-    /// The argument by which an installation has kbuild compile it, before the folders of the sources and of the
-    /// program.
+    /// The argument with which an installation runs kbuild to compile init, before the folders of the sources and of
+    /// the program.
     public static let argument = "__compile-init"
-    /// The folder's path from the executable's folder on.
+    /// The folder's path, relative to the executable's folder.
     private static let folder: FilePath = "lib/kbuild"
     private static let program = "init"
     private static let record = "init.sources"
 
-    /// The program that was compiled from these sources; nil where there is none.
+    /// The program that was compiled from these sources; nil if there is none.
     static func find(for sources: FilePath, _ tools: ToolContext) throws -> FilePath? {
         guard let executable = tools.runner.supervisor else { return nil }
         let home = executable.removingLastComponent().removingLastComponent().pushing(folder)
@@ -30,7 +30,7 @@ public enum CompiledInit {
         return home.appending(program)
     }
 
-    /// Whether an installed kbuild brings one, for whatever sources.
+    /// Whether an installed kbuild has one, from any sources.
     public static func exists(beside executable: FilePath?) -> Bool {
         guard let executable else { return false }
         let home = executable.removingLastComponent().removingLastComponent().pushing(folder)

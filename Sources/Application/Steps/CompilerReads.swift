@@ -3,23 +3,23 @@ import Diagnostics
 import Foundation
 import SystemPackage
 
-/// What compilers, assemblers and linkers wrote down of the files that they read, and which files would take the place
-/// of these if they appeared. No I/O but through the closures.
+/// The files that compilers, assemblers and linkers recorded as read, and the files that would replace these if they
+/// appeared. No I/O except through the closures.
 enum CompilerReads {
     /// The prerequisites in a makefile that a compiler wrote (gcc -MD, as --MD, ld --dependency-file, swiftc
     /// -emit-dependencies).
     ///
     /// - Parameter folder: A folder that the makefile may name. A makefile cannot quote a newline: the tools write the
-    ///   byte as it is, so that only a known path's newlines are told from the ends of lines.
+    ///   byte unchanged, so only the newlines of a known path can be distinguished from the ends of lines.
     static func prerequisites(inMakefile text: String, below folder: FilePath? = nil) -> [String] {
         let newlines = newlines(in: folder?.string ?? "")
         guard !newlines.isEmpty else { return words(inMakefile: text) }
-        // U+0001 stands for a newline meanwhile.
+        // U+0001 replaces a newline meanwhile.
         let marked = newlines.reduce(text) { $0.replacing($1, with: $1.replacing("\n", with: "\u{1}")) }
         return words(inMakefile: marked).map { $0.replacing("\u{1}", with: "\n") }
     }
 
-    /// Each run of newlines in a path, with the characters around it that no tool writes in another way.
+    /// Each run of newlines in a path, with the neighbouring characters that all tools write in the same way.
     private static func newlines(in path: String) -> [String] {
         path.matches(of: /[^ \t#$\\\/\n]*\n+[^ \t#$\\\/\n]*/).map { String($0.output) }.filter { $0 != "\n" }
     }
@@ -66,21 +66,21 @@ enum CompilerReads {
         return paths
     }
 
-    /// Whether a file is one that the compiler driver makes for its own use, and has removed by then.
+    /// Whether a file is one that the compiler driver makes for its own use, and has removed by now.
     static func isIntermediate(_ path: FilePath) -> Bool {
         let name = path.lastComponent?.string ?? ""
         return name.hasPrefix("cc") && [".s", ".o", ".res", ".le"].contains { name.hasSuffix($0) }
     }
 
-    /// What `gcc -E -v` says.
+    /// The contents of `gcc -E -v`'s output.
     struct SearchList {
-        /// Where headers are looked for, existing folders or not.
+        /// The folders that are searched for headers, existing or not.
         var folders: [String]
         /// The compiler proper.
         var compiler: String?
     }
 
-    /// Reads what `gcc -E -v` says.
+    /// Parses the output of `gcc -E -v`.
     static func searchList(inVerboseOutput text: String) -> SearchList {
         var folders: [String] = []
         var compiler: String?
@@ -107,7 +107,7 @@ enum CompilerReads {
         var angled: Set<String> = []
     }
 
-    /// The names of files that a text includes, or asks for, in C and in assembly.
+    /// The names of files that a text includes or tests for, in C and in assembly.
     static func includedNames(in text: [UInt8]) -> IncludedNames {
         var names = IncludedNames()
         for line in text.split(separator: UInt8(ascii: "\n")) {
@@ -138,18 +138,18 @@ enum CompilerReads {
 
     /// Files that were not read.
     struct MissedFiles {
-        /// They are not there.
+        /// They do not exist.
         var absent: Set<String>
-        /// They are there; others come first, or they came too late.
+        /// They exist; other files come first, or the list came too late.
         var passedOver: Set<String>
     }
 
-    /// Files that were not read, and that a compiler would have read in place of, or besides, what it read, had it
-    /// found them.
+    /// The files that were not read, but that a compiler would have read instead of, or in addition to, the files that
+    /// it read, if it had found them.
     ///
     /// - Parameters:
-    ///   - files: What was read.
-    ///   - folders: Where headers are looked for.
+    ///   - files: The files that were read.
+    ///   - folders: The folders that are searched for headers.
     static func missed(
         including files: [String], folders: [String], text: (String) -> [UInt8]?, exists: (String) -> Bool
     ) -> MissedFiles {

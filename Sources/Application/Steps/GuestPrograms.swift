@@ -19,37 +19,37 @@ struct GuestBundle: Sendable {
     var xctests: [String]
     /// The key of its artifact.
     var key: Digest
-    /// Whether it was there already.
+    /// Whether the store had it already.
     var isHit: Bool
 }
 
-/// Builds what runs in the guest: Swift Testing bundles, C programs and init.
+/// Builds the programs of the guest: Swift Testing bundles, C programs and init.
 struct GuestProgramBuilder: Sendable {
     let tools: ToolContext
     /// The project's folder, which all of its builds may read.
     let project: FilePath
-    /// The folder of the project's own build folders in the cache.
+    /// The folder of the project's build folders in the cache.
     let projectCache: FilePath
-    /// How builds are confined; nil when they are not.
+    /// The rules by which builds are confined; nil when they are not.
     let rules: Confinement.Rules?
 
     /// Code that a build compiles.
     struct Code: Sendable {
         /// The file or folder.
         var path: FilePath
-        /// Whether it is compiled with the numbers of the system calls: the text of the patches that they come from.
+        /// Whether it is compiled with the numbers of the system calls, which are text from the patches.
         var includesNumbers: Bool
     }
 
-    /// How a build is confined; nil when it is not.
+    /// The rules for a build; nil when it is not confined.
     private func rules(for code: Code) -> Confinement.Rules? {
         rules?.covering(code.path, includingNumbers: code.includesNumbers)
     }
 
-    /// Whose code decides what is built.
+    /// Whose code decides the result.
     func trust(of code: Code) -> TrustLevel { TrustLevel(under: rules(for: code), in: projectCache) }
 
-    /// What runs a build, which writes to `folder` alone.
+    /// The runner of a build that writes only to `folder`.
     private func runner(
         for code: Code, writing folder: FilePath, reading others: [FilePath] = [], _ environment: ToolEnvironment
     ) -> CommandRunner {
@@ -70,49 +70,49 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: Recipes
 
-    /// How one file is made by commands, and whether it was: known before any of them runs.
+    /// How commands make one file, and whether it exists: known before any of them runs.
     ///
-    /// The commands record what they read. That becomes part of the artifact's key, so that the next run looks at
-    /// exactly these files.
+    /// The commands record the files that they read. These become part of the artifact's key, so that the next run
+    /// checks exactly these files.
     struct Recipe: Sendable {
-        /// The key, except what the commands turn out to read.
+        /// The key, without the files that the commands record.
         var key: ArtifactKey { get throws { try currentKey() } }
-        /// Computes it from the inputs as they are.
+        /// Computes the key from the current inputs.
         var currentKey: @Sendable () throws -> ArtifactKey
         var artifact: Artifact?
-        /// The file that counts.
+        /// The name of the result.
         var file: String
-        /// Those that are removed at the end.
+        /// Files that are removed at the end.
         var intermediates: [String] = []
-        /// What it is, for messages.
+        /// The name of the result in messages.
         var what: String
         /// The folder that names in the dependency files are relative to.
         var source: FilePath
-        /// What runs the commands, which write to a folder.
+        /// The runner of the commands, which write to a folder.
         var runner: @Sendable (FilePath) -> CommandRunner
         /// The commands, for a folder.
         var commands: @Sendable (FilePath) -> [Command]
-        /// The makefiles in which the commands record what they read.
+        /// The makefiles in which the commands record the files that they read.
         var dependencies: [String]
-        /// Tells on standard error where gcc looks for headers.
+        /// Prints, on standard error, the folders that gcc searches for headers.
         var search: Command?
 
         var isMade: Bool { artifact != nil }
-        /// The file, when it is made.
+        /// The path of the file, once it is made.
         var path: FilePath? { artifact.map { $0.path(file) } }
     }
 
-    /// What a recipe is about, and what its commands read and write.
+    /// A recipe's purpose, and the files that its commands read and write.
     private struct RecipeOutline: Sendable {
         var code: Code
-        /// The folder that the commands run in.
+        /// The folder in which the commands run.
         var source: FilePath
         var what: String
         var file: String
         var intermediates: [String] = []
         var dependencies: [String]
         var search: Command?
-        /// Further files and folders that a confined build may read.
+        /// More files and folders that a confined build may read.
         var readable: [FilePath] = []
         /// The step of the key, and the version of the key's meaning.
         var step: String
@@ -128,7 +128,7 @@ struct GuestProgramBuilder: Sendable {
         let currentKey: @Sendable () throws -> ArtifactKey = {
             var builder = KeyBuilder(step: outline.step, version: outline.version, trust: trust)
             environment.add(to: &builder)
-            // What is read is recorded by absolute path.
+            // The tools record absolute paths.
             builder.add("place", outline.source.string)
             for tool in ["gcc", "as", "ld"] { builder.add(tool, try tools.digest(ofOptionalTool: tool)) }
             builder.add("commands", commands("/").map(\.description).joined(separator: "\n"))
@@ -142,9 +142,9 @@ struct GuestProgramBuilder: Sendable {
             commands: commands, dependencies: outline.dependencies, search: outline.search)
     }
 
-    /// The file of a recipe, made unless it is there.
+    /// Returns the file of a recipe; makes it unless it exists.
     ///
-    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words.
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's messages.
     func make(_ recipe: Recipe) async throws -> FilePath {
         if let artifact = recipe.artifact { return artifact.path(recipe.file) }
         let artifact = try await tools.store.publishRecorded(key: recipe.currentKey) { folder in
@@ -158,7 +158,7 @@ struct GuestProgramBuilder: Sendable {
         return artifact.path(recipe.file)
     }
 
-    /// What makes a recipe's file, as a plan shows it.
+    /// The commands that make a recipe's file, as a plan shows them.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a tool is missing.
     func actions(of recipe: Recipe) throws -> [RunPlan.Action] {
@@ -166,12 +166,12 @@ struct GuestProgramBuilder: Sendable {
         let commands =
             [Command("mkdir", ["-p", folder.string])] + recipe.commands(folder) + (recipe.search.map { [$0] } ?? [])
         return try commands.enumerated().map { index, command in
-            // The folder is kbuild's to make.
+            // kbuild itself makes the folder.
             try RunPlan.Action(command, by: index == 0 ? tools.runner : recipe.runner(folder))
         }
     }
 
-    /// What the commands of a recipe recorded in `folder`.
+    /// The reads that the commands of a recipe recorded in `folder`.
     private func reads(of recipe: Recipe, in folder: FilePath, by runner: CommandRunner) async throws -> ToolReads {
         var files = Set<String>()
         for name in recipe.dependencies {
@@ -182,7 +182,7 @@ struct GuestProgramBuilder: Sendable {
         let answer = try await runner.capture(search)
         let list = CompilerReads.searchList(inVerboseOutput: answer.errors)
         var folders = list.folders
-        // Whatever comes before the list of the compiler's own.
+        // The folders that come before the compiler's own.
         for command in recipe.commands(folder) {
             folders += command.arguments.filter { $0.hasPrefix("-I") }.map { String($0.dropFirst(2)) }
         }
@@ -190,7 +190,7 @@ struct GuestProgramBuilder: Sendable {
         var missed = CompilerReads.missed(
             including: sources.sorted(), folders: folders.map { Self.absolute($0, in: recipe.source) },
             text: { try? readBytes(FilePath($0)) }, exists: { fileExists(FilePath($0)) })
-        // The linker looks in these before its own folders.
+        // The linker searches these before its own folders.
         let libraries = (runner.environment?["LIBRARY_PATH"] ?? "").split(separator: ":").map(String.init)
         for folder in libraries {
             for file in files where file.hasSuffix(".a") || file.hasSuffix(".o") {
@@ -207,7 +207,7 @@ struct GuestProgramBuilder: Sendable {
         path.hasPrefix("/") ? path : folder.pushing(FilePath(path)).string
     }
 
-    /// The files that a compiler's makefile names, except those in folders that the build itself fills.
+    /// The files that a compiler's makefile names, except files in folders that the build itself fills.
     private static func files(
         inMakefile text: String, relativeTo source: FilePath, without own: [FilePath]
     ) -> Set<String> {
@@ -224,11 +224,11 @@ struct GuestProgramBuilder: Sendable {
     /// Builds the test bundle of a SwiftPM package.
     ///
     /// - Parameter numbers: The generated module SyscallNumbers.
-    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's words, or has no test.
+    /// - Throws: `Failure` (`build`) when it does not compile, with the compiler's messages, or has no test.
     func bundle(_ recipe: BundleRecipe, numbers: NumbersModule) async throws -> GuestBundle {
         let package = recipe.package
         if let artifact = recipe.artifact { return try bundle(artifact, isHit: true) }
-        // Another kbuild may build the package for another kernel, in the same folder.
+        // Another kbuild may build the package for another kernel in the same folder.
         let lock = "swift-" + Digest.of(recipe.scratch.string).short
         return try await FileLock.withLock(lock, in: tools.layout, progress: tools.progress) {
             var state: Digest?
@@ -236,7 +236,7 @@ struct GuestProgramBuilder: Sendable {
                 let artifact = try await tools.store.publishRecorded(
                     key: { try await bundleRecipe(package: package, numbers: numbers).key }
                 ) { folder in
-                    // Targets may have come and gone since.
+                    // Targets may have been added or removed since.
                     let recipe = try await bundleRecipe(package: package, numbers: numbers)
                     state = recipe.state
                     return try await build(recipe, into: folder)
@@ -244,7 +244,7 @@ struct GuestProgramBuilder: Sendable {
                 try trustScratch(recipe, state)
                 return try bundle(artifact, isHit: false)
             } catch let failure as Failure where failure.code == .build {
-                // Nothing changed meanwhile, so that the objects which were compiled are of these inputs.
+                // Nothing changed meanwhile, so the compiled objects are of these inputs.
                 try trustScratch(recipe, state)
                 throw failure
             }
@@ -253,7 +253,7 @@ struct GuestProgramBuilder: Sendable {
 
     /// Builds a package's tests in its scratch folder and copies the bundle.
     ///
-    /// - Returns: What the compilers read outside of the packages, such as headers.
+    /// - Returns: The files that the compilers read outside the packages, such as headers.
     private func build(_ recipe: BundleRecipe, into folder: FilePath) async throws -> ToolReads {
         guard let product = recipe.packages.testProduct else {
             throw Failure(
@@ -263,8 +263,8 @@ struct GuestProgramBuilder: Sendable {
         let runner = recipe.runner
         if (try? readText(recipe.mark)) != recipe.state.hex { try removeAll(recipe.scratch) }
         try createFolder(recipe.scratch)
-        // SwiftPM looks at a header's time after it has compiled with it. Where an input changes during the build, it
-        // may take an object of the old contents for one of the new, so that the next build has to begin with an empty
+        // SwiftPM checks a header's time after it has compiled with the header. If an input changes during the build,
+        // SwiftPM may take an object of the old contents for one of the new, so the next build must begin with an empty
         // folder.
         try removeAll(recipe.mark)
         try await compile(recipe.build, what: "the tests in \(recipe.package)", by: runner)
@@ -277,7 +277,7 @@ struct GuestProgramBuilder: Sendable {
         }
         let xctests = try XCTestListing.names(
             in: try await runner.output(of: Command(executable.string, XCTestListing.arguments)))
-        // A bundle without any test ends with 69 (EX_UNAVAILABLE), which is not the listing's failure.
+        // A bundle without any test exits with 69 (EX_UNAVAILABLE), which is not a failure of the listing.
         let listing = try await runner.capture(Command(executable.string, BundleRecipe.listArguments))
         guard listing.status.isSuccess || listing.status == .exited(BundleRecipe.noTests) else {
             throw Failure(
@@ -297,12 +297,12 @@ struct GuestProgramBuilder: Sendable {
                         without: [recipe.scratch] + toolchain))
             }
         }
-        // What lies in the packages is in the key already; what a former build read may be gone.
+        // Files in the packages are in the key already; files that an earlier build read may be gone.
         return ToolReads(files: Self.files(files, outsideOf: recipe.inputs))
     }
 
-    /// The files of these that exist and lie in none of the folders, links and `..` followed:
-    /// `PACKAGE/Sources/../../x.h` lies outside of PACKAGE/Sources.
+    /// The files that exist and are in none of the folders, links and `..` followed: `PACKAGE/Sources/../../x.h` is
+    /// outside PACKAGE/Sources.
     static func files(_ files: Set<String>, outsideOf folders: [FilePath]) -> Set<String> {
         let folders = folders.compactMap(resolvedPath)
         return files.filter { file in
@@ -311,7 +311,7 @@ struct GuestProgramBuilder: Sendable {
         }
     }
 
-    /// Has the next build go on from what lies in the scratch folder.
+    /// Permits the next build to continue from the scratch folder's contents.
     private func trustScratch(_ recipe: BundleRecipe, _ state: Digest?) throws {
         if let state { try writeAtomically(state.hex, to: recipe.mark) }
     }
@@ -324,7 +324,7 @@ struct GuestProgramBuilder: Sendable {
         }
     }
 
-    /// How a test bundle is built, and whether it was.
+    /// How a test bundle is built, and whether it exists.
     struct BundleRecipe: Sendable {
         var package: FilePath
         var key: ArtifactKey
@@ -332,42 +332,42 @@ struct GuestProgramBuilder: Sendable {
         var packages: SwiftPackages
         /// The files and folders whose contents are in the key.
         var inputs: [FilePath]
-        /// What SwiftPM's own records in the scratch folder do not tell apart, so that another one begins an empty
-        /// folder.
+        /// State that SwiftPM's own records in the scratch folder do not distinguish, so that another state begins with
+        /// an empty folder.
         var state: Digest
         var scratch: FilePath
-        /// Holds the state for which the scratch folder is good; there is none while it is built in.
+        /// The file with the state for which the scratch folder is valid; it does not exist during a build.
         var mark: FilePath { FilePath("\(scratch).state") }
         var runner: CommandRunner
         var build: Command
-        /// Tells where SwiftPM put the bundle.
+        /// Prints the path where SwiftPM put the bundle.
         var binPath: Command
 
-        /// What has the bundle list its tests.
+        /// The arguments with which the bundle lists its tests.
         static let listArguments = ["--testing-library", "swift-testing", "--list-tests"]
         /// The exit code of a bundle that has no Swift Testing test (EX_UNAVAILABLE of sysexits.h).
         static let noTests: Int32 = 69
-        /// The same as a person reads it.
+        /// The same arguments in a message.
         static let listing = listArguments.joined(separator: " ")
     }
 
-    /// Works out how the bundle in `package` is built.
+    /// Computes how the bundle in `package` is built.
     ///
-    /// - Throws: `Failure` (`usage`) when it is no package.
+    /// - Throws: `Failure` (`usage`) when it is not a package.
     func bundleRecipe(package: FilePath, numbers: NumbersModule) async throws -> BundleRecipe {
         guard fileExists(package.appending("Package.swift")) else {
             throw Failure(
                 .usage, "\(package) is not a Swift package: it has no Package.swift",
                 nextStep: "point tests: swift: at the folder of a package with Swift Testing tests")
         }
-        // A confined build's leavings run again in the next build in the same folder, so it has one of its own.
+        // Files from a confined build run again in the next build in the same folder, so it has its own folder.
         let code = Code(path: package, includesNumbers: true)
         let kind = rules(for: code) == nil ? "swift" : "swift-confined"
         let scratch = projectCache.appending("\(kind)-" + Digest.of(package.string).short)
         let packages = try await self.packages(code, scratch: scratch)
         let environment = try environment(for: code, manifestsOf: packages.roots)
         let runner = runner(for: code, writing: scratch, reading: [numbers.folder] + packages.roots, environment)
-        // The module is found by a path that its contents name, so another kernel's numbers are never mixed in.
+        // The module's path names its contents, so another kernel's numbers are never mixed in.
         let arguments = [
             "--build-tests", "--package-path", package.string, "--scratch-path", scratch.string,
             "-Xswiftc", "-I\(numbers.folder)", "-Xcc", "-I\(numbers.folder)",
@@ -381,13 +381,13 @@ struct GuestProgramBuilder: Sendable {
             key.add(tool, digest)
             state.add(tool, digest)
         }
-        // SwiftPM's folders hold absolute paths, and so does what the compilers were seen to read.
+        // SwiftPM's folders and the recorded reads hold absolute paths.
         key.add("place", package.string)
         key.add("numbers", numbers.digest)
         var inputs: [FilePath] = []
         for root in packages.roots {
             var files = try SwiftPackages.manifests(in: root)
-            // The versions of packages that SwiftPM fetches, and where from.
+            // The versions of packages that SwiftPM fetches, and their origins.
             let configuration = root.pushing(".swiftpm/configuration")
             if root == packages.roots.first { files.append(root.appending("Package.resolved")) }
             for file in files {
@@ -409,12 +409,12 @@ struct GuestProgramBuilder: Sendable {
                 return true
             }
             key.add(folder.string, digest)
-            // A header that takes another's place, in whose stead SwiftPM would go on with the old object.
+            // A header that takes another's place: SwiftPM would keep the old object.
             state.add(folder.string, names.joined(separator: "\n"))
             inputs.append(folder)
         }
-        // A stranger's package, or one with the text of a stranger's patch, may have left something in the folder for
-        // the next.
+        // A foreign package, or one with the text of a foreign patch, may have left files in the folder that affect the
+        // next build.
         if rules(for: code) != nil { state.add("key", key.key.digest) }
         return BundleRecipe(
             package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
@@ -439,9 +439,9 @@ struct GuestProgramBuilder: Sendable {
             for: code, namedIn: try roots.flatMap { try SwiftPackages.manifests(in: $0).map { try readText($0) } })
     }
 
-    /// The package and those that it depends on by path. Asking SwiftPM takes 0.3 s for each, so the answers are kept;
-    /// they hold as long as the manifests and the names of the folders beside them stay, and what the environment says
-    /// to them.
+    /// The package and the packages that it depends on by path. SwiftPM takes 0.3 s to describe each, so the answers
+    /// are kept; they are valid while the manifests, the names of the folders beside them and the environment stay the
+    /// same.
     private func packages(_ code: Code, scratch: FilePath) async throws -> SwiftPackages {
         let package = code.path
         let memo = FilePath("\(scratch).packages")
@@ -488,8 +488,8 @@ struct GuestProgramBuilder: Sendable {
     /// Compiles a C file into a static program.
     ///
     /// - Parameter is32Bit: Whether the program is one for i386.
-    /// - Throws: `Failure`: `build` when it does not compile, with the compiler's words; `infrastructure` when this
-    ///   machine has no libraries to make 32-bit programs with.
+    /// - Throws: `Failure`: `build` when it does not compile, with the compiler's messages; `infrastructure` when this
+    ///   machine has no libraries for 32-bit programs.
     func program(_ recipe: Recipe, is32Bit: Bool) async throws -> FilePath {
         do {
             return try await make(recipe)
@@ -499,12 +499,12 @@ struct GuestProgramBuilder: Sendable {
         }
     }
 
-    /// Works out how a C file is compiled.
+    /// Computes how a C file is compiled.
     func programRecipe(source: FilePath, is32Bit: Bool, numbers: NumbersModule) throws -> Recipe {
         let header = numbers.folder.appending(SyscallHeader.fileName)
         let home = source.removingLastComponent()
         let model = is32Bit ? "-m32" : "-m64"
-        // Headers lie beside the file.
+        // Headers are beside the file.
         return try recipe(
             RecipeOutline(
                 code: Code(path: source, includesNumbers: true), source: home, what: source.string, file: "program",
@@ -527,24 +527,26 @@ struct GuestProgramBuilder: Sendable {
         }
     }
 
-    /// The makefiles in which gcc, as and ld record what they read: headers; what `.incbin` names; libraries.
+    /// The makefiles in which gcc, as and ld record the files that they read: headers; files that `.incbin` names;
+    /// libraries.
     private static let gccDependencies = ["compiler.d", "assembler.d", "linker.d"]
 
-    /// What has gcc write them into `folder` (gcc(1) -MD; as(1) --MD; ld(1) --dependency-file, of binutils 2.35).
+    /// The options with which gcc writes them to `folder` (gcc(1) -MD; as(1) --MD; ld(1) --dependency-file, of binutils
+    /// 2.35).
     private static func recording(in folder: FilePath) -> [String] {
         let paths = gccDependencies.map { folder.appending($0).string }
         return ["-MD", "-MF", paths[0], "-Wa,--MD,\(paths[1])", "-Wl,--dependency-file=\(paths[2])"]
     }
 
-    /// Has gcc tell where it looks for headers.
+    /// The command with which gcc prints the folders that it searches for headers.
     private static func search(_ model: String, in folder: FilePath) -> Command {
         Command(
             "gcc", [model, "-E", "-v", "-x", "c", "/dev/null", "-o", "/dev/null"], environment: ["LC_ALL": "C"],
             workingDirectory: folder)
     }
 
-    /// What an installation without 32-bit libraries says about a program looks like the program's own error, so the
-    /// smallest of all programs is tried.
+    /// Without 32-bit libraries the compiler's error looks like the program's own error, so kbuild compiles the
+    /// smallest of all programs.
     private func checkFor32BitLibraries() async throws {
         let folder = tools.layout.temporary.appending("probe-\(ProcessInfo.processInfo.processIdentifier)")
         try createFolder(folder)
@@ -562,10 +564,10 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: init
 
-    /// Works out how PID 1 is compiled: Embedded Swift, linked statically, so that it needs nothing of the root file
+    /// Computes how PID 1 is compiled: Embedded Swift, linked statically, so that it needs nothing from the root file
     /// system.
     ///
-    /// - Throws: `Failure` (`usage`) when there is none.
+    /// - Throws: `Failure` (`usage`) when there are no sources.
     func initRecipe(sources: FilePath) async throws -> Recipe {
         guard isFolder(sources) else {
             throw Failure(.usage, "the init's sources are not at \(sources)")
@@ -584,7 +586,7 @@ struct GuestProgramBuilder: Sendable {
                             "-wmo", "-Osize", "-module-name", "Init", "-I", sources.appending("CInit").string,
                         ] + names.map { sources.appending($0).string } + ["-emit-dependencies", "-c", "-o", object],
                         workingDirectory: sources),
-                    // swiftc does not tell the system's headers.
+                    // swiftc does not record the system's headers.
                     Command(
                         "gcc", ["-M", header, "-MF", folder.appending("header.d").string], workingDirectory: sources),
                     Command(
@@ -606,7 +608,8 @@ struct GuestProgramBuilder: Sendable {
                 key.add("swiftc", try tools.digest(ofTool: "swiftc"))
                 key.add("sources", try tools.statCache.digest(ofTree: sources, including: SwiftPackages.isInput))
             }, commands: commands(nil))
-        // An init that is made needs no answer of the compiler's. Where it has the tables follows from its digest.
+        // An init that exists needs no answer from the compiler. The place of the tables follows from the compiler's
+        // digest.
         if !recipe.isMade {
             recipe.commands = commands(try await embeddedRuntime().appending("libswiftUnicodeDataTables.a"))
         }
@@ -615,7 +618,7 @@ struct GuestProgramBuilder: Sendable {
 
     // MARK: The snapshot harness
 
-    /// Works out how the library is compiled that holds a Swift Testing bundle before its first test.
+    /// Computes how to compile the library that holds a Swift Testing bundle before its first test.
     func harnessRecipe(sources: FilePath) throws -> Recipe {
         try recipe(
             RecipeOutline(
@@ -650,7 +653,7 @@ struct GuestProgramBuilder: Sendable {
         }
     }
 
-    /// Where the toolchain keeps the libraries of Embedded Swift for this processor.
+    /// The folder of the toolchain's libraries of Embedded Swift for this processor.
     private func embeddedRuntime() async throws -> FilePath {
         struct TargetInfo: Decodable {
             struct Paths: Decodable { var runtimeResourcePath: String }

@@ -7,18 +7,18 @@ import Project
 import SystemPackage
 import VirtualMachine
 
-/// The folders that a guest mounts, and the names by which host and guest know what lies there.
+/// The folders that a guest mounts, and the names that host and guest use for their contents.
 enum GuestShare {
-    /// The mount tag of a user's share. A tag has at most 31 bytes, so paths do not serve.
+    /// The mount tag of a user's share. A tag has at most 31 bytes, which is too short for paths.
     static func tag(ofShare index: Int) -> String { "shared\(index)" }
     /// The mount tag of the test programs.
     static let programsTag = "programs"
-    /// Where the guest mounts the test programs.
+    /// The folder at which the guest mounts the test programs.
     static let programsFolder = "/kbuild/programs"
 
     /// The name of the plan of the guest with this number, from 1, among the programs.
     static func planName(_ number: Int) -> String { "plan-\(number)" }
-    /// What tells a guest its plan.
+    /// The kernel argument that names a guest's plan.
     static func planArgument(_ name: String) -> String { "kbuild.plan=\(name)" }
     /// The name of the plan with the one program that a guest holds, among the programs.
     static func heldPlan(_ index: Int) -> String { "held-\(index)" }
@@ -30,7 +30,7 @@ enum GuestShare {
         Share(tag: programsTag, path: folder.appending("guest"), isReadOnly: true)
     }
 
-    /// Puts the programs, and the kernel's configuration, into the folder that the guest will mount.
+    /// Puts the programs, and the kernel's configuration, into the folder that the guest mounts.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
     static func layOut(_ programs: [ProgramArtifact], config: FilePath, in share: FilePath) throws {

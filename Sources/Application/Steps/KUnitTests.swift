@@ -6,10 +6,11 @@ import PatchedTree
 import Project
 import SystemPackage
 
-/// The suites that are built into a kernel (CONFIG_KUNIT). They run while it boots, before any program, and their KTAP
-/// is in the kernel's log, which a program of kbuild's own hands on.
+/// The suites that are built into a kernel (CONFIG_KUNIT). They run during boot, before any program, and their KTAP is
+/// in the kernel's log, which a program of kbuild's forwards.
 enum KUnitTests {
-    /// What tells them from a pattern on the command line; a pattern of suites may follow after a colon.
+    /// The word that distinguishes them from a pattern on the command line; a pattern of suites may follow after a
+    /// colon.
     static let name = "kunit"
 
     /// Prints the kernel's log without the levels that klogctl puts before its lines.
@@ -38,10 +39,10 @@ enum KUnitTests {
 
         """
 
-    /// Where the program's source is.
+    /// The path of the program's source.
     static func path(in layout: CacheLayout) -> FilePath { layout.root.appending(name).appending("\(name).c") }
 
-    /// The program's source, written to the cache if need be.
+    /// The program's source; writes it to the cache if it is missing.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
     static func program(in layout: CacheLayout) throws -> FilePath {
@@ -60,7 +61,7 @@ enum KUnitTests {
         return KernelTestName.isSuitePattern(pattern) ? pattern : nil
     }
 
-    /// Words for the kernel's command line: which suites run, and a log that holds all that they say.
+    /// Words for the kernel's command line: the suites to run, and a log that is large enough for their output.
     static func kernelArguments(_ tests: [Project.Test]) -> [String] {
         for case .kunit(let pattern, _) in tests {
             return ["log_buf_len=8M"] + (pattern == "*" ? [] : ["kunit.filter_glob=\(pattern)"])
@@ -68,10 +69,10 @@ enum KUnitTests {
         return []
     }
 
-    /// Makes sure that the patches do not change the tests that are to judge them, unless the project file allows that:
-    /// KUnit and its suites are part of the kernel, and print their own results.
+    /// Checks that the patches do not change the tests that judge them, unless the project file allows that: KUnit and
+    /// its suites are part of the kernel, and print their own results.
     ///
-    /// - Throws: `Failure` (`usage`) that names a file which is changed.
+    /// - Throws: `Failure` (`usage`) that names a changed file.
     static func checkOrigin(_ project: Project, _ patched: PatchedKernelArtifact) throws {
         guard project.testsFrom == .pristine, hasKUnit(project.tests) else { return }
         let changed = patched.overlay.files.keys.sorted().first { path in
@@ -91,9 +92,9 @@ enum KUnitTests {
         tests.contains { if case .kunit = $0 { true } else { false } }
     }
 
-    /// Makes sure that a kernel has them.
+    /// Checks that a kernel has these suites.
     ///
-    /// - Throws: `Failure`: `usage` when it has not; `infrastructure` when its configuration cannot be read.
+    /// - Throws: `Failure`: `usage` when it has none; `infrastructure` when its configuration cannot be read.
     static func check(_ tests: [Project.Test], config: FilePath) throws {
         guard hasKUnit(tests) else { return }
         guard !(try readText(config)).contains("CONFIG_KUNIT=y\n") else { return }

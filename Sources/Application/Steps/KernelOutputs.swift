@@ -12,7 +12,7 @@ import SystemPackage
 
 import class Foundation.ProcessInfo
 
-/// Where a kernel's tree and its outputs are, and which of them may be gone on from.
+/// The paths of a kernel's tree and its outputs, and which outputs a build may continue.
 extension KernelSteps {
     private var tools: ToolContext { context.tools }
     private var project: Project { context.project }
@@ -22,11 +22,11 @@ extension KernelSteps {
         context.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
     func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
-    /// A confined build has a folder of its own: what a stranger's makefiles left in it runs again in the next make
-    /// there.
+    /// The output folder. A confined build has its own folder: files that a foreign makefile left in it run again in
+    /// the next make there.
     func output(_ pristine: KernelSourceArtifact) -> FilePath {
-        // Objects with debug information have no use for those without.
-        // Neither have the objects of a kernel with checkers for those without: each set has an output of its own.
+        // Objects with debug information do not mix with objects without, and each set of checkers has its own objects
+        // too.
         let checks = project.checks.map { "-\($0.rawValue)" }.joined()
         return folder(for: pristine).appending(rules == nil ? "build" : "confined")
             .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : "") + checks)
@@ -35,7 +35,7 @@ extension KernelSteps {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
     }
 
-    /// All that make printed the last time.
+    /// All output of the last make.
     var buildLog: FilePath { context.projectCache.appending("build.log") }
 
     func make(_ pristine: KernelSourceArtifact) -> KernelMake {
@@ -54,44 +54,43 @@ extension KernelSteps {
         return make
     }
 
-    /// What make is told beside its own: KCSAN watches the files that the patches bring, where they bring some. It can
-    /// watch these the harder then, and the rest of the kernel runs as without.
+    /// make's additional variables: KCSAN watches the files that the patches add, if they add any. It can watch these
+    /// more closely then, and the rest of the kernel runs as without KCSAN.
     ///
-    /// scripts/Makefile.lib takes the object's own variable and then that for all, and looks whether what comes of it
-    /// begins with n; what stands on the command line wins over the makefiles.
+    /// scripts/Makefile.lib concatenates the object's own variable and the variable for all, and checks whether the
+    /// result begins with n; variables on the command line override the makefiles.
     func variables(_ overlay: TreeOverlay) -> [String] {
         guard project.checks.contains(.races) else { return [] }
         let objects = Self.watchedObjects(overlay)
         return objects.isEmpty ? [] : ["KCSAN_SANITIZE=n"] + objects.map { "KCSAN_SANITIZE_\($0)=y" }
     }
 
-    /// The objects of the C files that the patches bring.
+    /// The objects of the C files that the patches add.
     static func watchedObjects(_ overlay: TreeOverlay) -> [String] {
         var names: Set<String> = []
         for (path, entry) in overlay.files where path.hasSuffix(".c") && !path.hasPrefix("tools/") {
             guard case .file = entry, let name = path.split(separator: "/").last else { continue }
             names.insert(String(name.dropLast(2)) + ".o")
         }
-        // One that makefiles could read otherwise is none of theirs.
+        // Makefiles could interpret other characters; kernel files have none.
         return names.filter { $0.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) } }.sorted()
     }
 
-    // MARK: What a first build costs
+    // MARK: The cost of a first build
 
-    /// Where it stands how many seconds the last build from nothing took on this machine, of a kernel with some
-    /// checkers.
+    /// The file with the seconds that the last build from nothing took on this machine, of a kernel with some checkers.
     private func firstBuild(_ checks: [Checker]) -> FilePath {
         let name = ([project.architecture.rawValue] + checks.map(\.rawValue)).joined(separator: "-")
         return tools.layout.root.appending("first-build-\(name)")
     }
 
-    /// Keeps how long a build from nothing took.
+    /// Records the time of a build from nothing.
     func recordFirstBuild(_ seconds: Double) {
-        // It is a remark's; another step reports a cache that cannot be written.
+        // It is only for a note; another step reports a cache that cannot be written.
         try? writeAtomically("\(Int(seconds))\n", to: firstBuild(project.checks))
     }
 
-    /// What the first kernel with the project's checkers will cost, by what this machine has seen.
+    /// The cost of the first kernel with the project's checkers, from this machine's earlier builds.
     var costOfFirstBuild: String {
         func seconds(_ checks: [Checker]) -> Int? {
             (try? readText(firstBuild(checks))).flatMap { Int($0.textLines().first ?? "") }
@@ -104,33 +103,34 @@ extension KernelSteps {
 
     // MARK: Confined builds
 
-    /// Beside the output, where make cannot write: the overlay that the output was built from to the end.
+    /// The file beside the output, where make cannot write, with the overlay from which the output was built
+    /// completely.
     private func confinedMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).overlay") }
 
-    /// Has a confined build begin anew where a last one is not to be gone on from: its files may be made to deceive the
-    /// next build. That of the same patches, which came to its end, would deceive itself alone; and the project's own
-    /// patches have one author.
+    /// Removes the output of an earlier confined build that this build may not continue: its files may be made to
+    /// deceive the next build. The completed output of the same patches could only deceive itself; and the project's
+    /// own patches have one author.
     func discardForeignOutput(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay, request)
-        // Until this build has come to its end as well.
+        // Until this build has completed too.
         if rules != nil { try removeAll(confinedMark(pristine)) }
         if isUnusable { try removeAll(output(pristine)) }
         try createFolder(toolsMark(pristine).removingLastComponent())
         try writeAtomically(try toolsDigest().hex, to: toolsMark(pristine))
     }
 
-    /// Whether what lies in the output folder says nothing of this build.
+    /// Whether the output folder's contents are not valid for this build.
     func hasUnusableOutput(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws -> Bool {
-        // make compares commands and time stamps, and does not see that a tool of the same name is another one.
+        // make compares commands and time stamps, and does not notice another tool with the same name.
         if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
         return hasForeignOutput(pristine, overlay, request)
     }
 
-    /// Beside the output: the digest of the tools that built it.
+    /// The file beside the output with the digest of the tools that built it.
     private func toolsMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).tools") }
 
     private func toolsDigest() throws -> Digest {
@@ -139,8 +139,8 @@ extension KernelSteps {
         return tools.digest
     }
 
-    /// What tells the builds of different authors apart: the patches, and the fragments, whose texts become make's
-    /// variables.
+    /// The value that distinguishes builds of different authors: the patches, and the fragments, whose texts become
+    /// make's variables.
     private func contribution(_ overlay: TreeOverlay, _ request: ConfigRequest) -> String {
         var digest = ContentDigest(of: "contribution", version: 1)
         digest.add("overlay", overlay.digest)
@@ -148,7 +148,7 @@ extension KernelSteps {
         return digest.digest.hex
     }
 
-    /// Records that the confined build of an overlay came to its end.
+    /// Records that the confined build of an overlay completed.
     func recordContribution(of patched: PatchedKernelArtifact) throws {
         try writeAtomically(
             contribution(patched.overlay, patched.request), to: confinedMark(patched.pristine))
@@ -178,7 +178,7 @@ extension KernelSteps {
         environment["HOME"] = "/tmp"
         var readable = [make.tree]
         if make.usesCcache {
-            // Objects of trusted builds are read; none is added, which others would then link.
+            // ccache gives objects of trusted builds; a confined build adds none, which others would then link.
             let cache = FilePath(try await tools.runner.output(of: Command("ccache", ["--get-config", "cache_dir"])))
             if isFolder(cache) { readable.append(cache) }
             environment["CCACHE_DIR"] = cache.string
