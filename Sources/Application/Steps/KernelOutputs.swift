@@ -72,7 +72,7 @@ extension KernelSteps {
             guard case .file = entry, let name = path.split(separator: "/").last else { continue }
             names.insert(String(name.dropLast(2)) + ".o")
         }
-        // Makefiles could interpret other characters; kernel files have none.
+        // Makefiles could interpret other characters, so such names are left out.
         return names.filter { $0.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) } }.sorted()
     }
 

@@ -20,20 +20,21 @@ import class Foundation.ProcessInfo
 
 /// A kernel, ready to boot.
 public struct BuiltKernel: Sendable {
-    /// The image: bzImage, or user-mode Linux's executable; nil when it was not made, since the machine boots vmlinux.
+    /// The image: bzImage, or user-mode Linux's executable; nil when it was not made, because the machine boots
+    /// vmlinux.
     public var image: FilePath?
     /// The ELF file with symbols.
     public var vmlinux: FilePath
-    /// What the firmware, the host or, where it can, QEMU itself starts.
+    /// The file that the firmware, the host or, if it can, QEMU itself starts.
     public var bootFile: FilePath { image ?? vmlinux }
     /// The configuration.
     public var config: FilePath
     /// Its version.
     public var version: String
-    /// The kernel's own commands for gdb; nil where they were not made, or a stranger's makefiles made them.
+    /// The kernel's own commands for gdb; nil where they were not made, or foreign makefiles made them.
     public var debuggerScripts: FilePath?
 
-    /// The compiler that built it, in its own words; nil where the configuration does not say (CONFIG_CC_VERSION_TEXT).
+    /// The compiler that built it, by its own name; nil if the configuration does not have it (CONFIG_CC_VERSION_TEXT).
     var compiler: String? {
         let start = "CONFIG_CC_VERSION_TEXT=\""
         return ((try? readText(config)) ?? "").textLines().first { $0.hasPrefix(start) }
@@ -41,46 +42,47 @@ public struct BuiltKernel: Sendable {
     }
 }
 
-/// A source with its patches, and what is known of the kernel that comes of it.
+/// A source with its patches, and what is known of the resulting kernel.
 struct PatchedKernelArtifact: Sendable {
     var pristine: KernelSourceArtifact
     var overlay: TreeOverlay
     var request: ConfigRequest
     /// The key of the built kernel.
     var key: ArtifactKey
-    /// The built kernel, when it is in the store.
+    /// The built kernel, if it is in the store.
     var artifact: Artifact?
     /// Held from the first change of the tree to the end of the build.
     var lock: FileLock?
-    /// What is still to be done to the tree on disk, in a dry run; nil once it is in line.
+    /// The pending changes to the tree on disk, in a dry run; nil once it is synchronized.
     var pendingTree: PendingTree?
 
     /// "7 sources, 14 files".
     var summary: String { "\(pluralized(overlay.sources.count, "source")), \(pluralized(overlay.files.count, "file"))" }
 }
 
-/// What a run would do to a tree before it builds in it.
+/// The changes that a run would make to a tree before it builds in it.
 struct PendingTree: Sendable {
     /// The changes; nil for an output that begins empty.
     var changes: WorkTree.PlannedSynchronization?
-    /// Whether the kernel's source is another one, so that make has to look everywhere.
+    /// Whether the kernel's source is new, so that make has to check every folder.
     var isSourceNew = false
 }
 
 /// The steps from a kernel's source to its image.
 struct KernelSteps: Sendable {
     let context: ProjectContext
-    /// How make is confined; nil when it is not.
+    /// The rules by which make is confined; nil when it is not.
     let rules: Confinement.Rules?
-    /// Whether the image is asked for, beside a kernel that can be booted.
+    /// Whether the image is requested, in addition to a kernel that can be booted.
     var wantsImage = false
 
-    /// How far make walks. Versions whose short builds are not proven take plain makes, unless each is to be verified.
+    /// How much of the kernel make visits. Versions without proven incremental builds get a plain make, unless each
+    /// build is verified.
     private func scope(of pristine: KernelSourceArtifact) -> BuildScope {
         context.buildScope == .narrow && !ProvenVersions.include(pristine.version) ? .whole : context.buildScope
     }
 
-    /// Why a kernel takes a plain make whatever changed; nil when it does not, or the user asked for it.
+    /// Why a kernel takes a plain make after every change; nil when it does not, or the user asked for it.
     private func reasonForWholeBuild(_ pristine: KernelSourceArtifact) -> String? {
         guard context.buildScope == .narrow, scope(of: pristine) == .whole else { return nil }
         let proven = ProvenVersions.all.joined(separator: " and ")
@@ -90,7 +92,7 @@ struct KernelSteps: Sendable {
     private var tools: ToolContext { context.tools }
     private var project: Project { context.project }
 
-    /// The steps under the rules for the kernel's code.
+    /// Makes the steps under the rules for the kernel's code.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the project asks for a sandbox and the host has none.
     static func make(_ context: ProjectContext, wantsImage: Bool = false) async throws -> KernelSteps {
@@ -136,27 +138,26 @@ struct KernelSteps: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
     }
 
-    /// What the overlay of the project's patches depends on, without reading these as patches; nil where that cannot be
-    /// told.
+    /// The inputs of the overlay, without parsing the patches; nil if they cannot be determined.
     private func overlayKey(over pristine: KernelSourceArtifact) throws -> Digest? {
         var key = ContentDigest(of: "overlay", version: 2)
         key.add("source", pristine.identity)
         key.add("warnings", project.warnings.rawValue)
         key.add("fuzz", String(project.kernel.fuzz))
         for patch in project.kernel.patches {
-            // A file beside the patches that cannot be read does not fail the run: it may not be one of them.
+            // An unreadable file beside the patches does not fail the run: it may not be a patch.
             guard let identity = (try? PatchSource.identity(of: patch, digest: tools.statCache.digest(of:))) ?? nil
             else { return nil }
             key.add("patches", identity)
-            // Compilers' messages and remarks name the user's files and their lines.
+            // Compilers' messages and notes name the user's files and their lines.
             key.add("location", patch.string)
         }
-        // Another kbuild may read patches otherwise.
+        // Another kbuild may interpret patches differently.
         if let executable = tools.runner.supervisor { key.add("kbuild", try tools.statCache.digest(of: executable)) }
         return key.digest
     }
 
-    /// The overlay of the project's patches, from the last run when nothing that it depends on has changed.
+    /// The overlay of the project's patches, from the last run when its inputs have not changed.
     ///
     /// - Throws: `Failure`: `usage` when there is nothing to apply or a spec is wrong, `patch` when a patch does not
     ///   apply.
@@ -166,19 +167,19 @@ struct KernelSteps: Sendable {
             file: context.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let key, let overlay = memo.load(key: key) { return overlay }
         let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources(), flags: flags)
-        // A patch that was edited meanwhile is not filed under its former contents.
+        // A patch that was edited meanwhile is not stored under its former contents.
         guard !tools.isDryRun, let key, try overlayKey(over: pristine) == key else { return overlay }
         try createFolder(context.projectCache)
         memo.save(overlay, key: key)
         return overlay
     }
 
-    /// Works out the patched tree; brings the tree on disk in line when its kernel is not in the store. The cache's
-    /// copy is verified by `compile`.
+    /// Computes the patched tree; synchronizes the tree on disk when its kernel is not in the store. `compile` verifies
+    /// the cache's copy.
     func patch(_ pristine: KernelSourceArtifact) -> Step<PatchedKernelArtifact> {
         Step(.patch) { _ in
             let patched = try patched(pristine)
-            // Also when the kernel is there already: the next change of a file is compiled in the tree.
+            // Also when the kernel exists already: the next change of a file is compiled in the tree.
             if !tools.isDryRun { markUsed(folder(for: pristine)) }
             let key = patched.overlay.digest
             guard needsTree(patched) else { return .found(patched, key: key, patched.summary) }
@@ -195,7 +196,7 @@ struct KernelSteps: Sendable {
         }
     }
 
-    /// What bringing the tree on disk in line would do.
+    /// The changes that a synchronization of the tree on disk would make.
     private func forecastTree(_ patched: PatchedKernelArtifact) throws -> Forecast<PatchedKernelArtifact> {
         let pristine = patched.pristine
         var forecast = Forecast<PatchedKernelArtifact>(outcome: .hit)
@@ -232,8 +233,8 @@ struct KernelSteps: Sendable {
 
         """
 
-    /// What is asked of the configuration: the project's base and fragments and, where debug information is wanted, a
-    /// fragment of kbuild's own.
+    /// The requested configuration: the project's base and fragments and, if debug information is requested, kbuild's
+    /// own fragment.
     private func configRequest(_ pristine: KernelSourceArtifact, _ overlay: TreeOverlay) throws -> ConfigRequest {
         var fragments = try project.fragments.map { fragment in
             if let path = fragment.file {
@@ -251,7 +252,7 @@ struct KernelSteps: Sendable {
         return ConfigRequest.merge(fragments, base: try configBase())
     }
 
-    /// What the fragments go on top of.
+    /// The base of the fragments.
     private func configBase() throws -> ConfigBase {
         switch project.configBase {
         case .target(let target): return .target(target)
@@ -267,7 +268,7 @@ struct KernelSteps: Sendable {
 
     private func wholeConfiguration(_ path: FilePath, name: String) throws -> ConfigBase {
         let text = try TextInput(name, as: "a configuration").text(of: path)
-        // The reader of fragments names the line that is none of a configuration.
+        // The reader of fragments names the line that is not part of a configuration.
         guard try !ConfigFragment(parsing: text, file: name).entries.isEmpty else {
             throw Failure(
                 .usage, "\(name) has no option in it, so nothing can start from it",
@@ -276,7 +277,7 @@ struct KernelSteps: Sendable {
         return .file(name: name, text: text)
     }
 
-    /// A fragment that the kernel's tree has, the patches applied.
+    /// A fragment of the kernel's tree, with the patches applied.
     private func treeFragment(
         _ fragment: Project.Fragment, _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay
     ) throws -> ConfigFragment {
@@ -297,7 +298,7 @@ struct KernelSteps: Sendable {
                 if fileExists(file) { return try ConfigFragment(contentsOf: file, name: path).optional }
             }
         }
-        // A collection without a file needs nothing that a kernel may lack.
+        // A collection without a config file needs nothing that a kernel may lack.
         if case .kselftest = fragment, let path = paths.first,
             isFolder(pristine.folder.pushing(FilePath(path)).removingLastComponent())
         {
@@ -309,7 +310,7 @@ struct KernelSteps: Sendable {
             nextStep: "ls \(pristine.folder.pushing(FilePath(paths.first ?? "")).removingLastComponent())")
     }
 
-    /// What is known of the kernel before anything is done to the tree.
+    /// What is known of the kernel before the tree is changed.
     private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
         let overlay = try overlay(over: pristine)
         let request = try configRequest(pristine, overlay)
@@ -320,17 +321,17 @@ struct KernelSteps: Sendable {
             artifact: tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
     }
 
-    /// Where kernels are in the store.
+    /// The step of kernels in the store.
     private static func artifactStep(hasImage: Bool) -> String { hasImage ? "kernel" : "kernel-vmlinux" }
     private static let imageName = "image"
 
-    /// Whether the build has to make the image. Compressing a kernel that QEMU boots as it is takes longer than
+    /// Whether the build must make the image. Compressing a kernel that QEMU boots uncompressed takes longer than
     /// compiling a file.
     private func needsImage(config: FilePath) throws -> Bool {
         try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
     }
 
-    /// Whether the tree on disk has to have the patches: the kernel is made from it, and selftests with
+    /// Whether the tree on disk needs the patches: the kernel is built from it, and selftests with
     /// `tests-from: patched`.
     private func needsTree(_ patched: PatchedKernelArtifact) -> Bool {
         patched.artifact == nil || (project.hasKselftests && project.testsFrom == .patched)
@@ -341,35 +342,35 @@ struct KernelSteps: Sendable {
             "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
     }
 
-    /// Brings the project's tree in line with an overlay. The caller holds the lock.
+    /// Synchronizes the project's tree with an overlay. The caller holds the lock.
     func synchronize(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ progress: ProgressSink
     ) async throws -> WorkTree.Synchronization {
-        // The tree shares its files with the cache's copy; nobody may have written through a link.
+        // The tree shares its files with the cache's copy; no one may have written through a link.
         try pristine.verify()
         return try await bringInLine(pristine, overlay, .merge([]), progress)
     }
 
-    /// The same for a caller that has the cache's copy verified later, before it relies on what was made of it.
+    /// The same, for a caller that verifies the cache's copy later, before it relies on the result.
     private func bringInLine(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, _ progress: ProgressSink
     ) async throws -> WorkTree.Synchronization {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
-        // What was built from another tree in this place says nothing about the new one.
+        // Output of another tree in this place is not valid for the new one.
         if change == .created { try removeAll(output(pristine)) }
         try discardForeignOutput(pristine, overlay, request)
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
-    /// What the build of a kernel runs, besides the tree's own programs. Those of binutils are what gcc and the
-    /// makefiles call by name.
+    /// The tools that the build of a kernel runs, besides the tree's own programs. The binutils are those that gcc and
+    /// the makefiles call by name.
     static let keyedTools = [
         "gcc", "ld", "make", "as", "ar", "nm", "objcopy", "objdump", "readelf", "strip", "bison", "flex", "bc", "perl",
         "python3", "pahole", "gzip", "lz4", "sh",
     ]
 
-    /// The key of a kernel. The overlay and the request are values of this run, from which alone the tree and the
-    /// configuration are made, so that a user's edit during the build gets into neither.
+    /// The key of a kernel. The tree and the configuration are made only from the overlay and the request, which are
+    /// values of this run, so a user's edit during the build affects neither.
     private func key(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
     ) throws -> ArtifactKey {
@@ -411,7 +412,7 @@ struct KernelSteps: Sendable {
                     return forecast
                 },
                 perform: { progress in
-                    // The first make of a build; what it compiles are its own tools.
+                    // The first make of a build; it compiles only make's own tools.
                     try workTree(patched.pristine).recordStart(output: make.output)
                     let tooling = try await tooling(make)
                     let (runner, environment) = (tooling.runner, tooling.environment)
@@ -424,7 +425,7 @@ struct KernelSteps: Sendable {
         }
     }
 
-    /// What a configuration depends on beside the request.
+    /// The inputs of a configuration besides the request.
     private func configurationInputs(_ patched: PatchedKernelArtifact) throws -> Digest {
         var inputs = ContentDigest(of: "configure", version: 2)
         inputs.add("source", patched.pristine.identity)
@@ -440,9 +441,9 @@ struct KernelSteps: Sendable {
         return inputs.digest
     }
 
-    /// Compiles, unless the store has the kernel.
+    /// Compiles the kernel, unless the store has it.
     ///
-    /// - Parameter config: The configuration; nil in a dry run where it is to be made.
+    /// - Parameter config: The configuration; nil in a dry run that would make it.
     func compile(_ patched: PatchedKernelArtifact, config: FilePath?) -> Step<BuiltKernel> {
         Step(.compile) { _ in
             if let artifact = patched.artifact {
@@ -458,7 +459,7 @@ struct KernelSteps: Sendable {
         }
     }
 
-    /// What the build would do.
+    /// The commands of the build.
     private func forecastBuild(
         _ patched: PatchedKernelArtifact, config: FilePath?
     ) async throws -> Forecast<BuiltKernel> {
@@ -474,7 +475,7 @@ struct KernelSteps: Sendable {
             return try (remark.map { [.remark($0)] } ?? []) + plan.commands.map { try RunPlan.Action($0, by: runner) }
         }
         if let config {
-            // With another source make has to look everywhere.
+            // With another source make has to check every folder.
             let plan = try builder.plan(
                 make, scope: scope, needsImage: try needsImage(config: config),
                 tree: tree?.isSourceNew == true ? nil : tree?.changes)
@@ -484,7 +485,7 @@ struct KernelSteps: Sendable {
             built.config = config
             return Forecast(expected: built, actions: try actions(plan))
         }
-        // What make has to do follows from what it finds configured, except a build from nothing.
+        // make's work depends on the configuration, except in a build from nothing.
         let isNew = tree?.changes == nil
         let plan = try builder.plan(make, scope: isNew ? scope : .whole, tree: nil)
         var forecast = Forecast<BuiltKernel>(actions: try actions(plan))
@@ -509,8 +510,8 @@ struct KernelSteps: Sendable {
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
         let isFirst = !fileExists(make.output.appending("vmlinux"))
         if isFirst, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
-        // A look at 80,000 files, on the other processor. Before the kernel is trusted it must be done, and when the
-        // build fails, it may tell why.
+        // A check of 80,000 files, on the other processor. It must be complete before the kernel is trusted, and when
+        // the build fails, it may show the reason.
         async let verification: Void = pristine.verify()
         let result: BuildResult
         do {
@@ -537,7 +538,7 @@ struct KernelSteps: Sendable {
         return Performed(result: kernel(artifact, pristine), outcome: .made, detail: detail)
     }
 
-    /// Files what a build made, unless a tool was replaced meanwhile.
+    /// Stores a build's result, unless a tool was replaced meanwhile.
     private func publish(_ result: BuildResult, of patched: PatchedKernelArtifact) async throws -> Artifact {
         let (pristine, overlay, request) = (patched.pristine, patched.overlay, patched.request)
         let hasImage = result.image != nil
@@ -578,7 +579,7 @@ struct KernelSteps: Sendable {
         NumbersModule(header: SyscallHeader.text(overlay.syscalls), in: tools.layout)
     }
 
-    /// What tells the files and lines of a kernel's crash reports.
+    /// Finds the files and lines of a kernel's crash reports.
     func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
         CrashSymbolizer(
             runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),

@@ -12,7 +12,7 @@ import SystemPackage
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.
 ///
 /// They come from the kernel's source without the patches, unless the project file says `tests-from: patched`: a patch
-/// that is to be judged does not write its own judges.
+/// must not change the tests that judge it.
 struct Kselftests: Sendable {
     let steps: KernelSteps
     let patched: PatchedKernelArtifact
@@ -30,9 +30,10 @@ struct Kselftests: Sendable {
         func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
     }
 
-    /// What tells a collection from a pattern on the command line, and stands before the names of its programs.
+    /// The prefix that distinguishes a collection from a pattern on the command line, and begins the names of its
+    /// programs.
     static let prefix = "kselftest:"
-    /// What people call a collection, where that is not its folder.
+    /// Common names of collections that differ from their folders.
     fileprivate static let folders = ["close_range": "core"]
 
     /// The collection that the command line's pattern names; nil for another pattern.
@@ -42,13 +43,14 @@ struct Kselftests: Sendable {
         return KernelTestName.isCollection(name) ? name : nil
     }
 
-    /// Coreutils' library that has a program write each line at once, as the kernel's own runner of selftests uses it:
-    /// the children of a program that forks amid its results would otherwise repeat those that wait in its buffer. Nil
-    /// where this machine has not got it.
+    /// Coreutils' library that makes a program write each line at once, as the kernel's own runner of selftests uses
+    /// it: otherwise the children of a program that forks amid its results would repeat the buffered lines. Nil if this
+    /// machine does not have it.
     static let lineBuffer: FilePath? = ["/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/coreutils/libstdbuf.so"]
         .map { FilePath($0) }.first(where: fileExists)
 
-    /// What loads it into a program; one with the address sanitizer would refuse to have a library before its own.
+    /// The environment that loads it into a program; a program with the address sanitizer would refuse a library before
+    /// the sanitizer's own.
     static func environment(programs folder: String) -> [String] {
         guard let name = lineBuffer?.lastComponent?.string else { return [] }
         return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
@@ -74,7 +76,7 @@ struct Kselftests: Sendable {
                 let (programs, scripts) = try await compile(recipe, to: folder)
                 try writeAtomically(
                     "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
-                // The cache's copy of the source serves all projects; a makefile that writes to it is no use.
+                // The cache's copy of the source serves all projects; a makefile that writes to it fails the build.
                 if !isPatched { try patched.pristine.verify() }
             }
             return try collection(name, published)
@@ -83,7 +85,7 @@ struct Kselftests: Sendable {
 
     private static let step = "kselftest"
 
-    /// How a collection is made, and whether it was.
+    /// How a collection is made, and whether it exists.
     struct Recipe: Sendable {
         /// Its folder in tools/testing/selftests.
         var name: String
@@ -93,14 +95,14 @@ struct Kselftests: Sendable {
         var artifact: Artifact?
     }
 
-    /// Works out what a collection is made from, and whether it was.
+    /// Computes a collection's inputs, and whether it exists.
     ///
     /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
     func recipe(_ requested: String) throws -> Recipe {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))
         // Patches change selftests, and hardly ever add or remove a collection; before the tree is made, its source
-        // tells.
+        // decides.
         let place = fileExists(selftests) ? selftests : patched.pristine.folder.pushing(Self.folder)
         guard fileExists(place.pushing(FilePath(name)).appending("Makefile")) else {
             let names = ((try? namesInFolder(place)) ?? []).filter {
@@ -128,7 +130,7 @@ struct Kselftests: Sendable {
         return Recipe(name: name, source: source, key: key.key, artifact: tools.store.lookup(key.key))
     }
 
-    /// The file that lists an artifact's programs, after the number of scripts that were left out.
+    /// The file that lists an artifact's programs, after the number of omitted scripts.
     private static let list = ".programs"
 
     func collection(_ name: String, _ artifact: Artifact) throws -> Collection {
@@ -140,7 +142,7 @@ struct Kselftests: Sendable {
         return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()))
     }
 
-    /// make's output folder. A confined build has one of its own.
+    /// make's output folder. A confined build has its own.
     private var output: FilePath {
         steps.folder(for: patched.pristine).appending(steps.rules == nil ? "kselftest" : "kselftest-confined")
     }
@@ -171,7 +173,7 @@ struct Kselftests: Sendable {
 
     /// How a collection is built.
     struct Build: Sendable {
-        /// A command, and what it makes.
+        /// A command, and the name of its result.
         struct Task: Sendable {
             var command: Command
             var what: String
@@ -180,20 +182,20 @@ struct Kselftests: Sendable {
         var runner: CommandRunner
         /// make's output folder.
         var output: FilePath
-        /// Where the programs are then.
+        /// The folder of the built programs.
         var programs: FilePath
         /// In order.
         var commands: [Task]
-        /// Tells the names of the programs.
+        /// Prints the names of the programs.
         var listing: Command
     }
 
     func makeBuild(of recipe: Recipe) async throws -> Build {
         let (name, source) = (recipe.name, recipe.source)
         var make = steps.make(patched.pristine)
-        // User-mode Linux's programs are the host's, and the selftests' headers x86's.
+        // User-mode Linux's programs are the host's, and the selftests' headers are x86's.
         make.architecture = .x86_64
-        // Nothing is gone on from, so that nothing can have been left there: headers take seconds.
+        // Each build begins with an empty folder, so no earlier build can have left files there: headers take seconds.
         make.output = output
         make.tree = tree
         let tooling = try await steps.tooling(make)
@@ -228,8 +230,7 @@ struct Kselftests: Sendable {
         }
     }
 
-    /// Names the options that a collection wants and the kernel has not got: its tests may skip or fail for want of
-    /// them.
+    /// Names the options that a collection needs and the kernel does not have: without them its tests may skip or fail.
     func hint(_ requested: String, config: FilePath) throws {
         let name = Self.folders[requested] ?? requested
         guard let text = try? readText(selftests.pushing(FilePath(name)).appending("config")) else { return }
@@ -241,8 +242,8 @@ struct Kselftests: Sendable {
                     + "--add-config adds them"))
     }
 
-    /// The lines of a selftest's fragment that a configuration does not agree with; what may be a module may be built
-    /// in.
+    /// The lines of a selftest's fragment that a configuration does not satisfy; an option that may be a module may be
+    /// built in.
     static func missingOptions(wanted: String, in config: String) -> [String] {
         let given = Set(config.textLines().map(String.init))
         return wanted.textLines().map(String.init).filter { line in
@@ -254,8 +255,8 @@ struct Kselftests: Sendable {
 }
 
 extension Project {
-    /// Adds what the collections of selftests want to the kernel's configuration. An option that the kernel does not
-    /// have is left out with a note.
+    /// Adds the options that the collections of selftests need to the kernel's configuration. An option that the kernel
+    /// does not have is omitted with a note.
     public func addingSelftestOptions() -> Project {
         var project = self
         for test in tests {
@@ -267,9 +268,9 @@ extension Project {
         return project
     }
 
-    /// The project with the one collection of selftests that a filter such as `kselftest:openat2` names, or with the
-    /// suites in the kernel that `kunit` or `kunit:list*` names, whether the project file has them or not, and no
-    /// filter; for any other filter both as they are.
+    /// For a filter such as `kselftest:openat2`, the project with only this collection of selftests; for `kunit` or
+    /// `kunit:list*`, the project with only these suites in the kernel; both whether the project file has them or not,
+    /// and without a filter. For any other filter, the project and the filter unchanged.
     public func selecting(_ filter: String?) -> ProjectSelection {
         if let pattern = filter.flatMap(KUnitTests.pattern) {
             var project = self

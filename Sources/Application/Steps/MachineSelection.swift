@@ -16,31 +16,31 @@ import VirtualMachine
 /// A machine to run a session on.
 struct MachineCandidate: Sendable {
     var machine: any BootingMachine
-    /// The same in the report's terms.
+    /// The machine in the report's types.
     var reported: RunReport.Machine
-    /// Seconds until the guest's init must have spoken.
+    /// Seconds until the guest's init must have sent its first frame.
     var bootLimit: Double
-    /// What QEMU is told; nil for user-mode Linux.
+    /// QEMU's configuration; nil for user-mode Linux.
     var configuration: MachineConfiguration?
-    /// What its process is run by.
+    /// The runner of its process.
     var runner: CommandRunner
 }
 
 /// The accelerator of a run's guests.
 struct ChosenAccelerator: Sendable {
     var accelerator: Accelerator
-    /// Why it is this one.
+    /// Why it was chosen.
     var reason: String
 }
 
-/// What a guest is to be started with.
+/// The inputs of a guest's machine.
 struct GuestRequest: Sendable {
     var accelerator: ChosenAccelerator
     var kernel: BuiltKernel
     var root: RootDevice
     /// The folders that it may mount.
     var shares: [Share]
-    /// Whether KCSAN, where it is on, watches a few files of the kernel alone.
+    /// Whether KCSAN, if it is on, watches only a few files of the kernel.
     var watchesFewFiles = false
 }
 
@@ -53,8 +53,8 @@ struct MachineSelection: Sendable {
 
     /// The machines for a session: the second is for a guest that does not boot on the first.
     ///
-    /// microvm and a kernel that is started directly boot soonest. But that board's clocks and timers are few, a guest
-    /// may stall in calibrating them, and the direct way in is little used; so there is the usual way to fall back to.
+    /// microvm and a directly started kernel boot fastest. But this board has few clocks and timers, a guest may stall
+    /// while it calibrates them, and direct starts are rarely used; so the usual board is the fallback.
     ///
     /// - Throws: `Failure` (`infrastructure`) when QEMU is missing; `CancellationError`.
     func machines(for guest: GuestRequest) async throws -> [MachineCandidate] {
@@ -76,7 +76,7 @@ struct MachineSelection: Sendable {
         case .pc: boards = [.pc]
         case .microvm: boards = [.microvm, .q35]
         case .auto, .uml:
-            // KVM's guests calibrate nothing, and q35 was made for them.
+            // KVM's guests calibrate nothing, and q35 is made for them.
             let isSafe = guest.accelerator.accelerator == .tcg && features.hasVirtioMMIO
             boards = isSafe ? [.microvm, .q35] : [.q35]
         }
@@ -94,7 +94,7 @@ struct MachineSelection: Sendable {
             configuration.scratchMegabytes = project.disks
             return qemuMachine(
                 configuration, for: guest, rules, version: emulator.version,
-                // A quarter of the time that a boot may take is many times what one takes on this board.
+                // A quarter of the boot limit is many times a normal boot on this board.
                 bootLimit: index + 1 < boards.count ? min(boot, max(5, boot / 4)) : boot)
         }
     }
@@ -115,7 +115,7 @@ struct MachineSelection: Sendable {
             bootLimit: bootLimit, configuration: configuration, runner: runner)
     }
 
-    /// What runs a machine's process, which sees what its guest is made of, the shares, and nothing else.
+    /// The runner of a machine's process, which sees only the guest's parts and the shares.
     private func runner(
         for guest: GuestRequest, _ rules: Confinement.Rules?, kernel: FilePath, devices: [FilePath] = []
     ) -> CommandRunner {
@@ -131,7 +131,7 @@ struct MachineSelection: Sendable {
                 writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
     }
 
-    /// What this QEMU is and can do. It is asked once.
+    /// The properties of this QEMU, asked for once.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it is missing or too old; `CancellationError`.
     func emulator() async throws -> Emulator {
@@ -150,7 +150,7 @@ struct MachineSelection: Sendable {
         return emulator
     }
 
-    /// The words that this project adds to the kernel's command line; the user's are last.
+    /// The words that this project adds to the kernel's command line; the user's words are last.
     private func kernelArguments(for guest: GuestRequest) -> [String] {
         let checks = project.checks.flatMap { $0.kernelArguments(watchingFewFiles: guest.watchesFewFiles) }
         return KUnitTests.kernelArguments(project.tests) + checks + project.machine.kernelArguments
@@ -170,16 +170,16 @@ struct MachineSelection: Sendable {
             reported: .init(
                 type: settings.type.rawValue, accelerator: "none",
                 acceleratorReason: "user-mode Linux is a process of the host",
-                // It has one CPU, whatever is asked for.
+                // User-mode Linux has one CPU, whatever the project requests.
                 memoryMegabytes: settings.memoryMegabytes, cpus: 1, rootfs: project.rootfsType.rawValue,
                 results: "ttyS0"), bootLimit: bootLimit, runner: runner)
     }
 
     // MARK: The accelerator
 
-    /// Chooses the accelerator: KVM is used only where it was seen to run a guest.
+    /// Chooses the accelerator: KVM is used only if it has run a guest.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work.
+    /// - Throws: `Failure` (`infrastructure`) when KVM is requested and does not work.
     func decideAccelerator() async throws -> ChosenAccelerator {
         // User-mode Linux runs on the host's CPU; at most libguestfs's appliance needs an accelerator.
         let isForGuest = project.architecture != .um

@@ -3,10 +3,10 @@ import Artifacts
 import Syscalls
 import SystemPackage
 
-/// The module SyscallNumbers: a header with numbers, and what makes a module of it. Its folder's name follows the
+/// The module SyscallNumbers: a header with numbers, and the module map for it. Its folder's name follows from the
 /// numbers.
 struct NumbersModule: Sendable {
-    /// Where it is, once it is written.
+    /// Its path, once it is written.
     let folder: FilePath
     /// The digest of the folder's contents.
     let digest: Digest

@@ -12,19 +12,19 @@ import ResultsModel
 import SystemPackage
 import TestSession
 
-/// Which tests are asked for.
+/// The requested tests.
 struct RequestedTests: Sendable {
     /// The command line's pattern; nil for all.
     var filter: String?
-    /// Whether it is an error to have none.
+    /// Whether an empty selection is an error.
     var areNeeded = true
 }
 
 /// The programs of a run.
 struct ProgramSet: Sendable {
     var artifacts: [ProgramArtifact]
-    /// Whether these are all; in a dry run those that are still to be made are missing. Each that needs libraries is
-    /// there.
+    /// Whether these are all programs; in a dry run those that are not built yet are missing. Each program that needs
+    /// libraries is included.
     var isComplete = true
 
     /// The executables whose shared libraries the guest needs.
@@ -39,15 +39,15 @@ struct ProgramSet: Sendable {
 
 /// How the programs of one entry under `tests` are made.
 private struct ProgramBuild {
-    /// Whether they are there already.
+    /// Whether they exist already.
     var isMade: Bool
-    /// What makes them.
+    /// The commands that make them.
     var actions: () async throws -> [RunPlan.Action]
     /// Makes them.
     var programs: (ProgressSink) async throws -> [ProgramArtifact]
 }
 
-/// The step that builds the test programs and works out which tests are expected of each.
+/// The step that builds the test programs and finds the expected tests of each.
 struct ProgramSteps: Sendable {
     let kernelSteps: KernelSteps
     let patched: PatchedKernelArtifact
@@ -63,9 +63,9 @@ struct ProgramSteps: Sendable {
     private var project: Project { context.project }
     private var kselftests: Kselftests { Kselftests(steps: kernelSteps, patched: patched) }
 
-    /// Builds the programs of the tests that are asked for.
+    /// Builds the programs of the requested tests.
     ///
-    /// The step throws `Failure`: `usage` for a pattern that is none, or that matches no test; `build` when a program
+    /// The step throws `Failure`: `usage` for an invalid pattern, or one that matches no test; `build` when a program
     /// does not compile; `infrastructure` when no test is left to run.
     func programs(_ requested: RequestedTests) -> Step<ProgramSet> {
         Step(.programs) { _ in
@@ -84,7 +84,7 @@ struct ProgramSteps: Sendable {
         let filter = requested.filter
         var (ready, isHit) = try await make(TestSelection(filter: filter), progress)
         if ready.isEmpty, requested.areNeeded, let filter {
-            // All is built by now, so that this only compares names.
+            // Everything is built by now, so this only compares names.
             ready = try await make(TestSelection(asTyped: filter), .silent).programs
             if ready.isEmpty {
                 let all = try await make(TestSelection(filter: nil), .silent).programs
@@ -97,7 +97,7 @@ struct ProgramSteps: Sendable {
         return (ProgramSet(artifacts: ready), isHit)
     }
 
-    /// The programs of which something is selected, built if need be.
+    /// The programs with at least one selected test, built if necessary.
     private func make(
         _ selection: TestSelection, _ progress: ProgressSink
     ) async throws -> (programs: [ProgramArtifact], isHit: Bool) {
@@ -113,7 +113,7 @@ struct ProgramSteps: Sendable {
         return (ready, isHit)
     }
 
-    /// Names what a pattern such as `bin/*` leaves out although it looks like a program.
+    /// Names files that a pattern such as `bin/*` does not match although they look like programs.
     private func noteLookalikes(_ progress: ProgressSink) {
         var folders: [FilePath] = []
         for case .program(let program) in project.tests where program.hasCompanions {
@@ -126,7 +126,7 @@ struct ProgramSteps: Sendable {
         progress(.note("not executable, and so no test: \(shown)"))
     }
 
-    /// What building the programs would do.
+    /// The commands that would build the programs.
     private func forecast(_ requested: RequestedTests) async throws -> Forecast<ProgramSet> {
         let selection = try TestSelection(filter: requested.filter)
         let builder = try await context.programBuilder()
@@ -137,7 +137,7 @@ struct ProgramSteps: Sendable {
             let answer = try await answered {
                 guard let build = try await build(of: test, at: index, selection, by: builder) else { return true }
                 if build.isMade {
-                    // Nothing is left to be made, so this only reads.
+                    // Nothing is left to build, so this only reads.
                     ready += try await build.programs(.silent)
                 } else {
                     forecast.actions += try await build.actions()
@@ -228,7 +228,7 @@ struct ProgramSteps: Sendable {
             programs: { progress in
                 let built = try await kselftests.build(recipe, progress)
                 return built.programs.filter { selection.includes(built.name(of: $0)) }.map { program in
-                    // Programs of two collections may have one name.
+                    // Programs of two collections may have the same name.
                     let fileName = "\(index)-\(program)"
                     let planned = ProgramPlan(
                         name: built.name(of: program), arguments: ["\(GuestShare.programsFolder)/\(fileName)"],
@@ -291,7 +291,7 @@ struct ProgramSteps: Sendable {
                 companions: companions)
         }
         guard program.isSource else {
-            // The guest gets the file itself: where a link leads, only the host knows.
+            // The guest gets the file itself: a link's target exists only on the host.
             let ready = artifact(try executable(program))
             return ProgramBuild(isMade: true, actions: { [] }, programs: { _ in [ready] })
         }
@@ -321,7 +321,7 @@ struct ProgramSteps: Sendable {
         return path
     }
 
-    /// - Parameter all: What there is without the filter.
+    /// - Parameter all: The programs without the filter.
     /// - Throws: `Failure` when there is nothing to run: `usage` for a filter that no test matches, else
     ///   `infrastructure`.
     private func checkTests(_ ready: [ProgramArtifact], filter: String?, among all: [ProgramArtifact] = []) throws {
@@ -342,7 +342,7 @@ struct ProgramSteps: Sendable {
             .infrastructure, "there is no test to run", nextStep: "name tests in \(project.file), key tests")
     }
 
-    /// Compares a built kernel's configuration with what the tests want.
+    /// Compares a built kernel's configuration with the options that the tests need.
     ///
     /// - Throws: `Failure` (`usage`) when they cannot run.
     func checkConfiguration(_ config: FilePath) throws {
@@ -356,7 +356,7 @@ struct ProgramSteps: Sendable {
         let fileName = "\(index)-tests.xctest"
         var arguments = [
             "\(GuestShare.programsFolder)/\(fileName)", "--testing-library", "swift-testing",
-            // One at a time: overlapping tests have no durations of their own, and a crash could be any one's.
+            // One at a time: overlapping tests have no separate durations, and a crash could belong to any of them.
             "--no-parallel", "--event-stream-version", "6.3", "--event-stream-output-path", "/proc/self/fd/3",
         ]
         if expected.count < bundle.tests.count {
@@ -402,7 +402,7 @@ extension Project.Test {
 }
 
 extension Project.ProgramTest {
-    /// The word for how it tells its results in a report.
+    /// The word for its protocol in a report.
     var reportKind: String { resultsProtocol == .exit ? "exit-code" : resultsProtocol.rawValue }
 
     /// How the session reads its results.

@@ -19,7 +19,7 @@ struct ReadyRootFilesystem: Sendable {
 /// The step that makes the root file system.
 struct RootFilesystemSteps: Sendable {
     let context: ProjectContext
-    /// What libguestfs's appliance may run on. It makes no difference to what comes out.
+    /// The accelerator of libguestfs's appliance. It does not change the result.
     let accelerator: Accelerator
 
     private var project: Project { context.project }
@@ -30,8 +30,8 @@ struct RootFilesystemSteps: Sendable {
     /// The step throws `Failure`: `usage` for a wrong definition, `build` when init does not compile, `infrastructure`
     /// when the image cannot be made.
     ///
-    /// - Parameter executables: Programs whose shared libraries have to be there; nil in a dry run where they are not
-    ///   all known.
+    /// - Parameter executables: Programs whose shared libraries must be there; nil in a dry run where some are not
+    ///   known yet.
     func rootFilesystem(covering executables: [FilePath]?) -> Step<ReadyRootFilesystem> {
         Step(.rootfs) { _ in
             let builder = try await context.programBuilder()
@@ -97,7 +97,7 @@ struct RootFilesystemSteps: Sendable {
         kind == .disk ? .disk(path) : .initramfs(path)
     }
 
-    /// Makes the Debian system that the root file system is laid over; nil when there shall be none.
+    /// Makes the Debian system under the root file system; nil when the project does not use one.
     private func debianBuilder() throws -> DebianBaseBuilder? {
         guard project.rootfsType == .debian else { return nil }
         return try DebianBaseBuilder(
@@ -109,7 +109,7 @@ struct RootFilesystemSteps: Sendable {
         initProgram: FilePath, covering executables: [FilePath], base: DebianBase?
     ) async throws -> RootFilesystemRequest {
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
-        // A busybox that is missing on this host has a package of its own.
+        // A missing busybox on this host has its own package.
         if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
         var executables = executables
         for name in project.hostTools {
@@ -120,7 +120,7 @@ struct RootFilesystemSteps: Sendable {
                     "\(name) of rootfs.tools needs shared libraries, and \(project.rootfsDefinition) leaves them out",
                     nextStep: "set `swift-runtime: true` there")
             }
-            // mke2fs is told by its name what to make.
+            // mke2fs chooses the file system by its own name.
             definition.files["/usr/bin/\(FilePath(name).lastComponent?.string ?? name)"] = .init(source: tool)
             executables.append(tool)
         }
@@ -138,7 +138,7 @@ struct RootFilesystemSteps: Sendable {
         return request
     }
 
-    /// PID 1's sources lie beside the definition.
+    /// PID 1's sources are beside the definition.
     private func initSources() throws -> FilePath {
         project.rootfsDefinition.removingLastComponent().appending(Provenance.initFolder)
     }
@@ -151,7 +151,7 @@ struct RootFilesystemSteps: Sendable {
             guard let executable = tools.runner.supervisor else {
                 throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")
             }
-            // The appliance follows what was found out about KVM, also when the guest was asked to run on TCG.
+            // The appliance uses KVM if it works, also when the guest is requested on TCG.
             let isOnKVM = accelerator == .kvm
             return DiskImageBuilder(
                 store: tools.store, runner: tools.runner, trust: trust, executable: executable
@@ -165,7 +165,7 @@ struct RootFilesystemSteps: Sendable {
     private var guestMounts: [RootFilesystem.SharedFolder] {
         let programs = RootFilesystem.SharedFolder(
             tag: GuestShare.programsTag, target: GuestShare.programsFolder,
-            // Nobody changes the programs while the guest runs, so it may keep what it has read.
+            // Nobody changes the programs while the guest runs, so it may cache what it has read.
             options: "ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose")
         return [programs]
             + project.shares.enumerated().map { index, share in

@@ -14,28 +14,28 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// A saved machine and how to wake guests from it.
+/// A saved machine, from which guests are restored.
 struct ReadySnapshot: Sendable {
     var snapshot: MachineSnapshot
     /// The machine that was saved.
     var configuration: MachineConfiguration
     var reported: MachineCandidate
     var isHit: Bool
-    /// What the kernel reported before it was saved.
+    /// The kernel's reports before the machine was saved.
     var bootReports: [Crash]
 }
 
-/// What a run wakes its guests from.
+/// The snapshots from which a run restores its guests.
 struct ReadySnapshots: Sendable {
-    /// By the program that the guest holds; nil where none could be made, and guests boot.
+    /// By the program that the guest holds; nil if no snapshot could be made, and guests boot.
     var places: [Int?: ReadySnapshot]?
-    /// All boots on the way, of those that could not be saved too.
+    /// All boots that were needed, including those that could not be saved.
     var boots: [SavedBoot]
 }
 
 extension MachineCandidate {
-    /// What a machine that is saved or woken is run by: QEMU opens the memory's file for writing, though one who wakes
-    /// has a view of it that is private.
+    /// The runner of a machine that is saved or restored: QEMU opens the memory's file for writing, though a restored
+    /// machine has a private view of it.
     func runner(for snapshot: MachineSnapshot) -> CommandRunner {
         var runner = runner
         runner.sandbox?.writable.append(snapshot.folder)
@@ -43,7 +43,7 @@ extension MachineCandidate {
     }
 }
 
-/// The step that saves guests which are ready to run one test each.
+/// The step that saves guests that are ready to run one test each.
 struct SnapshotSteps: Sendable {
     let context: ProjectContext
     let guests: RunGuests
@@ -51,18 +51,17 @@ struct SnapshotSteps: Sendable {
     private var tools: ToolContext { context.tools }
     private var machines: [MachineCandidate] { guests.machines }
 
-    /// The snapshots that are kept of a project; each takes as much of the disk as its guest has used of its memory.
+    /// The most snapshots to keep for a project; each takes as much disk space as its guest has used of its memory.
     private static let keptSnapshots = 6
 
-    /// Finds or makes the snapshots to wake guests from, by the program that they hold. There may be none: guests boot
-    /// then.
+    /// Finds or makes the snapshots, by the program that their guests hold. There may be none: guests boot then.
     ///
     /// The step throws `Failure` (`infrastructure`) when files cannot be written.
     func snapshots() -> Step<ReadySnapshots> {
         Step(.snapshot) { _ in Work(forecast: forecast, perform: perform) }
     }
 
-    /// The programs that guests hold, in order; nil stands for a guest that holds none.
+    /// The programs that guests hold, in order; nil for a guest that holds none.
     private func heldPrograms(hasHarness: Bool) -> [Int?] {
         let held = TestShard.divide(guests.programs.artifacts, among: nil).map { hasHarness ? $0.heldProgram : nil }
         return Set(held).sorted { ($0 ?? -1) < ($1 ?? -1) }
@@ -128,9 +127,9 @@ struct SnapshotSteps: Sendable {
     /// - Parameters:
     ///   - program: The bundle that the guest holds; nil for a guest that holds none.
     ///   - harness: The library that holds it.
-    ///   - needed: How many snapshots this run wakes guests from.
-    ///   - boots: Gets the boots that it took.
-    /// - Returns: Nil when no machine could be saved; the user has been told why.
+    ///   - needed: How many snapshots this run uses.
+    ///   - boots: Receives the boots that were needed.
+    /// - Returns: Nil when no machine could be saved; a note has told the user why.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     private func snapshot(
         holding program: Int?, harness: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink
@@ -157,7 +156,7 @@ struct SnapshotSteps: Sendable {
                 try removeAll(log)
                 try copyFile(snapshot.console, to: log)
                 let boot = try SavedBoot(title: title, log: log)
-                // The time by which the eldest are told.
+                // The time by which the oldest snapshots are found.
                 utimes(snapshot.folder.string, nil)
                 return ready(isHit: true, after: boot)
             }
@@ -174,7 +173,7 @@ struct SnapshotSteps: Sendable {
                 return ready(isHit: false, after: try SavedBoot(title: title, log: log))
             } catch let failure as Failure {
                 try removeAll(snapshot.folder)
-                // A boot that went wrong once in ten times may go well in the guests that now boot instead.
+                // A boot that fails once in ten times may succeed in the guests that now boot instead.
                 if fileExists(log) {
                     boots.append(
                         try SavedBoot(title: "a boot on \(candidate.reported.type) that was not saved", log: log))
@@ -186,12 +185,12 @@ struct SnapshotSteps: Sendable {
         return nil
     }
 
-    /// The harness's sources lie beside the definition.
+    /// The harness's sources are beside the definition.
     private var harnessSources: FilePath {
         context.project.rootfsDefinition.removingLastComponent().appending("snapshot-harness")
     }
 
-    /// The library that holds a bundle; nil where it cannot be made, and bundles are started anew for each test.
+    /// The library that holds a bundle; nil if it cannot be made, and bundles are started again for each test.
     private func harness(_ progress: Diagnostics.ProgressSink) async throws -> FilePath? {
         let sources = harnessSources
         guard isFolder(sources) else { return nil }
@@ -199,7 +198,7 @@ struct SnapshotSteps: Sendable {
             let builder = try await context.programBuilder()
             return try await builder.make(try builder.harnessRecipe(sources: sources))
         } catch let failure as Failure where failure.code == .build {
-            // It calls what this toolchain's own test runners call, which another toolchain may name otherwise.
+            // It calls functions of this toolchain's own test runners, which another toolchain may name differently.
             progress(.note("test bundles cannot be held: \(failure.details ?? failure.message)"))
             return nil
         }
@@ -207,7 +206,7 @@ struct SnapshotSteps: Sendable {
 
     private var snapshotsFolder: FilePath { context.projectCache.appending("snapshots") }
 
-    /// The configuration of a machine that is to be saved, and the key of its snapshot.
+    /// The configuration of a machine to save, and the key of its snapshot.
     private struct Place {
         var configuration: MachineConfiguration
         var key: Digest
@@ -230,8 +229,8 @@ struct SnapshotSteps: Sendable {
         return Place(configuration: configuration, key: key.key.digest)
     }
 
-    /// All that a saved guest depends on. Paths do not matter, contents do; nor does by how little two measurements of
-    /// one counter differ.
+    /// The key of a saved guest: all its inputs. It has contents, not paths, and not the small difference between two
+    /// measurements of the same counter.
     private func key(
         _ configuration: MachineConfiguration, user: UInt32?, trust: TrustLevel
     ) throws -> KeyBuilder {
@@ -254,7 +253,7 @@ struct SnapshotSteps: Sendable {
         key.add("command", command.description)
         key.add("qemu", try tools.digest(ofTool: command.tool))
         key.add("processor", Self.processor())
-        // Who wakes has to open the file of one who was saved.
+        // A restored machine's user must be able to open the saved machine's file.
         key.add("user", user.map { "\($0)" } ?? "own")
         return key
     }
@@ -266,13 +265,13 @@ struct SnapshotSteps: Sendable {
             .joined(separator: "\n")
     }
 
-    /// Boots a guest and saves it once it sleeps.
+    /// Boots a guest and saves it once it is ready.
     private func save(
         _ snapshot: MachineSnapshot, _ configuration: MachineConfiguration, by runner: CommandRunner,
         within limit: Double, log path: FilePath
     ) async throws {
         let log = GuestLog(try ConsoleTranscript(path: path))
-        // On every path: what comes at the end of a boot that failed tells most.
+        // On every path: the end of a failed boot's log is the most useful.
         defer { log.finish() }
         let (ready, continuation) = AsyncStream.makeStream(of: Frame.self)
         let handlers = MachineHandlers(
@@ -284,7 +283,7 @@ struct SnapshotSteps: Sendable {
             group.addTask {
                 .some(
                     try await QEMUMachine(configuration, runner: runner).save(to: snapshot, handlers) {
-                        // What the kernel has said so far comes before.
+                        // The kernel's earlier records come first.
                         let last = await ready.first { ![.log, .kernel, .note].contains($0.kind) }
                         guard last?.kind == .ready else {
                             throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
@@ -310,7 +309,7 @@ struct SnapshotSteps: Sendable {
 
     private func sealFile(_ snapshot: MachineSnapshot) -> FilePath { snapshot.folder.appending("seal") }
 
-    /// What the files of a whole snapshot look like. It is written last, so a snapshot without it was cut short.
+    /// The contents of a complete snapshot's seal file. It is written last, so a snapshot without it was interrupted.
     private func seal(_ snapshot: MachineSnapshot) -> String {
         [snapshot.memory, snapshot.state, snapshot.console].map { path in
             guard let status = FileStatus(path) else { return "missing" }
@@ -323,7 +322,7 @@ struct SnapshotSteps: Sendable {
         return text == seal(snapshot) && !text.contains("missing")
     }
 
-    /// Makes room for one more. A guest that is waking from an old one has it open already.
+    /// Makes room for one more snapshot. A guest that is being restored from an old one has it open already.
     private func removeOldSnapshots(in home: FilePath, keeping count: Int) throws {
         func age(_ folder: FilePath) -> Int64 { FileStatus(folder)?.modified ?? 0 }
         let folders = try namesInFolder(home).map { home.appending($0) }.sorted { age($0) < age($1) }
@@ -331,7 +330,7 @@ struct SnapshotSteps: Sendable {
     }
 }
 
-/// What a guest says before it sleeps.
+/// The frames of a guest before it is saved.
 private final class GuestLog: Sendable {
     private struct State {
         var transcript: ConsoleTranscript
@@ -358,7 +357,7 @@ private final class GuestLog: Sendable {
         }
     }
 
-    /// Writes down a last line that has no end.
+    /// Writes an unfinished last line.
     func finish() {
         state.withLock { state in
             for case .line(let line) in state.console.finish() { state.transcript.append(line) }

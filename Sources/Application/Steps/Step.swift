@@ -25,11 +25,11 @@ public enum StepName: String, Sendable, CaseIterable {
     case test
 }
 
-/// A step of a run as a value: who carries it out decides whether its work is done (`StepLog`) or only written down
+/// A step of a run as a value: its executor decides whether the work is done (`StepLog`) or only recorded
 /// (`PlanRecorder`).
 struct Step<Result: Sendable>: Sendable {
     let name: StepName
-    /// Works out what there is to do; changes nothing.
+    /// Finds the work to do; changes nothing.
     let workOut: @Sendable (ProgressSink) async throws -> Work<Result>
 
     init(_ name: StepName, workOut: @escaping @Sendable (ProgressSink) async throws -> Work<Result>) {
@@ -38,23 +38,22 @@ struct Step<Result: Sendable>: Sendable {
     }
 }
 
-/// What a step has to do, with all that goes into it.
+/// The work of a step, with all its inputs.
 struct Work<Result: Sendable>: Sendable {
-    /// The digest of all that goes into the result, where it is filed under one that is known.
+    /// The digest of all inputs of the result, if the result is stored under it.
     var key: Digest?
-    /// The names of what goes into the key.
+    /// The names of the key's inputs.
     var inputs: [String] = []
-    /// What the result is, in a few words.
+    /// A few words on the result.
     var detail = ""
-    /// The result, when it is there already.
+    /// The result, if it exists already.
     var result: Result?
-    /// What the work will be: its commands, which are those that `perform` runs, and its result as far as that is
-    /// known.
+    /// Predicts the work: its commands, which are those that `perform` runs, and its result as far as it is known.
     var forecast: @Sendable () async throws -> Forecast<Result>
     /// Does the work.
     var perform: @Sendable (ProgressSink) async throws -> Performed<Result>
 
-    /// Work that is to be done.
+    /// Work to do.
     init(
         key: Digest? = nil, detail: String = "", forecast: @escaping @Sendable () async throws -> Forecast<Result>,
         perform: @escaping @Sendable (ProgressSink) async throws -> Performed<Result>
@@ -62,7 +61,7 @@ struct Work<Result: Sendable>: Sendable {
         (self.key, self.detail, self.forecast, self.perform) = (key, detail, forecast, perform)
     }
 
-    /// Work that was done before.
+    /// Work that was done earlier.
     static func found(_ result: Result, key: Digest? = nil, _ detail: String = "") -> Work {
         var work = Work(
             key: key, detail: detail, forecast: { Forecast(outcome: .hit, expected: result) },
@@ -71,7 +70,7 @@ struct Work<Result: Sendable>: Sendable {
         return work
     }
 
-    /// The same work, with the key that its result is filed under and the names of what is in that.
+    /// The same work, with the key under which its result is stored, and the names of the key's inputs.
     func filed(under key: ArtifactKey) -> Work {
         var work = self
         (work.key, work.inputs) = (key.digest, key.inputs)
@@ -79,44 +78,44 @@ struct Work<Result: Sendable>: Sendable {
     }
 }
 
-/// What the work of a step comes to.
+/// The result of a step's work.
 struct Performed<Result: Sendable>: Sendable {
     var result: Result
     var outcome: StepOutcome
-    /// What the result is, in a few words.
+    /// A few words on the result.
     var detail: String
 }
 
 /// What a step would do.
 struct Forecast<Result: Sendable>: Sendable {
     var outcome = RunPlan.Outcome.miss
-    /// The result as far as it is known without the work; its files need not be there.
+    /// The result as far as it is known without the work; its files need not exist.
     var expected: Result?
-    /// The commands and what kbuild does itself, in order.
+    /// The commands and kbuild's own actions, in order.
     var actions: [RunPlan.Action] = []
-    /// Steps, or commands, whose results decide what is to be done.
+    /// Steps, or commands, whose results decide the work.
     var dependsOn: [String] = []
-    /// What the result is, in a few words, where more is known than the work says.
+    /// A few words on the result, if more is known than before the work.
     var detail: String?
 }
 
-/// Carries out steps, or writes down what they would do.
+/// Performs steps, or records what they would do.
 protocol StepExecutor: Sendable {
-    /// Carries out a step.
+    /// Performs a step.
     ///
-    /// - Returns: Its result; nil in a dry run where that is not known before the work is done.
-    /// - Throws: What the step throws.
+    /// - Returns: Its result; nil in a dry run if it is not known before the work is done.
+    /// - Throws: The step's errors.
     func carryOut<Result: Sendable>(_ step: Step<Result>) async throws -> Result?
 
-    /// Finds something out that belongs to no step.
+    /// Runs a look-up that belongs to no step.
     ///
-    /// - Returns: Nil in a dry run when a command would have to be asked.
+    /// - Returns: Nil in a dry run if a command would have to run first.
     func find<Result: Sendable>(_ body: @Sendable () async throws -> Result) async throws -> Result?
 
-    /// Does something that belongs to no step and is left out in a dry run.
+    /// Performs an action that belongs to no step; a dry run omits it.
     func effect(_ body: @Sendable () async throws -> Void) async throws
 
-    /// Does two things at the same time where that is possible. The first to fail ends the other.
+    /// Runs two functions concurrently if possible. The first failure ends the other.
     func together<First: Sendable, Second: Sendable>(
         _ first: @escaping @Sendable () async throws -> First, _ second: @escaping @Sendable () async throws -> Second
     ) async throws -> (First, Second)

@@ -2,7 +2,7 @@
 import Diagnostics
 import GuestSession
 
-/// The `filter:` and `skip:` of a `swift:` entry of the project file, checked against the tests that there are.
+/// The `filter:` and `skip:` of a `swift:` entry of the project file, checked against the existing tests.
 struct SuiteSelection {
     /// The entry in the project file: `tests[0]`.
     var entry: String
@@ -14,14 +14,15 @@ struct SuiteSelection {
     /// The most names in a message.
     private static let mostNames = 10
 
-    /// Checks that the entry leaves its suite a test, whatever else the project runs, and that no test is selected that
-    /// kbuild does not run.
+    /// Checks that the entry selects at least one test of its suite, whatever else the project runs, and that it
+    /// selects no test that kbuild cannot run.
     ///
     /// - Parameters:
     ///   - tests: The bundle's Swift Testing tests.
     ///   - xctests: Its XCTest cases.
-    ///   - selection: What the command line's pattern selects.
-    /// - Returns: A note: a `skip:` that matches nothing. More runs than its author meant, so it hides no failure.
+    ///   - selection: The selection by the command line's pattern.
+    /// - Returns: A note: a `skip:` that matches nothing. More tests run than its author intended, so it hides no
+    ///   failure.
     /// - Throws: `Failure` (`usage`) that names the entry.
     func check(tests: [String], xctests: [String], with selection: TestSelection) throws(Failure) -> String? {
         let chosen = try selection.adding(filter: filter, skip: skip)

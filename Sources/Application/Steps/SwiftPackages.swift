@@ -10,9 +10,9 @@ struct SwiftPackages: Sendable, Codable {
     struct Package: Sendable, Codable {
         /// Its folder.
         var root: String
-        /// What `swift package describe` says.
+        /// The output of `swift package describe`.
         var description: Description
-        /// The digest of its manifests and of the names beside them, for which the description holds.
+        /// The digest of its manifests and of the names beside them, for which the description is valid.
         var state: Digest
     }
 
@@ -41,12 +41,12 @@ struct SwiftPackages: Sendable, Codable {
 
     /// The package itself, then the others.
     var packages: [Package]
-    /// The environment that the manifests were read in.
+    /// The environment in which the manifests were read.
     var environment: [String: String]
 
     /// The folders of the packages.
     var roots: [FilePath] { packages.map { FilePath($0.root) } }
-    /// The file that SwiftPM names the package's tests by; nil when the package has no test target.
+    /// The name that SwiftPM gives the file of the package's tests; nil when the package has no test target.
     var testProduct: String? {
         guard let main = packages.first, main.description.targets.contains(where: { $0.type == "test" }) else {
             return nil
@@ -55,7 +55,7 @@ struct SwiftPackages: Sendable, Codable {
     }
 
     /// Files and folders that the build of the package's tests reads, links followed: the targets that are reached from
-    /// the package's own, whatever their folders are. The build of a target with a plugin may read all of its package.
+    /// the package's own, in any folder. The build of a target with a plugin may read all of its package.
     var folders: [FilePath] {
         guard let main = packages.first else { return [] }
         var found: [FilePath] = []
@@ -71,7 +71,7 @@ struct SwiftPackages: Sendable, Codable {
                 if next.type == "plugin" { found.append(root) }
             }
             for name in target.productDependencies ?? [] {
-                // Products of packages that SwiftPM fetched are of the versions in Package.resolved.
+                // Products of packages that SwiftPM fetched have the versions in Package.resolved.
                 for other in packages {
                     let targets = other.description.products.filter { $0.name == name }.flatMap(\.targets)
                     pending += other.description.targets.filter { targets.contains($0.name) }.map { (other, $0) }
@@ -95,7 +95,7 @@ struct SwiftPackages: Sendable, Codable {
     /// The folders in which SwiftPM looks for a target without a path.
     private static let usualFolders = ["Sources", "Source", "src", "srcs", "Tests", "Plugins"]
 
-    /// What a description depends on: the manifests, and which of the folders that targets may lie in are there.
+    /// The inputs of a description: the manifests, and which of the folders that targets may be in exist.
     static func state(of root: FilePath, _ statCache: StatCache) throws -> Digest {
         var state = ContentDigest(of: "package", version: 1)
         for manifest in try manifests(in: root) { state.add(manifest.string, try statCache.digest(of: manifest)) }
@@ -106,7 +106,7 @@ struct SwiftPackages: Sendable, Codable {
         return state.digest
     }
 
-    /// Whether a file below a package is no input: what version control, SwiftPM and editors keep there.
+    /// Whether a file below a package is an input, and not a file of version control, SwiftPM or an editor.
     static func isInput(_ path: String) -> Bool {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         if [".build", ".git", ".swiftpm", "4913"].contains(name) || name.hasPrefix(".#") || name.hasSuffix("~") {
@@ -118,7 +118,7 @@ struct SwiftPackages: Sendable, Codable {
 }
 
 extension SwiftPackages.Description {
-    /// Reads what `swift package describe --type json` printed. Notes may precede the JSON.
+    /// Parses the output of `swift package describe --type json`. Notes may precede the JSON.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it is something else.
     init(parsing output: String) throws(Failure) {

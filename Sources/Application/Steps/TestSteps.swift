@@ -14,13 +14,13 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// What the tests of a run did.
+/// The results of a run's tests.
 struct TestResults: Sendable {
     var outcome: SessionOutcome
     var guests: [GuestRun]
     /// How many guests ran at once.
     var width: Int
-    /// How many parts the tests were divided into.
+    /// The number of shards.
     var portions: Int
 
     /// "booted in 0.98 s, 40 of 41 tests passed".
@@ -46,7 +46,7 @@ struct TestSteps: Sendable {
     ///
     /// The step throws `Failure` (`infrastructure`) when no machine can be started.
     ///
-    /// - Parameter snapshots: What guests are woken from; nil where they boot.
+    /// - Parameter snapshots: The snapshots from which guests are restored; nil if guests boot.
     func tests(from snapshots: ReadySnapshots?) -> Step<TestResults> {
         Step(.test) { _ in
             Work(
@@ -97,7 +97,7 @@ struct TestSteps: Sendable {
 
     static let memoryName = "memory"
 
-    /// Makes the folder for the memory of guests that crash; nil when nobody wants it, or no machine can keep it.
+    /// Makes the folder for the memory of guests that crash; nil when it is not requested, or no machine can keep it.
     private func memoryFolder(in folder: FilePath) throws -> FilePath? {
         guard context.project.machine.keepsMemory else { return nil }
         guard context.project.architecture != .um else {
@@ -110,12 +110,13 @@ struct TestSteps: Sendable {
         return memory
     }
 
-    // MARK: Room
+    // MARK: Host memory
 
-    /// Memory that QEMU itself takes beside its guest's, in MiB, with some to spare: 60 to 90 were seen.
+    /// Memory that QEMU itself takes besides its guest's, in MiB, with a reserve: 60 to 90 were measured.
     private static let overheadMegabytes = 128
 
-    /// How many guests run at once: what was asked for, or one to a processor, as far as the host's memory goes.
+    /// How many guests run at once: the requested number, or one for each processor, as far as the host's memory
+    /// permits.
     private func width(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
         let wanted = min(guests, context.project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
         guard let available = Self.availableMegabytes() else { return wanted }
@@ -128,7 +129,7 @@ struct TestSteps: Sendable {
         return min(wanted, room)
     }
 
-    /// What Linux reckons can be used without swapping; nil when it does not say.
+    /// The memory that Linux estimates to be usable without swapping; nil when it does not say.
     private static func availableMegabytes() -> Int? {
         let lines = ((try? readText("/proc/meminfo")) ?? "").textLines()
         let fields = lines.first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ") ?? []
@@ -138,13 +139,13 @@ struct TestSteps: Sendable {
 
 /// Makes the machines of a run's guests.
 private final class GuestSource: Sendable {
-    /// Where the guests find their plans.
+    /// The folder with the guests' plans.
     private let share: FilePath
     private let machines: [MachineCandidate]
-    /// By the program that a guest holds; nil where guests boot.
+    /// By the program that a guest holds; nil if guests boot.
     private let snapshots: [Int?: ReadySnapshot]?
     private let wakeLimit: Double
-    /// Where the memory of guests that crash goes; nil when nobody wants it.
+    /// The folder for the memory of guests that crash; nil when it is not requested.
     private let memory: FilePath?
     private let guests = Mutex(0)
 
@@ -178,7 +179,7 @@ private final class GuestSource: Sendable {
         _ portion: TestShard, _ snapshots: [Int?: ReadySnapshot], attempt: Int
     ) throws -> GuestMachine? {
         let place = portion.heldProgram
-        // A guest that holds the bundle is told which of its tests to run; another reads its plan.
+        // A guest that holds the bundle receives its tests over the port; another guest reads its plan.
         let holding = place.flatMap { snapshots[$0] }
         guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
         let number = nextNumber()
@@ -195,7 +196,7 @@ private final class GuestSource: Sendable {
             bootReports: snapshot.bootReports)
     }
 
-    /// Writes the portion's plan where the guest finds it; returns its name there.
+    /// Writes the shard's plan where the guest finds it; returns its name there.
     private func writePlan(_ portion: TestShard, _ number: Int) throws -> String {
         let name = GuestShare.planName(number)
         try writeAtomically(try portion.plan.encoded(), to: share.appending(name))
@@ -214,7 +215,7 @@ private final class GuestSource: Sendable {
 }
 
 extension Array where Element == Double {
-    /// The middle value; nil of none.
+    /// The median; nil for an empty list.
     var median: Double? {
         isEmpty ? nil : sorted()[count / 2]
     }

@@ -2,15 +2,15 @@
 import Artifacts
 import Foundation
 
-/// The environment of tools whose results are kept. A variable gets through only when it cannot change what a tool
-/// makes, or when its value is part of the key.
+/// The environment of tools whose results are cached. A variable is passed only when it cannot change a tool's result,
+/// or when its value is part of the key.
 struct ToolEnvironment: Sendable, Equatable {
-    /// All that the tools get.
+    /// All variables that the tools get.
     let variables: [String: String]
-    /// What of it is part of keys.
+    /// The variables that are part of keys.
     let recorded: [String: String]
 
-    /// Where files, users, languages of messages, networks and caches are.
+    /// Variables for files, users, languages of messages, networks and caches.
     private static let passed: Set<String> = [
         "HOME", "LANG", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_DIR", "SSL_CERT_FILE", "SWIFTLY_BIN_DIR",
         "SWIFTLY_HOME_DIR", "TERM", "TMPDIR", "USER",
@@ -18,8 +18,8 @@ struct ToolEnvironment: Sendable, Equatable {
     private static let passedPrefixes = ["CCACHE_", "LC_", "XDG_"]
     private static let passedInAnyCase: Set<String> = ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"]
 
-    /// What the tools read by their manuals: gcc ("Environment Variables Affecting GCC"), as and ld (ld(1),
-    /// ENVIRONMENT), clang (CommandGuide), the dynamic loader (ld.so(8)), pkg-config(1), and SwiftPM.
+    /// The variables that the tools read, according to their manuals: gcc ("Environment Variables Affecting GCC"), as
+    /// and ld (ld(1), ENVIRONMENT), clang (CommandGuide), the dynamic loader (ld.so(8)), pkg-config(1), and SwiftPM.
     private static let read: Set<String> = [
         "AR", "CC", "COMPILER_PATH", "CPATH", "CPLUS_INCLUDE_PATH", "CXX", "C_INCLUDE_PATH", "GCC_EXEC_PREFIX",
         "GNUTARGET", "LDEMULATION", "LD_LIBRARY_PATH", "LD_PRELOAD", "LD_RUN_PATH", "LIBRARY_PATH",
@@ -30,7 +30,8 @@ struct ToolEnvironment: Sendable, Equatable {
 
     /// - Parameters:
     ///   - inherited: kbuild's own environment.
-    ///   - texts: Programs that may ask for variables, such as package manifests: those that they name get through too.
+    ///   - texts: Programs that may read variables, such as package manifests: the variables that they name are passed
+    ///     too.
     init(_ inherited: [String: String], namedIn texts: [String] = []) {
         let words = Set(
             texts.flatMap { text in
@@ -41,17 +42,17 @@ struct ToolEnvironment: Sendable, Equatable {
                 || Self.passedInAnyCase.contains(name.uppercased())
         }
         recorded = inherited.filter { name, _ in
-            // A manifest that names a variable reads it, whatever it is.
+            // A manifest that names a variable may read it.
             words.contains(name)
                 || (!isPassed(name) && (Self.read.contains(name) || Self.readPrefixes.contains { name.hasPrefix($0) }))
         }
         variables = inherited.filter { name, _ in isPassed(name) }.merging(recorded) { $1 }
     }
 
-    /// The environment of a confined tool, to which the sandbox gives nothing of kbuild's.
+    /// The environment of a confined tool; the sandbox passes none of kbuild's variables.
     static let confined = ToolEnvironment([:])
 
-    /// Adds what is recorded to a key.
+    /// Adds the recorded variables to a key.
     func add(to key: inout KeyBuilder) {
         for (name, value) in recorded.sorted(by: { $0.key < $1.key }) { key.add("environment \(name)", value) }
     }

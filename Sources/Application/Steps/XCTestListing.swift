@@ -2,10 +2,10 @@
 import Diagnostics
 import Foundation
 
-/// The XCTest cases of a test bundle. The guest has no XCTest, so kbuild does not run them; it must know of them,
-/// because a case that is never run must not look like one that passed.
+/// The XCTest cases of a test bundle. The guest has no XCTest, so kbuild does not run them; kbuild must know them,
+/// because a case that never runs must not look like a passed one.
 enum XCTestListing {
-    /// What has a bundle print its XCTest cases as JSON (swift-corelibs-xctest, ArgumentParser.swift).
+    /// The arguments with which a bundle prints its XCTest cases as JSON (swift-corelibs-xctest, ArgumentParser.swift).
     static let arguments = ["--testing-library", "xctest", "--dump-tests-json"]
 
     private struct Entry: Decodable {
@@ -18,8 +18,8 @@ enum XCTestListing {
     ///
     /// - Throws: `Failure` (`infrastructure`) when the output holds no such list.
     static func names(in output: String) throws(Failure) -> [String] {
-        // Code that runs as the bundle is loaded may print lines before it.
-        // Bytes are split, because CR LF is one Character in Swift.
+        // Code that runs while the bundle is loaded may print lines before it. Bytes are split, because CR LF is one
+        // Character in Swift.
         let lines = output.utf8.split(separator: 0x0A).map { String(decoding: $0, as: UTF8.self) }
         guard let line = lines.last(where: { $0.hasPrefix("{") }),
             let root = try? JSONDecoder().decode(Entry.self, from: Data(line.utf8))
