@@ -3,15 +3,16 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// The file that keeps all that a guest's console said, each line after the host's time of its arrival.
+/// The file with all console output of a guest. Each line begins with the host's time of its arrival.
 package final class ConsoleTranscript {
-    /// A guest that prints more has the rest left out, and the file says so: the host's disk is not the guest's.
+    /// The size limit of the file. The rest of a longer output is omitted, and the file says so: a guest must not fill
+    /// the host's disk.
     package static let mostBytes = 256 << 20
 
     private let descriptor: FileDescriptor
     private var buffer: [UInt8] = []
     private var written = 0
-    /// Why a part of it could not be written; nil when all could.
+    /// Why a part of it could not be written; nil when all was written.
     package private(set) var obstacle: String?
 
     package init(path: FilePath) throws {
@@ -39,7 +40,7 @@ package final class ConsoleTranscript {
         }
     }
 
-    /// Writes what has come together. A full disk loses the log, not the run.
+    /// Writes the collected lines. A full disk loses the log, not the run.
     package func flush() {
         guard !buffer.isEmpty else { return }
         do {

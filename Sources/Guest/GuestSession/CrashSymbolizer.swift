@@ -4,14 +4,14 @@ import Processes
 import ResultsModel
 import SystemPackage
 
-/// Gives the frames of crash reports their files and lines, with the binutils.
+/// Adds files and lines to the frames of crash reports, with the binutils.
 package struct CrashSymbolizer: Sendable {
     package let runner: CommandRunner
-    /// The kernel that ran. One of another build is found out by the sizes of its functions.
+    /// The kernel that ran. The sizes of functions show when it is of another build.
     package let vmlinux: FilePath
-    /// The kernel's sources, which files are named relative to.
+    /// The kernel's sources; file names are relative to them.
     package let root: FilePath?
-    /// The user's files: for each path in the kernel's tree the one that the user knows it by.
+    /// The user's files: maps a path in the kernel's tree to the path that the user knows.
     package let ownFiles: [String: String]
 
     /// Creates a symboliser for the crash reports of one kernel.
@@ -27,14 +27,14 @@ package struct CrashSymbolizer: Sendable {
     /// The most addresses looked up; they are passed as arguments.
     static let mostAddresses = 4000
 
-    /// What came of it.
+    /// The result of a symbolization.
     package struct Outcome: Sendable {
         package var crashes: [Crash]
-        /// What a user who expects files and lines should know; nil when all is well.
+        /// A note for a user who expects files and lines; nil when they are complete.
         package var note: String?
     }
 
-    /// Symbolises some crashes. Without debug information in vmlinux they stay as they are.
+    /// Symbolizes crashes. Without debug information in vmlinux they stay unchanged.
     ///
     /// - Throws: `Failure` when a tool is missing or fails; `CancellationError`.
     package func symbolize(_ crashes: [Crash]) async throws -> Outcome {

@@ -4,11 +4,11 @@ import ResultsModel
 import Synchronization
 import TestSession
 
-/// Counts guests that ended with the same crash, so that a fault that every test meets does not cost a guest a test.
+/// Counts guests that ended with the same crash, so that a fault in every test does not cost a guest for each test.
 final class CrashTally: Sendable {
-    /// After so many guests with one crash the tests that are left are not run.
+    /// After this many guests with the same crash, the remaining tests are not run.
     static let mostEqual = 3
-    /// After so many guests that hang in one place; each costs its whole limit.
+    /// After this many guests that hang in the same place; each costs its whole limit.
     static let mostHangs = 2
 
     private struct State {
@@ -22,16 +22,16 @@ final class CrashTally: Sendable {
     /// - Parameter isOn: Whether equal crashes end the run.
     init(isOn: Bool) { self.isOn = isOn }
 
-    /// Why no further guest is to start; nil when one may.
+    /// Why no further guest may start; nil when one may.
     var reason: String? { state.withLock { $0.reason } }
 
     /// Counts a guest's end.
     ///
-    /// - Returns: Why no further guest is to start, from the guest on that decided it; else nil.
+    /// - Returns: Why no further guest may start, from the guest that decided it; else nil.
     func count(_ result: SessionResult) -> String? {
         guard isOn else { return nil }
         if let crash = Self.cause(of: result) {
-            // Two reports with one title may be about two places.
+            // Two reports with the same title may be about two places.
             let place = crash.frames.first { $0.isReliable }?.symbol ?? crash.function ?? ""
             return count(
                 "\(crash.title)\n\(place)", upTo: Self.mostEqual,
@@ -54,11 +54,11 @@ final class CrashTally: Sendable {
         }
     }
 
-    /// The report by which a guest ended before its tests did; nil when it ended otherwise.
+    /// The report with which a guest ended before its tests did; nil when it ended otherwise.
     private static func cause(of result: SessionResult) -> Crash? {
         let crashes = result.outcome.crashes.filter { !$0.isAtBoot }
         if case .lostThread? = result.limit { return crashes.first { $0.endsThread } ?? crashes.first }
-        // What the kernel reported before it panicked tells more than the panic.
+        // The kernel's report before a panic is more useful than the panic.
         return crashes.contains(where: \.isFatal) ? crashes.first : nil
     }
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds what a person says to kbuild among what is typed for a guest: a tilde at the beginning of a line, and a key.
+/// Finds a user's commands to kbuild in the input for a guest: a tilde at the beginning of a line, and a key.
 public struct EscapeFilter: Sendable {
-    /// What is to be done.
+    /// An action for the input.
     public enum Action: Sendable, Equatable {
-        /// These bytes are for the guest.
+        /// Send these bytes to the guest.
         case send([UInt8])
         /// End the guest.
         case end
@@ -12,11 +12,11 @@ public struct EscapeFilter: Sendable {
         case help
         /// Stop kbuild, as Ctrl-Z stops other programs.
         case suspend
-        /// Show the kernel's messages, or no longer.
+        /// Show or hide the kernel's messages.
         case toggleKernelMessages
     }
 
-    /// What `~?` shows.
+    /// The text of `~?`.
     public static let help = """
         At the beginning of a line:
           ~.   end the guest
@@ -30,8 +30,8 @@ public struct EscapeFilter: Sendable {
     private var hasTilde = false
     private var report = Report.none
 
-    /// How much of a cursor position report has come: ECMA-48 CPR, `ESC [ row ; column R`. Shells ask for it at each
-    /// prompt, so that it comes where a line begins, and nobody has typed it.
+    /// How much of a cursor position report has arrived: ECMA-48 CPR, `ESC [ row ; column R`. Shells request it at each
+    /// prompt, so it arrives at the beginning of a line without being typed.
     private enum Report {
         case none
         case escape(wasAtLineStart: Bool)
@@ -41,7 +41,7 @@ public struct EscapeFilter: Sendable {
     /// Creates a filter for a terminal on which nothing has been typed.
     public init() {}
 
-    /// Takes in what was typed and returns what is to be done, in order.
+    /// Consumes typed bytes and returns the actions, in order.
     public mutating func consume(_ bytes: some Sequence<UInt8>) -> [Action] {
         var actions: [Action] = []
         var plain: [UInt8] = []
@@ -63,7 +63,7 @@ public struct EscapeFilter: Sendable {
                 if let action {
                     flush()
                     actions.append(action)
-                    // The escape leaves no trace, so the line has not begun.
+                    // The escape sends nothing, so the line has not begun.
                     continue
                 }
                 plain.append(UInt8(ascii: "~"))
@@ -80,7 +80,7 @@ public struct EscapeFilter: Sendable {
         return actions
     }
 
-    /// Notes whether a line begins after this byte.
+    /// Records whether a line begins after this byte.
     private mutating func follow(_ byte: UInt8) {
         switch (report, byte) {
         case (_, 0x1B): report = .escape(wasAtLineStart: isAtLineStart)

@@ -18,10 +18,10 @@ public struct TerminalSize: Sendable, Hashable {
     }
 }
 
-/// What the host says to a program in the guest that it talks with; rootfs/init/Shell.swift reads it.
+/// The host's messages to an interactive program in the guest; rootfs/init/Shell.swift reads them.
 ///
-/// Input is read from a descriptor on a thread of its own, and no faster than the program takes it: what lies between
-/// is bounded, so that all else that is said gets through at once.
+/// A separate thread reads the input from a descriptor, no faster than the program consumes it: the amount in between
+/// is bounded, so that all other messages are sent at once.
 public final class GuestInput: Sendable {
     private struct State {
         var send: (@Sendable ([UInt8]) -> Void)?
@@ -34,16 +34,17 @@ public final class GuestInput: Sendable {
     private let wakeRead: Int32
     private let wakeWrite: Int32
     private let hangUps: AsyncStream<Void>.Continuation
-    /// Yields when the program is to be ended.
+    /// Yields when the program should end.
     package let hangUpRequests: AsyncStream<Void>
 
-    /// The most bytes of input that the program has not taken. Twice that, in hexadecimal, fits into a socket's buffer.
+    /// The most bytes of input that the program has not consumed. Twice that, in hexadecimal, fits into a socket's
+    /// buffer.
     private static let window = 32 << 10
     private static let longestPiece = 8 << 10
 
     package init() {
         var ends: [Int32] = [-1, -1]
-        // Without a pipe the thread below polls in vain, and nothing is read.
+        // Without a pipe the thread below polls without result, and reads nothing.
         _ = pipe(&ends)
         for end in ends where end >= 0 {
             _ = fcntl(end, F_SETFD, FD_CLOEXEC)
@@ -58,15 +59,15 @@ public final class GuestInput: Sendable {
         Glibc.close(wakeWrite)
     }
 
-    // MARK: Orders
+    // MARK: Messages
 
-    /// Tells the guest the terminal's size.
+    /// Sends the terminal's size.
     public func resize(_ size: TerminalSize) { order("size \(size.rows) \(size.columns)") }
 
-    /// Lets the program start.
+    /// Starts the program.
     package func go() { order("go") }
 
-    /// Tells the program that nobody reads its standard output (1) or its standard error (2) any more.
+    /// Closes the program's standard output (1) or standard error (2), because nobody reads it any more.
     package func close(stream: Int32) { order("deaf \(stream)") }
 
     /// Ends the program, and the guest with it.
@@ -75,13 +76,13 @@ public final class GuestInput: Sendable {
         hangUps.yield()
     }
 
-    /// Whether somebody has asked for that.
+    /// Whether `hangUp` was called.
     package var wasHungUp: Bool { state.withLock { $0.isHungUp } }
 
     /// Asks init to end the guest.
     package func end() { order("end") }
 
-    /// The bytes of an order to hand input over.
+    /// The bytes of a message with input.
     package static func encoded(_ input: some Collection<UInt8>) -> [UInt8] {
         let digits = Array("0123456789abcdef".utf8)
         var line = Array("in ".utf8)
@@ -100,18 +101,18 @@ public final class GuestInput: Sendable {
         send?(bytes)
     }
 
-    // MARK: The ways to and from the guest
+    // MARK: The connection to the guest
 
-    /// Takes the way to a guest, which replaces another that did not boot.
+    /// Connects a guest, which replaces another one that did not boot.
     package func connect(_ send: @escaping @Sendable ([UInt8]) -> Void) { state.withLock { $0.send = send } }
 
-    /// Notes that the program has taken so many bytes.
+    /// Records that the program has consumed `count` bytes.
     package func took(_ count: Int) {
         underway.subtract(count, ordering: .relaxed)
         wake()
     }
 
-    /// Ends the thread; what is said from now on is not sent.
+    /// Ends the thread; later messages are not sent.
     package func finish() {
         state.withLock { $0.isOver = true }
         hangUps.finish()
@@ -122,7 +123,7 @@ public final class GuestInput: Sendable {
 
     /// Reads a descriptor for the program from now on.
     ///
-    /// - Parameter filter: Told what was read, returns what the program gets of it.
+    /// - Parameter filter: Receives the bytes that were read, and returns the bytes for the program.
     public func forward(from descriptor: Int32, filter: @escaping @Sendable ([UInt8]) -> [UInt8]) {
         let thread = Thread { [self] in pump(descriptor, filter) }
         thread.name = "kbuild input"

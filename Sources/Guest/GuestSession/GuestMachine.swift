@@ -11,14 +11,14 @@ import VirtualMachine
 /// A machine for some tests.
 package struct GuestMachine: Sendable {
     package var machine: any Machine
-    /// The same in the report's terms.
+    /// The machine in the report's types.
     package var reported: RunReport.Machine
-    /// Seconds until its guest must have spoken.
+    /// Seconds until its guest must have sent its first frame.
     package var bootLimit: Double
-    /// What the kernel reported before it was saved, where it wakes.
+    /// The kernel's reports before it was saved, if it is restored.
     package var bootReports: [Crash] = []
 
-    /// Describes a machine that is not started yet.
+    /// Describes a machine that has not started yet.
     package init(
         machine: any Machine, reported: RunReport.Machine, bootLimit: Double, bootReports: [Crash] = []
     ) {
@@ -29,27 +29,28 @@ package struct GuestMachine: Sendable {
     }
 }
 
-/// Runs a plan in the first machine whose guest speaks.
+/// Runs a plan in the first machine whose guest sends a frame.
 package struct SessionLauncher: Sendable {
-    /// What came of it.
+    /// The result of a run plan.
     package struct Completed: Sendable {
-        /// What the last session came to.
+        /// The result of the last session.
         package var result: SessionResult
         /// The machine that it ran on.
         package var machine: GuestMachine
     }
 
     package var plan: SessionPlan
-    /// Where the console's transcript is written.
+    /// The path of the console's transcript.
     package var consoleLog: FilePath
-    /// The person's side of interactive programs; nil for none.
+    /// The client of interactive programs; nil for none.
     package var client: GuestSession.InteractiveClient?
-    /// Reads the kernel's memory at the end; nil where nobody wants it.
+    /// Reads the kernel's memory at the end; nil when it is not requested.
     package var memoryReader: KernelMemoryReader?
-    /// Makes the guest. Given how many machines did not boot before it; nil when there is no other.
+    /// Makes the guest. The argument is the number of machines that did not boot before; nil when there is no other
+    /// machine.
     package var machine: @Sendable (Int) throws -> GuestMachine?
 
-    /// Describes what is to be run; nothing is started yet.
+    /// Describes a plan's run; nothing starts yet.
     package init(
         plan: SessionPlan, consoleLog: FilePath, client: GuestSession.InteractiveClient? = nil,
         memoryReader: KernelMemoryReader?, machine: @escaping @Sendable (Int) throws -> GuestMachine?
@@ -63,7 +64,7 @@ package struct SessionLauncher: Sendable {
 
     /// Runs the plan.
     ///
-    /// - Parameter limits: Asked anew for each machine; `boot` is the machine's own.
+    /// - Parameter limits: Called for each machine; `boot` is the machine's own.
     /// - Throws: `Failure` (`infrastructure`) when there is no machine, or none can be started; `CancellationError`.
     package func run(
         within limits: () -> SessionLimits, onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
@@ -82,7 +83,7 @@ package struct SessionLauncher: Sendable {
             attempt += 1
             guard let reason = Self.reasonToTryAgain(result, limit: guest.bootLimit), let other = try machine(attempt)
             else { return Completed(result: result, machine: guest) }
-            // What the first attempt said may tell why, so it is kept.
+            // The log of the first attempt may explain its failure, so it is kept.
             let name = "\(consoleLog.stem ?? "console")-\(guest.reported.type)-\(attempt).log"
             rename(consoleLog.string, consoleLog.removingLastComponent().appending(name).string)
             note(.note("on \(guest.reported.type) \(reason): trying \(other.reported.type)"))
@@ -90,8 +91,8 @@ package struct SessionLauncher: Sendable {
         }
     }
 
-    /// What happened to a guest that may do better on another machine; nil when the machine is not to blame. A kernel
-    /// that said what went wrong has said it.
+    /// Why another machine may boot the guest; nil when the machine is not the cause. If the kernel reported an error,
+    /// the machine is not the cause.
     private static func reasonToTryAgain(_ result: SessionResult, limit: Double) -> String? {
         guard result.bootSeconds == nil, result.outcome.crashes.isEmpty else { return nil }
         switch (result.limit, result.exit) {

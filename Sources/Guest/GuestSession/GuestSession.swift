@@ -10,30 +10,30 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// How long a guest may take, in seconds.
+/// The time limits of a guest, in seconds.
 package struct SessionLimits: Sendable, Hashable {
-    /// From QEMU's start to the first word of init.
+    /// From QEMU's start to init's first frame.
     package var boot: Double
-    /// Without a byte on the console or the results port, once init has spoken. Init speaks each second while a program
-    /// runs (`beat`), so that this ends a guest that hangs, and `test` a test that does.
+    /// Without a byte on the console or the results port, after init's first frame. Init sends a frame each second
+    /// while a program runs (`beat`), so this ends a guest that hangs, and `test` ends a test that hangs.
     package var silence: Double
     /// For one test.
     package var test: Double
-    /// Without a sign of the test's life, after a crash by which the kernel ended the thread that it happened in. What
-    /// waits for that thread waits without end, and says nothing; that init lives is not such a sign.
+    /// Without output of the test, after a crash in which the kernel ended a thread. Code that waits for that thread
+    /// waits forever, and sends nothing; init's beats do not count.
     package var lostThread: Double = 10
-    /// The same for a guest of which init has said since then that it lives: it has had time to run, and its test did
-    /// nothing with it.
+    /// The same for a guest whose init has sent beats since then: the guest has had time to run, and its test did
+    /// nothing.
     package var lostThreadOfLivingGuest: Double = 1
-    /// For everything.
+    /// For the whole run.
     package var run: Double
-    /// Whether the first failure is the end.
+    /// Whether the first failure ends the run.
     package var failFast = false
-    /// Whether tests run on after several guests with the same crash.
+    /// Whether tests continue after several guests with the same crash.
     package var keepsGoing = false
     /// Whether the memory of a guest that crashes is kept.
     package var keepsMemory = false
-    /// For a guest that hangs to tell what it does.
+    /// For a guest that hangs to report its tasks.
     package var inspection: Double = 10
 
     /// Creates limits, each in seconds.
@@ -57,13 +57,13 @@ package enum LimitReached: Sendable, Equatable {
     case silence(Double)
     case test(String, Double)
     case run(Double)
-    /// After so many seconds without a word.
+    /// No output for this many seconds.
     case lostThread(String, Double)
 
-    /// Whether the kernel has said why nothing happens, so that the guest need not be asked.
+    /// Whether the kernel has reported the cause, so that the guest need not be asked.
     var isExplained: Bool { code == .guestCrash }
 
-    /// What the run comes to by it.
+    /// The exit status of the run.
     package var code: ExitStatus {
         if case .lostThread = self { .guestCrash } else { .timeout }
     }
@@ -79,7 +79,7 @@ package enum LimitReached: Sendable, Equatable {
         }
     }
 
-    /// The same for a run: guests that ended alike are reported once, whichever test it was.
+    /// The message for a run: guests that ended in the same way are reported once, whichever test ran.
     var summary: String {
         guard case .lostThread(_, let seconds) = self else { return message }
         return "the kernel ended a thread of a test, which said nothing for \(format(seconds)) after that"
@@ -90,52 +90,52 @@ package enum LimitReached: Sendable, Equatable {
     }
 }
 
-/// What a session came to.
+/// The result of a session.
 package struct SessionResult: Sendable {
     package var outcome: SessionOutcome
     package var exit: MachineExit?
     package var limit: LimitReached?
-    /// What the guest's processors did when the limit was reached.
+    /// The state of the guest's processors when the limit was reached.
     package var processors: [ProcessorState] = []
-    /// What the kernel said when it was asked then, as `BlockedTask.tasks` reads it.
+    /// The kernel's answer to the inspection, as `BlockedTask.tasks` reads it.
     package var inspection: [ConsoleLine] = []
-    /// Seconds from QEMU's start to init's first word.
+    /// Seconds from QEMU's start to init's first frame.
     package var bootSeconds: Double?
     /// Seconds that QEMU ran.
     package var machineSeconds: Double
-    /// Why the console's log lacks a part; nil when it is whole.
+    /// Why the console's log is incomplete; nil when it is complete.
     package var logObstacle: String?
-    /// What came of reading the kernel's memory at the guest's end or at a limit; nil where nobody wanted it, or the
-    /// machine was gone before.
+    /// The result of reading the kernel's memory at the guest's end or at a limit; nil when it was not requested, or
+    /// the machine had ended before.
     package var memory: KernelMemoryReading?
-    /// Whether it was wanted.
+    /// Whether reading the memory was requested.
     var wantsMemory = false
 }
 
-/// Boots a machine, listens to it, and ends it when it has said all or reached a limit.
+/// Boots a machine, reads its output, and ends it after its last frame or at a limit.
 package struct GuestSession: Sendable {
     package let machine: any Machine
     package let plan: SessionPlan
     package let limits: SessionLimits
-    /// Where the console's transcript is written.
+    /// The path of the console's transcript.
     package let consoleLog: FilePath
-    /// Who talks with the plan's programs, if anybody does.
+    /// The client of the plan's interactive programs, if there is one.
     package var client: InteractiveClient?
-    /// Told where a debugger is waited for, if the machine waits for one.
+    /// Called with the socket that waits for a debugger, if the machine waits for one.
     package var waitsForDebugger: (@Sendable (FilePath) -> Void)?
-    /// Reads the kernel's own account out of the guest's memory; nil where nobody wants it.
+    /// Reads the kernel's state from the guest's memory; nil when it is not requested.
     package var memoryReader: KernelMemoryReader?
-    /// What the kernel reported before the guest was saved that this one wakes from.
+    /// The kernel's reports before the snapshot from which this guest is restored.
     package var bootReports: [Crash] = []
 
-    /// Somebody who talks with a program of the plan. All are called on the threads that read the guest, with no lock
-    /// held: they may take their time, and the guest waits. The limits are watched meanwhile.
+    /// The client of an interactive program. All callbacks run on the threads that read the guest, with no lock held:
+    /// they may block, and the guest waits. The limits are still checked.
     package struct InteractiveClient: Sendable {
-        /// Takes a way to send bytes to the guest's init.
+        /// Receives a function that sends bytes to the guest's init.
         package var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
-        /// Told what the program does.
+        /// Called for each event of the program.
         package var interaction: @Sendable (Interaction) -> Void
-        /// Told each line of the console.
+        /// Called for each line of the console.
         package var line: @Sendable ([UInt8]) -> Void
 
         /// Creates a client from its three callbacks.
@@ -154,46 +154,46 @@ package struct GuestSession: Sendable {
         var port = ResultsDecoder.port()
         var recorder: SessionRecorder
         var transcript: ConsoleTranscript
-        /// When anything last came from the guest.
+        /// The time of the last byte from the guest.
         var lastSign: ContinuousClock.Instant
-        /// When anything last came but init's word that the guest lives.
+        /// The time of the last output other than init's beats.
         var lastWord: ContinuousClock.Instant
         var booted: ContinuousClock.Instant?
         var testStarted: (name: String, at: ContinuousClock.Instant)?
-        /// The program that runs, with the seconds that it may take.
+        /// The running program, with its limit in seconds.
         var program: (name: String, seconds: Int, at: ContinuousClock.Instant)?
         var fatalCrash: ContinuousClock.Instant?
         /// Whether the kernel ended a thread since the test began.
         var hasLostThread = false
-        /// How often init has said that the guest lives, since then and since the test last said anything.
+        /// The number of init's beats since then and since the test's last output.
         var beatsSinceWord = 0
         var ended: ContinuousClock.Instant?
         /// Sends bytes to the guest's init.
         var send: (@Sendable ([UInt8]) -> Void)?
         var hasFailure = false
-        /// Whether the guest is being asked what it does: what the kernel then says, or does of it, is no result.
+        /// Whether the guest is being inspected: the kernel's answer, and its effects, are not results.
         var isInspected = false
-        /// What the kernel says on its console while it is asked.
+        /// The kernel's console output during the inspection.
         var inspection: [ConsoleLine] = []
-        /// What the kernel's memory holds, once it has been read.
+        /// The contents of the kernel's memory, once it has been read.
         var memory: KernelMemoryReading?
-        /// What init waits for on the console, where results come there, until the memory has been read.
+        /// The replies that init waits for on the console, if results are sent there, until the memory has been read.
         var heldReplies: [UInt8] = []
     }
 
-    /// How long QEMU may take to exit once the guest has ended or panicked.
+    /// The most time that QEMU may take to exit after the guest has ended or panicked.
     private static let exitGrace: Duration = .seconds(10)
 
-    /// The most lines kept of what a guest says that is asked what it does.
+    /// The most lines to keep of a guest's answer to an inspection.
     private static let mostInspectionLines = 20_000
 
-    /// How much longer than it may take a program is waited for, so that the guest's init can end it first.
+    /// The additional time after a program's limit, so that the guest's init can end the program first.
     private static let programGrace: Duration = .seconds(10)
 
     /// Runs the session.
     ///
-    /// - Parameter onEvent: Called in order, on a queue of its own: however long a call takes, the guest is read and
-    ///   its limits are watched. Every event has been delivered when this returns or throws.
+    /// - Parameter onEvent: Called in order, on its own queue: however long a call takes, the guest is read and its
+    ///   limits are checked. Every event has been delivered when this returns or throws.
     /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started; `CancellationError`.
     package func run(onEvent: @escaping @Sendable (SessionEvent) -> Void) async throws -> SessionResult {
         let events = EventQueue(onEvent)
@@ -250,7 +250,7 @@ package struct GuestSession: Sendable {
                 }
                 if let client { interaction.forEach(client.interaction) }
                 if let farewell {
-                    // Init waits for this, so that nothing is on its way when the machine ends.
+                    // Init waits for this, so nothing is in transit when the machine ends.
                     if memoryReader == nil { farewell(Self.farewell) } else { end.yield() }
                 }
             }, inspector: inspector,
@@ -276,18 +276,18 @@ package struct GuestSession: Sendable {
             case .machine(let status): exit = status
             case .limit(let reached):
                 limit = reached
-                // As it hangs: what it is asked to tell goes into its log.
+                // Before the inspection: its output goes into the guest's log.
                 if let memoryReader {
                     let reading = await memoryReader.read(inspector)
                     box.state.withLock { $0.memory = reading }
                 }
                 box.state.withLock { $0.isInspected = true }
-                // The report of a lost thread says all; the processors are idle.
+                // The report of a lost thread explains the limit; the processors are idle.
                 if !reached.isExplained || limits.keepsMemory {
                     processors = await inspector.inspect(within: .seconds(limits.inspection))
                 }
                 group.cancelAll()
-                // QEMU dies by the cancellation; its last words are still handled before `run` returns.
+                // The cancellation ends QEMU; its last output is still handled before `run` returns.
                 while let result = await group.nextResult() {
                     if case .failure(let error) = result, !(error is CancellationError) { throw error }
                 }
@@ -323,22 +323,22 @@ package struct GuestSession: Sendable {
         case machine(MachineExit)
         case limit(LimitReached)
         case stuck
-        /// The kernel's memory has been read, or there was no end to read it at; the machine is still awaited.
+        /// The kernel's memory has been read, or the guest ended before; the machine is still awaited.
         case memoryRead
-        /// A test failed, and the rest is not wanted.
+        /// A test failed, and the run ends at the first failure.
         case enough
     }
 
-    /// What init waits for after its end marker.
+    /// The message that init waits for after its end marker.
     private static let farewell = Array("bye\n".utf8)
 
-    /// Reads the kernel's memory once the guest's end marker has come, and then lets the guest end.
+    /// Reads the kernel's memory when the guest's end marker has arrived, and then lets the guest end.
     private static func readMemory(
         _ reader: KernelMemoryReader, at ends: AsyncStream<Void>, _ inspector: MachineInspector, _ box: SessionBox
     ) async -> Ending {
         guard await ends.first(where: { _ in true }) != nil else { return .memoryRead }
         let reading = await reader.read(inspector)
-        // The machine that was gone before has no memory to read.
+        // A machine that has ended before has no memory to read.
         guard !Task.isCancelled else { return .memoryRead }
         let (send, replies) = box.state.withLock { state in
             state.memory = reading
@@ -368,7 +368,7 @@ package struct GuestSession: Sendable {
                     continue
                 }
             case .frame(let frame):
-                // What the kernel says of an inspection is in its log too.
+                // The kernel's answer to an inspection is in its log too.
                 if state.isInspected, frame.kind == .log || frame.kind == .kernel { continue }
                 follow(frame, in: &state, at: now)
             case .fault: break
@@ -400,8 +400,7 @@ package struct GuestSession: Sendable {
         }
     }
 
-    /// Notes which program runs. Its limit is init's to keep, but a program that the kernel does not let go of does not
-    /// die.
+    /// Records the running program. Init enforces its limit, but a program that is blocked in the kernel does not die.
     private static func follow(_ frame: Frame, in state: inout State, at now: ContinuousClock.Instant) {
         switch frame.kind {
         case .start:
@@ -415,7 +414,7 @@ package struct GuestSession: Sendable {
         }
     }
 
-    /// Waits until a limit is reached. It looks ten times a second, which costs nothing and is exact enough.
+    /// Waits until a limit is reached. It checks ten times a second, which costs nothing and is exact enough.
     private func watch(_ box: SessionBox, from start: ContinuousClock.Instant, _ clock: ContinuousClock) async throws
         -> Ending
     {
@@ -450,7 +449,7 @@ package struct GuestSession: Sendable {
         }
     }
 
-    /// Why tests that did not report could not, and what the one that was running is called.
+    /// Why tests did not report, and the status of the running test.
     private static func explain(
         exit: MachineExit?, limit: LimitReached?, crashed: Bool
     ) -> (reason: String?, running: TestStatus) {
@@ -471,7 +470,7 @@ package struct GuestSession: Sendable {
 }
 
 extension ResultsDecoder.Item {
-    /// Whether it says no more than that the guest lives.
+    /// Whether it is only a sign of life.
     fileprivate var isBeat: Bool {
         if case .frame(let frame) = self { frame.kind == .beat } else { false }
     }

@@ -2,7 +2,7 @@
 import CrashReports
 import VirtualMachine
 
-/// What a guest that ran into a limit was doing.
+/// What a guest that reached a limit was doing.
 package enum HangEvidence {
     /// A line for each processor: `CPU 1: in dm510_msgbox_put+0x4c, with interrupts off`.
     ///
@@ -18,7 +18,7 @@ package enum HangEvidence {
                 let name = symbols?.name(at: processor.address)
                 text += "in \(name ?? "the kernel, at 0x\(String(processor.address, radix: 16))")"
             }
-            // Who waits without them waits for ever.
+            // A processor that waits with interrupts off waits forever.
             return processor.takesInterrupts ? text : text + ", with interrupts off"
         }
     }

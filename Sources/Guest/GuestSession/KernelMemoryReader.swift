@@ -6,15 +6,15 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// Reads the taint and the log of a guest's kernel out of its memory, where no program of the guest can change them.
+/// Reads the taint and the log of a guest's kernel from its memory, where no program of the guest can change them.
 package struct KernelMemoryReader: Sendable {
-    /// Where they are, or why that is not known.
+    /// Their addresses, or why these are not known.
     private let layout: Result<KernelLogLayout, KernelLogLayout.Obstacle>
 
-    /// How long a machine may take to hand out its guest's memory: a thousand times what it does on an idle host.
+    /// The most time for a machine to return its guest's memory: a thousand times the time on an idle host.
     private static let limit: Duration = .seconds(5)
 
-    /// Looks up the addresses in a kernel's symbols, once for all of a run's guests. The file may come from a patch's
+    /// Finds the addresses in a kernel's symbols, once for all of a run's guests. The file may come from a patch's
     /// author, and no tool is started on it.
     package init(vmlinux: FilePath) {
         do {
@@ -27,7 +27,7 @@ package struct KernelMemoryReader: Sendable {
         }
     }
 
-    /// Reads them from a machine that runs.
+    /// Reads them from a running machine.
     package func read(_ inspector: MachineInspector) async -> KernelMemoryReading {
         do {
             let layout = try layout.get()

@@ -4,7 +4,7 @@ import TestSession
 
 /// A program that is built and planned.
 package struct ProgramArtifact: Sendable {
-    /// What the guest is to run.
+    /// The plan's entry for it.
     package var planned: ProgramPlan
     /// The executable on the host.
     package var executable: FilePath
@@ -12,9 +12,9 @@ package struct ProgramArtifact: Sendable {
     package var fileName: String
     /// Whether it was linked statically, and so needs no library of the root file system.
     package var isStatic: Bool
-    /// A library that is loaded into it before all others, and lies beside it on the share.
+    /// A library that is loaded into it before all others, and is beside it on the share.
     package var preloaded: FilePath?
-    /// The folder whose files lie beside it on the share.
+    /// The folder whose files are beside it on the share.
     package var companions: FilePath?
 
     /// Describes a built program.
@@ -30,14 +30,14 @@ package struct ProgramArtifact: Sendable {
         self.companions = companions
     }
 
-    /// The tests that are expected of a Swift Testing bundle; nil for other programs, which are one test each.
+    /// The expected tests of a Swift Testing bundle; nil for other programs, which are one test each.
     package var tests: [String]? {
         if case .swiftTesting(let expected) = planned.resultsProtocol { expected } else { nil }
     }
 
     /// Some of a bundle's tests.
     package struct SelectedTests {
-        /// The plan's entry, its arguments without any filter.
+        /// The plan's entry, with its arguments but without any filter.
         package var planned: ProgramPlan
         /// The patterns for the tests.
         package var patterns: [String]

@@ -5,7 +5,7 @@ import Reporting
 import ResultsModel
 
 extension Project.SplatPolicy {
-    /// Whether a report that is not fatal fails the run where no entry names it.
+    /// Whether a report that is not fatal fails the run if no entry names it.
     package var isStrict: Bool { self != .warn }
 
     /// Whether a report with this title, which is not fatal, fails the run.
@@ -24,8 +24,8 @@ extension Project.SplatPolicy {
     }
 }
 
-/// What the project file says of skipped tests (`skips`) and of kernel reports that it knows (`splats`), applied to the
-/// report of a run before its verdict is worked out.
+/// Applies the project file's rules for skipped tests (`skips`) and for known kernel reports (`splats`) to the report
+/// of a run before its verdict is computed.
 package struct ResultPolicy {
     package var skips: Project.SkipPolicy
     package var splats: Project.SplatPolicy
@@ -38,10 +38,10 @@ package struct ResultPolicy {
         self.splats = splats
     }
 
-    /// The most skipped tests that one problem names.
+    /// The most skipped tests to name in one problem.
     private static let mostNames = 20
 
-    /// Marks known kernel reports, and makes skips that are not expected a problem of their suite, which fails the run.
+    /// Marks known kernel reports, and makes unexpected skips a problem of their suite, which fails the run.
     ///
     /// - Returns: Notes: entries that matched nothing in a run of all tests.
     package func apply(to report: inout RunReport) -> [String] {
@@ -73,7 +73,7 @@ package struct ResultPolicy {
             .map { "skips: '\($0)' matches no test that was skipped" } + unusedSplats(in: report)
     }
 
-    /// Tests of which a part was not done.
+    /// Tests that were skipped in whole or in part.
     private static func skipped(in suite: SuiteResult) -> [TestResult] {
         suite.tests.filter { $0.status == .skipped || $0.skippedCases > 0 }
     }

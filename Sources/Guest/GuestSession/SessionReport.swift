@@ -7,7 +7,7 @@ import ResultsModel
 import TestSession
 import VirtualMachine
 
-/// Turns what happened in a guest into the report's terms.
+/// Converts the results of a guest to the report's types.
 package enum SessionReport {
     package static func add(_ outcome: SessionOutcome, to report: inout RunReport) {
         report.kernel?.release = outcome.release
@@ -16,7 +16,7 @@ package enum SessionReport {
         report.boundTexts()
     }
 
-    /// What keeps a session from being trusted: each of these alone makes the run fail.
+    /// The reasons why a session cannot be trusted: each of them alone fails the run.
     ///
     /// - Parameter evidence: What a guest that ran into a limit was doing.
     package static func troubles(of result: SessionResult, evidence: [String] = []) -> [Failure] {
@@ -88,11 +88,11 @@ package enum SessionReport {
 }
 
 extension SessionResult {
-    /// Why the kernel's memory was not read, of a guest that could be asked.
+    /// Why the kernel's memory was not read, for a guest that could be read.
     package var unreadMemory: String? {
         if case .unread(let reason)? = memory { reason } else { nil }
     }
 
-    /// Whether the guest said that it was at its end, and ended the machine without waiting for the host.
+    /// Whether the guest sent its end marker, and ended the machine without waiting for the host.
     var endedUnread: Bool { wantsMemory && memory == nil && exit == .finished && outcome.isComplete }
 }

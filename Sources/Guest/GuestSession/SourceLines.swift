@@ -7,18 +7,18 @@ import Reporting
 import ResultsModel
 import SystemPackage
 
-/// Reads the lines that issues point at, for the report.
+/// Reads the source lines of issues, for the report.
 ///
-/// A guest names the files, and it may name any file of the host's. So a file is read only when it lies, all links
+/// A guest names the files, and it may name any file of the host. So a file is read only when it is, all links
 /// followed, in one of the project's own folders.
 package struct SourceLines {
     /// The folders, with links resolved.
     private let folders: [String]
     private var files: [String: [ArraySlice<UInt8>]?] = [:]
 
-    /// The largest source file that is read, in bytes.
+    /// The largest source file to read, in bytes.
     private static let largestFile = 4 << 20
-    /// The most files that are read, and the most issues that get a line.
+    /// The most files to read, and the most issues that get a line.
     private static let mostFiles = 200
     private static let mostIssues = 2000
     /// O_PATH (include/uapi/asm-generic/fcntl.h), which Glibc's module hides.
@@ -26,7 +26,7 @@ package struct SourceLines {
     /// The most characters of a line.
     static let longestLine = 200
 
-    /// - Parameter folders: The folders that files may be read from.
+    /// - Parameter folders: The folders whose files may be read.
     package init(folders: [FilePath]) {
         self.folders = folders.compactMap { folder in
             guard let path = resolvedPath(folder)?.string else { return nil }
@@ -34,7 +34,7 @@ package struct SourceLines {
         }
     }
 
-    /// Puts the text of its line beside each issue that stands in a file of the project.
+    /// Adds the text of the source line to each issue in a file of the project.
     package static func add(to report: inout RunReport, project: Project) {
         let packages = project.tests.compactMap { test -> FilePath? in
             if case .swift(let package, _, _, _) = test { package } else { nil }
@@ -54,8 +54,8 @@ package struct SourceLines {
         }
     }
 
-    /// Names each place of a crash report in a file that a project adds to the kernel by the user's own file, and puts
-    /// the text of its line beside it.
+    /// In each place of a crash report that is in a file added by the project, replaces the file with the user's own
+    /// file, and adds the text of the source line.
     ///
     /// - Parameters:
     ///   - userFiles: The user's own files by their paths in the kernel's tree.
@@ -95,16 +95,16 @@ package struct SourceLines {
         bytes = bytes.drop(while: isBlank)
         while let last = bytes.last, isBlank(last) { bytes.removeLast() }
         guard !bytes.isEmpty else { return nil }
-        // Decoding a line of megabytes for its first 200 characters would be a waste; one has at most 4 bytes, marks
-        // aside.
+        // Decoding a line of megabytes for its first 200 characters would be a waste; a character has at most 4 bytes,
+        // without combining marks.
         let text = String(decoding: bytes.prefix(8 * Self.longestLine), as: UTF8.self)
         return text.count > Self.longestLine ? text.prefix(Self.longestLine) + "…" : text
     }
 
     /// The lines of a file; nil when it is not one of the project's.
     private func read(_ path: String) -> [ArraySlice<UInt8>]? {
-        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can change
-        // what it stands for between the check and the read.
+        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can replace
+        // the file between the check and the read.
         let name = open(path, Self.nameOnly | O_CLOEXEC)
         guard name >= 0 else { return nil }
         defer { close(name) }

@@ -11,7 +11,7 @@ import SystemPackage
 import TestSession
 import VirtualMachine
 
-/// What one guest did.
+/// The result of one guest.
 package struct GuestRun: Sendable {
     package var portion: TestShard
     package var result: SessionResult
@@ -20,18 +20,18 @@ package struct GuestRun: Sendable {
     package var log: FilePath
 }
 
-/// Runs the portions of a plan in guests of their own, some at a time. Tests that a guest does not get to, because its
-/// kernel crashed or hung or a test ended the program, run in another; those that fail are tried again if that is
-/// wanted.
+/// Runs the shards of a plan in guests, some at a time. If a guest does not finish its tests, because its kernel
+/// crashed or hung or a test ended the program, the remaining tests run in another guest; failed tests are repeated if
+/// that is requested.
 package struct TestScheduler: Sendable {
     /// All programs of the run.
     package let programs: [ProgramArtifact]
     package let portions: [TestShard]
     /// How many guests run at once, and for how long.
     package let rules: Rules
-    /// The run's folder. It gets the console's log, and where there is more than one guest each one's.
+    /// The run's folder. It gets the console's log and, if there are several guests, the log of each.
     package let folder: FilePath
-    /// Where the guests come from.
+    /// The source of the guests.
     package let guests: Guests
 
     /// How many guests run at once, and for how long.
@@ -40,9 +40,9 @@ package struct TestScheduler: Sendable {
         package let width: Int
         /// The limits of each guest; `boot` is the machine's own and `run` for all of them together.
         package let limits: SessionLimits
-        /// When the whole run's time is over.
+        /// The time limit of the whole run.
         package let deadline: ContinuousClock.Instant
-        /// How many times a test that failed is tried again.
+        /// How many times a failed test is repeated.
         package let retries: Int
 
         /// Creates rules for a run that starts now.
@@ -54,14 +54,15 @@ package struct TestScheduler: Sendable {
         }
     }
 
-    /// Where the guests come from.
+    /// The source of the guests.
     package struct Guests: Sendable {
-        /// The boots that woken guests have behind them: they stand at the head of the log, and what the kernel
-        /// reported in them at the head of the reports.
+        /// The boots of restored guests: these come first in the log, and the kernel's reports in them come first in
+        /// the reports.
         package let boots: [SavedBoot]
-        /// Reads what the kernel has in its memory.
+        /// Reads the kernel's memory.
         package let memoryReader: KernelMemoryReader
-        /// Makes the guest for a portion. Given how many machines did not boot before it; nil when there is no other.
+        /// Makes the guest for a shard. The second argument is the number of machines that did not boot before; nil
+        /// when there is no other machine.
         package let machine: @Sendable (_ portion: TestShard, _ attempt: Int) throws -> GuestMachine?
 
         /// Creates a source of guests.
@@ -75,7 +76,7 @@ package struct TestScheduler: Sendable {
         }
     }
 
-    /// Plans the guests of a run; none starts yet.
+    /// Describes the guests of a run; none starts yet.
     package init(
         programs: [ProgramArtifact], portions: [TestShard], rules: Rules, folder: FilePath, guests: Guests
     ) {
@@ -87,21 +88,21 @@ package struct TestScheduler: Sendable {
         tally = CrashTally(isOn: !rules.limits.keepsGoing)
     }
 
-    /// The crashes that guests ended with.
+    /// The crashes with which guests ended.
     private let tally: CrashTally
 
-    /// A test that crashes this many guests is not tried again.
+    /// A test that crashes this many guests is not repeated.
     private static let mostCrashes = 2
 
-    /// What guests came to.
+    /// The results of the guests.
     package struct Result: Sendable {
-        /// What the tests came to.
+        /// The results of the tests.
         package var outcome: SessionOutcome
-        /// In the order of their tests, those of later tries last.
+        /// In the order of their tests; repetitions come last.
         package var guests: [GuestRun]
     }
 
-    /// Runs them all.
+    /// Runs all shards.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a machine cannot be started; `CancellationError`.
     package func run(
@@ -114,7 +115,7 @@ package struct TestScheduler: Sendable {
             guard !again.isEmpty else { break }
             let count = again.count == 1 ? "one test" : "\(again.count) tests"
             note(.note("trying \(count) again: try \(tries.count + 1) of \(rules.retries + 1)"))
-            // Where each test has a guest of its own it has so again.
+            // If each test has its own guest, it gets its own guest again.
             let isAlone = portions.count > 1 && portions.allSatisfy { $0.units.count == 1 }
             let portions =
                 isAlone ? again.map { TestShard([$0], of: programs) } : [TestShard(again, of: programs)]
@@ -124,13 +125,13 @@ package struct TestScheduler: Sendable {
         var outcome = outcome(of: tries)
         outcome.crashes = crashes + outcome.crashes
         if let reason = tally.reason { outcome.explainUnreported(reason + "; --keep-going runs the rest") }
-        // Each guest that wakes has the log of the one boot in its memory.
+        // The memory of each restored guest has the log of the shared boot.
         var hidden: Set<[String]> = []
         outcome.crashes.removeAll { $0.isAtBoot && $0.isFromMemory && !hidden.insert($0.lines).inserted }
         return Result(outcome: outcome, guests: tries.flatMap { $0 })
     }
 
-    /// What the guests of all tries came to.
+    /// The results of the guests of all tries.
     private func outcome(of tries: [[GuestRun]]) -> SessionOutcome {
         func parts(_ guests: [GuestRun]) -> [PartialOutcome] {
             guests.map { PartialOutcome(programs: $0.portion.programs, outcome: $0.result.outcome) }
@@ -176,7 +177,7 @@ package struct TestScheduler: Sendable {
                 guard next < portions.count, tally.reason == nil else { return }
                 let index = next
                 next += 1
-                // One guest's log is the run's, to be read while it runs.
+                // A single guest's log is the run's log, which can be read during the run.
                 let isOnly = portions.count == 1 && prefix.isEmpty
                 let number = String(index + 1)
                 let name = prefix + String(repeating: "0", count: max(0, 4 - number.count)) + number
@@ -188,7 +189,7 @@ package struct TestScheduler: Sendable {
                             return logs.appending(guest == 0 ? "\(name).log" : "\(name)-\(guest + 1).log")
                         },
                         onEvent: { event in
-                            // That guests come and go is this session's own affair.
+                            // The starts and ends of several guests are internal to the session.
                             switch event {
                             case .booted, .ended: if isOnly { onEvent(event) }
                             case .testStarted, .testEnded, .crashed: onEvent(event)
@@ -206,7 +207,7 @@ package struct TestScheduler: Sendable {
         }
     }
 
-    /// Runs a portion in as many guests as it takes. Each but the last gets some test done, so there is an end to it.
+    /// Runs a shard in as many guests as necessary. Each guest except the last completes some test, so this ends.
     private func run(
         _ portion: TestShard, log: (Int) -> FilePath, onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: ProgressSink
@@ -218,7 +219,7 @@ package struct TestScheduler: Sendable {
             guests.append(run)
             next = rules.limits.failFast ? nil : portion.remainder(after: run.result, of: programs)
             if let reason = tally.count(run.result) { note(.note("stopped: \(reason); --keep-going runs the rest")) }
-            // Another portion's guests may have decided it.
+            // Another shard's guests may have decided it.
             if tally.reason != nil { next = nil }
             if let next {
                 let tests =
@@ -229,7 +230,7 @@ package struct TestScheduler: Sendable {
         return guests
     }
 
-    /// Runs a portion in the first machine whose guest speaks.
+    /// Runs a shard in the first machine whose guest sends a frame.
     private func runGuest(
         _ portion: TestShard, _ log: FilePath, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: ProgressSink
@@ -252,7 +253,7 @@ package struct TestScheduler: Sendable {
         return GuestRun(portion: portion, result: result, machine: ended.machine.reported, log: log)
     }
 
-    /// How a guest that did not get through its tests ended.
+    /// How a guest ended that did not complete its tests.
     private static func ending(of run: GuestRun) -> String {
         let tests = run.result.outcome.programs.flatMap(\.tests)
         let last = tests.last { [.crashed, .timedOut, .failed].contains($0.status) }?.id
@@ -269,7 +270,7 @@ package struct TestScheduler: Sendable {
     private var console: FilePath { folder.appending("console.log") }
     private var logs: FilePath { folder.appending("guests") }
 
-    /// Makes one log of all guests' and gives crash reports their places in it.
+    /// Joins the logs of all guests and sets the places of crash reports in the joined log.
     ///
     /// - Returns: The reports of the boots.
     private func joinLogs(of tries: inout [[GuestRun]]) throws -> [Crash] {
@@ -291,7 +292,7 @@ package struct TestScheduler: Sendable {
         }
         defer { try? file.close() }
         var lines = 0
-        /// Adds a log and gives reports their places in the whole.
+        /// Adds a log and sets the places of its reports in the joined log.
         func add(_ log: FilePath, _ title: String, _ crashes: inout [Crash]) {
             let text = (try? readBytes(log)) ?? []
             // A full disk loses the log, not the run.
@@ -324,6 +325,6 @@ package struct TestScheduler: Sendable {
 }
 
 extension SessionLimits {
-    /// How long a guest may take to wake: many times what it takes on a busy machine.
+    /// The most time for a guest to be restored: many times the time on a busy machine.
     package static let wake = 20.0
 }

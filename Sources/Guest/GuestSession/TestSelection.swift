@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Which tests are to run: those that match every filter and no skip pattern.
+/// The selected tests: those that match every filter and no skip pattern.
 package struct TestSelection {
     private var filters: [Regex<AnyRegexOutput>] = []
     private var skips: [Regex<AnyRegexOutput>] = []
@@ -11,17 +11,17 @@ package struct TestSelection {
         if let filter { filters.append(try Self.regex(filter)) }
     }
 
-    /// The names that a person means by some words: those that hold all of them, in this order, in any case, whatever
-    /// stands between them. `hello-there` is HelloThereTests.
+    /// Selects the names that a user means by some words: names that contain all words, in this order, in any case,
+    /// with any text between them. `hello-there` selects HelloThereTests.
     package init(asTyped words: String) throws(Failure) {
         let parts = words.split { !$0.isLetter && !$0.isNumber }.map { Self.escaped(String($0)) }
-        // A pattern of marks alone names nothing.
+        // A pattern of punctuation marks alone names nothing.
         filters.append(try Self.regex(parts.isEmpty ? "(?!)" : "(?i)" + parts.joined(separator: ".*")))
     }
 
-    /// The suite or program whose name is nearest to a word.
+    /// The suite or program with the name nearest to a word.
     package static func guess(for word: String, among names: [String]) -> String? {
-        // A name is its parts, and a part the words that it is written in.
+        // A name consists of parts, and a part of words.
         var meant: [String: String] = [:]
         for part in names.flatMap({ $0.split { "./() :".contains($0) } }).map(String.init) {
             var words: [String] = [part]

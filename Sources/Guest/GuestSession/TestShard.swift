@@ -3,24 +3,24 @@ import ResultsModel
 import TestSession
 import VirtualMachine
 
-/// The part of a run's tests that one guest takes.
+/// The part of a run's tests that one guest gets.
 package struct TestShard: Sendable, Equatable {
-    /// A test of a bundle; of another program the whole.
+    /// A test of a bundle, or another program as a whole.
     package struct Unit: Sendable, Hashable {
-        /// The program's place in the whole plan.
+        /// The program's index in the whole plan.
         package var program: Int
-        /// The test; nil for a program that is one.
+        /// The test; nil for a program that is one test.
         package var test: String?
     }
 
-    /// What it runs.
+    /// The plan that the guest runs.
     package let plan: SessionPlan
-    /// For each program of that plan, its place in the whole plan.
+    /// For each program of that plan, its index in the whole plan.
     package let programs: [Int]
-    /// The patterns by which a held bundle finds its tests.
+    /// The patterns that select the tests of a held bundle.
     package let patterns: [String]
 
-    /// What it is called in logs and errors.
+    /// The name in logs and errors.
     package var name: String {
         let tests = units.map { unit in
             unit.test ?? programs.firstIndex(of: unit.program).map { plan.programs[$0].name } ?? ""
@@ -28,7 +28,8 @@ package struct TestShard: Sendable, Equatable {
         return tests.count == 1 ? tests[0] : "\(tests.first ?? "no test") and \(tests.count - 1) more"
     }
 
-    /// The place of the one bundle that it runs some tests of, which a guest can hold; nil for another portion.
+    /// The index of the only bundle, if the shard runs some of its tests, which a guest can hold; nil for another
+    /// shard.
     package var heldProgram: Int? {
         programs.count == 1 && !patterns.isEmpty ? programs[0] : nil
     }
@@ -77,8 +78,9 @@ package struct TestShard: Sendable, Equatable {
     /// Divides programs among guests, in order.
     ///
     /// - Parameters:
-    ///   - programs: All that is to run.
-    ///   - count: How many guests share it, each with as many tests as the others or one more; nil for one to a test.
+    ///   - programs: All programs of the run.
+    ///   - count: The number of guests, each with as many tests as the others or one more; nil for one guest for each
+    ///     test.
     package static func divide(_ programs: [ProgramArtifact], among count: Int?) -> [TestShard] {
         if count == 1 { return [TestShard(all: programs)] }
         let units = programs.indices.flatMap { index in
@@ -92,13 +94,13 @@ package struct TestShard: Sendable, Equatable {
         }
     }
 
-    /// What is left for another guest after one that did not get through its tests.
+    /// The tests that are left for another guest after this guest's result.
     ///
     /// - Parameters:
-    ///   - result: What the guest did.
+    ///   - result: The guest's result.
     ///   - programs: All programs of the run.
-    /// - Returns: Nil when nothing is left, or when another guest would fare no better: one that never spoke or got no
-    ///   test done, and one whose machine failed or ran out of the whole run's time.
+    /// - Returns: Nil when nothing is left, or when another guest would not help: this one sent no frame or completed
+    ///   no test, or its machine failed or reached the time limit of the whole run.
     func remainder(after result: SessionResult, of programs: [ProgramArtifact]) -> TestShard? {
         if case .run? = result.limit { return nil }
         if case .failed? = result.exit { return nil }
