@@ -6,16 +6,16 @@ import SystemPackage
 
 /// The kernel that the libguestfs appliance runs: one of the host's own, with its modules.
 struct ApplianceKernel: Sendable, Equatable {
-    /// The release, as `uname -r` would tell.
+    /// The release, as `uname -r` prints it.
     var release: String
     /// The kernel's image.
     var image: FilePath
     /// The folder of its modules.
     var modules: FilePath
 
-    /// The newest kernel that is installed with its modules.
+    /// The newest installed kernel with its modules.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when there is none, or none that this user may read.
+    /// - Throws: `Failure` (`infrastructure`) when there is none, or this user may not read any.
     static func find(boot: FilePath = "/boot", modules: FilePath = "/lib/modules") throws(Failure) -> ApplianceKernel {
         let prefix = "vmlinuz-"
         let names = ((try? namesInFolder(boot)) ?? []).filter { $0.hasPrefix(prefix) }
@@ -32,7 +32,7 @@ struct ApplianceKernel: Sendable, Equatable {
                     ? nil : "without modules in \(modules): " + kernels.map(\.release).joined(separator: ", "),
                 nextStep: "apt-get install linux-image-cloud-amd64, or use `rootfs: initramfs`, which needs none")
         }
-        // Ubuntu keeps kernels readable by root only.
+        // On Ubuntu only root can read kernels.
         let readable = whole.filter { access($0.image.string, R_OK) == 0 }
         guard let newest = readable.max(by: { isOlder($0.release, than: $1.release) }) else {
             let list = whole.map(\.image.string).joined(separator: " ")

@@ -3,7 +3,7 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// A file that an archive is written to, piece by piece.
+/// A file to which an archive is written, piece by piece.
 final class ArchiveFile {
     /// How much has been written, in bytes.
     private(set) var offset = 0
@@ -11,7 +11,7 @@ final class ArchiveFile {
     private let file: FileDescriptor
     private var pending: [UInt8] = []
 
-    /// How much is gathered before it is written.
+    /// The size of the pieces, in bytes.
     private static let pieceSize = 1 << 20
 
     private init(path: FilePath, file: FileDescriptor) {
@@ -19,7 +19,7 @@ final class ArchiveFile {
         self.file = file
     }
 
-    /// Creates the file and lets `body` fill it.
+    /// Creates the file and calls `body` to fill it.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written, and what `body` throws.
     static func create(_ path: FilePath, body: (ArchiveFile) throws -> Void) throws {
@@ -60,7 +60,7 @@ final class ArchiveFile {
     }
 }
 
-/// Gives the bytes of a tree's files, with stripped libraries where they are asked for.
+/// Reads the bytes of a tree's files, with stripped copies of libraries if requested.
 struct GuestFileReader {
     /// The stripped copy of each library.
     var stripped: [FilePath: FilePath] = [:]
@@ -81,5 +81,5 @@ struct GuestFileReader {
     }
 }
 
-/// The time that every file of an archive or image bears, so that equal trees give equal bytes: the start of 2000.
+/// The time stamp of every file of an archive or image, so that equal trees give equal bytes: the start of 2000.
 let archiveTime: UInt32 = 946_684_800

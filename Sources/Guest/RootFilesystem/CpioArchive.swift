@@ -8,7 +8,7 @@ struct CpioArchive {
 
     /// Appends the whole archive.
     ///
-    /// - Throws: `Failure` when a file cannot be read or is larger than the format can say.
+    /// - Throws: `Failure` when a file cannot be read or is too large for the format.
     func write(_ tree: GuestTree, to archive: ArchiveFile) throws {
         var inode: UInt32 = 1
         for placed in tree.sorted {
@@ -38,7 +38,7 @@ struct CpioArchive {
             inode += 1
         }
         try append(Header(inode: 0, name: "TRAILER!!!", time: 0), [], to: archive)
-        // The kernel wants archives to start at multiples of 4; 512 is what cpio itself rounds up to.
+        // The kernel needs archives to start at multiples of 4; cpio itself rounds up to 512.
         try archive.pad(to: 512)
     }
 

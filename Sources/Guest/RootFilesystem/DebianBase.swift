@@ -5,33 +5,33 @@ import Processes
 import Synchronization
 import SystemPackage
 
-/// A Debian system that the guest's own files are laid over.
+/// A Debian system, the base of the guest's own files.
 public struct DebianBase: Sendable, Hashable {
-    /// The digest of what it was made from.
+    /// The digest of its inputs.
     public var key: Digest
     /// A tar archive of it.
     var archive: FilePath
-    /// What is in it, as `DebianBaseBuilder` lists it.
+    /// The list of its contents, as `DebianBaseBuilder` writes it.
     var listing: FilePath
 }
 
-/// Makes Debian systems with mmdebstrap, which needs no root where users may have namespaces of their own.
+/// Makes Debian systems with mmdebstrap, which needs no root if users may create namespaces.
 public struct DebianBaseBuilder: Sendable {
-    /// Raise this when what comes out of equal inputs changes.
+    /// Raise this when the result of equal inputs changes.
     private static let version = 1
     private static let step = "debian-base"
     private static let archiveName = "base.tar"
     private static let listingName = "entries"
     /// How many of mmdebstrap's last lines a failure shows.
     private static let shownLines = 15
-    /// What the listing is called inside, until it is taken out.
+    /// The name of the listing inside the system, until it is moved out.
     private static let innerListing = "/kbuild-entries"
 
     private let store: ArtifactStore
     private let runner: CommandRunner
     private let suite: String
     private let packages: [String]
-    /// Where packages come from: an address, or files of APT's; empty for mmdebstrap's own choice.
+    /// The sources of packages: an address, or files of APT's; empty for mmdebstrap's own choice.
     private let sources: [String]
     private let timeLimit: Duration
 
@@ -39,12 +39,13 @@ public struct DebianBaseBuilder: Sendable {
     ///
     /// - Parameters:
     ///   - suite: Debian's suite, such as `bookworm`; nil for the host's.
-    ///   - packages: What is installed beside the essential packages and apt.
+    ///   - packages: The packages to install besides the essential packages and apt.
     ///   - mirror: The address of a Debian archive; nil for those of the host's APT, if it has the same suite, else
     ///     mmdebstrap's default.
     ///   - host: The host's /etc/os-release.
-    ///   - timeLimit: How long mmdebstrap may take. It needs 90 s on two cores.
-    /// - Throws: `Failure` (`usage`) when no suite is named and the host is no Debian, or a name or address is none.
+    ///   - timeLimit: The time limit of mmdebstrap. It needs 90 s on two cores.
+    /// - Throws: `Failure` (`usage`) when no suite is named and the host is not Debian, or a name or address is
+    ///   invalid.
     public init(
         store: ArtifactStore, runner: CommandRunner, suite: String?, packages: [String], mirror: String? = nil,
         host: OSRelease = .host, timeLimit: Duration = .seconds(1800)
@@ -60,7 +61,7 @@ public struct DebianBaseBuilder: Sendable {
                 name.allSatisfy("abcdefghijklmnopqrstuvwxyz0123456789+-./:_".contains)
             else { throw Failure(.usage, "\"\(name)\" is no name of a Debian suite or package") }
         }
-        // mmdebstrap takes much else there: options, files, whole lines of sources.list(5).
+        // mmdebstrap accepts much else there: options, files, whole lines of sources.list(5).
         if let mirror, mirror.firstMatch(of: /^[a-z][a-z+]*:\/\/[^\s|]+$/) == nil {
             throw Failure(
                 .usage, "\"\(mirror)\" is no address of a Debian archive",
@@ -75,7 +76,7 @@ public struct DebianBaseBuilder: Sendable {
             if let mirror {
                 [mirror]
             } else if suite == host.debianSuite {
-                // One-line, or deb822 since bookworm's images: sources.list(5). Other files are other vendors'.
+                // One-line format, or deb822 since bookworm's images: sources.list(5). Other files are other vendors'.
                 ["/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources"].filter {
                     fileSize(FilePath($0)) > 0
                 }
@@ -84,7 +85,7 @@ public struct DebianBaseBuilder: Sendable {
             }
     }
 
-    /// What identifies the system. Where packages came from, and when, is not part of it: one that is there stays.
+    /// The key of the system. The origin and the time of packages are not part of it: an existing system stays valid.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
     public func key() throws -> ArtifactKey {
@@ -95,7 +96,7 @@ public struct DebianBaseBuilder: Sendable {
         return key.key
     }
 
-    /// The system, if it was made before.
+    /// The system, if it exists already.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
     public func cached() throws -> DebianBase? { cached(try key()) }
@@ -104,7 +105,7 @@ public struct DebianBaseBuilder: Sendable {
         store.lookup(key).map(base)
     }
 
-    /// What makes the system, into the folder of a draft.
+    /// The command that makes the system, into the folder of a draft.
     ///
     /// - Throws: `Failure` (`infrastructure`) when mmdebstrap is missing.
     public func command() throws -> Command { command(into: store.draft(try key())) }
@@ -112,14 +113,13 @@ public struct DebianBaseBuilder: Sendable {
     func command(into folder: FilePath) -> Command {
         var arguments = ["--variant=minbase", "--format=tar", "--architectures=amd64"]
         if !packages.isEmpty { arguments.append("--include=" + packages.joined(separator: ",")) }
-        // Nobody reads these in a guest that lives for minutes.
+        // Nobody reads these in a guest that runs for minutes.
         for unread in ["doc", "info", "locale", "man"] {
             arguments.append("--dpkgopt=path-exclude=/usr/share/\(unread)/*")
         }
-        // mmdebstrap copies these two from the host, about which a guest need know nothing.
+        // mmdebstrap copies these two from the host; the guest must not depend on the host.
         arguments.append("--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"")
-        // A hook may run as another user than this one, so the list is taken out by mmdebstrap itself. /proc is
-        // mounted.
+        // A hook may run as another user than this process, so mmdebstrap itself moves the list out. /proc is mounted.
         arguments += [
             "--customize-hook=cd \"$1\" && find . -xdev -mindepth 1 -printf '%y %m %P\\0%l\\0' > \"$1\(Self.innerListing)\"",
             "--customize-hook=download \(Self.innerListing) \(Command.quoted(folder.appending(Self.listingName).string))",
@@ -131,7 +131,7 @@ public struct DebianBaseBuilder: Sendable {
             environment: ["SOURCE_DATE_EPOCH": "\(archiveTime)"])
     }
 
-    /// The system: the one made before, else one made now. Two kbuilds that want the same make it once.
+    /// Returns the system: the existing one, or a new one. Two kbuilds with the same key make it once.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be made; `CancellationError`.
     public func base(progress: ProgressSink) async throws -> DebianBase {
@@ -169,7 +169,7 @@ public struct DebianBaseBuilder: Sendable {
     }
 }
 
-/// What a system says of itself in /etc/os-release: see os-release(5).
+/// The contents of /etc/os-release: see os-release(5).
 public struct OSRelease: Sendable {
     private let values: [String: String]
 
@@ -183,15 +183,15 @@ public struct OSRelease: Sendable {
             }, uniquingKeysWith: { $1 })
     }
 
-    /// This host's; one that says nothing where there is no such file.
+    /// This host's; empty if the file does not exist.
     public static var host: OSRelease { OSRelease((try? readText("/etc/os-release")) ?? "") }
 
-    /// The suite, such as `bookworm`; nil when the system is no Debian, or has no suite's name.
+    /// The suite, such as `bookworm`; nil when the system is not Debian, or has no suite's name.
     public var debianSuite: String? { values["ID"] == "debian" ? values["VERSION_CODENAME"] : nil }
 }
 
 extension GuestTree {
-    /// A tree that has what a Debian system has. The entries bear no contents, since nothing copies them.
+    /// A tree with the entries of a Debian system. The entries have no contents, because nothing copies them.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the list cannot be read.
     init(over base: DebianBase) throws {
@@ -203,7 +203,7 @@ extension GuestTree {
         let texts = bytes.split(separator: 0, omittingEmptySubsequences: false)
             .map { String(decoding: $0, as: UTF8.self) }
         var entries: [String: GuestEntry] = [:]
-        // The last zero byte ends a text too, and leaves an empty one.
+        // The last zero byte also ends a text, and leaves an empty one.
         for index in stride(from: 0, to: texts.count - 1, by: 2) {
             let words = texts[index].split(separator: " ", maxSplits: 2)
             guard words.count == 3, let mode = UInt32(words[1], radix: 8), index + 1 < texts.count - 1 else {

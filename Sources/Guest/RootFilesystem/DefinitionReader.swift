@@ -23,7 +23,7 @@ extension RootFilesystemDefinition {
     }
 }
 
-/// Turns YAML into a definition, and tells file and line of each mistake.
+/// Converts YAML to a definition, and reports file and line of each mistake.
 struct DefinitionReader {
     let file: FilePath
 
@@ -79,7 +79,7 @@ struct DefinitionReader {
         return definition
     }
 
-    /// A key and where it stands.
+    /// A key and its place.
     private struct Key {
         var text: String
         var node: Node

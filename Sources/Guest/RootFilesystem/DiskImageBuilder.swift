@@ -11,7 +11,7 @@ import class Foundation.JSONEncoder
 /// Makes ext4 disk images with libguestfs, which runs a small appliance in QEMU: no privileges are needed, and the
 /// host's kernel never mounts the image.
 public struct DiskImageBuilder: RootFilesystemBuilder {
-    /// Raise this when the image that comes out of equal inputs changes.
+    /// Raise this when the image for equal inputs changes.
     private static let version = 1
 
     private let store: ArtifactStore
@@ -27,10 +27,10 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     /// Creates a builder that keeps its images in `store`.
     ///
     /// - Parameters:
-    ///   - trust: Whose code decides what the image holds.
-    ///   - executable: The kbuild executable, whose `main` hands `__build-image` to `imageBuilderMain(arguments:)`.
-    ///   - timeLimit: How long libguestfs may take. Under TCG it needs 10 to 60 s.
-    ///   - kvmWorks: Whether the appliance may use KVM; asked only when an image is built.
+    ///   - trust: Whose code decides the image's contents.
+    ///   - executable: The kbuild executable, whose `main` passes `__build-image` to `imageBuilderMain(arguments:)`.
+    ///   - timeLimit: The time limit of libguestfs. Under TCG it needs 10 to 60 s.
+    ///   - kvmWorks: Whether the appliance may use KVM; called only when an image is built.
     public init(
         store: ArtifactStore, runner: CommandRunner, trust: TrustLevel, executable: FilePath,
         timeLimit: Duration = .seconds(300),
@@ -47,9 +47,9 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
         publisher = ImagePublisher(store: store, kind: .disk, fileName: "root.ext4")
     }
 
-    /// The release of the kernel that the appliance would run.
+    /// The release of the appliance's kernel.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when there is none, or none that this user may read.
+    /// - Throws: `Failure` (`infrastructure`) when there is none, or this user may not read any.
     public static func applianceKernel() throws(Failure) -> String { try ApplianceKernel.find().release }
 
     /// `disk`.
@@ -64,7 +64,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
     private func key(of tree: GuestTree) throws -> ArtifactKey {
         var key = publisher.key(version: Self.version, trust: trust)
         key.add("tree", try libraries.digest(of: tree))
-        // The appliance carries the host's own mke2fs, whose version and defaults shape the file system.
+        // The appliance contains the host's own mke2fs, whose version and defaults determine the file system.
         if let tool = try? runner.locate("mke2fs") {
             key.add("mke2fs", try store.statCache.digest(of: LibraryClosure.resolved(tool)))
         }
@@ -100,7 +100,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
                 uuid: Self.uuid(from: plan.key.digest), forcesTCG: try await !kvmWorks(), cacheFolder: cache.string,
                 temporaryFolder: temporary.string, log: logs.appending("image-\(plan.key.short).log").string,
                 expected: [GuestTreeAssembler.initPath] + (plan.tree.sorted.last.map { [$0.path] } ?? []))
-            // The appliance writes where it keeps its cache, so two builds must not make it at once.
+            // The appliance writes to its cache, so two builds must not make it at once.
             try await FileLock.withLock("libguestfs-appliance", in: store.layout, progress: progress) {
                 try await run(spec, kernel: kernel, progress: progress)
             }
@@ -132,9 +132,9 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
 
     private static func specification(in folder: FilePath) -> FilePath { folder.appending("spec.json") }
 
-    /// The process that drives libguestfs, told what to do by a file in `folder`.
+    /// The process that drives libguestfs; a file in `folder` has its instructions.
     private func command(in folder: FilePath, kernel: ApplianceKernel) -> Command {
-        // Settings of the user's that would change what is built, or where it is kept.
+        // The user's settings that would change the result, or its place.
         let ignoredVariables: [String: String?] = Dictionary(
             uniqueKeysWithValues: ["APPEND", "BACKEND", "BACKEND_SETTINGS", "HV", "MEMSIZE", "PATH"].map {
                 ("LIBGUESTFS_\($0)", nil)
@@ -143,14 +143,14 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
             executable.string, [imageBuilderArgument, Self.specification(in: folder).string],
             environment: ignoredVariables.merging(
                 [
-                    // The very kernel that the cache folder is named after.
+                    // The kernel that the cache folder is named after.
                     "SUPERMIN_KERNEL": kernel.image.string, "SUPERMIN_MODULES": kernel.modules.string,
-                    // Sockets: their path may have 107 bytes, which the temporary folder heeds.
+                    // The path of a socket may have 107 bytes; the temporary folder is short enough.
                     "XDG_RUNTIME_DIR": folder.string, "TMPDIR": folder.string,
                 ]) { $1 })
     }
 
-    /// What the child has said so far.
+    /// The child's output so far.
     private struct BuildReport: Sendable {
         var step = "starting"
         var failure: (message: String, details: String)?
@@ -181,7 +181,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
             nextStep: "read \(spec.log), or use `rootfs: initramfs`, which needs no libguestfs")
     }
 
-    /// Appliances by kernel: libguestfs itself does not notice that SUPERMIN_KERNEL names another one.
+    /// Appliances by kernel: libguestfs itself does not notice a change of SUPERMIN_KERNEL.
     private func applianceFolder(for kernel: ApplianceKernel) throws -> FilePath {
         let digest = try store.statCache.digest(of: LibraryClosure.resolved(kernel.image))
         let folder = store.layout.root.appending("appliance").appending(digest.short)
@@ -189,11 +189,11 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
         return folder
     }
 
-    /// A folder for one build, in the cache if sockets in it can have paths that the kernel takes, else in /tmp.
+    /// A folder for one build: in the cache if sockets in it have paths that the kernel accepts, else in /tmp.
     private func makeTemporaryFolder() throws -> FilePath {
         let folder = temporaryFolder("\(UInt32.random(in: 0 ... .max))")
         try createFolder(folder.removingLastComponent())
-        // Another user may have put a folder or a link of that name into /tmp, which would not do.
+        // Another user may have put a folder or a link with that name into /tmp, which must not be used.
         guard mkdir(folder.string, 0o755) == 0 else {
             throw Failure(.infrastructure, "cannot create the folder \(folder)", details: errnoText())
         }
@@ -207,7 +207,7 @@ public struct DiskImageBuilder: RootFilesystemBuilder {
         return inCache.string.utf8.count <= 107 - 40 ? inCache : FilePath("/tmp").appending("kbuild-" + name)
     }
 
-    /// A UUID (version 8, RFC 9562: contents of one's own choice) made of a key, so that equal inputs give equal ones.
+    /// A UUID (version 8, RFC 9562: custom contents) from a key, so that equal inputs give equal UUIDs.
     static func uuid(from key: Digest) -> String {
         var digits = Array(key.hex.prefix(32))
         digits[12] = "8"

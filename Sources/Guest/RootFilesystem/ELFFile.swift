@@ -4,7 +4,7 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// What the dynamic loader reads of a 64-bit little-endian ELF file: see elf(5).
+/// The part of a 64-bit little-endian ELF file that the dynamic loader reads: see elf(5).
 struct ELFFile: Sendable, Equatable {
     /// e_machine: 62 is x86-64.
     var machine: UInt16
@@ -14,11 +14,11 @@ struct ELFFile: Sendable, Equatable {
     var needed: [String] = []
     /// DT_SONAME.
     var soname: String?
-    /// DT_RUNPATH, or DT_RPATH where there is none: folders, in which `$ORIGIN` stands for the file's own.
+    /// DT_RUNPATH, or DT_RPATH if there is none: folders, in which `$ORIGIN` is the file's own folder.
     var runpath: [String] = []
 
-    /// The most bytes of headers and strings that are believed of a file. Real ones need a few hundred kilobytes;
-    /// C++ libraries' string tables a few megabytes.
+    /// The most bytes of headers and strings to accept from a file. Real ones need a few hundred kilobytes; C++
+    /// libraries' string tables a few megabytes.
     static let sizeLimit: UInt64 = 64 << 20
 
     /// A file that needs nothing.
@@ -28,13 +28,13 @@ struct ELFFile: Sendable, Equatable {
 
     /// Reads a file's headers and dynamic section, not its whole contents.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is no 64-bit little-endian ELF file, or points
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is not a 64-bit little-endian ELF file, or points
     ///   outside itself.
     init(_ path: FilePath) throws(Failure) {
         self = try Source.reading(path) { (source) throws(Failure) in try ELFFile(source) }
     }
 
-    /// Reads the headers out of bytes in memory. `path` is named in errors.
+    /// Reads the headers from bytes in memory. `path` is named in errors.
     init(bytes: [UInt8], path: FilePath) throws(Failure) {
         try self.init(
             Source(size: UInt64(bytes.count), path: path) { offset, buffer in
@@ -72,7 +72,7 @@ struct ELFFile: Sendable, Equatable {
         guard let address = tags.first(where: { $0.tag == 5 })?.value,
             let size = tags.first(where: { $0.tag == 10 })?.value
         else { return }
-        // The string table is given by its address in memory; the segment that holds it says where it is in the file.
+        // The string table is given by its address in memory; the segment that contains it gives its place in the file.
         guard
             let segment = headers.first(where: { header in
                 header.type == ProgramHeader.load && address >= header.address
@@ -131,7 +131,7 @@ struct ELFFile: Sendable, Equatable {
         var path: FilePath
         var read: (Int64, UnsafeMutableRawBufferPointer) throws -> Int
 
-        /// Opens a file for as long as `body` reads it.
+        /// Opens a file while `body` reads it.
         static func reading<Value>(_ path: FilePath, _ body: (Source) throws(Failure) -> Value) throws(Failure) -> Value
         {
             do {

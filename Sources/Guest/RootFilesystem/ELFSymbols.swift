@@ -2,8 +2,8 @@
 import Diagnostics
 import SystemPackage
 
-/// Some of the objects that an ELF file's symbol table names. The file may come from an author who means harm, so that
-/// no offset, size or count in it is believed before it is compared with the file.
+/// Some of the objects in an ELF file's symbol table. A hostile author may have made the file, so every offset, size
+/// and count is compared with the file before it is used.
 public struct ELFSymbols: Sendable, Hashable {
     /// A symbol's place.
     public struct Symbol: Sendable, Hashable {
@@ -13,7 +13,7 @@ public struct ELFSymbols: Sendable, Hashable {
         public var size: UInt64
     }
 
-    /// The symbols that were found, by name. A name that stands for two places is left out.
+    /// The symbols that were found, by name. A name with two places is omitted.
     public private(set) var symbols: [String: Symbol] = [:]
 
     /// SHT_SYMTAB, and the sizes of a section header and a symbol: see elf(5).
@@ -23,7 +23,7 @@ public struct ELFSymbols: Sendable, Hashable {
 
     /// Looks names up in a file's symbol table.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is no 64-bit little-endian ELF file, has no
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be read, is not a 64-bit little-endian ELF file, has no
     ///   symbol table, or points outside itself.
     public init(_ names: Set<String>, in path: FilePath) throws(Failure) {
         self = try ELFFile.Source.reading(path) { (source) throws(Failure) in try ELFSymbols(names, source) }
@@ -67,7 +67,7 @@ public struct ELFSymbols: Sendable, Hashable {
         find(names, in: entries, named: text)
     }
 
-    /// A kernel has tens of thousands of symbols, so that a name's first byte decides of most.
+    /// A kernel has tens of thousands of symbols, so a name's first byte is compared first.
     private mutating func find(_ names: Set<String>, in entries: [UInt8], named text: [UInt8]) {
         let wanted = Dictionary(grouping: names.map { (name: $0, bytes: Array($0.utf8)) }) { $0.bytes.first ?? 0 }
         var places: [String: Set<Symbol>] = [:]
@@ -76,8 +76,7 @@ public struct ELFSymbols: Sendable, Hashable {
                 for start in stride(from: 0, through: entries.count - Self.symbolSize, by: Self.symbolSize) {
                     let name = Int(entries.loadUnaligned(fromByteOffset: start, as: UInt32.self).littleEndian)
                     guard name < text.count, let candidates = wanted[text[name]] else { continue }
-                    // SHN_UNDEF is a symbol of another file; of functions (STT_FUNC), sections and files none is
-                    // wanted.
+                    // SHN_UNDEF is a symbol of another file; functions (STT_FUNC), sections and files are not needed.
                     let section = entries.loadUnaligned(fromByteOffset: start + 6, as: UInt16.self).littleEndian
                     guard section != 0, [0, 1].contains(entries[start + 4] & 0xF) else { continue }
                     for candidate in candidates {

@@ -3,17 +3,17 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// Where a guest file's bytes come from.
+/// The source of a guest file's bytes.
 enum GuestContents: Hashable, Sendable {
-    /// A file of the host, as it is.
+    /// A file of the host, unchanged.
     case host(FilePath)
-    /// A shared library of the host, without the symbols that only a debugger or a linker wants.
+    /// A shared library of the host, without the symbols that only a debugger or a linker needs.
     case stripped(FilePath)
     /// These bytes.
     case bytes([UInt8])
 }
 
-/// One thing in the guest's root file system.
+/// One entry of the guest's root file system.
 struct GuestEntry: Hashable, Sendable {
     enum Kind: Hashable, Sendable {
         case folder
@@ -29,14 +29,14 @@ struct GuestEntry: Hashable, Sendable {
 
 /// The guest's root file system as a list, before it becomes an archive or an image. Everything belongs to root.
 struct GuestTree: Hashable, Sendable {
-    /// How many links may lead to one another. Linux's own limit is 40.
+    /// The most links in one chain. Linux's own limit is 40.
     private static let linkLimit = 40
 
-    /// Each entry by its real absolute path: no part of it goes through a link. The root itself is not listed.
+    /// Each entry by its real absolute path: no part of it goes through a link. The root itself is not included.
     private(set) var entries: [String: GuestEntry] = [:]
-    /// The system that this tree is laid over; nil when the tree is all there is.
+    /// The base of this tree; nil for a complete tree.
     let base: DebianBase?
-    /// Which entries are the base's, and stay as they are there.
+    /// The base's entries, which stay unchanged.
     private var given: Set<String> = []
 
     /// An empty tree.
@@ -49,22 +49,22 @@ struct GuestTree: Hashable, Sendable {
         given = Set(entries.keys)
     }
 
-    /// An entry and where it is.
+    /// An entry and its path.
     struct Placed {
-        /// From the guest's root, with a slash before it.
+        /// The path from the guest's root, with a slash before it.
         var path: String
         var entry: GuestEntry
     }
 
-    /// The entries with each folder before what is in it.
+    /// The entries, each folder before its contents.
     var sorted: [Placed] {
         entries.sorted { $0.key < $1.key }.map { Placed(path: $0.key, entry: $0.value) }
     }
 
-    /// The entries that the base has not.
+    /// The entries that the base does not have.
     var written: [Placed] { sorted.filter { !given.contains($0.path) } }
 
-    /// What makes `path` unfit to name something in the guest; nil when nothing does.
+    /// Why `path` cannot name an entry of the guest; nil when it can.
     static func problem(withPath path: String) -> String? {
         if !path.hasPrefix("/") { return "is not absolute" }
         let parts = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
@@ -74,10 +74,10 @@ struct GuestTree: Hashable, Sendable {
         return nil
     }
 
-    /// Adds an entry, with the folders above it. Links among those are followed, so that `/bin/x` lands in
-    /// `/usr/bin` when `/bin` is a link there. What the base has stays.
+    /// Adds an entry, with the folders above it. Links among those are followed, so that `/bin/x` becomes `/usr/bin/x`
+    /// when `/bin` is a link there. The base's entries stay.
     ///
-    /// - Throws: `Failure` (`usage`) when something else is there already, or the path leads through a file.
+    /// - Throws: `Failure` (`usage`) when another entry is there already, or the path leads through a file.
     mutating func add(_ entry: GuestEntry, at path: String) throws(Failure) {
         let real = try resolve(path)
         if given.contains(real) { return }
@@ -89,19 +89,19 @@ struct GuestTree: Hashable, Sendable {
         entries[real] = entry
     }
 
-    /// Makes room where the base has a file or a link.
+    /// Removes a file or link of the base from a path.
     mutating func forgetBase(at path: String) throws(Failure) {
         let real = try resolve(path)
         if entries[real]?.kind != .folder, given.remove(real) != nil { entries[real] = nil }
     }
 
-    /// Adds an entry where nothing is yet.
+    /// Adds an entry if there is none at its path.
     mutating func addIfAbsent(_ entry: GuestEntry, at path: String) throws(Failure) {
         let real = try resolve(path)
         if entries[real] == nil { entries[real] = entry }
     }
 
-    /// Adds a folder that is needed; one that is there keeps its mode.
+    /// Adds a required folder; an existing folder keeps its mode.
     mutating func addFolder(_ path: String) throws(Failure) {
         let real = try follow(path)
         guard let other = entries[real] else {
@@ -111,13 +111,13 @@ struct GuestTree: Hashable, Sendable {
         if other.kind != .folder { throw Failure(.usage, "the guest path \(path) must be a folder") }
     }
 
-    /// What `path` names once links are followed; nil when there is nothing.
+    /// The entry at `path` after links are followed; nil when there is none.
     func entry(at path: String) -> GuestEntry? {
         var copy = self
         return (try? copy.follow(path)).flatMap { entries[$0] }
     }
 
-    /// `path` with the links among the folders above it followed; these folders are made.
+    /// `path` with the links among the folders above it followed; creates these folders.
     private mutating func resolve(_ path: String) throws(Failure) -> String {
         if let problem = Self.problem(withPath: path) {
             throw Failure(.usage, "the guest path \(path) \(problem)")
@@ -156,7 +156,7 @@ struct GuestTree: Hashable, Sendable {
 }
 
 extension GuestTree {
-    /// A digest of everything that the tree becomes: paths, modes, targets, and the contents of each file.
+    /// A digest of the tree's whole result: paths, modes, targets, and the contents of each file.
     ///
     /// - Parameter strip: The digest of the tool that strips libraries.
     /// - Throws: `Failure` when a host file cannot be read.

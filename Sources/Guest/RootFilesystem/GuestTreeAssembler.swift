@@ -4,12 +4,12 @@ import Diagnostics
 import Processes
 import SystemPackage
 
-/// Turns a request into the list of everything in the guest's root file system.
+/// Converts a request to the list of all entries of the guest's root file system.
 struct GuestTreeAssembler: Sendable {
     let store: ArtifactStore
     let runner: CommandRunner
 
-    /// Where init is. An initramfs is entered at /init; a disk at /sbin/init, which is a link to it.
+    /// The path of init. An initramfs starts /init; a disk starts /sbin/init, which is a link to it.
     static let initPath = "/init"
     private static let diskInitPath = "/sbin/init"
     private static let busyboxPath = "/bin/busybox"
@@ -25,7 +25,7 @@ struct GuestTreeAssembler: Sendable {
         for path in [Self.initPath, Self.diskInitPath, Self.fstabPath] where tree.base != nil {
             try tree.forgetBase(at: path)
         }
-        // Links first, so that /bin/x lands where /bin leads.
+        // Links first, so that /bin/x is added to the target of /bin.
         for (path, target) in definition.links.sorted(by: { $0.key < $1.key }) {
             try tree.add(GuestEntry(kind: .link(target), mode: 0o777), at: path)
         }
@@ -36,7 +36,7 @@ struct GuestTreeAssembler: Sendable {
             try tree.add(try entry(for: file.source, mode: file.mode), at: path)
         }
         try addTexts(of: request, to: &tree)
-        // The kernel gives PID 1 its console from here, before anybody can mount a devtmpfs: mem(4), console(4).
+        // The kernel opens PID 1's console here, before a devtmpfs can be mounted: mem(4), console(4).
         try tree.add(GuestEntry(kind: .characterDevice(major: 5, minor: 1), mode: 0o600), at: "/dev/console")
         try tree.add(GuestEntry(kind: .characterDevice(major: 1, minor: 3), mode: 0o666), at: "/dev/null")
         try addInit(of: request, to: &tree)
@@ -87,7 +87,7 @@ struct GuestTreeAssembler: Sendable {
         }
     }
 
-    /// A line of fstab(5), with its newline. White space within a field is written in octal there.
+    /// A line of fstab(5), with its newline. White space within a field is written in octal.
     static func fstabLine(for share: SharedFolder) throws(Failure) -> String {
         if let problem = GuestTree.problem(withPath: share.target) {
             throw Failure(.usage, "the share \(share.tag)'s guest path \(share.target) \(problem)")
@@ -118,7 +118,7 @@ struct GuestTreeAssembler: Sendable {
         try tree.addIfAbsent(GuestEntry(kind: .link(Self.initPath), mode: 0o777), at: Self.diskInitPath)
     }
 
-    /// Installs busybox and a link for each of its applets, except where something else is already.
+    /// Installs busybox and a link for each of its applets, except where another entry exists already.
     private func addBusybox(_ busybox: FilePath, sandbox: Sandbox?, to tree: inout GuestTree) async throws {
         let program = try entry(for: busybox, mode: 0o755)
         guard try ELFFile(LibraryClosure.resolved(busybox)).interpreter == nil else {

@@ -3,13 +3,13 @@ import CGuestfs
 import Diagnostics
 import Foundation
 
-/// A libguestfs handle: see guestfs(3). Its calls block for seconds, so it belongs into a process of its own.
+/// A libguestfs handle: see guestfs(3). Its calls block for seconds, so it needs a separate process.
 final class GuestfsSession {
     private let handle: OpaquePointer
-    /// The callback's context. It has to outlive the handle, whose last events come while it is being closed.
+    /// The callback's context. It must outlive the handle, whose last events arrive while it is being closed.
     private let events: Events
 
-    /// Where events go.
+    /// The receiver of events.
     final class Events {
         let log: FileHandle
         let onProgress: (_ done: Int, _ total: Int) -> Void
@@ -30,7 +30,7 @@ final class GuestfsSession {
         }
         self.handle = handle
         self.events = events
-        // Errors are read by guestfs_last_error, and not printed by the library.
+        // guestfs_last_error returns errors; the library does not print them.
         guestfs_set_error_handler(handle, nil, nil)
         let mask =
             UInt64(GUESTFS_EVENT_PROGRESS) | UInt64(GUESTFS_EVENT_APPLIANCE) | UInt64(GUESTFS_EVENT_LIBRARY)
@@ -69,10 +69,10 @@ final class GuestfsSession {
         return "\(version.pointee.major).\(version.pointee.minor).\(version.pointee.release)"
     }
 
-    /// Calls the library.
+    /// Calls a function of the library.
     ///
-    /// - Parameter what: What cannot be done if it fails, as in "cannot WHAT".
-    /// - Throws: `Failure` (`infrastructure`) with the library's own words when the call does not return 0.
+    /// - Parameter what: The action in the error, as in "cannot WHAT".
+    /// - Throws: `Failure` (`infrastructure`) with the library's own message when the call does not return 0.
     func call(_ what: String, _ body: (OpaquePointer) -> Int32) throws(Failure) {
         guard body(handle) == 0 else {
             throw Failure(.infrastructure, "libguestfs cannot \(what)", details: lastError)
@@ -96,7 +96,7 @@ final class GuestfsSession {
 }
 
 extension GuestfsSession {
-    /// Sets the handle up and starts the appliance.
+    /// Configures the handle and starts the appliance.
     func launch(_ spec: ImageBuildSpec) throws {
         // Without libvirt's daemon, which containers and CI hosts do not run.
         try call("use its direct backend") { guestfs_set_backend($0, "direct") }
@@ -122,7 +122,7 @@ extension GuestfsSession {
         try call("start its appliance") { guestfs_launch($0) }
     }
 
-    /// Makes the file system: no journal, because it is mounted read-only, and no room reserved for root.
+    /// Makes the file system: no journal, because it is mounted read-only, and no blocks reserved for root.
     func makeFilesystem(_ spec: ImageBuildSpec, on device: String) throws {
         try spec.uuid.withCString { uuid in
             try ImageBuildSpec.label.withCString { label in

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Foundation
 
-/// What the process that drives libguestfs is to do. It gets this as a JSON file.
+/// The instructions for the process that drives libguestfs, passed as a JSON file.
 struct ImageBuildSpec: Codable, Equatable {
     /// The archives with everything that goes into the image, in the order in which they are unpacked.
     var archives: [String]
@@ -15,13 +15,13 @@ struct ImageBuildSpec: Codable, Equatable {
     var uuid: String
     /// Whether the appliance must not use KVM.
     var forcesTCG: Bool
-    /// Where libguestfs keeps the appliance that it makes of the host's files.
+    /// The folder of the appliance that libguestfs makes from the host's files.
     var cacheFolder: String
-    /// Where libguestfs keeps what is gone after the build.
+    /// The folder for libguestfs's temporary files.
     var temporaryFolder: String
-    /// Where everything that the library and the appliance say is kept.
+    /// The file for all messages of the library and the appliance.
     var log: String
-    /// Paths that must be there in the finished file system.
+    /// Paths that must exist in the finished file system.
     var expected: [String]
 
     /// The file system's block size in bytes: Linux's page size, so that a page is one block.
@@ -30,13 +30,13 @@ struct ImageBuildSpec: Codable, Equatable {
     static let label = "kbuild-root"
 }
 
-/// What that process tells its parent: one line each on standard output.
+/// The messages of that process to its parent: one line each on standard output.
 enum ImageBuildMessage: Codable, Equatable {
     /// The step that begins.
     case step(String)
-    /// How far the step is, in units of its own.
+    /// The progress of the step, in its own units.
     case advance(done: Int, total: Int)
-    /// It did not work: one sentence, and the library's own words.
+    /// It failed: one sentence, and the library's own message.
     case failed(message: String, details: String)
 
     private static let prefix = "kbuild-image "
@@ -49,7 +49,7 @@ enum ImageBuildMessage: Codable, Equatable {
         return Self.prefix + String(decoding: json, as: UTF8.self)
     }
 
-    /// Reads a line; nil for one that is something else, such as a word of libguestfs or QEMU on standard error.
+    /// Parses a line; nil for another line, such as a message of libguestfs or QEMU on standard error.
     init?(line: String) {
         guard line.hasPrefix(Self.prefix),
             let message = try? JSONDecoder().decode(

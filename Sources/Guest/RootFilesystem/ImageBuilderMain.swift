@@ -3,12 +3,12 @@ import CGuestfs
 import Diagnostics
 import Foundation
 
-/// The first argument by which the kbuild executable knows that it is to drive libguestfs: `__build-image SPEC`.
+/// The first argument that makes the kbuild executable drive libguestfs: `__build-image SPEC`.
 public let imageBuilderArgument = "__build-image"
 
-/// The process that drives libguestfs, whose calls block and may do so for ever: the parent can end it.
+/// The process that drives libguestfs, whose calls may block forever: the parent can end it.
 ///
-/// - Parameter arguments: What follows `__build-image` on the command line: the path of the build's JSON file.
+/// - Parameter arguments: The arguments after `__build-image`: the path of the build's JSON file.
 /// - Returns: The process's exit code.
 public func imageBuilderMain(arguments: [String]) -> Int32 {
     do {
@@ -32,7 +32,7 @@ private func buildImage(_ spec: ImageBuildSpec) throws {
     guard manager.createFile(atPath: spec.image, contents: nil), manager.createFile(atPath: spec.log, contents: nil),
         let log = FileHandle(forWritingAtPath: spec.log), let image = FileHandle(forWritingAtPath: spec.image)
     else { throw Failure(.infrastructure, "cannot write \(spec.image) or \(spec.log)") }
-    // Only the blocks that are written take space.
+    // Only written blocks take space.
     try image.truncate(atOffset: UInt64(spec.size))
     try image.close()
 

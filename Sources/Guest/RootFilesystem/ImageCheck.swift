@@ -5,12 +5,12 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// A file's size in bytes; 0 when there is none.
+/// A file's size in bytes; 0 when it does not exist.
 func fileSize(_ path: FilePath) -> Int64 {
     FileStatus(path, followsLink: true)?.size ?? 0
 }
 
-/// How large an image has to be.
+/// The necessary size of an image.
 struct ImageSize: Equatable {
     /// A multiple of the block size.
     var bytes: Int64
@@ -19,8 +19,8 @@ struct ImageSize: Equatable {
 
     /// Bytes of an inode, as mke2fs.conf has it for ext4.
     private static let inodeSize: Int64 = 256
-    /// Room for the superblock, descriptors, bitmaps and what the estimate forgets. The image is sparse, so it
-    /// costs next to nothing.
+    /// Space for the superblock, descriptors, bitmaps and errors of the estimate. The image is sparse, so it costs
+    /// almost nothing.
     private static let slack: Int64 = 16 << 20
 
     /// The size for a tree whose tar archive has `archiveSize` bytes.
@@ -35,10 +35,10 @@ struct ImageSize: Equatable {
     }
 }
 
-/// Looks at a finished image from the host, without mounting it.
+/// Checks a finished image on the host, without mounting it.
 enum ImageCheck {
-    /// Checks that the superblock is that of the file system that was asked for, and that it was unmounted: see the
-    /// kernel's Documentation/filesystems/ext4/super.rst.
+    /// Checks that the superblock belongs to the requested file system, and that it was unmounted: see the kernel's
+    /// Documentation/filesystems/ext4/super.rst.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it is not.
     static func check(_ image: FilePath, against spec: ImageBuildSpec) throws {

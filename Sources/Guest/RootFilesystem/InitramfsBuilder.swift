@@ -9,7 +9,7 @@ import SystemPackage
 /// The archive is not compressed: it never leaves the host's page cache, and unpacking costs the guest more time
 /// than reading does.
 public struct InitramfsBuilder: RootFilesystemBuilder {
-    /// Raise this when the bytes that come out of equal inputs change.
+    /// Raise this when the bytes for equal inputs change.
     private static let version = 1
 
     private let assembler: GuestTreeAssembler
@@ -19,7 +19,7 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
 
     /// Creates a builder that keeps its archives in `store`.
     ///
-    /// - Parameter trust: Whose code decides what an archive holds.
+    /// - Parameter trust: Whose code decides an archive's contents.
     public init(store: ArtifactStore, runner: CommandRunner, trust: TrustLevel) {
         self.trust = trust
         assembler = GuestTreeAssembler(store: store, runner: runner)
@@ -60,7 +60,7 @@ public struct InitramfsBuilder: RootFilesystemBuilder {
 }
 
 extension GuestTree {
-    /// The libraries of the host that are wanted without their symbols.
+    /// The libraries of the host that are stripped of their symbols.
     var strippedLibraries: Set<FilePath> {
         Set(
             entries.values.compactMap { entry in
@@ -70,7 +70,7 @@ extension GuestTree {
 }
 
 extension StrippedLibraries {
-    /// The digest of everything that a tree becomes.
+    /// The digest of a tree's whole result.
     func digest(of tree: GuestTree) throws -> Digest {
         try tree.digest(
             with: store.statCache, strip: tree.strippedLibraries.isEmpty ? nil : try toolDigest())

@@ -7,36 +7,36 @@ import SystemPackage
 
 /// Finds the shared libraries that programs need, as the dynamic loader would on this host.
 struct LibraryClosure {
-    /// A library that has to be there at run time.
+    /// A library that must exist at run time.
     struct Library: Hashable, Sendable {
-        /// The name that others need it by.
+        /// The name by which other files need it.
         var name: String
-        /// Where it is on the host, with links resolved.
+        /// Its path on the host, with links resolved.
         var path: FilePath
         /// Whether it came from one of `toolchainFolders`.
         var isFromToolchain: Bool
     }
 
-    /// Searched after a file's own run path: where the Swift toolchain keeps its libraries.
+    /// Searched after a file's own run path: the folders of the Swift toolchain's libraries.
     var toolchainFolders: [FilePath]
-    /// Searched last: where the host's dynamic loader looks.
+    /// Searched last: the folders of the host's dynamic loader.
     var systemFolders: [FilePath]
 
     /// The libraries that `roots` need, directly or through others, and those roots that are named.
     ///
-    /// A library that lies beside an executable of `executables` travels with it, so it is not listed; what it
-    /// needs in turn is.
+    /// A library beside an executable of `executables` is copied with it, so it is not listed; the libraries that it
+    /// needs are.
     ///
     /// - Parameters:
-    ///   - libraries: Names of libraries that are needed in any case.
+    ///   - libraries: Names of libraries that are always needed.
     ///   - executables: Programs whose needs are covered.
-    /// - Throws: `Failure` (`infrastructure`) when a library is missing or a file is not a 64-bit ELF one.
+    /// - Throws: `Failure` (`infrastructure`) when a library is missing or a file is not a 64-bit ELF file.
     func libraries(named libraries: [String], coveringExecutables executables: [FilePath]) throws(Failure)
         -> [Library]
     {
         var found: [String: Library] = [:]
         var travelling: Set<String> = []
-        // Names still to be looked at, with the file that needs each.
+        // Names to look up, with the file that needs each.
         var open: [(name: String, user: User)] = []
         for executable in executables {
             let user = try User(executable, travelsFrom: executable.removingLastComponent())
@@ -48,7 +48,7 @@ struct LibraryClosure {
         open += libraries.map { ($0, User.none) }
 
         while let (name, user) = open.popLast() {
-            // A loader is found by its path, and libraries need it by its name as well.
+            // A loader is found by its path, and libraries also need it by its name.
             if found[name] != nil || travelling.contains(name) { continue }
             guard let path = locate(name, for: user) else {
                 throw Failure(
@@ -69,7 +69,7 @@ struct LibraryClosure {
         return found.values.sorted { $0.name < $1.name }
     }
 
-    /// A file whose needs are followed.
+    /// A file whose needed libraries are looked up.
     private struct User {
         static let none = User()
 
@@ -104,7 +104,7 @@ struct LibraryClosure {
         if name.hasPrefix("/") { return fileExists(FilePath(name)) ? FilePath(name) : nil }
         for folder in user.folders + toolchainFolders + systemFolders {
             let path = folder.appending(name)
-            // The loader passes over libraries of another architecture, which multilib folders hold.
+            // The loader skips libraries of another architecture, which multilib folders contain.
             guard fileExists(path), let file = try? ELFFile(path) else { continue }
             if user.file.machine == 0 || file.machine == user.file.machine { return path }
         }
@@ -124,7 +124,7 @@ struct LibraryClosure {
         resolvedPath(path) ?? path
     }
 
-    /// Where this host's dynamic loader looks: the folders of ld.so.conf(5), then its built-in ones.
+    /// The folders of this host's dynamic loader: those of ld.so.conf(5), then its built-in ones.
     static func hostFolders(configuration: FilePath = "/etc/ld.so.conf") -> [FilePath] {
         var folders = configured(configuration, depth: 0)
         for name in ["/lib64", "/usr/lib64", "/lib", "/usr/lib"] where isFolder(FilePath(name)) {
@@ -152,7 +152,7 @@ struct LibraryClosure {
         return folders
     }
 
-    /// The files that an include pattern means. Distributions write `folder/*.conf`, so that is what is known.
+    /// The files that match an include pattern. Distributions write `folder/*.conf`, so only this form is supported.
     private static func matches(_ pattern: FilePath, relativeTo file: FilePath) -> [FilePath] {
         let folder = file.removingLastComponent().pushing(pattern.removingLastComponent())
         guard let last = pattern.lastComponent?.string else { return [] }

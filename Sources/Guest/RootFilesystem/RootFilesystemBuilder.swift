@@ -4,7 +4,7 @@ import Diagnostics
 import Processes
 import SystemPackage
 
-/// What a root file system is packed as.
+/// The formats of a root file system.
 public enum RootFilesystemKind: String, Sendable, Hashable, Codable, CaseIterable {
     /// A raw ext4 image for a virtio disk, to be mounted read-only.
     case disk
@@ -16,7 +16,7 @@ public enum RootFilesystemKind: String, Sendable, Hashable, Codable, CaseIterabl
 public struct SharedFolder: Sendable, Hashable, Codable {
     /// The mount tag that the machine gives the share.
     public var tag: String
-    /// Where the guest mounts it: an absolute path, whose folder the root file system then has.
+    /// The path where the guest mounts it: absolute; the root file system then has this folder.
     public var target: String
     /// Mount options, separated by commas.
     public var options: String
@@ -28,25 +28,25 @@ public struct SharedFolder: Sendable, Hashable, Codable {
         self.options = options
     }
 
-    /// 9p over virtio. 512000 is the largest message that Linux's virtio transport takes; cache=mmap keeps no
-    /// stale data and still lets programs be run from the share.
+    /// 9p over virtio. 512000 is the largest message of Linux's virtio transport; cache=mmap keeps no stale data and
+    /// still permits running programs from the share.
     public static let defaultOptions = "trans=virtio,version=9p2000.L,msize=512000,cache=mmap"
 }
 
-/// Everything that a root file system is made of.
+/// The inputs of a root file system.
 public struct RootFilesystemRequest: Sendable {
-    /// What the project's definition file says.
+    /// The project's definition file.
     public var definition: RootFilesystemDefinition
-    /// The program that the kernel starts, on the host; it takes the place of the definition's.
+    /// The program that the kernel starts, on the host; it replaces the definition's.
     public var initProgram: FilePath?
     /// The shares that /etc/fstab lists.
     public var shares: [SharedFolder]
-    /// Programs that will be run from a share, whose shared libraries have to be in the root file system. Their own
-    /// contents are not part of it, so a rebuilt program with the same needs is no reason to build it again.
+    /// Programs that run from a share, whose shared libraries must be in the root file system. Their own contents are
+    /// not part of it, so a rebuilt program with the same needs does not cause a rebuild.
     public var coveredExecutables: [FilePath]
-    /// The system over which all that is laid; nil for none. Its own files stay, except init and /etc/fstab.
+    /// The base of the file system; nil for none. Its own files stay, except init and /etc/fstab.
     public var base: DebianBase?
-    /// What confines the definition's busybox, which is asked for its applets on the host; nil for nothing.
+    /// The sandbox for the definition's busybox, which lists its applets on the host; nil for none.
     public var busyboxSandbox: Sandbox?
 
     /// Creates a request.
@@ -64,23 +64,23 @@ public struct RootFilesystemRequest: Sendable {
 
 /// A root file system that is ready to boot from.
 public struct RootFilesystemImage: Sendable, Equatable {
-    /// What it is.
+    /// Its format.
     public var kind: RootFilesystemKind
-    /// The image or archive. Nobody writes to it any more.
+    /// The image or archive. It does not change any more.
     public var path: FilePath
-    /// The digest of everything that it was made from.
+    /// The digest of all its inputs.
     public var key: Digest
 }
 
-/// What a builder is about to do.
+/// A builder's plan.
 public struct RootFilesystemPlan: Sendable {
-    /// What comes out.
+    /// The format of the result.
     public var kind: RootFilesystemKind
-    /// The digest of everything that goes in.
+    /// The digest of all inputs.
     public var key: ArtifactKey
-    /// The finished image, when these inputs were built before.
+    /// The finished image, if these inputs were built before.
     public var cached: RootFilesystemImage?
-    /// Where the image is, or will be.
+    /// The path of the image, now or after the build.
     public var path: FilePath
 
     let tree: GuestTree
@@ -88,28 +88,27 @@ public struct RootFilesystemPlan: Sendable {
 
 /// Makes root file systems of one kind.
 public protocol RootFilesystemBuilder: Sendable {
-    /// What this builder makes.
+    /// The format of this builder.
     var kind: RootFilesystemKind { get }
 
-    /// Works out what goes into the image, and whether it was built before. Takes milliseconds when it was.
+    /// Computes the inputs of the image, and whether it was built before. Takes milliseconds when it was.
     ///
     /// - Throws: `Failure` (`usage`) when the definition contradicts itself, (`infrastructure`) when an input is
     ///   missing; `CancellationError`.
     func plan(_ request: RootFilesystemRequest) async throws -> RootFilesystemPlan
 
-    /// The commands that `image(for:progress:)` runs for a plan; none for one that was built before.
+    /// The commands that `image(for:progress:)` runs for a plan; none if the image exists.
     ///
     /// - Throws: `Failure` (`infrastructure`) when an input is missing.
     func commands(for plan: RootFilesystemPlan) throws -> [Command]
 
-    /// The image of a plan: the cached one, else one built now. Two kbuilds that want the same build it once.
+    /// Returns the image of a plan: the cached image, or a new one. Two kbuilds with the same plan build it once.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be built; `CancellationError`. Nothing half-made is
-    ///   left behind.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be built; `CancellationError`. No partial image remains.
     func image(for plan: RootFilesystemPlan, progress: ProgressSink) async throws -> RootFilesystemImage
 }
 
-/// What both builders do alike: keys, the store, single flight.
+/// The common part of both builders: keys, the store, single flight.
 struct ImagePublisher: Sendable {
     let store: ArtifactStore
     let kind: RootFilesystemKind
@@ -133,7 +132,7 @@ struct ImagePublisher: Sendable {
         if let image = cached(plan.key) { return image }
         let lock = "\(plan.key.step)-\(plan.key.short)"
         return try await FileLock.withLock(lock, in: store.layout, progress: progress) {
-            // Whoever held the lock may have built it meanwhile.
+            // The earlier holder of the lock may have built it meanwhile.
             if let image = cached(plan.key) { return image }
             let artifact = try await store.publish(key: key) { folder in
                 try await make(folder.appending(fileName))

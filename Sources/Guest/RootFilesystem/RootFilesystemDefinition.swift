@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// What a guest's root file system holds, as a `rootfs/*.yaml` file says it.
+/// The contents of a guest's root file system, as a `rootfs/*.yaml` file defines them.
 ///
 /// Guest paths are absolute; modes are permission bits. Everything belongs to root.
 public struct RootFilesystemDefinition: Sendable, Equatable {
     /// A file copied from the host.
     public struct File: Sendable, Equatable {
-        /// Where the contents come from.
+        /// The host's file.
         public var source: FilePath
         /// The permission bits in the guest.
         public var mode: UInt32
@@ -19,7 +19,7 @@ public struct RootFilesystemDefinition: Sendable, Equatable {
         }
     }
 
-    /// A file whose contents stand in the definition.
+    /// A file whose contents are in the definition.
     public struct Text: Sendable, Equatable {
         /// The whole contents.
         public var contents: String
@@ -33,19 +33,19 @@ public struct RootFilesystemDefinition: Sendable, Equatable {
         }
     }
 
-    /// The program that the kernel starts, on the host; nil when the caller brings it, or busybox's shall do.
+    /// The program that the kernel starts, on the host; nil when the caller provides it, or busybox is init.
     public var initProgram: FilePath?
-    /// A static busybox on the host, which is installed with a link for each of its applets; nil for none.
+    /// A static busybox on the host, installed with a link for each of its applets; nil for none.
     public var busybox: FilePath?
     /// Whether the shared libraries that a Swift Testing bundle needs are installed.
     public var includesSwiftRuntime: Bool
-    /// Folders and their modes. Those above any entry come by themselves, with mode 0755.
+    /// Folders and their modes. Folders above an entry are added automatically, with mode 0755.
     public var folders: [String: UInt32]
     /// Symbolic links and their targets.
     public var links: [String: String]
     /// Files from the host.
     public var files: [String: File]
-    /// Files whose contents stand here.
+    /// Files whose contents are in the definition.
     public var texts: [String: Text]
 
     /// Creates a definition.

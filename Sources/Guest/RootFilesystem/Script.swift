@@ -3,16 +3,16 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// A program that an interpreter runs, as its first line says: `#!/bin/sh -e`.
+/// A program with an interpreter, which its first line names: `#!/bin/sh -e`.
 struct Script {
     /// The interpreter's path in the guest.
     var interpreter: String
-    /// What the line passes to it; nil for nothing.
+    /// The argument in the line; nil for none.
     var argument: String?
 
-    /// How much of a file the kernel looks at (BINPRM_BUF_SIZE of include/uapi/linux/binfmts.h), in bytes.
+    /// How many bytes of a file the kernel reads (BINPRM_BUF_SIZE of include/uapi/linux/binfmts.h).
     private static let headBytes = 256
-    /// Where `env` looks, by the PATH that kbuild's init gives to programs.
+    /// The folders that `env` searches, from the PATH that kbuild's init sets for programs.
     private static let searched = ["/bin", "/usr/bin", "/sbin", "/usr/sbin", "/usr/local/bin"]
 
     /// Reads a program's first line.
@@ -45,9 +45,9 @@ struct Script {
 
     /// Checks that the guest can run it.
     ///
-    /// - Throws: `Failure` (`usage`) when the interpreter, or the program that `env` is to find, is not in the guest.
+    /// - Throws: `Failure` (`usage`) when the interpreter, or the program for `env`, is not in the guest.
     func check(_ program: FilePath, in tree: GuestTree) throws(Failure) {
-        // What a Debian system holds is not known here; init says when it cannot start a program.
+        // The contents of a Debian system are not known here; init reports a program that it cannot start.
         guard tree.base == nil else { return }
         var missing: String?
         if tree.entry(at: interpreter) == nil {

@@ -8,8 +8,8 @@ import SystemPackage
 /// The shared libraries that a Swift Testing bundle needs in a guest: those of the toolchain, the C and C++ libraries
 /// of the host, and the dynamic loader.
 struct SwiftRuntime: Sendable {
-    /// What a bundle that SwiftPM builds may link. Those that a toolchain does not have are left out, except the
-    /// first: without it there is no runtime.
+    /// The libraries that a bundle built by SwiftPM may link. Those that a toolchain does not have are omitted, except
+    /// the first: without it there is no runtime.
     private static let roots = [
         "libswiftCore.so", "libTesting.so", "lib_TestingInterop.so", "lib_Testing_Foundation.so", "libXCTest.so",
         "libFoundation.so", "libFoundationEssentials.so", "libFoundationInternationalization.so",
@@ -19,9 +19,9 @@ struct SwiftRuntime: Sendable {
         "libswiftObservation.so", "libswiftDistributed.so", "libswift_Differentiation.so", "libswift_Volatile.so",
         "libswift_Builtin_float.so",
     ]
-    /// The C library, whose folder all the libraries go into: the loader searches it without being told.
+    /// The C library; all libraries go into its folder, which the loader searches by default.
     private static let cLibrary = "libc.so.6"
-    /// x86-64's loader, by the path that the ABI gives it.
+    /// x86-64's loader, at the path in the ABI.
     private static let loader = "/lib64/ld-linux-x86-64.so.2"
 
     let store: ArtifactStore
@@ -29,11 +29,11 @@ struct SwiftRuntime: Sendable {
 
     /// Adds the runtime to a tree.
     ///
-    /// The libraries lie in one folder that the loader searches by default, so no LD_LIBRARY_PATH is needed, and a
-    /// run path to the host's toolchain, which the guest has not, does no harm.
+    /// The libraries are in one folder that the loader searches by default, so no LD_LIBRARY_PATH is needed, and a run
+    /// path to the host's toolchain, which the guest does not have, does no harm.
     ///
-    /// - Parameter executables: Further programs whose libraries have to be there.
-    /// - Throws: `Failure` (`infrastructure`) when the Swift toolchain is not whole, or a library is missing.
+    /// - Parameter executables: More programs whose libraries must be included.
+    /// - Throws: `Failure` (`infrastructure`) when the Swift toolchain is incomplete, or a library is missing.
     func install(in tree: inout GuestTree, coveringExecutables executables: [FilePath]) async throws {
         let libraries = try await libraries(coveringExecutables: executables)
         guard let cLibrary = libraries.first(where: { $0.name == Self.cLibrary }) else {
@@ -43,7 +43,7 @@ struct SwiftRuntime: Sendable {
         let folder = cLibrary.path.removingLastComponent().string
         for library in libraries {
             let contents: GuestContents = library.isFromToolchain ? .stripped(library.path) : .host(library.path)
-            // The loader is known by its path, and some libraries need it by its name: one file, one link.
+            // Programs use the loader's path, and some libraries need it by its name: one file, one link.
             let name = FilePath(library.name).lastComponent?.string ?? library.name
             try tree.addIfAbsent(GuestEntry(kind: .file(contents), mode: 0o755), at: folder + "/" + name)
             if library.name.hasPrefix("/") {
@@ -55,8 +55,8 @@ struct SwiftRuntime: Sendable {
 
     /// The libraries, without installing them.
     ///
-    /// Without a toolchain they are those that the executables need. Suites are Swift's, so that there is one where the
-    /// guest needs more.
+    /// Without a toolchain they are the libraries that the executables need. Suites need Swift, so a guest that needs
+    /// more has a toolchain.
     func libraries(coveringExecutables executables: [FilePath]) async throws -> [LibraryClosure.Library] {
         guard (try? runner.locate("swiftc")) != nil else {
             let closure = LibraryClosure(toolchainFolders: [], systemFolders: LibraryClosure.hostFolders())
@@ -82,7 +82,7 @@ struct SwiftRuntime: Sendable {
         var paths: Paths
     }
 
-    /// Where the toolchain keeps its shared libraries.
+    /// The folders of the toolchain's shared libraries.
     private func toolchainFolders() async throws -> [FilePath] {
         try folders(inTargetInfo: try await SwiftToolchain(store: store, runner: runner).targetInfo())
     }
@@ -109,8 +109,8 @@ public struct SwiftToolchain: Sendable {
 
     /// What `swiftc -print-target-info` prints: JSON.
     ///
-    /// Asking the compiler takes 0.1 s, so its answer is kept for as long as the compiler stays the same file. A
-    /// version manager's `swiftc` stands for a toolchain that can change behind it, so it is asked each time.
+    /// The compiler takes 0.1 s to answer, so its answer is kept while the compiler stays the same file. A version
+    /// manager's `swiftc` may run another toolchain without changing itself, so it is asked each time.
     ///
     /// - Throws: `Failure` (`infrastructure`) when there is no compiler or it fails.
     public func targetInfo() async throws -> String {
@@ -130,15 +130,15 @@ public struct SwiftToolchain: Sendable {
 }
 
 extension ArtifactStore {
-    /// The text that `make` gives, from the store when it was made before.
+    /// The text that `make` returns, from the store if it exists there.
     ///
-    /// - Throws: What `make` throws, and `Failure` when the store cannot be written.
+    /// - Throws: Errors of `make`, and `Failure` when the store cannot be written.
     func remembered(
         key: () throws -> ArtifactKey, make: () async throws -> String
     ) async throws -> String {
         let name = "text"
         if let known = lookup(try key()), known.files[name] != nil { return try readText(known.path(name)) }
-        // A dry run publishes nothing, and may not ask either: then `make` throws.
+        // A dry run publishes nothing; if it may not run commands, `make` throws.
         if isReadOnly { return try await make() }
         let artifact = try await publish(key: key) { folder in
             try writeAtomically(try await make(), to: folder.appending(name))
@@ -147,12 +147,12 @@ extension ArtifactStore {
     }
 }
 
-/// Copies of libraries without the symbols that only a debugger or a linker wants.
+/// Copies of libraries without the symbols that only a debugger or a linker needs.
 struct StrippedLibraries: Sendable {
     let store: ArtifactStore
     let runner: CommandRunner
 
-    /// The digest of the tool, which is part of the key of whatever holds its output.
+    /// The digest of the tool, which is part of the key of every artifact with its output.
     func toolDigest() throws -> Digest {
         try store.statCache.digest(of: LibraryClosure.resolved(try runner.locate("strip")))
     }
@@ -176,7 +176,7 @@ struct StrippedLibraries: Sendable {
 
     private static let step = "stripped-libraries"
 
-    /// The commands that make the copies, unless they are there.
+    /// The commands that make the copies; none if they exist.
     func commands(for libraries: Set<FilePath>) throws -> [Command] {
         if libraries.isEmpty { return [] }
         let (key, names) = try recipe(libraries)

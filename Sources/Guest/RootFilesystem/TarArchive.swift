@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Writes a tree, without what its base has, as a POSIX ustar archive, which the libguestfs appliance unpacks: see
-/// pax(1).
+/// Writes a tree, without the entries of its base, as a POSIX ustar archive, which the libguestfs appliance unpacks:
+/// see pax(1).
 struct TarArchive {
     let reader: GuestFileReader
 
@@ -33,7 +33,7 @@ struct TarArchive {
         try archive.write(repeatElement(0, count: 2 * Self.blockSize))
     }
 
-    /// What the archive says of a file before its contents.
+    /// A file's header in the archive.
     private struct Header {
         var name: String
         /// ustar's type flag.
@@ -72,7 +72,7 @@ struct TarArchive {
         number(0, 8)
         number(header.size, 12)
         number(archiveTime, 12)
-        // The checksum is made with its own field blank.
+        // The checksum is computed with its own field blank.
         field("        ", 8)
         field(String(header.type), 1)
         field(header.link, 100)
@@ -91,7 +91,7 @@ struct TarArchive {
         try archive.write(block)
     }
 
-    /// A name as ustar keeps it.
+    /// A name in ustar's format.
     struct SplitName: Equatable {
         /// At most 155 bytes.
         var prefix = ""
@@ -99,7 +99,7 @@ struct TarArchive {
         var base: String
     }
 
-    /// A long name's two parts, at a slash. Nil when there is none.
+    /// Splits a long name at a slash. Nil when this is not possible.
     static func split(_ name: String) -> SplitName? {
         if name.utf8.count <= 100 { return SplitName(base: name) }
         let bytes = Array(name.utf8)

@@ -4,7 +4,7 @@ import Processes
 extension CommandRunner {
     /// Runs a command as `stream(_:onLine:)` does, and ends it after `limit`.
     ///
-    /// - Returns: How it ended; nil when it was still running.
+    /// - Returns: The exit status; nil when it was still running.
     func stream(
         _ command: Command, within limit: Duration, onLine: @escaping @Sendable (String) throws -> Void
     ) async throws -> ProcessStatus? {
