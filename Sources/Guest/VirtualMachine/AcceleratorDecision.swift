@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What a machine's CPU runs on.
+/// How a machine's CPU runs.
 public enum Accelerator: String, Sendable, Hashable, Codable, CaseIterable {
     /// The host's CPU, through Linux's KVM.
     case kvm
@@ -9,9 +9,9 @@ public enum Accelerator: String, Sendable, Hashable, Codable, CaseIterable {
     case tcg
 }
 
-/// The accelerator that the user asks for.
+/// The accelerator that the user requests.
 public enum AcceleratorRequest: String, Sendable, Hashable, Codable, CaseIterable {
-    /// KVM where it really works, else TCG.
+    /// KVM if it works, else TCG.
     case auto
     /// KVM or nothing.
     case kvm
@@ -21,11 +21,11 @@ public enum AcceleratorRequest: String, Sendable, Hashable, Codable, CaseIterabl
 
 /// Whether KVM runs guests on this host.
 public enum KVMStatus: Sendable, Hashable {
-    /// A guest that did what a kernel's start does got through.
+    /// A guest completed the same work as the start of a kernel.
     case works
     /// This user cannot open KVM here, for this reason.
     case absent(reason: String)
-    /// KVM can be opened, but a guest did not get through, for this reason.
+    /// KVM can be opened, but a guest did not complete, for this reason.
     case broken(reason: String)
 
     /// Why KVM cannot be used; nil when it can.
@@ -59,11 +59,11 @@ extension KVMStatus: CustomStringConvertible {
     }
 }
 
-/// The accelerator to use, and what to tell the user about the choice.
+/// The accelerator to use, and a note for the user about the choice.
 public struct AcceleratorDecision: Sendable, Hashable {
-    /// What to run on.
+    /// The accelerator.
     public var accelerator: Accelerator
-    /// A line that every user should see: KVM was left out, and why. Nil when there is nothing to say.
+    /// A line that every user should see: KVM was not used, and why. Nil when there is no note.
     public var note: String?
 
     /// Creates a decision.
@@ -74,8 +74,8 @@ public struct AcceleratorDecision: Sendable, Hashable {
 
     /// Chooses an accelerator.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work: a run that should have been
-    ///   fast must not silently be slow.
+    /// - Throws: `Failure` (`infrastructure`) when KVM is requested and does not work: a run that should be fast must
+    ///   not silently be slow.
     public static func decide(
         requested: AcceleratorRequest, status: KVMStatus
     ) throws(Failure) -> AcceleratorDecision {

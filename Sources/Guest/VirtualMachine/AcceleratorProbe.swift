@@ -7,21 +7,21 @@ import Foundation
 import Processes
 import SystemPackage
 
-/// Finds out whether KVM really runs guests here.
+/// Finds out whether KVM can run guests here.
 ///
-/// `/dev/kvm` can be there, open, and create machines, and yet run no kernel, as under nested virtualisation that
-/// does half the work. So a small guest is run that does what a kernel's start does, in a process of its own, with
-/// a limit. The answer is kept until the CPU, the kernel, QEMU or the probe changes; whether `/dev/kvm` can be
-/// opened is looked at each time, because a group or a module can change it at any moment.
+/// `/dev/kvm` can exist, open, and create machines, and yet run no kernel, as under incomplete nested virtualisation.
+/// So a small guest does the same as the start of a kernel, in its own process, with a time limit. The answer is kept
+/// until the CPU, the kernel, QEMU or the probe changes; whether `/dev/kvm` can be opened is checked each time, because
+/// a group or a module can change that at any moment.
 public struct AcceleratorProbe: Sendable {
-    /// The first argument by which the kbuild executable knows that it is to be the probe.
+    /// The first argument that makes the kbuild executable the probe.
     public static let argument = "__probe-kvm"
 
     /// Raise this when the probe's guest or its judgement changes.
     static let version = 1
-    /// What a reason starts with when the device is there but this user may not open it.
+    /// The beginning of a reason when the device exists but this user may not open it.
     static let permissionReason = "no permission to open "
-    /// Seconds of its own limit. The guest needs 5 ms.
+    /// The guest's own time limit in seconds. The guest needs 5 ms.
     static let guestLimit: UInt32 = 2
 
     private let layout: CacheLayout
@@ -33,8 +33,8 @@ public struct AcceleratorProbe: Sendable {
     /// Creates a probe that runs `executable __probe-kvm`.
     ///
     /// - Parameters:
-    ///   - layout: Where the answer is kept.
-    ///   - executable: The kbuild executable, whose `main` hands `__probe-kvm` to `kvmProbeMain()`.
+    ///   - layout: The cache with the answer.
+    ///   - executable: The kbuild executable, whose `main` passes `__probe-kvm` to `kvmProbeMain()`.
     public init(layout: CacheLayout, statCache: StatCache, runner: CommandRunner, executable: FilePath) {
         self.init(
             layout: layout, statCache: statCache, device: "/dev/kvm", hostIdentity: Self.identifyHost,
@@ -53,10 +53,10 @@ public struct AcceleratorProbe: Sendable {
         self.runGuest = runGuest
     }
 
-    /// Whether KVM works, from the cache where its answer still holds.
+    /// Whether KVM works, from the cache if its answer is still valid.
     ///
-    /// - Parameter qemu: QEMU's executable, which is part of what an answer holds for; nil when it is not known.
-    /// - Throws: `CancellationError`. A probe that dies or says nothing means `broken`, not an error.
+    /// - Parameter qemu: QEMU's executable, which an answer depends on; nil when it is not known.
+    /// - Throws: `CancellationError`. A probe that dies or prints nothing means `broken`, not an error.
     public func status(qemu: FilePath?) async throws -> KVMStatus {
         if access(device.string, R_OK | W_OK) != 0 {
             return switch errno {
@@ -73,16 +73,16 @@ public struct AcceleratorProbe: Sendable {
         let key = builder.digest
         if let known = cached(key) { return known }
         let status = try await runGuest()
-        // An absent device is looked for again each time.
+        // An absent device is checked again each time.
         if case .absent = status { return status }
         try? createFolder(cacheFile.removingLastComponent())
         try? writeAtomically("\(key)\n\(status)\n", to: cacheFile)
         return status
     }
 
-    /// Probes if need be, and chooses. TCG that is asked for needs no probe.
+    /// Probes if necessary, and chooses. A request for TCG needs no probe.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when KVM is asked for and does not work; `CancellationError`.
+    /// - Throws: `Failure` (`infrastructure`) when KVM is requested and does not work; `CancellationError`.
     public func decide(requested: AcceleratorRequest, qemu: FilePath?) async throws -> AcceleratorDecision {
         if requested == .tcg { return AcceleratorDecision(accelerator: .tcg) }
         return try AcceleratorDecision.decide(requested: requested, status: try await status(qemu: qemu))
@@ -98,7 +98,7 @@ public struct AcceleratorProbe: Sendable {
     }
 
     private static func run(_ executable: FilePath, with runner: CommandRunner) async throws -> KVMStatus {
-        // The guest has a limit of its own; this one is for a KVM that does not come back from the kernel at all.
+        // The guest has its own limit; this limit is for a KVM that does not return from the kernel at all.
         let limit = Duration.seconds(Int(guestLimit) + 3)
         let answer = try await withThrowingTaskGroup(of: CommandResult?.self) { group in
             group.addTask { try await runner.capture(Command(executable.string, [argument])) }
@@ -119,7 +119,7 @@ public struct AcceleratorProbe: Sendable {
         return .broken(reason: "the probe ended with \(result.status)")
     }
 
-    /// The CPU and the kernel: what KVM's behaviour depends on.
+    /// The CPU and the kernel, on which KVM's behaviour depends.
     private static func identifyHost() -> String {
         var system = utsname()
         uname(&system)

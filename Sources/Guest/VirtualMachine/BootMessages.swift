@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What a kernel's console shows of its boot, and which of the user's arguments show less.
+/// The kernel's console output during boot, and the user's arguments that hide parts of it.
 public enum BootMessages {
-    /// The console level of the boot: warnings (level 4) and worse are shown, which WARN and lockdep report at. `quiet`
-    /// is level 4 and hides them (include/linux/printk.h). What the level leaves out, notices and the rest, costs 0.1
-    /// ms a byte on an emulated UART; init raises the level for the tests.
+    /// The console level of the boot: it shows warnings (level 4) and worse, the level of WARN and lockdep. `quiet` is
+    /// level 4 and hides them (include/linux/printk.h). Notices and lower levels would cost 0.1 ms a byte on an
+    /// emulated UART; init raises the level for the tests.
     static let level = "loglevel=5"
 
-    /// Which words of a kernel command line keep reports of the boot or of the tests from the console, in their order.
+    /// The words of a kernel command line that hide reports of the boot or of the tests from the console, in their
+    /// order.
     ///
-    /// The last of `quiet` and `loglevel=` decides, so `quiet loglevel=7` hides nothing. What follows `--` is init's.
+    /// The last of `quiet` and `loglevel=` decides, so `quiet loglevel=7` hides nothing. Words after `--` are init's.
     ///
     /// - Parameter arguments: The user's arguments, each of one or more words.
     public static func hiding(_ arguments: [String]) -> [String] {
@@ -17,7 +18,7 @@ public enum BootMessages {
         var hiding: [String] = []
         var level: String?
         for word in words {
-            // The kernel takes a dash in a name for an underscore, and quotes around a value (parse_args in
+            // The kernel reads a dash in a name as an underscore, and removes quotes around a value (parse_args in
             // kernel/params.c).
             let plain = word.filter { $0 != "\"" }
             let parts = plain.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
@@ -27,7 +28,7 @@ public enum BootMessages {
             case ("quiet", _): level = word
             case ("debug", nil): level = nil
             case ("loglevel", let value?):
-                // Base 0 of get_option(): 0x5 and 05 are levels too.
+                // get_option() uses base 0: 0x5 and 05 are levels too.
                 level = Self.number(value).map { $0 >= 5 } ?? false ? nil : word
             case ("printk.time", let value?) where ["0", "n", "N", "off"].contains(value): hiding.append(word)
             case ("rcupdate.rcu_cpu_stall_suppress", let value?) where value != "0": hiding.append(word)
@@ -39,13 +40,13 @@ public enum BootMessages {
             default: break
             }
         }
-        // `ignore_loglevel` shows everything, whatever the level.
+        // `ignore_loglevel` shows everything, at any level.
         let showsAll = words.contains { $0.replacing("-", with: "_") == "ignore_loglevel" }
         if let level, !showsAll { hiding.insert(level, at: 0) }
         return hiding
     }
 
-    /// A number as the kernel's simple_strtol reads it with base 0; nil for what begins with no digit.
+    /// A number as the kernel's simple_strtol reads it with base 0; nil for text that begins with no digit.
     private static func number(_ text: String) -> Int? {
         let isHexadecimal = text.hasPrefix("0x") || text.hasPrefix("0X")
         let digits = isHexadecimal ? text.dropFirst(2) : text[...]

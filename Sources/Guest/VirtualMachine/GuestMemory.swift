@@ -23,15 +23,15 @@ public struct GuestMemoryRange: Sendable, Hashable {
     static let mostBytes = 16 << 20
 
     /// Where x86-64 maps the kernel's image (`__START_KERNEL_map`), and for 4 and 5 levels of page tables all of memory
-    /// (`__PAGE_OFFSET_BASE_L4`, `_L5`), in arch/x86/include/asm/page_64_types.h; and where those mappings end at the
-    /// latest.
+    /// (`__PAGE_OFFSET_BASE_L4`, `_L5`), in arch/x86/include/asm/page_64_types.h; and the latest ends of these
+    /// mappings.
     private static let mappings: [(start: UInt64, size: UInt64)] = [
         (0xFFFF_FFFF_8000_0000, 1 << 30), (0xFFFF_8880_0000_0000, 1 << 46), (0xFF11_0000_0000_0000, 1 << 55),
     ]
 
-    /// The address in the machine's memory, for a kernel that does not move itself; nil outside of the mappings that
-    /// are the same in every process. The processor's own page tables are no help: with page-table isolation those of a
-    /// program that runs have no kernel in them.
+    /// The address in the machine's memory, for a kernel without address randomization; nil outside the mappings that
+    /// are the same in every process. The processor's own page tables cannot be used: with page-table isolation the
+    /// tables of a running program do not map the kernel.
     var physicalAddress: UInt64? {
         guard count > 0, count <= Self.mostBytes else { return nil }
         for mapping in Self.mappings where address >= mapping.start {
@@ -42,17 +42,17 @@ public struct GuestMemoryRange: Sendable, Hashable {
     }
 }
 
-/// What came of reading the guest's memory.
+/// The result of reading the guest's memory.
 public enum GuestMemoryAnswer: Sendable, Equatable {
-    /// The bytes of each part that was asked for.
+    /// The bytes of each requested part.
     case bytes([[UInt8]])
-    /// They could not be read: why.
+    /// The reason why they could not be read.
     case unread(String)
 }
 
 extension QEMUMonitor {
-    /// Reads parts of the guest's memory. QEMU writes them to a file of the machine's private folder, where alone it
-    /// may write (`pmemsave`): a monitor command that prints memory would take ten times as long.
+    /// Reads parts of the guest's memory. QEMU writes them to a file of the machine's private folder, the only folder
+    /// that it may write to (`pmemsave`): a monitor command that prints memory would take ten times as long.
     mutating func read(_ ranges: [GuestMemoryRange], _ links: MachineLinks) async throws -> GuestMemoryAnswer {
         struct Arguments: Encodable {
             var val: UInt64
@@ -79,7 +79,7 @@ extension QEMUMonitor {
         return .bytes(parts)
     }
 
-    /// Reads what QEMU wrote. One that a guest has taken over may have put anything there instead.
+    /// Reads QEMU's file. A QEMU that a guest has taken over may have put anything there instead.
     private static func contents(of file: FilePath, count: Int) throws -> [UInt8] {
         do {
             let descriptor = try FileDescriptor.open(file, .readOnly, options: [.closeOnExec, .noFollow, .nonBlocking])
@@ -97,7 +97,7 @@ extension QEMUMonitor {
 }
 
 extension GuestMemoryRange {
-    /// Reads exactly so many bytes, piece by piece.
+    /// Reads exactly `count` bytes, piece by piece.
     fileprivate static func bytes(
         _ count: Int, _ read: (Int, UnsafeMutableRawBufferPointer) throws -> Int
     ) throws -> [UInt8] {
@@ -112,12 +112,12 @@ extension GuestMemoryRange {
     }
 }
 
-/// The process of a guest in user-mode Linux, found beneath the one that kbuild started: a supervisor and a sandbox may
-/// lie between the two. Its kernel's data is its own data, at the addresses of its symbols.
+/// The process of a guest in user-mode Linux, found among the descendants of the process that kbuild started: a
+/// supervisor and a sandbox may be between the two. Its kernel's data is its own data, at the addresses of its symbols.
 struct UMLProcess {
     let id: Int32
 
-    /// How many processes of one guest are looked at.
+    /// The most processes of one guest to search.
     private static let mostProcesses = 4096
 
     /// Finds the first process that runs `kernel` among those that `ancestor` started, itself included.

@@ -6,12 +6,12 @@ import Processes
 import Synchronization
 import SystemPackage
 
-/// Something that boots a kernel and ends.
+/// A machine boots a kernel and ends.
 public protocol Machine: Sendable {
-    /// Whether test results come framed on the console, among the kernel's messages.
+    /// Whether test results are framed on the console, among the kernel's messages.
     var hasResultsOnConsole: Bool { get }
 
-    /// Boots the guest and returns when it has ended and all that it sent has been handled.
+    /// Boots the guest and returns when it has ended and all its output has been handled.
     ///
     /// Cancelling the task kills the machine, which leaves nothing behind on any path.
     ///
@@ -19,26 +19,26 @@ public protocol Machine: Sendable {
     func run(_ handlers: MachineHandlers) async throws -> MachineExit
 }
 
-/// A machine whose guest boots, and reads the kernel's command line.
+/// A machine whose guest boots and reads the kernel's command line.
 public protocol BootingMachine: Machine {
     /// The same machine with a word added to the kernel's command line, before the user's.
     func adding(kernelArgument word: String) -> Self
 
-    /// What starts it, with its sockets in `folder`.
+    /// The command that starts it, with its sockets in `folder`.
     func command(in folder: FilePath) -> Command
 }
 
-/// What a running machine says, called on the threads that read its sockets.
+/// The handlers of a running machine's output, called on the threads that read its sockets.
 public struct MachineHandlers: Sendable {
-    /// Bytes from the console. What it returns is sent back to the guest's console input.
+    /// Bytes from the console. The returned bytes are sent to the guest's console input.
     public var console: @Sendable ([UInt8]) -> [UInt8]
     /// Bytes from the results port.
     public var results: @Sendable ([UInt8]) -> Void
-    /// Asks what the guest is doing. A machine that cannot tell leaves it alone.
+    /// Asks for the guest's state. A machine that cannot answer ignores it.
     public var inspector: MachineInspector?
-    /// Called once before the machine starts, with a way to send bytes to the guest's end of the results port.
+    /// Called once before the machine starts, with a function that sends bytes to the guest's end of the results port.
     public var connected: @Sendable (_ send: @escaping @Sendable ([UInt8]) -> Void) -> Void
-    /// Told where a debugger is waited for, once it is.
+    /// Called with the socket that waits for a debugger, once it waits.
     public var waitsForDebugger: (@Sendable (_ socket: FilePath) -> Void)?
 
     /// Creates the handlers.
@@ -62,9 +62,9 @@ public enum MachineExit: Sendable, Equatable {
     case finished
     /// The guest's kernel panicked.
     case panicked
-    /// The guest reset or switched itself off without init's sign: a triple fault, or a program that called reboot.
+    /// The guest reset or powered off without init's exit code: a triple fault, or a program that called reboot.
     case reset
-    /// The machine's process failed or was killed; its own words.
+    /// The machine's process failed or was killed; its own message.
     case failed(ProcessStatus, message: String)
 }
 
@@ -72,16 +72,16 @@ public enum MachineExit: Sendable, Equatable {
 public struct MachineSockets: Sendable, Hashable {
     /// The console.
     public var console: FilePath
-    /// The results port; unused when results come on the console.
+    /// The results port; unused when results are on the console.
     public var results: FilePath
-    /// QEMU's monitor, where kbuild has something to say to QEMU itself.
+    /// QEMU's monitor, if kbuild uses it.
     public var monitor: FilePath
-    /// Where QEMU sends the state of a machine that is saved.
+    /// The socket to which QEMU sends the state of a machine that is saved.
     var state: FilePath
-    /// Where QEMU waits for a debugger.
+    /// The socket at which QEMU waits for a debugger.
     public var debugger: FilePath
 
-    /// What the private folder of a machine's sockets is called, in the terms of mkdtemp(3).
+    /// The name of the private folder of a machine's sockets, as a template of mkdtemp(3).
     public static var folderTemplate: FilePath { FilePath(folderTemplates.first ?? "/tmp") }
 
     static var folderTemplates: [String] {
@@ -90,16 +90,16 @@ public struct MachineSockets: Sendable, Hashable {
         return [base, "/tmp"].filter { $0.utf8.count < 75 }.map { "\($0)/kbuild-XXXXXX" }
     }
 
-    /// What the console's socket is called; every machine has one.
+    /// The name of the console's socket; every machine has one.
     static let consoleName = "console"
 
-    /// Where the files of scratch disks lie, beside the sockets.
+    /// The folder of the files of scratch disks, beside the sockets.
     var folder: FilePath
 
     /// The file of a scratch disk.
     func scratchDisk(_ index: Int) -> FilePath { folder.appending("disk\(index)") }
 
-    /// Creates the files of scratch disks: sparse, so that they take what the guest writes.
+    /// Creates the files of scratch disks: sparse, so that they take only the space that the guest writes.
     ///
     /// - Throws: `Failure` (`infrastructure`) when one cannot be created.
     func createScratchDisks(_ megabytes: [Int]) throws(Failure) {
@@ -130,7 +130,7 @@ public struct MachineSockets: Sendable, Hashable {
     }
 }
 
-/// The ways to a machine while it runs.
+/// The connections to a running machine.
 struct MachineLinks: Sendable {
     fileprivate var lines: AsyncStream<[UInt8]>
     fileprivate var sendToMonitor: @Sendable ([UInt8]) -> Void
@@ -142,10 +142,10 @@ struct MachineLinks: Sendable {
     var folder: FilePath
     /// The sockets in it.
     var sockets: MachineSockets
-    /// What it has sent there. Called once it says that it is done.
+    /// The state that QEMU has sent to its socket. Called once QEMU has reported completion.
     var deviceState: @Sendable () async -> [UInt8]
 
-    /// Opens the conversation with QEMU's monitor, once.
+    /// Connects to QEMU's monitor, once.
     func monitor() async throws -> QEMUMonitor {
         try await QEMUMonitor(lines: lines, send: sendToMonitor)
     }
@@ -154,11 +154,11 @@ struct MachineLinks: Sendable {
 /// Runs a machine's process with its sockets in a private folder, which is removed on every path.
 ///
 /// - Parameters:
-///   - savesState: Whether QEMU is going to send the machine's state.
-///   - control: Speaks with QEMU meanwhile; when it throws, the machine is killed.
-///   - command: Told the folder, makes the command.
-/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; what `control`
-///   throws; `CancellationError`.
+///   - savesState: Whether QEMU will send the machine's state.
+///   - control: Communicates with QEMU meanwhile; when it throws, the machine is killed.
+///   - command: Makes the command for a folder.
+/// - Throws: `Failure` (`infrastructure`) when the sockets cannot be made or the tool is missing; errors of `control`;
+///   `CancellationError`.
 func runMachine(
     _ handlers: MachineHandlers, runner: CommandRunner, savesState: Bool = false,
     control: (@Sendable (MachineLinks) async throws -> Void)? = nil,
@@ -203,12 +203,12 @@ func runMachine(
     await monitor?.finish()
     await state?.finish()
     let result = try outcome.get()
-    // A guest that could not be heard has said nothing, which is not what it did.
+    // If the output could not be read, its absence says nothing about the guest.
     if let failure = [console, results, monitor, state].compactMap({ $0?.failure }).first { throw failure }
     return result
 }
 
-/// Runs a command, with somebody to speak to it.
+/// Runs a command, while `control` communicates with it.
 private func run(
     _ command: Command, _ runner: CommandRunner, _ control: (@Sendable (MachineLinks) async throws -> Void)?,
     _ links: MachineLinks
@@ -217,7 +217,7 @@ private func run(
     return try await withThrowingTaskGroup(of: CommandResult?.self) { group in
         group.addTask { try await runner.capture(command) }
         group.addTask {
-            // How the process ended tells more than that it no longer answers.
+            // The process's exit status is more useful than a closed connection.
             do { try await control(links) } catch is QEMUMonitor.Closed {}
             return nil
         }

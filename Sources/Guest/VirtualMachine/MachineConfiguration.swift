@@ -7,16 +7,16 @@ public enum MachineType: String, Sendable, Codable, CaseIterable {
     case q35
     /// Intel 440FX with PCI.
     case pc
-    /// A board without PCI and firmware: the quickest to boot. It needs a kernel with CONFIG_PVH and
-    /// CONFIG_VIRTIO_MMIO, and under TCG the frequency of the host's time-stamp counter.
+    /// A board without PCI and firmware: the fastest to boot. It needs a kernel with CONFIG_PVH and CONFIG_VIRTIO_MMIO,
+    /// and under TCG the frequency of the host's time-stamp counter.
     case microvm
 }
 
 /// A host folder that the guest mounts over 9p.
 public struct Share: Sendable, Hashable {
-    /// How the files' owners and modes are kept (QEMU's `security_model`).
+    /// How the files' owners and modes are stored (QEMU's `security_model`).
     public enum SecurityModel: String, Sendable {
-        /// As the host has them. Only for folders that the guest cannot write to.
+        /// As on the host. Only for folders that the guest cannot write to.
         case none
         /// In extended attributes, so that nothing the guest creates is a real device, link or setuid file.
         case mappedXattr = "mapped-xattr"
@@ -40,7 +40,7 @@ public struct Share: Sendable, Hashable {
     public var securityModel: SecurityModel { isReadOnly ? .none : .mappedXattr }
 }
 
-/// Where the guest's root file system comes from.
+/// The source of the guest's root file system.
 public enum RootDevice: Sendable, Hashable {
     /// A raw disk image, attached read-only.
     case disk(FilePath)
@@ -56,7 +56,7 @@ public enum ResultsChannel: String, Sendable, Codable, CaseIterable {
     case serial
 }
 
-/// Everything that QEMU's command line is made from.
+/// The inputs of QEMU's command line.
 public struct MachineConfiguration: Sendable, Hashable {
     /// The board.
     public var type: MachineType
@@ -68,7 +68,7 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var cpus: Int
     /// The kernel image.
     public var kernel: FilePath
-    /// Whether that is an ELF file with a PVH entry, which needs no firmware to be loaded.
+    /// Whether it is an ELF file with a PVH entry, which QEMU loads without firmware.
     public var bootsDirectly: Bool
     /// The root file system.
     public var root: RootDevice
@@ -78,17 +78,18 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var results: ResultsChannel
     /// Words added to the end of the kernel's command line.
     public var kernelArguments: [String]
-    /// The host's time-stamp counter in kHz, which microvm's guest cannot measure; nil to let it try.
+    /// The frequency of the host's time-stamp counter in kHz, which microvm's guest cannot measure; nil if the guest
+    /// should measure it.
     public var timeStampKilohertz: Int?
     /// The guest's timer interrupts a second (CONFIG_HZ).
     public var timerHertz: Int
-    /// Whether QEMU gives up the system calls that it does not need: to start programs, above all.
+    /// Whether QEMU gives up the system calls that it does not need, above all those that start programs.
     public var filtersSystemCalls: Bool
-    /// Where the guest's memory is written when it crashes, resets or reaches a limit; nil to let it go.
+    /// The file for the guest's memory when it crashes, resets or reaches a limit; nil to discard it.
     public var memoryDump: FilePath?
-    /// The scratch disks behind the root's, each of so many MiB, empty at the machine's start and gone at its end.
+    /// The sizes in MiB of the scratch disks after the root's, empty at the machine's start and removed at its end.
     public var scratchMegabytes: [Int] = []
-    /// Whether the machine waits at its first instruction for a debugger to say go on.
+    /// Whether the machine waits at its first instruction for a debugger.
     public var waitsForDebugger = false
 
     /// Creates a configuration.

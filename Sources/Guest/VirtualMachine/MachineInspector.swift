@@ -4,7 +4,7 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// What a processor of a guest was doing at a moment.
+/// The state of a guest's processor at one moment.
 public struct ProcessorState: Sendable, Equatable {
     /// Its number.
     public var index: Int
@@ -12,9 +12,9 @@ public struct ProcessorState: Sendable, Equatable {
     public var address: UInt64
     /// Whether it ran a program, not the kernel.
     public var isInProgram: Bool
-    /// Whether it takes interrupts.
+    /// Whether interrupts are on.
     public var takesInterrupts: Bool
-    /// Whether it waited for one with nothing to do.
+    /// Whether it was idle and waited for an interrupt.
     public var isHalted: Bool
 
     /// Creates a state.
@@ -26,7 +26,7 @@ public struct ProcessorState: Sendable, Equatable {
         self.isHalted = isHalted
     }
 
-    /// Reads what QEMU's `info registers -a` prints: for each processor a line `CPU#0`, and among its registers
+    /// Parses the output of QEMU's `info registers -a`: for each processor a line `CPU#0`, and among its registers
     /// `RIP=ffffffff81000000 RFL=00000246 [---Z-P-] CPL=0 II=0 A20=1 SMM=0 HLT=1` (target/i386/cpu-dump.c).
     static func parse(_ registers: String) -> [ProcessorState] {
         var states: [ProcessorState] = []
@@ -55,18 +55,18 @@ public struct ProcessorState: Sendable, Equatable {
     }
 }
 
-/// Asks a running machine what its guest is doing, before it is ended for saying nothing, and what is in its kernel's
-/// memory.
+/// Asks a running machine for the state of its guest, before kbuild ends a silent guest, and for the contents of its
+/// kernel's memory.
 public final class MachineInspector: Sendable {
-    /// Something to do for the machine.
+    /// A request to the machine.
     enum Request: Sendable {
         case inspect(AsyncStream<[ProcessorState]>.Continuation)
         case read([GuestMemoryRange], AsyncStream<GuestMemoryAnswer>.Continuation)
-        /// To send bytes to the guest's console input.
+        /// Send bytes to the guest's console input.
         case answer([UInt8])
     }
 
-    /// What is asked, for the machine to answer.
+    /// The requests for the machine to answer.
     let requests: AsyncStream<Request>
     private let continuation: AsyncStream<Request>.Continuation
     private let isServed = Mutex(false)
@@ -76,10 +76,11 @@ public final class MachineInspector: Sendable {
         (requests, continuation) = AsyncStream.makeStream()
     }
 
-    /// Has the kernel say on its console what its processors and tasks do, and reads the processors' registers.
+    /// Makes the kernel print the state of its processors and tasks on its console, and reads the processors'
+    /// registers.
     ///
     /// - Parameter limit: The longest time to wait.
-    /// - Returns: The processors' states; none when the machine cannot tell, or does not in time.
+    /// - Returns: The processors' states; none when the machine cannot answer, or does not answer in time.
     public func inspect(within limit: Duration) async -> [ProcessorState] {
         await ask(within: limit) { .inspect($0) } ?? []
     }
@@ -95,7 +96,7 @@ public final class MachineInspector: Sendable {
             ?? .unread("the machine did not tell what is in its memory within \(limit.components.seconds) s")
     }
 
-    /// Sends bytes to the guest's console input, behind what was asked before.
+    /// Sends bytes to the guest's console input, after the earlier requests.
     public func answerOnConsole(_ bytes: [UInt8]) { continuation.yield(.answer(bytes)) }
 
     private func ask<Answer: Sendable>(
@@ -115,36 +116,34 @@ public final class MachineInspector: Sendable {
         }
     }
 
-    /// Says that somebody answers from now on.
+    /// Records that a machine answers from now on.
     func serve() { isServed.withLock { $0 = true } }
 }
 
 extension QEMUMonitor {
-    /// The letters of sysrq that make the kernel tell what it does: the backtraces of processors at work, the tasks
-    /// that wait without being interruptible, the locks that are held where lockdep is there, and all tasks
-    /// (Documentation/admin-guide/sysrq.rst).
+    /// The letters of sysrq that make the kernel print its state: the backtraces of busy processors, the tasks in
+    /// uninterruptible sleep, the held locks if lockdep is on, and all tasks (Documentation/admin-guide/sysrq.rst).
     private static let sysrqLetters = "lwdt"
 
-    /// Has the kernel tell, reads the registers and, if that is wanted, writes the guest's memory to a file.
+    /// Makes the kernel print its state, reads the registers and, if requested, writes the guest's memory to a file.
     private mutating func inspect(_ links: MachineLinks, dump: FilePath?) async throws -> [ProcessorState] {
         let registers = try await ask("human-monitor-command", ["command-line": "info registers -a"])
-        // As it hangs, before sysrq's own work overwrites it.
+        // First, before sysrq's own work overwrites it.
         if let dump { try await keepMemory(in: dump) }
         for letter in Self.sysrqLetters.utf8 {
-            // On a serial console a break and a letter are the magic key.
+            // On a serial console a break and a letter are the magic SysRq key.
             try await execute("chardev-send-break", ["id": "console"])
             try await Task.sleep(for: .milliseconds(50))
             links.sendToConsole([letter])
             try await Task.sleep(for: .milliseconds(400))
         }
-        // A list of tasks takes its time on a serial line.
+        // A list of tasks takes time on a serial line.
         try await Task.sleep(for: .seconds(1))
         return ProcessorState.parse(registers)
     }
 
-    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers.
-    /// Where that cannot be, for want of room, there is no file: what the guest has told so far is worth more than its
-    /// memory.
+    /// Writes all of the guest's memory, as an ELF core file with physical addresses and the processors' registers. If
+    /// there is not enough space, there is no file: the guest's output so far is worth more than its memory.
     private mutating func keepMemory(in file: FilePath) async throws {
         struct Request: Encodable {
             var paging = false
@@ -157,11 +156,11 @@ extension QEMUMonitor {
         }
     }
 
-    /// Looks after a running machine until it ends: answers an inspector's questions, and keeps the memory of a guest
-    /// that crashed, where that is wanted.
+    /// Serves a running machine until it ends: answers an inspector's requests, and keeps the memory of a guest that
+    /// crashed, if requested.
     ///
-    /// - Parameter dump: Where the memory goes; nil when nobody wants it.
-    /// - Returns: How the guest ended when it was this that ended the machine.
+    /// - Parameter dump: The file for the memory; nil when it is not requested.
+    /// - Returns: How the guest ended, if this function ended the machine.
     /// - Throws: As `execute`.
     mutating func attend(
         _ inspector: MachineInspector?, _ links: MachineLinks, dump: FilePath?
@@ -196,7 +195,7 @@ extension QEMUMonitor {
                     }
                 } else if let dump, let exit = try await crash() {
                     try await keepMemory(in: dump)
-                    // It may be gone before it has answered.
+                    // QEMU may end before it has answered.
                     do { try await execute("quit") } catch is Closed {}
                     return exit
                 }
@@ -206,7 +205,7 @@ extension QEMUMonitor {
         }
     }
 
-    /// How the guest of a machine that pauses at its end came to it; nil while it runs (RunState in
+    /// How the guest of a machine that pauses at its end has ended; nil while it runs (RunState in
     /// qapi/run-state.json).
     private mutating func crash() async throws -> MachineExit? {
         switch try await ask("query-status") {

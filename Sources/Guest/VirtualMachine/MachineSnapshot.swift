@@ -6,16 +6,16 @@ import Processes
 import Synchronization
 import SystemPackage
 
-/// A machine that was saved while its guest slept, in a folder of its own: the guest's memory, as one sparse file of
-/// that size, and the state of the processors and devices.
+/// A machine that was saved while its guest waited, in its own folder: the guest's memory, as one sparse file of the
+/// same size, and the state of the processors and devices.
 ///
-/// Those who wake map the memory privately, so that nothing is read or copied before it is touched, and what the saved
-/// guest had read from its disk is in the host's page cache once for all of them (QEMU's capability x-ignore-shared).
+/// Restored machines map the memory privately, so nothing is read or copied before it is touched, and the disk blocks
+/// that the saved guest had read are in the host's page cache once for all of them (QEMU's capability x-ignore-shared).
 public struct MachineSnapshot: Sendable, Hashable {
     /// The folder.
     public var folder: FilePath
 
-    /// Names a snapshot; whether it is there is another question.
+    /// Names a snapshot, whether it exists or not.
     public init(folder: FilePath) {
         self.folder = folder
     }
@@ -27,24 +27,24 @@ public struct MachineSnapshot: Sendable, Hashable {
     /// The log of the console while the guest booted.
     public var console: FilePath { folder.appending("console.log") }
 
-    /// The kernel argument by which init knows that it is to sleep; its value is the plan whose program it holds.
+    /// The kernel argument that makes init wait for a snapshot; its value is the plan whose program init holds.
     public static let holdOption = "kbuild.hold"
 }
 
-/// What a waking guest is told; rootfs/init/Sleep.swift reads it.
+/// The commands for a restored guest; rootfs/init/Sleep.swift reads them.
 public struct ResumeCommand: Sendable, Hashable {
     /// The plan to run, by its name on the share of test programs.
     public var plan: String?
-    /// Patterns for the tests that the held program is to run.
+    /// Patterns for the tests that the held program runs.
     public var filters: [String]
 
-    /// Creates orders.
+    /// Creates a command.
     public init(plan: String? = nil, filters: [String] = []) {
         self.plan = plan
         self.filters = filters
     }
 
-    /// The lines, with the time and random bytes of this moment.
+    /// The lines, with the current time and new random bytes.
     var encoded: [UInt8] {
         var now = timespec()
         clock_gettime(CLOCK_REALTIME, &now)
@@ -55,7 +55,7 @@ public struct ResumeCommand: Sendable, Hashable {
         }
         var lines = ["time \(now.tv_sec) \(now.tv_nsec)", "seed \(seed.joined())"]
         if let plan { lines.append("plan \(plan)") }
-        // A pattern means the same with a newline in its written form.
+        // An escaped newline means the same in a pattern.
         lines += filters.map {
             "filter " + $0.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\\n")
         }
@@ -64,13 +64,13 @@ public struct ResumeCommand: Sendable, Hashable {
 }
 
 extension QEMUMachine {
-    /// Boots a guest and saves the machine when it sleeps.
+    /// Boots a guest and saves the machine when the guest is ready.
     ///
     /// - Parameters:
-    ///   - snapshot: Its folder, which must be there and empty.
-    ///   - whenReady: Returns when init has said that the guest sleeps.
-    /// - Returns: Nil when it was saved; how the machine ended when that came first.
-    /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started or refuses to save; what `whenReady` throws;
+    ///   - snapshot: Its folder, which must exist and be empty.
+    ///   - whenReady: Returns when init has reported that the guest is ready.
+    /// - Returns: Nil when it was saved; how the machine ended if it ended before.
+    /// - Throws: `Failure` (`infrastructure`) when QEMU cannot be started or refuses to save; errors of `whenReady`;
     ///   `CancellationError`.
     public func save(
         to snapshot: MachineSnapshot, _ handlers: MachineHandlers,
@@ -81,12 +81,12 @@ extension QEMUMachine {
             try await whenReady()
             try await monitor.execute("stop")
             try await monitor.shareMemory()
-            // QEMU may start no program to write with, and in a sandbox no file: it sends the state.
+            // QEMU may start no program to write with, and in a sandbox may write no file: it sends the state.
             try await monitor.execute("migrate", ["uri": "unix:\(links.sockets.state)"])
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not save the machine")
             }
-            // It closes the connection when all has been sent.
+            // QEMU closes the connection when it has sent everything.
             let state = await links.deviceState()
             try writeAtomically(state, to: snapshot.state)
             try await monitor.execute("quit")
@@ -99,7 +99,7 @@ extension QEMUMachine {
 }
 
 extension QEMUMonitor {
-    /// Leaves the guest's memory, which is a file, out of what is saved and restored, and asks for events on the way.
+    /// Excludes the guest's memory, which is a file, from the saved state, and requests progress events.
     fileprivate mutating func shareMemory() async throws {
         struct Capability: Encodable {
             var capability: String
@@ -111,13 +111,13 @@ extension QEMUMonitor {
     }
 }
 
-/// A guest that wakes from a snapshot.
+/// A guest that is restored from a snapshot.
 public struct RestoredMachine: Machine {
-    /// The machine as it was saved, except the folders that it shares.
+    /// The machine that was saved, except for its shared folders.
     public let configuration: MachineConfiguration
-    /// Where it was saved.
+    /// The snapshot.
     public let snapshot: MachineSnapshot
-    /// What the guest is to do.
+    /// The guest's commands.
     public let orders: ResumeCommand
     private let runner: CommandRunner
 
@@ -132,10 +132,10 @@ public struct RestoredMachine: Machine {
         self.runner = runner
     }
 
-    /// Never: a guest is woken over a results port.
+    /// Never: a guest receives its commands over a results port.
     public var hasResultsOnConsole: Bool { false }
 
-    /// Wakes the guest and returns when QEMU has ended.
+    /// Restores the guest and returns when QEMU has ended.
     public func run(_ handlers: MachineHandlers) async throws -> MachineExit {
         let crash = Mutex<MachineExit?>(nil)
         let keeping = try configuration.memoryDump.map { try runner.writing(to: $0.removingLastComponent()) } ?? runner
@@ -146,7 +146,7 @@ public struct RestoredMachine: Machine {
             guard try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed" else {
                 throw Failure(.infrastructure, "QEMU could not restore the machine from \(snapshot.folder)")
             }
-            // It was stopped when it was saved, and so it is still.
+            // The machine was stopped when it was saved, and is still stopped.
             try await monitor.execute("cont")
             links.sendToGuest(orders.encoded)
             let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)

@@ -2,10 +2,10 @@
 import Glibc
 import SystemPackage
 
-/// The management console of user-mode Linux: a datagram socket on which the kernel takes commands, in its interrupt
+/// The management console of user-mode Linux: a datagram socket on which the kernel receives commands, in its interrupt
 /// handler (Documentation/virt/uml/user_mode_linux_howto_v2.rst; arch/um/include/shared/mconsole.h).
 struct ManagementConsole: Sendable {
-    /// The guest's folder, where its kernel makes the socket.
+    /// The guest's folder, in which its kernel makes the socket.
     let folder: FilePath
 
     /// `MCONSOLE_MAGIC`, `MCONSOLE_VERSION` and `MCONSOLE_MAX_DATA` of mconsole.h.
@@ -13,15 +13,15 @@ struct ManagementConsole: Sendable {
     private static let version: UInt32 = 2
     private static let mostData = 512
 
-    /// The letters of sysrq by which the kernel tells which task runs with which registers, and its memory. The list of
+    /// The letters of sysrq that make the kernel print the current task with its registers, and its memory. The list of
     /// tasks (t, w) reads the workers' names in a way that makes Linux 6.1 panic here (copy_from_kernel_nofault).
     private static let sysrqLetters = "pm"
 
-    /// Answers an inspector's questions until the machine ends. What the kernel tells is on its console.
+    /// Answers an inspector's requests until the machine ends. The kernel's answers are on its console.
     ///
     /// - Parameters:
     ///   - process: Finds the kernel's process.
-    ///   - links: The ways to the machine.
+    ///   - links: The connections to the machine.
     /// - Throws: `CancellationError`.
     func attend(
         _ inspector: MachineInspector, process: () -> UMLProcess?, _ links: MachineLinks
@@ -54,8 +54,8 @@ struct ManagementConsole: Sendable {
         return words + text + Array(repeating: 0, count: mostData - text.count)
     }
 
-    /// Sends a command; false when nobody takes it. Its answer, which says no more than that it was carried out, has
-    /// nowhere to go.
+    /// Sends a command; false when nobody receives it. Its answer, which only confirms that it was carried out, is not
+    /// read.
     private func send(_ command: String) -> Bool {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

@@ -7,9 +7,9 @@ import SystemPackage
 
 /// A folder for one machine's sockets that only this user can enter, with a path short enough for sockets.
 ///
-/// A marker file in it says that it is kbuild's, and is locked as long as kbuild lives. One that a killed kbuild left
-/// behind is locked by nobody, and the next kbuild of the same user that starts a machine removes it. A folder without
-/// the marker is somebody else's, whatever its name and age.
+/// A marker file in it shows that it is kbuild's, and is locked while kbuild runs. The marker of a killed kbuild is not
+/// locked, and the next kbuild of the same user that starts a machine removes its folder. A folder without the marker
+/// is not kbuild's, whatever its name and age.
 final class PrivateFolder {
     let path: FilePath
     private let marker: Int32
@@ -19,7 +19,7 @@ final class PrivateFolder {
     private static let markerName = ".kbuild-private-folder"
     private static let markerText = "Made by kbuild for the sockets of a virtual machine, and removed by it.\n"
 
-    /// Makes a folder, and removes what is left of others.
+    /// Makes a folder, and removes folders of killed kbuilds.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be made.
     init() throws(Failure) {
@@ -42,8 +42,7 @@ final class PrivateFolder {
             details: errnoText())
     }
 
-    /// Writes the marker. It is locked before it says anything, so that another kbuild sees it locked or takes it for
-    /// nothing.
+    /// Writes the marker. It is locked before it has contents, so that another kbuild sees it locked or not valid.
     ///
     /// - Returns: The marker's descriptor, which holds the lock.
     private static func mark(_ folder: FilePath) throws(Failure) -> Int32 {
@@ -64,19 +63,19 @@ final class PrivateFolder {
         close(marker)
     }
 
-    /// Removes it with all that is in it.
+    /// Removes it with all its contents.
     func remove() {
         try? removeAll(path)
         cleanup.cancel()
     }
 
-    /// Made once, before this process's first folder: a run of many guests need not look each time.
+    /// Done once, before this process's first folder: a run with many guests need not look each time.
     private static let isSwept: Bool = {
         for template in MachineSockets.folderTemplates { removeForgotten(beside: FilePath(template)) }
         return true
     }()
 
-    /// Removes this user's folders of the same form that bear the marker and whose kbuild has ended.
+    /// Removes this user's folders with the same template that have the marker and whose kbuild has ended.
     static func removeForgotten(beside template: FilePath) {
         let pattern = (template.lastComponent?.string ?? "").utf8
         let prefix = String(decoding: pattern.prefix { $0 != UInt8(ascii: "X") }, as: UTF8.self)
@@ -94,7 +93,7 @@ final class PrivateFolder {
         }
     }
 
-    /// Whether a folder bears the marker, and nobody holds its lock.
+    /// Whether a folder has the marker, and nobody holds its lock.
     private static func isForgotten(_ folder: Int32) -> Bool {
         let marker = openat(folder, markerName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard marker >= 0 else { return false }

@@ -5,11 +5,11 @@ import SystemPackage
 extension MachineConfiguration {
     /// The I/O port of the isa-debug-exit device. 0xF4 is free on all boards.
     static let exitPort = 0xF4
-    /// What QEMU exits with when the guest's init ends the machine: `(0x2A << 1) | 1`, which no other path gives.
+    /// QEMU's exit code when the guest's init ends the machine: `(0x2A << 1) | 1`, which no other path gives.
     public static let exitCodeOfInit: Int32 = 85
-    /// What QEMU exits with when the guest panics (`-action panic=exit-failure`).
+    /// QEMU's exit code when the guest panics (`-action panic=exit-failure`).
     public static let exitCodeOfPanic: Int32 = 1
-    /// The descriptor that one who wakes reads the saved state from.
+    /// The descriptor from which a restored machine reads the saved state.
     static let stateDescriptor = 3
     /// The name of the results port in the guest.
     static let resultsPortName = "kbuild.results"
@@ -35,30 +35,30 @@ extension MachineConfiguration {
         return (words + kernelArguments).joined(separator: " ")
     }
 
-    /// What a kernel on microvm has to be told, for lack of a timer to calibrate others with.
+    /// The kernel arguments for microvm, which has no timer to calibrate others with.
     private var microvmWords: [String] {
-        // Without firmware to ask, a triple fault is the way to reset, hence to end.
+        // Without firmware, a triple fault is the way to reset, and so to end.
         var words = ["reboot=t", "no_timer_check"]
         if let timeStampKilohertz {
             words.append("tsc_early_khz=\(timeStampKilohertz)")
-            // Loops per tick, which follow from it: measuring them costs 0.1 s a CPU.
+            // Loops per tick, computed from the frequency: measuring them costs 0.1 s a CPU.
             words.append("lpj=\(timeStampKilohertz * 1000 / timerHertz)")
         }
-        // An emulated processor speculates nothing.
+        // An emulated processor does not speculate.
         if accelerator == .tcg { words.append("mitigations=off") }
         return words
     }
 
-    /// The `-machine` option. microvm has a clock, without which its guest waits a second for one, neither of the old
-    /// timers and interrupt controllers, and no ROM but to load a compressed kernel.
+    /// The `-machine` option. microvm has a clock, because its guest would wait a second for one; it has neither the
+    /// old timers nor the old interrupt controllers, and only the ROM that loads a compressed kernel.
     private var machineOption: String {
         let accelerated = "\(type.rawValue),accel=\(accelerator.rawValue)"
         guard type == .microvm else { return accelerated }
         return accelerated + ",rtc=on,pit=off,pic=off" + (bootsDirectly ? ",x-option-roms=off" : "")
     }
 
-    /// The options by which QEMU gives up system calls: a guest that takes over the process can start no program,
-    /// become nobody else, and change no limit. QEMU may be built without it.
+    /// The options that make QEMU give up system calls: an attacker who takes over QEMU cannot start programs, change
+    /// user, or change limits. QEMU may be built without this option.
     public static let systemCallFilter = [
         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
     ]
@@ -66,17 +66,17 @@ extension MachineConfiguration {
     /// How virtio devices are attached.
     private var virtioBus: String { type == .microvm ? "device" : "pci" }
 
-    /// What the guest's memory is.
+    /// The kinds of guest memory.
     public enum Memory: Sendable, Hashable {
-        /// Anonymous: it goes with the machine.
+        /// Anonymous memory, which ends with the machine.
         case anonymous
         /// A new file, so that the machine can be saved.
         case saved(MachineSnapshot)
-        /// A saved machine's, which stays as it is.
+        /// A saved machine's memory, which stays unchanged.
         case restored(MachineSnapshot)
     }
 
-    /// The options for memory that is a file. One who wakes has to have the blocks of the one who was saved, by name.
+    /// The options for memory in a file. A restored machine must declare the same memory backends, with the same IDs.
     private func memoryArguments(_ memory: Memory) -> [String] {
         func file(_ snapshot: MachineSnapshot, share: String) -> [String] {
             [
@@ -96,7 +96,7 @@ extension MachineConfiguration {
     public func command(sockets: MachineSockets, memory: Memory = .anonymous) -> Command {
         var arguments = [
             "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            // Memory that is to be kept has to stay: kbuild ends the machine then.
+            // To keep the memory, QEMU pauses at the end, and kbuild ends the machine.
             "-action", memoryDump == nil ? "panic=exit-failure" : "panic=pause,shutdown=pause",
             "-machine", machineOption + (memory == .anonymous ? "" : ",memory-backend=ram"),
             // TCG's "max" has RDRAND; 57-bit addresses would only make page-table walks longer.
@@ -119,8 +119,8 @@ extension MachineConfiguration {
         switch root {
         case .disk(let image):
             arguments += [
-                // Nobody writes to an image of the store; a machine that is being saved or restored keeps others from
-                // reading it for a moment, with QEMU's locks on.
+                // Nobody writes to an image of the store; with QEMU's locks on, a machine that is being saved or
+                // restored would briefly prevent others from reading it.
                 "-drive",
                 "if=none,id=root,format=raw,readonly=on,file.locking=off,file=\(Self.escaped(image))",
                 "-device", "virtio-blk-\(virtioBus),drive=root",
@@ -131,7 +131,7 @@ extension MachineConfiguration {
         for index in scratchMegabytes.indices {
             arguments += [
                 "-drive",
-                // Nothing of it outlives the machine, so that nothing has to reach a disk of the host's.
+                // The contents end with the machine, so nothing must reach a disk of the host.
                 "if=none,id=scratch\(index),format=raw,cache=unsafe,discard=unmap,"
                     + "file=\(Self.escaped(sockets.scratchDisk(index)))",
                 "-device", "virtio-blk-\(virtioBus),drive=scratch\(index)",
@@ -157,14 +157,14 @@ extension MachineConfiguration {
             ]
         }
         arguments += ["-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4"]
-        // Without PCI a panic ends in a reset; the console tells the two apart.
+        // Without PCI a panic ends in a reset; the console distinguishes the two.
         if type != .microvm { arguments += ["-device", "pvpanic-pci"] }
         var command = Command("qemu-system-x86_64", arguments)
         if case .restored(let snapshot) = memory { command.descriptors = [snapshot.state] }
         return command
     }
 
-    /// A path within a QEMU option, where a comma ends the value unless it is doubled.
+    /// A path within a QEMU option, in which commas are doubled, because a single comma ends the value.
     private static func escaped(_ path: FilePath) -> String {
         path.string.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
     }

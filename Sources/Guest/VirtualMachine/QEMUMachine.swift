@@ -6,7 +6,7 @@ import SystemPackage
 
 /// A guest in QEMU.
 public struct QEMUMachine: BootingMachine {
-    /// What QEMU is told.
+    /// QEMU's configuration.
     public let configuration: MachineConfiguration
     let runner: CommandRunner
 
@@ -19,7 +19,7 @@ public struct QEMUMachine: BootingMachine {
     /// The same machine with a word added to the kernel's command line, before the user's.
     public func adding(kernelArgument word: String) -> QEMUMachine {
         var configuration = configuration
-        // The user's may end with `--` and words for another init.
+        // The user's words may end with `--` and words for another init.
         configuration.kernelArguments.insert(word, at: 0)
         return QEMUMachine(configuration, runner: runner)
     }
@@ -29,7 +29,7 @@ public struct QEMUMachine: BootingMachine {
         configuration.command(sockets: MachineSockets(folder: folder))
     }
 
-    /// Whether test results come framed on the serial console.
+    /// Whether test results are framed on the serial console.
     public var hasResultsOnConsole: Bool { configuration.results == .serial }
 
     /// Boots the guest and returns when QEMU has ended.

@@ -8,7 +8,7 @@ import class Foundation.JSONEncoder
 /// A conversation with QEMU over its machine protocol (QMP): JSON lines, each command answered in order, with events in
 /// between. docs/interop/qmp-spec.txt of QEMU's sources describes it.
 struct QEMUMonitor {
-    /// What QEMU says.
+    /// A message from QEMU.
     private struct Message: Decodable {
         struct Problem: Decodable {
             var desc: String
@@ -16,7 +16,7 @@ struct QEMUMonitor {
         struct EventData: Decodable {
             var status: String?
         }
-        /// The text that an answer consists of, or the state that it tells; other answers are of no interest.
+        /// The text of an answer, or the status in it; other answers are not used.
         struct Text: Decodable {
             var value: String?
 
@@ -25,7 +25,7 @@ struct QEMUMonitor {
                 value = (try? container.decode(String.self)) ?? (try? container.decode(EventData.self))?.status
             }
         }
-        /// Present in the answer to a command that was carried out.
+        /// Present in the answer to a successful command.
         var `return`: Text?
         /// Present in an event: its name.
         var event: String?
@@ -39,28 +39,28 @@ struct QEMUMonitor {
         var arguments: Arguments
     }
 
-    /// The connection is gone: QEMU has ended, and its exit says why.
+    /// The connection is closed: QEMU has ended, and its exit status says why.
     struct Closed: Error {}
 
     private var lines: AsyncStream<[UInt8]>.Iterator
     private var events: [Message] = []
     private let send: @Sendable ([UInt8]) -> Void
 
-    /// Begins a conversation.
+    /// Opens a session.
     ///
     /// - Parameters:
     ///   - lines: QEMU's lines; they end with the connection.
-    ///   - send: Takes the bytes of a command.
+    ///   - send: Sends the bytes of a command.
     /// - Throws: `Closed`; `Failure` (`infrastructure`) when QEMU refuses; `CancellationError`.
     init(lines: AsyncStream<[UInt8]>, send: @escaping @Sendable ([UInt8]) -> Void) async throws {
         self.lines = lines.makeAsyncIterator()
         self.send = send
-        // QEMU greets first, and takes no command but this one before it.
+        // QEMU greets first, and accepts only this command before it.
         _ = try await next()
         try await execute("qmp_capabilities")
     }
 
-    /// Carries out a command.
+    /// Executes a command.
     ///
     /// - Parameters:
     ///   - command: Its name.
@@ -70,7 +70,7 @@ struct QEMUMonitor {
         _ = try await ask(command, arguments)
     }
 
-    /// Carries out a command that answers with text or, as query-status does, with an object that has a status.
+    /// Executes a command that answers with text or, as query-status does, with an object that has a status.
     ///
     /// - Returns: The text or the status; empty when the answer is neither.
     /// - Throws: As `init`.
@@ -89,7 +89,7 @@ struct QEMUMonitor {
         }
     }
 
-    /// Waits for an event that has come already or is to come; returns the status that it tells, if it has one.
+    /// Waits for an event that has arrived already or will arrive; returns its status, if it has one.
     ///
     /// - Throws: As `init`.
     mutating func wait(for name: String, statuses: Set<String>? = nil) async throws -> String? {

@@ -2,13 +2,13 @@
 import Glibc
 import Synchronization
 
-/// An open descriptor with any number of users: it is closed once, when the last of them lets go of it. Its number
-/// cannot be given to another file while somebody still uses it.
+/// An open descriptor with any number of users: it is closed once, when the last user releases it. Its number cannot be
+/// reused for another file while it has a user.
 final class Descriptor: Sendable {
     /// The number.
     let number: Int32
 
-    /// Takes an open descriptor over.
+    /// Takes ownership of an open descriptor.
     init(owning number: Int32) {
         self.number = number
     }
@@ -16,9 +16,9 @@ final class Descriptor: Sendable {
     deinit { close(number) }
 }
 
-/// Bytes on their way to a peer, in the order in which they were handed over, whoever does that.
+/// Bytes for a peer, in the order in which any thread adds them.
 ///
-/// Nothing here blocks. What the peer does not take at once waits, and goes out when `flush` is called next.
+/// Nothing here blocks. Bytes that the peer does not accept at once wait for the next `flush`.
 final class SendQueue: Sendable {
     /// Writes some of the bytes; returns how many, or -1 with `errno` set, as send(2) does. It must not block.
     typealias Write = @Sendable (Int32, UnsafeRawBufferPointer) -> Int
@@ -32,9 +32,9 @@ final class SendQueue: Sendable {
 
     private struct State {
         var peer = Peer.awaited
-        /// What was not taken yet.
+        /// The bytes that were not accepted yet.
         var waiting: [UInt8] = []
-        /// How much of it was.
+        /// How many of them were accepted.
         var sent = 0
     }
 
@@ -43,7 +43,7 @@ final class SendQueue: Sendable {
 
     /// Creates a queue.
     ///
-    /// - Parameter write: What sends.
+    /// - Parameter write: Sends bytes.
     init(
         write: @escaping Write = { descriptor, bytes in
             Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT))
@@ -52,9 +52,9 @@ final class SendQueue: Sendable {
         self.write = write
     }
 
-    /// Adds bytes and sends what the peer takes.
+    /// Adds bytes and sends those that the peer accepts.
     ///
-    /// - Returns: Whether something waits for a peer that is there.
+    /// - Returns: Whether bytes wait for a connected peer.
     @discardableResult
     func send(_ bytes: [UInt8]) -> Bool {
         state.withLock { state in
@@ -64,9 +64,9 @@ final class SendQueue: Sendable {
         }
     }
 
-    /// Takes the peer's descriptor and sends it what has waited.
+    /// Takes the peer's descriptor and sends the waiting bytes.
     ///
-    /// - Returns: Whether something still waits.
+    /// - Returns: Whether bytes still wait.
     @discardableResult
     func connect(_ descriptor: Descriptor) -> Bool {
         state.withLock { state in
@@ -75,20 +75,20 @@ final class SendQueue: Sendable {
         }
     }
 
-    /// Sends what waits, as far as the peer takes it.
+    /// Sends the waiting bytes, as far as the peer accepts them.
     ///
-    /// - Returns: Whether something still waits.
+    /// - Returns: Whether bytes still wait.
     @discardableResult
     func flush() -> Bool { state.withLock { flush(&$0) } }
 
-    /// Whether something waits for a peer that is there.
+    /// Whether bytes wait for a connected peer.
     var isWaiting: Bool {
         state.withLock { state in
             if case .connected = state.peer { !state.waiting.isEmpty } else { false }
         }
     }
 
-    /// Lets go of the peer. What is sent from now on goes nowhere.
+    /// Disconnects the peer. Later bytes are discarded.
     func close() {
         state.withLock { state in
             state.peer = .gone
@@ -107,7 +107,7 @@ final class SendQueue: Sendable {
             } else if count < 0, errno == EAGAIN || errno == EWOULDBLOCK {
                 return true
             } else {
-                // The peer has gone. That it has is seen by whoever reads from it.
+                // The peer has disconnected; its reader notices that.
                 state.peer = .gone
                 break
             }

@@ -7,17 +7,17 @@ import SystemPackage
 
 import class Foundation.Thread
 
-/// A Unix socket that one peer connects to, read on a thread of its own.
+/// A Unix socket to which one peer connects, read on its own thread.
 ///
-/// The thread calls the handler with each piece as it comes and reads no further until that returns, so a guest that
-/// floods its console is slowed down instead of filling the host's memory.
+/// The thread calls the handler with each piece as it arrives and reads no further until the handler returns, so a
+/// guest that floods its console is slowed down instead of filling the host's memory.
 final class SocketListener: Sendable {
     private struct State {
-        /// Whether what has arrived is read, and nothing is waited for any more.
+        /// Whether only bytes that have already arrived are read.
         var isFinishing = false
         var isFinished = false
         var waiter: CheckedContinuation<Void, Never>?
-        /// Why the peer could not be heard.
+        /// Why the peer could not be read.
         var failure: Failure?
     }
 
@@ -27,12 +27,12 @@ final class SocketListener: Sendable {
     private let unsent: SendQueue
     private let state = Mutex(State())
 
-    /// Why the peer, which may have connected, could not be heard; nil when it could.
+    /// Why the peer, which may have connected, could not be read; nil when it could.
     var failure: Failure? { state.withLock { $0.failure } }
 
     /// Binds and listens at `path`.
     ///
-    /// - Parameter queue: What is sent goes through it.
+    /// - Parameter queue: The queue for sent bytes.
     /// - Throws: `Failure` (`infrastructure`) when the path is too long for a socket or cannot be bound.
     init(path: FilePath, queue: SendQueue = SendQueue()) throws(Failure) {
         var address = sockaddr_un()
@@ -85,8 +85,8 @@ final class SocketListener: Sendable {
         thread.start()
     }
 
-    /// The most bytes kept of a line of QEMU's monitor. Its longest answers, such as the machine's tree, have some 100
-    /// KB.
+    /// The most bytes to keep of a line of QEMU's monitor. Its longest answers, such as the machine's tree, have some
+    /// 100 KB.
     private static let longestLine = 16 << 20
 
     /// Starts the thread. Each line goes to the continuation, which ends with the connection.
@@ -95,23 +95,22 @@ final class SocketListener: Sendable {
         start { bytes in
             var lines: [[UInt8]] = []
             splitter.withLock { splitter in splitter.consume(bytes[...]) { lines.append($0.bytes) } }
-            // One thread calls this, so that they stay in order.
+            // Only one thread calls this, so the lines stay in order.
             for line in lines { continuation.yield(line) }
         } onEnd: {
             continuation.finish()
         }
     }
 
-    /// Sends bytes to the peer, after all that was sent before, as soon as it has connected and takes them. Never
-    /// blocks.
+    /// Sends bytes to the peer, after all earlier bytes, as soon as it has connected and accepts them. Never blocks.
     func send(_ bytes: [UInt8]) {
-        // The thread sees to the rest.
+        // The thread sends the rest.
         if unsent.send(bytes) { wake() }
     }
 
     private func wake() { _ = write(wakeWrite.number, [0], 1) }
 
-    /// Gives up on a peer that never connected, or has gone: what it sent before is still read.
+    /// Stops waiting for a peer that never connected, or has disconnected: bytes that it sent before are still read.
     func finish() async {
         state.withLock { $0.isFinishing = true }
         wake()
@@ -129,7 +128,7 @@ final class SocketListener: Sendable {
         guard let connection = accept() else { return }
         unsent.connect(connection)
         while true {
-            // After `finish` only what has already arrived is read: a peer that stays open would never end.
+            // After `finish` only bytes that have already arrived are read: a peer that stays open would never end.
             guard waitForInput(connection) || hasInput(connection) else { return }
             var count = 0
             let bytes = [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, used in
@@ -142,7 +141,7 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// Takes the peer that waits. One that cannot be taken for want of descriptors is told of in `failure`.
+    /// Accepts the waiting peer. If there is no free descriptor, `failure` has the error.
     private func accept() -> Descriptor? {
         while true {
             let number = Glibc.accept(listener.number, nil, nil)
@@ -157,7 +156,7 @@ final class SocketListener: Sendable {
         }
     }
 
-    /// Waits until there is something to read, and sends meanwhile what waits; false when `finish` was called first.
+    /// Waits until there is something to read, and sends waiting bytes meanwhile; false when `finish` was called first.
     private func waitForInput(_ descriptor: Descriptor) -> Bool {
         while true {
             let events = POLLIN | (unsent.isWaiting ? POLLOUT : 0)

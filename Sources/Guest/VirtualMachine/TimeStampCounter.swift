@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import CHostProbe
 
-/// The processor's time-stamp counter, by which a guest without a timer to measure it with has to be told the time.
+/// The processor's time-stamp counter. A guest without a timer to measure it needs its frequency from the host.
 public enum TimeStampCounter {
-    /// Measures the counter's frequency against the host's clock for 20 ms, which is right to a few parts in a million.
+    /// Measures the counter's frequency against the host's clock for 20 ms, which is exact to a few parts in a million.
     ///
     /// - Returns: The frequency in kHz; nil on processors without the counter.
     /// - Throws: `CancellationError`.

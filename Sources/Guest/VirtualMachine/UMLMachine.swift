@@ -5,7 +5,7 @@ import Glibc
 import Processes
 import SystemPackage
 
-/// Everything that user-mode Linux's command line is made from.
+/// The inputs of user-mode Linux's command line.
 public struct UMLConfiguration: Sendable, Hashable {
     /// The kernel, an executable of the host.
     public var kernel: FilePath
@@ -17,7 +17,7 @@ public struct UMLConfiguration: Sendable, Hashable {
     public var shares: [Share]
     /// Words added to the end of the kernel's command line.
     public var kernelArguments: [String]
-    /// The scratch disks behind the root's, each of so many MiB, empty at the machine's start and gone at its end.
+    /// The sizes in MiB of the scratch disks after the root's, empty at the machine's start and removed at its end.
     public var scratchMegabytes: [Int] = []
 
     /// Creates a configuration.
@@ -31,18 +31,18 @@ public struct UMLConfiguration: Sendable, Hashable {
         self.kernelArguments = kernelArguments
     }
 
-    /// What the process exits with when the guest's init ends it: init writes it to /proc/exitcode.
+    /// The exit code of the process when the guest's init ends it: init writes it to /proc/exitcode.
     static let exitCodeOfInit = MachineConfiguration.exitCodeOfInit
 
-    /// The names of the links in the machine's private folder: kernel arguments cannot carry every path.
+    /// The names of the links in the machine's private folder: kernel arguments cannot contain every path.
     static let rootLink = "root"
     static let sharesFolder = "shares"
-    /// Where the kernel makes its management socket: a folder of this name, and in it one of the guest's.
+    /// The folder of the kernel's management socket; it contains a folder for each guest.
     static let managementFolder = "uml"
     /// The guest's name there.
     static let identity = "guest"
 
-    /// The argument that tells one guest's process from another's.
+    /// The argument that distinguishes one guest's process from another's.
     static func managementArgument(in folder: FilePath) -> String { "uml_dir=\(folder.appending(managementFolder))" }
 
     /// The kernel with all its arguments.
@@ -55,17 +55,17 @@ public struct UMLConfiguration: Sendable, Hashable {
         case .disk: arguments += ["ubd0r=\(root)", "root=/dev/ubda", "ro", "init=/init"]
         case .initramfs: arguments += ["initrd=\(root)", "rdinit=/init"]
         }
-        // ubd0 is the root's, or nobody's with an initramfs.
+        // ubd0 is the root's, or unused with an initramfs.
         for index in scratchMegabytes.indices { arguments.append("ubd\(index + 1)=\(sockets.scratchDisk(index))") }
         arguments += [
-            // The sockets below; nothing else of the host's is a line of the guest's.
+            // The sockets below; no other device of the host is a line of the guest.
             "con0=fd:3", "ssl0=fd:4", "con=null", "ssl=null", "console=tty0",
             BootMessages.level, "panic=-1",
             // The host's random numbers; init would wait for the guest's own until the limit.
             "random.trust_cpu=on",
-            // A guest that reboots would otherwise start itself anew (arch/um/kernel/reboot.c).
+            // A guest that reboots would otherwise start itself again (arch/um/kernel/reboot.c).
             "noreboot",
-            // Where the process leaves its PID file and management socket: in HOME otherwise.
+            // The folder of the process's PID file and management socket: in HOME otherwise.
             Self.managementArgument(in: folder), "umid=\(Self.identity)",
             "hostfs=\(folder.appending(Self.sharesFolder))",
             "kbuild.results=ttyS0", "kbuild.shares=hostfs", "kbuild.exit=proc",
@@ -74,7 +74,7 @@ public struct UMLConfiguration: Sendable, Hashable {
             kernel.string, arguments + kernelArguments, descriptors: [sockets.console, sockets.results])
     }
 
-    /// Makes the links by which the guest's kernel finds its root and its shares.
+    /// Makes the links with which the guest's kernel finds its root and its shares.
     func prepare(_ folder: FilePath) throws {
         let root: FilePath =
             switch root {
@@ -92,7 +92,7 @@ public struct UMLConfiguration: Sendable, Hashable {
 
 /// A guest in user-mode Linux: the kernel as a process of the host.
 public struct UMLMachine: BootingMachine {
-    /// What the kernel is told.
+    /// The kernel's configuration.
     public let configuration: UMLConfiguration
     private let runner: CommandRunner
 
@@ -105,7 +105,7 @@ public struct UMLMachine: BootingMachine {
     /// The same machine with a word added to the kernel's command line, before the user's.
     public func adding(kernelArgument word: String) -> UMLMachine {
         var configuration = configuration
-        // The user's may end with `--` and words for another init.
+        // The user's words may end with `--` and words for another init.
         configuration.kernelArguments.insert(word, at: 0)
         return UMLMachine(configuration, runner: runner)
     }
@@ -115,7 +115,7 @@ public struct UMLMachine: BootingMachine {
         configuration.command(folder: folder, sockets: MachineSockets(folder: folder))
     }
 
-    /// Never: a line of its own carries them.
+    /// Never: results have their own line.
     public var hasResultsOnConsole: Bool { false }
 
     /// Boots the guest and returns when its process has ended.
