@@ -4,12 +4,12 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// A file's bytes in memory that is used again for the next file.
+/// A file's bytes in memory, in a buffer that is reused for the next file.
 struct ReadBuffer {
     private var bytes = [UInt8](repeating: 0, count: 1 << 18)
     private(set) var count = 0
 
-    /// Gives a look at the bytes.
+    /// Calls `body` with the bytes.
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
         try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[..<count])) }
     }
@@ -30,7 +30,7 @@ struct ReadBuffer {
         }
     }
 
-    /// Hands over each word that is `needle`, or a path that ends with the component `needle`.
+    /// Calls `body` with each word that is `needle`, or a path that ends with the component `needle`.
     func forEachWord(endingWith needle: Needle, _ body: (String) -> Void) {
         bytes.withUnsafeBytes { raw in
             var offset = 0
@@ -46,7 +46,7 @@ struct ReadBuffer {
         }
     }
 
-    /// What cannot be part of a path in a record: blanks, and what the shell and make set words apart by.
+    /// Bytes that cannot be part of a path in a record: blanks, and the separators of the shell and of make.
     private static func isBoundary(_ byte: UInt8) -> Bool {
         switch byte {
         case 0...0x20, UInt8(ascii: "\\"), UInt8(ascii: "("), UInt8(ascii: ")"), UInt8(ascii: "\""), UInt8(ascii: "'"),
@@ -57,10 +57,10 @@ struct ReadBuffer {
     }
 }
 
-/// Bytes to look for, by Horspool's method: most of the haystack is never looked at.
+/// Bytes to search for, by Horspool's method: most of the haystack is never read.
 struct Needle {
     let bytes: [UInt8]
-    /// How far to go on when the last byte compared is this one.
+    /// How far to advance when the last byte compared is this one.
     private var skips: [Int]
 
     init(_ text: String) {

@@ -7,11 +7,11 @@ import SystemPackage
 /// The command records of an output folder: for each target that make's if_changed macros made, a file `.NAME.cmd` with
 /// the command and, of a compilation, every file that it read (scripts/Kbuild.include, scripts/basic/fixdep).
 struct CommandRecords {
-    /// A record that names something.
+    /// A record with a given name in it.
     struct Mention: Hashable {
         /// The record's target, relative to the output folder.
         var target: String
-        /// The name as the record has it, resolved from the output folder, which is where make's recipes run.
+        /// The name in the record, resolved from the output folder, in which make's recipes run.
         var path: FilePath
     }
 
@@ -40,14 +40,14 @@ struct CommandRecords {
         self.folders = folders
     }
 
-    /// The target whose record lies at `path`: `kernel/fork.o` for `kernel/.fork.o.cmd`.
+    /// The target whose record is at `path`: `kernel/fork.o` for `kernel/.fork.o.cmd`.
     static func target(ofRecord path: String) -> String? {
         let name = path.split(separator: "/").last ?? ""
         guard name.hasPrefix("."), name.hasSuffix(".cmd"), name.utf8.count > 5 else { return nil }
         return "\(path.dropLast(name.count))\(name.dropFirst().dropLast(4))"
     }
 
-    /// Where the record of a target lies, relative to the output folder.
+    /// The path of a target's record, relative to the output folder.
     static func record(of target: String) -> String {
         let name = target.split(separator: "/").last ?? ""
         return "\(target.dropLast(name.count)).\(name).cmd"
@@ -55,8 +55,8 @@ struct CommandRecords {
 
     /// Every place where a record has a path with one of these last components.
     ///
-    /// Records are read anew each time: an index of them would be one more thing that could be out of date, and reading
-    /// 40 MB from the page cache takes some hundredths of a second.
+    /// Records are read again each time: an index of them could be out of date, and reading 40 MB from the page cache
+    /// takes some hundredths of a second.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a record cannot be read; `CancellationError`.
     func mentions(ofNames names: Set<String>) throws -> Set<Mention> {
@@ -101,7 +101,7 @@ struct CommandRecords {
     /// in scripts/Kbuild.include).
     static func replayable(_ record: String) -> String? {
         guard let text = commandText(in: record) else { return nil }
-        // Every dollar that is meant for the shell stands twice.
+        // Every dollar for the shell is doubled.
         let parts = text.split(separator: "$$", omittingEmptySubsequences: false)
             .map { $0.replacing("$(pound)", with: "#") }
         guard !parts.contains(where: { $0.contains("$") }) else { return nil }

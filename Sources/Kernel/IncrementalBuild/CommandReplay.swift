@@ -5,46 +5,46 @@ import KernelMake
 import Processes
 import SystemPackage
 
-/// A narrow build without make: the commands that made the objects, archives and checks the last time, run again.
+/// An incremental build without make: it runs the recorded commands of the objects, archives and checks again.
 ///
 /// Even for one folder make takes longer to read the kernel's makefiles, which ask the compiler some 45 questions, and
-/// the records of the folder's objects than the compiler and the linker take together. What it would run is known:
-/// since nothing but C files that were compiled before changed, and neither make's command nor the configuration nor a
-/// tool did, each command is the one in the target's record. Each record comes out as make would write it. The image
-/// around vmlinux is left for the make that wants it.
+/// the records of the folder's objects than the compiler and the linker take together. Its commands are known: since
+/// only C files changed that were compiled before, and neither make's command nor the configuration nor a tool changed,
+/// each command is the one in the target's record. Each record is written as make would write it. The image around
+/// vmlinux is left to a make that needs it.
 ///
-/// Where a record, a rule or the last link is of another form than this knows, there is no replay, and make builds.
+/// If a record, a rule or the last link has an unknown form, there is no replay, and make builds.
 package struct CommandReplay: Equatable {
-    /// A script for the shell, to be run in the output folder.
+    /// A shell script, which runs in the output folder.
     var script: String
     /// The link that it runs.
     private let link: IncrementalLink
 
-    /// What the script is called there.
+    /// The script's name there.
     package static let scriptName = ".kbuild-replay.sh"
     /// With more objects make's own parallel build is no slower.
     private static let mostObjects = 4
-    /// The top folder's records that a replay knows, in the order in which they are made again after `vmlinux.a`. That
-    /// of vmlinux is replayed by `IncrementalLink`.
+    /// The top folder's records that a replay knows, in the order in which they are made again after `vmlinux.a`.
+    /// `IncrementalLink` replays the record of vmlinux.
     private static let checks = ["vmlinux.o", "modules.builtin.modinfo", "modules.builtin", "vmlinux.symvers"]
     /// Options under which an object's rule does more than compile, or the top folder has more targets.
     private static let unknownOptions = [
         "FTRACE_MCOUNT_USE_RECORDMCOUNT", "MODULES", "MODVERSIONS", "TRIM_UNUSED_KSYMS",
     ]
-    /// What the rule for a C file may call: scripts/Makefile.build of 6.1 to 6.12. What a plain call of make does not
-    /// ask for (checksrc, checkdoc), the options above exclude, or the record holds (objtool's dependency) needs
-    /// nothing here.
+    /// The functions that the rule for a C file may call: scripts/Makefile.build of 6.1 to 6.12. Nothing is needed here
+    /// for what a plain make does not run (checksrc, checkdoc), what the options above exclude, or what the record
+    /// contains (objtool's dependency).
     private static let knownCalls: Set<String> = [
         "cmd_and_fixdep,cc_o_c", "cmd,gen_ksymdeps", "cmd,check_local_export", "cmd,checksrc", "cmd,checkdoc",
         "cmd,gen_objtooldep", "cmd,gen_symversions_c", "cmd,record_mcount", "cmd,warn_shared_object",
     ]
-    /// The list of objects that is linked, and what is printed beside the link.
+    /// The list of objects to link, and the file for output during the link.
     private static let archiveCopy = ".kbuild-vmlinux.a"
     private static let logName = ".kbuild-replay.log"
-    /// A script of 6.1's, which looks for exports of static symbols.
+    /// A script of 6.1 that looks for exports of static symbols.
     private static let exportCheck = "scripts/check-local-export"
 
-    /// Finds out what to run; nil where that is not plain to see.
+    /// Finds the commands to run; nil if they are not certain.
     init?(_ narrow: IncrementalMake, make: KernelMake, records: CommandRecords) throws {
         guard make.architecture == .x86_64, let link = narrow.link, narrow.objects.count <= Self.mostObjects,
             fileExists(make.output.appending(IncrementalLink.environmentName)),
@@ -76,7 +76,7 @@ package struct CommandReplay: Equatable {
             guard let command = CommandRecords.replayable(try records.text(of: target)) else { return nil }
             rest += ["echo '  GEN     \(target)'", command]
         }
-        // The link reads a copy of the list of objects, which is the same list, so that it can begin at once.
+        // The link reads a copy of the list of objects, so that it can begin at once.
         lines += [
             "cp -p vmlinux.a \(Self.archiveCopy)",
             "(",
@@ -92,13 +92,13 @@ package struct CommandReplay: Equatable {
             "cat \(Self.logName)",
             "rm -f \(Self.archiveCopy) \(Self.logName) .vmlinux.d",
             "[ $linked = 0 ] && [ $checked = 0 ] || { rm -f vmlinux; exit 1; }",
-            // Newer than what it was checked with, so that make's own rule finds nothing to do.
+            // Newer than the files that it was checked with, so that make's own rule finds nothing to do.
             "touch -c vmlinux",
         ]
         script = lines.joined(separator: "\n") + "\n"
     }
 
-    /// What the rule for a C file calls; nil when there is no such rule.
+    /// The functions that the rule for a C file calls; nil when there is no such rule.
     private static func calls(inRules text: String) -> Set<String>? {
         guard let start = text.firstRange(of: "\ndefine rule_cc_o_c\n")?.upperBound,
             let end = text[start...].firstRange(of: "\nendef\n")?.lowerBound
@@ -112,7 +112,7 @@ package struct CommandReplay: Equatable {
         return calls
     }
 
-    /// Compiles a C file as its object's record says, and writes the record anew: scripts/Kbuild.include's
+    /// Compiles a C file with the command in its object's record, and writes the record again: scripts/Kbuild.include's
     /// cmd_and_fixdep.
     private static func compilation(of object: String, record: String) -> [String]? {
         guard let command = CommandRecords.replayable(record), let text = CommandRecords.commandText(in: record),
@@ -121,7 +121,7 @@ package struct CommandReplay: Equatable {
             let last = record.firstRange(of: "\n$(deps_\(object)):\n")?.upperBound
         else { return nil }
         let file = CommandRecords.record(of: object)
-        // What other rules added to the record: a dependency on objtool.
+        // The addition of other rules to the record: a dependency on objtool.
         let addition = record[last...]
         let dependencies = "\(file.dropLast(".cmd".count)).d"
         guard command.contains("-Wp,-MMD,\(dependencies) ") else { return nil }

@@ -3,27 +3,27 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// How a header changed that nearly every file of the kernel includes and hardly one uses: the calls' numbers, which
+/// The change of a header that nearly every file of the kernel includes and hardly one uses: the calls' numbers, which
 /// are generated from the tables, and their prototypes.
 package struct HeaderChange: Equatable {
-    /// Names that came, went or have another value, as they stand in the header. What they mean to a file depends on
-    /// whether it has them, by themselves or put together of parts.
+    /// Names that were added, removed or changed in the header. A file is affected if it contains one of them, as a
+    /// word or put together from parts.
     var names: Set<String> = []
-    /// Macros that follow from the tables as wholes, such as `__NR_syscalls`.
+    /// Macros that depend on the whole tables, such as `__NR_syscalls`.
     var macros: Set<String> = []
-    /// What follows the change in a header that was written by hand, and now stands at other line numbers.
+    /// The text after the change in a hand-written header, which now has other line numbers.
     var shifted = ""
-    /// Whether it is included for its lines themselves, so that any change of it is one of those who include it.
+    /// Whether files include it for its lines, so that any change affects all of them.
     var isList = false
 
-    /// The headers, by their names in `asm`; what they are generated from is in arch/x86/entry/syscalls.
+    /// The headers, by their names in `asm`; their sources are in arch/x86/entry/syscalls.
     static func isGeneratedHeader(_ name: String) -> Bool {
         name.hasSuffix(".h") && (name.hasPrefix("unistd_") || name.hasPrefix("syscalls_"))
     }
     /// The hand-written headers with prototypes.
     package static let prototypeHeaders = ["include/linux/syscalls.h", "include/linux/compat.h"]
 
-    /// Compares two states of a header; nil when the difference is of another kind.
+    /// Compares two states of a header; nil for another kind of difference.
     init?(path: String, from old: String, to new: String) {
         let before = old.split(separator: "\n", omittingEmptySubsequences: false)
         let after = new.split(separator: "\n", omittingEmptySubsequences: false)
@@ -34,7 +34,7 @@ package struct HeaderChange: Equatable {
         let name = path.split(separator: "/").last ?? ""
         guard Self.isGeneratedHeader(String(name)) else { return nil }
         if name.hasPrefix("syscalls_") {
-            // Lines of a macro that each file defines as it likes.
+            // Lines with a macro that each file defines differently.
             isList = true
             return
         }
@@ -49,27 +49,27 @@ package struct HeaderChange: Equatable {
                 names.insert(Self.callName(words[1]))
             }
         }
-        // The same lines in another order, or once more, would be none of this.
+        // The same lines in another order, or a repeated line, would be another kind of change.
         guard Set(before.filter { $0.hasPrefix("#define") }).count == before.count(where: { $0.hasPrefix("#define") }),
             Set(after.filter { $0.hasPrefix("#define") }).count == after.count(where: { $0.hasPrefix("#define") })
         else { return nil }
     }
 
-    /// Whether a text is a number, or one with the mark of the x32 ABI.
+    /// Whether a text is a number, possibly with the mark of the x32 ABI.
     private static func isNumber(_ text: Substring) -> Bool {
         let mark = "(__X32_SYSCALL_BIT + "
         return Int(text) != nil
             || (text.hasPrefix(mark) && text.hasSuffix(")") && Int(text.dropFirst(mark.count).dropLast()) != nil)
     }
 
-    /// The call of a macro for its number, which is the part that a file has to have in some form to use it.
+    /// The call in the name of a number's macro: a file that uses the macro must contain this part in some form.
     private static func callName(_ macro: Substring) -> String {
         var name = macro.dropFirst("__NR_".count)
         for prefix in ["ia32_", "x32_"] where name.hasPrefix(prefix) { name = name.dropFirst(prefix.count) }
         return String(name)
     }
 
-    /// Finds the one block of declarations that came, went, or became another; false when it is something else.
+    /// Finds the single block of declarations that was added, removed, or replaced; false for another kind of change.
     private mutating func comparePrototypes(_ before: [Substring], _ after: [Substring]) -> Bool {
         var start = 0
         while start < before.count, start < after.count, before[start] == after[start] { start += 1 }
@@ -104,7 +104,7 @@ package struct HeaderChange: Equatable {
         return false
     }
 
-    /// What a statement declares, when it does nothing else: a call's function, or a struct or union by its tag.
+    /// The declaration in a statement that does nothing else: a call's function, or a struct or union by its tag.
     private static func declared(_ statement: Substring) -> String? {
         let isPlain = statement.allSatisfy { $0.isLetter || $0.isNumber || " \t_*(),[]".contains($0) }
         guard isPlain else { return nil }

@@ -5,48 +5,48 @@ import FileSystem
 import KernelMake
 import SystemPackage
 
-/// How a narrow build links the kernel: with the kernel's own scripts/link-vmlinux.sh, less its first pass.
+/// How an incremental build links the kernel: with the kernel's own scripts/link-vmlinux.sh, without its first pass.
 ///
-/// A kernel holds a table of its own symbols (kallsyms), so it is linked more than once: without the table, for its
+/// A kernel contains a table of its own symbols (kallsyms), so it is linked more than once: without the table, for its
 /// size; with a table of that size, for the addresses; then with the table of these addresses. The script compares the
-/// sizes and makes one more pass when they differ, and in the end the symbols of the kernel with the table in it. The
-/// table of the last build does for the first pass: its size is right unless symbols came or went, and then the
-/// script's extra pass makes up for it. What comes out is the same kernel, since the table's size depends on the
-/// symbols' names alone, and the addresses on that size.
+/// sizes and makes one more pass when they differ, and at the end compares the symbols of the kernel with the table in
+/// it. The table of the last build replaces the first pass: its size is right unless symbols were added or removed, and
+/// then the script's extra pass corrects it. The result is the same kernel, because the table's size depends only on
+/// the symbols' names, and the addresses on that size.
 ///
-/// The pass saved, the link need not wait for vmlinux.o and modpost either, which only check: on two processors they
+/// Without that pass, the link need not wait for vmlinux.o and modpost either, which only check: on two processors they
 /// run beside it.
 package struct IncrementalLink: Equatable {
-    /// The script with the shorter way in it.
+    /// The script, with the shorter way in it.
     var script: String
-    /// The script's arguments, as make's record of the link has them for the shell.
+    /// The script's arguments, from make's record of the link, for the shell.
     var arguments: String
-    /// Whether the tables are assembled without ccache, which never has them and takes as long again to find that out.
+    /// Whether the tables are assembled without ccache, which never has them and takes as long again for the look-up.
     var bypassesCcache: Bool
 
-    /// make's environment at the last narrow link, as the shell reads it: the script takes much from there.
+    /// make's environment at the last incremental link, as the shell reads it: the script uses much of it.
     package static let environmentName = ".kbuild-link-environment"
     /// The environment variable that names the list of objects to link, when that is not `vmlinux.a`.
     static let archiveVariable = "kbuild_archive"
-    /// What the script is called in the output folder, and what it prints until it has succeeded.
+    /// The script's name in the output folder, and the file for its output until it has succeeded.
     static let scriptName = ".kbuild-link.sh"
     private static let logName = ".kbuild-link.log"
 
-    /// Options with which the script does more than this knows of, or links other files.
+    /// Options with which the script does more than is known here, or links other files.
     private static let unknownOptions = [
         "BUILTIN_MODULE_RANGES", "DEBUG_INFO_BTF", "LTO_CLANG", "MODULES", "VMLINUX_MAP", "X86_KERNEL_IBT",
     ]
 
-    /// Finds the shorter way; nil when the kernel's script, configuration or last link is of another form.
+    /// Finds the shorter way; nil when the kernel's script, configuration or last link has another form.
     init?(script: String, record: String, configuration: String, tree: FilePath) {
         guard configuration.contains("CONFIG_KALLSYMS=y\n"),
             !Self.unknownOptions.contains(where: { configuration.contains("CONFIG_\($0)=y\n") }),
             let shortened = Self.shortened(script)
         else { return nil }
         self.script = shortened
-        // Debug information names files as the compiler was given them, and ccache gives it relative paths.
+        // Debug information contains file names as the compiler received them, and ccache passes relative paths.
         bypassesCcache = !configuration.contains("CONFIG_DEBUG_INFO=y\n")
-        // `cmd_vmlinux := TREE/scripts/link-vmlinux.sh "ld" "FLAGS" "FLAGS";  true`: no step of the architecture's
+        // `cmd_vmlinux := TREE/scripts/link-vmlinux.sh "ld" "FLAGS" "FLAGS";  true`: no step of the architecture
         // follows.
         let line = record.prefix { $0 != "\n" }
         guard let start = line.firstRange(of: " := ")?.upperBound else { return nil }
@@ -72,7 +72,7 @@ package struct IncrementalLink: Equatable {
         func lastTable(_ names: String, as first: String) -> String {
             "\tcp -p \"$(ls -t \(names) | head -n 1)\" \(first)\n\tkallsymso=\(first)\n"
         }
-        /// Each of these must be there once.
+        /// Each of these must occur once.
         func replacing(_ replacements: [(String, String)]) -> String? {
             var text = script
             for (old, new) in replacements {
@@ -109,14 +109,14 @@ package struct IncrementalLink: Equatable {
     /// - Throws: `Failure` (`infrastructure`).
     func write(to output: FilePath) throws { try writeAtomically(script, to: output.appending(Self.scriptName)) }
 
-    /// The rules, for the kernel's top makefile. A link that fails leaves no vmlinux, and make's own rule makes it and
-    /// says what is wrong; after one that succeeds vmlinux is newer than vmlinux.o, and that rule finds it up to date.
+    /// The rules, for the kernel's top makefile. A failed link leaves no vmlinux, and make's own rule links again and
+    /// reports the error; after a successful link vmlinux is newer than vmlinux.o, and that rule finds it up to date.
     var rules: [String] {
         let compiler = bypassesCcache ? "CC='$(patsubst ccache %,%,$(CC))' " : ""
         return [
             ".PHONY: kbuild-link kbuild-linked",
             "kbuild-link: vmlinux.a",
-            // Without what belongs to this call of make alone.
+            // Without the variables of this call of make.
             "\t@export -p | sed -e '/^export MAKEFILES=/d' -e '/^export MA*K*E*FLAGS=/s/ -j[0-9]*//' "
                 + "-e '/^export MA*K*E*FLAGS=/s/ --jobserver-[a-z]*=[^ ]*//' >\(Self.environmentName)",
             "\t+@if \(compiler)sh ./\(Self.scriptName) \(arguments) >\(Self.logName) 2>&1; then cat \(Self.logName); "

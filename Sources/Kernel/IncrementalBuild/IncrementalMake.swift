@@ -6,27 +6,27 @@ import PatchedTree
 import Processes
 import SystemPackage
 
-/// The part of a build that a change of C files alone needs: make's own recipes in the folders of the objects that
-/// depend on them, and the links.
+/// The part of a build that is necessary after a change of only C files: make's own recipes in the folders of the
+/// objects that depend on them, and the links.
 ///
-/// A plain make visits every folder of the kernel to find out that nothing changed there, which takes most of the time.
-/// Here make is told which folders to visit; within them, and after them, its own rules decide, so what it leaves
-/// behind is what a plain make would have left. That no other folder has work to do must be known, and is: from what
-/// changed since make last said that all is up to date, and from make's own records of what each target was made of.
-/// Where that is not plain to see, the build is a plain one.
+/// A plain make visits every folder of the kernel to find that nothing changed there, which takes most of the time.
+/// Here make gets the list of folders to visit; within them, and after them, its own rules decide, so its results are
+/// those of a plain make. It must be certain that no other folder has work to do; this follows from what changed since
+/// make last reported that everything was up to date, and from make's own records of each target's inputs. If it is not
+/// certain, the build is a plain make.
 package struct IncrementalMake: Equatable {
-    /// The objects that depend on what changed, relative to the output folder.
+    /// The objects that depend on the changed files, relative to the output folder.
     package var objects: [String]
-    /// For each folder to visit (`.` is the top), which of its subfolders to go on to.
+    /// For each folder to visit (`.` is the top), the subfolders to visit.
     var subfolders: [String: [String]]
-    /// The archives that the objects go into, each after those that go into it.
+    /// The archives that contain the objects, each after its members.
     var archives: [String]
-    /// How to link; nil for make's own way.
+    /// The link; nil for make's own.
     var link: IncrementalLink?
-    /// How to do all of it but the image without make; nil where that is not known.
+    /// The way to do everything except the image without make; nil if it is not known.
     package var replay: CommandReplay?
 
-    /// Why a build cannot be narrow.
+    /// Why a build cannot be incremental.
     package struct Obstacle: Error, Equatable {
         /// The reason, for `--verbose`.
         package var reason: String
@@ -34,19 +34,19 @@ package struct IncrementalMake: Equatable {
         package init(reason: String) { self.reason = reason }
     }
 
-    /// Options under which an object's contents go into more than its archive: the list of symbols that exports are
-    /// trimmed to, the versions of the symbols, or a link of the whole kernel out of the compiler's intermediate code.
+    /// Options under which an object's contents affect more than its archive: the list of symbols to which exports are
+    /// trimmed, the versions of the symbols, or a link of the whole kernel from the compiler's intermediate code.
     private static let wideOptions = ["TRIM_UNUSED_KSYMS", "MODVERSIONS", "LTO_CLANG", "GCOV_KERNEL", "RUST"]
 
     // MARK: Planning
 
-    /// Finds out what a build has to do.
+    /// Finds the work of a build.
     ///
     /// - Parameters:
-    ///   - baseline: What the output was last wholly built from.
-    ///   - current: What there is now.
-    /// - Throws: `Obstacle` when it takes a plain make; `Failure` (`infrastructure`) when the output cannot be read;
-    ///   `CancellationError`.
+    ///   - baseline: The state from which the output was last wholly built.
+    ///   - current: The current state.
+    /// - Throws: `Obstacle` when a plain make is necessary; `Failure` (`infrastructure`) when the output cannot be
+    ///   read; `CancellationError`.
     package init(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
         guard let baseline, let current else { throw Obstacle(reason: "the output has no record of a whole build") }
         guard baseline.command == current.command else { throw Obstacle(reason: "make's command is another one") }
@@ -75,8 +75,8 @@ package struct IncrementalMake: Equatable {
     }
 
     /// Whether a path is one of a kernel's own C files, or of the headers beside them. Headers in an include folder are
-    /// input of generators as well, whose rules need not record what they read; what builds the build's own tools, or
-    /// the images around the kernel, is left to make.
+    /// also input of generators, whose rules need not record what they read; sources of the build's own tools, and of
+    /// the images around the kernel, are left to make.
     static func isSource(_ path: String) -> Bool {
         guard path.hasSuffix(".c") || path.hasSuffix(".h") else { return false }
         let folders = path.split(separator: "/").dropLast()
@@ -85,7 +85,7 @@ package struct IncrementalMake: Equatable {
         return !folders.contains(where: special.contains) && !folders.prefix(1).contains(where: apart.contains)
     }
 
-    /// The makefiles must be of the form that the narrow build's own one fits into (6.1 and later have it).
+    /// The makefiles must have the form that the incremental build's own makefile extends (6.1 and later have it).
     private static func checkMakefiles(_ make: KernelMake) throws {
         let top = (try? readText(make.tree.appending("Makefile"))) ?? ""
         let build = (try? readText(make.tree.appending("scripts/Makefile.build"))) ?? ""
@@ -100,7 +100,7 @@ package struct IncrementalMake: Equatable {
         }
     }
 
-    /// A rule of its own may read a file without a record of it; it has to name the file then.
+    /// A separate rule may read a file without a record of it; then it must name the file.
     private static func checkMentions(
         inMakefilesOf make: KernelMake, of paths: Set<String>, records: CommandRecords
     ) throws {
@@ -119,7 +119,7 @@ package struct IncrementalMake: Equatable {
         }
     }
 
-    /// The objects that were compiled from any of these files, which must be all that was made of them.
+    /// The objects that were compiled from any of these files; nothing else may be made from the files.
     private static func objects(
         dependingOn paths: Set<String>, make: KernelMake, records: CommandRecords
     ) throws -> [String] {
@@ -148,7 +148,7 @@ package struct IncrementalMake: Equatable {
         }
         if let path = paths.subtracting(used).min() { throw Obstacle(reason: "nothing is compiled from \(path)") }
 
-        // What was compiled must go nowhere but into archives of objects.
+        // The compiled objects may only go into archives of objects.
         let others = objects.subtracting(guesses)
         if !others.isEmpty { mentions.formUnion(try records.mentions(ofNames: names(others))) }
         let compiled = Dictionary(
@@ -166,12 +166,12 @@ package struct IncrementalMake: Equatable {
         ["built-in.a", "lib.a"].contains(target.split(separator: "/").last ?? "")
     }
 
-    /// The way from the top to the folders whose archives hold the objects, and these archives from the objects
+    /// The path from the top to the folders whose archives contain the objects, and these archives from the objects
     /// upwards.
     private static func route(
         to objects: [String], records: CommandRecords
     ) throws -> (subfolders: [String: [String]], archives: [String]) {
-        // Which archives hold an object, or another archive.
+        // The archives that contain an object, or another archive.
         var holders: [String: Set<String>] = [:]
         let linked = Set(
             try ["vmlinux.a", "vmlinux.o"].filter(records.targets.contains).flatMap { try records.command(of: $0) }
@@ -207,7 +207,7 @@ package struct IncrementalMake: Equatable {
         }
         var archives: [String] = []
         var gathered: Set<String> = []
-        // Depth first, so that each archive is put in front of all those that hold it.
+        // Depth first, so that each archive comes before all those that contain it.
         func gather(_ archive: String) {
             guard gathered.insert(archive).inserted else { return }
             for holder in (holders[archive] ?? []).sorted() { gather(holder) }
@@ -227,11 +227,12 @@ package struct IncrementalMake: Equatable {
 
     // MARK: Running
 
-    /// The makefile that make reads before the kernel's own ones (the variable MAKEFILES names it).
+    /// The makefile that make reads before the kernel's own makefiles (the variable MAKEFILES names it).
     ///
-    /// The kernel's top makefile goes down into `$(build-dir)` after preparing, with one rule; in its place stands the
-    /// same rule without the preparations. What a folder goes on to is in `subdir-ym`. make's command line cannot say
-    /// either: what stands there gets into the records (scripts/Makefile.modpost looks for letters in MAKEFLAGS).
+    /// The kernel's top makefile descends into `$(build-dir)` after the preparations, with one rule; this makefile
+    /// replaces that rule with the same rule without the preparations. `subdir-ym` has the subfolders of a folder.
+    /// make's command line cannot pass either: its words get into the records (scripts/Makefile.modpost looks for
+    /// letters in MAKEFLAGS).
     var makefile: String {
         var lines = [
             "# Written by kbuild: the folders that make is to visit.",
@@ -256,7 +257,7 @@ package struct IncrementalMake: Equatable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// Where `write(to:)` puts the makefile.
+    /// The path of the makefile that `write(to:)` writes.
     package static func path(in output: FilePath) -> FilePath { output.appending(".kbuild-narrow.mk") }
 
     /// Writes the makefile, and the link's script, to the output folder.

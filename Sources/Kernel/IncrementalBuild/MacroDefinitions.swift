@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// Every macro definition of some files, whatever conditions it stands under: what a piece of code may come to.
+/// Every macro definition of some files, under any condition: what code may expand to.
 struct MacroDefinitions {
     /// The identifiers in the bodies of a macro's definitions.
     private var bodies: [String: Set<String>] = [:]
@@ -18,7 +18,7 @@ struct MacroDefinitions {
         }
     }
 
-    /// Forgets a macro.
+    /// Removes a macro.
     mutating func remove(_ name: String) { bodies[name] = nil }
 
     /// Whether code may expand to something with an identifier in it.
@@ -33,7 +33,7 @@ struct MacroDefinitions {
         return false
     }
 
-    /// Takes in the definitions of a file.
+    /// Adds the definitions of a file.
     private mutating func add(_ bytes: UnsafeRawBufferPointer) {
         var start = 0
         while start < bytes.count {

@@ -2,14 +2,14 @@
 
 /// The kernels whose incremental builds are proven.
 ///
-/// A short build relies on how a kernel's makefiles and link script work. `make verify-builds` shows for these versions
-/// that a plain make finds nothing left to do afterwards and the same kernel, byte for byte. Another version takes
-/// plain makes, until it is added here and to that test.
+/// An incremental build relies on how a kernel's makefiles and link script work. `make verify-builds` shows for these
+/// versions that a plain make afterwards finds nothing to do and gives the same kernel, byte for byte. Other versions
+/// get plain makes, until they are added here and to that test.
 public enum ProvenVersions {
     /// Versions and patch levels, as in a kernel's Makefile.
     public static let all = ["6.1", "6.12"]
 
-    /// Whether a kernel's short builds are proven.
+    /// Whether a kernel's incremental builds are proven.
     ///
     /// - Parameter version: A release such as `6.1.153` or `6.12-rc3`.
     public static func include(_ version: String) -> Bool {

@@ -6,19 +6,19 @@ import KernelMake
 import KernelSource
 import SystemPackage
 
-/// Targets that make would take for up to date and that are not.
+/// Targets that make would regard as up to date but that are not.
 ///
-/// make removes the target of an interrupted recipe when it has the time to. When it is killed outright, a half-written
-/// object with the command record of an earlier build would look up to date to the next. Which target that
-/// was is not known, but it was being written in the output's last moments.
+/// make removes the target of an interrupted recipe if it has time. When make is killed, a partly written object with
+/// the command record of an earlier build would look up to date to the next build. It is not known which target that
+/// was, but it was written in the output's last moments.
 package enum StaleTargets {
-    /// Before the last write by this much, a recipe had ended, in nanoseconds: a recipe that writes for longer, the
-    /// final link, keeps on writing.
+    /// A recipe has ended this long before the last write, in nanoseconds: a recipe that writes for longer, the final
+    /// link, keeps writing.
     private static let margin: Int64 = 5_000_000_000
 
-    /// Removes the targets of make that were written in the last five seconds before the output's last change.
+    /// Removes make's targets that were written in the last five seconds before the output's last change.
     ///
-    /// A target is a file with a command record, `.NAME.cmd`. A compiler cache makes up for those that were whole.
+    /// A target is a file with a command record, `.NAME.cmd`. A compiler cache restores complete ones quickly.
     ///
     /// - Returns: How many were removed.
     /// - Throws: `Failure` (`infrastructure`); `CancellationError`.
@@ -38,8 +38,8 @@ package enum StaleTargets {
         return removed
     }
 
-    /// Removes objects whose source is gone: make has no rule for them then, and would link what is left of a source
-    /// that a patch no longer has.
+    /// Removes objects whose source is gone: make then has no rule for them, and would link the object of a source that
+    /// a patch no longer has.
     ///
     /// - Throws: `Failure` (`infrastructure`); `CancellationError`.
     package static func removeOrphans(in make: KernelMake) throws {
@@ -51,8 +51,8 @@ package enum StaleTargets {
                 fileExists(make.tree.pushing(FilePath("\(stem)\(suffix)"))) || paths.contains("\(stem)\(suffix)")
             }
             let record = commandRecord(of: path)
-            // One linked of several objects, or made of a source with another name: the record tells. tools/ has
-            // records of its own kind, relative to folders that they do not name.
+            // The record names the source of an object that is linked from several objects, or compiled from a source
+            // with another name. tools/ has its own kind of records, relative to folders that they do not name.
             guard !isPlain, paths.contains(record), let source = source(in: make.output.pushing(FilePath(record)))
             else { continue }
             // With a compiler cache the source's path is relative.
@@ -62,7 +62,7 @@ package enum StaleTargets {
         }
     }
 
-    /// Where the kernel's build system keeps the command that made a target.
+    /// The path of the kernel's record of the command that made a target.
     private static func commandRecord(of path: String) -> String {
         let path = FilePath(path)
         return path.removingLastComponent().appending(".\(path.lastComponent?.string ?? "").cmd").string

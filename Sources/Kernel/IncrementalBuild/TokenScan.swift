@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// Finds out which files of a kernel can tell that some macros have another value: those that name one, or a macro
-/// whose definition names one, and so on.
+/// Finds the files of a kernel that are affected by another value of some macros: those that name one, or a macro whose
+/// definition names one, and so on.
 struct TokenScan {
-    /// Files that use one of the macros outside of a definition.
+    /// Files that use one of the macros outside a definition.
     private(set) var users: Set<FilePath> = []
-    /// The macros themselves, and all whose definitions name one of them.
+    /// The macros themselves, and all macros whose definitions name one of them.
     private(set) var macros: Set<String>
 
-    /// Reads the files as often as new macros come to light.
+    /// Reads the files again until no new macros are found.
     ///
     /// - Parameter names: Identifiers to look for.
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be read; `CancellationError`.
@@ -59,7 +59,7 @@ struct TokenScan {
         }
     }
 
-    /// The macro that the line around a place defines, lines that end in a backslash taken together; nil elsewhere.
+    /// The macro that the line around a position defines, with lines that end in a backslash joined; nil elsewhere.
     private static func definedMacro(at position: Int, in bytes: UnsafeRawBufferPointer) -> String? {
         var start = position
         while start > 0 {
@@ -67,7 +67,7 @@ struct TokenScan {
             start -= 1
         }
         let line = String(decoding: UnsafeRawBufferPointer(rebasing: bytes[start..<position]), as: UTF8.self)
-        // "#define NAME", "# define NAME(a, b) ..."; the name may be what was found.
+        // "#define NAME", "# define NAME(a, b) ..."; the match may be the name.
         let rest = line.drop { $0 == " " || $0 == "\t" }
         guard rest.first == "#" else { return nil }
         let directive = rest.dropFirst().drop { $0 == " " || $0 == "\t" }
@@ -75,7 +75,7 @@ struct TokenScan {
         let tail = directive.dropFirst("define".count).drop { $0 == " " || $0 == "\t" }
         let name = tail.utf8.prefix { isIdentifier($0) }
         if !name.isEmpty { return String(Substring(name)) }
-        // What was found is the name.
+        // The match is the name.
         var end = position
         while end < bytes.count, isIdentifier(bytes[end]) { end += 1 }
         return String(decoding: UnsafeRawBufferPointer(rebasing: bytes[position..<end]), as: UTF8.self)

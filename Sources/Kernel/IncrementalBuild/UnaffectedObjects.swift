@@ -6,16 +6,16 @@ import Glibc
 import KernelMake
 import SystemPackage
 
-/// Objects that make would compile again because of headers whose change they cannot tell.
+/// Objects that make would compile again because of header changes that do not affect them.
 ///
-/// A new line in the calls' table changes headers that nearly every file includes, for the sake of a number that hardly
-/// one of them uses. make knows files by their time stamps alone. Here it is found out which objects the change cannot
-/// reach: none of the files that they were compiled from has the new names in any form, or uses a macro that follows
-/// from them. Those objects are given a new time stamp, and make finds them up to date; it compiles the rest.
+/// A new line in the calls' table changes headers that nearly every file includes, for a number that hardly one of them
+/// uses. make only compares time stamps. `UnaffectedObjects` finds the objects that the change cannot reach: no file
+/// that they were compiled from has the new names in any form, or uses a macro that follows from them. Those objects
+/// get a new time stamp, and make finds them up to date; it compiles the rest.
 package struct UnaffectedObjects {
-    /// The headers as the last whole build left them.
+    /// The changes of the headers since the last whole build.
     private let changes: [FilePath: HeaderChange]
-    /// Headers that were made again and came out as they were: only make thinks that they changed.
+    /// Headers that were made again with the same contents: only make regards them as changed.
     private let unchanged: Set<FilePath>
     private let make: KernelMake
 
@@ -23,7 +23,7 @@ package struct UnaffectedObjects {
 
     private static let copiesFolder = ".kbuild-headers"
 
-    /// The headers in question, by the names of their copies.
+    /// The headers to compare, by the names of their copies.
     private static func headers(_ make: KernelMake) throws -> [String: FilePath] {
         var headers: [String: FilePath] = [:]
         for path in HeaderChange.prototypeHeaders {
@@ -39,7 +39,7 @@ package struct UnaffectedObjects {
         return headers.filter { fileExists($0.value) }
     }
 
-    /// Keeps the headers as they are after a whole build.
+    /// Keeps copies of the headers after a whole build.
     ///
     /// - Throws: `Failure` (`infrastructure`).
     package static func keepHeaders(of make: KernelMake) throws {
@@ -56,7 +56,7 @@ package struct UnaffectedObjects {
 
     /// Compares the headers with their copies.
     ///
-    /// - Returns: Nil when none changed, or one did in a way that takes a plain make.
+    /// - Returns: Nil when none changed, or one changed in a way that needs a plain make.
     /// - Throws: `Failure` (`infrastructure`) when a header cannot be read.
     package init?(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
         guard let baseline, let current, baseline.command == current.command, baseline.fixtures == current.fixtures
@@ -84,18 +84,18 @@ package struct UnaffectedObjects {
 
     // MARK: Objects
 
-    /// An object and what it was compiled from.
+    /// An object and the files that it was compiled from.
     private struct Compilation {
         var object: String
-        /// When it was made, in nanoseconds.
+        /// The time when it was made, in nanoseconds.
         var time: Int64
         var files: [Int]
     }
 
-    /// Objects whose links and images have rules of their own are left to make.
+    /// Objects whose links and images have their own rules are left to make.
     private static let special: Set<Substring> = ["boot", "vdso", "realmode", "purgatory", "tools", "scripts"]
 
-    /// Gives the objects that the change cannot reach a new time stamp.
+    /// Gives a new time stamp to the objects that the change cannot reach.
     ///
     /// - Returns: The objects, relative to the output folder.
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be read; `CancellationError`.
@@ -106,7 +106,7 @@ package struct UnaffectedObjects {
         for target in try CommandRecords(output: make.output).targets where target.hasSuffix(".o") {
             try Task.checkCancellation()
             guard !target.split(separator: "/").contains(where: Self.special.contains) else { continue }
-            // What was compiled since may have been compiled from something in between.
+            // An object that was compiled since may have been compiled from an intermediate state.
             guard let time = modified(make.output.pushing(FilePath(target))), time <= built else { continue }
             let own = try dependencies(of: target, &files)
             if !own.isEmpty { compilations.append(Compilation(object: target, time: time, files: own)) }
@@ -143,9 +143,9 @@ package struct UnaffectedObjects {
         return touched
     }
 
-    /// Makes objects look older than everything, so that make compiles them.
+    /// Makes objects older than everything, so that make compiles them.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when one is not there.
+    /// - Throws: `Failure` (`infrastructure`) when one does not exist.
     package static func age(_ objects: [String], in make: KernelMake) throws {
         for object in objects { try setTime(of: object, in: make, to: timespec(tv_sec: 0, tv_nsec: 0)) }
     }
@@ -159,14 +159,14 @@ package struct UnaffectedObjects {
         }
     }
 
-    /// The places of the files that can tell the change; nil when it cannot be told.
+    /// The indexes of the files that the change affects; nil when this is not known.
     private func filesInReach(
         of changes: [HeaderChange], _ files: [FilePath], _ paths: [FilePath]
     ) throws -> Set<Int>? {
         let macros = changes.reduce(into: Set<String>()) { $0.formUnion($1.macros) }
         let scan = try TokenScan(for: macros, in: files)
         var reached = scan.users
-        // What stands further down in a header has other line numbers, which some macros put into the code.
+        // The text after a change in a header has other line numbers, which some macros put into the code.
         let shifted = changes.map(\.shifted).filter { !$0.isEmpty }
         if !shifted.isEmpty {
             var definitions = try MacroDefinitions(of: files)
@@ -175,9 +175,10 @@ package struct UnaffectedObjects {
             if !configuration.contains("CONFIG_PROFILE_ALL_BRANCHES=y") { definitions.remove("if") }
             for text in shifted where definitions.reach("__LINE__", from: text) { return nil }
         }
-        // A name by itself, in a longer one, or as a part that a macro puts together with others.
+        // A name as a word, in a longer word, or as a part that a macro puts together with others.
         var needles = changes.reduce(into: Set<String>()) { $0.formUnion($1.names) }.sorted().map { Needle($0) }
-        // Numbers that are put together of parts that are not the call's name: nobody does, and then nothing is known.
+        // Numbers put together from other parts than the call's name: no file does that; if one did, nothing would be
+        // known.
         let pasted = [Needle("__NR_##"), Needle("__NR_ ##")]
         needles += pasted
         var buffer = ReadBuffer()
@@ -192,7 +193,7 @@ package struct UnaffectedObjects {
         return Set(paths.indices.filter { reached.contains(paths[$0]) })
     }
 
-    /// The files in an object's record, as places in `paths`.
+    /// The files in an object's record, as indexes in `paths`.
     private func dependencies(of target: String, _ numbers: inout FileNumbers) throws -> [Int] {
         let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
         var files: [Int] = []
@@ -214,7 +215,7 @@ package struct UnaffectedObjects {
         return files
     }
 
-    /// A file's time stamp in nanoseconds; nil when it is not there.
+    /// A file's time stamp in nanoseconds; nil when it does not exist.
     private func modified(_ path: FilePath) -> Int64? {
         FileStatus(path, followsLink: true)?.modified
     }
@@ -229,7 +230,7 @@ private struct FileNumbers {
 
     init(output: FilePath) { self.output = output }
 
-    /// The number of the file that a record names so: from the output folder, where make's recipes run.
+    /// The number of the file with this name in a record: relative to the output folder, in which make's recipes run.
     mutating func add(_ word: Substring) -> Int {
         if let number = byWord[word] { return number }
         let path = output.pushing(FilePath(String(word))).lexicallyNormalized()

@@ -11,7 +11,7 @@ import class Foundation.ProcessInfo
 
 /// A built kernel.
 public struct BuildResult: Sendable, Equatable {
-    /// What is booted: bzImage, or user-mode Linux's executable; nil when it was not made, since nobody asked for it.
+    /// The file to boot: bzImage, or user-mode Linux's executable; nil when it was not requested, and so not made.
     public var image: FilePath?
     /// The kernel as an ELF file, with symbols.
     public var vmlinux: FilePath
@@ -23,33 +23,33 @@ public struct BuildResult: Sendable, Equatable {
     public var compiledObjects: Int
     /// The time that make took, in seconds.
     public var seconds: Double
-    /// How many objects were found not to be concerned by a change of the calls' tables.
+    /// How many objects were not compiled because a change of the calls' tables does not affect them.
     public var sparedObjects = 0
-    /// Whether make visited only the folders that a change of C files concerns.
+    /// Whether make visited only the folders that a change of C files affects.
     public var isIncremental: Bool
-    /// Whether a narrow build took make's own commands from its records, and did without make.
+    /// Whether an incremental build ran make's own commands from its records, without make.
     public var isReplayed = false
-    /// Whether a plain make has confirmed a narrow build.
+    /// Whether a plain make has confirmed an incremental build.
     public var isVerified = false
-    /// What came out.
+    /// The result's files.
     var files: [FilePath] { [image, vmlinux, systemMap].compactMap { $0 } }
-    /// What make made, except what it makes each time.
+    /// The targets that make made, except those that it makes each time.
     var madeTargets: [String] = []
 }
 
-/// What a builder is about to do.
+/// A builder's plan.
 public struct BuildPlan: Sendable, Equatable {
     /// The commands, in order.
     public var commands: [Command]
-    /// Why it is these.
+    /// Why these commands are run.
     public var remark: String?
-    /// Whether the image is made, beside vmlinux.
+    /// Whether the image is made, in addition to vmlinux.
     public var makesImage = true
 }
 
-/// How far make walks when little changed.
+/// How much of the kernel make visits after a small change.
 public enum BuildScope: Sendable, Hashable {
-    /// Only through the folders that the change of C files concerns, when nothing else changed; else a plain make.
+    /// Only the folders that the change of C files affects, when nothing else changed; else a plain make.
     case narrow
     /// As `narrow`, and a plain make afterwards must find nothing to do.
     case verified
@@ -65,7 +65,7 @@ public struct KernelBuilder: Sendable {
 
     /// Creates a builder.
     ///
-    /// - Parameter environment: kbuild's own environment, none of which is to reach make.
+    /// - Parameter environment: kbuild's own environment; none of it may reach make.
     public init(
         runner: CommandRunner, progress: ProgressSink = .silent,
         environment: [String: String] = ProcessInfo.processInfo.environment
@@ -78,9 +78,9 @@ public struct KernelBuilder: Sendable {
     /// What `build` would do; nothing is changed.
     ///
     /// - Parameters:
-    ///   - scope: How far make walks.
-    ///   - needsImage: Whether the image is wanted, beside vmlinux.
-    ///   - tree: What is done to the tree before; nil when make begins with an empty output.
+    ///   - scope: How much make visits.
+    ///   - needsImage: Whether the image is requested, in addition to vmlinux.
+    ///   - tree: The pending changes to the tree; nil when make begins with an empty output.
     /// - Throws: `Failure` (`infrastructure`) when the output cannot be read.
     public func plan(
         _ make: KernelMake, scope: BuildScope, needsImage: Bool = true, tree: WorkTree.PlannedSynchronization?
@@ -137,20 +137,20 @@ public struct KernelBuilder: Sendable {
 
     /// Builds a configured kernel, as far as it is not up to date.
     ///
-    /// Progress counts objects: of as many as the output's first build had, or an estimate; a later build of the same
-    /// output cannot be known beforehand and has no total. When the task is cancelled, or kbuild is killed, the next
-    /// build goes on where this one stopped.
+    /// Progress counts objects: as many as the output's first build had, or an estimate; the number in a later build of
+    /// the same output is not known beforehand, so it has no total. When the task is cancelled, or kbuild is killed,
+    /// the next build continues where this one stopped.
     ///
     /// - Parameters:
     ///   - targets: make's targets; nil for the architecture's image.
-    ///   - needsImage: Whether the image is wanted, beside vmlinux. One that is not may be made all the same.
-    ///   - scope: How far make walks. A narrow build needs an output that was built through a `WorkTree` before.
-    ///   - log: Where all that make prints is kept; an earlier file is replaced.
-    ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows it by. Errors in
-    ///   them
+    ///   - needsImage: Whether the image is requested, in addition to vmlinux. It may be made even if not.
+    ///   - scope: How much make visits. An incremental build needs an output that was built through a `WorkTree`
+    ///     before.
+    ///   - log: The file for all output of make; an earlier file is replaced.
+    ///   - userFiles: The user's own files: for each path in the tree, the path that the user knows. Errors in them
     ///     come first.
-    /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm a narrow
-    ///   build; `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
+    /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm an
+    ///   incremental build; `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
     public func build(
         _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, needsImage: Bool = true,
         log: FilePath, userFiles: [String: String] = [:]
@@ -171,7 +171,7 @@ public struct KernelBuilder: Sendable {
             }
             progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
         }
-        // Whatever the link's environment was, it may be another one after this.
+        // The link's environment may change with this make.
         try removeAll(make.output.appending(IncrementalLink.environmentName))
         let spared = targets == nil && scope != .whole ? try await spareObjects(make, log: log) : []
         var result = try await run.whole()
@@ -183,20 +183,20 @@ public struct KernelBuilder: Sendable {
         return result
     }
 
-    /// Files of the tree that numbers and prototypes of system calls are made from.
+    /// The sources of the numbers and prototypes of system calls in the tree.
     private static func isOfTables(_ path: String) -> Bool {
         path.hasSuffix(".tbl") || HeaderChange.prototypeHeaders.contains(path)
     }
 
-    /// When the calls' tables changed, finds the objects that this does not concern and has make leave them alone.
+    /// When the calls' tables changed, finds the objects that are not affected, and keeps make from compiling them.
     private func spareObjects(_ make: KernelMake, log: FilePath) async throws -> [String] {
         guard let (old, new) = tablesChanged(make, to: baseline(make)) else { return [] }
-        // The headers that follow from the tables are to be compared.
+        // The headers that follow from the tables must be made before they are compared.
         let prepare = MakeRun(builder: self, make: make, targets: Self.preparation, log: log, userFiles: [:])
         do {
             _ = try await prepare.whole()
         } catch let failure as Failure where failure.code == .build {
-            // The build itself will fail for the same reason, and tell more of it.
+            // The build itself will fail for the same reason, with a better report.
             return []
         }
         let objects = try UnaffectedObjects(make, from: old, to: new)?.touch() ?? []
@@ -206,10 +206,10 @@ public struct KernelBuilder: Sendable {
         return objects
     }
 
-    /// make's target that makes the headers which follow from the tables.
+    /// make's target for the headers that follow from the tables.
     private static let preparation = ["prepare"]
 
-    /// What the output was built from and is to be built from, when the calls' tables differ.
+    /// The old and the new state of the output, when the calls' tables differ.
     private func tablesChanged(_ make: KernelMake, to new: BuildSnapshot?) -> (old: BuildSnapshot, new: BuildSnapshot)?
     {
         let state = BuildState(output: make.output)
@@ -220,7 +220,7 @@ public struct KernelBuilder: Sendable {
         return (old, new)
     }
 
-    /// Has make compile the objects that were spared after all, which is to give the same kernel.
+    /// Makes make compile the skipped objects as well, which must give the same kernel.
     private func verify(_ result: BuildResult, spared: [String], by run: MakeRun) async throws -> BuildResult {
         let files = result.files
         let before = try files.map(Digest.ofFile)
@@ -245,7 +245,7 @@ public struct KernelBuilder: Sendable {
         BuildSnapshot(of: make, command: command(make), runner: runner, record: record)
     }
 
-    /// What a narrow build would do; nil when it takes a plain make.
+    /// The incremental build; nil when a plain make is necessary.
     private func narrowBuild(_ make: KernelMake) throws -> IncrementalMake? {
         switch try narrowBuild(make, to: baseline(make)) {
         case .success(let narrow):
@@ -271,7 +271,7 @@ public struct KernelBuilder: Sendable {
         }
     }
 
-    /// Runs a plain make over what a narrow one left, which is to change nothing.
+    /// Runs a plain make after an incremental build, which must change nothing.
     private func verify(_ narrow: BuildResult, by run: MakeRun) async throws -> BuildResult {
         let files = narrow.files
         let before = try files.map(Digest.ofFile)

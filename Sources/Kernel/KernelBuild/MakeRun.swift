@@ -12,7 +12,7 @@ import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
-/// One call of make, from the state that the last one left to the next state.
+/// One call of make, from the output's last state to the next.
 struct MakeRun {
     let builder: KernelBuilder
     let make: KernelMake
@@ -20,7 +20,7 @@ struct MakeRun {
     let log: FilePath
     let userFiles: [String: String]
 
-    /// The most of the compiler's warnings that are shown.
+    /// The most compiler warnings to show.
     private static let mostWarnings = 20
 
     private var progress: ProgressSink { builder.progress }
@@ -42,21 +42,21 @@ struct MakeRun {
         return try result(recorder, seconds: seconds, isIncremental: false)
     }
 
-    /// Runs make through the folders of a narrow build alone.
+    /// Runs make only through the folders of an incremental build.
     ///
-    /// - Parameter hasImage: Whether the image is made, beside vmlinux.
-    /// - Returns: Nil when it failed for another reason than an error in a source; a plain make is to say what it is.
+    /// - Parameter hasImage: Whether the image is made, in addition to vmlinux.
+    /// - Returns: Nil when it failed for another reason than an error in a source; a plain make will report it.
     /// - Throws: As `KernelBuilder.build`.
     func narrow(_ narrow: IncrementalMake, hasImage: Bool) async throws -> BuildResult? {
         let command = builder.command(
             make, targets: make.architecture.targets(withImage: hasImage), makefile: try narrow.write(to: make.output))
         guard var result = try await short(command, hasImage: hasImage) else { return nil }
-        // The link assembles tables of its own each time.
+        // The link assembles its own tables each time.
         result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
         return result
     }
 
-    /// Runs the commands of a narrow build without make.
+    /// Runs the commands of an incremental build without make.
     ///
     /// - Returns: As `narrow(_:)`.
     /// - Throws: As `KernelBuilder.build`.
@@ -73,7 +73,7 @@ struct MakeRun {
         let recorder = try Recorder(log: log, stepsBefore: 0, total: nil, progress)
         let (status, seconds) = try await run(&state, recorder, command)
         guard status.isSuccess else {
-            // A plain make would only have come to the same compiler's and linker's opinion later.
+            // A full make would fail with the same compiler or linker error, only later.
             let report = BuildLog.report(recorder.lines, make: make, userFiles: userFiles)
             if report.isSourceError { throw failure(status, recorder.lines) }
             return nil
@@ -92,7 +92,7 @@ struct MakeRun {
         do {
             status = try await builder.runner.stream(command) { try recorder.record($0) }
         } catch {
-            // make may have been killed amid a recipe: `isRunning` stays for the next build to see.
+            // make may have been killed amid a recipe: the next build finds `isRunning` still set.
             if !state.isComplete { state.steps = recorder.stepsSoFar }
             try? state.write()
             throw error
@@ -135,7 +135,7 @@ struct MakeRun {
 
     private func failure(_ status: ProcessStatus, _ lines: [String]) -> Failure {
         let report = BuildLog.report(lines, make: make, userFiles: userFiles)
-        // An exit code says nothing more; a signal may tell of memory that ran out.
+        // An exit code adds nothing; a signal may indicate that memory ran out.
         var message = "the kernel did not build"
         if case .signaled = status { message += " (make: \(status))" }
         return Failure(
@@ -153,11 +153,11 @@ struct MakeRun {
 
 /// What kbuild remembers of an output folder between builds.
 struct BuildState: Codable, Equatable {
-    /// Set while make runs: found set by the next build, make was killed.
+    /// Set while make runs: if the next build finds it set, make was killed.
     var isRunning = false
-    /// Whether a build was ever finished.
+    /// Whether a build has ever finished.
     var isComplete = false
-    /// The counted steps so far, of the first build, however often it was interrupted.
+    /// The counted steps so far of the first build, over all its interruptions.
     var steps = 0
     /// The counted steps of a whole build.
     var expectedSteps: Int?
@@ -167,7 +167,7 @@ struct BuildState: Codable, Equatable {
 
     private enum CodingKeys: CodingKey { case isRunning, isComplete, steps, expectedSteps }
 
-    /// Reads the state of an output folder; one without is at its beginning.
+    /// Reads the state of an output folder; a folder without a state has the initial one.
     init(output: FilePath) {
         let file = output.appending(".kbuild-build.json")
         if let bytes = try? readBytes(file), let state = try? JSONDecoder().decode(BuildState.self, from: Data(bytes)) {
@@ -184,8 +184,8 @@ struct BuildState: Codable, Equatable {
     }
 }
 
-/// The lines of a build that a failure's report looks through: the first ones, where the first error is, and the last
-/// ones, where make gives up. The log on the disk has them all.
+/// The lines of a build that a failure's report searches: the first lines, which have the first error, and the last
+/// lines, in which make gives up. The log on disk has all lines.
 struct BuildLines {
     /// The most bytes kept of the first lines.
     static let mostBytes = 8 << 20
@@ -201,7 +201,7 @@ struct BuildLines {
     mutating func append(_ line: String) {
         guard bytes >= Self.mostBytes else {
             first.append(line)
-            // A string's own storage, or empty lines would be free.
+            // A string's own storage; otherwise empty lines would be free.
             bytes += line.utf8.count + 16
             return
         }
@@ -217,7 +217,7 @@ struct BuildLines {
     }
 }
 
-/// Takes make's lines: into the log, to progress, and into memory for a failure's report.
+/// Receives make's lines: for the log, for progress, and in memory for a failure's report.
 private final class Recorder: Sendable {
     private struct State {
         var lines = BuildLines()
@@ -275,7 +275,7 @@ private final class Recorder: Sendable {
         if let event { progress(event) }
     }
 
-    /// The tools that make builds for itself print whole paths; the last part tells enough.
+    /// The tools that make builds for itself print whole paths; the last part is enough.
     private func label(of step: BuildStep) -> String {
         guard step.target.hasPrefix("/"), let slash = step.target.lastIndex(of: "/") else { return String(step.target) }
         return String(step.target[step.target.index(after: slash)...])
