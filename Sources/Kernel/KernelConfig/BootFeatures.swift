@@ -3,10 +3,10 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// What a kernel's configuration says about the machines that it can boot on.
+/// What a kernel's configuration says about the machines on which it can boot.
 public struct BootFeatures: Sendable, Hashable {
     /// Whether QEMU can start its ELF file without firmware or decompression: with CONFIG_PVH, and without
-    /// CONFIG_KASAN, which instruments that way in (arch/x86/platform/pvh) but has no shadow memory yet there: a triple
+    /// CONFIG_KASAN, which instruments that entry (arch/x86/platform/pvh) before its shadow memory exists: a triple
     /// fault.
     public var isDirectlyBootable: Bool
     /// Whether it finds virtio devices that are not on a PCI bus (CONFIG_VIRTIO_MMIO).

@@ -3,7 +3,7 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// What a configuration starts from, before fragments are merged into it.
+/// The base of a configuration, before fragments are merged into it.
 public enum ConfigBase: Sendable, Hashable {
     /// A target of the tree's makefiles that makes a configuration from nothing: `tinyconfig`, `defconfig`.
     case target(String)
@@ -32,19 +32,19 @@ public enum ConfigBase: Sendable, Hashable {
         }
     }
 
-    /// What `make` runs for the base, before fragments are merged.
+    /// The targets that `make` runs for the base, before fragments are merged.
     var targets: [String] {
         switch self {
         case .target(let target): [target]
         case .file: []
-        // New options of the tree get their defaults first: localmodconfig would ask for each.
+        // New options of the tree get their defaults first: otherwise localmodconfig would ask for each.
         case .localModules: [KernelConfigurator.completion, Self.localTarget]
         }
     }
 
     static let localTarget = "localmodconfig"
 
-    /// A line of the request that stands for the base; empty for the smallest configuration.
+    /// The base's line of the request; empty for the smallest configuration.
     var keyLine: String {
         if self == .smallest { return "" }
         var digest = ContentDigest(of: "config-base", version: 1)
@@ -55,12 +55,12 @@ public enum ConfigBase: Sendable, Hashable {
     }
 }
 
-/// What a finished configuration needs of the host and the tree for its build, and lacks.
+/// A requirement of a finished configuration that the host or the tree does not have, and that the build needs.
 ///
-/// kconfig accepts these options. The build ends with an error that names neither the option nor the way out, often
-/// after minutes.
+/// kconfig accepts these options. The build ends with an error that names neither the option nor the fix, often after
+/// minutes.
 struct ConfigObstacle: Sendable, Equatable {
-    /// The option in the way.
+    /// The option that causes the obstacle.
     var option: String
     /// The value that removes the obstacle.
     var harmless: ConfigValue
@@ -108,7 +108,7 @@ struct ConfigObstacle: Sendable, Equatable {
         harmless == .no ? "# CONFIG_\(option) is not set" : "CONFIG_\(option)=\(harmless)"
     }
 
-    /// The failure for obstacles that a request asks for by name.
+    /// The failure for obstacles whose options a request names.
     static func failure(_ obstacles: [ConfigObstacle], _ request: ConfigRequest) -> Failure {
         let places = obstacles.map { obstacle in
             let place = request.entries.first { $0.name == obstacle.option }.map { "\($0.place): " } ?? ""

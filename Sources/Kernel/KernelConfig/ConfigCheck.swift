@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Compares a configuration with what was asked of it, and explains what is missing.
+/// Compares a configuration with the request, and explains what is missing.
 struct ConfigCheck {
     let tree: KconfigTree
     let config: ConfigFile
 
-    /// The entries that do not have their value.
+    /// The entries that do not have the requested value.
     static func dropped(_ request: ConfigRequest, in config: ConfigFile) -> [ConfigEntry] {
         request.entries.filter { !config[$0.name].agrees(with: $0.value) }
     }
@@ -41,7 +41,8 @@ struct ConfigCheck {
         return "add \(lines) to \(place), or remove the lines"
     }
 
-    /// The options to turn on so that others can be, with what those need in turn: advice to be followed once.
+    /// The options to turn on so that the dropped options can be set, with their own prerequisites: advice that works
+    /// at once.
     func prerequisites(of dropped: [ConfigEntry]) -> [String] {
         var missing: [String] = []
         var waiting = dropped.filter { $0.value != .no }
@@ -57,13 +58,13 @@ struct ConfigCheck {
         return missing
     }
 
-    /// The option that a user can turn on to meet a condition; nil where there is none.
+    /// The option that a user can turn on to meet a condition; nil if there is none.
     private func settable(_ condition: KconfigExpression, depth: Int = 4) -> String? {
         switch condition {
         case .symbol(let name):
             guard let definitions = tree.definitions[name] else { return nil }
             if definitions.contains(where: \.hasPrompt) { return name }
-            // One that nobody can set comes with another, if that is a single one.
+            // An option that users cannot set is selected by another, if only one selects it.
             let selectors = Set((tree.selections[name] ?? []).map(\.by))
             guard depth > 0, selectors.count == 1, let only = selectors.first else { return nil }
             return settable(.symbol(only), depth: depth - 1)
@@ -76,7 +77,7 @@ struct ConfigCheck {
         }
     }
 
-    /// Whether an entry is of a whole configuration and no person's to set: kconfig finds the value with the tools.
+    /// Whether an entry of a whole configuration is one that no user sets: kconfig sets its value from the tools.
     func followsFromTools(_ entry: ConfigEntry, _ request: ConfigRequest) -> Bool {
         guard request.entries.contains(where: { $0.file == entry.file && $0.name == ConfigFragment.compilerOption })
         else { return false }
@@ -89,7 +90,7 @@ struct ConfigCheck {
             }
     }
 
-    /// What to tell the user of a configuration that was accepted: which wishes it does not grant.
+    /// The notes for the user on an accepted configuration: the requests that it does not satisfy.
     func notes(on request: ConfigRequest, dropped: [ConfigEntry]) -> [String] {
         var notes: [String] = []
         let byFile = Dictionary(grouping: dropped) { $0.file }
@@ -112,7 +113,7 @@ struct ConfigCheck {
             else { return false }
             return definitions.contains(where: \.hasPrompt)
         }.sorted()
-        // localmodconfig takes modules out on purpose.
+        // localmodconfig removes modules on purpose.
         if case .file = request.base, !changed.isEmpty {
             notes.append(
                 "\(request.base.name): this kernel does not take \(Self.listed(changed)) as in the file")
@@ -142,7 +143,7 @@ struct ConfigCheck {
         }
         if let reason = typeMismatch(entry, definitions) { return [reason] }
         if entry.value == .module, config["MODULES"] != .yes { return ["m needs MODULES, which is n"] }
-        // A value above what is asked for is forced by another option; one below lacks something.
+        // A value above the requested one is forced by another option; a value below it lacks something.
         if let wanted = rank(entry.value), let has = rank(config[entry.name]), has > wanted {
             return explainForced(entry.name)
         }
@@ -235,9 +236,9 @@ struct ConfigCheck {
         return tree.choices[choice]?.first { $0 != name && config[$0] == .yes }
     }
 
-    /// The unmet conditions of the definition that lacks the fewest.
+    /// The unmet conditions of the definition with the fewest of them.
     private func bestUnmet(_ entry: ConfigEntry) -> (unmet: [KconfigExpression], place: String)? {
-        // A tristate can be m where its conditions are m; all else needs y or m alike.
+        // A tristate can be m if its conditions are m; other types accept y or m.
         let isTristate = tree.definitions[entry.name]?.contains { $0.type == "tristate" } == true
         let needed: KconfigExpression.Tristate = isTristate && entry.value == .yes ? .yes : .module
         let candidates = (tree.definitions[entry.name] ?? []).filter(\.hasPrompt).map { definition in
@@ -251,7 +252,7 @@ struct ConfigCheck {
         return candidates.min { $0.unmet.count < $1.unmet.count }
     }
 
-    /// A condition that does not hold, with the values that make it so.
+    /// A condition that does not hold, with the values that decide it.
     func describe(_ condition: KconfigExpression) -> String {
         switch condition {
         case .symbol(let name): return "\(name), which is \(config[name])" + remark(on: name)
@@ -264,7 +265,7 @@ struct ConfigCheck {
         }
     }
 
-    /// What to know about an option that stands in the way and cannot simply be turned on.
+    /// A remark on an option that blocks others and cannot simply be turned on.
     private func remark(on name: String) -> String {
         if let tool = ConfigTool(setting: name) { return " (\(tool.reason))" }
         guard config[name] == .no else { return "" }
@@ -276,11 +277,11 @@ struct ConfigCheck {
     }
 }
 
-/// A program that kconfig asks what it can do, so that options follow from it.
+/// A program that kconfig tests, and on which options depend.
 struct ConfigTool: Sendable, Equatable {
     /// Why the option has its value.
     var reason: String
-    /// The Debian package to install; nil where the tool is there and of another kind.
+    /// The Debian package to install; nil if the tool exists and is of another kind.
     var package: String?
 
     /// The tool that sets an option of this name (scripts/Kconfig.include and init/Kconfig); nil for all others.

@@ -17,7 +17,7 @@ public enum ConfigValue: Sendable, Hashable, CustomStringConvertible {
     /// A decimal or hexadecimal number, as it was written.
     case number(String)
 
-    /// Reads what stands after `=`; nil when it is none of the forms.
+    /// Parses the text after `=`; nil when it has none of the forms.
     init?(_ text: Substring) {
         switch text {
         case "y": self = .yes
@@ -78,7 +78,7 @@ public enum ConfigValue: Sendable, Hashable, CustomStringConvertible {
         }
     }
 
-    /// Whether two values are the same to kconfig: 0x10 and 16 are.
+    /// Whether kconfig regards two values as the same: 0x10 and 16 are.
     func agrees(with other: ConfigValue) -> Bool {
         if case .number(let own) = self, case .number(let its) = other {
             return Self.integer(own) == Self.integer(its)
@@ -87,17 +87,18 @@ public enum ConfigValue: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// One line of a fragment: an option and the value that is asked for.
+/// One line of a fragment: an option and its requested value.
 public struct ConfigEntry: Sendable, Hashable {
     /// The option without its `CONFIG_` prefix, as Kconfig files write it.
     public var name: String
-    /// The value asked for.
+    /// The requested value.
     public var value: ConfigValue
     /// The fragment's name, for messages.
     public var file: String
     /// The line in it, counted from 1.
     public var line: Int
-    /// Whether a kernel without the option will do: a fragment of the kernel's own tree is for several architectures.
+    /// Whether a kernel without the option is accepted: a fragment of the kernel's own tree is for several
+    /// architectures.
     public var isOptional = false
 
     /// The line as `.config` has it.
@@ -146,7 +147,7 @@ public struct ConfigFragment: Sendable, Hashable {
 
     /// Reads the fragment in a file.
     ///
-    /// - Parameter name: What messages call it; nil for its path.
+    /// - Parameter name: The name in messages; nil for its path.
     /// - Throws: `Failure` (`usage`) when it cannot be read, or as `init(parsing:file:)`.
     public init(contentsOf path: FilePath, name: String? = nil) throws(Failure) {
         let name = name ?? path.string
@@ -158,7 +159,7 @@ public struct ConfigFragment: Sendable, Hashable {
         guard let first = words.first, first.hasPrefix("CONFIG_") else { return nil }
         let name = first.dropFirst("CONFIG_".count)
         if words.dropFirst() == ["is", "not", "set"], isName(name) { return String(name) }
-        // A slip in this comment, which is none, would be silently ignored.
+        // An invalid form of this comment would be silently ignored.
         if words.count <= 5, words.contains("not") || words.contains("unset") { throw malformed(content, place: place) }
         return nil
     }
@@ -181,8 +182,8 @@ public struct ConfigFragment: Sendable, Hashable {
 }
 
 extension ConfigFragment {
-    /// The fragment as a wish: an option that this kernel cannot have is not an error, and what is a module is built
-    /// in, since the guest has no modules.
+    /// The fragment with optional entries: an option that this kernel cannot have is not an error, and modules are
+    /// built in, because the guest has no modules.
     public var optional: ConfigFragment {
         var fragment = self
         fragment.entries = entries.map { entry in
@@ -201,16 +202,16 @@ extension ConfigFragment {
     public var isWholeConfiguration: Bool { entries.contains { $0.name == Self.compilerOption } }
 }
 
-/// All that is asked of a configuration: fragments merged into one, and what they go on top of.
+/// The request for a configuration: merged fragments, and their base.
 public struct ConfigRequest: Sendable, Hashable {
-    /// What the fragments go on top of.
+    /// The base of the fragments.
     public var base = ConfigBase.smallest
-    /// One entry an option, in the order in which the options first appear.
+    /// One entry for each option, in the order in which the options first appear.
     public var entries: [ConfigEntry]
-    /// For the user: each option to which two places give different values, and which of them holds.
+    /// For the user: each option to which two places give different values, and the value that is used.
     public var notes: [String]
 
-    /// Merges fragments: of two values for one option, the later holds.
+    /// Merges fragments: of two values for one option, the later is used.
     public static func merge(_ fragments: [ConfigFragment], base: ConfigBase = .smallest) -> ConfigRequest {
         var entries: [ConfigEntry] = []
         var positions: [String: Int] = [:]
@@ -222,7 +223,7 @@ public struct ConfigRequest: Sendable, Hashable {
                 continue
             }
             let earlier = entries[position]
-            // What somebody demands stays demanded.
+            // A required option stays required.
             if entry.isOptional, !earlier.isOptional { continue }
             if !earlier.value.agrees(with: entry.value) {
                 notes.append(
@@ -234,8 +235,8 @@ public struct ConfigRequest: Sendable, Hashable {
         return ConfigRequest(base: base, entries: entries, notes: notes)
     }
 
-    /// The request as lines of a `.config`, with comments for what is not an option: a base of its own, and which
-    /// options are optional.
+    /// The request as lines of a `.config`, with comments for everything that is not an option: another base than the
+    /// smallest, and the names of optional options.
     public var text: String {
         base.keyLine + entries.map { ($0.isOptional ? "# where the kernel can:\n" : "") + $0.text + "\n" }.joined()
     }
@@ -252,7 +253,7 @@ public struct ConfigRequest: Sendable, Hashable {
 
 /// The values in a `.config` that kconfig wrote.
 package struct ConfigFile: Sendable {
-    /// By option, without the prefix; an option that is not there is not set.
+    /// By option, without the prefix; a missing option is not set.
     package var values: [String: ConfigValue] = [:]
 
     package init(parsing text: String) {

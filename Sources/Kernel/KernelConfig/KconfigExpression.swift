@@ -23,7 +23,7 @@ indirect enum KconfigExpression: Sendable, Hashable {
         case greaterOrEqual = ">="
     }
 
-    /// kconfig's three truth values, in their order: `&&` is the least of two, `||` the greatest.
+    /// kconfig's three truth values, in their order: `&&` is the minimum of two, `||` the maximum.
     enum Tristate: Int, Sendable, Comparable, CustomStringConvertible {
         case no = 0
         case module = 1
@@ -34,7 +34,7 @@ indirect enum KconfigExpression: Sendable, Hashable {
         var inverted: Tristate { Tristate(rawValue: 2 - rawValue) ?? .no }
     }
 
-    /// The truth under a configuration; nil when it hangs on a macro.
+    /// The truth value under a configuration; nil when it depends on a macro.
     func value(in config: ConfigFile) -> Tristate? {
         switch self {
         case .symbol(let name):
@@ -69,13 +69,13 @@ indirect enum KconfigExpression: Sendable, Hashable {
         }
     }
 
-    /// What a comparison sees of an operand; nil for a macro.
+    /// The text of an operand in a comparison; nil for a macro.
     func operandText(in config: ConfigFile) -> String? {
         switch self {
         case .text(let text): return text
         case .symbol(let name):
             if let constant = Self.constant(name) { return constant.description }
-            // kconfig takes a name that is not an option for a text: numbers come this way.
+            // kconfig reads a name that is not an option as a text: numbers are written in this way.
             guard let value = config.values[name] else { return ConfigValue.integer(name) != nil ? name : "n" }
             if case .string(let text) = value { return text }
             return value.description
@@ -177,7 +177,7 @@ enum KconfigToken: Sendable, Hashable {
                     rest = rest.dropFirst(sign.count)
                 } else {
                     let word = rest.prefix { !" \t\r#\"'$&|!<>=()".contains($0) }
-                    // A lone & or $ belongs to no token.
+                    // A single & or $ belongs to no token.
                     if word.isEmpty { rest.removeFirst() } else { tokens.append(.word(String(word))) }
                     rest = rest.dropFirst(word.count)
                 }
@@ -187,12 +187,12 @@ enum KconfigToken: Sendable, Hashable {
     }
 }
 
-/// A recursive-descent parser; a malformed condition yields what could be read of it, because a message that explains
-/// less is better than none.
+/// A recursive-descent parser; from a malformed condition it returns the part that could be parsed, because a message
+/// that explains less is better than none.
 struct KconfigParser {
     private var tokens: ArraySlice<KconfigToken>
 
-    /// The condition that the tokens spell; nil when there is none.
+    /// Parses the tokens of a condition; nil when there is none.
     static func expression(_ tokens: some Sequence<KconfigToken>) -> KconfigExpression? {
         var parser = KconfigParser(tokens: Array(tokens)[...])
         return parser.or()

@@ -4,37 +4,37 @@ import Diagnostics
 import KernelMake
 import SystemPackage
 
-/// The options that a kernel tree's Kconfig files define, as far as it takes to say why one cannot have a value.
+/// The options that a kernel tree's Kconfig files define, in enough detail to explain why one cannot have a value.
 ///
-/// kconfig itself is the judge of a configuration; this reader only explains its verdict. The language:
+/// kconfig itself decides on a configuration; this reader only explains its decision. The language:
 /// Documentation/kbuild/kconfig-language.rst in the kernel.
 struct KconfigTree: Sendable {
     /// One definition of an option; an option may have several, each with its own conditions.
     struct Definition: Sendable {
         /// The Kconfig file, relative to the tree, and the line.
         var place: String
-        /// bool, tristate, string, int or hex; nil where another definition says so.
+        /// bool, tristate, string, int or hex; nil if another definition has the type.
         var type: String?
         /// Whether a user can set it.
         var hasPrompt = false
-        /// What must hold for the option: its own `depends on`, and those of the menus, choices and ifs around it.
+        /// The conditions of the option: its own `depends on`, and those of the menus, choices and ifs around it.
         var dependencies: [KconfigExpression] = []
-        /// What must hold for the user to be asked.
+        /// The conditions under which kconfig asks the user.
         var promptConditions: [KconfigExpression] = []
-        /// The numbers that it may have, by condition.
+        /// The permitted numbers, by condition.
         var ranges: [Range] = []
         /// The choice that it is a member of.
         var choice: Int?
     }
 
-    /// The least and the greatest value of a number.
+    /// The minimum and the maximum of a number.
     struct Range: Sendable {
         var low: KconfigExpression
         var high: KconfigExpression
         var condition: KconfigExpression?
     }
 
-    /// An option that sets another, and under what condition.
+    /// An option that sets another, with its condition.
     struct Selection: Sendable {
         var by: String
         var condition: KconfigExpression?
@@ -42,12 +42,12 @@ struct KconfigTree: Sendable {
 
     /// By option, without the prefix.
     private(set) var definitions: [String: [Definition]] = [:]
-    /// By the option that is selected.
+    /// By the selected option.
     private(set) var selections: [String: [Selection]] = [:]
     /// The members of each choice.
     private(set) var choices: [Int: [String]] = [:]
 
-    /// What a menu, choice or `if` adds to the options in it.
+    /// The conditions that a menu, choice or `if` adds to the options in it.
     private struct Block {
         enum Kind { case menu, choice, condition }
         var kind: Kind
@@ -56,7 +56,7 @@ struct KconfigTree: Sendable {
         var choice: Int?
     }
 
-    /// What the attribute lines that follow belong to.
+    /// The entry that the following attribute lines belong to.
     private enum Subject { case option(String), block, other }
 
     private let read: @Sendable (String) -> String?
@@ -68,8 +68,8 @@ struct KconfigTree: Sendable {
     /// Reads the Kconfig files of a tree.
     ///
     /// - Parameters:
-    ///   - variables: What kconfig takes from make: SRCARCH and such.
-    ///   - read: The text of a file, given its path in the tree; nil when there is none.
+    ///   - variables: The variables that kconfig receives from make: SRCARCH and others.
+    ///   - read: Returns the text of a file, given its path in the tree; nil when it does not exist.
     init(variables: [String: String], read: @escaping @Sendable (String) -> String?) {
         self.variables = variables
         self.read = read
@@ -77,7 +77,7 @@ struct KconfigTree: Sendable {
     }
 
     private mutating func parse(file: String) {
-        // No kernel nests its files this deep; a file that sources itself would not end.
+        // No kernel nests its files this deep; a file that sources itself would recurse forever.
         guard depth < 50, let text = read(file) else { return }
         depth += 1
         defer { depth -= 1 }
@@ -188,7 +188,7 @@ struct KconfigTree: Sendable {
                 amend { $0.ranges.append(Range(low: low, high: high, condition: condition)) }
             }
         case "select", "imply":
-            // What is implied can still be turned off, so it explains no value.
+            // An implied option can still be turned off, so it explains no value.
             if keyword == "select", case .option(let by) = subject, case .word(let name) = before.first {
                 selections[name, default: []].append(Selection(by: by, condition: condition))
             }
@@ -234,14 +234,14 @@ extension KconfigTree {
         self.init(variables: architecture.kconfigVariables) { try? readText(tree.pushing(FilePath($0))) }
     }
 
-    /// Options whose names are like `name`, the likest first.
+    /// Options with names similar to `name`, the most similar first.
     func similarNames(to name: String, limit: Int = 3) -> [String] {
         let target = Array(name.utf8)
         let scored: [(String, Int)] = definitions.keys.compactMap { candidate in
-            // Names of very different lengths are not worth comparing, of 15,000.
+            // With 15,000 names, those with very different lengths are not compared.
             let isFar = abs(candidate.utf8.count - target.count) > 8
             let distance = isFar ? .max : editDistance(target, Array(candidate.utf8))
-            // A name that holds the other whole is near however long the rest.
+            // A name that contains the other is similar, however long the rest.
             if name.utf8.count >= 4, candidate.contains(name) || name.contains(candidate), candidate.utf8.count >= 4 {
                 return (candidate, min(distance, 3))
             }

@@ -15,19 +15,19 @@ public struct KernelConfiguration: Sendable, Equatable {
     public var file: FilePath
     /// The digest of its contents.
     public var digest: Digest
-    /// Whether it was there already, made from the same inputs.
+    /// Whether it existed already, made from the same inputs.
     public var wasCurrent: Bool
 }
 
 /// The commands of a configuration.
 public struct ConfigCommands: Sendable {
-    /// What is run before the request is merged into `.config`.
+    /// The commands before the request is merged into `.config`.
     public var before: [Command]
-    /// What is run after that.
+    /// The commands after that.
     public var after: [Command]
 }
 
-/// Writes a kernel's `.config`: a base that the tree itself defines, with fragments on top.
+/// Writes a kernel's `.config`: a base, with fragments merged into it.
 public struct KernelConfigurator: Sendable {
     let runner: CommandRunner
     let progress: ProgressSink
@@ -35,7 +35,7 @@ public struct KernelConfigurator: Sendable {
 
     /// Creates a configurator.
     ///
-    /// - Parameter environment: kbuild's own environment, none of which is to reach make.
+    /// - Parameter environment: kbuild's own environment; none of it may reach make.
     public init(
         runner: CommandRunner, progress: ProgressSink = .silent,
         environment: [String: String] = ProcessInfo.processInfo.environment
@@ -45,14 +45,14 @@ public struct KernelConfigurator: Sendable {
         self.environment = environment
     }
 
-    /// The stamp beside `.config`: the key of its inputs, and the digest of what came of them.
+    /// The stamp beside `.config`: the key of its inputs, and the digest of the result.
     private static let stampName = ".kbuild-config"
 
-    /// Whether a configuration may depend on this file of the tree; of patches, only such files belong into `inputs`,
-    /// so that a changed C file does not configure anew.
+    /// Whether a configuration may depend on this file of the tree; only such files of the patches belong in `inputs`,
+    /// so that a changed C file does not cause a new configuration.
     public static func reads(treeFile path: String) -> Bool {
         let name = path.split(separator: "/").last ?? ""
-        // The top Makefile gives the version; the architecture's sets flags that cc-option tries out.
+        // The top Makefile has the version; the architecture's sets flags that cc-option tests.
         return name.hasPrefix("Kconfig") || path.hasPrefix("scripts/") || path == "Makefile"
             || (path.hasPrefix("arch/") && (name == "Makefile" || path.contains("/configs/")))
             || path.hasPrefix("kernel/configs/")
@@ -60,15 +60,14 @@ public struct KernelConfigurator: Sendable {
 
     /// Makes `.config` in the output folder and checks that every requested option has its value.
     ///
-    /// Nothing is done when the last call had the same inputs and its `.config` is untouched. The inputs are the
-    /// request, the base, `make`, and the digest `inputs`, by which the caller stands for the rest: the pristine
-    /// tree's identity, the patched files that `reads(treeFile:)` names, and the versions of make and the compiler.
-    /// A `.config` that comes out as it was keeps its time, so that make does not look at it again.
-    ///
+    /// Nothing is done when the last call had the same inputs and its `.config` is unchanged. The inputs are the
+    /// request, the base, `make`, and the digest `inputs`, in which the caller includes the rest: the pristine tree's
+    /// identity, the patched files that `reads(treeFile:)` names, and the versions of make and the compiler. A
+    /// `.config` with unchanged contents keeps its time stamp, so that make does not check it again.
     /// - Parameters:
-    ///   - inputs: Stands for what else the configuration depends on.
+    ///   - inputs: The digest of the configuration's other inputs.
     /// - Throws: `Failure` (`build`) when kconfig fails, or drops a requested option: it names the fragment's line and
-    ///   what the option lacks; `CancellationError`.
+    ///   the option's missing prerequisites; `CancellationError`.
     public func configure(
         _ make: KernelMake, request: ConfigRequest, inputs: Digest
     ) async throws -> KernelConfiguration {
@@ -86,8 +85,8 @@ public struct KernelConfigurator: Sendable {
         try await writeBase(request.base, to: file, make)
         let base = try readText(file)
         let text = try await completed(base, request, file: file, make)
-        // Now, because the build would run it, and write the file again without the header. It looks at the file's time
-        // only, so that the header may come after it.
+        // Now, because the build would run it, and write the file again without the header. It checks only the file's
+        // time, so the header may be added afterwards.
         try await run(make, target: Self.headers)
         let finished = Array((Self.header(request) + text).utf8)
         let time = finished == earlier ? earlierTime : modificationTime(file)
@@ -103,7 +102,7 @@ public struct KernelConfigurator: Sendable {
         if let text = base.text { try writeAtomically(text, to: file) }
         var settings: [String] = []
         if case .localModules(_, _, let modules) = base {
-            // The script reads this file in place of the output of lsmod.
+            // The script reads this file instead of the output of lsmod.
             let list = make.output.appending(".kbuild-lsmod")
             try writeAtomically(modules, to: list)
             settings = ["LSMOD=\(list)"]
@@ -111,14 +110,14 @@ public struct KernelConfigurator: Sendable {
         for target in base.targets { try await run(make, target: target, settings: settings) }
     }
 
-    /// Merges the request into the base, lets kconfig complete it, and checks what came of it.
+    /// Merges the request into the base, completes it with kconfig, and checks the result.
     ///
     /// - Returns: The text of `.config`.
     private func completed(
         _ base: String, _ request: ConfigRequest, file: FilePath, _ make: KernelMake
     ) async throws -> String {
         var request = request
-        // As many rounds as options lie above each other that the named fragments of the tree leave out.
+        // One round for each level of missing dependencies of the tree's named fragments.
         var round = 0
         while true {
             try writeAtomically(Self.merged(base, request), to: file)
@@ -155,7 +154,7 @@ public struct KernelConfigurator: Sendable {
         }
     }
 
-    /// How often a configuration is completed again with what its optional entries depend on.
+    /// The most rounds in which dependencies of optional entries are added.
     private static let mostRounds = 4
 
     private static func file(of make: KernelMake) -> FilePath { make.output.appending(".config") }
@@ -169,7 +168,7 @@ public struct KernelConfigurator: Sendable {
         return key.digest
     }
 
-    /// The configuration in the output folder, when it was made from these inputs and nobody touched it since.
+    /// The configuration in the output folder, if it was made from these inputs and not changed since.
     public func current(
         _ make: KernelMake, request: ConfigRequest, inputs: Digest
     ) -> KernelConfiguration? {
@@ -181,9 +180,9 @@ public struct KernelConfigurator: Sendable {
         return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
     }
 
-    /// Completes a configuration that fragments were merged into.
+    /// Completes a configuration after fragments were merged into it.
     static let completion = "olddefconfig"
-    /// Writes the headers that follow from it.
+    /// Writes the headers that follow from the configuration.
     private static let headers = "syncconfig"
 
     /// The commands that `configure` runs when it has work to do.
@@ -208,7 +207,7 @@ public struct KernelConfigurator: Sendable {
     }
 
     /// The base without the options that the request names, and then the request: kconfig takes the last of several
-    /// values, but a choice is better off without the old one.
+    /// values, but the old value may disturb a choice.
     static func merged(_ base: String, _ request: ConfigRequest) -> String {
         let requested = Set(request.entries.map(\.name))
         let kept = base.textLines().filter { line in
@@ -236,7 +235,7 @@ public struct KernelConfigurator: Sendable {
     }
 
     private func setModificationTime(_ file: FilePath, _ time: timespec) {
-        // If this fails, make runs kconfig once more than it need: only time is lost.
+        // If this fails, make runs kconfig once more than necessary: only time is lost.
         utimensat(AT_FDCWD, file.string, [time, time], 0)
     }
 }

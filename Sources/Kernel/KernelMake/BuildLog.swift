@@ -3,9 +3,9 @@ import Diagnostics
 import FileSystem
 import SystemPackage
 
-/// Finds in a failed build's output what the user needs: the compiler's own words, those on the user's files first.
+/// Finds the useful part of a failed build's output: the compiler's own messages, those on the user's files first.
 package enum BuildLog {
-    /// What a failure says.
+    /// The contents of a failure.
     package struct Report: Equatable {
         package var details: String
         package var nextStep: String?
@@ -15,21 +15,21 @@ package enum BuildLog {
 
     /// An error of the compiler or assembler, with the lines around it that belong to it.
     struct Diagnostic: Equatable {
-        /// The file as the tree or the output folder has it.
+        /// The file, relative to the tree or the output folder.
         var file: String
         var lines: [String]
     }
 
-    /// The most lines shown of a diagnostic. A long chain of includes and notes has some forty.
+    /// The most lines to show of a diagnostic. A long chain of includes and notes has some forty.
     private static let mostDiagnosticLines = 60
 
-    /// Reads the lines of a build.
+    /// Parses the lines of a build.
     ///
-    /// - Parameter userFiles: The user's own files: for each path in the tree, the path that the user knows it by.
+    /// - Parameter userFiles: The user's own files: for each path in the tree, the path that the user knows.
     package static func report(_ lines: [String], make: KernelMake, userFiles: [String: String]) -> Report {
         let paths = PathNames(make: make, userFiles: userFiles)
         let diagnostics = diagnostics(in: lines, paths: paths)
-        // Ten tell what is wrong; the log has them all.
+        // Ten errors are enough; the log has all of them.
         var own: [Diagnostic] = []
         var other: [Diagnostic] = []
         for diagnostic in diagnostics where own.count < 10 {
@@ -80,7 +80,7 @@ package enum BuildLog {
         return line[..<bar].allSatisfy { $0 == " " || $0.isNumber || $0 == "+" }
     }
 
-    /// The compiler's warnings about the user's own files, in the order in which they came, each once.
+    /// The compiler's warnings about the user's own files, in their order, each once.
     package static func warnings(_ lines: [String], make: KernelMake, userFiles: [String: String]) -> [String] {
         guard !userFiles.isEmpty else { return [] }
         let paths = PathNames(make: make, userFiles: userFiles)
@@ -101,7 +101,7 @@ package enum BuildLog {
     ) -> [Diagnostic] {
         var found: [Diagnostic] = []
         var context: [String] = []
-        // Whether the lines that follow belong to the last error.
+        // Whether the following lines belong to the last error.
         var isInError = false
         for line in lines {
             if isContext(line) {
@@ -114,8 +114,7 @@ package enum BuildLog {
                     continue
                 }
                 isInError = (severity == "warning") == (wanted == .warnings)
-                // One that is not wanted, such as a warning, leaves the context to the first error of the same
-                // function.
+                // A skipped diagnostic, such as a warning, leaves its context to the first error of the same function.
                 guard isInError else { continue }
                 let name = paths.treePath(String(file))
                 found.append(Diagnostic(file: name, lines: context + [paths.shortened(line)]))
@@ -165,7 +164,7 @@ package enum BuildLog {
             && parts[0].split(separator: "/").last?.hasPrefix("Kconfig") == true
     }
 
-    /// A line that only tells what make is doing: two spaces, a word in capitals, a file.
+    /// A line that only shows make's progress: two spaces, a word in capitals, a file.
     static func isProgress(_ line: String) -> Bool {
         BuildStep(line: line) != nil || line.hasPrefix("make[") && line.contains("Error 2")
     }
@@ -215,7 +214,7 @@ package enum BuildLog {
                 return String(parts[parts.count - 2])
             }
         }
-        // make, where it needs no shell: "make[2]: flex: No such file or directory".
+        // make, when it needs no shell: "make[2]: flex: No such file or directory".
         let parts = line.split(separator: ":").map { $0.trimmingBlanks }
         if parts.count == 3, parts[0].hasPrefix("make"), parts[2] == "No such file or directory",
             !parts[1].contains("/"), !parts[1].contains(" ")
@@ -246,7 +245,7 @@ package enum BuildLog {
     ]
 }
 
-/// How messages name files: the user's own as the user knows them, others relative to the kernel tree.
+/// The names of files in messages: the user's own as the user knows them, others relative to the kernel tree.
 private struct PathNames {
     let make: KernelMake
     let userFiles: [String: String]
@@ -262,9 +261,9 @@ private struct PathNames {
         return path
     }
 
-    /// A line with every path in it named as the user knows it.
+    /// A line in which every path is replaced by the user's path.
     func shortened(_ line: String) -> String {
-        // A path is a word; what may follow it is a colon, a comma or a quote.
+        // A path is a word; a colon, a comma or a quote may follow.
         var result = ""
         var word = ""
         func flush() {
@@ -298,7 +297,7 @@ private struct PathNames {
 package struct BuildStep: Equatable {
     /// CC, AS, LD, AR ...
     package var tool: Substring
-    /// What is made.
+    /// The target.
     package var target: Substring
 
     /// Reads a line; nil when it is another kind of line.
@@ -318,7 +317,7 @@ package struct BuildStep: Equatable {
     package var isCompilation: Bool { tool == "CC" || tool == "AS" }
     /// Whether the step counts for progress: the bulk of a build.
     package var isCounted: Bool { isCompilation || tool == "AR" || tool == "LD" }
-    /// Whether make does it each time, even when all is up to date.
+    /// Whether make does it each time, even when everything is up to date.
     package var isRoutine: Bool {
         ["CALL", "DESCEND", "INSTALL", "LINK"].contains(tool) || (tool == "GEN" && target == "Makefile")
     }

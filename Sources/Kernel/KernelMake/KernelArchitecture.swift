@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// What a kernel is built for.
+/// The architecture of a kernel.
 public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterable {
     /// 64-bit x86, for QEMU.
     case x86_64
@@ -16,7 +16,8 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
         }
     }
 
-    /// What the Kconfig files take from make (the kernel's top Makefile and arch/um/Makefile set them).
+    /// The variables that the Kconfig files receive from make (the kernel's top Makefile and arch/um/Makefile set
+    /// them).
     package var kconfigVariables: [String: String] {
         switch self {
         case .x86_64: ["ARCH": "x86_64", "SRCARCH": "x86", "HEADER_ARCH": "x86"]
@@ -24,7 +25,7 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
         }
     }
 
-    /// The make target of what is booted.
+    /// The make target of the file to boot.
     public var defaultTargets: [String] {
         switch self {
         case .x86_64: ["bzImage"]
@@ -35,7 +36,7 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
     /// The make targets of a kernel, with the image around vmlinux or without.
     package func targets(withImage: Bool) -> [String] { withImage ? defaultTargets : ["vmlinux"] }
 
-    /// Whether make's target is of the image around vmlinux.
+    /// Whether a make target belongs to the image around vmlinux.
     package func isOfImage(_ target: some StringProtocol) -> Bool {
         switch self {
         case .x86_64: target.hasPrefix("arch/x86/boot/")
@@ -43,7 +44,7 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
         }
     }
 
-    /// The file that is booted, relative to the output folder.
+    /// The file to boot, relative to the output folder.
     public var imagePath: String {
         switch self {
         case .x86_64: "arch/x86/boot/bzImage"

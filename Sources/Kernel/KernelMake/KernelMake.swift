@@ -2,14 +2,14 @@
 import Processes
 import SystemPackage
 
-/// How make is run on a kernel tree: the same for configuring and for building, because kconfig asks the compiler what
-/// it can do and make rebuilds all when the answer changes.
+/// How make runs on a kernel tree: the same for configuring and for building, because kconfig tests the compiler's
+/// features and make rebuilds everything when the answer changes.
 public struct KernelMake: Sendable, Hashable {
     /// The source tree, which make only reads.
     public var tree: FilePath
-    /// The folder that everything is built in.
+    /// The folder for all build output.
     public var output: FilePath
-    /// What is built for.
+    /// The architecture.
     public var architecture: KernelArchitecture
     /// How many recipes run at once.
     public var jobs: Int
@@ -35,11 +35,11 @@ public struct KernelMake: Sendable, Hashable {
         self.compiler = compiler
     }
 
-    /// The make command for some targets, in an environment of its own.
+    /// The make command for some targets, in its own environment.
     ///
     /// - Parameters:
-    ///   - environment: kbuild's own environment, of which little is let through.
-    ///   - makefile: A makefile that make is to read before the kernel's own ones.
+    ///   - environment: kbuild's own environment, of which few variables are passed.
+    ///   - makefile: A makefile that make reads before the kernel's own makefiles.
     public func command(
         _ targets: [String], environment: [String: String], makefile: FilePath? = nil
     ) -> Command {
@@ -49,7 +49,7 @@ public struct KernelMake: Sendable, Hashable {
         let exported = passed.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         let make = [
             "make", "--directory=\(tree)", "--no-print-directory", "--jobs=\(jobs)",
-            // One compiler's messages stay together.
+            // The messages of one compiler run stay together.
             "--output-sync=target", "O=\(output)",
         ]
         let settings =
@@ -58,15 +58,15 @@ public struct KernelMake: Sendable, Hashable {
         return Command("env", ["-i"] + exported + make + settings + targets)
     }
 
-    /// What the kernel would take from the clock and the machine, fixed: equal inputs give equal kernels, and
+    /// Fixed values for what the kernel would take from the clock and the machine: equal inputs give equal kernels, and
     /// utsversion.h does not change with every build (Documentation/kbuild/reproducible-builds.rst in the kernel).
     private static let reproducibility = [
         "KBUILD_BUILD_TIMESTAMP=Thu Jan 1 00:00:00 UTC 1970", "KBUILD_BUILD_USER=kbuild", "KBUILD_BUILD_HOST=kbuild",
         "KBUILD_BUILD_VERSION=1",
     ]
 
-    /// make takes every variable of its environment for one of its own, and the kernel's makefiles read many (V, M, O,
-    /// ARCH, KCFLAGS, LDFLAGS, src, obj ...), so only these are let through.
+    /// make reads every environment variable as one of its own, and the kernel's makefiles read many (V, M, O, ARCH,
+    /// KCFLAGS, LDFLAGS, src, obj ...), so only these are passed.
     private static let passed: Set<String> = [
         "HOME", "LD_LIBRARY_PATH", "LOGNAME", "PATH", "TMPDIR", "USER", "XDG_CACHE_HOME", "XDG_CONFIG_HOME",
         "XDG_RUNTIME_DIR",
@@ -76,19 +76,19 @@ public struct KernelMake: Sendable, Hashable {
         var environment = inherited.filter { name, _ in
             Self.passed.contains(name) || (usesCcache && name.hasPrefix("CCACHE_"))
         }
-        // The compiler's messages are read by kbuild, and the order of `ls` must not depend on the user.
+        // kbuild parses the compiler's messages, and the order of `ls` must not depend on the user.
         environment["LC_ALL"] = "C"
         if usesCcache {
-            // Paths below the folder that holds both tree and output count as relative ones, and the working directory
-            // does not count, so that all projects whose two folders lie alike share their hits. In debug information
-            // it stands, and gdb looks there for the sources.
+            // Paths below the folder that contains both tree and output are hashed as relative paths, and the working
+            // directory is not hashed, so all projects with the same relative position of the two folders share their
+            // hits. With debug information the working directory is hashed, because gdb looks there for the sources.
             if let base = commonFolder { environment["CCACHE_BASEDIR"] = base.string }
             if !hasDebugInfo { environment["CCACHE_NOHASHDIR"] = "1" }
         }
         return environment
     }
 
-    /// The deepest folder that holds both the tree and the output; nil when that is the root.
+    /// The deepest folder that contains both the tree and the output; nil when that is the root.
     private var commonFolder: FilePath? {
         var common = FilePath("/")
         for (left, right) in zip(tree.components, output.components) {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Which names in a folder of a kernel tree are not sources: what git and editors keep there, and what a build in
-/// the tree itself made. Such products must not reach kbuild's copy, because make would take them, found beside the
-/// sources, for up to date; the kernel refuses `O=` builds of a tree that was built in for the same reason.
+/// The names in a folder of a kernel tree that are not sources: files of git and editors, and products of a build in
+/// the tree itself. Such products must not reach kbuild's copy, because make would find them beside the sources and
+/// regard them as up to date; the kernel refuses `O=` builds of a tree with an in-tree build for the same reason.
 ///
-/// Kbuild, the kernel's build system, records the command of nearly every product NAME in `.NAME.cmd` beside it, which
-/// names the programs and generated sources that no pattern could.
+/// Kbuild, the kernel's build system, records the command of nearly every product NAME in `.NAME.cmd` beside it; these
+/// records name the programs and generated sources that no pattern could match.
 struct BuildProducts {
     private let recorded: Set<[UInt8]>
     private let folder: Folder
 
     private enum Folder { case top, include, archInclude, other }
 
-    /// Looks at the names of one folder.
+    /// Reads the names of one folder.
     ///
     /// - Parameter path: The folder's path relative to the tree's top, with a trailing slash; empty for the top.
     init(inFolder path: [UInt8], names: [[UInt8]]) {
@@ -20,7 +20,7 @@ struct BuildProducts {
             if name.first == UInt8(ascii: "."), name.hasSuffix(".cmd") {
                 recorded.insert(Array(name.dropFirst().dropLast(4)))
             } else if name.hasSuffix("_shipped") {
-                // A file kept as NAME_shipped is copied to NAME without a record.
+                // A file with the name NAME_shipped is copied to NAME without a record.
                 recorded.insert(Array(name.dropLast(8)))
             }
         }
@@ -53,7 +53,7 @@ struct BuildProducts {
         case UInt8(ascii: "c"):
             if name.hasSuffix(".mod.c") || name.hasSuffix(".lex.c") || name.hasSuffix(".tab.c") { return true }
         case UInt8(ascii: "h"):
-            // The one header outside of the generated folders that is made without a record.
+            // The only header outside the generated folders that is made without a record.
             if name.hasSuffix(".tab.h") || name.elementsEqual("devicetable-offsets.h".utf8) { return true }
         case UInt8(ascii: "~"): return true
         default: break

@@ -5,16 +5,16 @@ import Glibc
 import SystemPackage
 
 extension SourceCache {
-    /// The user's file times as they were when the mirror was made: beside the mirror, not the mirror's own.
+    /// The times of the user's files when the mirror was made; beside the mirror, whose own times differ.
     private static let userScanName = "user-scan"
-    /// Twice the longest tick of the kernel's coarse clock, which stamps files (10 ms at HZ=100): a file younger than
-    /// that may change again and keep its times.
+    /// Twice the longest tick of the kernel's coarse clock, which stamps files (10 ms at HZ=100): a younger file may
+    /// change again and keep its times.
     private static let clockGranularity: Int64 = 20_000_000
 
-    /// The lock that holds while the mirror of a directory is changed, or copied from.
+    /// The lock that is held while the mirror of a directory is changed, or copied from.
     func mirrorLock(_ home: FilePath) -> String { "source-\(home.lastComponent?.string ?? "directory")" }
 
-    /// The cache's copy of a directory of the user's, brought in line with it.
+    /// The cache's copy of a user's directory, updated from it.
     func mirror(_ directory: FilePath, of source: KernelSource) async throws -> KernelSourceArtifact {
         let home = try mirrorHome(of: directory, source: source)
         return try await FileLock.withLock(mirrorLock(home), in: layout, progress: progress) {
@@ -42,7 +42,7 @@ extension SourceCache {
         return .absent(commands: [], remark: "kbuild copies what changed of \(directory) to \(home)")
     }
 
-    /// Where the mirror is.
+    /// The path of the mirror.
     private func mirrorHome(of directory: FilePath, source: KernelSource) throws -> FilePath {
         guard isFolder(directory) else {
             throw Failure(
@@ -57,7 +57,7 @@ extension SourceCache {
         try TreeScan(of: directory, filter: .sources, settledBefore: presentTime() - Self.clockGranularity)
     }
 
-    /// The mirror, when it is what the directory is.
+    /// The mirror, if it is equal to the directory.
     private func currentMirror(_ home: FilePath, scan: TreeScan, source: KernelSource) throws -> KernelSourceArtifact? {
         guard let identity = TreeManifest.identity(inFile: home.appending(KernelSourceArtifact.manifestName)),
             let bytes = try? readBytes(home.appending(Self.userScanName)), bytes == scan.bytes
@@ -91,7 +91,7 @@ extension SourceCache {
         try move(temporary, to: home)
     }
 
-    /// Copies what differs. A file whose times changed and whose contents did not keeps the copy that it has.
+    /// Copies changed files. A file with new times and unchanged contents keeps its copy.
     private func update(
         _ home: FilePath, manifest: TreeManifest, from directory: FilePath, was: TreeScan, is scan: TreeScan
     ) async throws {
@@ -101,7 +101,7 @@ extension SourceCache {
         var suspects: [TreeScan.Entry] = []
         for entry in scan.entries where entry.kind != .folder {
             files.insert(entry.path)
-            // An inode of 0 stands for a file that was too young to be remembered.
+            // An inode of 0 means a file that was too young to be remembered.
             let isKnown = before[entry.path] == entry && entry.signature.inode != 0
             if !isKnown || manifest.items[entry.path]?.content == nil { suspects.append(entry) }
         }
@@ -118,17 +118,17 @@ extension SourceCache {
             if manifest.identity == nil { try await seal(home, scanOfUser: scan) }
             return
         }
-        // From here to the end the mirror is neither the old tree nor the new one, and its manifest says so.
+        // From here to the end the mirror is a mixture of the old and the new tree, and its manifest says so.
         var updated = manifest.marking(changed)
         let manifestFile = home.appending(KernelSourceArtifact.manifestName)
         try updated.write(to: manifestFile)
-        // A file that the user removed since the scan is one to remove.
+        // A file that the user removed since the scan is removed.
         let isCopied: (String) -> Bool = { files.contains($0) && fileExists(directory.pushing(FilePath($0))) }
         try TreeEditing.update(
             tree, from: directory, copying: changed.filter(isCopied), removing: changed.filter { !isCopied($0) })
         progress(.detail("copied \(changed.count) changed files of \(directory) into the cache"))
 
-        // What was copied counts, in case the user changed a file in between: the next scan finds that.
+        // The copies count, in case the user changed a file in between: the next scan finds that.
         let mirrored = try TreeScan(of: tree, ignoringChangeTime: true)
         let changedPaths = Set(changed)
         let copies = try await TreeManifest.items(
@@ -152,7 +152,7 @@ extension SourceCache {
         try manifest.write(to: home.appending(KernelSourceArtifact.manifestName))
     }
 
-    /// A file that the user removed since the scan is left out; the next scan finds it missing.
+    /// A file that the user removed since the scan is skipped; the next scan finds it missing.
     private func copyIfPresent(
         _ source: FilePath, to target: FilePath, time: TreeEditing.ModificationTime
     ) throws {

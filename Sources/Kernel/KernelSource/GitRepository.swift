@@ -4,7 +4,7 @@ import Diagnostics
 import Processes
 import SystemPackage
 
-/// A git repository that a kernel is taken from, without writing to it.
+/// A git repository from which a kernel is taken, without writing to it.
 struct GitRepository: Sendable {
     let location: String
     let runner: CommandRunner
@@ -17,7 +17,7 @@ struct GitRepository: Sendable {
     /// Whether git reaches the repository over a network.
     var isRemote: Bool { !location.hasPrefix("/") }
 
-    /// The variables that would point git at another repository, or make it ask a question that nobody answers.
+    /// The variables that would select another repository, or make git ask a question.
     private static let environment: [String: String?] = [
         "GIT_DIR": nil, "GIT_WORK_TREE": nil, "GIT_INDEX_FILE": nil,
         "GIT_OBJECT_DIRECTORY": nil, "GIT_COMMON_DIR": nil, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
@@ -27,14 +27,14 @@ struct GitRepository: Sendable {
     static func command(_ arguments: [String], in repository: String, index: FilePath? = nil) -> Command {
         var environment = environment
         if let index { environment["GIT_INDEX_FILE"] = index.string }
-        // The user's line-ending conversion would change the sources; hooks have no place here.
+        // The user's line-ending conversion would change the sources; hooks must not run.
         let options = ["-C", repository, "-c", "core.autocrlf=false", "-c", "core.hooksPath=/dev/null"]
         return Command("git", options + arguments, environment: environment)
     }
 
     /// The commit that `ref` names.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when the repository or the ref is not there.
+    /// - Throws: `Failure` (`infrastructure`) when the repository or the ref does not exist.
     func commit(of ref: String) async throws -> String {
         if isRemote { return try await remoteCommit(of: ref) }
         guard isFolder(FilePath(location)) else {
@@ -44,7 +44,7 @@ struct GitRepository: Sendable {
             Self.command(["rev-parse", "--verify", "--quiet", "--end-of-options", "\(ref)^{commit}"], in: location))
         let commit = Self.commitLine(result.output)
         guard result.status.isSuccess, let commit else {
-            // With --quiet a missing ref says nothing; a folder that is no repository does.
+            // With --quiet git prints nothing for a missing ref, but a message for a folder that is not a repository.
             throw result.errors.isEmpty
                 ? refMissing(ref)
                 : Failure(.infrastructure, "git cannot read \(location)", details: result.errors.trimmingNewlines)
@@ -53,7 +53,7 @@ struct GitRepository: Sendable {
     }
 
     private func remoteCommit(of ref: String) async throws -> String {
-        // A whole commit id needs no question.
+        // A complete commit id needs no look-up.
         if let commit = Self.commitLine(ref) { return commit }
         let result = try await runner.capture(
             Command("git", ["ls-remote", "--", location, ref, "\(ref)^{}"], environment: Self.environment))
@@ -74,8 +74,8 @@ struct GitRepository: Sendable {
                 : "git -C \(Command.quoted(location)) branch -a and tag list what it has")
     }
 
-    /// Chooses among the lines of `git ls-remote` as git itself would: a tag before a branch; an annotated tag stands
-    /// for its commit, which the listing has under the name with `^{}`.
+    /// Chooses among the lines of `git ls-remote` as git itself would: a tag before a branch; for an annotated tag its
+    /// commit, which the listing has under the name with `^{}`.
     static func commit(named ref: String, inListing listing: String) -> String? {
         var commits: [String: String] = [:]
         for line in listing.textLines() {
@@ -116,11 +116,11 @@ struct GitRepository: Sendable {
                 Self.command(["fetch", "--quiet", "--depth=1", "--no-tags", "--", location, commit], in: repository),
             ]
         }
-        // An index of our own: the repository's would then differ from its work tree.
+        // A separate index: the repository's would then differ from its work tree.
         let index = scratch.appending("index")
         return commands + [
             Self.command(["read-tree", commit], in: repository, index: index),
-            // A bare repository has no work tree to leave; --work-tree gives git one to write below.
+            // A bare repository has no work tree; --work-tree gives git a folder to write to.
             Self.command(
                 ["--work-tree=\(folder)", "checkout-index", "--all", "--force", "--quiet"], in: repository, index: index
             ),
@@ -159,7 +159,7 @@ extension SourceCache {
         let identity = Self.identity(ofCommit: commit)
         if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
         let (folder, scratch) = (unpackedFolder(identity), layout.temporary.appending("git"))
-        // kbuild makes the folders itself; whoever pastes the commands has to.
+        // kbuild makes the folders itself; a user who pastes the commands must do so.
         let folders = Command("mkdir", ["-p", folder.string, GitRepository.objects(in: scratch).string])
         let commands = repository.checkOutCommands(commit, to: folder, scratch: scratch)
         return .absent(commands: [folders] + commands, remark: nil)

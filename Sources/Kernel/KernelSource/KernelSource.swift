@@ -3,11 +3,11 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// Where a kernel's source comes from.
+/// The kinds of kernel sources.
 public enum KernelSource: Sendable, Hashable {
     /// A Debian package that installs `/usr/src/NAME.tar.xz`, such as `linux-source-6.1`.
     case debianPackage(String)
-    /// A kernel tree of the user's, which is never written to.
+    /// A user's kernel tree, which is never written to.
     case directory(FilePath)
     /// A tar file, plain or compressed with xz, gzip or zstd, and the digest that it must have, if one was given.
     case tarball(FilePath, sha256: Digest?)
@@ -18,16 +18,16 @@ public enum KernelSource: Sendable, Hashable {
     public static let forms =
         "linux-source-6.1 (a Debian package), a directory, FILE.tar[.xz|.gz|.zst][#sha256=DIGEST], or git+REPOSITORY#REF"
 
-    /// Reads a source as it is written on the command line and in the project file.
+    /// Parses a source from the command line or the project file.
     ///
-    /// A word that begins with `linux-source-` is a package; `git+` begins a repository. All else is a path, and must
-    /// hold a slash, begin with a dot, or end as tar files do.
+    /// A word that begins with `linux-source-` is a package; `git+` begins a repository. Everything else is a path,
+    /// which must contain a slash, begin with a dot, or end like a tar file.
     ///
     /// - Parameters:
     ///   - text: The source.
-    ///   - sha256: The digest that a tar file must have, in hexadecimal, where it is given apart from the path.
-    ///   - base: What relative paths are relative to.
-    /// - Throws: `Failure` (`usage`) when the text is none of `forms`.
+    ///   - sha256: The digest that a tar file must have, in hexadecimal, if it is given apart from the path.
+    ///   - base: The base of relative paths.
+    /// - Throws: `Failure` (`usage`) when the text has none of the `forms`.
     public init(parsing text: String, sha256: String? = nil, relativeTo base: FilePath) throws(Failure) {
         func malformed(_ why: String) -> Failure {
             Failure(.usage, "the kernel source '\(text)' \(why)", nextStep: "give \(Self.forms)")
@@ -40,7 +40,7 @@ public enum KernelSource: Sendable, Hashable {
             guard parts.count == 2, !parts[0].isEmpty, !parts[1].isEmpty else {
                 throw malformed("lacks a repository or a ref")
             }
-            // git would take such a word for an option.
+            // git would read such a word as an option.
             guard !parts[0].hasPrefix("-"), !parts[1].hasPrefix("-") else { throw malformed("begins with a dash") }
             let repository = String(parts[0])
             // "https://..." and "user@host:path" are URLs to git; the rest is a path.
@@ -94,7 +94,7 @@ public enum KernelSource: Sendable, Hashable {
 }
 
 extension KernelSource: CustomStringConvertible {
-    /// The source as `init(parsing:)` reads it.
+    /// The source in the form that `init(parsing:)` reads.
     public var description: String {
         switch self {
         case .debianPackage(let name): name
@@ -108,7 +108,7 @@ extension KernelSource: CustomStringConvertible {
 
 /// An unpacked kernel source in the cache, never written to.
 public struct KernelSourceArtifact: Sendable, Equatable {
-    /// The digest of what the tree was made from: a tar file's contents, a commit, the contents of a directory.
+    /// The digest of the tree's origin: a tar file's contents, a commit, the contents of a directory.
     public let identity: Digest
     /// The tree's top folder.
     public let folder: FilePath
@@ -126,8 +126,8 @@ public struct KernelSourceArtifact: Sendable, Equatable {
     static let manifestName = "manifest"
     static let scanName = "scan"
 
-    /// Checks that nobody changed the tree in the cache: a work tree shares its files by hard links, so that an editor
-    /// which writes into a file instead of replacing it changes the source of every project.
+    /// Checks that nobody changed the tree in the cache: a work tree shares its files by hard links, so an editor that
+    /// writes into a file instead of replacing it changes the source of every project.
     ///
     /// Takes some 0.2 s; worth it before a build, not before a cache hit.
     ///
@@ -136,7 +136,7 @@ public struct KernelSourceArtifact: Sendable, Equatable {
         let recorded = TreeScan(bytes: try readBytes(scanFile))
         let found = try TreeScan(of: folder, ignoringChangeTime: true)
         guard found != recorded else { return }
-        // The order within a folder is the file system's, so only the entries themselves tell.
+        // The order within a folder is the file system's, so only the entries themselves are compared.
         let before = Dictionary(recorded.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let after = Dictionary(found.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let changed = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
@@ -147,7 +147,7 @@ public struct KernelSourceArtifact: Sendable, Equatable {
             nextStep: "remove \(home), and edit copies in the project instead of files of a work tree")
     }
 
-    /// The version that the top Makefile begins with, without a local suffix.
+    /// The version at the beginning of the top Makefile, without a local suffix.
     ///
     /// - Throws: `Failure` (`infrastructure`) when `folder` is not a kernel tree.
     static func version(ofTree folder: FilePath, source: KernelSource) throws -> String {

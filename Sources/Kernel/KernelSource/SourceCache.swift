@@ -5,21 +5,21 @@ import Glibc
 import Processes
 import SystemPackage
 
-/// Kernel sources, unpacked once and shared by all projects, and the trees that projects work on.
+/// Kernel sources, unpacked once and shared by all projects, and the projects' work trees.
 public struct SourceCache: Sendable {
     let layout: CacheLayout
     let statCache: StatCache
     let runner: CommandRunner
     let progress: ProgressSink
-    /// Where Debian's linux-source packages put their tar files.
+    /// The folder of the tar files of Debian's linux-source packages.
     let debianFolder: FilePath
 
-    /// Where Debian's linux-source packages put their tar files.
+    /// The folder of the tar files of Debian's linux-source packages.
     public static let debianFolder = FilePath("/usr/src")
 
     /// Opens the cache.
     ///
-    /// - Parameter debianFolder: Where Debian's linux-source packages put their tar files.
+    /// - Parameter debianFolder: The folder of the tar files of Debian's linux-source packages.
     public init(
         layout: CacheLayout, statCache: StatCache, runner: CommandRunner, progress: ProgressSink = .silent,
         debianFolder: FilePath = Self.debianFolder
@@ -31,11 +31,11 @@ public struct SourceCache: Sendable {
         self.debianFolder = debianFolder
     }
 
-    /// The unpacked tree of `source`, made if it is not there yet. What is there costs a few `stat` calls; a
-    /// directory costs one for each of its files.
+    /// Returns the unpacked tree of `source`; makes it if it does not exist. An existing tree costs a few `stat` calls;
+    /// a directory costs one for each of its files.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the source is missing, damaged, or not a kernel tree;
-    ///   `CancellationError`. Nothing half made is left in either case.
+    ///   `CancellationError`. No partial tree remains in either case.
     public func prepare(_ source: KernelSource) async throws -> KernelSourceArtifact {
         switch source {
         case .debianPackage(let name): return try await unpack(try tarball(ofPackage: name), of: source)
@@ -50,7 +50,7 @@ public struct SourceCache: Sendable {
 
     /// What `prepare` would do; nothing is changed.
     ///
-    /// - Throws: As `prepare`; `CommandNotRun` when git would have to be asked.
+    /// - Throws: As `prepare`; `CommandNotRun` when git would have to run.
     public func plan(_ source: KernelSource) async throws -> SourcePlan {
         switch source {
         case .debianPackage(let name): return try plan(unpacking: try tarball(ofPackage: name), of: source)
@@ -89,7 +89,7 @@ public struct SourceCache: Sendable {
         layout.sources.appending(String(identity.hex.prefix(32)))
     }
 
-    /// What is in the cache under `home`, if it is complete and of this identity.
+    /// The cache's tree under `home`, if it is complete and has this identity.
     func published(_ identity: Digest, at home: FilePath, source: KernelSource) throws -> KernelSourceArtifact? {
         if !runner.runsNothing { markUsed(home) }
         guard TreeManifest.identity(inFile: home.appending(KernelSourceArtifact.manifestName)) == identity else {
@@ -121,7 +121,7 @@ public struct SourceCache: Sendable {
             try move(top, to: finished.appending(KernelSourceArtifact.treeName))
             try await seal(finished, identity: identity)
             try createFolder(layout.sources)
-            // Damaged, or by a version with another format: nobody trusts it.
+            // It is damaged, or from a version with another format: nobody trusts it.
             try removeAll(home)
             try move(finished, to: home)
             guard let kernel = try published(identity, at: home, source: source) else {
@@ -135,12 +135,12 @@ public struct SourceCache: Sendable {
 
     private static func temporaryName(_ identity: Digest) -> String { "source-\(identity.short)" }
 
-    /// Where `publish` has a source unpacked.
+    /// The folder in which `publish` unpacks a source.
     func unpackedFolder(_ identity: Digest) -> FilePath {
         layout.temporary.appending(Self.temporaryName(identity)).appending(Self.unpackedName)
     }
 
-    /// A path for a temporary folder, with what a killed run left under its name removed: the caller holds the lock.
+    /// A path for a temporary folder; removes the folder of a killed run with the same name: the caller holds the lock.
     func freshTemporary(_ name: String) throws -> FilePath {
         let path = layout.temporary.appending(name)
         try removeAll(path)
@@ -166,7 +166,7 @@ public struct SourceCache: Sendable {
         let identity = try identity(ofTarball: tarball)
         if let kernel = try published(identity, at: home(identity), source: source) { return .present(kernel) }
         let folder = unpackedFolder(identity)
-        // kbuild makes the folder itself; whoever pastes the commands has to.
+        // kbuild makes the folder itself; a user who pastes the commands must do so.
         let commands = [Command("mkdir", ["-p", folder.string]), Self.unpackCommand(tarball, into: folder)]
         return .absent(commands: commands, remark: nil)
     }
@@ -194,7 +194,8 @@ public struct SourceCache: Sendable {
         }
     }
 
-    /// Limits for what a tar file holds: Linux 6.12 has 86,000 files and takes 1.6 GB, of which one takes 16 MB.
+    /// Limits for the contents of a tar file: Linux 6.12 has 86,000 files and takes 1.6 GB, of which one file takes 16
+    /// MB.
     private static let mostUnpackedBytes = 6 << 30
     private static let mostUnpackedFiles = 500_000
     private static let mostBytesOfFile = 1 << 30
@@ -204,20 +205,20 @@ public struct SourceCache: Sendable {
     static func unpackCommand(_ tarball: FilePath, into folder: FilePath) -> Command {
         var arguments = ["--extract", "--file=\(tarball)", "--directory=\(folder)", "--no-same-owner"]
         if tarball.string.hasSuffix(".xz") {
-            // xz uses as many threads as there are cores where the file has several blocks, as Debian's have.
+            // xz uses as many threads as there are cores if the file has several blocks, as Debian's have.
             arguments.append("--use-compress-program=xz -T0")
         } else if tarball.string.hasSuffix("gz") {
             arguments.append("--gzip")
         } else if tarball.string.hasSuffix(".zst") {
             arguments.append("--zstd")
         }
-        // Options in the user's TAR_OPTIONS, and a GZIP that is not a program, would change what is unpacked.
+        // Options in the user's TAR_OPTIONS, and a GZIP that is not a program, would change the result.
         return Command(
             "prlimit", ["--fsize=\(mostBytesOfFile)", "--core=0", "--", "tar"] + arguments,
             environment: ["LC_ALL": "C", "TAR_OPTIONS": nil])
     }
 
-    /// The folder that holds the tree: the only one in `folder`, or `folder` itself.
+    /// The folder that contains the tree: the only one in `folder`, or `folder` itself.
     static func top(of folder: FilePath) throws -> FilePath {
         let names = try namesInFolder(folder)
         if names.count == 1, isFolder(folder.appending(names[0])) { return folder.appending(names[0]) }

@@ -5,14 +5,14 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// Changes to the files of a tree that other trees share by hard links: always a new file under the old name, never
-/// a write into the old one.
+/// Changes to the files of a tree that other trees share by hard links: always a new file under the old name, never a
+/// write into the old file.
 enum TreeEditing {
-    /// What modification time a copy gets.
+    /// The modification time of a copy.
     enum ModificationTime {
-        /// That of the file it was copied from.
+        /// The time of the original file.
         case preserved
-        /// The present, so that make takes it for newer than anything built so far.
+        /// The current time, so that make regards it as newer than anything built so far.
         case now
     }
 
@@ -31,7 +31,7 @@ enum TreeEditing {
                 }
             } else {
                 try copyFile(source, to: temporary)
-                // The umask may have taken permissions away when the copy was created.
+                // The umask may have removed permissions when the copy was created.
                 chmod(temporary.string, status.permissions)
             }
             if time == .preserved {
@@ -50,8 +50,8 @@ enum TreeEditing {
         }
     }
 
-    /// Copies files from `source` into `tree` with the present as their time, and removes others, with the folders that
-    /// are empty then.
+    /// Copies files from `source` into `tree` with the current time, and removes others, with the folders that are then
+    /// empty.
     ///
     /// - Throws: `Failure` (`infrastructure`); `CancellationError`.
     static func update(
@@ -76,11 +76,11 @@ enum TreeEditing {
         while !folder.isEmpty, rmdir(tree.pushing(folder).string) == 0 { folder.removeLastComponent() }
     }
 
-    /// Makes `target`, a copy of `source` that shares its files by hard links; where a link is not possible (another
-    /// file system, too many links), a copy with the same times.
+    /// Makes `target`, a copy of `source` that shares its files by hard links; if a link is not possible (another file
+    /// system, too many links), a copy with the same times.
     ///
     /// - Parameter entries: A scan of `source`.
-    /// - Throws: `Failure` (`infrastructure`), `CancellationError`; `target` is then half made.
+    /// - Throws: `Failure` (`infrastructure`), `CancellationError`; `target` is then incomplete.
     static func hardLink(_ entries: [TreeScan.Entry], of source: FilePath, to target: FilePath) throws {
         try createFolder(target)
         let from = source.string + "/"

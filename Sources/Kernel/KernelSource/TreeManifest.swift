@@ -3,19 +3,19 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// What a kernel tree holds: the contents' digest of each file and the target of each link, by path. Folders are
-/// there because of what is in them.
+/// The contents of a kernel tree: the digest of each file and the target of each link, by path. Folders follow from
+/// their contents.
 package struct TreeManifest: Sendable, Equatable {
     /// One file or link.
     struct Item: Sendable, Equatable {
         enum Kind: Character, Sendable { case file = "f", program = "x", link = "l" }
         var kind: Kind
         /// The digest of a file's contents or of a link's target; nil while the item is being changed, so that it
-        /// agrees with nothing after a run that was killed halfway.
+        /// agrees with nothing after a run that was killed meanwhile.
         var content: Digest?
     }
 
-    /// The digest of everything below, or of what the tree was made from; nil while the tree is being changed.
+    /// The digest of all contents, or of the tree's origin; nil while the tree is being changed.
     var identity: Digest?
     /// By path relative to the tree.
     var items: [String: Item]
@@ -29,7 +29,7 @@ package struct TreeManifest: Sendable, Equatable {
     private static let header = "kbuild-tree 1 "
     private static let pendingContent = "-"
 
-    /// Reads a manifest; nil when there is none, or one that this version did not write.
+    /// Reads a manifest; nil when there is none, or another version wrote it.
     init?(file: FilePath) {
         guard let bytes = try? readBytes(file) else { return nil }
         var lines = bytes.split(separator: UInt8(ascii: "\n"))[...]
@@ -48,8 +48,8 @@ package struct TreeManifest: Sendable, Equatable {
         }
     }
 
-    /// The identity that a manifest file begins with, without reading the rest; nil when the file is not there, not a
-    /// manifest, or one of a tree that is half changed.
+    /// The identity at the beginning of a manifest file, without reading the rest; nil when the file does not exist, is
+    /// not a manifest, or belongs to a tree whose change was interrupted.
     package static func identity(inFile file: FilePath) -> Digest? {
         // The header and 64 digits.
         let length = header.utf8.count + 64
@@ -90,7 +90,7 @@ package struct TreeManifest: Sendable, Equatable {
         return key.digest
     }
 
-    /// The paths that are in one of two manifests only, or whose content is not known to be the same.
+    /// The paths that are only in one of two manifests, or whose contents are not known to be the same.
     func differences(from other: TreeManifest) -> [String] {
         var paths: [String] = []
         for (path, item) in items {
@@ -115,7 +115,7 @@ package struct TreeManifest: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (`infrastructure`) when one cannot be read; `CancellationError`.
     static func items(of entries: [TreeScan.Entry], in folder: FilePath) async throws -> [String: Item] {
-        // Twice as many pieces as a small machine has cores, so that one slow piece holds up little.
+        // Twice as many pieces as a small machine has cores, so that one slow piece delays little.
         let pieces = 8
         let size = max(1, (entries.count + pieces - 1) / pieces)
         return try await withThrowingTaskGroup(of: [(String, Item)].self) { group in

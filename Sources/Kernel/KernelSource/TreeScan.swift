@@ -5,14 +5,14 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// What `stat` says of everything below a folder, as one run of bytes: two scans of an unchanged tree are equal, so
-/// that "nothing changed" costs one comparison and not one dictionary of 80,000 paths.
+/// The `stat` results of everything below a folder, as one run of bytes: two scans of an unchanged tree are equal, so
+/// "nothing changed" costs one comparison and not one dictionary of 80,000 paths.
 package struct TreeScan: Sendable, Equatable {
-    /// What a scan leaves out.
+    /// The entries that a scan omits.
     package enum Filter: Sendable {
-        /// Nothing.
+        /// None.
         case everything
-        /// `.git`, editors' temporary files, and what an in-tree build leaves behind (`BuildProducts`).
+        /// `.git`, editors' temporary files, and products of an in-tree build (`BuildProducts`).
         case sources
     }
 
@@ -22,7 +22,7 @@ package struct TreeScan: Sendable, Equatable {
         /// The path relative to the scanned folder.
         package var path: String
         package var kind: Kind
-        /// All that tells one state of the file from another, without its path.
+        /// All values that distinguish one state of the file from another, without its path.
         package var signature: Signature
     }
 
@@ -35,7 +35,7 @@ package struct TreeScan: Sendable, Equatable {
         var inode: UInt64
     }
 
-    /// The records, in the order in which the file system lists the entries; a folder comes before what is in it.
+    /// The records, in the order in which the file system lists the entries; a folder comes before its contents.
     /// Each: path length, mode, size, mtime, ctime, inode, the path's bytes.
     var bytes: [UInt8]
 
@@ -46,13 +46,12 @@ package struct TreeScan: Sendable, Equatable {
         self.bytes = bytes
     }
 
-    /// Scans `folder` without following links. What is neither file, link nor folder is left out.
+    /// Scans `folder` without following links. Omits everything that is not a file, link or folder.
     ///
     /// - Parameters:
-    ///   - ignoringChangeTime: Records a ctime of 0: making a hard link changes it, and the file stays as it was.
+    ///   - ignoringChangeTime: Records a ctime of 0: making a hard link changes it, but not the file.
     ///   - settledBefore: Files changed at or after this time (nanoseconds) are recorded with an inode of 0, which no
-    ///   file
-    ///     has: a later change within the same tick of the clock would leave the same times.
+    ///     file has: a later change within the same tick of the clock would leave the same times.
     /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read; `CancellationError`.
     package init(
         of folder: FilePath, filter: Filter = .everything, ignoringChangeTime: Bool = false,
@@ -97,7 +96,7 @@ package struct TreeScan: Sendable, Equatable {
     }
 }
 
-/// Records what a walk finds.
+/// Records the entries of a walk.
 private struct Scanner: TreeVisitor {
     let root: FilePath
     let filter: TreeScan.Filter
@@ -122,7 +121,7 @@ private struct Scanner: TreeVisitor {
         let isSettled = isFolder || max(modified, changed) < settledBefore
         append(UInt32(truncatingIfNeeded: entry.prefix.count + entry.name.count))
         append(UInt32(status.st_mode))
-        // A folder's own size and times say nothing that its entries do not.
+        // A folder's own size and times follow from its entries.
         append(isFolder ? Int64(0) : Int64(status.st_size))
         append(isFolder ? Int64(0) : modified)
         append(isFolder || ignoringChangeTime ? Int64(0) : changed)
@@ -133,7 +132,7 @@ private struct Scanner: TreeVisitor {
     }
 
     func meet(_ obstacle: TreeObstacle) throws {
-        // A file that vanished since it was listed is one that is not there.
+        // A file that vanished since it was listed counts as missing.
         if obstacle.isGone, !obstacle.path.isEmpty { return }
         let path = obstacle.path.isEmpty ? root.string : "\(root)/\(obstacle.path)"
         throw Failure(.infrastructure, "cannot read the folder \(shortened(path))", details: obstacle.explanation)

@@ -3,43 +3,43 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 
-/// What `SourceCache.makeWorkTree(of:at:)` did.
+/// The result of `SourceCache.makeWorkTree(of:at:)`.
 public enum WorkTreeChange: Sendable, Equatable {
-    /// The tree was made anew. Anything built from an earlier tree in its place is void, because the new files' times
-    /// say nothing about it: the caller removes those outputs.
+    /// The tree is new. Anything built from an earlier tree in its place is invalid, because the new files' times
+    /// cannot be compared with it: the caller removes those outputs.
     case created
-    /// These files, relative to the tree, were brought in line with a changed source; their times are the present, so
-    /// that make compiles them again.
+    /// These files, relative to the tree, were updated from a changed source; they have the current time, so that make
+    /// compiles them again.
     case updated([String])
-    /// The tree was of this source already.
+    /// The tree already had this source.
     case unchanged
 }
 
 extension SourceCache {
-    /// Makes the tree that a project works on, or brings an earlier one in line with `pristine`.
+    /// Makes the work tree of a project, or updates an earlier one to `pristine`.
     ///
-    /// The tree shares its files with the cache by hard links. Whoever changes a file of it must put a new one under
-    /// the old name; nothing may write into a file. When a source changed, its changed files overwrite whatever a patch
-    /// made of them, so that patches are applied after this.
+    /// The tree shares its files with the cache by hard links. A changed file must be a new file under the old name;
+    /// nothing may write into a file. When a source changed, its changed files overwrite the patched files, so patches
+    /// are applied after this.
     ///
-    /// What the tree was made from is kept beside it, in `TREE.manifest`. Runs on one tree must not overlap: the caller
-    /// holds the project's lock.
+    /// `TREE.manifest` beside the tree names its source. Runs on one tree must not overlap: the caller holds the
+    /// project's lock.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the tree cannot be made, or when the cache's copy changed since
-    ///   `pristine` was prepared; `CancellationError`. A new tree appears whole or not at all; one that was being
-    ///   brought in line is completed by the next call.
+    ///   `pristine` was prepared; `CancellationError`. A new tree appears whole or not at all; the next call completes
+    ///   an interrupted update.
     @discardableResult
     public func makeWorkTree(of pristine: KernelSourceArtifact, at path: FilePath) async throws -> WorkTreeChange {
         let manifestFile = Self.manifest(ofTree: path)
         if isFolder(path), TreeManifest.identity(inFile: manifestFile) == pristine.identity { return .unchanged }
         guard case .directory = pristine.source else { return try replaceOrUpdate(path, manifestFile, pristine) }
-        // Another project's run may be bringing the mirror in line with the user's directory.
+        // Another project's run may be updating the mirror from the user's directory.
         return try await FileLock.withLock(mirrorLock(pristine.home), in: layout, progress: progress) {
             try replaceOrUpdate(path, manifestFile, pristine)
         }
     }
 
-    /// Where it is kept what a work tree was made from.
+    /// The file that names the source of a work tree.
     package static func manifest(ofTree path: FilePath) -> FilePath { FilePath(path.string + ".manifest") }
 
     /// What `makeWorkTree(of:at:)` would do; nothing is changed.
@@ -69,7 +69,7 @@ extension SourceCache {
             try create(path, manifestFile, pristine)
             return .created
         }
-        // The manifest admits to a half-changed tree for as long as there is one.
+        // The manifest marks the tree as changing until it is complete.
         try old.marking(changed).write(to: manifestFile)
         try TreeEditing.update(
             path, from: pristine.folder, copying: changed.filter { manifest.items[$0] != nil },
@@ -82,7 +82,7 @@ extension SourceCache {
     private func create(_ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact) throws {
         let parent = path.removingLastComponent()
         try createFolder(parent)
-        // Whatever is there is of unknown origin, or left by a run that was killed.
+        // An existing tree is of unknown origin, or left by a killed run.
         try removeAll(manifestFile)
         let prefix = "\(path.lastComponent?.string ?? "tree").new-"
         for name in try namesInFolder(parent) where name.hasPrefix(prefix) { try removeAll(parent.appending(name)) }
