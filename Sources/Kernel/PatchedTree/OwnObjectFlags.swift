@@ -41,8 +41,8 @@ public enum OwnObjectFlags: String, Sendable {
         for path in paths.sorted() where path.hasSuffix(".c") {
             let folders = path.split(separator: "/").dropLast()
             guard let name = path.split(separator: "/").last, !folders.contains(where: Self.special.contains),
-                !folders.prefix(1).contains(where: Self.apart.contains), try editor.read(path) != nil,
-                try editor.readPristine(path) == nil
+                !folders.prefix(1).contains(where: Self.apart.contains), try !editor.isPristine(path),
+                try editor.read(path) != nil
             else { continue }
             objects[folders.joined(separator: "/"), default: []].append(name.dropLast(2) + ".o")
         }

@@ -147,12 +147,25 @@ struct MailMessage {
         line.allSatisfy { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }
     }
 
+    /// Whether `8<`, `>8`, `%<` or `>%` is in a line.
+    private static func holdsScissors(_ line: Line) -> Bool {
+        line.withUnsafeBufferPointer { bytes in
+            var previous: UInt8 = 0
+            for byte in bytes {
+                let isPair =
+                    byte == UInt8(ascii: "<") && (previous == UInt8(ascii: "8") || previous == UInt8(ascii: "%"))
+                    || previous == UInt8(ascii: ">") && (byte == UInt8(ascii: "8") || byte == UInt8(ascii: "%"))
+                if isPair { return true }
+                previous = byte
+            }
+            return false
+        }
+    }
+
     /// A line such as `--- 8< ---` or `-- >8 -- cut here --`, by the rule of `git mailinfo --scissors`.
     static func isScissors(_ line: Line) -> Bool {
         // Each line of a message is looked at, and nearly all of them end here.
-        guard line.count < 204, line.contains(UInt8(ascii: "8")) || line.contains(UInt8(ascii: "%")) else {
-            return false
-        }
+        guard line.count < 204, holdsScissors(line) else { return false }
         let text = line.withoutNewline.filter { $0 != UInt8(ascii: "\r") }
         guard text.contains(UInt8(ascii: "-")), text.count < 200 else { return false }
         var (perforation, scissors, visible) = (0, false, 0)

@@ -17,6 +17,8 @@ package struct TreeEditor: Sendable {
     package private(set) var origins: [String: [SourcePlace?]] = [:]
     /// The folders above files that were written, some of which may be deleted again.
     private var foldersWritten: Set<String> = []
+    /// The folders of the tree on disk, which does not change meanwhile.
+    private let known = KnownFolders()
 
     package init(pristine: FilePath) {
         self.pristine = pristine
@@ -33,11 +35,22 @@ package struct TreeEditor: Sendable {
         }
     }
 
+    /// Whether the tree on disk has a file.
+    ///
+    /// - Throws: `Failure` (`patch`) for a path that is unsafe.
+    package func isPristine(_ path: String) throws -> Bool { try pristineSize(path) != nil }
+
+    /// The bytes of a file of the tree on disk; nil when there is none.
+    private func pristineSize(_ path: String) throws -> Int? {
+        try TreePath.check(path, in: pristine, known)
+        return FileStatus(pristine.pushing(FilePath(path))).map { Int(clamping: $0.size) }
+    }
+
     /// A file as the tree on disk has it; nil when there is none.
     ///
     /// - Throws: `Failure` (`patch`) for a path that is unsafe.
     package func readPristine(_ path: String) throws -> OverlayEntry.File? {
-        try TreePath.check(path, in: pristine)
+        try TreePath.check(path, in: pristine, known)
         let location = pristine.pushing(FilePath(path))
         guard let status = FileStatus(location) else { return nil }
         return .init(bytes: try readBytes(location), isExecutable: status.isExecutable)
@@ -47,7 +60,7 @@ package struct TreeEditor: Sendable {
     ///
     /// - Throws: `Failure` (`patch`) for a path that is unsafe, or that leads through a file.
     package mutating func write(_ path: String, _ file: OverlayEntry.File) throws {
-        try TreePath.check(path, in: pristine)
+        try TreePath.check(path, in: pristine, known)
         var folder = Substring(path)
         while let slash = folder.lastIndex(of: "/") {
             folder = folder[..<slash]
@@ -82,10 +95,12 @@ package struct TreeEditor: Sendable {
     package func effectiveChanges() throws -> [String: OverlayEntry] {
         try changes.filter { path, entry in
             try Task.checkCancellation()
-            let before = try readPristine(path)
             switch entry {
-            case .file(let file): return file != before
-            case .deleted: return before != nil
+            case .file(let file):
+                // Most changes change the size, and then nothing has to be read.
+                guard try pristineSize(path) == file.bytes.count else { return true }
+                return try file != readPristine(path)
+            case .deleted: return try isPristine(path)
             }
         }
     }
@@ -274,7 +289,9 @@ package struct TreeEditor: Sendable {
         }
         guard failures.isEmpty else { throw ApplyFailures(all: failures) }
         if let mode = change.newMode { isExecutable = mode & 0o100 != 0 }
-        let output = Array(applier.lines.joined())
+        var output: [UInt8] = []
+        output.reserveCapacity(applier.lines.reduce(0) { $0 + $1.count })
+        for line in applier.lines { output += line }
 
         if change.operation == .delete || change.operation == .removeCopy {
             guard output.isEmpty || change.operation == .removeCopy else {

@@ -3,7 +3,18 @@ import Artifacts
 import Diagnostics
 import FileSystem
 import Glibc
+import Synchronization
 import SystemPackage
+
+/// Folders of a tree that were found to be folders, with no link above them.
+package final class KnownFolders: Sendable {
+    private let paths = Mutex<Set<Substring>>([])
+
+    package init() {}
+
+    fileprivate func contains(_ path: Substring) -> Bool { paths.withLock { $0.contains(path) } }
+    fileprivate func insert(_ path: Substring) { paths.withLock { _ = $0.insert(path) } }
+}
 
 /// Rules for the paths of files in a kernel tree.
 package enum TreePath {
@@ -52,14 +63,18 @@ package enum TreePath {
 
     /// Makes sure that `path` does not lead through or to a symbolic link, or through a file.
     ///
+    /// - Parameter known: Folders that are looked at once; nil where they may change.
     /// - Throws: `Failure` (`patch`).
-    package static func check(_ path: String, in tree: FilePath) throws {
+    package static func check(_ path: String, in tree: FilePath, _ known: KnownFolders? = nil) throws {
         if let reason = unsafeReason(path) ?? generatedReason(path) {
             throw Failure(.patch, "the path \(path) \(reason)")
         }
         let components = path.split(separator: "/")
         var partial = tree
-        for (index, component) in components.enumerated() {
+        let folder = path.lastIndex(of: "/").map { path[..<$0] } ?? ""
+        let start = known?.contains(folder) == true ? components.count - 1 : 0
+        if start > 0 { partial.append(String(folder)) }
+        for (index, component) in components.enumerated().dropFirst(start) {
             partial.append(String(component))
             guard let status = FileStatus(partial) else { return }
             if status.isLink {
@@ -73,6 +88,7 @@ package enum TreePath {
                 throw Failure(
                     .patch, "\(components[...index].joined(separator: "/")) is a file, so \(path) cannot be below it")
             }
+            if !isLast, index == components.count - 2 { known?.insert(folder) }
             if isLast, !status.isRegular {
                 throw Failure(.patch, "\(path) is not a regular file")
             }

@@ -10,6 +10,7 @@ extension Sequence<UInt8> where Self: RandomAccessCollection, Index == Int {
     package var splitLines: [Line] {
         let bytes = ArraySlice(self)
         var lines: [Line] = []
+        lines.reserveCapacity(bytes.count / 24)
         var start = bytes.startIndex
         while start < bytes.endIndex {
             let end = bytes[start...].firstIndex(of: UInt8(ascii: "\n")).map { $0 + 1 } ?? bytes.endIndex

@@ -39,7 +39,18 @@ public func readBytes(_ path: FilePath) throws -> [UInt8] {
     do {
         let file = try openRegularFile(path)
         return try file.closeAfter {
-            var bytes: [UInt8] = []
+            // Read in place; one byte more than there should be shows the end. Files of /proc say 0.
+            let size = Int(clamping: FileStatus(ofDescriptor: file.rawValue)?.size ?? 0)
+            var isAtEnd = false
+            var bytes = try [UInt8](unsafeUninitializedCapacity: size + 1) { buffer, used in
+                while !isAtEnd, used < buffer.count {
+                    let count = try file.read(
+                        into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[used...]))
+                    isAtEnd = count == 0
+                    used += count
+                }
+            }
+            guard !isAtEnd else { return bytes }
             let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 16, alignment: 16)
             defer { buffer.deallocate() }
             while case let count = try file.read(into: buffer), count > 0 {
