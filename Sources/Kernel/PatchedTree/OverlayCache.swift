@@ -9,28 +9,28 @@ import struct Foundation.Data
 import class Foundation.PropertyListDecoder
 import class Foundation.PropertyListEncoder
 
-/// The last overlay that was computed, kept in a file: applying every patch anew takes longer than all else that a run
-/// with nothing changed does.
+/// The last computed overlay, kept in a file: applying every patch again takes longer than the rest of a run in which
+/// nothing changed.
 public struct OverlayCache: Sendable {
     private let file: FilePath
 
-    /// Names the file; it need not be there.
+    /// Names the file, which need not exist.
     public init(file: FilePath) {
         self.file = file
     }
 
-    /// The overlay's parts but the contents of its files, which follow in the order of `files`.
+    /// The overlay's parts without the contents of its files, which follow in the order of `files`.
     ///
     /// The file is a line with the key, a line with the length of this as a binary property list, that list, and the
     /// bytes of all files, so that a file under another key costs the reading of a line, and contents are copied once.
     private struct Contents: Codable {
         struct File: Codable {
             var path: String
-            /// Nil for a file that is not there.
+            /// Nil for a deleted file.
             var size: Int?
             var isExecutable: Bool
         }
-        /// What the overlay made of these parts has to have.
+        /// The digest that the overlay of these parts must have.
         var digest: Digest
         var files: [File]
         var sources: [TreeOverlay.AppliedSource]
@@ -45,7 +45,7 @@ public struct OverlayCache: Sendable {
     /// The most digits of a length and its newline.
     private static let longestLength = 20
 
-    /// The overlay that was kept under `key`; nil when there is another one, or none that is whole.
+    /// The overlay that was kept under `key`; nil when there is another overlay, or none that is complete.
     public func load(key: Digest) -> TreeOverlay? {
         let heading = Self.heading(key)
         guard (try? firstBytes(heading.count)) == heading, let bytes = try? readBytes(file) else { return nil }
@@ -85,9 +85,9 @@ public struct OverlayCache: Sendable {
         }
     }
 
-    /// Keeps an overlay in place of the last. A failure costs only time.
+    /// Keeps an overlay, which replaces the last one. A failure costs only time.
     ///
-    /// - Parameter key: All that it depends on.
+    /// - Parameter key: The digest of all its inputs.
     public func save(_ overlay: TreeOverlay, key: Digest) {
         var files: [Contents.File] = []
         var total = 0

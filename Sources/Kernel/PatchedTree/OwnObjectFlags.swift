@@ -3,32 +3,31 @@ import FileSystem
 import Patching
 
 /// The compiler's flags for the objects of the C files that a project adds to the kernel, and for no other object: with
-/// them a crash report names the line in such a file though the kernel has no debug information, and the compiler says
-/// more of what it finds doubtful.
+/// them a crash report names the line in such a file even if the kernel has no debug information, and the compiler
+/// prints more warnings.
 ///
-/// They stand in the makefile that builds the object, where the kernel's own build reads them (`CFLAGS_file.o`,
-/// Documentation/kbuild/makefiles.rst), so that only these objects are compiled by them. They are not part of what the
-/// project adds: `PatchAnalysis` has the tree without them.
+/// The flags are in the makefile that builds the object, where the kernel's own build reads them (`CFLAGS_file.o`,
+/// Documentation/kbuild/makefiles.rst), so only these objects are compiled with them. They are not part of the
+/// project's own changes: `PatchAnalysis` has the tree without them.
 public enum OwnObjectFlags: String, Sendable {
-    /// What the compiler finds doubtful is shown.
+    /// The compiler's warnings are shown.
     case warn
-    /// It fails the build, except what may be used without a value: of that the compiler is often wrong where checkers
-    /// or HARDENED_USERCOPY are on.
+    /// The compiler's warnings fail the build, except warnings about uninitialized values: these are often wrong with
+    /// checkers or HARDENED_USERCOPY.
     case fail
 
-    /// What follows is kbuild's, not the user's.
+    /// The following lines are kbuild's, not the user's.
     static let comment = "# kbuild: for the project's own files alone"
 
-    /// Warnings beyond those that the kernel's own build asks for. They are those of `make W=1`
-    /// (scripts/Makefile.extrawarn of 6.1), for which the kernel's headers are clean, and what may be used without a
-    /// value.
+    /// Warnings beyond those of the kernel's own build. They are those of `make W=1` (scripts/Makefile.extrawarn of
+    /// 6.1), which the kernel's headers pass, and warnings about uninitialized values.
     static let warnings = [
         "-Wextra", "-Wunused", "-Wno-unused-parameter", "-Wunused-but-set-variable", "-Wunused-const-variable",
         "-Wmaybe-uninitialized", "-Wold-style-definition", "-Wmissing-format-attribute",
         "-Wno-missing-field-initializers", "-Wno-sign-compare", "-Wno-type-limits", "-Wno-shift-negative-value",
     ]
 
-    /// What is compiled for something else than the kernel, or by rules of its own.
+    /// Folders with files that are not part of the kernel itself, or that have their own rules.
     private static let special: Set<Substring> = ["boot", "vdso", "realmode", "purgatory"]
     private static let apart: Set<Substring> = ["scripts", "tools", "usr", "samples", "Documentation", "certs", "rust"]
 
@@ -48,7 +47,7 @@ public enum OwnObjectFlags: String, Sendable {
         }
         for (folder, objects) in objects {
             let prefix = folder.isEmpty ? "" : folder + "/"
-            // The kernel's build reads Kbuild and, where there is none, Makefile.
+            // The kernel's build reads Kbuild or, if there is none, Makefile.
             guard
                 let makefile = try ["Kbuild", "Makefile"].map({ prefix + $0 }).first(where: {
                     try editor.read($0) != nil
@@ -61,7 +60,7 @@ public enum OwnObjectFlags: String, Sendable {
             let flags = (Self.warnings + (self == .fail ? ["-Werror", "-Wno-error=maybe-uninitialized"] : [])).joined(
                 separator: " ")
             lines += [Self.comment] + objects.map { "CFLAGS_\($0) += \(flags)" }
-            // With debug information -g1 would take some of it away.
+            // With debug information -g1 would remove some of it.
             lines += ["ifndef CONFIG_DEBUG_INFO"] + objects.map { "CFLAGS_\($0) += -g1" } + ["endif"]
             try editor.writeLines(makefile, lines)
         }

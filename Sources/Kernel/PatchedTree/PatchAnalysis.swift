@@ -5,13 +5,13 @@ import Patching
 import Syscalls
 import SystemPackage
 
-/// A system call that patches or specs add to a kernel, and where that is written.
+/// A system call that patches or specs add to a kernel, and the place that adds it.
 public struct AddedSyscall: Sendable, Hashable, Codable {
     /// Its name, number and ABI.
     public var syscall: RegisteredSyscall
     /// The fourth column of its table's line.
     public var entry: String
-    /// The entry for 32-bit programs where it is another one.
+    /// The entry for 32-bit programs if it differs.
     public var compat: String?
     /// The line of the patch or of syscall.yaml that adds it.
     public var place: SyscallFinding.Place
@@ -19,16 +19,15 @@ public struct AddedSyscall: Sendable, Hashable, Codable {
     public var source: String
 }
 
-/// Patch sources applied to a kernel in memory, with everything that looks wrong about them: all mistakes at once,
-/// where `TreeOverlay.compute` throws.
+/// Patch sources applied to a kernel in memory, with all mistakes at once; `TreeOverlay.compute` throws instead.
 public struct PatchAnalysis: Sendable {
     /// The kernel's version.
     public let version: KernelVersion
-    /// The patched tree, as far as it could be made.
+    /// The patched tree, as far as the patches apply.
     public let overlay: TreeOverlay
     /// Every mistake, in the order of files and lines.
     public let findings: [SyscallFinding]
-    /// The calls that are added, in the order of their numbers.
+    /// The added calls, in the order of their numbers.
     public let added: [AddedSyscall]
     /// Why patches do not apply.
     public let applyFailures: [Failure]
@@ -36,11 +35,11 @@ public struct PatchAnalysis: Sendable {
 
     /// Applies `sources` to the tree `pristine`, which is only read, and checks them.
     ///
-    /// All series are applied first, in their order, since their context is the pristine tree's. The specs follow in
-    /// their order and take the system-call numbers that are left.
+    /// All series are applied first, in their order, because their context is the pristine tree's. The specs follow in
+    /// their order and get the remaining system-call numbers.
     ///
-    /// - Parameter flags: What the compiler's warnings about the project's own files do.
-    /// - Throws: `Failure`: `usage` when two sources have one name, `patch` when the tree cannot be read.
+    /// - Parameter flags: The effect of the compiler's warnings about the project's own files.
+    /// - Throws: `Failure`: `usage` when two sources have the same name, `patch` when the tree cannot be read.
     public init(pristine: FilePath, sources: [PatchSource], flags: OwnObjectFlags = .warn) throws {
         version = try KernelVersion(tree: pristine)
         var names: Set<String> = []
@@ -63,7 +62,7 @@ public struct PatchAnalysis: Sendable {
                     paths[source.name, default: []].formUnion(result.paths)
                 }
             } catch let failure as Failure {
-                // The rest of a series has no sense without this patch; other sources may be right.
+                // The rest of a series makes no sense without this patch; other sources may be right.
                 failures.append(failure)
             }
         }
@@ -115,7 +114,7 @@ public struct PatchAnalysis: Sendable {
             notes: notes + self.findings.filter { $0.severity == .warning }.map(\.note))
     }
 
-    /// Refuses a tree that would surely be wrong.
+    /// Refuses a tree that would certainly be wrong.
     ///
     /// - Throws: `Failure` (`patch`) for the first patch that does not apply, else for all errors among the findings.
     public func throwErrors() throws {
@@ -132,7 +131,7 @@ public struct PatchAnalysis: Sendable {
         public var abi: String
         /// The call's name.
         public var name: CIdentifier
-        /// The entry point; nil for a number that is kept for an old call.
+        /// The entry point; nil for a number that is reserved for an old call.
         public var entry: String?
     }
 
@@ -146,29 +145,29 @@ public struct PatchAnalysis: Sendable {
         }
     }
 
-    /// What numbers there are in the table of x86-64.
+    /// The numbers in the table of x86-64.
     public struct Numbers: Sendable {
-        /// The last of the kernel's own below x32's block.
+        /// The last of the kernel's own numbers below x32's block.
         public var lastOfKernel: Int
-        /// The next that is free in the patched tree.
+        /// The next free number in the patched tree.
         public var nextFree: Int
     }
 
-    /// The last number of the kernel's own, and the next that is free.
+    /// The last of the kernel's own numbers, and the next free one.
     ///
     /// - Throws: `Failure` (`patch`) when the tree has no x86-64 table.
     public func numbers() throws -> Numbers {
         let own = SyscallTable(try TreeEditor(pristine: tree.pristine).readLines(SyscallTable.x8664))
         let last = own.ordinaryRows.map(\.number).max() ?? -1
         var taken = Set(SyscallTable(try tree.readLines(SyscallTable.x8664)).rows.map(\.number))
-        // What only other architectures have yet is not free either, as in SyscallNumbering.
+        // A number that only other architectures use so far is not free either, as in SyscallNumbering.
         taken.formUnion(SyscallTable((try? tree.readLines(SyscallTable.generic)) ?? []).rows.map(\.number))
         var next = last + 1
         while taken.contains(next) { next += 1 }
         return Numbers(lastOfKernel: last, nextFree: next)
     }
 
-    /// A patch without its changes of files that a build makes, each of which is a finding.
+    /// A patch without its changes to files that a build makes; each of these is a finding.
     private static func withoutGenerated(_ patch: Patch, _ findings: inout [SyscallFinding]) -> Patch {
         var patch = patch
         patch.files.removeAll { change in

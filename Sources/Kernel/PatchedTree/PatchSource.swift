@@ -7,18 +7,18 @@ import Syscalls
 import SystemPackage
 import TextInput
 
-/// One thing to apply to a kernel tree: a system call's spec with its C files, or a series of patches.
+/// One source of changes to a kernel tree: a system call's spec with its C files, or a series of patches.
 public struct PatchSource: Sendable {
     enum Content: Sendable {
         case spec(SyscallSpec)
         case series(SeriesSet)
     }
 
-    /// The folder's or file's name, by which the user knows it.
+    /// The folder's or file's name, which the user knows.
     public let name: String
     /// The folder, or the patch file.
     public let location: FilePath
-    /// The digest of all its files that matter.
+    /// The digest of all its relevant files.
     public let digest: Digest
     let content: Content
 
@@ -33,8 +33,8 @@ public struct PatchSource: Sendable {
     /// Loads a patch source: a folder with `syscall.yaml`, or with a quilt `series` file, or with `*.patch` and
     /// `*.mbox` files, which then apply in the order of their names; or a single such file.
     ///
-    /// - Parameter fuzz: The lines of context at either end of a hunk that need not agree, where no option of a series
-    ///   says otherwise.
+    /// - Parameter fuzz: The lines of context at each end of a hunk that may differ, unless an option of a series says
+    ///   otherwise.
     /// - Throws: `Failure`: `usage` when there is nothing to apply or the spec is wrong, `patch` when a patch is
     ///   malformed.
     public static func load(_ path: FilePath, fuzz: Int = 0) throws -> PatchSource {
@@ -69,14 +69,14 @@ public struct PatchSource: Sendable {
         return PatchSource(name: stem, location: path, digest: set.digest, content: .series(set))
     }
 
-    /// The most files of a folder that `identity` looks at, and how deep it goes.
+    /// The most files of a folder that `identity` reads, and the most levels of folders.
     private static let mostFiles = 4096
     private static let mostLevels = 8
 
-    /// The digest of all that a patch source may be read from, without reading it as one: the file, or all files of the
-    /// folder. Nil where that is too much, or something is there that is neither.
+    /// The digest of everything that a patch source may be read from, without parsing it: the file, or all files of the
+    /// folder. Nil if there are too many files, or an entry that is neither a file nor a folder.
     ///
-    /// - Parameter digest: Gives that of a file's contents.
+    /// - Parameter digest: Returns the digest of a file's contents.
     public static func identity(of path: FilePath, digest: (FilePath) throws -> Digest) rethrows -> Digest? {
         var key = ContentDigest(of: "patch-source", version: 1)
         var count = 0
@@ -107,7 +107,7 @@ public struct PatchSource: Sendable {
 
 /// The patches of a folder: one series for all kernels, others for single kernel versions, or both.
 struct SeriesSet: Sendable {
-    /// The series for kernels without one of their own; nil when there is none.
+    /// The series for kernels without a series of their own; nil when there is none.
     private(set) var common: [Patch]?
     /// The series of single versions, by "VERSION.PATCHLEVEL".
     private(set) var byVersion: [String: [Patch]] = [:]
@@ -158,7 +158,7 @@ struct SeriesSet: Sendable {
         remark(reader.unread(names))
     }
 
-    /// Says which files of a folder look like patches and were not read.
+    /// Notes the files of a folder that look like patches and were not read.
     private mutating func remark(_ unread: [String]) {
         guard !unread.isEmpty else { return }
         let what = unread.count == 1 ? "looks like a patch and is" : "look like patches and are"
@@ -189,7 +189,8 @@ struct SeriesSet: Sendable {
             key.add("fuzz", String(fuzz))
         }
 
-        /// The files of `names` that were not read, though their names are those of patches or of copies of patches.
+        /// The files of `names` that were not read, though their names look like those of patches or of copies of
+        /// patches.
         func unread(_ names: [String]) -> [String] {
             names.filter { name in
                 let small = name.lowercased()
@@ -211,7 +212,7 @@ struct SeriesSet: Sendable {
             return options.isReversed ? patches.reversed().map(\.reversed) : patches
         }
 
-        /// Reads a file in quilt's format: a patch's name a line, then options; `#` starts a comment.
+        /// Reads a file in quilt's format: a patch's name on each line, then options; `#` begins a comment.
         mutating func series(_ name: String) throws -> [Patch] {
             var patches: [Patch] = []
             let text = try TextInput(display(name), as: "a series file").text(of: regularFile(name))
@@ -247,16 +248,16 @@ struct SeriesSet: Sendable {
     }
 }
 
-/// The options behind a patch's name in a series file, which quilt hands on to patch(1).
+/// The options after a patch's name in a series file, which quilt passes to patch(1).
 struct SeriesOptions: Equatable {
-    /// The leading folders to leave out; nil for one.
+    /// The leading folders to remove; nil for one.
     var strip: Int?
-    /// Whether the patch is undone.
+    /// Whether the patch is applied in reverse.
     var isReversed = false
-    /// The fuzz allowed; nil for that of the project.
+    /// The permitted fuzz; nil for the project's.
     var fuzz: Int?
 
-    /// The most fuzz: as many lines as a diff's context has unless asked for more.
+    /// The most fuzz: the lines of context in a diff by default.
     private static let mostFuzz = 3
 
     init() {}
@@ -264,7 +265,7 @@ struct SeriesOptions: Equatable {
     init(_ words: [String], place: String) throws(Failure) {
         var rest = words[...]
         while let word = rest.popFirst() {
-            /// The number behind a short or long option, in the same word or in the next.
+            /// The number after a short or long option, in the same word or in the next.
             func value(_ short: String, _ long: String) -> String? {
                 for name in [short, long] where word.hasPrefix(name) {
                     var text = word.dropFirst(name.count)
@@ -277,7 +278,7 @@ struct SeriesOptions: Equatable {
             if word == "-R" || word == "--reverse" {
                 isReversed = true
             } else if let text = value("-p", "--strip") {
-                // a/ and b/ in place of a number are quilt's own word for one folder.
+                // a/ and b/ instead of a number are quilt's own word for one folder.
                 guard let level = text == "ab" ? 1 : Int(text), (0...9).contains(level) else {
                     throw Failure(
                         .usage, "\(place): \(word) is not a level of folders", nextStep: "use -p0, -p1, ... -p9")

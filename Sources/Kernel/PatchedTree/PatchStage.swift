@@ -3,27 +3,27 @@ import Patching
 import Syscalls
 import SystemPackage
 
-/// One patch of those that a project comes to: a patch of a series, or all that a spec registers.
+/// One patch of a project's changes: a patch of a series, or all that a spec registers.
 public struct PatchStage: Sendable {
-    /// The patch source that it is of.
+    /// The patch source that it belongs to.
     public let source: String
     /// Its first line.
     public let subject: String
-    /// What is said of it below that.
+    /// The message below the first line.
     public let explanation: String
-    /// Who wrote it, as `NAME <ADDRESS>`; nil where nothing says it.
+    /// The author, as `NAME <ADDRESS>`; nil if it is not known.
     public let author: String?
-    /// When, as a mail's header says; nil where nothing does.
+    /// The date of the mail's header; nil if there is none.
     public let date: String?
     /// Every file that differs from the pristine tree once it is applied.
     public let files: [String: OverlayEntry]
 
     /// Applies sources to the tree `pristine`, which is only read, one patch at a time, in kbuild's order.
     ///
-    /// - Throws: `Failure`: `usage` when two sources have one name, `patch` when one does not apply or a call cannot be
-    ///   registered.
+    /// - Throws: `Failure`: `usage` when two sources have the same name, `patch` when one does not apply or a call
+    ///   cannot be registered.
     public static func stages(pristine: FilePath, sources: [PatchSource]) throws -> [PatchStage] {
-        // All mistakes at once, as everywhere.
+        // All mistakes at once, as everywhere else.
         try PatchAnalysis(pristine: pristine, sources: sources).throwErrors()
         let version = try KernelVersion(tree: pristine)
         var editor = TreeEditor(pristine: pristine)

@@ -6,13 +6,13 @@ import Patching
 import Syscalls
 import SystemPackage
 
-/// What differs between a pristine kernel tree and the one to build: a pure function of the tree and the patch
+/// The difference between a pristine kernel tree and the tree to build: a pure function of the tree and the patch
 /// sources, computed in memory. An empty overlay is the pristine tree.
 public struct TreeOverlay: Sendable, Equatable {
-    /// What becomes of one file.
+    /// The new state of one file.
     public typealias Entry = OverlayEntry
 
-    /// A patch source that went into an overlay.
+    /// A patch source in an overlay.
     public struct AppliedSource: Sendable, Equatable, Codable {
         /// Its name.
         public var name: String
@@ -24,16 +24,16 @@ public struct TreeOverlay: Sendable, Equatable {
 
     /// Every file that differs from the pristine tree, by path relative to it.
     public let files: [String: Entry]
-    /// The digest of `files`: with the pristine tree's it identifies the patched tree.
+    /// The digest of `files`: together with the pristine tree's it identifies the patched tree.
     public let digest: Digest
     /// The sources, in the order in which they were applied.
     public let sources: [AppliedSource]
     /// The system calls that the overlay adds to the tables of the pristine tree.
     public let syscalls: [RegisteredSyscall]
-    /// Where a file of the tree was copied from, for those that come whole from a spec's folder: a compiler's
-    /// message about `kernel/msgbox.c` is about the user's own file.
+    /// The user's file for each file of the tree that was copied from a spec's folder: a compiler's message about
+    /// `kernel/msgbox.c` is about the user's own file.
     public let userFiles: [String: FilePath]
-    /// Remarks: hunks that applied at another line than they say, doubtful registrations.
+    /// Notes: hunks that applied at another line than they name, doubtful registrations.
     public let notes: [String]
 
     /// The overlay of an unpatched tree.
@@ -60,10 +60,10 @@ public struct TreeOverlay: Sendable, Equatable {
 
     /// Computes the overlay of `sources` over the tree `pristine`, which is only read.
     ///
-    /// All series are applied first, in their order, since their context is the pristine tree's. The specs follow in
-    /// their order and take the system-call numbers that are left.
+    /// All series are applied first, in their order, because their context is the pristine tree's. The specs follow in
+    /// their order and get the remaining system-call numbers.
     ///
-    /// - Parameter flags: What the compiler's warnings about the project's own files do.
+    /// - Parameter flags: The effect of the compiler's warnings about the project's own files.
     /// - Throws: `Failure`: `patch` when a patch does not apply or a system call cannot be registered.
     public static func compute(
         pristine: FilePath, sources: [PatchSource], flags: OwnObjectFlags = .warn

@@ -7,20 +7,20 @@ import KernelSource
 import Patching
 import SystemPackage
 
-/// A project's own copy of a kernel tree, made of hard links to the pristine one (a plain copy with time stamps
-/// kept serves as well), and brought in line with an overlay.
+/// A project's own copy of a kernel tree, made of hard links to the pristine tree (a plain copy with preserved time
+/// stamps works as well), and synchronized with an overlay.
 ///
-/// make decides by time stamps what to compile, so a wrong one means that a kernel is tested which is not the one
-/// patched. The rule: an output folder is offered a file with a given time stamp only if it was offered the same
-/// contents with that time stamp before; anything else gets a stamp later than all the folder's objects. A file in
-/// the same state as before is thereby never compiled anew, and one in another state always is.
+/// make decides by time stamps what to compile, so a wrong time stamp means that another kernel is tested than the
+/// patched one. The rule: an output folder is offered a file with a given time stamp only if it was offered the same
+/// contents with that time stamp before; otherwise the file gets a time stamp later than all of the folder's objects.
+/// So a file in the same state as before is never compiled again, and a file in another state always is.
 ///
-/// Several outputs may be built from one tree, one at a time: the caller holds a lock from `synchronize` to the end
-/// of the build. A make by hand in one of the outputs without `synchronize` is not covered.
+/// Several outputs may be built from one tree, one at a time: the caller holds a lock from `synchronize` to the end of
+/// the build. A manual make in one of the outputs without `synchronize` is not covered.
 public struct WorkTree: Sendable {
     /// The tree to build.
     public let tree: FilePath
-    /// The tree that it is a copy of, which nothing here writes to.
+    /// The original tree, which nothing here writes to.
     public let pristine: FilePath
 
     /// Names a work tree; nothing is read or written.
@@ -29,30 +29,30 @@ public struct WorkTree: Sendable {
         self.pristine = pristine
     }
 
-    /// What `synchronize(overlay:output:)` did.
+    /// The changes that `synchronize(overlay:output:)` made.
     public struct Synchronization: Sendable, Equatable {
-        /// Files that came to be, by path, sorted.
+        /// New files, by path, sorted.
         public internal(set) var added: [String] = []
         /// Files whose contents changed.
         public internal(set) var modified: [String] = []
-        /// Files that are gone.
+        /// Removed files.
         public internal(set) var removed: [String] = []
         /// Files that kept their contents and got the time stamp that the output knows, or a new one.
         public internal(set) var restamped: [String] = []
 
-        /// Whether the tree was in line already.
+        /// Whether the tree needed no change.
         public var isUnchanged: Bool { self == Synchronization() }
     }
 
-    /// What `synchronize(overlay:output:)` would do.
+    /// The changes that `synchronize(overlay:output:)` would make.
     public struct PlannedSynchronization: Sendable {
-        /// The files that it would touch.
+        /// The files that it would change.
         public var changes: Synchronization
-        /// What the output would then have been offered.
+        /// The record of the output after that.
         package var record: OutputRecord
     }
 
-    /// One file that may need work.
+    /// One file that may need a change.
     private struct Step {
         var path: String
         /// Nil to remove the file.
@@ -66,13 +66,13 @@ public struct WorkTree: Sendable {
 
     // MARK: Synchronize
 
-    /// Brings the tree in line with `overlay` and gives its files the time stamps that make needs to see in a build
-    /// of `output`. Only files that differ are touched, by renaming a new file over them; files that left the
-    /// overlay are pristine again.
+    /// Changes the tree to `overlay` and gives its files the time stamps that make needs in a build of `output`. Only
+    /// files that differ are changed, by renaming a new file over them; files that are no longer in the overlay become
+    /// pristine again.
     ///
-    /// - Parameter output: The build folder (make's `O=`); created when missing.
-    /// - Throws: `Failure` (`infrastructure`) when a file cannot be written, or the tree is not a copy of the
-    ///   pristine one. After an error or a kill the next call puts things right.
+    /// - Parameter output: The build folder (make's `O=`); created if it is missing.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be written, or the tree is not a copy of the pristine
+    ///   one. After an error or a kill the next call completes the work.
     @discardableResult
     public func synchronize(overlay: TreeOverlay, output: FilePath) throws -> Synchronization {
         let examination = try examine(overlay: overlay, output: output)
@@ -80,7 +80,7 @@ public struct WorkTree: Sendable {
         var manifest = examination.manifest
         try createFolder(output)
         if !steps.isEmpty {
-            // Should this be interrupted, neither file claims to know what is half done.
+            // If this is interrupted, neither file claims to know an incomplete state.
             var (journal, unsure) = (manifest, record)
             for step in steps {
                 journal.files[step.path, default: .init()].content = nil
@@ -101,7 +101,7 @@ public struct WorkTree: Sendable {
         return examination.synchronization
     }
 
-    /// What `synchronize(overlay:output:)` would do; nothing is changed.
+    /// The changes that `synchronize(overlay:output:)` would make; nothing is changed.
     ///
     /// - Throws: As `synchronize(overlay:output:)`.
     public func planSynchronization(overlay: TreeOverlay, output: FilePath) throws -> PlannedSynchronization {
@@ -109,7 +109,7 @@ public struct WorkTree: Sendable {
         return PlannedSynchronization(changes: examination.synchronization, record: examination.record)
     }
 
-    /// What the tree is and what it is to be.
+    /// The current state and the wanted state of the tree.
     private struct Examination {
         var storedManifest: WorkTreeManifest?
         var manifest: WorkTreeManifest
@@ -117,7 +117,7 @@ public struct WorkTree: Sendable {
         var record: OutputRecord
         var steps: [Step] = []
 
-        /// The steps as the caller hears of them.
+        /// The steps in the caller's form.
         var synchronization: Synchronization {
             var result = Synchronization()
             for step in steps {
@@ -142,7 +142,7 @@ public struct WorkTree: Sendable {
         let storedRecord = OutputRecord.load(output: output)
         var record = storedRecord ?? OutputRecord()
 
-        // Later than anything this output has seen, even if the clock was set back since.
+        // Later than every time stamp of this output, even if the clock was set back since.
         let newest = max(record.files.values.map(\.modified).max() ?? 0, record.builtAt)
         let stamp = max(nanosecondsNow(), newest + 1)
 
@@ -163,7 +163,7 @@ public struct WorkTree: Sendable {
         )
     }
 
-    /// Decides what one file must be.
+    /// Decides the new state of one file.
     private func plan(
         _ path: String, overlay: TreeOverlay, manifest: inout WorkTreeManifest, offered: OutputRecord.Offered?,
         isRecordKnown: Bool, stamp: Int64
@@ -191,7 +191,7 @@ public struct WorkTree: Sendable {
                 current == pristineContent && status?.modified == pristineStatus?.modified
             }
         if !isAsLeft {
-            // Someone else wrote here, and may have run make since: no output's objects can be relied on.
+            // Another program wrote this file, and may have run make since: no output's objects can be trusted.
             manifest.files[path, default: .init()].untrustedUntil = stamp - 1
         }
         let untrustedUntil = manifest.files[path]?.untrustedUntil ?? 0
@@ -201,11 +201,11 @@ public struct WorkTree: Sendable {
             if offered.content == content, offered.modified > untrustedUntil {
                 modified = offered.modified
             } else if let seen = offered.seen, seen.content == content, seen.modified > untrustedUntil {
-                // Patches that were taken back and applied again without a make in between are none of make's business.
+                // make has not seen patches that were reverted and applied again since its last run.
                 modified = seen.modified
             }
         } else if isRecordKnown, content == pristineContent, untrustedUntil == 0 {
-            // Never in an overlay when this output was built, so it was offered the pristine file.
+            // It was never in an overlay when this output was built, so the output was offered the pristine file.
             modified = pristineStatus?.modified ?? stamp
         }
         return Step(
@@ -226,14 +226,14 @@ public struct WorkTree: Sendable {
         if step.isPristine {
             try link(original, to: location, stamp: step.modified, file: file)
         } else if step.hasContent, let status = FileStatus(location), status.links == 1 {
-            // The file is this tree's own: its stamp can be set without another tree's changing with it.
+            // The file belongs to this tree alone: its time stamp can be set without changing another tree's.
             try setModified(location, step.modified)
         } else {
             try replace(location, with: file, stamp: step.modified)
         }
     }
 
-    /// Puts the pristine file itself in place; on another file system a copy.
+    /// Links the pristine file itself; on another file system, copies it.
     private func link(_ original: FilePath, to location: FilePath, stamp: Int64, file: TreeOverlay.Entry.File) throws {
         let temporary = temporaryName(location)
         guard Glibc.link(original.string, temporary.string) == 0 else {
@@ -244,7 +244,7 @@ public struct WorkTree: Sendable {
             unlink(temporary.string)
             throw Failure(.infrastructure, "cannot write \(location)", details: reason)
         }
-        // rename does nothing, and says nothing, when both names are the same file already.
+        // rename does nothing, and reports nothing, when both names are already the same file.
         unlink(temporary.string)
     }
 
@@ -253,7 +253,7 @@ public struct WorkTree: Sendable {
         defer { unlink(temporary.string) }
         let mode = FilePermissions(rawValue: file.isExecutable ? 0o755 : 0o644)
         try writeAtomically(file.bytes, to: temporary, mode: mode)
-        // The umask may have taken bits away.
+        // The umask may have removed bits.
         chmod(temporary.string, mode.rawValue)
         try setModified(temporary, stamp)
         guard rename(temporary.string, location.string) == 0 else {
@@ -273,7 +273,7 @@ public struct WorkTree: Sendable {
         }
     }
 
-    /// Removes the folders that a removed file leaves empty, as git and patch do.
+    /// Removes the folders that become empty with a removed file, as git and patch do.
     private func removeEmptyFolders(above path: String) {
         var folder = FilePath(path).removingLastComponent()
         while !folder.isEmpty, rmdir(tree.pushing(folder).string) == 0 {
@@ -281,7 +281,7 @@ public struct WorkTree: Sendable {
         }
     }
 
-    /// Notes that a build of `output` is about to start: what the tree holds now is what make will have seen.
+    /// Records that a build of `output` is about to start: make will see the tree's current contents.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
     public func recordStart(output: FilePath) throws {
@@ -293,8 +293,8 @@ public struct WorkTree: Sendable {
         if record != before { try record.save(output: output) }
     }
 
-    /// Notes that a build of `output` has ended, so that the stamps given later are later than all its objects even
-    /// if the clock is set back.
+    /// Records that a build of `output` has ended, so that later time stamps are later than all its objects even if the
+    /// clock is set back.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
     public func recordBuild(output: FilePath) throws {
@@ -304,7 +304,7 @@ public struct WorkTree: Sendable {
         try record.save(output: output)
     }
 
-    /// A tree of which nothing is known must be a faithful copy, or files would stay in it that no overlay names.
+    /// A tree without a manifest must be a faithful copy; otherwise files could stay in it that no overlay names.
     private func verifyCopy() throws {
         var strange: [String] = []
         var missing: [String] = []
@@ -338,15 +338,15 @@ public struct WorkTree: Sendable {
 
     /// How far a patch source is applied.
     public enum State: Sendable, Equatable {
-        /// All its files are as the last synchronization left them.
+        /// All its files are unchanged since the last synchronization.
         case applied
-        /// Applied, but these files were changed since by someone else.
+        /// Applied, but another program has changed these files since.
         case partly(edited: [String])
-        /// Another version of it is applied: the source was changed since.
+        /// Another version of it is applied: the source has changed since.
         case outdated
         /// It is not applied.
         case notApplied
-        /// It is applied, but no longer among the sources.
+        /// It is applied, but is no longer a source.
         case leftover
     }
 
@@ -360,7 +360,7 @@ public struct WorkTree: Sendable {
         public var paths: [String]
     }
 
-    /// Says for each of `sources`, and for any others that the tree has, how far it is applied. Nothing is changed.
+    /// Reports for each of `sources`, and for any others that the tree has, how far it is applied. Nothing is changed.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a file of the tree cannot be read.
     public func status(sources: [PatchSource]) throws -> [SourceStatus] {
@@ -384,7 +384,7 @@ public struct WorkTree: Sendable {
 
     private func isEdited(_ path: String, _ manifest: WorkTreeManifest) throws -> Bool {
         let location = FilePath(path)
-        // A path that ended up as in the pristine tree is not in the overlay, so nothing is known of it.
+        // A path with the pristine contents is not in the overlay, so nothing is known of it.
         guard let left = manifest.files[path] else { return false }
         let own = tree.pushing(location)
         if left.agrees(with: FileStatus(own), pristine: FileStatus(pristine.pushing(location))) { return false }

@@ -7,8 +7,8 @@ import Glibc
 import Patching
 import SystemPackage
 
-/// What a file's contents are, as far as a build can tell: its bytes and whether it may be executed, or that it is
-/// not there.
+/// A file's contents, as far as they matter to a build: its bytes and whether it is executable, or that it does not
+/// exist.
 package struct ContentIdentity: Hashable, Codable, Sendable {
     private let text: String
 
@@ -31,7 +31,7 @@ package struct ContentIdentity: Hashable, Codable, Sendable {
         try container.encode(text)
     }
 
-    /// The identity of what is at `path` now.
+    /// The identity of the file at `path` now.
     static func of(_ path: FilePath) throws -> ContentIdentity {
         guard let file = try TreeOverlay.Entry.File(path) else { return .absent }
         return ContentIdentity(file)
@@ -47,20 +47,20 @@ extension TreeOverlay.Entry.File {
     }
 }
 
-/// What kbuild last left in a work tree. It lies beside the tree, since a file in the tree could be taken for one of
-/// the kernel's.
+/// The state in which kbuild last left a work tree. It is beside the tree, because a file in the tree could be taken
+/// for one of the kernel's.
 struct WorkTreeManifest: Codable, Equatable {
     struct Left: Codable, Equatable {
-        /// Nil while the file is being changed, and for ever if that was interrupted.
+        /// Nil while the file is being changed, and permanently if that was interrupted.
         var content: ContentIdentity?
-        /// Whether the file is the pristine one by hard link, whose ctime changes with each new link.
+        /// Whether the file is the pristine file by hard link, whose ctime changes with each new link.
         var isShared = false
         var inode: UInt64 = 0
         var size: Int64 = 0
         var modified: Int64 = 0
         var changed: Int64 = 0
-        /// When the file was last found changed by someone else, in nanoseconds since the epoch: a build of any
-        /// output before that may have seen other contents. 0 for never.
+        /// The time when the file was last found changed by another program, in nanoseconds since the epoch: a build of
+        /// any output before that may have seen other contents. 0 for never.
         var untrustedUntil: Int64 = 0
 
         mutating func describe(_ status: FileStatus?, pristine: FileStatus?, content: ContentIdentity) {
@@ -72,7 +72,7 @@ struct WorkTreeManifest: Codable, Equatable {
             changed = isShared ? 0 : status?.changed ?? 0
         }
 
-        /// Whether the file is still as it was left.
+        /// Whether the file is unchanged since then.
         func agrees(with status: FileStatus?, pristine: FileStatus?) -> Bool {
             guard let content else { return false }
             guard let status else { return content == .absent }
@@ -86,12 +86,12 @@ struct WorkTreeManifest: Codable, Equatable {
     var format = 1
     /// The sources of the overlay that the tree has.
     var sources: [TreeOverlay.AppliedSource] = []
-    /// Every file that ever was in an overlay of this tree, also after it is back in its pristine state.
+    /// Every file that was ever in an overlay of this tree, also after it is pristine again.
     var files: [String: Left] = [:]
 
     static func path(of tree: FilePath) -> FilePath { FilePath("\(tree).manifest.json") }
 
-    /// Nil when there is none that can be read.
+    /// Nil when there is none, or it cannot be read.
     static func load(tree: FilePath) -> WorkTreeManifest? {
         decodeFile(WorkTreeManifest.self, path(of: tree)).flatMap { $0.format == 1 ? $0 : nil }
     }
@@ -99,15 +99,15 @@ struct WorkTreeManifest: Codable, Equatable {
     func save(tree: FilePath) throws { try encodeFile(self, to: Self.path(of: tree)) }
 }
 
-/// What a build folder was last offered of each file that ever was in an overlay: its contents and its time stamp.
-/// It lies in the build folder, so that whoever removes or copies the objects takes along what is known of them.
+/// The contents and the time stamp that a build folder was last offered of each file that was ever in an overlay. The
+/// record is in the build folder, so that it is removed or copied together with the objects.
 package struct OutputRecord: Codable, Equatable {
     package struct Offered: Codable, Equatable {
-        /// Nil when this is not known, as after an interruption.
+        /// Nil when it is not known, as after an interruption.
         package var content: ContentIdentity?
         /// Nanoseconds since the epoch.
         package var modified: Int64
-        /// What make found here when it last started; nil when that is not known.
+        /// The file that make found when it last started; nil when that is not known.
         var seen: Seen?
 
         package init(content: ContentIdentity?, modified: Int64, seen: Seen? = nil) {
@@ -129,7 +129,7 @@ package struct OutputRecord: Codable, Equatable {
 
     static let fileName = ".kbuild-sources.json"
 
-    /// Nil when there is none that can be read.
+    /// Nil when there is none, or it cannot be read.
     package static func load(output: FilePath) -> OutputRecord? {
         decodeFile(OutputRecord.self, output.appending(fileName)).flatMap { $0.format == 1 ? $0 : nil }
     }

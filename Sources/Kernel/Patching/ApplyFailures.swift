@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// One reason why a patch does not apply: a line for a table of many, and the whole of it.
+/// One reason why a patch does not apply: a row for a table of many, and the complete failure.
 struct ApplyFailure: Sendable {
     /// The file, the hunk, and the cause in a few words.
     let row: @Sendable () -> String
@@ -27,10 +27,10 @@ struct ApplyFailure: Sendable {
 struct ApplyFailures: Error {
     let all: [ApplyFailure]
 
-    /// The most rows of the table. The largest patch for another version that was tried had 80.
+    /// The most rows of the table. The largest patch for another version that was tested had 80.
     private static let longestTable = 100
 
-    /// The first reason with its evidence, and a line for each other.
+    /// The first reason with its evidence, and a row for each other.
     func failure(of patch: Patch) -> Failure {
         guard let first = all.first else { return Failure(.patch, "\(patch.name) does not apply") }
         var failure = first.whole()

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /// Applies hunks to the lines of one file by the rules of `git apply`: every line of a hunk must match exactly, the
-/// place may be another than the header says, and two hunks may not overlap. Fuzz, where it is asked for, is that of
-/// patch(1).
+/// place may differ from the header's, and two hunks may not overlap. Fuzz, if requested, is that of patch(1).
 struct HunkApplier: Sendable {
     /// The lines as changed so far.
     private(set) var lines: [Line]
-    /// For each line the place in a patch that brought it; nil for a line of the kernel's own.
+    /// For each line the place in a patch that added it; nil for a line of the kernel's own.
     private(set) var origins: [SourcePlace?]
-    /// Which lines an earlier hunk covered.
+    /// The lines that an earlier hunk covers.
     private var isPatched: [Bool]
 
-    /// Whether hunks have no context because the diff was made without (-U0): they belong exactly where they say, as
-    /// nothing else could prove another place.
+    /// Whether hunks have no context because the diff was made without (-U0): they belong exactly at the lines that
+    /// they name, because nothing else could confirm another place.
     private let isExact: Bool
 
     init(_ lines: [Line], origins: [SourcePlace?]? = nil, isExact: Bool = false) {
@@ -21,27 +20,27 @@ struct HunkApplier: Sendable {
         isPatched = Array(repeating: false, count: lines.count)
     }
 
-    /// Where a hunk is expected to begin, counting from 0 and with the hunks before it applied.
+    /// The expected first line of a hunk, counted from 0 and with the earlier hunks applied.
     static func expectedIndex(_ hunk: Hunk) -> Int {
-        // With no lines left, the header names the line above.
+        // If no lines are left, the header names the line above.
         let isEmpty = !hunk.entries.contains { $0.kind != .removed }
         return isEmpty ? hunk.newStart : max(0, hunk.newStart - 1)
     }
 
-    /// Where a hunk was applied.
+    /// The place where a hunk was applied.
     struct Placement: Equatable {
         /// How many lines further down than expected.
         var offset: Int
-        /// The lines of context at either end that were left out.
+        /// The lines of context at each end that were ignored.
         var fuzz: Int
     }
 
     /// Applies one hunk.
     ///
     /// - Parameters:
-    ///   - file: The patch file, for the places of the lines that it adds.
-    ///   - fuzz: The most lines of context at either end that may be left out.
-    /// - Returns: Where it matched; nil when it does not match anywhere, with nothing changed.
+    ///   - file: The patch file, for the places of the added lines.
+    ///   - fuzz: The most lines of context at each end that may be ignored.
+    /// - Returns: The place where it matched; nil when it matches nowhere, with nothing changed.
     mutating func apply(_ hunk: Hunk, from file: String = "", fuzz: Int = 0) -> Placement? {
         guard let match = place(hunk, fuzz: fuzz) else { return nil }
         let (hunk, found) = (match.hunk, match.index)
@@ -65,17 +64,17 @@ struct HunkApplier: Sendable {
         return Placement(offset: found - expected, fuzz: match.fuzz)
     }
 
-    /// Where a hunk fits.
+    /// The place where a hunk fits.
     struct Match {
-        /// What is left of it.
+        /// The remaining hunk.
         var hunk: Hunk
         /// The first line, counted from 0.
         var index: Int
-        /// How many lines of context are left out at each end.
+        /// The lines of context that are ignored at each end.
         var fuzz: Int
     }
 
-    /// Where `hunk` would be applied with the least fuzz, and what is left of it then; nil for nowhere.
+    /// The place where `hunk` applies with the least fuzz, and the remaining hunk; nil for none.
     func place(_ hunk: Hunk, fuzz: Int) -> Match? {
         if let index = position(of: hunk.preimage, hunk: hunk, near: Self.expectedIndex(hunk)) {
             return Match(hunk: hunk, index: index, fuzz: 0)
@@ -83,7 +82,7 @@ struct HunkApplier: Sendable {
         let context = max(hunk.leadingContext, hunk.trailingContext)
         guard fuzz > 0, context > 0 else { return nil }
         for level in 1...min(fuzz, context) {
-            // The longer end loses lines first, as in patch(1): the shorter says that the file's end is near.
+            // The longer end loses lines first, as in patch(1): the shorter end shows that the file's end is near.
             let leading = max(0, level + hunk.leadingContext - context)
             let trailing = max(0, level + hunk.trailingContext - context)
             var rest = hunk
@@ -99,10 +98,10 @@ struct HunkApplier: Sendable {
         return nil
     }
 
-    /// The place nearest to `expected` where all lines agree.
+    /// The place nearest to `expected` at which all lines agree.
     ///
     /// A hunk that starts at line 1 has no context above because the file starts there, so it may match only at the
-    /// start; likewise one with no context below only at the end.
+    /// start; likewise a hunk without context below only at the end.
     private func position(of preimage: [Line], hunk: Hunk, near expected: Int) -> Int? {
         if isExact, hunk.leadingContext == 0, hunk.trailingContext == 0 {
             let isThere = expected + preimage.count <= lines.count && matches(preimage, at: expected)

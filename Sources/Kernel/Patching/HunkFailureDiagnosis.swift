@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Says why a hunk does not apply: what it expects, what the kernel has there, and where it almost fits.
+/// Explains why a hunk does not apply: the expected lines, the kernel's lines, and the nearest match.
 struct HunkFailureDiagnosis: Sendable {
     let patch: Patch
     let change: FilePatch
     let hunkIndex: Int
-    /// The file with the hunks before this one applied, as far as they do.
+    /// The file with the earlier hunks applied, as far as they apply.
     let applier: HunkApplier
-    /// The file as it was before this patch.
+    /// The file before this patch.
     let originalLines: [Line]
 
     private var lines: [Line] { applier.lines }
     private var hunk: Hunk { change.hunks[hunkIndex] }
 
-    /// The most fuzz that is tried, patch(1)'s own limit.
+    /// The most fuzz that is tested, patch(1)'s own limit.
     private static let mostFuzz = 2
-    /// The lines of a file and of a hunk whose product is searched for lines that differ in white space only.
+    /// The most comparisons (lines of the file times lines of the hunk) in the search for white-space differences.
     private static let mostComparisons = 20_000_000
 
-    /// A hunk that replaces hundreds of lines is shown by its beginning.
+    /// The most lines to show of a long hunk.
     private static let shownLines = 40
 
     var failure: Failure {
@@ -79,7 +79,7 @@ struct HunkFailureDiagnosis: Sendable {
             + "-F\(placement.fuzz) in a `series` file, or --fuzz \(placement.fuzz)"
     }
 
-    /// The cause in a few words, for a table of many.
+    /// The cause in a few words, for a table of failures.
     var cause: String {
         if isApplied { return "is already applied" }
         if let placement = fuzzyPlacement { return "would apply with fuzz \(placement.fuzz) at line \(placement.line)" }
@@ -96,11 +96,11 @@ struct HunkFailureDiagnosis: Sendable {
             && hunk.postimage != hunk.preimage
     }
 
-    /// Where a hunk would apply with fewer lines of context.
+    /// The place where a hunk would apply with fewer lines of context.
     private struct FuzzyPlacement {
         /// Counted from 1.
         var line: Int
-        /// How many lines of context are left out at each end.
+        /// The lines of context that are ignored at each end.
         var fuzz: Int
     }
 
@@ -115,14 +115,14 @@ struct HunkFailureDiagnosis: Sendable {
 
     // MARK: White space
 
-    /// The first line that differs in white space only.
+    /// The first line that differs only in white space.
     private struct BlankDifference {
         /// Counted from 0.
         var line: Int
         var how: String
     }
 
-    /// Where all lines agree except white space, and how the first that differs does.
+    /// The place where all lines agree except for white space, and the first difference.
     private var whiteSpace: BlankDifference? {
         func bare(_ line: Line) -> [UInt8] { line.filter { ![0x20, 0x09, 0x0D, 0x0A].contains($0) } }
         let wanted = hunk.preimage.map(bare)
@@ -154,7 +154,7 @@ struct HunkFailureDiagnosis: Sendable {
         return "the number of spaces differs"
     }
 
-    /// All lines can agree somewhere and the hunk still not apply.
+    /// All lines can agree at a place where the hunk still does not apply.
     private func endReason(_ hunk: Hunk) -> String? {
         let preimage = hunk.preimage
         guard !preimage.isEmpty, lines.count >= preimage.count else { return nil }
@@ -194,10 +194,10 @@ struct HunkFailureDiagnosis: Sendable {
         var diff: [String]
     }
 
-    /// The place of the file that shares most lines with `preimage`, in order.
+    /// The place in the file that shares the most lines with `preimage`, in order.
     ///
-    /// Each line that both have votes for the place where the hunk would begin; lines that occur often, such as a
-    /// lone brace, count little. The best few places are then compared in full.
+    /// Each line in both votes for the place where the hunk would begin; frequent lines, such as a single brace, count
+    /// little. The best few places are then compared completely.
     private func nearestMatch(_ preimage: [Line], near expected: Int) -> Match? {
         var places: [Line: [Int]] = [:]
         for (index, line) in lines.enumerated() { places[trimmed(line), default: []].append(index) }
@@ -207,7 +207,7 @@ struct HunkFailureDiagnosis: Sendable {
             guard !text.isEmpty, let found = places[text] else { continue }
             for place in found { votes[place - offset, default: 0] += 1 / Double(found.count) }
         }
-        // A line that is missing on one side shifts those after it by one.
+        // A line that is missing on one side shifts the later lines by one.
         let slack = 3
         func score(_ start: Int) -> Double {
             (start - slack...start + slack).reduce(0) { $0 + (votes[$1] ?? 0) * (abs($1 - start) == 0 ? 1 : 0.9) }
@@ -261,9 +261,9 @@ struct HunkFailureDiagnosis: Sendable {
                 j += 1
             }
         }
-        // The window is a little longer than the hunk; what only the kernel has at its ends says nothing.
+        // The window is a little longer than the hunk; lines that only the kernel has at its ends are not informative.
         while diff.first?.isKernelOnly == true { diff.removeFirst() }
-        // But behind lines that only the patch has stand those that this kernel has in their place.
+        // But after lines that only the patch has come those that this kernel has in their place.
         let tail = diff.reversed().prefix { $0.isKernelOnly || $0.text.hasPrefix("     - ") }
         let replaced = tail.count { !$0.isKernelOnly }
         var surplus = tail.prefix { $0.isKernelOnly }.count - replaced
@@ -274,7 +274,7 @@ struct HunkFailureDiagnosis: Sendable {
         return Match(start: start ?? first, equal: equal, diff: diff.prefix(Self.shownLines * 2).map(\.text))
     }
 
-    /// A line with its blanks made visible where the other side has it with other blanks.
+    /// A line with its blanks made visible if the other side has it with other blanks.
     private func shown(_ line: Line, _ others: [Line]) -> String {
         let bare = line.filter { $0 > 32 }
         guard !bare.isEmpty, others.contains(where: { $0 != line && $0.filter { $0 > 32 } == bare }) else {

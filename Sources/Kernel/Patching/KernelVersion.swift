@@ -48,7 +48,7 @@ public struct KernelVersion: Sendable, Hashable, Comparable, CustomStringConvert
         self.init(version, patchLevel, sublevel)
     }
 
-    /// The first two numbers, such as "6.1": what a version-specific series or number is chosen by.
+    /// The first two numbers, such as "6.1", which select a version-specific series or number.
     public var series: String { "\(version).\(patchLevel)" }
 
     /// The three numbers, such as "6.1.192".

@@ -4,12 +4,12 @@ import Foundation
 
 /// The headers of a message, or of a part of one.
 struct MailHeaders {
-    /// By name in small letters, unfolded.
+    /// By name in lower case, unfolded.
     private var values: [String: String] = [:]
 
     subscript(name: String) -> String? { values[name] }
 
-    /// Reads headers from `index` on, and leaves it at the first line below them. Lines that are no headers are left.
+    /// Reads headers from `index`, and moves it to the first line below them. Skips lines that are not headers.
     init(_ lines: [Line], _ index: inout Int) {
         guard index < lines.count else { return }
         let start = index
@@ -43,7 +43,7 @@ struct MailHeaders {
 
     // MARK: Content
 
-    /// The type of the content in small letters, such as "text/plain".
+    /// The content type in lower case, such as "text/plain".
     var type: String {
         let value = values["content-type"] ?? "text/plain"
         return (value.split(separator: ";").first.map(String.init) ?? "text/plain").trimmed.lowercased()
@@ -72,13 +72,13 @@ struct MailHeaders {
         return nil
     }
 
-    /// The text that separates the parts; nil for a content of one part.
+    /// The text that separates the parts; nil for content with one part.
     var boundary: String? {
         guard type.hasPrefix("multipart/"), let text = parameter("boundary"), !text.isEmpty else { return nil }
         return text
     }
 
-    /// Undoes encoded words, `=?utf-8?q?text?=` (RFC 2047). A word that is damaged stays as it is.
+    /// Decodes encoded words, `=?utf-8?q?text?=` (RFC 2047). A damaged word stays unchanged.
     static func decoded(_ text: String) -> String {
         var output = ""
         var rest = Substring(text)

@@ -4,7 +4,7 @@ import Diagnostics
 /// Lines of a message or of a part of one, each with its number in the file.
 struct NumberedLines {
     var lines: [Line] = []
-    /// The numbers of `lines`; nil when they follow one another from `first` on, as they do in what was not encoded.
+    /// The numbers of `lines`; nil when they are consecutive from `first`, as in a text that was not encoded.
     var numbers: [Int]?
     /// The number of the first line, from 1.
     var first = 1
@@ -30,35 +30,35 @@ struct NumberedLines {
     }
 }
 
-/// A message of a mailbox, or a whole file that is none, with its parts and transfer encodings undone as `git mailinfo`
-/// undoes them.
+/// A message of a mailbox, or a whole file that is not a mailbox, with its parts and transfer encodings decoded as by
+/// `git mailinfo`.
 struct MailMessage {
     /// The subject, unfolded and decoded; nil when there is none.
     var subject: String?
-    /// Who wrote the patch: the `From:` line that begins the body, else the header's; nil when there is none.
+    /// The author of the patch: the `From:` line that begins the body, else the header's; nil when there is none.
     var author: String?
     /// The header's date; nil when there is none.
     var date: String?
-    /// What identifies the message, by which one that came twice is known; nil when there is none.
+    /// The identifier of the message, which shows that it is a duplicate; nil when there is none.
     var identifier: String?
-    /// Whether it answers another message.
+    /// Whether it is a reply.
     var isAnswer: Bool
-    /// The lines below the mail headers, or all lines where there are none.
+    /// The lines below the mail headers, or all lines if there are none.
     var body: NumberedLines
     /// The number in the file of the message's first line, from 1.
     var firstLineNumber: Int
-    /// Parts that hold no text of a patch, by their types.
+    /// The types of the parts that contain no text of a patch.
     var skippedParts: [String] = []
 
     /// Splits a patch file at the `From ` lines of a mailbox.
     ///
-    /// - Throws: `Failure` (`patch`) for an encoding that kbuild does not read, or that is damaged.
+    /// - Throws: `Failure` (`patch`) for an encoding that is not supported or is damaged.
     static func split(_ bytes: [UInt8], file: String) throws -> [MailMessage] {
         let lines = bytes.splitLines
         var starts: [Int] = []
         var closing: Int?
         for index in lines.indices where lines[index].first == UInt8(ascii: "F") && isSeparator(lines[index]) {
-            // A patch that is attached, or pasted below a scissors line, begins so too.
+            // An attached patch, or a patch below a scissors line, begins in the same way.
             if let closing, index < closing { continue }
             if index > 0, !isMessageStart(lines, index) { continue }
             starts.append(index)
@@ -69,7 +69,7 @@ struct MailMessage {
         for (index, start) in starts.enumerated() {
             let end = index + 1 < starts.count ? starts[index + 1] : lines.count
             let part = lines[start..<end]
-            // What stands before the first separator is a message only if it says something.
+            // The text before the first separator is a message only if it is not blank.
             if index == 0, starts.count > 1, !part.contains(where: { !isBlank($0) }) { continue }
             messages.append(
                 try MailMessage(NumberedLines(lines: Array(part), first: start + 1), file: file))
@@ -85,7 +85,7 @@ struct MailMessage {
         return above.map { !isScissors($0) } ?? true
     }
 
-    /// The line that ends the parts of the message that begins at `start`; nil when it has none, or does not end.
+    /// The line that ends the parts of the message that begins at `start`; nil when there are no parts, or no end.
     private static func closingLine(_ lines: [Line], from start: Int) -> Int? {
         var index = start
         let headers = MailHeaders(lines, &index)
@@ -114,14 +114,14 @@ struct MailMessage {
         date = headers["date"]
     }
 
-    /// A `From: ` line that begins the body: that of a patch which somebody else sent on, as git writes it.
+    /// A `From: ` line that begins the body: the author of a forwarded patch, as git writes it.
     private var ownAuthor: String? {
         let first = body.lines.first { !Self.isBlank($0) }
         guard let first, first.hasPrefix("From: ") else { return nil }
         return String(decoding: first.withoutNewline.dropFirst("From: ".utf8.count), as: UTF8.self).trimmed
     }
 
-    /// The body above the diff and the line `---`, without the lines that stand in for headers.
+    /// The body above the diff and the line `---`, without the lines that replace headers.
     var explanation: String {
         guard subject != nil else { return "" }
         let end = body.lines.firstIndex { line in
@@ -134,7 +134,7 @@ struct MailMessage {
         return text.reversed().drop { $0.trimmed.isEmpty }.reversed().joined(separator: "\n")
     }
 
-    /// The subject below a scissors line, which names the patch better than that of the message around it.
+    /// The subject below a scissors line, which describes the patch better than the subject of the message around it.
     private var innerSubject: String? {
         guard var index = body.lines.firstIndex(where: Self.isScissors) else { return nil }
         index += 1
@@ -206,15 +206,15 @@ struct MailMessage {
         return width > 8 - 1 && width < perforation * 3
     }
 
-    /// `From SENDER DAY MONTH DATE HH:MM:SS YEAR`, as mbox has it (RFC 4155). A hunk's lines cannot begin so, and a
-    /// sentence that happens to has no time in it.
+    /// `From SENDER DAY MONTH DATE HH:MM:SS YEAR`, as in mbox (RFC 4155). A hunk's lines cannot begin in this way, and
+    /// a sentence that does has no time in it.
     static func isSeparator(_ line: Line) -> Bool {
         guard line.hasPrefix("From ") else { return false }
         let words = String(decoding: line.withoutNewline, as: UTF8.self).trimmed.split(separator: " ")
         let hasTime = words.contains {
             $0.split(separator: ":").count == 3 && $0.allSatisfy { $0 == ":" || $0.isNumber }
         }
-        // git format-patch names the commit in place of the sender.
+        // git format-patch names the commit instead of the sender.
         let isOfCommit = words.count > 1 && [40, 64].contains(words[1].count) && words[1].allSatisfy(\.isHexDigit)
         return words.count >= 6 && hasTime && (isOfCommit || words.contains { $0.count == 4 && Int($0) != nil })
     }

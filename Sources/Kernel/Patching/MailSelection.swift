@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What the brackets of a subject say, as in `[RFC PATCH v2 3/7]`.
+/// The contents of a subject's brackets, as in `[RFC PATCH v2 3/7]`.
 package struct MailTag: Equatable {
-    /// Whether the subject begins as that of an answer does.
+    /// Whether the subject begins like that of a reply.
     var isAnswer = false
     /// Whether it is marked as a patch.
     var isPatch = false
-    /// The version of the series, 1 where none is named.
+    /// The version of the series; 1 if none is named.
     var version = 1
-    /// A place in a series.
+    /// A position in a series.
     struct Place: Equatable {
         /// Counted from 1; 0 for the introduction.
         var index: Int
-        /// How many patches the series has.
+        /// The number of patches in the series.
         var total: Int
     }
 
-    /// The place in the series.
+    /// The position in the series.
     var place: Place?
 
-    /// The first words of answers and of forwarded messages in mail programs of several languages.
+    /// The first words of replies and of forwarded messages in mail programs of several languages.
     private static let answers = ["re", "aw", "sv", "vs", "antw", "rép"]
     private static let forwards = ["fwd", "fw", "wg", "tr"]
 
@@ -44,8 +44,7 @@ package struct MailTag: Equatable {
         if !isPatch { readBare(rest) }
     }
 
-    /// A mark that lost its brackets on the way, as some lists' archives and mail programs leave it:
-    /// `PATCH v2 1/3: ...`.
+    /// A tag without its brackets, as some lists' archives and mail programs write it: `PATCH v2 1/3: ...`.
     private mutating func readBare(_ subject: Substring) {
         let words = subject.prefix { $0 != ":" }.split(separator: " ")
         guard (2...4).contains(words.count), words[0].lowercased() == "patch", let place = words.last,
@@ -74,15 +73,15 @@ package struct MailTag: Equatable {
         if place != nil { isPatch = true }
     }
 
-    /// Whether this is the introduction to a series, `[PATCH 0/3]`, which by its nature holds no diff to apply.
+    /// Whether this is the introduction to a series, `[PATCH 0/3]`, which has no diff to apply.
     var isCoverLetter: Bool { !isAnswer && place?.index == 0 }
 }
 
-/// Chooses the patches of a mailbox as b4 does: answers are passed over with a word, of several versions the last
-/// counts, and numbered messages are put in order.
+/// Chooses the patches of a mailbox as b4 does: replies are skipped with a note, the last of several versions counts,
+/// and numbered messages are sorted.
 package struct MailSelection {
     let file: String
-    /// Whether an introduction was passed over.
+    /// Whether an introduction was skipped.
     var hasCoverLetter = false
     private var entries: [Entry] = []
     private var passedOver: [String] = []
@@ -97,14 +96,14 @@ package struct MailSelection {
 
     init(file: String) { self.file = file }
 
-    /// What the message is called in failures and remarks.
+    /// The name of the message in failures and notes.
     private func title(_ message: MailMessage) -> String {
         message.subject.map { "the message \"\($0)\"" } ?? "the message"
     }
 
     private static let longestList = 8
 
-    /// A failure of one message of many, which it names.
+    /// The failure of one message of many, with its name.
     func naming(_ message: MailMessage, in failure: Failure) -> Failure {
         guard let subject = message.subject else { return failure }
         var failure = failure
@@ -113,10 +112,10 @@ package struct MailSelection {
         return failure
     }
 
-    /// Takes a message that was read.
+    /// Adds a message.
     ///
     /// - Parameter whyEmpty: Why it has no diff.
-    /// - Throws: `Failure` (`patch`) for a patch without its diff.
+    /// - Throws: `Failure` (`patch`) for a patch whose diff is missing.
     mutating func add(
         _ message: MailMessage, _ files: [FilePatch], whyEmpty: (reason: String, next: String?)?
     ) throws {
@@ -127,7 +126,7 @@ package struct MailSelection {
             return
         }
         if let whyEmpty {
-            // Part of a conversation, not of a series.
+            // It is part of a conversation, not of a series.
             if isAnswer || (message.subject != nil && !tag.isPatch) {
                 passedOver.append("line \(message.firstLineNumber): \(title(message)) \(whyEmpty.reason)")
                 emptyReason = emptyReason ?? failure(message, whyEmpty)
@@ -155,7 +154,7 @@ package struct MailSelection {
 
     /// The patches to apply, in their order.
     ///
-    /// - Throws: `Failure` (`patch`) when there is none, or when a version of the series is not whole.
+    /// - Throws: `Failure` (`patch`) when there is none, or when a version of the series is incomplete.
     mutating func patches(isMailbox: Bool) throws -> [Patch] {
         passOverAnswers()
         try chooseVersion()
@@ -175,7 +174,7 @@ package struct MailSelection {
         remarks += order()
         guard !entries.isEmpty else {
             if let emptyReason { throw emptyReason }
-            // An introduction alone is a file that adds nothing.
+            // A file with only an introduction adds nothing.
             if hasCoverLetter { return [] }
             throw Failure(.patch, "\(file): the file holds no patch", details: passedOver.joined(separator: "\n"))
         }
@@ -187,7 +186,7 @@ package struct MailSelection {
         }
     }
 
-    /// A diff in an answer is a suggestion: it is not part of a series that the mailbox has.
+    /// A diff in a reply is a suggestion: it is not part of a series in the mailbox.
     private mutating func passOverAnswers() {
         guard entries.contains(where: { !$0.isAnswer && $0.tag.isPatch }) else { return }
         for entry in entries where entry.isAnswer {
@@ -216,10 +215,10 @@ package struct MailSelection {
         entries = chosen
     }
 
-    /// Makes sure that none is missing of the patches of a series that says how many it has: a verdict over the others
-    /// would pass for one over the series. A person who hands in one patch alone has picked it out.
+    /// Checks that no patch is missing from a series whose subjects state its length: a verdict on the other patches
+    /// would pass for a verdict on the series. A user who hands in a single patch has chosen it deliberately.
     ///
-    /// - Throws: `Failure` (`patch`) that names those that are missing.
+    /// - Throws: `Failure` (`patch`) that names the missing patches.
     package static func checkCompleteness(of tags: [MailTag], in file: String, nextStep: String) throws(Failure) {
         let places = tags.filter { !$0.isAnswer }.compactMap(\.place).filter { $0.index > 0 }
         for (total, places) in Dictionary(grouping: places, by: \.total).sorted(by: { $0.key < $1.key })
@@ -232,8 +231,8 @@ package struct MailSelection {
         }
     }
 
-    /// The places of a series that none has; nil when there is none. A subject may claim any total, so that the time
-    /// that this takes depends on those that are there alone.
+    /// The missing positions of a series; nil when there are none. A subject may claim any total, so the time that this
+    /// takes depends only on the existing positions.
     private static func missing(of total: Int, besides places: [Int]) -> (count: Int, names: String)? {
         let present = Set(places.filter { (1...total).contains($0) })
         let count = total - present.count
@@ -243,7 +242,7 @@ package struct MailSelection {
         return (count, names + (count > longestList ? " and \(count - longestList) more" : ""))
     }
 
-    /// Puts numbered messages into their order.
+    /// Sorts numbered messages.
     private mutating func order() -> [String] {
         let places = entries.compactMap(\.tag.place)
         guard places.count == entries.count, Set(places.map(\.total)).count == 1,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import FileSystem
 
-/// What patches make of one file of a tree.
+/// The state of one file of a tree after patches.
 public enum OverlayEntry: Sendable, Equatable {
     /// The file has these contents.
     case file(File)

@@ -2,17 +2,17 @@
 import Diagnostics
 import Foundation
 
-/// Takes the text out of a message's parts, by the rules of MIME (RFC 2045 and 2046).
+/// Extracts the text of a message's parts, by the rules of MIME (RFC 2045 and 2046).
 struct PartReader {
     let file: String
     /// The text of all parts that can hold a patch.
     private(set) var output = NumberedLines()
-    /// The types of the parts that cannot.
+    /// The types of the other parts.
     private(set) var skipped: [String] = []
 
     init(file: String) { self.file = file }
 
-    /// Parts within parts that are read; mail has three or four.
+    /// The most levels of nested parts; mail has three or four.
     private static let deepest = 20
 
     mutating func read(_ body: NumberedLines, _ headers: MailHeaders, depth: Int) throws {
@@ -43,7 +43,8 @@ struct PartReader {
         func add(upTo end: Int) {
             guard var index = start else { return }
             let headers = MailHeaders(body.lines, &index)
-            // The blank line below the headers belongs to them, and the one above the next mark to the mark.
+            // The blank line below the headers belongs to the headers, and the blank line above the next boundary
+            // belongs to the boundary.
             if index < end, MailMessage.isBlank(body.lines[index]) { index += 1 }
             parts.append((headers, body[min(index, end)..<end]))
         }
@@ -59,7 +60,7 @@ struct PartReader {
                 break
             }
         }
-        // A message that was cut off still has its last part, whose hunks say whether it is whole.
+        // A truncated message still has its last part, whose hunks show whether it is complete.
         if !isClosed { add(upTo: body.lines.count) }
         guard !parts.isEmpty else {
             throw Failure(
@@ -122,7 +123,7 @@ struct PartReader {
         }
     }
 
-    /// Undoes base64. A mailing list may have put its footer below in plain text.
+    /// Decodes base64. A mailing list may have added its footer in plain text.
     private func base64(_ body: NumberedLines) throws -> NumberedLines {
         var encoded: [UInt8] = []
         var index = 0
@@ -152,7 +153,7 @@ struct PartReader {
         return output
     }
 
-    /// Undoes quoted-printable (RFC 2045, section 6.7).
+    /// Decodes quoted-printable (RFC 2045, section 6.7).
     private static func quotedPrintable(_ body: NumberedLines) -> NumberedLines {
         var output = NumberedLines(lines: [], numbers: [], first: body.first)
         var pending: [UInt8] = []
@@ -169,7 +170,7 @@ struct PartReader {
             if !isSoft {
                 if isReturned { pending.append(UInt8(ascii: "\r")) }
                 if isEnded { pending.append(UInt8(ascii: "\n")) }
-                // An encoded line end, =0A, ends a line too.
+                // An encoded line end, =0A, also ends a line.
                 for line in pending.splitLines {
                     output.lines.append(line)
                     output.numbers?.append(start ?? 1)
@@ -184,7 +185,7 @@ struct PartReader {
         return output
     }
 
-    /// Undoes the escapes of a line without its end.
+    /// Decodes the escapes of a line without its end.
     static func quotedPrintable(_ text: ArraySlice<UInt8>) -> [UInt8] {
         func digit(_ byte: UInt8) -> UInt8? {
             Character(UnicodeScalar(byte)).hexDigitValue.map { UInt8($0) }
@@ -206,7 +207,8 @@ struct PartReader {
         return output
     }
 
-    /// Undoes the dashes that a signature in the text puts before lines that begin with one (RFC 9580, section 7.2).
+    /// Removes the dashes that a signature in the text adds before lines that begin with a dash (RFC 9580, section
+    /// 7.2).
     private static func withoutClearSignature(_ text: NumberedLines) -> NumberedLines {
         guard let start = text.lines.firstIndex(where: { $0.hasPrefix("-----BEGIN PGP SIGNED MESSAGE-----") }),
             let end = text.lines[start...].firstIndex(where: { $0.hasPrefix("-----BEGIN PGP SIGNATURE-----") })
@@ -215,18 +217,17 @@ struct PartReader {
         for index in start..<end where text.lines[index].hasPrefix("- ") {
             text.lines[index] = text.lines[index].dropFirst(2)
         }
-        // Else the signature's first line would be one more line of the last hunk.
+        // Otherwise the signature's first line would be a line of the last hunk.
         text.lines[end] = text.lines[end].dropFirst(5)
         return text
     }
 }
 
-/// Undoes `format=flowed` (RFC 3676), in which mail programs hand patches on.
+/// Decodes `format=flowed` (RFC 3676), in which mail programs send patches.
 enum FlowedText {
     static func undone(_ text: NumberedLines, deletesSpaces: Bool) -> NumberedLines {
         let space = UInt8(ascii: " ")
-        // A program that promises the format and does not stuff spaces leaves lines with one space and something
-        // behind.
+        // A program that declares the format but does not stuff spaces leaves lines that begin with a single space.
         let isStuffed = !text.lines.contains {
             $0.first == space && ![space, 0x0A, 0x0D].contains($0.dropFirst().first ?? 0x0A)
         }
@@ -251,7 +252,7 @@ enum FlowedText {
         return output
     }
 
-    /// Whether a line begins as those of a patch do, so that it does not continue the one above.
+    /// Whether a line begins like a line of a patch, so that it does not continue the line above.
     private static func isStart(of line: Line) -> Bool {
         guard let first = line.first else { return true }
         return Array(" +-@\\\r\n\t".utf8).contains(first) || line.hasPrefix("diff ") || line.hasPrefix("index ")

@@ -3,32 +3,32 @@ import Diagnostics
 
 /// Reads git patches, plain unified diffs and mailboxes of them.
 ///
-/// What the parser does not understand is an error and never skipped: a part of a patch that silently did not apply
-/// would make the verdict on the rest worthless.
+/// Text that the parser does not understand is an error and never skipped: a part of a patch that silently did not
+/// apply would make the verdict on the rest worthless.
 package struct PatchParser {
     private let file: String
-    /// Nil for one folder, with absolute paths left for the tree to decide.
+    /// Nil for one folder, with absolute paths resolved later by the tree.
     private let strip: Int?
     private var lines: [Line]
     private let body: NumberedLines
     private var index = 0
     /// The line below the last hunk.
     private var patchEnd: Int?
-    /// Of the header lines of the file that is being read: the last that ends in CR LF, and the last that does not.
+    /// The last header line of the current file that ends in CR LF, and the last that does not.
     private var lineEnds: (returned: Int?, plain: Int?) = (nil, nil)
 
     /// The patches in a file's bytes.
     ///
     /// - Parameters:
     ///   - file: The name to give in errors.
-    ///   - strip: How many leading folders of each path to leave out, as in `patch -pN`; nil for one, and as many as
-    ///     fit the tree where paths are absolute.
-    /// - Throws: `Failure` (`patch`) that names the line which is malformed, binary or unsafe.
+    ///   - strip: How many leading folders of each path to remove, as in `patch -pN`; nil for one, and for absolute
+    ///     paths as many as fit the tree.
+    /// - Throws: `Failure` (`patch`) that names the malformed, binary or unsafe line.
     package static func parse(_ bytes: [UInt8], file: String, strip: Int? = nil) throws -> [Patch] {
         var selection = MailSelection(file: file)
         let messages = try MailMessage.split(bytes, file: file)
         for message in messages {
-            // An introduction may quote a whole diff, that against the series' last version.
+            // An introduction may quote a whole diff, against the last version of the series.
             if MailTag(message.subject).isCoverLetter {
                 selection.hasCoverLetter = true
                 continue
@@ -38,7 +38,7 @@ package struct PatchParser {
             do {
                 files = try parser.filePatches()
             } catch let failure as Failure {
-                // Lines that begin with a terminal code break counts and headers alike.
+                // Lines that begin with a terminal code break both counts and headers.
                 let cause = parser.colourFailure ?? failure
                 throw messages.count > 1 ? selection.naming(message, in: cause) : cause
             }
@@ -52,7 +52,7 @@ package struct PatchParser {
         self.strip = strip
         body = message.body
         lines = message.body.lines
-        // Files that were put together may each have a byte order mark.
+        // Concatenated files may each have a byte order mark.
         for (index, line) in lines.enumerated() where line.first == 0xEF && line.starts(with: [0xEF, 0xBB, 0xBF]) {
             let rest = line.dropFirst(3)
             if rest.hasPrefix("diff ") || rest.hasPrefix("--- ") || rest.hasPrefix("Index: ") { lines[index] = rest }
@@ -61,7 +61,7 @@ package struct PatchParser {
 
     private func number(_ index: Int) -> Int { body.number(index) }
 
-    /// Why a message without a diff has none, with what to do.
+    /// Why a message has no diff, and the next step.
     private func reasonForNone(_ message: MailMessage) -> (reason: String, next: String?) {
         let marks = ["diff --git ", "--- a/", "@@ -"]
         func isDiff(_ line: Line, after prefix: some Sequence<UInt8>) -> Bool {
@@ -121,7 +121,7 @@ package struct PatchParser {
 
     // MARK: Other forms
 
-    /// What a line of another form of diff is called; nil for a line that is none.
+    /// The name of another form of diff that the line belongs to; nil for no other form.
     private var otherForm: String? {
         guard let line = current, let first = line.first else { return nil }
         if first == UInt8(ascii: "*") {
@@ -134,7 +134,7 @@ package struct PatchParser {
         if command.hasTarget {
             return lookingAt(1, "< ") || lookingAt(1, "> ") ? "a plain diff (`diff` without -u)" : nil
         }
-        // An ed script is only lines, so that its end has to prove it.
+        // An ed script consists only of lines, so its end must prove it.
         let isAfterHeader =
             index == 0 || index == patchEnd || lines[index - 1].hasPrefix("diff ")
             || lines[index - 1].first == UInt8(ascii: ".")
@@ -181,8 +181,8 @@ package struct PatchParser {
             nextStep: "make it anew with --no-color, such as `git diff --no-color`")
     }
 
-    /// Whether a line of a diff stands behind codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager
-    /// shows them, or [ ... m, where the escape was lost on the way.
+    /// Whether a line of a diff follows codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager shows
+    /// them, or [ ... m, if the escape was lost.
     ///
     /// - Parameter strictly: Whether only a diff's headers count, not the lines of a hunk.
     private static func isColoured(_ line: Line, strictly: Bool) -> Bool {
@@ -209,17 +209,17 @@ package struct PatchParser {
 
     // MARK: Line ends
 
-    /// A header line's text. How it ends tells whether a mail program or an editor has turned all ends into CR LF: no
-    /// tool ends headers so, while the lines of a hunk may end so when the file itself does.
+    /// A header line's text. Its end shows whether a mail program or an editor has changed all line ends to CR LF: no
+    /// tool ends headers with CR LF, while the lines of a hunk may if the file does.
     private mutating func header(_ position: Int) -> String {
         let line = lines[position].withoutNewline
         if line.last == UInt8(ascii: "\r") { lineEnds.returned = position } else { lineEnds.plain = position }
         return text(lines[position])
     }
 
-    /// The hunks with the line ends that they had before a program changed all of them.
+    /// The hunks with their original line ends, before a program changed all of them.
     ///
-    /// - Throws: `Failure` (`patch`) where only some of the headers end in CR LF.
+    /// - Throws: `Failure` (`patch`) if only some of the headers end in CR LF.
     private func withRestoredEnds(_ hunks: [Hunk]) throws -> [Hunk] {
         guard let returned = lineEnds.returned else { return hunks }
         if let plain = lineEnds.plain {
@@ -289,7 +289,7 @@ package struct PatchParser {
                 if words.count == 2 { _ = try fileMode(String(words[1])) }
                 newIdentifier = words.first?.split(separator: ".").last
             } else if value("similarity index ") != nil || value("dissimilarity index ") != nil {
-                // How alike the two are is for people to read.
+                // The similarity of the two files is information for people.
             } else if header.hasPrefix("GIT binary patch") || header.hasPrefix("Binary files ") {
                 throw binaryFailure(names)
             } else {
@@ -304,7 +304,7 @@ package struct PatchParser {
             let (old, new) = (
                 try before.map { try path($0, strip: level) }, try after.map { try path($0, strip: level) }
             )
-            // patch(1) needs no "deleted file mode", and neither does a person who deletes that line.
+            // patch(1) needs no "deleted file mode", and users may have removed that line.
             if operation == .modify, old == nil || new == nil { operation = old == nil ? .create : .delete }
             try checkNames(operation, moved: (oldName, newName), header: (old, new), names, at: start)
             if let old, oldName == nil { oldName = old }
@@ -329,7 +329,7 @@ package struct PatchParser {
             throw failure("the diff of \(new) changes nothing: its hunks are missing", remake, at: start)
         }
         if operation == .create, hunks.isEmpty {
-            // An empty file is named by the identifier of no bytes. Mercurial names none; there another diff follows.
+            // The identifier of no bytes marks an empty file. Mercurial writes none; there another diff follows.
             let isEmpty =
                 newIdentifier.map { identifier in Self.emptyBlobs.contains { $0.hasPrefix(identifier) } }
                 ?? (current.map { text($0).hasPrefix("diff ") } ?? false)
@@ -348,8 +348,8 @@ package struct PatchParser {
         "473a0f4c3be8a93681a267e3b1e9a7dcda1185436fe141f7749120a303721813",
     ]
 
-    /// Refuses a diff of git's whose `---` and `+++` lines name other files than the lines above them, as git does. A
-    /// file would be written beside the one that was meant.
+    /// Refuses a git diff whose `---` and `+++` lines name other files than the lines above them, as git does.
+    /// Otherwise a file beside the intended one would be written.
     private func checkNames(
         _ operation: FilePatch.Operation, moved: (old: String?, new: String?), header: (old: String?, new: String?),
         _ names: String, at start: Int
@@ -373,11 +373,11 @@ package struct PatchParser {
     private var isPlainHeader: Bool {
         guard let line = current else { return false }
         guard line.hasPrefix("--- "), lookingAt(1, "+++ ") else { return false }
-        // Names of files without a hunk below are what is left of a damaged patch.
+        // File names without a hunk below them are the remains of a damaged patch.
         return lookingAt(2, "@@ ") || (text(line).contains("/") && text(lines[index + 1]).contains("/"))
     }
 
-    /// What git writes between `diff --git` and `---` that changes more than contents.
+    /// The lines that git writes between `diff --git` and `---` and that change more than contents.
     private static let gitLines = [
         "rename from ", "rename to ", "copy from ", "copy to ", "old mode ", "new mode ", "new file mode 100755",
     ]
@@ -408,7 +408,7 @@ package struct PatchParser {
                 "the diff of \((after.name ?? before.name ?? "/dev/null")) changes nothing: its hunks are "
                     + "missing", remake, at: start)
         }
-        // diff writes the epoch as the time of a file that is not there.
+        // diff writes the epoch as the time of a missing file.
         let isNew = before.name == nil || (before.isEpoch && hunks.first?.preimage.isEmpty == true)
         let isGone = after.name == nil || (after.isEpoch && hunks.last?.postimage.isEmpty == true)
         guard let old = before.name ?? after.name, let new = after.name ?? before.name else {
@@ -432,7 +432,7 @@ package struct PatchParser {
         return (name == "/dev/null" ? nil : name, isEpoch)
     }
 
-    /// The file that `a/NAME b/NAME` names twice; what renames and binary files need is in other lines.
+    /// The file that `a/NAME b/NAME` names twice; renames and binary files are described by other lines.
     private func commonName(_ names: String) -> String? {
         if names.hasPrefix("\"") {
             guard let first = try? unquoted(names) else { return nil }
@@ -459,11 +459,11 @@ package struct PatchParser {
         }
     }
 
-    /// Leaves out `strip` leading folders and refuses what is no safe path in a tree.
+    /// Removes `strip` leading folders and refuses a path that is not safe in a tree.
     private func path(_ name: String, strip: Int) throws -> String {
         var strip = strip
         if name.hasPrefix("/") {
-            // Which of its folders is the tree's top, only the tree can tell.
+            // Only the tree decides which of its folders is the top.
             if self.strip == nil { return name }
             guard strip > 1 else {
                 throw failure(
@@ -471,7 +471,7 @@ package struct PatchParser {
                     "give the number of slashes up to the tree's files in a `series` file, such as "
                         + "`\(file.split(separator: "/").last ?? "x.patch") -p4`")
             }
-            // patch(1) counts slashes, the first one too.
+            // patch(1) counts slashes, including the first one.
             strip -= 1
         }
         let components = name.split(separator: "/", omittingEmptySubsequences: true)
@@ -488,7 +488,7 @@ package struct PatchParser {
         return path
     }
 
-    /// Undoes git's quoting of names with unusual characters: C escapes and octal bytes within double quotes.
+    /// Decodes git's quoting of names with unusual characters: C escapes and octal bytes within double quotes.
     private func unquoted(_ name: String) throws -> String {
         guard name.hasPrefix("\"") else { return name }
         let escapes: [UInt8: UInt8] = [
@@ -567,7 +567,7 @@ package struct PatchParser {
         if let raw = lines.last, index == lines.count, raw.last != UInt8(ascii: "\n"), raw.first != UInt8(ascii: "\\"),
             let last = entries.indices.last
         {
-            // The end of the patch says nothing of the file's end: that is what "\ No newline at end of file" is for.
+            // The end of the patch says nothing about the file's end; "\ No newline at end of file" does.
             entries[last].line = entries[last].line.withoutNewline + [UInt8(ascii: "\n")]
         }
         try checkEnd(of: header)
@@ -579,7 +579,7 @@ package struct PatchParser {
             entries: entries)
     }
 
-    /// A line that belongs to a hunk but that the header does not count would be lost without a word.
+    /// A line of a hunk that the header does not count would be silently lost.
     private func checkEnd(of header: String) throws {
         guard let line = current, let first = line.first else { return }
         let isSignature = line.hasPrefix("--") && text(line).trimmed == "--"
@@ -610,7 +610,7 @@ package struct PatchParser {
         entries[last].line = entries[last].line.withoutNewline
     }
 
-    /// The four numbers of `@@ -START[,COUNT] +START[,COUNT] @@`; a count that is left out is 1.
+    /// The four numbers of `@@ -START[,COUNT] +START[,COUNT] @@`; an omitted count is 1.
     private func parseRanges(_ header: String) -> (oldStart: Int, oldCount: Int, newStart: Int, newCount: Int)? {
         let words = header.split(separator: " ", maxSplits: 4)
         guard words.count >= 4, words[0] == "@@", words[3] == "@@", words[1].hasPrefix("-"), words[2].hasPrefix("+")

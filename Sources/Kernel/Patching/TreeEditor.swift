@@ -7,15 +7,15 @@ import SystemPackage
 /// A pristine tree with changes that exist only in memory.
 package struct TreeEditor: Sendable {
     package let pristine: FilePath
-    /// What differs from the pristine tree, by path.
+    /// The differences from the pristine tree, by path.
     package private(set) var changes: [String: OverlayEntry] = [:]
-    /// For each folder how many of `changes` are files below it, so that a patch of many files takes no time for each
-    /// pair of them.
+    /// For each folder the number of `changes` that are files below it, so that a patch of many files does not take
+    /// quadratic time.
     private var fileCounts: [Substring: Int] = [:]
-    /// For each file that patches changed and each of its lines the place in a patch that brought the line; nil for a
-    /// line of the kernel's own.
+    /// For each patched file and each of its lines the place in a patch that added the line; nil for a line of the
+    /// kernel's own.
     package private(set) var origins: [String: [SourcePlace?]] = [:]
-    /// The folders above files that were written, some of which may be deleted again.
+    /// The folders above written files; some of these files may be deleted again.
     private var foldersWritten: Set<String> = []
     /// The folders of the tree on disk, which does not change meanwhile.
     private let known = KnownFolders()
@@ -24,9 +24,9 @@ package struct TreeEditor: Sendable {
         self.pristine = pristine
     }
 
-    /// A file as changed so far; nil when there is none.
+    /// A file with the changes so far; nil when it does not exist.
     ///
-    /// - Throws: `Failure` (`patch`) for a path that is unsafe or no regular file.
+    /// - Throws: `Failure` (`patch`) for a path that is unsafe or not a regular file.
     package func read(_ path: String) throws -> OverlayEntry.File? {
         switch changes[path] {
         case .file(let file): return file
@@ -46,7 +46,7 @@ package struct TreeEditor: Sendable {
         return FileStatus(pristine.pushing(FilePath(path))).map { Int(clamping: $0.size) }
     }
 
-    /// A file as the tree on disk has it; nil when there is none.
+    /// A file of the tree on disk; nil when it does not exist.
     ///
     /// - Throws: `Failure` (`patch`) for a path that is unsafe.
     package func readPristine(_ path: String) throws -> OverlayEntry.File? {
@@ -79,7 +79,7 @@ package struct TreeEditor: Sendable {
         record(.deleted, at: path)
     }
 
-    /// The only place that changes `changes`, since `fileCounts` has to follow it.
+    /// The only place that changes `changes`, because `fileCounts` must follow it.
     private mutating func record(_ entry: OverlayEntry, at path: String) {
         let before = changes.updateValue(entry, forKey: path)
         origins[path] = nil
@@ -91,7 +91,7 @@ package struct TreeEditor: Sendable {
         }
     }
 
-    /// The changes without those that bring a file back to its pristine state.
+    /// The changes without those that restore a file's pristine state.
     package func effectiveChanges() throws -> [String: OverlayEntry] {
         try changes.filter { path, entry in
             try Task.checkCancellation()
@@ -109,7 +109,7 @@ package struct TreeEditor: Sendable {
 
     /// A text file's lines without their newlines.
     ///
-    /// - Throws: `Failure` (`patch`) when the file is missing or not UTF-8, so that writing it back could change it.
+    /// - Throws: `Failure` (`patch`) when the file is missing or not UTF-8, because writing it back could change it.
     package func readLines(_ path: String) throws -> [String] {
         guard let file = try read(path) else {
             throw Failure(.patch, "\(path) is not in this kernel tree", details: "\(pristine)")
@@ -117,7 +117,7 @@ package struct TreeEditor: Sendable {
         guard let text = String(validating: file.bytes, as: UTF8.self) else {
             throw Failure(.patch, "\(path) is not UTF-8, so kbuild cannot edit it")
         }
-        // By scalars: "\r\n" is one Character, and a line behind it would be hidden in the one before.
+        // By scalars: "\r\n" is one Character, and the line after it would be hidden in the line before.
         var lines = text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         if lines.last == "" { lines.removeLast() }
         return lines
@@ -132,24 +132,24 @@ package struct TreeEditor: Sendable {
 
     // MARK: Patches
 
-    /// What a patch came to.
+    /// The result of a patch.
     package struct AppliedPatch {
-        /// Remarks such as offsets.
+        /// Notes such as offsets.
         package var notes: [String]
-        /// What was changed.
+        /// The changed paths.
         package var paths: Set<String>
     }
 
     /// Applies one patch as a whole.
     ///
-    /// - Throws: `Failure` (`patch`) that names all that does not apply, with this editor unchanged.
+    /// - Throws: `Failure` (`patch`) that names everything that does not apply, with this editor unchanged.
     package mutating func apply(_ patch: Patch) throws -> AppliedPatch {
         var result = self
         var (patch, notes) = try located(patch)
         notes = patch.remarks + notes
         patch.isExact = patch.isWithoutContext
         var progress = PatchProgress()
-        // A file may take the name of one that the same patch moves away, as in a swap of two names.
+        // A file may get the name of a file that the same patch moves away, as when two names are swapped.
         let leaving = Set(patch.files.filter { $0.operation == .rename || $0.operation == .delete }.map(\.oldPath))
         var failures: [ApplyFailure] = []
         for file in patch.files {
@@ -170,9 +170,10 @@ package struct TreeEditor: Sendable {
         return AppliedPatch(notes: notes, paths: progress.touched)
     }
 
-    /// The patch with paths of the tree in place of absolute ones, as far up as its files are found.
+    /// The patch with paths of the tree instead of absolute paths, with as many folders removed as necessary to find
+    /// its files.
     ///
-    /// - Throws: `Failure` (`patch`) when no number of leading folders left out leads to files of the tree.
+    /// - Throws: `Failure` (`patch`) when no number of removed leading folders leads to files of the tree.
     private func located(_ patch: Patch) throws -> (patch: Patch, notes: [String]) {
         func isAbsolute(_ change: FilePatch) -> Bool { change.oldPath.hasPrefix("/") || change.newPath.hasPrefix("/") }
         guard let first = patch.files.first(where: isAbsolute) else { return (patch, []) }
@@ -213,18 +214,18 @@ package struct TreeEditor: Sendable {
             nextStep: "give the number of slashes up to the tree's files in a `series` file, such as `x.patch -p4`")
     }
 
-    /// Whether the folder that `path` lies in is one of the tree's, and not its top.
+    /// Whether the folder of `path` exists in the tree, and is not its top.
     private func isFolder(above path: String) -> Bool {
         guard let slash = path.lastIndex(of: "/") else { return false }
         let folder = String(path[..<slash])
         return foldersWritten.contains(folder) || FileStatus(pristine.pushing(FilePath(folder)))?.isFolder == true
     }
 
-    /// Which files the patch that is being applied has dealt with.
+    /// The files that the current patch has changed.
     private struct PatchProgress {
-        /// Changed in any way.
+        /// Files changed in any way.
         var touched: Set<String> = []
-        /// Written over a file that the same patch moves away.
+        /// Files written over a file that the same patch moves away.
         var replaced: Set<String> = []
     }
 
@@ -322,18 +323,18 @@ package struct TreeEditor: Sendable {
         return notes
     }
 
-    /// Decides which of the two files that a plain diff compared is the one in the tree.
+    /// Decides which of a plain diff's two files is the file in the tree.
     private func resolved(_ change: FilePatch) throws -> FilePatch {
         guard !change.isGit else { return change }
         var change = change
         if change.oldPath != change.newPath {
             let path = try read(change.newPath) != nil || change.operation == .create ? change.newPath : change.oldPath
             let isEither = try read(path) != nil || change.operation == .create
-            // With neither there, the shorter one is less likely to be a backup's name.
+            // If neither exists, the shorter name is less likely to be a backup's.
             let chosen = isEither ? path : [change.newPath, change.oldPath].min { $0.count < $1.count } ?? path
             (change.oldPath, change.newPath) = (chosen, chosen)
         }
-        // diff -N without time stamps: a hunk that needs nothing to be there makes the file.
+        // diff -N without time stamps: a hunk without old lines creates the file.
         if change.operation == .modify, change.hunks.count == 1, change.hunks[0].preimage.isEmpty,
             change.hunks[0].oldStart == 0, try read(change.newPath) == nil
         {
@@ -347,7 +348,7 @@ package struct TreeEditor: Sendable {
         var details =
             similar.isEmpty ? nil : (["similarly named files of this kernel:"] + similar).joined(separator: "\n  ")
         var next = "check that the patch is made for this kernel"
-        // a/kernel/sys.c read with -p0, or kernel/sys.c read with -p1, misses by one folder.
+        // a/kernel/sys.c read with -p0, or kernel/sys.c read with -p1, differs by one folder.
         if let shorter = similar.first(where: {
             change.oldPath.hasSuffix("/" + $0) || $0.hasSuffix("/" + change.oldPath)
         }) {
@@ -379,7 +380,7 @@ package struct TreeEditor: Sendable {
                 : "remove this message from the mailbox; this kernel has it, the other messages are not concerned")
     }
 
-    /// Whether the tree is as `patch` would leave it: every change can be undone.
+    /// Whether the tree is already in the state after `patch`: every change can be undone.
     private func isApplied(_ patch: Patch) -> Bool {
         patch.files.allSatisfy { change in
             if change.operation == .delete || change.operation == .removeCopy {
@@ -399,7 +400,8 @@ package struct TreeEditor: Sendable {
         _ hunks: [Hunk], in lines: [Line], leavesNothing: Bool = false, isExact: Bool = false
     ) -> Bool {
         var applier = HunkApplier(lines, isExact: isExact)
-        // Forwards each hunk counts on those above it; backwards the old numbers hold once those above are undone.
+        // Forwards each hunk depends on the earlier hunks; backwards the old numbers hold once the earlier hunks are
+        // undone.
         let isUndone = hunks.allSatisfy { applier.apply($0.reversed) != nil }
         return isUndone && (!leavesNothing || applier.lines.isEmpty)
     }

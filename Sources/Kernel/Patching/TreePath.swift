@@ -31,7 +31,7 @@ package enum TreePath {
         if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
         if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
         if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
-        // What the decoder puts in place of other bytes: two names could become one, or one that nobody wrote.
+        // The decoder's replacement for invalid bytes: two names could become the same, or a name that nobody wrote.
         if path.unicodeScalars.contains("\u{FFFD}") { return "is not UTF-8" }
         if components.contains(where: { $0.utf8.count > longestName }) {
             return "has a component of more than \(longestName) bytes"
@@ -40,8 +40,8 @@ package enum TreePath {
         return nil
     }
 
-    /// Why nobody edits `path`, since a build makes it; nil for a source file. Such a file beside the sources also
-    /// keeps the kernel from building in another folder.
+    /// Why `path` should not be edited, because a build makes it; nil for a source file. Such a file beside the sources
+    /// also prevents the kernel's build in another folder.
     package static func generatedReason(_ path: String) -> String? {
         let components = path.split(separator: "/").map(String.init)
         let isGenerated =
@@ -52,7 +52,7 @@ package enum TreePath {
         if name == ".config" || name == ".config.old" {
             return "is the kernel's configuration, which is made of fragments"
         }
-        // What .gitignore and `make clean` of the kernel name as products of a build.
+        // The build products in the kernel's .gitignore and `make clean`.
         let products = ["Module.symvers", "modules.order", "System.map", "vmlinux", ".version"]
         let suffixes = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".order"]
         if products.contains(name) || suffixes.contains(where: name.hasSuffix) {
@@ -61,7 +61,7 @@ package enum TreePath {
         return nil
     }
 
-    /// Makes sure that `path` does not lead through or to a symbolic link, or through a file.
+    /// Checks that `path` does not lead through or to a symbolic link, or through a file.
     ///
     /// - Parameter known: Folders that are looked at once; nil where they may change.
     /// - Throws: `Failure` (`patch`).
@@ -95,8 +95,8 @@ package enum TreePath {
         }
     }
 
-    /// Files of the tree whose names are like that of `path`: those with the same name elsewhere, then those of the
-    /// same folder that differ in a few letters.
+    /// Files of the tree with names similar to `path`: first those with the same name elsewhere, then those in the same
+    /// folder that differ in a few letters.
     static func similar(to path: String, in tree: FilePath, limit: Int = 5) -> [String] {
         let name = path.split(separator: "/").last.map(String.init) ?? path
         let folder = path.split(separator: "/").dropLast().joined(separator: "/")
@@ -114,7 +114,7 @@ package enum TreePath {
 
     /// Calls `body` with every file and link below `tree`, by its relative path.
     ///
-    /// A kernel has 80,000 files, so the paths are plain texts here: FilePath looks at every byte at each step.
+    /// A kernel has 80,000 files, so the paths are plain strings here: FilePath checks every byte at each step.
     package static func forEachFile(in tree: FilePath, _ body: (String) -> Void) {
         let root = tree.string
         func visit(_ relative: String) {

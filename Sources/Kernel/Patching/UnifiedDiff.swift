@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// A line of a file as bytes, with its newline where it has one: kernel sources need not be UTF-8, and whether the
-/// last line ends in a newline is part of a patch.
+/// A line of a file as bytes, with its newline if it has one: kernel sources need not be UTF-8, and whether the last
+/// line ends in a newline is part of a patch.
 package typealias Line = ArraySlice<UInt8>
 
 extension Sequence<UInt8> where Self: RandomAccessCollection, Index == Int {
-    /// The lines, each with its newline; the last may be without.
+    /// The lines, each with its newline; the last may have none.
     package var splitLines: [Line] {
         let bytes = ArraySlice(self)
         var lines: [Line] = []
@@ -25,8 +25,8 @@ extension Line {
     /// The line without its newline.
     var withoutNewline: Line { last == UInt8(ascii: "\n") ? dropLast() : self }
 
-    /// The line as a person reads it: without the newline, and with carriage returns made visible, since they are a
-    /// frequent reason why two lines that look alike differ.
+    /// The line for display: without the newline, and with visible carriage returns, which are a frequent reason why
+    /// two lines that look equal differ.
     package var display: String {
         let text = String(decoding: withoutNewline, as: UTF8.self)
         return text.unicodeScalars.contains("\r")
@@ -51,24 +51,24 @@ package struct Hunk: Sendable, Equatable {
         var lineNumber = 0
     }
 
-    /// The `@@` line as it stands in the patch.
+    /// The `@@` line in the patch.
     var header: String
     /// The line number in the patch file, from 1.
     package var lineNumber: Int
-    /// Where it stood in the old file, from 1; 0 for an empty range at the start.
+    /// The first line in the old file, from 1; 0 for an empty range at the start.
     var oldStart: Int
-    /// Where it comes to stand in the new file.
+    /// The first line in the new file.
     var newStart: Int
     /// The lines.
     package var entries: [Entry]
 
-    /// What the file must hold.
+    /// The lines that the file must contain.
     var preimage: [Line] { entries.filter { $0.kind != .added }.map(\.line) }
-    /// What the file holds afterwards.
+    /// The lines that the file contains afterwards.
     package var postimage: [Line] { entries.filter { $0.kind != .removed }.map(\.line) }
-    /// How many lines of context begin it.
+    /// The number of context lines at the beginning.
     var leadingContext: Int { entries.prefix { $0.kind == .context }.count }
-    /// How many lines of context end it.
+    /// The number of context lines at the end.
     var trailingContext: Int { entries.reversed().prefix { $0.kind == .context }.count }
 
     /// The hunk that undoes this one.
@@ -86,11 +86,11 @@ package struct Hunk: Sendable, Equatable {
     }
 }
 
-/// What a patch does to one file.
+/// The change of a patch to one file.
 package struct FilePatch: Sendable, Equatable {
     package enum Operation: Sendable {
         case modify, create, delete, rename, copy
-        /// Deletes a copy, whatever it holds once the hunks are undone: the reverse of `copy`.
+        /// Deletes a copy, whatever its contents after the hunks are undone: the reverse of `copy`.
         case removeCopy
     }
 
@@ -104,46 +104,47 @@ package struct FilePatch: Sendable, Equatable {
     /// The git file mode before; nil when the patch does not say.
     package var oldMode: Int?
     package var hunks: [Hunk]
-    /// The line of the patch file that it starts on, from 1.
+    /// Its first line in the patch file, from 1.
     package var lineNumber: Int
-    /// Whether it has a `diff --git` line. A plain diff names the two files it compared, either of which may be the
-    /// one in the tree.
+    /// Whether it has a `diff --git` line. A plain diff names the two files that it compared; either may be the file in
+    /// the tree.
     var isGit: Bool
 }
 
 /// One patch: a diff file, or one message of a mailbox.
 package struct Patch: Sendable, Equatable {
-    /// The file it came from, as the user knows it, such as `memcpy/0001-add.patch`.
+    /// The file that it came from, as the user knows it, such as `memcpy/0001-add.patch`.
     package var file: String
     /// The subject of the message; nil for a plain diff.
     package var subject: String?
-    /// Who wrote it, as the message's header says: `NAME <ADDRESS>`; nil where nothing says it.
+    /// The author in the message's header: `NAME <ADDRESS>`; nil if there is none.
     package var author: String?
-    /// When, as the message's header says.
+    /// The date in the message's header.
     package var date: String?
-    /// What the message says of the change below its subject.
+    /// The message's text below its subject.
     package var explanation = ""
     package var files: [FilePatch]
-    /// The file's path, for places in findings; `file` where there is none.
+    /// The file's path, for places in findings; nil to use `file`.
     package var location: String?
-    /// The line of the file that its message begins on; nil when it is all that the file holds.
+    /// The first line of its message in the file; nil when the file has no other.
     package var messageLine: Int?
-    /// What a person should know of how the file was read, such as messages that were passed over.
+    /// Notes for the user on how the file was read, such as skipped messages.
     package var remarks: [String] = []
-    /// The lines of context at either end of a hunk that need not agree, as in `patch --fuzz`.
+    /// The lines of context at each end of a hunk that may differ, as in `patch --fuzz`.
     package var fuzz = 0
-    /// Whether hunks belong exactly where they say, as `isWithoutContext` found.
+    /// Whether hunks belong exactly at the lines that they name, as `isWithoutContext` found.
     var isExact = false
-    /// How many leading folders of each path were left out, as in `patch -pN`.
+    /// How many leading folders of each path were removed, as in `patch -pN`.
     package var strip = 1
 
-    /// How messages name it: the file, and of a mailbox which message.
+    /// The name in messages: the file, and for a mailbox the message.
     package var name: String {
         guard let messageLine else { return file }
         return "\(file):\(messageLine)\(subject.map { " (\($0))" } ?? "")"
     }
 
-    /// Whether it was made without context (-U0): no hunk has any, and one that is not for a file's start could have.
+    /// Whether it was made without context (-U0): no hunk has any, and a hunk that is not at a file's start could have
+    /// some.
     var isWithoutContext: Bool {
         var isElsewhere = false
         for change in files {
@@ -164,7 +165,7 @@ package struct Patch: Sendable, Equatable {
 }
 
 extension FilePatch {
-    /// The change that undoes this one. What undoes a copy deletes the copy with the contents that it has then.
+    /// The change that undoes this one. The reverse of a copy deletes the copy, with its contents at that time.
     var reversed: FilePatch {
         var change = self
         (change.oldPath, change.newPath) = (newPath, oldPath)

@@ -3,17 +3,17 @@ import Diagnostics
 
 /// A name that C, make and a POSIX shell all read as one plain word: letters, digits and `_` of ASCII, no digit first.
 ///
-/// Text that comes from a patch, a table or a spec reaches generated C, makefiles and shell variables as this type
-/// alone: only a check makes one, so that no generator can be handed a raw text.
+/// Text from a patch, a table or a spec reaches generated C, makefiles and shell variables only as this type: only a
+/// check makes one, so no generator can receive unchecked text.
 public struct CIdentifier: Sendable, Hashable {
     /// The name.
     public let text: String
 
-    /// The longest name that is accepted, in bytes: a symbol of the kernel has at most 511 (KSYM_NAME_LEN), and what
-    /// stands before a call's name (`__x64_compat_sys_`, `__NR_ia32_`) and the wrappers' prefixes count too.
+    /// The longest accepted name, in bytes: a symbol of the kernel has at most 511 (KSYM_NAME_LEN), and the prefixes of
+    /// a call's name (`__x64_compat_sys_`, `__NR_ia32_`) and of the wrappers count too.
     public static let maximumLength = 255
 
-    /// Nil for text that is no identifier.
+    /// Nil for text that is not an identifier.
     public init?(_ text: String) {
         guard let first = text.utf8.first, !Self.isDigit(first), text.utf8.count <= Self.maximumLength,
             text.utf8.allSatisfy(Self.isByte)
@@ -21,7 +21,7 @@ public struct CIdentifier: Sendable, Hashable {
         self.text = text
     }
 
-    /// Whether a byte may stand in an identifier, though perhaps not as the first.
+    /// Whether an identifier may contain a byte, though perhaps not as the first.
     public static func isByte(_ byte: UInt8) -> Bool {
         isDigit(byte) || byte == UInt8(ascii: "_")
             || byte < 128 && (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte & 0xDF)
@@ -41,9 +41,9 @@ extension CIdentifier: Comparable {
 }
 
 extension CIdentifier: Codable {
-    /// Reads a text.
+    /// Reads and checks a text.
     ///
-    /// - Throws: `DecodingError` for a text that is no identifier: what a file holds is checked as well.
+    /// - Throws: `DecodingError` for a text that is not an identifier: the contents of a file are checked as well.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
         let text = try container.decode(String.self)
@@ -62,9 +62,10 @@ extension CIdentifier: Codable {
 }
 
 extension String {
-    /// The text in double quotes for a message: what is no printable ASCII as `\u{...}`, and cut at 80 characters.
+    /// The text in double quotes for a message: everything except printable ASCII as `\u{...}`, and cut at 80
+    /// characters.
     ///
-    /// It comes from a patch, which may hold a terminal's control sequences.
+    /// It comes from a patch, which may contain a terminal's control sequences.
     var quotedForMessage: String {
         let limit = 80
         let shown = unicodeScalars.prefix(limit).map { $0.escaped(asASCII: true) }.joined()

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The names in a Makefile of kbuild's, in the order in which make reads its assignments: `obj-y += a.o` above a later
-/// `obj-y = b.o` names nothing any more.
+/// The names in a Makefile of Kbuild's, in the order in which make reads its assignments: `obj-y += a.o` above a later
+/// `obj-y = b.o` has no effect.
 ///
-/// A name outside of an assignment, and one in a variable of any name, counts: a Makefile has many ways to build a
-/// file. What an `ifdef`, `ifeq` and so on holds is taken to be read, and an assignment there discards nothing.
+/// A name outside an assignment, and a name in a variable of any name, counts: a Makefile has many ways to build a
+/// file. The contents of an `ifdef`, `ifeq` and so on are regarded as read, and an assignment there discards nothing.
 struct MakefileNames {
-    /// Where names were discarded.
+    /// The assignment that discards names.
     struct Discard: Equatable {
-        /// The line that assigns the variable anew, counted from 1.
+        /// The line that assigns the variable again, counted from 1.
         var line: Int
         /// The variable.
         var variable: String
     }
 
-    /// The names that are left at the end.
+    /// The names that remain at the end.
     private(set) var names: Set<String> = []
-    /// The names that an assignment took out of their variable, and that nothing names after it.
+    /// The names that an assignment removed from their variable, and that no later line names.
     private(set) var discarded: [String: Discard] = [:]
 
     /// Reads a Makefile's lines.
@@ -25,7 +25,7 @@ struct MakefileNames {
         var index = 0
         while index < lines.count {
             let number = index + 1
-            // A line that ends in a backslash goes on, comments included.
+            // A line that ends in a backslash continues, also in comments.
             var text = lines[index]
             while text.hasSuffix("\\"), index + 1 < lines.count {
                 index += 1
@@ -63,7 +63,7 @@ struct MakefileNames {
         text.split(whereSeparator: { " \t=:\\".contains($0) }).map(String.init)
     }
 
-    /// `NAME = VALUE` and its kin (GNU make manual, "Setting Variables").
+    /// `NAME = VALUE` and similar forms (GNU make manual, "Setting Variables").
     private struct Assignment {
         enum Effect { case sets, adds, setsUnlessSet }
         var variable: String
@@ -71,7 +71,7 @@ struct MakefileNames {
         var value: String
 
         init?(_ text: String) {
-            // A recipe's line is the shell's.
+            // A recipe's line belongs to the shell.
             guard !text.hasPrefix("\t"), let sign = text.firstIndex(of: "=") else { return nil }
             var left = text[..<sign]
             switch left.last {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /// A system call that an overlay adds to a kernel.
 public struct RegisteredSyscall: Sendable, Hashable, Codable {
-    /// The second column of a table: whose programs a row is for.
+    /// The second column of a table: the programs that a row is for.
     public enum ABI: String, Sendable, Codable {
         /// x86-64 programs, x32 ones included.
         case common
@@ -28,11 +28,11 @@ public struct RegisteredSyscall: Sendable, Hashable, Codable {
     }
 }
 
-/// The header that tells test programs the numbers of a kernel's added calls, so that no test repeats one.
+/// The header with the numbers of a kernel's added calls for test programs, so that no test repeats a number.
 public enum SyscallHeader {
     /// The header's file name.
     public static let fileName = "kbuild_syscalls.h"
-    /// The name of the clang module by which Swift imports the numbers.
+    /// The name of the clang module from which Swift imports the numbers.
     public static let moduleName = "SyscallNumbers"
 
     /// The module map to put beside the header.
@@ -44,11 +44,11 @@ public enum SyscallHeader {
 
         """
 
-    /// The header's text: `__NR_NAME` for programs of the machine's own ABI, and `__NR_ia32_NAME` for a 64-bit
-    /// program that enters the kernel by `int 0x80`, as the kernel itself names these.
+    /// The header's text: `__NR_NAME` for programs of the machine's own ABI, and `__NR_ia32_NAME` for a 64-bit program
+    /// that enters the kernel by `int 0x80`, as the kernel itself names these.
     ///
-    /// The system's own header comes first and its number of a call with the same name is replaced: that number is
-    /// another kernel's.
+    /// The system's own header comes first, and its number of a call with the same name is replaced, because it belongs
+    /// to another kernel.
     public static func text(_ syscalls: [RegisteredSyscall]) -> String {
         var lines = [
             "/* Written by kbuild: the numbers of the system calls that this kernel's patches add. */",

@@ -2,17 +2,17 @@
 import Diagnostics
 import Patching
 
-/// Looks at what patch series add to a tree for the mistakes that are made in registering a system call by hand. Specs
-/// need no such look, since kbuild writes their lines.
+/// Checks patch series for the usual mistakes in registering a system call by hand. Specs need no such check, because
+/// kbuild writes their lines.
 package struct SyscallCheck {
-    /// The kernel as it came.
+    /// The unpatched kernel.
     let pristine: TreeEditor
     /// With all series applied.
     let series: TreeEditor
-    /// With the specs' calls as well: a gap that these fill is none.
+    /// With the specs' calls as well: a gap that these fill is not a gap.
     let final: TreeEditor
     let version: KernelVersion
-    /// The user's own file for a file of the tree that came whole from a spec's folder.
+    /// The user's own file for a file of the tree that was copied from a spec's folder.
     var userFiles: [String: String] = [:]
     package private(set) var findings: [SyscallFinding] = []
 
@@ -40,7 +40,7 @@ package struct SyscallCheck {
 
     func isChanged(_ path: String) -> Bool { series.origins[path]?.contains { $0 != nil } ?? false }
 
-    /// Whether a line came with a patch.
+    /// Whether a patch added a line.
     func isAdded(_ path: String, _ lineIndex: Int) -> Bool { origin(path, lineIndex) != nil }
 
     private func origin(_ path: String, _ lineIndex: Int) -> SyscallFinding.Place? {
@@ -48,7 +48,7 @@ package struct SyscallCheck {
         return lines[lineIndex]
     }
 
-    /// Where the user finds a line of the tree.
+    /// The user's place of a line of the tree.
     func place(_ path: String, _ lineIndex: Int) -> SyscallFinding.Place {
         origin(path, lineIndex) ?? .init(file: userFiles[path] ?? path, line: lineIndex + 1)
     }
@@ -65,7 +65,7 @@ package struct SyscallCheck {
     struct Added {
         var row: SyscallTable.Row
         var place: SyscallFinding.Place
-        /// Where it stands in the tree, for messages.
+        /// Its place in the tree, for messages.
         var treePlace: String
     }
 
@@ -81,7 +81,7 @@ package struct SyscallCheck {
         }
     }
 
-    /// The rows that the series add to a table, in its order, without those that are only moved or respaced.
+    /// The rows that the series add to a table, in its order, without rows that are only moved or respaced.
     func addedRows(_ path: String) throws -> [Added] {
         let before = Set(SyscallTable((try? pristine.readLines(path)) ?? []).rows.map(\.identity))
         return SyscallTable(try series.readLines(path)).rows.compactMap { row in
@@ -91,7 +91,7 @@ package struct SyscallCheck {
         }
     }
 
-    /// Checks what a patch adds to a table; returns the rows with which all is well so far.
+    /// Checks a patch's additions to a table; returns the rows without mistakes so far.
     private mutating func checkTable(_ path: String) throws -> [Added] {
         let lines = try series.readLines(path)
         var good: Set<Int> = []
@@ -109,7 +109,7 @@ package struct SyscallCheck {
         return added
     }
 
-    /// Whether a line is one that the kernel's scripts read as it is meant.
+    /// Checks that the kernel's scripts read a line as it is intended.
     private mutating func checkForm(
         _ line: String, at place: SyscallFinding.Place, tree: String, path: String
     ) -> Bool {
@@ -168,14 +168,14 @@ package struct SyscallCheck {
         return true
     }
 
-    /// A number or a name that is there twice.
+    /// Checks for a duplicate number or name.
     private mutating func checkNumber(_ new: Added, path: String, after: SyscallTable) {
         let row = new.row
-        // 64 and x32 rows may share a number, since no program is both.
+        // 64 and x32 rows may share a number, because no program is both.
         let others = after.rows.filter { other in
             other.lineIndex != row.lineIndex && !Set([row.abi, other.abi]).isSuperset(of: ["64", "x32"])
         }
-        // Of two that a patch adds only the second is told.
+        // Of two rows that a patch adds, only the second is reported.
         func isEarlier(_ other: SyscallTable.Row) -> Bool {
             !isAdded(path, other.lineIndex) || other.lineIndex < row.lineIndex
         }
@@ -197,7 +197,7 @@ package struct SyscallCheck {
         }
     }
 
-    /// The lowest number above the kernel's own that no row has.
+    /// The lowest number above the kernel's own that no row uses.
     private func nextFree(_ path: String) -> Int {
         let last = SyscallTable((try? pristine.readLines(path)) ?? []).ordinaryRows.map(\.number).max() ?? -1
         let taken = Set(SyscallTable((try? final.readLines(path)) ?? []).rows.map(\.number))
@@ -276,7 +276,7 @@ package struct SyscallCheck {
 }
 
 extension SyscallTable {
-    /// An entry's name without what kernels put before it.
+    /// An entry's name without the kernels' prefix.
     static func plainEntry(_ entry: String) -> String {
         for prefix in ["__x64_compat_sys_", "__ia32_compat_sys_", "__x64_sys_", "__ia32_sys_", "compat_sys_", "sys_"]
         where entry.hasPrefix(prefix) {
@@ -287,6 +287,6 @@ extension SyscallTable {
 }
 
 extension SyscallTable.Row {
-    /// What a row says, wherever it stands.
+    /// The contents of a row, without its position.
     package var identity: String { "\(number) \(abi) \(name) \(entry ?? "") \(compat ?? "")" }
 }

@@ -2,7 +2,7 @@
 import Diagnostics
 import Patching
 
-/// The places besides the tables where a call that a series adds is made known.
+/// Checks the other places, besides the tables, of a call that a series adds.
 extension SyscallCheck {
     /// A definition in a C file that patches or specs change.
     private struct Found {
@@ -16,7 +16,7 @@ extension SyscallCheck {
         let found = try changed.flatMap { path in
             SyscallDefinition.scan(try final.read(path)?.bytes ?? []).map { Found(path: path, definition: $0) }
         }
-        // What the kernel has itself may be named by one more row, or wired up for one more ABI.
+        // A call of the kernel itself may get another row, or be wired up for another ABI.
         let known = try [SyscallTable.x8664, SyscallTable.i386].reduce(into: Set<String>()) { known, path in
             guard try pristine.read(path) != nil else { return }
             for row in SyscallTable(try pristine.readLines(path)).rows {
@@ -141,10 +141,10 @@ extension SyscallCheck {
         let inner = text[text.index(after: open)..<close].trimmed
         let count = inner == "void" || inner.isEmpty ? 0 : inner.split(separator: ",").count
         guard count != definition.count else { return }
-        // The series' own header has the places; a spec's prototype is kbuild's and agrees.
+        // The series' own header has the places; a spec's prototype is written by kbuild and is right.
         let inSeries = ((try? series.readLines(path)) ?? []).firstIndex(where: isPrototype)
         let other = inSeries.map { place(path, $0).description } ?? "\(path):\(index + 1)"
-        // The compiler sees no prototype there on x86-64, so that the kernel is built, and right.
+        // The compiler sees no prototype there on x86-64, so the kernel builds, and is right.
         let isSeen = !Self.isHidden(index, of: lines, whereDefined: "CONFIG_ARCH_HAS_SYSCALL_WRAPPER")
         add(
             isSeen ? .error : .warning, place(item),
@@ -154,11 +154,11 @@ extension SyscallCheck {
             fix: "make the two agree: asmlinkage long sys_\(name)(\(Self.parameters(definition)));")
     }
 
-    /// Whether the preprocessor leaves a line out where a macro is defined.
+    /// Whether the preprocessor omits a line when a macro is defined.
     ///
     /// - Parameter index: The line, counted from 0.
     static func isHidden(_ index: Int, of lines: [String], whereDefined macro: String) -> Bool {
-        // For each condition around the line, whether it leaves its present branch out.
+        // For each condition around the line, whether it omits its current branch.
         var conditions: [Bool?] = []
         for line in lines[..<index] {
             let text = line.trimmed
@@ -184,7 +184,7 @@ extension SyscallCheck {
         return conditions.contains(true)
     }
 
-    /// The parameters as a prototype has them.
+    /// The parameters in the form of a prototype.
     private static func parameters(_ definition: SyscallDefinition) -> String {
         let words = definition.parameters
         guard words.count >= 2 else { return "void" }
@@ -196,7 +196,7 @@ extension SyscallCheck {
 
     // MARK: Makefile
 
-    /// Whether some Makefile on the way builds the file's object, and the way leads there.
+    /// Checks that a Makefile builds the file's object, and that make reaches this Makefile.
     private mutating func checkIsBuilt(_ item: Found) throws {
         let components = item.path.split(separator: "/").map(String.init)
         guard let name = components.last, components.count > 1, series.changes[item.path] != nil else { return }
@@ -209,7 +209,7 @@ extension SyscallCheck {
             if self.isNamed(below + object, inMakefilesOf: folder) { isNamed = true }
             discard = discard ?? self.discard(of: below + object, inMakefilesOf: folder)
         }
-        // A C file that another one includes has no object of its own.
+        // A C file that another file includes has no object of its own.
         let isIncluded = final.changes.contains { path, entry in
             guard path != item.path, path.hasSuffix(".c"), case .file(let file) = entry else { return false }
             return String(decoding: file.bytes, as: UTF8.self).contains("#include \"\(name)\"")
@@ -225,12 +225,12 @@ extension SyscallCheck {
                 .error, place(item), "\(item.path) is not built: \(makefile(in: folder)) does not name \(object)",
                 fix: "add obj-y += \(object) to \(makefile(in: folder))")
         }
-        // A new folder needs a line above it as well.
+        // A new folder also needs a line in its parent folder.
         let isNew = ["Kbuild", "Makefile"].allSatisfy { (try? pristine.read("\(folder)/\($0)")) ?? nil == nil }
         guard isNew, isNamed else { return }
         let parent = components.dropLast(2).joined(separator: "/")
         let own = components[components.count - 2] + "/"
-        // The top-level Makefile lists folders with their paths, and Kbuild does since 5.18.
+        // The top-level Makefile lists folders with their paths, and since 5.18 Kbuild does.
         if let discard = self.discard(of: own, inMakefilesOf: parent), !self.isNamed(own, inMakefilesOf: parent) {
             add(
                 .error, place(item), "\(item.path) is not built: \(discard)",
@@ -253,7 +253,7 @@ extension SyscallCheck {
         return ((try? final.read(prefix + "Kbuild")) ?? nil) != nil ? prefix + "Kbuild" : prefix + "Makefile"
     }
 
-    /// What Kbuild and Makefile of a folder name, by the file's path.
+    /// The names in the Kbuild and the Makefile of a folder, by the file's path.
     private func names(inMakefilesOf folder: String) -> [(path: String, names: MakefileNames)] {
         let prefix = folder.isEmpty ? "" : folder + "/"
         return ["Kbuild", "Makefile"].compactMap { name in
@@ -265,7 +265,7 @@ extension SyscallCheck {
         names(inMakefilesOf: folder).contains { $0.names.names.contains(name) }
     }
 
-    /// The line that discards a name, in words; nil when none does.
+    /// The line that discards a name, in words; nil when there is none.
     private func discard(of name: String, inMakefilesOf folder: String) -> String? {
         for (path, names) in names(inMakefilesOf: folder) {
             guard let discard = names.discarded[name] else { continue }
@@ -278,7 +278,7 @@ extension SyscallCheck {
 
     private static let header = "include/uapi/asm-generic/unistd.h"
 
-    /// What a series writes into the header of the other architectures' numbers.
+    /// Checks the series' changes to the header of the other architectures' numbers.
     mutating func checkGenericHeader(_ native: [Added]) throws {
         guard isChanged(Self.header) else { return }
         let lines = try series.readLines(Self.header)

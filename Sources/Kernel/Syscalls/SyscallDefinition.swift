@@ -9,17 +9,17 @@ struct SyscallDefinition: Equatable {
     var isCompat: Bool
     /// The digit of SYSCALL_DEFINEn.
     var count: Int
-    /// What stands between the parentheses after the name: types and names in turn.
+    /// The text between the parentheses after the name: types and names in turn.
     var parameters: [String]
-    /// From 1.
+    /// Counted from 1.
     var line: Int
 
     var macro: String { "\(isCompat ? "COMPAT_" : "")SYSCALL_DEFINE\(count)" }
     var types: [String] { stride(from: 0, to: parameters.count, by: 2).map { parameters[$0] } }
 
-    /// Finds the definitions of a C file, outside of comments, strings and `#define` lines.
+    /// Finds the definitions of a C file, outside comments, strings and `#define` lines.
     static func scan(_ bytes: [UInt8]) -> [SyscallDefinition] {
-        // Few files of a large patch define a call, and taking off comments costs more than all else here.
+        // Few files of a large patch define a call, and removing comments takes most of the time here.
         guard mentionsDefinition(bytes) else { return [] }
         let text = withoutComments(bytes)
         var definitions: [SyscallDefinition] = []
@@ -141,7 +141,7 @@ struct SyscallDefinition: Equatable {
                     length = 2
                     if bytes[index + 1] != UInt8(ascii: "\n") { output[index + 1] = UInt8(ascii: " ") }
                 } else if byte == quote || byte == UInt8(ascii: "\n") {
-                    // A string does not go on past its line; an apostrophe in assembly must not swallow the rest.
+                    // A string ends with its line; an apostrophe in assembly must not swallow the rest.
                     state = .code
                 }
                 if byte != UInt8(ascii: "\n") { output[index] = UInt8(ascii: " ") }

@@ -2,34 +2,34 @@
 import Diagnostics
 import Patching
 
-/// A mistake, or what looks like one, in how a user's patches or specs register system calls.
+/// A mistake, or a probable one, in how a user's patches or specs register system calls.
 public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertible {
-    /// How sure it is that this is wrong.
+    /// How certain the mistake is.
     public enum Severity: String, Sendable, Codable {
         /// The build fails, or the call cannot be reached.
         case error
-        /// It builds for x86-64, yet is probably not meant.
+        /// It builds for x86-64, but is probably not intended.
         case warning
     }
 
     /// A line of the user's own file: a patch, a C file or syscall.yaml.
     public typealias Place = SourcePlace
 
-    /// How sure it is.
+    /// How certain the mistake is.
     public var severity: Severity
-    /// Where the user can mend it.
+    /// The place where the user can fix it.
     public var place: Place
-    /// What is wrong; more lines may follow as evidence.
+    /// The mistake; more lines may follow as evidence.
     public var message: String
-    /// What to do about it; empty when the message says it all.
+    /// The fix; empty when the message is sufficient.
     public var fix: String
 
-    /// `FILE:LINE: error: MESSAGE`, and the fix on a line of its own.
+    /// `FILE:LINE: error: MESSAGE`, and the fix on its own line.
     public var description: String {
         "\(place): \(severity.rawValue): \(message)" + (fix.isEmpty ? "" : "\n  fix: \(fix)")
     }
 
-    /// The finding as it is printed. What follows its first line is indented.
+    /// The finding in its printed form. Lines after the first are indented.
     public var terminalText: TerminalText {
         let lines = VisibleText.split(message)
         var text: TerminalText = "\(place): \(severity.rawValue): \(lines.first ?? "")"
@@ -49,7 +49,7 @@ public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertib
         self.fix = fix
     }
 
-    /// Makes a finding of a failure whose message begins with `FILE:LINE: `, or that is about `file`.
+    /// Makes a finding from a failure whose message begins with `FILE:LINE: `, or that is about `file`.
     public init(_ failure: Failure, about file: String) {
         var place = Place(file: file, line: 1)
         var message = failure.message
@@ -77,7 +77,7 @@ public struct SyscallFinding: Sendable, Hashable, Codable, CustomStringConvertib
 extension Failure {
     /// One failure for all errors among findings; nil when there is none.
     ///
-    /// A single error keeps its words; of several the details hold each with its fix.
+    /// A single error keeps its message; for several, the details contain each with its fix.
     package init?(_ findings: [SyscallFinding]) {
         let errors = findings.filter { $0.severity == .error }
         guard let first = errors.first else { return nil }

@@ -2,21 +2,21 @@
 import Diagnostics
 import Patching
 
-/// Gives numbers to the calls of specs: the pinned ones first, then the lowest that are left above the kernel's own.
+/// Gives numbers to the calls of specs: first the pinned numbers, then the lowest free ones above the kernel's own.
 package struct SyscallNumbering {
     /// Since 5.1 a new call has the same number on all architectures, from 424 on.
     static let unifiedFrom = 424
 
-    /// Who has each number: a row of the table, or a spec that pins it.
+    /// The owner of each number: a row of the table, or a spec that pins it.
     private var owners: [Int: String] = [:]
     private var pins: [CIdentifier: Int] = [:]
-    /// The calls that can have no number.
+    /// The calls that cannot get a number.
     private var refused: Set<SyscallFinding.Place> = []
     private let lastOfKernel: Int
     private var ia32Owners: [Int: String] = [:]
     private let lastOfIA32: Int
 
-    /// What is wrong with the numbers.
+    /// The mistakes in the numbers.
     package private(set) var findings: [SyscallFinding] = []
 
     /// - Parameter editor: The tree with all series applied.
@@ -34,7 +34,7 @@ package struct SyscallNumbering {
             let whose = pristine.row(name: row.name) == nil ? "a patch of this project" : "Linux \(version)"
             owners[row.number] = "\(row.name), which \(whose) has at that number"
         }
-        // A new call's number is the same everywhere, so one that another architecture uses is taken too.
+        // A new call's number is the same everywhere, so a number of another architecture is taken too.
         if let lines = try? editor.readLines(SyscallTable.generic) {
             for row in SyscallTable(lines).rows where row.number >= Self.unifiedFrom && owners[row.number] == nil {
                 owners[row.number] = "\(row.name), which the generic table has at that number"
@@ -87,7 +87,7 @@ package struct SyscallNumbering {
         refused.insert(place)
     }
 
-    /// The number of a call in the x86-64 table; nil when it can have none, as the findings say.
+    /// The number of a call in the x86-64 table; nil when it cannot get one, as the findings say.
     mutating func number(for call: SyscallSpec.Syscall, spec: SyscallSpec) -> Int? {
         if refused.contains(spec.place(of: call)) { return nil }
         if let pin = pins[call.name] { return pin }
@@ -103,8 +103,8 @@ package struct SyscallNumbering {
         return number
     }
 
-    /// The number of a call in the i386 table: the same as in the x86-64 one where that is free; nil when it can have
-    /// none, as the findings say.
+    /// The number of a call in the i386 table: the same as in the x86-64 table if that is free; nil when it cannot get
+    /// one, as the findings say.
     mutating func ia32Number(
         for call: SyscallSpec.Syscall, spec: SyscallSpec, common: Int, version: KernelVersion
     ) -> Int? {

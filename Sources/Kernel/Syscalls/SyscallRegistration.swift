@@ -4,11 +4,11 @@ import Diagnostics
 import Patching
 import SystemPackage
 
-/// Writes everything that a kernel needs to know of a spec's calls: the files themselves, the tables, the
-/// prototypes, the fallback for kernels without them, and the Makefile.
+/// Writes everything that a kernel needs for a spec's calls: the files themselves, the tables, the prototypes, the
+/// fallback for kernels without them, and the Makefile.
 ///
-/// How a file is edited is decided by what the file holds rather than by the kernel's version, so that a kernel
-/// with a backported change is treated right.
+/// A file's contents, not the kernel's version, decide how it is edited, so a kernel with a backported change is
+/// handled correctly.
 package struct SyscallRegistration {
     package private(set) var editor: TreeEditor
     private let spec: SyscallSpec
@@ -82,7 +82,7 @@ package struct SyscallRegistration {
         }
     }
 
-    /// kbuild, the kernel's build system, reads a folder's Kbuild file and, where there is none, its Makefile.
+    /// Kbuild, the kernel's build system, reads a folder's Kbuild file or, if there is none, its Makefile.
     private func existingMakefile(of folder: String) throws -> String? {
         let prefix = folder == "." ? "" : folder + "/"
         for name in ["Kbuild", "Makefile"] where try editor.read(prefix + name) != nil { return prefix + name }
@@ -110,7 +110,7 @@ package struct SyscallRegistration {
                 return words.count >= 3 && words[0] == variable && words[1] == "+=" && words.contains("kernel/")
             }
             guard var index else { continue }
-            // A line that ends in a backslash goes on.
+            // A line that ends in a backslash continues.
             while lines[index].hasSuffix("\\"), index + 1 < lines.count { index += 1 }
             lines.insert("\(variable)\t\t\t+= \(name)/", at: index + 1)
             try editor.writeLines(file, lines)
@@ -120,7 +120,7 @@ package struct SyscallRegistration {
         throw failure("neither Kbuild nor Makefile of the tree lists kernel/, so \(name)/ cannot be added beside it")
     }
 
-    /// Inserts lines after the last unconditional `obj-y =`, which would discard what stands above it; else after the
+    /// Inserts lines after the last unconditional `obj-y =`, which would discard the lines above it; else after the
     /// first unconditional addition to obj-y, or at the end.
     static func insertObjects(_ new: [String], into lines: inout [String]) {
         var depth = 0
@@ -166,7 +166,7 @@ package struct SyscallRegistration {
         }
     }
 
-    /// The numbers of other architectures: a header, and since 6.11 a table besides.
+    /// The numbers of other architectures: a header, and since 6.11 also a table.
     private mutating func addToGenericTable(_ call: SyscallSpec.Syscall, number: Int) throws {
         let compat = call.ia32?.compatArguments == nil ? nil : "compat_sys_\(call.name)"
         if try editor.read(SyscallTable.generic) != nil {
@@ -184,7 +184,7 @@ package struct SyscallRegistration {
                 let count = lines[last...].firstIndex(where: { $0.hasPrefix("#define __NR_syscalls") }),
                 let limit = Int(lines[count].split(whereSeparator: { $0 == " " || $0 == "\t" }).last ?? "")
             else { throw Failure(.patch, "\(header) does not define __NR_syscalls") }
-            // Before 5.1 each architecture counted on its own.
+            // Before 5.1 each architecture had its own numbers.
             let own = number >= SyscallNumbering.unifiedFrom ? number : limit
             lines[count] = "#define __NR_syscalls \(max(limit, own + 1))"
             var position = last
@@ -215,8 +215,8 @@ package struct SyscallRegistration {
         }
     }
 
-    /// Inserts a prototype where new calls go by custom: before the calls that only some architectures have, which
-    /// is within the part that architectures with syscall wrappers leave out.
+    /// Inserts a prototype at the usual place for new calls: before the calls that only some architectures have, which
+    /// is within the part that architectures with syscall wrappers omit.
     static func insertPrototype(name: String, _ arguments: [SyscallSpec.Argument], into lines: inout [String]) {
         var position: Int
         if let heading = lines.firstIndex(where: { $0.contains("Architecture-specific system calls") }) {
@@ -228,7 +228,7 @@ package struct SyscallRegistration {
                 ?? lines.lastIndex { $0.hasPrefix("#endif") } ?? lines.count
         }
         while position > 0, lines[position - 1].isEmpty { position -= 1 }
-        // A struct that is first named in a parameter list would be local to it.
+        // A struct that is first named in a parameter list would be local to that list.
         var new = arguments.compactMap { argument -> String? in
             let words = argument.type.split(whereSeparator: { $0 == " " || $0 == "*" })
             guard let index = words.firstIndex(where: { $0 == "struct" || $0 == "union" }), index + 1 < words.count
@@ -241,7 +241,7 @@ package struct SyscallRegistration {
         lines.insert(contentsOf: new, at: position)
     }
 
-    /// A prototype in kernel style: broken before column 80, continued below the first parameter.
+    /// A prototype in kernel style: wrapped before column 80, continued below the first parameter.
     private static func prototype(name: String, _ arguments: [SyscallSpec.Argument]) -> [String] {
         let start = "asmlinkage long \(name)("
         let indent = String(repeating: "\t", count: 4)

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// A system call's name and arguments as a person writes them, checked for being such.
+/// A system call's name and arguments as a user writes them, checked.
 public struct SyscallSignature: Sendable, Equatable {
-    /// What an argument is, as far as code that uses it must know.
+    /// The kind of an argument, as far as code that uses it must know.
     public enum Kind: Sendable, Equatable {
-        /// A number of so many bits.
+        /// A number with this many bits.
         case integer(bits: Int, isSigned: Bool)
-        /// The address of numbers of so many bits, of characters or of anything.
+        /// The address of numbers with this many bits, of characters or of anything.
         case pointer(to: Pointee, isConst: Bool)
     }
 
-    /// What a pointer leads to.
+    /// The target of a pointer.
     public enum Pointee: Sendable, Equatable {
         /// Anything: `void`.
         case bytes
         /// `char`.
         case characters
-        /// Numbers of so many bits.
+        /// Numbers with this many bits.
         case integers(bits: Int)
     }
 
@@ -27,10 +27,10 @@ public struct SyscallSignature: Sendable, Equatable {
         public var type: String
         /// Its name.
         public var name: String
-        /// What it is.
+        /// Its kind.
         public var kind: Kind
 
-        /// As a prototype has it.
+        /// Its declaration in a prototype.
         public var declaration: String { type.hasSuffix("*") ? type + name : "\(type) \(name)" }
     }
 
@@ -42,7 +42,8 @@ public struct SyscallSignature: Sendable, Equatable {
     /// Reads a name and arguments such as "const char __user *text".
     ///
     /// - Parameter arguments: One or more arguments each, separated by commas; "void" for none.
-    /// - Throws: `Failure` (`usage`) for what is no C identifier, more than six arguments, or a type that is not known.
+    /// - Throws: `Failure` (`usage`) for a name that is not a C identifier, more than six arguments, or an unknown
+    ///   type.
     public init(name: String, arguments: [String]) throws {
         guard CIdentifier(name) != nil, !Self.keywords.contains(name) else {
             throw Failure(
@@ -112,13 +113,13 @@ public struct SyscallSignature: Sendable, Equatable {
             guard let (bits, _) = integers[base] else { throw failure("points to a type that is not known", known) }
             pointee = .integers(bits: bits)
         }
-        // An address that a program gives is always __user: sparse tells it from the kernel's own by that.
+        // An address from a program is always __user: sparse distinguishes it from the kernel's own addresses by that.
         return Argument(
             type: "\(isConst ? "const " : "")\(base) __user *", name: name,
             kind: .pointer(to: pointee, isConst: isConst))
     }
 
-    /// The integer types of C and the kernel on x86-64: their bits, and whether they have a sign.
+    /// The integer types of C and the kernel on x86-64: their bits, and whether they are signed.
     private static let integers: [String: (bits: Int, isSigned: Bool)] = {
         var types: [String: (bits: Int, isSigned: Bool)] = [
             "char": (8, true), "signed char": (8, true), "unsigned char": (8, false), "size_t": (64, false),
@@ -142,7 +143,7 @@ public struct SyscallSignature: Sendable, Equatable {
         return types
     }()
 
-    /// Words of C that name nothing.
+    /// Keywords of C, which cannot be names.
     private static let keywords: Set<String> = [
         "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern",
         "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed",

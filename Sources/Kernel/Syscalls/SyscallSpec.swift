@@ -7,7 +7,7 @@ import SystemPackage
 import TextInput
 import YAML
 
-/// What `syscall.yaml` declares: the C files of some system calls and how they are to be registered.
+/// The contents of `syscall.yaml`: the C files of some system calls and how to register the calls.
 package struct SyscallSpec: Sendable, Equatable {
     package static let fileName = "syscall.yaml"
 
@@ -26,7 +26,7 @@ package struct SyscallSpec: Sendable, Equatable {
 
         var declaration: String { type.hasSuffix("*") ? "\(type)\(name)" : "\(type) \(name)" }
 
-        /// Splits "type name" at the last word; nil where these are not words of C and stars alone.
+        /// Splits "type name" at the last word; nil if there is anything other than words of C and stars.
         init?(_ text: String) {
             let text = text.trimmed
             let name = String(
@@ -41,7 +41,7 @@ package struct SyscallSpec: Sendable, Equatable {
     }
 
     enum Number: Sendable, Equatable {
-        /// The next one that is free.
+        /// The next free number.
         case free
         /// The same on every kernel.
         case pinned(Int)
@@ -70,26 +70,26 @@ package struct SyscallSpec: Sendable, Equatable {
         var number: Number
         var abi: RegisteredSyscall.ABI
         var ia32: IA32?
-        /// The spec's line that it begins on, from 1.
+        /// Its first line in the spec, from 1.
         var line: Int
     }
 
     /// The spec's path, for messages.
     package var path: String
-    /// The folder of the tree that the files go to.
+    /// The folder of the tree for the files.
     var folder: String
     package var files: [File]
     package var syscalls: [Syscall]
 
-    /// Where a call is declared.
+    /// The place of a call's declaration.
     package func place(of call: Syscall) -> SyscallFinding.Place { .init(file: path, line: call.line) }
 
-    /// Where a file comes to lie in the tree.
+    /// The path of a file in the tree.
     package func treePath(of file: String) -> String { folder == "." ? file : "\(folder)/\(file)" }
 
     package var digest: Digest {
         var key = ContentDigest(of: "syscall-spec", version: 1)
-        // Where a call stands in the file does not matter.
+        // A call's position in the file does not matter.
         let calls = syscalls.map { call in
             var call = call
             call.line = 0
@@ -113,7 +113,7 @@ package struct SyscallSpec: Sendable, Equatable {
         if let reason = TreePath.unsafeReason(folder) ?? TreePath.generatedReason(folder), folder != "." {
             throw root.failure("the folder \(folder.quotedForMessage) \(reason)", at: "folder")
         }
-        // Folder and files are named in makefiles, where a blank ends a name and $( ) is a command.
+        // Makefiles contain the names of folder and files, and there a blank ends a name and $( ) is a command.
         guard folder.split(separator: "/").allSatisfy({ isPlainFileName(String($0)) }) || folder == "." else {
             throw root.failure(
                 "the folder \(folder.quotedForMessage) has other characters than letters, digits and _ . + -",
@@ -186,7 +186,8 @@ extension SyscallSpec.Syscall {
 
 extension SyscallSpec {
     /// Whether a folder has a file. A link is refused and not followed: kbuild reads a foreign call's files itself,
-    /// outside of any sandbox, and what a link leads to on this host would get into the kernel or into messages.
+    /// outside any sandbox, and the contents of a link's target on this host would get into the kernel or into
+    /// messages.
     ///
     /// - Throws: `Failure` (`usage`) for a link, and for anything else that is not a regular file.
     private static func regularFile(_ name: String, in folder: FilePath) throws(Failure) -> Bool {
@@ -201,7 +202,7 @@ extension SyscallSpec {
             nextStep: status.isLink ? "copy the file that the link leads to there" : "remove it")
     }
 
-    /// Whether make and the kernel's build system read a file's or folder's name as one plain word.
+    /// Whether make and the kernel's build system read the name of a file or folder as one plain word.
     static func isPlainFileName(_ name: String) -> Bool {
         !name.isEmpty && !name.hasPrefix("-")
             && name.utf8.allSatisfy { CIdentifier.isByte($0) || "+-.".utf8.contains($0) }

@@ -1,49 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 import Patching
 
-/// A system-call table as the kernel keeps it: `NUMBER ABI NAME [ENTRY [COMPAT_ENTRY]]` a line, `#` for comments
+/// A system-call table of the kernel: `NUMBER ABI NAME [ENTRY [COMPAT_ENTRY]]` on each line, `#` for comments
 /// (arch/x86/entry/syscalls/*.tbl, scripts/syscall.tbl).
 package struct SyscallTable {
-    /// A row whose fields are what they have to be: no text of a table gets further but through this check.
+    /// A row with valid fields: text of a table only passes through this check.
     package struct Row: Equatable {
-        /// Below `numbersEnd`, and written in decimal.
+        /// Below `numbersEnd`, written in decimal.
         package var number: Int
         /// A plain word.
         package var abi: String
         package var name: CIdentifier
-        /// An identifier, with "/" and another one behind it in some kernels (4.6 to 5.3), or "-".
+        /// An identifier, in some kernels (4.6 to 5.3) followed by "/" and another one, or "-".
         package var entry: String?
         /// The same.
         package var compat: String?
         /// Index into the file's lines.
         package var lineIndex: Int
 
-        /// Whether the row takes a number that 64-bit programs use.
+        /// Whether the row uses a number of 64-bit programs.
         var isCommon: Bool { abi != "x32" }
     }
 
     package static let x8664 = "arch/x86/entry/syscalls/syscall_64.tbl"
     package static let i386 = "arch/x86/entry/syscalls/syscall_32.tbl"
-    /// Holds the numbers of most other architectures since 6.11.
+    /// The file with the numbers of most other architectures since 6.11.
     package static let generic = "scripts/syscall.tbl"
 
-    /// Numbers 512 to 547 of the x86-64 table belong to x32, says the table's own comment.
+    /// Numbers 512 to 547 of the x86-64 table belong to x32, according to the table's own comment.
     static let x32Numbers = 512...547
 
-    /// The numbers from here on are x32's: __X32_SYSCALL_BIT (arch/x86/include/uapi/asm/unistd.h).
+    /// Higher numbers are x32's: __X32_SYSCALL_BIT (arch/x86/include/uapi/asm/unistd.h).
     static let numbersEnd = 0x4000_0000
 
     private(set) var lines: [String]
     package let rows: [Row]
     /// A line that is neither a row nor a comment.
     package struct RefusedLine {
-        /// Its place among the lines, counted from 0.
+        /// Its index among the lines, counted from 0.
         package var lineIndex: Int
-        /// What is wrong with it.
+        /// The mistake in it.
         package var reason: String
     }
 
-    /// The lines that are neither rows nor comments, by their index, and what is wrong with each.
+    /// The lines that are neither rows nor comments, by their index, with the mistake in each.
     package let refused: [RefusedLine]
 
     package init(_ lines: [String]) {
@@ -62,18 +62,18 @@ package struct SyscallTable {
         (self.rows, self.refused) = (rows, refused)
     }
 
-    /// What a line of a table is.
+    /// The kind of a table's line.
     enum Line {
         /// A blank line or a comment.
         case nothing
         case row(Row)
-        /// Something that the kernel's scripts would take apart otherwise than it looks.
+        /// A line that the kernel's scripts would split in another way than it looks.
         case refused(reason: String)
     }
 
-    /// Reads a line as the kernel's scripts do (scripts/syscallhdr.sh and syscalltbl.sh:
-    /// `read nr abi name entry compat`), but takes nothing that these would copy into C as it stands and that is more
-    /// than a name or a number.
+    /// Parses a line as the kernel's scripts do (scripts/syscallhdr.sh and syscalltbl.sh:
+    /// `read nr abi name entry compat`), but accepts only names and numbers, because these scripts copy the fields to C
+    /// unchanged.
     static func parse(_ line: String) -> Line {
         // By scalars: "\r\n" is one Character. A comment begins with a word that begins with "#".
         let words = line.unicodeScalars.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
@@ -103,7 +103,7 @@ package struct SyscallTable {
                 compat: words.count > 4 ? words[4] : nil, lineIndex: 0))
     }
 
-    /// Decimal digits without a sign or a zero before them, which C would take for octal.
+    /// Decimal digits without a sign or a leading zero, which C would read as octal.
     private static func number(_ word: String) -> Int? {
         guard word.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
             word == "0" || !word.hasPrefix("0"), let number = Int(word), number < numbersEnd
@@ -117,19 +117,20 @@ package struct SyscallTable {
         return parts.count <= 2 && parts.allSatisfy { CIdentifier(String($0)) != nil }
     }
 
-    /// The rows below the x32 block, which is where a table's ordinary calls stand.
+    /// The rows with numbers below the x32 block: a table's ordinary calls.
     package var ordinaryRows: [Row] { rows.filter { $0.isCommon && $0.number < Self.x32Numbers.lowerBound } }
 
     func row(number: Int) -> Row? { rows.first { $0.isCommon && $0.number == number } }
     func row(name: CIdentifier) -> Row? { rows.first { $0.isCommon && $0.name == name } }
 
-    /// What stands before a call's name in the entry column: kernels 4.17 to 5.6 name the wrapper itself.
+    /// The prefix of a call's name in the entry column: kernels 4.17 to 5.6 name the wrapper itself.
     var entryPrefix: String { rows.contains { $0.entry?.hasPrefix("__x64_sys_") == true } ? "__x64_sys_" : "sys_" }
 
-    /// The same for the compat column of the i386 table in those kernels, which there is never empty; nil elsewhere.
+    /// The same for the compat column of the i386 table in those kernels, where it is never empty; nil in other
+    /// kernels.
     var compatPrefix: String? { rows.contains { $0.compat?.hasPrefix("__ia32_sys_") == true } ? "__ia32_" : nil }
 
-    /// Adds a row after the last ordinary one with a smaller number, hence before the x32 block.
+    /// Adds a row after the last ordinary row with a smaller number, and so before the x32 block.
     ///
     /// - Parameter nameWidth: The width of the name column: 24 in the x86 tables, 32 in the generic one.
     mutating func insert(
