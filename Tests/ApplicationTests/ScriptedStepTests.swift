@@ -38,6 +38,11 @@ struct ScriptedStepTests {
             }
         }
 
+        /// All that may be written is below it.
+        let folder: FilePath
+
+        init(below folder: FilePath) { self.folder = folder }
+
         func run(_ command: Command) throws -> CommandResult {
             let words = [command.tool] + command.arguments
             state.withLock { $0.commands.append(words.joined(separator: " ")) }
@@ -82,6 +87,8 @@ struct ScriptedStepTests {
                     try writeAtomically("out: \(sources)\n", to: FilePath(String(option.dropFirst(mark.count))))
                 }
                 guard let place = words.firstIndex(of: "-o"), place + 1 < words.count else { return done() }
+                // Root could replace a device by a file.
+                guard words[place + 1].hasPrefix(folder.string + "/") else { return done() }
                 try writeAtomically("an executable", to: FilePath(words[place + 1]))
                 return done()
             default: return done()
@@ -90,10 +97,11 @@ struct ScriptedStepTests {
     }
 
     private let scratch: FilePath
-    private let tools = Tools()
+    private let tools: Tools
 
     init() throws {
         scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("steps-\(UUID().uuidString)")
+        tools = Tools(below: scratch)
         let tree = scratch.appending("linux")
         for (name, text) in [
             ("Kbuild", "\n"), ("Kconfig", "config BASE\n\tbool\n\nconfig WANTED\n\tbool \"Wanted\"\n"),
