@@ -1,55 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A report of the kernel's that something is badly wrong.
+/// A kernel report of a serious fault.
 public struct Crash: Codable, Sendable, Equatable {
-    /// A title that is the same for the same fault: no addresses, numbers of processes or offsets. Worded as syzkaller
-    /// words it, so that it can be looked up.
+    /// A title that is the same for the same fault: without addresses, process IDs or offsets. Worded as syzkaller
+    /// does, so that it can be looked up.
     public var title: String
-    /// What it is about.
+    /// The kind of the fault.
     public var kind: CrashKind
-    /// Whether the kernel cannot have gone on.
+    /// Whether the kernel cannot have continued.
     public var isFatal: Bool
-    /// Whether the kernel ends the thread that it happened in, and that alone: the process may go on, and wait for it.
+    /// Whether the kernel ends only the thread of the fault: the process may continue, and wait for the thread.
     public var endsThread: Bool {
         if isFatal { return false }
         switch kind {
         case .pageFault, .nullPointer, .generalProtection, .divideError, .invalidOpcode, .oops, .usercopy: return true
-        // Other reports of this kind go on.
+        // After other reports of this kind the kernel continues.
         case .bug: return title.hasPrefix("kernel BUG")
         default: return false
         }
     }
     /// The report, line by line.
     public var lines: [String]
-    /// The test that was running.
+    /// The running test.
     public var test: String?
-    /// Whether it came while the guest booted, before its init spoke.
+    /// Whether it came during the guest's boot, before init's first frame.
     public var isAtBoot = false
-    /// Whether it was found in the kernel's memory alone: the console never showed it, and its lines are none of the
-    /// console's.
+    /// Whether it was found only in the kernel's memory: the console never showed it, and its lines are not lines of
+    /// the console.
     public var isFromMemory = false
-    /// The function to blame, where one is named.
+    /// The function to blame, if one is named.
     public var function: String?
     /// The processor.
     public var cpu: Int?
     /// The task's name.
     public var task: String?
-    /// The task's number.
+    /// The task's process ID.
     public var pid: Int?
-    /// When memory was allocated that leaked, in the kernel's jiffies, for each piece of it; empty for other reports,
-    /// and not in the report of a run.
+    /// When leaked memory was allocated, in the kernel's jiffies, for each object; empty for other reports, and not
+    /// part of a run's report.
     package var allocations: [UInt64] = []
-    /// Why the report cannot be trusted to be whole: its beginning or its end is lost, or lines became one. nil when it
-    /// is whole.
+    /// Why the report may be incomplete: its beginning or its end is lost, or lines were joined. nil when it is
+    /// complete.
     public var corruption: String?
-    /// The call trace that tells most, from the fault outwards.
+    /// The most useful call trace, from the fault outwards.
     public var frames: [StackFrame] = []
-    /// The lines of the console that it spans, counted from 1; 0 when it was not on the console but only in the
-    /// kernel's log, as init read it. Lines of others may lie between.
+    /// Its first line on the console, counted from 1; 0 when it was not on the console but only in the kernel's log
+    /// that init read. Lines of other programs may be in between.
     public var firstLine = 0
-    /// The last of them.
+    /// Its last line on the console.
     public var lastLine = 0
-    /// Why the project expects it, by the entry of `splats:` that names it; nil for a report that is not expected.
+    /// Why the project expects it, from the entry of `splats:` that names it; nil for an unexpected report.
     public var knownReason: String?
 
     /// Creates a report.
@@ -72,9 +72,9 @@ public struct Crash: Codable, Sendable, Equatable {
         case firstLine, lastLine, lines
     }
 
-    /// Reads a crash report of a report.
+    /// Reads a crash report of a run's report.
     ///
-    /// - Throws: DecodingError for one of another form.
+    /// - Throws: DecodingError for another form.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         title = try container.decode(String.self, forKey: .title)
@@ -95,9 +95,9 @@ public struct Crash: Codable, Sendable, Equatable {
         lines = try container.decode([String].self, forKey: .lines)
     }
 
-    /// Writes a crash report of a report.
+    /// Writes a crash report of a run's report.
     ///
-    /// - Throws: What the encoder throws.
+    /// - Throws: The encoder's errors.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(title, forKey: .title)

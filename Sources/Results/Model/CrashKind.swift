@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a crash report of the kernel's is about.
+/// The kind of a kernel's crash report.
 public enum CrashKind: String, Sendable, Codable, CaseIterable {
-    /// `Kernel panic`, for a reason that has no kind of its own.
+    /// `Kernel panic`, for a reason without a kind of its own.
     case panic
     /// PID 1 ended, which panics.
     case initKilled
     /// The stack protector found a canary overwritten.
     case stackProtector
-    /// A kernel stack ran over into its guard page, or its end was overwritten.
+    /// A kernel stack overflowed into its guard page, or its end was overwritten.
     case stackOverflow
-    /// An access to memory that is not mapped.
+    /// An access to unmapped memory.
     case pageFault
     /// An access near address 0.
     case nullPointer
     /// A general protection fault: on x86-64 mostly an address that is not canonical.
     case generalProtection
-    /// A division by zero, or one whose result does not fit.
+    /// A division by zero, or with a result that does not fit.
     case divideError
-    /// An instruction that there is not.
+    /// An invalid instruction.
     case invalidOpcode
     /// A double fault.
     case doubleFault
@@ -42,7 +42,7 @@ public enum CrashKind: String, Sendable, Codable, CaseIterable {
     case lockdep
     /// A spinlock or rwlock that is broken (CONFIG_DEBUG_SPINLOCK).
     case spinlock
-    /// A function that may sleep was called where that is forbidden, or the scheduler was.
+    /// A function that may sleep, or the scheduler, was called where that is forbidden.
     case atomicSleep
     /// Read-copy update waits for a processor or a task.
     case rcuStall
@@ -52,30 +52,30 @@ public enum CrashKind: String, Sendable, Codable, CaseIterable {
     case hardLockup
     /// A work item does not end.
     case workqueueLockup
-    /// A task sleeps without end.
+    /// A task sleeps forever.
     case hungTask
-    /// A reference count went wrong.
+    /// A reference count is wrong.
     case refcount
-    /// An object's life went wrong (CONFIG_DEBUG_OBJECTS).
+    /// An object was used outside its lifetime (CONFIG_DEBUG_OBJECTS).
     case objectLifetime
     /// A linked list is broken (CONFIG_DEBUG_LIST).
     case listCorruption
     /// A copy to or from user space goes beyond its object (CONFIG_HARDENED_USERCOPY).
     case usercopy
-    /// The slab allocator found an object damaged.
+    /// The slab allocator found a damaged object.
     case slab
-    /// A page or a memory map is in a state that it cannot be in.
+    /// A page or a memory map is in an impossible state.
     case pageState
     /// kmemleak found memory that nothing points to.
     case memoryLeak
-    /// The kernel ended a process to get memory.
+    /// The kernel killed a process to free memory.
     case outOfMemory
-    /// The kernel started again though nobody had asked for it.
+    /// The kernel rebooted unexpectedly.
     case unexpectedReboot
     /// The middle or the end of a report whose beginning is lost.
     case corrupted
-    /// The kernel's taint says that something went wrong, and no report says what: see `KernelTaint`.
+    /// The kernel's taint shows an error, and no report explains it: see `KernelTaint`.
     case taint
-    /// Not known: of a report that another version of kbuild wrote.
+    /// Unknown: from a report that another version of kbuild wrote.
     case unknown
 }

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// How much of what a guest says a result holds. What is left out is counted, and each renderer says so; that something
-/// failed is never left out.
+/// The amount of a guest's output that a result keeps. Omissions are counted, and each renderer reports them; the fact
+/// that something failed is never omitted.
 package enum ResultBounds {
-    /// The most issues kept of a test.
+    /// The most issues to keep of a test.
     package static let mostIssues = 100
-    /// The most problems kept of a program, and faults of a session.
+    /// The most problems to keep of a program, and faults of a session.
     package static let mostProblems = 100
-    /// The most bytes kept of a problem.
+    /// The most bytes to keep of a problem.
     package static let longestProblem = 4 << 10
 
-    /// Leaves out notes beyond the bound; the last one kept then says so.
+    /// Omits notes beyond the bound; the last kept note then says so.
     package static func bound(notes: inout [String]) {
         if let last = notes.last, last.utf8.count > longestProblem + 100 {
             notes[notes.count - 1] = last.cut(toBytes: longestProblem)

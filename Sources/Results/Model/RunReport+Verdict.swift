@@ -5,14 +5,14 @@ extension RunReport {
     /// Every test of every suite.
     public var tests: [TestResult] { suites.flatMap(\.tests) }
 
-    /// Whether a crash report fails the run: a fatal one always does, another unless the project knows it or only
+    /// Whether a crash report fails the run: a fatal one always does, another does unless the project knows it or only
     /// warns.
     public func fails(_ crash: Crash) -> Bool { crash.isFatal || splatsFail && crash.knownReason == nil }
 
-    /// How many tests ended in a way.
+    /// The number of tests with a status.
     public func count(_ status: TestStatus) -> Int { tests.count { $0.status == status } }
 
-    /// Notes that the user interrupted the run, unless the report says so already.
+    /// Records that the user interrupted the run, unless the report has that already.
     public mutating func noteInterruption() {
         guard exitCode != ExitStatus.interrupted.rawValue else { return }
         troubles.append(.init(Failure(.interrupted, "interrupted")))
@@ -21,12 +21,12 @@ extension RunReport {
     /// kbuild's exit code for the run, computed from the rest of the report and never stored, so that the two cannot
     /// contradict each other.
     ///
-    /// The first that applies decides: an interruption, a crash of the guest, a limit, trouble with the run itself, a
-    /// test that crashed or ran into its limit, a suite that holds no test, a failed, flaky or unreported test, and
-    /// last whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
+    /// The first that applies decides: an interruption, a crash of the guest, a limit, an error of the run itself, a
+    /// test that crashed or reached its limit, a suite without tests, a failed, flaky or unreported test, and last
+    /// whether any test ran at all. A crash comes before the limit and the broken channel that it causes.
     public var exitCode: Int32 { judgement.rawValue }
 
-    /// The exit code in a word: passed, failed, crashed, timed-out, or the kind of trouble.
+    /// The exit code in a word: passed, failed, crashed, timed-out, or the kind of error.
     public var verdict: String { Self.verdict(of: judgement) }
 
     private static func verdict(of code: ExitStatus) -> String {
@@ -52,7 +52,7 @@ extension RunReport {
         if let code = codes.first(where: { $0 != .success }) { return code }
         if tests.contains(where: { $0.status == .crashed }) { return .guestCrash }
         if tests.contains(where: { $0.status == .timedOut }) { return .timeout }
-        // An empty bundle beside suites that passed is a bundle that did not run.
+        // An empty bundle beside passed suites is a bundle that did not run.
         if suites.contains(where: { $0.tests.isEmpty && $0.problems.isEmpty }) { return .infrastructure }
         if tests.contains(where: \.status.isFailure) || suites.contains(where: { !$0.problems.isEmpty }) {
             return .testFailure

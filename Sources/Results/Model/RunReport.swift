@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Everything that a run came to: what was built, where it ran, what each test did. Every output format is a pure
-/// function of it. docs/reference/report-schema.json describes its JSON.
+/// The result of a run: what was built, where it ran, what each test did. Every output format is a pure function of it.
+/// docs/reference/report-schema.json describes its JSON.
 public struct RunReport: Codable, Sendable, Equatable {
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
     /// The kernel under test.
     public struct Kernel: Codable, Sendable, Equatable {
-        /// Where it came from, as the user named it.
+        /// Its source, as the user named it.
         public var source: String
         /// Its version.
         public var version: String
-        /// What `uname -r` says in the guest.
+        /// The output of `uname -r` in the guest.
         public var release: String?
-        /// The digest of all that it was built from: equal for equal kernels.
+        /// The digest of all its inputs: equal for equal kernels.
         public var identity: String?
-        /// The compiler that built it, in its own words.
+        /// The compiler that built it, by its own name.
         public var compiler: String?
 
         /// Creates a kernel.
@@ -35,7 +36,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var type: String
         /// kvm or tcg; none for user-mode Linux.
         public var accelerator: String
-        /// Why that accelerator.
+        /// Why that accelerator was chosen.
         public var acceleratorReason: String
         /// Memory in MiB.
         public var memoryMegabytes: Int
@@ -64,20 +65,20 @@ public struct RunReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// How the tests were spread over guests, when there was more than one.
+    /// The distribution of the tests among guests, if there was more than one.
     public struct Guests: Codable, Sendable, Equatable {
         /// Guests that ran in all.
         public var count: Int
         /// Guests that ran at once.
         public var width: Int
-        /// Whether they woke from a snapshot instead of booting.
+        /// Whether they were restored from a snapshot instead of booting.
         public var isFromSnapshot: Bool
-        /// The median of the seconds from a machine's start to its guest's first word.
+        /// The median of the seconds from a machine's start to its guest's first frame.
         public var medianStartSeconds: Double?
         /// The median of the seconds that a machine ran.
         public var medianSeconds: Double?
 
-        /// Creates an account of guests.
+        /// Creates a summary of guests.
         public init(
             count: Int, width: Int, isFromSnapshot: Bool, medianStartSeconds: Double? = nil,
             medianSeconds: Double? = nil
@@ -108,13 +109,13 @@ public struct RunReport: Codable, Sendable, Equatable {
     public struct Step: Codable, Sendable, Equatable {
         /// Its name.
         public var name: String
-        /// hit: the result was there already; made: it worked; failed.
+        /// hit: the result existed already; made: the step did its work; failed.
         public var outcome: String
         /// How long it took. Steps overlap, so their sum may exceed the run's time.
         public var seconds: Double
-        /// What it came to.
+        /// A few words on the result.
         public var detail: String
-        /// When it began: seconds after the run did; nil in a report of a kbuild that did not say.
+        /// When it began, in seconds after the run's start; nil in a report of an older kbuild.
         public var startSeconds: Double?
 
         /// Creates a step.
@@ -127,22 +128,22 @@ public struct RunReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// Why a run could not be carried out, or not to its end.
+    /// Why a run could not be performed, or not completely.
     public struct RunError: Codable, Sendable, Equatable {
-        /// The exit code that it stands for.
+        /// Its exit code.
         public var code: Int32
-        /// What went wrong.
+        /// The error.
         public var message: String
         /// The evidence.
         public var details: String?
-        /// What to do about it.
+        /// The next step for the user.
         public var nextStep: String?
 
-        /// The most bytes kept of a message, and of the evidence.
+        /// The most bytes to keep of a message, and of the evidence.
         static let longestMessage = 4 << 10
         static let longestDetails = 64 << 10
 
-        /// Takes over a failure.
+        /// Converts a failure.
         public init(_ failure: Failure) {
             code = failure.code.rawValue
             message = failure.message.cut(toBytes: Self.longestMessage)
@@ -150,7 +151,7 @@ public struct RunReport: Codable, Sendable, Equatable {
             nextStep = failure.nextStep
         }
 
-        /// The failure again.
+        /// The failure.
         public var failure: Failure {
             Failure(
                 ExitStatus(rawValue: code) ?? .infrastructure, message, details: details, nextStep: nextStep)
@@ -163,8 +164,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var folder: String?
         /// The console's transcript.
         public var console: String?
-        /// The logs of the consoles while the guests booted that others woke from; they are at the head of `console`
-        /// too.
+        /// The console logs of the boots from which guests were restored; they are also at the beginning of `console`.
         public var bootConsoles: [String]?
         /// The full log of make.
         public var buildLog: String?
@@ -192,17 +192,17 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var project: String
     /// The profile.
     public var profile: String?
-    /// The pattern for the tests that were to run; nil for all.
+    /// The pattern for the selected tests; nil for all.
     public var filter: String?
     /// kbuild's version.
     public var kbuildVersion: String?
-    /// What kbuild ran on: the name and release of its kernel, and the processor.
+    /// The host of kbuild: the name and release of its kernel, and the processor.
     public var host: String?
-    /// How kbuild was called, as it could be pasted into a shell.
+    /// kbuild's command line, in a form that can be pasted into a shell.
     public var commandLine: String?
     /// The effective project file, as `kbuild config --show` prints it.
     public var configuration: String?
-    /// The commands that kbuild ran, in order; of very many the first.
+    /// The commands that kbuild ran, in order; only the first if there are very many.
     public var commands: [String]?
     /// The kernel.
     public var kernel: Kernel?
@@ -217,20 +217,20 @@ public struct RunReport: Codable, Sendable, Equatable {
     /// Why the memory of a guest's kernel was not read at its end, to compare it with what the guest said; absent when
     /// that of each guest was read that ended by itself or at a limit.
     public var unreadKernelMemory: String?
-    /// Whether the one thing to find out was whether the kernel boots and reports nothing.
+    /// Whether the run only tested that the kernel boots and reports nothing.
     public var isBootCheck: Bool?
-    /// What the tests did.
+    /// The results of the tests.
     public var suites: [SuiteResult]
-    /// What the kernel reported.
+    /// The kernel's reports.
     public var crashes: [Crash]
     /// Whether a crash that is not fatal fails the run.
     public var splatsFail: Bool
-    /// What went wrong with the run itself, the most telling first.
+    /// The errors of the run itself, the most useful first.
     public var troubles: [RunError]
-    /// Files that it left.
+    /// Its files.
     public var artifacts: Artifacts
 
-    /// Creates a report. Its exit code and its verdict are computed from what it holds, at any time.
+    /// Creates a report. Its exit code and its verdict are computed from its contents, at any time.
     public init(
         startedAt: String, seconds: Double = 0, project: String, profile: String? = nil, kernel: Kernel? = nil,
         machine: Machine? = nil, syscalls: [Syscall] = [], steps: [Step] = [], suites: [SuiteResult] = [],

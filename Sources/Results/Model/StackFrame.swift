@@ -4,13 +4,13 @@
 public struct StackFrame: Codable, Sendable, Equatable {
     /// A place in the sources.
     public struct Location: Codable, Sendable, Equatable {
-        /// The function as the source names it.
+        /// The function's name in the source.
         public var function: String
-        /// The file, relative to the kernel's tree where that is known.
+        /// The file, relative to the kernel's tree if that is known.
         public var file: String
         /// The line, counted from 1.
         public var line: Int
-        /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be
+        /// The text of the line, from the project's own file, without the blanks around it; nil if it could not be
         /// read.
         public var sourceText: String?
 
@@ -26,17 +26,17 @@ public struct StackFrame: Codable, Sendable, Equatable {
     public var symbol: String
     /// The distance from the symbol's start in bytes.
     public var offset: UInt64
-    /// The symbol's size in bytes as kallsyms knows it: up to the next symbol. With it two functions of one name can be
-    /// told apart, and a vmlinux of another build is found out.
+    /// The symbol's size in bytes according to kallsyms: up to the next symbol. It distinguishes two functions with the
+    /// same name, and shows that a vmlinux is of another build.
     public var size: UInt64
     /// The module that it is in; nil for the kernel itself.
     public var module: String?
-    /// Whether the unwinder is sure of it: it marks the others with `?`.
+    /// Whether the unwinder is certain of it: it marks other frames with `?`.
     public var isReliable: Bool
-    /// Whether this is where the processor was, and not where it was to return to. A report does not keep it.
+    /// Whether this is the processor's instruction pointer, and not a return address. A report does not keep it.
     public var isInstructionPointer = false
-    /// Its place in the sources, and those of the functions into which it was inlined; the innermost first. Empty until
-    /// it is symbolised, and where vmlinux has no debug information.
+    /// Its place in the sources, and the places of the functions into which it was inlined; the innermost first. Empty
+    /// until it is symbolized, and if vmlinux has no debug information.
     public var locations: [Location] = []
 
     private enum CodingKeys: String, CodingKey {

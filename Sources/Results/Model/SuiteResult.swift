@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What one program with tests did.
+/// The result of one program with tests.
 public struct SuiteResult: Codable, Sendable, Equatable {
     /// The program's name.
     public var name: String
@@ -9,18 +9,17 @@ public struct SuiteResult: Codable, Sendable, Equatable {
     public var kind: String
     /// Its tests, in the order in which they ran.
     public var tests: [TestResult] = []
-    /// What is wrong with the program's account of itself, beyond its tests. Each is a failure.
+    /// The errors in the program's results, beyond its tests. Each is a failure.
     public var problems: [String] = [] { didSet { boundProblems() } }
-    /// How many more problems there were than are kept.
+    /// The number of problems that were omitted.
     public package(set) var omittedProblems = 0
     /// The last lines that it printed.
     public var output: [String] = []
-    /// What it did that is not a failure and yet worth telling, such as a setting of the kernel's that was put back
-    /// after it.
+    /// Notes on the program that are not failures, such as a kernel setting that was restored after it.
     public var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }
     }
-    /// How it ended, once it has; not in a report, whose problems and tests say what follows from it.
+    /// How it ended; nil before that, and not in a report, whose problems and tests follow from it.
     public var ending: ProgramEnding?
 
     /// Creates a suite's result.
@@ -42,7 +41,7 @@ public struct SuiteResult: Codable, Sendable, Equatable {
 
     /// Reads a suite of a report.
     ///
-    /// - Throws: DecodingError for a suite of another form.
+    /// - Throws: DecodingError for another form.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
@@ -56,7 +55,7 @@ public struct SuiteResult: Codable, Sendable, Equatable {
 
     /// Writes a suite of a report.
     ///
-    /// - Throws: What the encoder throws.
+    /// - Throws: The encoder's errors.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(name, forKey: .name)
@@ -68,7 +67,7 @@ public struct SuiteResult: Codable, Sendable, Equatable {
         try container.encode(notes, forKey: .notes, unless: [])
     }
 
-    /// Leaves out problems beyond the bound, and the rest of one that is very long.
+    /// Omits problems beyond the bound, and the end of a very long one.
     private mutating func boundProblems() {
         if let last = problems.last, last.utf8.count > ResultBounds.longestProblem + 100 {
             problems[problems.count - 1] = last.cut(toBytes: ResultBounds.longestProblem)
@@ -85,12 +84,12 @@ public enum ProgramEnding: Sendable, Hashable {
     case exited(Int32)
     /// This signal ended it.
     case signaled(Int32)
-    /// It ran into its limit.
+    /// It reached its limit.
     case timedOut
-    /// It could not be started: why.
+    /// It could not be started, with the reason.
     case notStarted(String)
 
-    /// Reads the words of rootfs/init/Program.swift.
+    /// Parses the words of rootfs/init/Program.swift.
     package init?(_ text: String) {
         let fields = text.split(separator: " ", maxSplits: 1).map(String.init)
         switch (fields.first, fields.count > 1 ? Int32(fields[1]) : nil) {

@@ -2,7 +2,7 @@
 
 /// A failed expectation, or an error.
 public struct TestIssue: Codable, Sendable, Equatable {
-    /// What was expected and what came.
+    /// The expectation and the value.
     public var message: String
     /// The source file.
     public var file: String?
@@ -10,12 +10,12 @@ public struct TestIssue: Codable, Sendable, Equatable {
     public var line: Int?
     /// Whether the test declares it as known, so that it does not fail.
     public var isKnown: Bool
-    /// How often it came in this test, with equal text at an equal place.
+    /// The number of equal issues at the same place in this test.
     public var count = 1
-    /// The arguments of the cases in which it came, each once, of very many the first; empty where the test is not
-    /// parameterized.
+    /// The arguments of the cases with this issue, each once; only the first if there are very many; empty if the test
+    /// is not parameterized.
     public var arguments: [String] = []
-    /// The text of the line, from the project's own file, without the blanks around it; nil where it could not be read.
+    /// The text of the line, from the project's own file, without the blanks around it; nil if it could not be read.
     public var sourceText: String?
 
     /// Creates an issue.
@@ -32,7 +32,7 @@ public struct TestIssue: Codable, Sendable, Equatable {
 
     /// Reads an issue of a report.
     ///
-    /// - Throws: DecodingError for an issue of another form.
+    /// - Throws: DecodingError for another form.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         message = try container.decode(String.self, forKey: .message)
@@ -46,7 +46,7 @@ public struct TestIssue: Codable, Sendable, Equatable {
 
     /// Writes an issue of a report.
     ///
-    /// - Throws: What the encoder throws.
+    /// - Throws: The encoder's errors.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(message, forKey: .message)
@@ -58,7 +58,7 @@ public struct TestIssue: Codable, Sendable, Equatable {
         try container.encodeIfPresent(sourceText, forKey: .sourceText)
     }
 
-    /// Whether another is the same in the report.
+    /// Whether another issue counts as the same in the report.
     package func isLike(_ other: TestIssue) -> Bool {
         line == other.line && isKnown == other.isKnown && file == other.file && message == other.message
     }

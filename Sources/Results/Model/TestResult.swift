@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one test did.
+/// The result of one test.
 public struct TestResult: Codable, Sendable, Equatable {
     /// The stable name, as `--list-tests` prints it.
     public var id: String
@@ -12,15 +12,15 @@ public struct TestResult: Codable, Sendable, Equatable {
     public var seconds: Double?
     /// Why it was skipped, or did not report.
     public var reason: String?
-    /// How many of its cases were cancelled, when others ran.
+    /// The number of cancelled cases, if other cases ran.
     public var skippedCases = 0
-    /// What it recorded.
+    /// Its issues.
     public var issues: [TestIssue] = [] { didSet { boundIssues() } }
-    /// How many more issues there were than are kept.
+    /// The number of issues that were omitted.
     public package(set) var omittedIssues = 0
-    /// What the kernel said while it ran.
+    /// The kernel's messages while it ran.
     public var kernelLog: [String] = []
-    /// What it printed, where that is known by test.
+    /// Its output, if that is known for each test.
     public var output: [String] = []
     /// The guest's monotonic clock at its start, in seconds; not in a report, whose reader has no such clock.
     package var started: Double?
@@ -48,7 +48,7 @@ public struct TestResult: Codable, Sendable, Equatable {
 
     /// Reads a test of a report.
     ///
-    /// - Throws: DecodingError for a test of another form.
+    /// - Throws: DecodingError for another form.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         id = try container.decode(String.self, forKey: .id)
@@ -65,7 +65,7 @@ public struct TestResult: Codable, Sendable, Equatable {
 
     /// Writes a test of a report.
     ///
-    /// - Throws: What the encoder throws.
+    /// - Throws: The encoder's errors.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(id, forKey: .id)
@@ -80,7 +80,7 @@ public struct TestResult: Codable, Sendable, Equatable {
         try container.encode(output, forKey: .output)
     }
 
-    /// Leaves out issues beyond the bound, but never the first one that fails the test.
+    /// Omits issues beyond the bound, but never the first one that fails the test.
     private mutating func boundIssues() {
         while issues.count > ResultBounds.mostIssues {
             let kept = issues.dropLast()

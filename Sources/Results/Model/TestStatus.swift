@@ -10,25 +10,25 @@ public enum TestStatus: String, Codable, Sendable, CaseIterable {
     case skipped
     /// The guest's kernel crashed while it ran.
     case crashed
-    /// It, or the guest, ran into a limit while it ran.
+    /// It, or the guest, reached a limit while it ran.
     case timedOut
-    /// It was planned and nothing was heard of it.
+    /// It was planned and did not report.
     case notReported
-    /// It passed in one try and not in another. Not a pass: what fails now and then is broken.
+    /// It passed in one try and failed in another. This is not a pass: a test that sometimes fails is broken.
     case flaky
 
-    /// Whether it stands in the way of a pass.
+    /// Whether it prevents a pass.
     public var isFailure: Bool { self != .passed && self != .skipped }
 
-    /// The words for a status, wherever one is shown.
+    /// The words for a status, in every output.
     public struct Words: Sendable, Equatable {
-        /// At the head of a line on a terminal: `TIMEOUT`.
+        /// At the beginning of a line on a terminal: `TIMEOUT`.
         public var mark: String
         /// In a word or two: `timed out`.
         public var short: String
         /// As the verb of a sentence about the test: `ran into its limit`.
         public var verb: String
-        /// Behind a number of tests: `2 without result`.
+        /// After a number of tests: `2 without result`.
         public var counted: String
     }
 

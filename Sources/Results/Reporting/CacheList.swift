@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What a cache keeps. docs/reference/cache-schema.json describes its JSON.
+/// The entries of a cache. docs/reference/cache-schema.json describes its JSON.
 public struct CacheList: Codable, Sendable, Equatable {
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
-    /// Something that is kept.
+    /// An entry.
     public struct Entry: Codable, Sendable, Equatable {
-        /// What it is: kernel, source, output, program, snapshot, root-file-system, runs, ccache or other.
+        /// Its kind: kernel, source, output, program, snapshot, root-file-system, runs, ccache or other.
         public var kind: String
-        /// Where it is.
+        /// Its path.
         public var path: String
-        /// The bytes of the disk that it takes. A file with names in several entries counts for the first of them.
+        /// The disk space that it takes, in bytes. A file with names in several entries counts only for the first of
+        /// them.
         public var bytes: Int
         /// When it was last used, in ISO 8601.
         public var lastUsed: String
-        /// The folder of the project that it is kept for; nil for what all share, or when that is not known.
+        /// The folder of its project; nil for an entry that all projects share, or when the project is not known.
         public var project: String?
-        /// Whether that project is not there any more.
+        /// Whether that project no longer exists.
         public var isOrphaned: Bool
         /// Whether `kbuild cache prune` may remove it.
         public var isRemovable: Bool
@@ -42,11 +44,11 @@ public struct CacheList: Codable, Sendable, Equatable {
     public var schemaVersion = CacheList.currentSchemaVersion
     /// The cache's folder.
     public var root: String
-    /// How many bytes are kept after a run; nil when all are.
+    /// The limit in bytes to which a run prunes the cache; nil for none.
     public var limitBytes: Int?
-    /// The bytes of all entries but the compiler cache, which is not kbuild's own.
+    /// The bytes of all entries except the compiler cache, which is not kbuild's own.
     public var bytes: Int
-    /// What is kept.
+    /// The entries.
     public var entries: [Entry]
 
     /// Creates a list.
@@ -57,7 +59,7 @@ public struct CacheList: Codable, Sendable, Equatable {
         self.entries = entries
     }
 
-    /// A number of bytes as people say it: "1.5 GB", in powers of 1024.
+    /// A number of bytes for display: "1.5 GB", in powers of 1024.
     public static func size(_ bytes: Int) -> String {
         let units = ["B", "kB", "MB", "GB", "TB", "PB"]
         var (value, unit) = (Double(bytes), 0)
@@ -67,21 +69,21 @@ public struct CacheList: Codable, Sendable, Equatable {
     }
 }
 
-/// What `kbuild cache prune` removed, or would remove. docs/reference/cache-prune-schema.json describes its JSON.
+/// The result of `kbuild cache prune`, or of its dry run. docs/reference/cache-prune-schema.json describes its JSON.
 public struct CachePruning: Codable, Sendable, Equatable {
     /// The version of this form.
     public var schemaVersion = CacheList.currentSchemaVersion
     /// The cache's folder.
     public var root: String
-    /// Whether nothing was removed, and `removed` is what would be.
+    /// Whether nothing was removed, and `removed` lists what would be.
     public var isDryRun: Bool
-    /// How many bytes were to be kept at most.
+    /// The limit in bytes.
     public var maxBytes: Int
     /// The bytes before.
     public var bytesBefore: Int
     /// The bytes after; more than `maxBytes` when the rest is in use or cannot be made again.
     public var bytesAfter: Int
-    /// What was removed, in this order.
+    /// The removed entries, in this order.
     public var removed: [CacheList.Entry]
 
     /// Creates a result.
@@ -98,14 +100,14 @@ public struct CachePruning: Codable, Sendable, Equatable {
 }
 
 extension TextReport {
-    /// What each kind of entry is called, in the order of the list.
+    /// The name of each kind of entry, in the order of the list.
     private static let cacheKinds: [(kind: String, name: String)] = [
         ("kernel", "kernels"), ("source", "kernel sources"), ("root-file-system", "root file systems"),
         ("output", "trees and build outputs"), ("program", "test programs"), ("snapshot", "snapshots"),
         ("runs", "reports and logs of runs"), ("other", "other files"), ("ccache", "compiler cache (ccache's own)"),
     ]
 
-    /// Renders what a cache keeps, by project and kind, without a newline at its end.
+    /// Renders the entries of a cache, by project and kind, without a final newline.
     public func render(_ list: CacheList) -> TerminalText {
         let limit = list.limitBytes.map { "; kbuild keeps \(CacheList.size($0))" } ?? "; kbuild keeps all"
         var lines = ["\(list.root): \(CacheList.size(list.bytes))\(limit)"]
@@ -126,7 +128,7 @@ extension TextReport {
         return lines.map { TerminalText($0) }.joined()
     }
 
-    /// Renders what was removed of a cache, without a newline at its end.
+    /// Renders the entries removed from a cache, without a final newline.
     public func render(_ pruning: CachePruning) -> TerminalText {
         let most = pruning.maxBytes == .max ? "no limit" : "at most \(CacheList.size(pruning.maxBytes))"
         var lines = pruning.removed.map { entry in

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Crash reports of one fault, which a person is shown once: a fault that each test meets has a report a test.
+/// Crash reports of one fault, which are shown once: a fault in every test gives a report for each test.
 struct CrashGroup: Sendable, Equatable {
-    /// Their places in the report's list of crashes, in order; at least one.
+    /// Their indexes in the report's list of crashes, in order; at least one.
     private(set) var indices: [Int]
-    /// The tests in whose time the later ones came, each once.
+    /// The tests during which the later ones came, each once.
     private(set) var laterTests: [String] = []
 
-    /// The one that is shown.
+    /// The index of the report that is shown.
     var first: Int { indices[0] }
 
-    /// How many functions of a call trace, from the fault outwards, have to be the same.
+    /// How many functions of a call trace, from the fault outwards, must be equal.
     private static let comparedFrames = 4
 
     /// Groups a run's reports, in the order of the first of each group.
@@ -34,7 +34,7 @@ struct CrashGroup: Sendable, Equatable {
         return groups
     }
 
-    /// Equal for reports of one fault: what they are about, how they count, and where they come from.
+    /// A key that is equal for reports of one fault: their kind, their effect, and their origin.
     private static func key(of crash: Crash) -> [String] {
         let frames = crash.frames.filter(\.isReliable).prefix(comparedFrames).map {
             "\($0.symbol)+\($0.offset)"
@@ -45,7 +45,7 @@ struct CrashGroup: Sendable, Equatable {
         ] + frames
     }
 
-    /// "and in 7 more tests"; nil for one report. Reports that came in no test, or again in the first one's, are
+    /// "and in 7 more tests"; nil for one report. Reports outside tests, or again in the first report's test, are
     /// counted as reports.
     var remark: String? {
         let again = indices.count - 1
@@ -58,8 +58,8 @@ struct CrashGroup: Sendable, Equatable {
 }
 
 extension Crash {
-    /// The report's lines that tell a person what happened: without registers, code bytes, the kernel's time stamps and
-    /// the functions that the unwinder is not sure of. Those are in `lines`.
+    /// The report's lines that explain the fault: without registers, code bytes, the kernel's time stamps and the
+    /// functions that the unwinder is not certain of. Those are in `lines`.
     var tellingLines: [String] {
         var telling: [String] = []
         var isInTrace = false
@@ -68,7 +68,7 @@ extension Crash {
             let words = text.split(separator: " ", maxSplits: 2)
             guard let first = words.first else { continue }
             if text.hasPrefix("Call Trace") || text.hasPrefix("Call trace") { isInTrace = true }
-            // The registers of the kernel are printed again behind the report's end.
+            // The kernel's registers are printed again after the report's end.
             if first == "---[", text.contains("end trace") { break }
             if Self.isNoise(first, text) || first == "?" || words.count == 1 && first.hasPrefix("<") { continue }
             // The program's registers and the place where it called the kernel.
@@ -94,8 +94,7 @@ extension Crash {
         return String(text)
     }
 
-    /// Whether a line holds registers, code bytes, page tables or what was said in the title. `first` is its first
-    /// word.
+    /// Whether a line has registers, code bytes, page tables or a repetition of the title. `first` is its first word.
     private static func isNoise(_ first: Substring, _ text: String) -> Bool {
         let starts = [
             "Code: ", "PGD ", "FS:  ", "CS:  ", "CR2: ", "DR0: ", "DR3: ", "PKRU: ", "RSP: ", "EFLAGS: ", "Oops: ",
@@ -103,7 +102,7 @@ extension Crash {
             "Hardware name: ", "Call Trace:", "Call trace:", "#PF: error_code", "ORIG_RAX: ", "------------[ cut here",
         ]
         if starts.contains(where: text.hasPrefix) { return true }
-        // RAX: to RDI:, R08: to R15:, EAX: and the like.
+        // RAX: to RDI:, R08: to R15:, EAX: and so on.
         guard first.hasSuffix(":"), first.count == 4, let letter = first.first, letter == "R" || letter == "E" else {
             return false
         }

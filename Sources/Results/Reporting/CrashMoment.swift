@@ -2,8 +2,8 @@
 import ResultsModel
 
 extension Crash {
-    /// When it came and where it was found, as it stands in a sentence: "while TEST ran", "at boot"; nil when there is
-    /// nothing to say.
+    /// When it came and where it was found, as a part of a sentence: "while TEST ran", "at boot"; nil when nothing is
+    /// known.
     var moment: String? {
         guard !momentParts.isEmpty else { return nil }
         return momentParts.map { part in
@@ -14,15 +14,15 @@ extension Crash {
         }.joined()
     }
 
-    /// A part of the sentence that `moment` is.
+    /// A part of the sentence in `moment`.
     enum MomentPart {
-        /// Words of kbuild's.
+        /// kbuild's own words.
         case words(StaticString)
-        /// The name of a test, which is not kbuild's.
+        /// The name of a test, which is foreign text.
         case test(String)
     }
 
-    /// `moment` in parts, for a format of its own; empty when there is nothing to say.
+    /// `moment` in parts, for another format; empty when nothing is known.
     var momentParts: [MomentPart] {
         var parts: [MomentPart] = []
         if let test {

@@ -4,30 +4,30 @@ import ResultsModel
 
 /// A format in which some characters are markup.
 protocol MarkupFormat: Sendable {
-    /// The text as the format writes it where it means itself.
+    /// The text in the format's escaped form.
     static func escaped(_ text: String) -> String
 }
 
-/// Markup of one format. What a literal says is markup; every string put into one, or turned into one, is escaped,
-/// wherever it came from: a guest, a patch, a log, a report from elsewhere. Markup of another format cannot be put into
-/// it.
+/// Markup of one format. A literal is markup; every interpolated or converted string is escaped, whatever its origin: a
+/// guest, a patch, a log, another host's report. Markup of another format cannot be interpolated.
 ///
-/// The renderers build their pages of it alone, so that no text gets into one without the escaper of its format:
+/// The renderers build their pages only from this type, so that no text gets into a page without the escaper of its
+/// format:
 ///
 ///     let cell: HTMLText = "<td>\(test.name)</td>"      // the name is escaped
 ///     let row: HTMLText = "<tr>\(cell)</tr>"            // the cell is not escaped again
 ///
-/// `markup` is read where a page is finished, and nowhere else.
+/// `markup` is read only where a page is finished.
 struct Escaped<Format: MarkupFormat>: Sendable, Hashable {
     /// The markup, for a file.
     private(set) var markup: String
 
     private init(markup: String) { self.markup = markup }
 
-    /// A text that means itself.
+    /// Escapes a text.
     init(_ text: some StringProtocol) { markup = Format.escaped(String(text)) }
 
-    /// Seconds as a person reads them: digits, a dot and an s, which are markup in no format.
+    /// Seconds for display: digits, a dot and an s, which are markup in no format.
     init(seconds: Double) { markup = Text.seconds(seconds) }
 
     /// Whether there is nothing.
@@ -36,7 +36,7 @@ struct Escaped<Format: MarkupFormat>: Sendable, Hashable {
     /// The length in bytes of UTF-8.
     var byteCount: Int { markup.utf8.count }
 
-    /// One after another.
+    /// Concatenates two parts.
     static func + (left: Escaped, right: Escaped) -> Escaped { Escaped(markup: left.markup + right.markup) }
 
     /// Adds more.
@@ -50,7 +50,7 @@ extension Escaped: ExpressibleByStringInterpolation {
 
         init(literalCapacity: Int, interpolationCount: Int) { markup.reserveCapacity(literalCapacity) }
 
-        /// What the source says. `StaticString`, so that no text of a run can be taken for it.
+        /// The source's own text. `StaticString`, so that no text of a run can be taken for it.
         mutating func appendLiteral(_ literal: StaticString) { markup += literal.description }
 
         /// Markup of the same format.
@@ -63,14 +63,14 @@ extension Escaped: ExpressibleByStringInterpolation {
         mutating func appendInterpolation(_ number: some BinaryInteger) { markup += "\(number)" }
     }
 
-    /// What the source says, and what is put into it.
+    /// The source's own text, with the interpolated parts.
     init(stringInterpolation: StringInterpolation) { markup = stringInterpolation.markup }
 
     /// What the source says.
     init(stringLiteral value: StaticString) { markup = value.description }
 }
 
-/// A file of the page's that is compiled in.
+/// A file of the page that is compiled in.
 enum PageFile {
     case style
     case script
@@ -85,12 +85,12 @@ enum PageFile {
 }
 
 extension Escaped where Format == HTML {
-    /// A file of this package, which is markup as a literal is.
+    /// A file of this package, which is markup like a literal.
     init(file: PageFile) { self.init(markup: file.text) }
 }
 
 extension Sequence {
-    /// Parts as one.
+    /// Concatenates parts.
     func joined<Format>(separator: Escaped<Format> = "") -> Escaped<Format> where Element == Escaped<Format> {
         var result: Escaped<Format> = ""
         for (index, part) in enumerated() {
@@ -102,7 +102,7 @@ extension Sequence {
 }
 
 extension Crash {
-    /// `moment` as markup; empty when there is nothing to say.
+    /// `moment` as markup; empty when nothing is known.
     ///
     /// - Parameter quoting: Makes markup of the test's name.
     func moment<Format>(_ quoting: (String) -> Escaped<Format>) -> Escaped<Format> {
@@ -115,8 +115,8 @@ extension Crash {
     }
 }
 
-/// HTML, in an element or an attribute in double quotes. What is not seen is spelled out, as on a terminal, except line
-/// ends and tabs: marks that change the direction of text could disguise it.
+/// HTML, in an element or an attribute in double quotes. Invisible characters are spelled out, as on a terminal, except
+/// line ends and tabs: marks that change the direction of text could disguise it.
 enum HTML: MarkupFormat {
     static func escaped(_ text: String) -> String {
         var result = String.UnicodeScalarView()
@@ -140,7 +140,7 @@ enum HTML: MarkupFormat {
 typealias HTMLText = Escaped<HTML>
 
 extension HTMLText {
-    /// Lines for a `pre` element, the first ones of very many.
+    /// Lines for a `pre` element; only the first if there are very many.
     init(lines: [String], most: Int, longest: Int) {
         var shown = lines.prefix(most).map { HTMLText(Text.cut($0, to: longest)) }
         if lines.count > most { shown.append("… \(lines.count - most) more lines") }
@@ -148,8 +148,8 @@ extension HTMLText {
     }
 }
 
-/// A line or a table's cell of GitHub's Markdown: every ASCII mark is a character reference, which never stands for a
-/// mark of Markdown (CommonMark 0.31, section 2.5), and a line's end is a blank.
+/// A line or a table's cell of GitHub's Markdown: every ASCII punctuation mark is a character reference, which is never
+/// read as Markdown (CommonMark 0.31, section 2.5), and a line's end is a blank.
 enum Markdown: MarkupFormat {
     static func escaped(_ text: String) -> String {
         var result = String.UnicodeScalarView()
@@ -173,14 +173,14 @@ extension MarkdownText {
     /// A text as code, in which GitHub makes no links of names and numbers; nothing for an empty one.
     init(code text: some StringProtocol) { self = text.isEmpty ? "" : "<code>\(text)</code>" }
 
-    /// Lines as they are, the first ones of very many: Markdown ends only with `</pre>` what began with `<pre>`
-    /// (CommonMark 0.31, section 4.6), and no text holds that once it is escaped for HTML.
+    /// Unchanged lines; only the first if there are very many: a Markdown block that began with `<pre>` ends only with
+    /// `</pre>` (CommonMark 0.31, section 4.6), and no text contains that after it is escaped for HTML.
     init(preformatted lines: [String], most: Int, longest: Int) {
         self.init(markup: "<pre>\n\(HTMLText(lines: lines, most: most, longest: longest).markup)\n</pre>")
     }
 }
 
-/// XML 1.0, in an element or an attribute in double quotes: what it cannot hold, or what is not seen, is spelled out.
+/// XML 1.0, in an element or an attribute in double quotes: forbidden and invisible characters are spelled out.
 enum XML: MarkupFormat {
     static func escaped(_ text: String) -> String {
         var result = ""
@@ -193,7 +193,7 @@ enum XML: MarkupFormat {
             case "\n": result += "&#10;"
             case "\t": result += "&#9;"
             case "\r": result += "&#13;"
-            // All that is seen is of XML's (section 2.2, Char).
+            // All visible characters are valid in XML (section 2.2, Char).
             case _ where VisibleText.isSeen(scalar): result.unicodeScalars.append(scalar)
             default: result += VisibleText.spelled(scalar)
             }

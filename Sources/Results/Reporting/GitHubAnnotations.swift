@@ -10,7 +10,7 @@ public enum GitHubAnnotations {
 
     /// The most commands. GitHub shows ten of each kind for a step.
     static let mostCommands = 50
-    /// The most characters of a command's text, of which GitHub shows 4096 bytes or so.
+    /// The most characters of a command's text; GitHub shows about 4096 bytes.
     static let longestText = 4096
 
     /// Renders a report; empty when there is nothing to annotate.

@@ -5,8 +5,8 @@ import ResultsModel
 
 /// The report as JSON, for programs: keys sorted, indented, versioned by `schemaVersion`.
 public enum JSONReport {
-    /// Renders a report, without a newline at its end. A time that is no number, which a guest can make of its clock,
-    /// is left out.
+    /// Renders a report, without a final newline. A time that is not a number, which a guest's clock may give, is
+    /// omitted.
     ///
     /// - Throws: `EncodingError`, which no report is known to cause.
     public static func render(_ report: RunReport) throws -> String {
@@ -25,7 +25,7 @@ public enum JSONReport {
         return try render(Judged(contents: report, exitCode: report.exitCode, verdict: report.verdict))
     }
 
-    /// Renders what a log was found to hold.
+    /// Renders the results of a log.
     ///
     /// - Throws: `EncodingError`, which no report is known to cause.
     public static func render(_ report: LogReport) throws -> String {
@@ -55,17 +55,17 @@ public enum JSONReport {
         return String(decoding: try encoder.encode(report), as: UTF8.self)
     }
 
-    /// What a report says of itself.
+    /// The exit code and the verdict in a report.
     private struct Claim: Decodable {
         var exitCode: Int32
         var verdict: String
     }
 
-    /// Reads a report that was rendered earlier. The exit code is computed from what the report holds. One that claims
-    /// a failure which it does not hold was cut or changed: then the claim becomes a trouble of its own, so that no
-    /// report passes that says itself that it did not.
+    /// Reads a report that was rendered earlier. The exit code is computed from its contents. If a report claims a
+    /// failure that its contents do not have, it was cut or changed: then the claim becomes an error of its own, so
+    /// that no report passes that claims a failure.
     ///
-    /// - Throws: `DecodingError` when it is none, or of a later version.
+    /// - Throws: `DecodingError` when it is not a report, or of a later version.
     public static func parse(_ text: String) throws -> RunReport {
         let data = Data(text.utf8)
         var report = try JSONDecoder().decode(RunReport.self, from: data)

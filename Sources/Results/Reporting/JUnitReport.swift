@@ -2,11 +2,11 @@
 import Diagnostics
 import ResultsModel
 
-/// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a class name and a name
-/// that no other has, and times have three decimals at most.
+/// The report as JUnit XML, in the form that both Jenkins and GitLab read: every test case has a unique class name and
+/// name, and times have at most three decimals.
 ///
 /// The xunit plugin of Jenkins refuses a whole file for one attribute that its schema (junit-10.xsd) does not have: a
-/// `testsuites` has no `skipped`, and a `testcase` no `file` and `line`. Places in the sources stand in the texts.
+/// `testsuites` has no `skipped`, and a `testcase` no `file` and `line`. Places in the sources are in the texts.
 public enum JUnitReport {
     /// Renders a report.
     public static func render(_ report: RunReport) -> String {
@@ -40,17 +40,17 @@ public enum JUnitReport {
         var lines: [XMLText]
     }
 
-    /// The names given so far. GitLab drops a test case whose class and name another has.
+    /// The names used so far. GitLab drops a test case with the class and name of another.
     private struct Names {
         private var taken: Set<[XMLText]> = []
 
-        /// The attributes for a class and a name; the name has a number when it was taken.
+        /// The attributes for a class and a name; the name gets a number if it is taken.
         mutating func attributes(_ type: String, _ name: String) -> XMLText {
-            // GitLab leaves out a case without a name.
+            // GitLab drops a case without a name.
             let (type, name) = (type.isEmpty ? "kbuild" : type, name.isEmpty ? "no name" : name)
             var unique = name
             var count = 1
-            // What an XML parser gives back counts, so that texts that differ in forbidden characters clash here.
+            // The result of an XML parser counts, so texts that differ only in forbidden characters clash here.
             while !taken.insert([XMLText(type), XMLText(unique)]).inserted {
                 count += 1
                 unique = "\(name) #\(count)"
@@ -96,8 +96,8 @@ public enum JUnitReport {
         return cases
     }
 
-    /// Test cases for what concerns the run as a whole, so that a reader of JUnit alone sees that it failed. A splat
-    /// that the project only warns of passes, with its text.
+    /// Test cases for errors of the run as a whole, so that a reader of only the JUnit file sees that it failed. A
+    /// splat that the project only warns of passes, with its text.
     private static func runCases(_ report: RunReport, isExplained: Bool, _ names: inout Names) -> [Case] {
         var items = report.crashes.map { crash -> (kind: Kind, name: String, text: String) in
             let kind: Kind = report.fails(crash) ? .error : .passed
@@ -141,8 +141,8 @@ public enum JUnitReport {
         suite.output.isEmpty ? nil : suite.output
     }
 
-    /// What a guest printed. GitLab, and a plugin of Jenkins, take `[[ATTACHMENT|PATH]]` in it for an order to show a
-    /// file of the host's, which is not a guest's to give.
+    /// A guest's output. GitLab, and a plugin of Jenkins, read `[[ATTACHMENT|PATH]]` in it as a command to show a file
+    /// of the host, which a guest must not give.
     private static func printed(_ lines: [String]) -> XMLText {
         let text = lines.joined(separator: "\n").unicodeScalars
         return XMLText(

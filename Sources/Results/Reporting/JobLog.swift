@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Its words are of the
-/// source; a text can stand in it only escaped, where the service takes it for text.
+/// A command to the service that runs a CI job: a line of the job's log that the service obeys. Its words are in the
+/// source; a text in it is escaped, so that the service reads it as text.
 public struct JobCommand: Sendable, Equatable {
     /// The line, without a newline.
     public let line: String
@@ -13,13 +13,13 @@ public struct JobCommand: Sendable, Equatable {
         line = "::\(name)\(words.isEmpty ? "" : " ")\(words)::\(Self.escaped(text, "%\r\n"))"
     }
 
-    /// GitLab's, which begins or ends a section of the job's log. ECMA-48 EL, so that a terminal shows the title alone
+    /// GitLab's command that begins or ends a section of the job's log. ECMA-48 EL makes a terminal show only the title
     /// (docs.gitlab.com/ci/jobs/job_logs).
     init(gitlab mark: StaticString, of group: JobGroup, time: Int, title: StaticString = "") {
         line = "\u{1B}[0K\(mark):\(time):kbuild_\(group.rawValue)\r\u{1B}[0K\(title)"
     }
 
-    /// By unicode scalar: CR LF is one Character in Swift.
+    /// By Unicode scalar: CR LF is one Character in Swift.
     private static func escaped(_ text: String, _ marks: StaticString) -> String {
         let marks = marks.description.unicodeScalars
         var result = String.UnicodeScalarView()
@@ -37,12 +37,12 @@ public struct JobCommand: Sendable, Equatable {
 
 /// A group of lines in a job's log.
 public enum JobGroup: String, Sendable {
-    /// What is done before the tests.
+    /// The steps before the tests.
     case build
     /// The tests.
     case test
 
-    /// What stands there when the group is folded.
+    /// The text of the folded group.
     var title: StaticString {
         switch self {
         case .build: "kbuild: patch and build"
@@ -51,16 +51,16 @@ public enum JobGroup: String, Sendable {
     }
 }
 
-/// The log of a CI job, which a service folds into groups where the job says so.
+/// The log of a CI job, which a service folds into groups if the job marks them.
 public enum JobLog: Sendable, Equatable {
     /// GitHub Actions: workflow commands.
     case github
     /// GitLab CI: sections.
     case gitlab
-    /// One that has no groups.
+    /// A log without groups.
     case plain
 
-    /// Finds out whose it is by the variables that the services document.
+    /// Finds the service by the variables that it documents.
     public init(environment: [String: String]) {
         if environment["GITHUB_ACTIONS"] == "true" {
             self = .github
@@ -71,7 +71,7 @@ public enum JobLog: Sendable, Equatable {
         }
     }
 
-    /// The line that begins a group; nil where there are none.
+    /// The line that begins a group; nil if there are no groups.
     ///
     /// - Parameter time: Seconds since the epoch.
     public func begin(_ group: JobGroup, time: Int) -> JobCommand? {
@@ -82,7 +82,7 @@ public enum JobLog: Sendable, Equatable {
         }
     }
 
-    /// The line that ends a group; nil where there are none.
+    /// The line that ends a group; nil if there are no groups.
     public func end(_ group: JobGroup, time: Int) -> JobCommand? {
         switch self {
         case .github: JobCommand(github: "endgroup")

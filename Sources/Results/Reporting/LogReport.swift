@@ -2,9 +2,9 @@
 import Diagnostics
 import ResultsModel
 
-/// What a log from elsewhere was found to hold. docs/reference/log-schema.json describes its JSON.
+/// The contents of a log from another source. docs/reference/log-schema.json describes its JSON.
 public struct LogReport: Codable, Sendable, Equatable {
-    /// What was looked for.
+    /// The kind of contents.
     public enum Format: String, Codable, Sendable, CaseIterable {
         /// Crash reports in a kernel's console.
         case console
@@ -12,23 +12,24 @@ public struct LogReport: Codable, Sendable, Equatable {
         case ktap
     }
 
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
     /// The version of this form.
     public var schemaVersion = LogReport.currentSchemaVersion
     /// The log's path.
     public var source: String
-    /// What was looked for.
+    /// The kind of contents.
     public var format: Format
-    /// Whether the log holds nothing at all.
+    /// Whether the log is empty.
     public var isEmpty: Bool
     /// The crash reports.
     public var crashes: [Crash]
-    /// The tests, and what is wrong with the log.
+    /// The tests, and the errors in the log.
     public var suites: [SuiteResult]
 
-    /// Creates a report. Its exit code and its verdict are computed from what it holds.
+    /// Creates a report. Its exit code and its verdict are computed from its contents.
     public init(
         source: String, format: Format, isEmpty: Bool, crashes: [Crash] = [], suites: [SuiteResult] = []
     ) {
@@ -39,15 +40,15 @@ public struct LogReport: Codable, Sendable, Equatable {
         self.suites = suites
     }
 
-    /// kbuild's exit code, computed as a run's. An empty log has passed nothing.
+    /// kbuild's exit code, computed like a run's. An empty log has passed nothing.
     public var exitCode: Int32 { run(startedAt: "").exitCode }
 
     /// The exit code in a word, as in a run's report.
     public var verdict: String { run(startedAt: "").verdict }
 
-    /// The log as a run, for renderers that know only those. A console with no crash report in it has passed one test.
+    /// The log as a run, for renderers that only know runs. A console without crash reports counts as one passed test.
     ///
-    /// - Parameter startedAt: The time to be told, in ISO 8601.
+    /// - Parameter startedAt: The time of the run, in ISO 8601.
     public func run(startedAt: String) -> RunReport {
         var report = RunReport(startedAt: startedAt, project: source, suites: suites, crashes: crashes)
         if isEmpty {
@@ -63,7 +64,7 @@ public struct LogReport: Codable, Sendable, Equatable {
         return report
     }
 
-    /// What was found, in numbers.
+    /// The contents, in numbers.
     var summary: String {
         if isEmpty { return "\(source) is empty" }
         switch format {

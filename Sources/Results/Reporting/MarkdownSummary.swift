@@ -2,19 +2,19 @@
 import Diagnostics
 import ResultsModel
 
-/// The report as GitHub's Markdown, for a job's summary. Texts from the guest stand in it as code, with every mark of
-/// Markdown and HTML taken from them.
+/// The report as GitHub's Markdown, for a job's summary. Texts from the guest are code, with every mark of Markdown and
+/// HTML escaped.
 public enum MarkdownSummary {
     /// GitHub refuses a step's summary of more than 1 MiB; another tool's may come before this one.
     static let mostBytes = 512 << 10
-    /// The most failed tests, and crash reports, that are listed.
+    /// The most failed tests, and crash reports, to list.
     static let mostFailures = 100
     /// The most characters of a message in the table.
     static let longestMessage = 500
     /// The most lines of a log, and characters of a line.
     static let mostLogLines = 60
     static let longestLine = 500
-    /// How many of the slowest tests are listed.
+    /// The number of slowest tests to list.
     static let mostSlow = 5
 
     /// Renders a report.
@@ -22,7 +22,7 @@ public enum MarkdownSummary {
         var size = 0
         var parts: [MarkdownText] = []
         var isCut = false
-        // What matters most comes first, so that a part without room is one that matters less.
+        // The most important sections come first, so that the bound removes less important ones.
         let sections = [
             [head(report)], failures(report), crashes(report), logs(report), [slowest(report), about(report)],
         ]
@@ -87,7 +87,7 @@ public enum MarkdownSummary {
         return parts
     }
 
-    /// What a failed test says, after its place.
+    /// The message of a failed test, after its place.
     private static func message(_ test: TestResult, in project: String) -> MarkdownText {
         let issues = test.issues.filter { !$0.isKnown }.prefix(3).map { issue -> MarkdownText in
             let base = project.hasSuffix("/") ? project : project + "/"

@@ -2,7 +2,8 @@
 import Diagnostics
 import ResultsModel
 
-/// The first lines of a report on a terminal, and how many entries are left out. What has no room is not even rendered.
+/// The first lines of a report on a terminal, and the number of omitted entries. Entries beyond the bound are not even
+/// rendered.
 struct BoundedLines {
     private var lines: [TerminalText] = []
     private var characters = 0
@@ -28,7 +29,7 @@ struct BoundedLines {
         }
     }
 
-    /// The lines, and one that says what is left out.
+    /// The lines, and a line that reports omissions.
     var all: [TerminalText] {
         guard omitted > 0 else { return lines }
         let entries = "\(grouped(omitted)) more test\(omitted == 1 ? "" : "s"), problems or crash reports"
@@ -36,17 +37,17 @@ struct BoundedLines {
     }
 }
 
-/// How much a report holds and a page shows. What is left out is counted and said.
+/// The size of a report and of a page. Omissions are counted and reported.
 enum ReportBounds {
     /// The most bytes of texts from guests in a report, as JSON writes them.
     static let mostBytes = 16 << 20
-    /// The most lines, and characters, that a report has on a terminal.
+    /// The most lines, and characters, of a report on a terminal.
     static let mostTerminalLines = 5_000
     static let mostTerminalCharacters = 1 << 20
 }
 
 extension TestResult {
-    /// The issues, and one that says how many more there were.
+    /// The issues, and a line with the number of omitted ones.
     var toldIssues: [TestIssue] {
         guard omittedIssues > 0 else { return issues }
         let remark = "..." + cutRemark(omittedIssues, "issue").dropFirst(4)
@@ -55,7 +56,7 @@ extension TestResult {
 }
 
 extension SuiteResult {
-    /// The problems, and one that says how many more there were.
+    /// The problems, and a line with the number of omitted ones.
     var toldProblems: [String] {
         guard omittedProblems > 0 else { return problems }
         return problems + ["..." + cutRemark(omittedProblems, "problem").dropFirst(4)]
@@ -63,9 +64,8 @@ extension SuiteResult {
 }
 
 extension RunReport {
-    /// Cuts texts of tests, programs and crash reports so that all together have their limit. Those of tests that
-    /// failed come first. Verdicts stay: no test, issue or problem is taken away, except issues beside one that fails
-    /// its test.
+    /// Cuts texts of tests, programs and crash reports to a common limit. The texts of failed tests are cut last.
+    /// Verdicts stay: no test, issue or problem is removed, except issues beside one that fails its test.
     public mutating func boundTexts() { boundTexts(to: ReportBounds.mostBytes) }
 
     mutating func boundTexts(to most: Int) {
@@ -83,10 +83,10 @@ extension RunReport {
     }
 }
 
-/// The room that is left for texts.
+/// The remaining space for texts.
 private struct TextRoom {
     var left: Int
-    /// The bytes kept of a text when there is no room.
+    /// The bytes to keep of a text when there is no space.
     private static let shortest = 200
 
     mutating func cut(_ text: inout String) {
@@ -95,7 +95,7 @@ private struct TextRoom {
         left -= min(cost, Self.cost(text))
     }
 
-    /// Cuts lines off the end, or the texts of what has to stay.
+    /// Removes lines from the end, or cuts the texts of lines that must stay.
     mutating func cut(_ lines: inout [String], _ what: String) {
         guard what == "line" else {
             for index in lines.indices { cut(&lines[index]) }
@@ -125,7 +125,7 @@ private struct TextRoom {
         cut(&test.output, "line")
     }
 
-    /// The bytes in JSON, with the indent and the marks around.
+    /// The bytes in JSON, with the indentation and the punctuation around.
     private static func cost(_ text: String) -> Int {
         text.utf8.reduce(24) { $0 + ($1 < 0x20 ? 6 : $1 == 0x22 || $1 == 0x5C ? 2 : 1) }
     }

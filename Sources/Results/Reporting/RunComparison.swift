@@ -2,14 +2,15 @@
 import Diagnostics
 import ResultsModel
 
-/// How a run differs from an earlier one. docs/reference/comparison-schema.json describes its JSON.
+/// The differences between a run and an earlier one. docs/reference/comparison-schema.json describes its JSON.
 public struct RunComparison: Codable, Sendable, Equatable {
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
     /// One of the two runs.
     public struct Run: Codable, Sendable, Equatable {
-        /// What the user knows it by.
+        /// The name that the user knows.
         public var id: String
         /// When it started, in ISO 8601.
         public var startedAt: String
@@ -21,32 +22,32 @@ public struct RunComparison: Codable, Sendable, Equatable {
         public var seconds: Double
         /// The profile.
         public var profile: String?
-        /// The pattern for the tests that were to run; nil for all.
+        /// The pattern for the selected tests; nil for all.
         public var filter: String?
         /// The kernel's version.
         public var kernel: String?
     }
 
-    /// A test that differs.
+    /// A changed test.
     public struct Change: Codable, Sendable, Equatable {
-        /// The suite that it belongs to.
+        /// Its suite.
         public var suite: String
         /// Its stable name.
         public var id: String
-        /// How it ended in the earlier run; nil when it was not there.
+        /// Its status in the earlier run; nil when it was not in that run.
         public var before: TestStatus?
-        /// How it ended in the later run; nil when it was not there.
+        /// Its status in the later run; nil when it is not in that run.
         public var after: TestStatus?
-        /// How long it took in the earlier run.
+        /// Its time in the earlier run.
         public var secondsBefore: Double?
-        /// How long it took in the later run.
+        /// Its time in the later run.
         public var secondsAfter: Double?
-        /// What the later run says of its failure.
+        /// The later run's message about its failure.
         public var message: String?
     }
 
-    /// From when on a difference in time is told. Both have to be reached: the times of short tests vary by themselves,
-    /// and a long test has not changed for a second more.
+    /// The least difference in time to report. Both values must be reached: the times of short tests vary by
+    /// themselves, and a second more is no change in a long test.
     public struct Threshold: Codable, Sendable, Equatable {
         /// The difference as a share of the shorter time: 0.5 is half as much again.
         public var relative: Double
@@ -66,11 +67,11 @@ public struct RunComparison: Codable, Sendable, Equatable {
     public var base: Run
     /// The later run.
     public var head: Run
-    /// Whether the later run has something that fails and did not in the earlier one.
+    /// Whether the later run has a failure that the earlier one did not have.
     public var isWorse: Bool
-    /// From when on a difference in time is told.
+    /// The least difference in time to report.
     public var threshold: Threshold
-    /// Tests that fail now, and did not before or were not there.
+    /// Tests that fail now, and did not fail or did not exist before.
     public var newlyFailing: [Change] = []
     /// Tests that failed before and pass now.
     public var fixed: [Change] = []
@@ -78,7 +79,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
     public var stillFailing: [Change] = []
     /// Tests that were not there before and do not fail.
     public var new: [Change] = []
-    /// Tests that are not there any more.
+    /// Tests that no longer exist.
     public var gone: [Change] = []
     /// Tests that ran before and are skipped now.
     public var newlySkipped: [Change] = []
@@ -86,14 +87,14 @@ public struct RunComparison: Codable, Sendable, Equatable {
     public var slower: [Change] = []
     /// Tests that passed in both and take less time now, the greatest difference first.
     public var faster: [Change] = []
-    /// Crash reports, by title, that fail the later run and are not in the earlier one.
+    /// Crash reports, by title, that fail the later run and did not come in the earlier one.
     public var newCrashes: [String] = []
-    /// Crash reports, by title, of the earlier run alone.
+    /// Crash reports, by title, that came only in the earlier run.
     public var goneCrashes: [String] = []
-    /// What else went wrong with the later run, or with one of its programs, and not with the earlier one.
+    /// Other errors of the later run, or of its programs, that the earlier one did not have.
     public var newProblems: [String] = []
 
-    /// A run's report and what the user knows the run by.
+    /// A run's report and the name of the run.
     public struct IdentifiedReport: Sendable {
         /// The run's id.
         public var id: String
@@ -110,9 +111,9 @@ public struct RunComparison: Codable, Sendable, Equatable {
     /// Compares two reports.
     ///
     /// - Parameters:
-    ///   - base: The earlier run and what the user knows it by.
+    ///   - base: The earlier run and its name.
     ///   - head: The later one.
-    ///   - threshold: From when on a difference in time is told.
+    ///   - threshold: The least difference in time to report.
     public init(
         base: IdentifiedReport, head: IdentifiedReport, threshold: Threshold = Threshold()
     ) {
@@ -122,12 +123,12 @@ public struct RunComparison: Codable, Sendable, Equatable {
         isWorse = false
         compareTests(Self.keyed(base.report), Self.keyed(head.report))
         compareRest(base.report, head.report)
-        // A run that came to no verdict at all may hold nothing that is new.
+        // A run without any verdict may contain nothing new.
         let hasExplanation = !newlyFailing.isEmpty || !newCrashes.isEmpty || !newProblems.isEmpty
         isWorse = hasExplanation || base.report.exitCode == 0 && head.report.exitCode != 0
     }
 
-    /// A test in one of the runs. Two may share a name: the first is compared with the first.
+    /// A test in one of the runs. Two tests may share a name: the first is compared with the first.
     private struct Key: Hashable {
         var suite: String
         var id: String
@@ -206,7 +207,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
         newProblems = problems(head).unique.filter { !old.contains($0) }
     }
 
-    /// 0, or 1 when something fails newly.
+    /// 0, or 1 when there is a new failure.
     public var exitCode: Int32 { (isWorse ? ExitStatus.testFailure : .success).rawValue }
 }
 
@@ -224,7 +225,7 @@ extension RunComparison.Run {
 }
 
 extension Double {
-    /// Itself, if it is a time that a test can take.
+    /// The value, if it is a possible time of a test.
     fileprivate var ifSane: Double? { isFinite && self >= 0 && self < 0x1p40 ? self : nil }
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// The runs that are kept, the newest first. docs/reference/run-list-schema.json describes its JSON.
+/// The kept runs, the newest first. docs/reference/run-list-schema.json describes its JSON.
 public struct RunList: Codable, Sendable, Equatable {
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
     /// A run.
@@ -22,11 +23,11 @@ public struct RunList: Codable, Sendable, Equatable {
         public var exitCode: Int32?
         /// How long it took.
         public var seconds: Double?
-        /// How many tests ended in each way; those of none are left out.
+        /// The number of tests with each status; statuses without tests are omitted.
         public var counts: [String: Int]?
         /// The profile.
         public var profile: String?
-        /// The pattern for the tests that were to run; nil for all.
+        /// The pattern for the selected tests; nil for all.
         public var filter: String?
         /// The kernel's version.
         public var kernel: String?

@@ -3,32 +3,33 @@ import Diagnostics
 
 /// What a run would do, step by step: docs/reference/plan-schema.json describes its JSON.
 public struct RunPlan: Codable, Sendable, Equatable {
-    /// The version of the JSON form. It rises when a key changes its meaning or goes; new keys may come at any time.
+    /// The version of the JSON form. It rises when a key changes its meaning or is removed; new keys may be added at
+    /// any time.
     public static let currentSchemaVersion = 1
 
-    /// What a run would do about a step.
+    /// What a run would do for a step.
     public enum Outcome: String, Codable, Sendable, CaseIterable {
-        /// Nothing: its result is there.
+        /// Nothing: its result exists.
         case hit
         /// Its work.
         case miss
-        /// Its work, which is done in every run.
+        /// Its work, which every run does.
         case always
-        /// It depends on what is not known before something else is done.
+        /// This depends on a result that is not known yet.
         case unknown
     }
 
-    /// A command that a run starts, or something that kbuild does itself.
+    /// A command that a run starts, or an action of kbuild itself.
     public struct Action: Codable, Sendable, Equatable {
-        /// The command as it can be pasted into a shell.
+        /// The command in a form that can be pasted into a shell.
         public var command: String?
-        /// What kbuild does itself, or what there is to say.
+        /// kbuild's own action, or a note.
         public var remark: String?
 
         /// A command.
         public static func command(_ text: String) -> Action { Action(command: text, remark: nil) }
 
-        /// What kbuild does itself, or what there is to say.
+        /// kbuild's own action, or a note.
         public static func remark(_ text: String) -> Action { Action(command: nil, remark: text) }
     }
 
@@ -36,17 +37,17 @@ public struct RunPlan: Codable, Sendable, Equatable {
     public struct Step: Codable, Sendable, Equatable {
         /// Its name, as in a report.
         public var name: String
-        /// What would be done about it.
+        /// What a run would do.
         public var outcome: Outcome
-        /// The digest of all that goes into it, where it is filed under one that is known.
+        /// The digest of all its inputs, if its result is stored under it.
         public var key: String?
-        /// The names of what goes into that digest; empty where there is none.
+        /// The names of that digest's inputs; empty if there is no digest.
         public var inputs: [String] = []
-        /// What it is, in a few words.
+        /// A few words on the result.
         public var detail: String
-        /// Steps, or commands, whose results decide what is to be done here.
+        /// Steps, or commands, whose results decide the work.
         public var dependsOn: [String]
-        /// What a run would do, in order.
+        /// The actions of a run, in order.
         public var actions: [Action]
 
         /// Creates a step.
@@ -79,7 +80,7 @@ public struct RunPlan: Codable, Sendable, Equatable {
         self.steps = steps
     }
 
-    /// The plan as a person reads it: a line for each step, and below it what can be pasted into a shell.
+    /// The plan as text: a line for each step, and below it the commands in a form that can be pasted into a shell.
     public var text: TerminalText {
         var lines: [TerminalText] = []
         for step in steps {

@@ -3,15 +3,15 @@ import Diagnostics
 import ResultsModel
 
 extension RunReport {
-    /// Takes in what the same tests came to in another kernel, so that both have one verdict.
+    /// Adds the results of the same tests in another kernel, so that both kernels have one verdict.
     ///
     /// - Parameters:
     ///   - other: The report on the other kernel.
-    ///   - label: What tells it apart, in a word; its tests, suites and steps have it behind their names.
-    ///   - lines: How many lines the console's log has before those of the other's.
+    ///   - label: A word that distinguishes it; the names of its tests, suites and steps end with it.
+    ///   - lines: The number of lines in the console's log before the other's lines.
     public mutating func add(_ other: RunReport, label: String, consoleLinesBefore lines: Int) {
         func labelled(_ name: String) -> String { "\(name) [\(label)]" }
-        // A run in which no test ran fails by what it lacks, and the other's tests would make up for that.
+        // A run in which no test ran fails because it has none, and the other run's tests would hide that.
         let failed = ExitStatus(rawValue: other.exitCode != 0 ? other.exitCode : exitCode) ?? .infrastructure
         let whose = other.exitCode != 0 ? "with \(label)" : "without \(label)"
         defer {
@@ -55,15 +55,15 @@ extension RunReport {
 }
 
 extension RunPlan {
-    /// Takes in the plan for another kernel: what it would do beside what is planned already.
+    /// Adds the plan for another kernel: the actions that are not planned already.
     ///
     /// - Parameters:
     ///   - other: The other plan.
-    ///   - label: What tells it apart; its steps have it behind their names.
+    ///   - label: The word that distinguishes it; the names of its steps end with it.
     public mutating func add(_ other: RunPlan, label: String) {
         let known = steps
         func labelled(_ name: String) -> String { "\(name) [\(label)]" }
-        // The tests run again, whatever else is there already.
+        // The tests run again, whatever exists already.
         let news = other.steps.filter { $0.outcome == .always || !known.contains($0) }
         let names = Set(news.map(\.name))
         steps += news.map { step in

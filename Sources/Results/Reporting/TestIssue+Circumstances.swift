@@ -2,10 +2,11 @@
 import ResultsModel
 
 extension TestIssue {
-    /// The most arguments that a person is shown; the JSON report has more.
+    /// The most arguments to show; the JSON report has more.
     static let mostArguments = 8
 
-    /// "16 times, with n → 1; n → 2": how often it came and in which cases; nil for once in a test without arguments.
+    /// "16 times, with n → 1; n → 2": how often it came and in which cases; nil for one time in a test without
+    /// arguments.
     var circumstances: String? {
         var parts: [String] = []
         if count > 1 { parts.append("\(count) times") }

@@ -2,38 +2,38 @@
 import Diagnostics
 import ResultsModel
 
-/// What the renderers share: numbers and text that come from a guest are not to be trusted.
+/// Functions that the renderers share: numbers and text from a guest cannot be trusted.
 enum Text {
-    /// Seconds with three decimals. A number that is none, or absurd, is 0: a guest's clock may say anything.
+    /// Seconds with three decimals. An invalid or absurd number is 0: a guest's clock may have any value.
     static func milliseconds(_ seconds: Double) -> String {
         decimals(seconds, places: 3)
     }
 
-    /// Seconds as a person reads them.
+    /// Seconds for display.
     static func seconds(_ seconds: Double) -> String {
         decimals(seconds, places: 2) + " s"
     }
 
-    /// A share of a hundred, for a picture: 12.34%.
+    /// A fraction as a percentage, for a picture: 12.34%.
     static func percent(_ share: Double) -> String { decimals(share * 100, places: 2) + "%" }
 
     private static func decimals(_ value: Double, places: Int) -> String {
         let scale = places == 3 ? 1000 : 100
-        // 2^40 seconds are 35,000 years, and still far from where the conversion to Int traps.
+        // 2^40 seconds are 35,000 years, and still far below the value at which the conversion to Int traps.
         let sane = value.isFinite && value > 0 && value < 0x1p40 ? value : 0
         let units = Int((sane * Double(scale)).rounded())
         let fraction = String(units % scale)
         return "\(units / scale).\(String(repeating: "0", count: places - fraction.count))\(fraction)"
     }
 
-    /// The lines of a text, without their ends, be they LF or CR LF, and without an empty one for the last end.
+    /// The lines of a text, without their ends, LF or CR LF, and without an empty line after the last end.
     static func lines(_ text: String) -> [String] {
         var lines = text.textLines(keepsEmpty: true).map(String.init)
         if lines.last?.isEmpty == true { lines.removeLast() }
         return lines
     }
 
-    /// A text, cut with an ellipsis where it is longer.
+    /// A text, cut with an ellipsis if it is longer.
     static func cut(_ text: String, to most: Int) -> String {
         guard let end = text.index(text.startIndex, offsetBy: most, limitedBy: text.endIndex), end < text.endIndex
         else {
@@ -42,12 +42,13 @@ enum Text {
         return text[..<end] + "…"
     }
 
-    /// A verdict as it is shown: TIMED OUT for timed-out.
+    /// A verdict for display: TIMED OUT for timed-out.
     static func verdict(_ verdict: String) -> String { String(verdict.map { $0 == "-" ? " " : $0 }).uppercased() }
 }
 
 extension RunReport {
-    /// The tests by how they ended, as a sentence says it: 2 passed, 1 failed. Passes and failures are always told.
+    /// The number of tests with each status, in a sentence: 2 passed, 1 failed. Passed and failed tests are always
+    /// included.
     var counts: String {
         let order: [TestStatus] = [.passed, .failed, .crashed, .timedOut, .notReported, .flaky, .skipped]
         var parts = Self.counted(order) { count($0) }
@@ -56,7 +57,8 @@ extension RunReport {
         return parts.joined(separator: ", ")
     }
 
-    /// "2 passed", "1 failed", and so on: how many tests there are of each status. Passes and failures are always told.
+    /// "2 passed", "1 failed", and so on: the number of tests with each status. Passed and failed tests are always
+    /// included.
     static func counted(_ order: [TestStatus], _ count: (TestStatus) -> Int) -> [String] {
         order.compactMap { status in
             let count = count(status)
@@ -65,7 +67,7 @@ extension RunReport {
         }
     }
 
-    /// The verdict as it is shown: TIMED OUT.
+    /// The verdict for display: TIMED OUT.
     var verdictWord: String {
         isBootCheck == true && exitCode == ExitStatus.success.rawValue ? "BOOTED CLEAN" : Text.verdict(verdict)
     }
