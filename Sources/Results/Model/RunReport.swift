@@ -214,8 +214,8 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var syscalls: [Syscall]
     /// The steps.
     public var steps: [Step]
-    /// Why the memory of a guest's kernel was not read at its end, to compare it with what the guest said; absent when
-    /// that of each guest was read that ended by itself or at a limit.
+    /// Why the memory of a guest's kernel was not read at its end, to compare it with the guest's reports; absent when
+    /// it was read for each guest that ended by itself or at a limit.
     public var unreadKernelMemory: String?
     /// Whether the run only tested that the kernel boots and reports nothing.
     public var isBootCheck: Bool?

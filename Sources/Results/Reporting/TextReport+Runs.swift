@@ -2,12 +2,12 @@
 import Diagnostics
 import ResultsModel
 
-/// What a person reads of several runs.
+/// The text reports of several runs.
 extension TextReport {
-    /// The most tests of a kind that a comparison lists; its JSON has them all.
+    /// The most tests of a kind to list in a comparison; its JSON has all of them.
     static let mostChanges = 50
 
-    /// Renders the runs that are kept, a line each, without a newline at its end.
+    /// Renders the kept runs, a line each, without a final newline.
     public func render(_ list: RunList) -> TerminalText {
         guard !list.runs.isEmpty else { return "no run is kept" }
         let verdicts = list.runs.map { ($0.verdict ?? "unreadable") }
@@ -67,7 +67,7 @@ extension TextReport {
         return (lines + ["", verdict(comparison)]).joined()
     }
 
-    /// The last line of a comparison: what it comes to.
+    /// The last line of a comparison: its verdict.
     public func verdict(_ comparison: RunComparison) -> TerminalText {
         let counts: [(Int, String)] = [
             (comparison.newProblems.count, comparison.newProblems.count == 1 ? "new problem" : "new problems"),

@@ -2,26 +2,26 @@
 import Diagnostics
 import ResultsModel
 
-/// The summary that a person reads when a run has ended.
+/// The summary at the end of a run.
 public struct TextReport: Sendable {
-    /// The width in columns that lines are broken to; nil leaves them whole.
+    /// The width in columns at which lines are broken; nil for unbroken lines.
     public var width: Int?
     /// Whether crash reports are shown line by line, with registers and code bytes.
     public var isVerbose = false
 
-    /// The most kernel log lines shown of one test, and of one crash.
+    /// The most kernel log lines to show of one test, and of one crash.
     static let mostLogLines = 30
 
-    /// The most frames of a crash whose places are shown.
+    /// The most frames of a crash to show with their places.
     static let mostFrames = 12
-    /// The most tests whose names are listed after "and in 7 more tests", and of those that did not run for one reason.
+    /// The most tests to list after "and in 7 more tests", and with one reason for not running.
     static let mostNames = 8
     /// The most lines of a crash report without registers.
     static let mostTellingLines = 16
 
-    /// The most characters shown of one line; the JSON report has it whole.
+    /// The most characters to show of one line; the JSON report has the whole line.
     static let longestLine = 2000
-    /// The narrowest width that is honoured: what is narrower cannot be read.
+    /// The least width that is used: narrower text cannot be read.
     static let narrowest = 20
 
     /// Creates a renderer.
@@ -58,9 +58,9 @@ public struct TextReport: Sendable {
         }
     }
 
-    /// Renders a report, without a newline at its end.
+    /// Renders a report, without a final newline.
     ///
-    /// - Parameter showsTroubles: Whether the run's troubles are part of it; false where they were printed already.
+    /// - Parameter showsTroubles: Whether to include the run's errors; false if they were printed already.
     public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
         var shown = BoundedLines()
         let groups = CrashGroup.groups(of: report.crashes)
@@ -92,7 +92,7 @@ public struct TextReport: Sendable {
         return lines.joined()
     }
 
-    /// A word in colour and a text, as lines broken to the width.
+    /// A coloured word and a text, as lines broken at the width.
     ///
     /// - Parameter indent: Blanks before each line.
     public func entry(
@@ -101,25 +101,25 @@ public struct TextReport: Sendable {
         body("\(indent)\(word.painted(paint)) \(text)", hang: 4)
     }
 
-    /// A line of text, broken to the width.
+    /// A line of text, broken at the width.
     ///
     /// - Parameter hang: Blanks before its later parts, beyond its own.
     func body(_ line: TerminalText, hang: Int = 0) -> [TerminalText] {
         line.cut(to: Self.longestLine).wrapped(width: width, hang: hang)
     }
 
-    /// Lines of text, each broken to the width.
+    /// Lines of text, each broken at the width.
     func body(lines text: TerminalText) -> [TerminalText] { text.lines.flatMap { body($0) } }
 
-    /// Why a crash report is not whole, and where in the sources it was.
+    /// Why a crash report is incomplete, and its places in the sources.
     private func places(of crash: Crash) -> [TerminalText] {
         var lines: [TerminalText] = []
         if let corruption = crash.corruption { lines += body("     the report is not whole: \(corruption)") }
         let frames = crash.frames.filter { $0.isReliable && !$0.locations.isEmpty }
-        // A path stays whole, so that it can be copied and clicked.
+        // A path is not broken, so that it can be copied and clicked.
         var last: StackFrame.Location?
         for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) where location != last {
-            // A recursion is in one place many times.
+            // A recursion is in the same place many times.
             last = location
             lines.append("     \(location.file):\(location.line) in \(location.function)")
             if let text = location.sourceText { lines += body("     > \(text)") }
@@ -150,12 +150,12 @@ public struct TextReport: Sendable {
         return names.count > mostNames ? "\(shown) and \(names.count - mostNames) more" : shown
     }
 
-    /// Whether nothing is known of a test but the crash in its time, which is shown.
+    /// Whether a test has no information except the crash during the test, which is shown.
     private func isExplained(_ test: TestResult, by crashed: [String: [Crash]]) -> Bool {
         test.status == .crashed && crashed[test.id] != nil && test.toldIssues.allSatisfy(\.isKnown)
     }
 
-    /// Tests of which no more is known than one reason why they did not report.
+    /// Tests that have no information except the reason why they did not report.
     private func describe(_ tests: [TestResult]) -> [TerminalText] {
         let reason = tests.first?.reason.map { ": \($0)" } ?? ""
         return entry("NO RESULT", .red, "\(tests.count) tests\(reason)")
@@ -168,7 +168,7 @@ public struct TextReport: Sendable {
         var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
         if let reason = test.reason { lines += body("     \(reason)") }
         for issue in test.toldIssues where !issue.isKnown {
-            // A path stays whole, so that it can be copied and clicked.
+            // A path is not broken, so that it can be copied and clicked.
             if let file = issue.file {
                 lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
             }
@@ -176,7 +176,7 @@ public struct TextReport: Sendable {
             lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
             if let circumstances = issue.circumstances { lines += body("       (\(circumstances))") }
         }
-        // What stands in a crash report is shown there.
+        // Lines of a crash report are shown there.
         let reported = Set(isVerbose ? [] : crashes.flatMap(\.lines))
         let log = test.kernelLog.filter { !reported.contains($0) }
         if !log.isEmpty {
@@ -186,8 +186,8 @@ public struct TextReport: Sendable {
         return lines
     }
 
-    /// Renders what a log was found to hold, without a newline at its end: of a console each crash report whole, of a
-    /// KTAP log each test.
+    /// Renders the results of a log, without a final newline: for a console each whole crash report, for a KTAP log
+    /// each test.
     public func render(_ report: LogReport) -> TerminalText {
         var shown = BoundedLines()
         for crash in report.crashes {
@@ -243,7 +243,7 @@ public struct TextReport: Sendable {
         return lines
     }
 
-    /// Short texts in as few lines as the width allows; none is broken unless it is wider by itself.
+    /// Short texts in as few lines as the width permits; only a text that is wider by itself is broken.
     private func packed(_ texts: [String]) -> [TerminalText] {
         var lines: [String] = []
         for text in texts {
@@ -261,7 +261,7 @@ public struct TextReport: Sendable {
 
     private func verdictLines(_ report: RunReport) -> [TerminalText] {
         let isGood = report.exitCode == ExitStatus.success.rawValue
-        // The one test of a boot check says nothing that the verdict does not.
+        // The only test of a boot check adds nothing to the verdict.
         let what = report.isBootCheck == true ? report.kernel.map { "Linux \($0.version)" } ?? "" : report.counts
         return entry(
             "\(report.verdictWord):", isGood ? .green : .red,
@@ -273,7 +273,7 @@ public struct TextReport: Sendable {
 
 extension StackFrame {
     /// Its places without those that the macro SYSCALL_DEFINE makes around a call's own code
-    /// (arch/x86/include/asm/syscall_wrapper.h), which stand at its first line.
+    /// (arch/x86/include/asm/syscall_wrapper.h), which are at the call's first line.
     var tellingLocations: [StackFrame.Location] {
         let telling = locations.filter { place in
             !["__se_sys_", "__x64_sys_", "__ia32_sys_"].contains(where: place.function.hasPrefix)
@@ -283,12 +283,12 @@ extension StackFrame {
 }
 
 extension TestResult {
-    /// Whether no more is known of it than that it did not report.
+    /// Whether it has no information except that it did not report.
     var isBare: Bool { status == .notReported && issues.isEmpty && kernelLog.isEmpty && output.isEmpty }
 }
 
 extension [String] {
-    /// The lines, and for equal ones that follow each other one line that counts them.
+    /// The lines, with consecutive equal lines replaced by one line that counts them.
     fileprivate var folded: [String] {
         var lines: [String] = []
         var again = 0

@@ -14,7 +14,7 @@ public struct Frame: Equatable, Sendable {
 
     /// The kinds of frame that init sends.
     public enum Kind: String, Sendable {
-        /// The guest sleeps and can be saved; see rootfs/init/Sleep.swift.
+        /// The guest waits and can be saved; see rootfs/init/Sleep.swift.
         case ready
         /// The guest is up: `NAME=VALUE` words.
         case hello
@@ -26,23 +26,23 @@ public struct Frame: Equatable, Sendable {
         case torn
         /// Bytes that the program printed.
         case output
-        /// Bytes that an interactive program meant for its standard error.
+        /// Bytes that an interactive program wrote to its standard error.
         case errors
-        /// How many bytes of an interactive program's input are out of the way.
+        /// How many bytes of an interactive program's input init has consumed.
         case took
-        /// A program ended: its index, the clock, and how.
+        /// A program ended: its index, the clock, and its exit.
         case stop
         /// All programs have run: how many.
         case end
-        /// Init cannot go on: why.
+        /// Why init cannot continue.
         case error
-        /// A sample of the kernel's taint and of how far its log has got: see `KernelEvidence`.
+        /// A sample of the kernel's taint and of its log's position: see `KernelEvidence`.
         case kernel
-        /// Records of the kernel's log, one a line, as /dev/kmsg has them.
+        /// Records of the kernel's log, one a line, in /dev/kmsg's format.
         case log
-        /// The guest lives, though its program is quiet.
+        /// The guest is alive, though its program is quiet.
         case beat
-        /// A sentence for the user about the program that runs, or about the guest where none does.
+        /// A sentence for the user about the running program, or about the guest if no program runs.
         case note
     }
 
@@ -61,7 +61,7 @@ public struct Frame: Equatable, Sendable {
         return [Self.marker] + Array("kb1 \(sequence) \(digits) ".utf8) + covered[number.count...] + [0x0A]
     }
 
-    /// What became of a line that has a frame's marker.
+    /// The result of parsing a line with a frame's marker.
     enum Parsed: Equatable {
         case frame(Frame)
         /// The checksum or the form is wrong; the number that it claims, if it can be read.

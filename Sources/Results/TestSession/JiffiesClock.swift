@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Puts leaks down to tests. kmemleak finds them long after, in a scan, and says when the memory was allocated, in
-/// jiffies.
+/// Assigns leaks to tests. kmemleak finds leaks long after the test, in a scan, and reports when the memory was
+/// allocated, in jiffies.
 ///
-/// The guest's init writes lines `kbuild: jiffies COUNT at NANOSECONDS` to the kernel's log, the second number being
-/// the monotonic clock, which tests are timed by; jiffies rise evenly with it.
+/// The guest's init writes lines `kbuild: jiffies COUNT at NANOSECONDS` to the kernel's log; the second number is the
+/// monotonic clock, which also times the tests; jiffies rise evenly with it.
 struct JiffiesClock: Sendable {
     private struct Sample: Sendable {
         var jiffies: UInt64
@@ -15,11 +15,11 @@ struct JiffiesClock: Sendable {
     private var first: Sample?
     private var last: Sample?
 
-    /// By how much a jiffy and a test's times may differ, in seconds: HZ is 100 or more, and a jiffy may be late by
-    /// one.
+    /// The most difference between a jiffy and a test's times, in seconds: HZ is 100 or more, and a jiffy may be one
+    /// late.
     private static let slack = 0.02
 
-    /// Takes a line of the kernel's log; any other is none of its.
+    /// Reads a line of the kernel's log; ignores other lines.
     mutating func read(_ message: String) {
         let mark = "kbuild: jiffies "
         guard message.hasPrefix(mark) else { return }
@@ -33,14 +33,14 @@ struct JiffiesClock: Sendable {
         last = sample
     }
 
-    /// The monotonic clock at so many jiffies, in seconds; nil where that cannot be told.
+    /// The monotonic clock at a number of jiffies, in seconds; nil if it is not known.
     func seconds(at jiffies: UInt64) -> Double? {
         guard let first, let last, last.jiffies > first.jiffies else { return nil }
         let rate = (last.seconds - first.seconds) / Double(last.jiffies - first.jiffies)
         return first.seconds + (Double(jiffies) - Double(first.jiffies)) * rate
     }
 
-    /// A report for each test that leaked the memory which a report is about; the report itself where no test is known.
+    /// A report for each test that leaked memory of the given report; the report itself if no test is known.
     func leaks(of crash: Crash, in programs: [SuiteResult]) -> [Crash] {
         guard crash.kind == .memoryLeak else { return [crash] }
         var tests: [String] = []
@@ -58,7 +58,7 @@ struct JiffiesClock: Sendable {
         }
     }
 
-    /// The test that ran at a time, or the program where several of its tests may have.
+    /// The test that ran at a time, or the program if several of its tests may have run.
     private static func test(at time: Double, in programs: [SuiteResult]) -> String? {
         for slack in [0, slack] {
             for program in programs {

@@ -4,9 +4,9 @@ import ResultsModel
 
 /// The tests of a program that prints KTAP or TAP.
 struct KTAPSuite {
-    /// One for each result without nested ones, named by their path.
+    /// One test for each result without nested results, named by its path.
     var tests: [TestResult] = []
-    /// What is wrong with what it printed.
+    /// The errors in its output.
     var problems: [String]
 
     /// Reads all of a program's output.
@@ -25,12 +25,12 @@ struct KTAPSuite {
         if let reason = document.skipReason, document.results.isEmpty {
             tests = [TestResult(id: program, name: program, status: .skipped, reason: reason)]
         }
-        // Two results may have one description; a report needs names that tell them apart.
+        // Two results may have the same description; a report needs unique names.
         var seen: [String: Int] = [:]
         var taken: Set<String> = []
         for index in tests.indices {
             let id = tests[index].id
-            // Another result may be described as the number would name this one.
+            // Another result's description may be equal to this numbered name.
             while !taken.insert(tests[index].id).inserted {
                 seen[id, default: 1] += 1
                 tests[index].id = "\(id) #\(seen[id, default: 1])"
@@ -38,15 +38,15 @@ struct KTAPSuite {
         }
     }
 
-    /// What is worth telling of a document and no failure.
+    /// Notes on a document that are not failures.
     static func notes(of document: KTAPDocument) -> [String] {
         document.problems.filter { $0.kind == .torn }.map(\.description)
     }
 
-    /// Whether a selftest is to be judged by its KTAP: when it printed any.
+    /// Whether a selftest is judged by its KTAP: when it printed any.
     ///
-    /// Some count their results and print none, except a plan and at the end `# Totals:`. Where these agree, and
-    /// nothing failed, the exit code is all that they mean to say.
+    /// Some selftests count their results and print none, except a plan and at the end `# Totals:`. If these agree, and
+    /// nothing failed, the exit code alone is the result.
     static func judges(_ output: [UInt8]) -> Bool {
         let lines = KTAPParser.shownLines(of: output)
         guard
@@ -68,12 +68,12 @@ struct KTAPSuite {
         return good != plan || bad > 0
     }
 
-    /// The most bytes of a result's name in the names of its tests.
+    /// The most bytes of a result's name to keep in the names of its tests.
     static let longestName = 512
 
     private static func add(_ result: KTAPResult, path: String, position: Int, to tests: inout [TestResult]) {
         var name = result.name.isEmpty ? "\(result.number ?? position)" : result.name
-        // A path repeats the names of its parents, so that long ones would multiply.
+        // A path repeats the names of its parents, so long names would multiply.
         if name.utf8.count > longestName { name = String(decoding: name.utf8.prefix(longestName), as: UTF8.self) + "…" }
         let path = "\(path)/\(name)"
         let childFails = result.children.contains(where: \.status.isFailure)
@@ -99,8 +99,8 @@ struct KTAPSuite {
 }
 
 extension SessionRecorder {
-    /// Judges a program by its KTAP. Its exit code must agree: what ended otherwise did not print all. A selftest may
-    /// skip what is left with its own code.
+    /// Judges a program by its KTAP. Its exit code must agree: otherwise it did not print everything. A selftest may
+    /// skip the remaining tests with its own code.
     mutating func judgeKTAP(
         _ index: Int, ending: String, ended: Double, isKselftest: Bool = false
     ) -> [SessionEvent] {
@@ -112,7 +112,7 @@ extension SessionRecorder {
             tests.append(TestResult(id: name, name: name, status: .timedOut, reason: "it ran into its limit"))
         }
         let anyFailed = tests.contains { $0.status == .failed || $0.status == .timedOut }
-        // kselftest programs exit with 1 when a test failed, and with 4 when they skipped all.
+        // kselftest programs exit with 1 when a test failed, and with 4 when all were skipped.
         let isSkip =
             ending == "exit 4" && !tests.isEmpty
             && (isKselftest

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the guest's kernel says of itself beside its log: its taint, and how far its log has got.
+/// The state of the guest's kernel from other sources than its log: its taint, and its log's position.
 ///
-/// The guest's init samples it with `hello`, at the end of each test and each program, and at the end of the session.
-/// Text on the console can be switched off, torn or imitated by a program; these numbers cannot be lowered by one.
+/// The guest's init samples it with `hello`, at the end of each test and each program, and at the end of the session. A
+/// program can silence, tear or imitate text on the console; it cannot lower these numbers.
 public struct KernelEvidence: Sendable, Equatable, Codable {
-    /// The kernel's taint, as /proc/sys/kernel/tainted and the variable `tainted_mask` have it. Bits are only ever
-    /// added.
+    /// The kernel's taint, from /proc/sys/kernel/tainted and the variable `tainted_mask`. Bits are only ever added.
     public var taint: KernelTaint
     /// The sequence number of the last record of the kernel's log that was read; nil before the first. The kernel
     /// counts records from 0 without gaps.
     public var lastSequence: UInt64?
-    /// Records that were overwritten in the ring buffer before they were read. What they said is not known.
+    /// Records that were overwritten in the ring buffer before they were read. Their contents are not known.
     public var lostRecords: UInt64
-    /// Records that were read and not handed on, because the session's limit on their size was reached.
+    /// Records that were read and not sent, because the session's limit on their size was reached.
     public var withheldRecords: UInt64
     /// The guest's monotonic clock when the sample was taken, in nanoseconds.
     public var clock: Int64
@@ -44,10 +43,10 @@ public struct KernelEvidence: Sendable, Equatable, Codable {
     }
 }
 
-/// The kernel's taint: a bit for each kind of thing that makes its word worth less. Source:
+/// The kernel's taint: a bit for each event that makes its results less reliable. Source:
 /// Documentation/admin-guide/tainted-kernels.rst and include/linux/panic.h of Linux 6.1 and 6.12.
 public struct KernelTaint: OptionSet, Sendable, Hashable, Codable {
-    /// The mask as the kernel has it.
+    /// The kernel's mask.
     public var rawValue: UInt64
 
     /// Creates a taint from the kernel's mask.
@@ -55,7 +54,7 @@ public struct KernelTaint: OptionSet, Sendable, Hashable, Codable {
 
     /// M: the processor reported a machine check.
     public static let machineCheck = KernelTaint(rawValue: 1 << 4)
-    /// B: a page or a slab object was found damaged; KASAN and KFENCE set it too.
+    /// B: a damaged page or slab object was found; KASAN and KFENCE set it too.
     public static let badPage = KernelTaint(rawValue: 1 << 5)
     /// D: the kernel died: an oops or `BUG()`.
     public static let died = KernelTaint(rawValue: 1 << 7)
@@ -64,20 +63,20 @@ public struct KernelTaint: OptionSet, Sendable, Hashable, Codable {
     /// L: a processor did not schedule.
     public static let softLockup = KernelTaint(rawValue: 1 << 14)
 
-    /// Bits that say how the kernel was set up, by a module, a table, a parameter or a user, and not that something
-    /// went wrong: P (proprietary module), F (forced module), S (processor out of its specification), R (forced
-    /// unloading), U (asked for by a user), A (ACPI table replaced), C (staging driver), I (firmware worked around), O
-    /// (module from outside of the tree), E (unsigned module), K (live patch), X (for distributions), T (randomised
-    /// structures), N (in-kernel test). Any other bit, one that this table does not know included, counts as an error.
+    /// Bits that describe the kernel's set-up by a module, a table, a parameter or a user, and not an error: P
+    /// (proprietary module), F (forced module), S (processor out of its specification), R (forced unloading), U
+    /// (requested by a user), A (ACPI table replaced), C (staging driver), I (firmware workaround), O (module from
+    /// outside the tree), E (unsigned module), K (live patch), X (for distributions), T (randomised structures), N
+    /// (in-kernel test). Any other bit, including one that this table does not have, counts as an error.
     public static let benign: KernelTaint = {
         let bits: [UInt64] = [0, 1, 2, 3, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18]
         return KernelTaint(rawValue: bits.reduce(0) { $0 | 1 << $1 })
     }()
 
-    /// The bits that say that something went wrong.
+    /// The bits that indicate an error.
     public var errors: KernelTaint { subtracting(.benign) }
 
-    /// Its bits, each on its own, from the lowest.
+    /// Its single bits, from the lowest.
     public var bits: [KernelTaint] {
         (0..<64).map { KernelTaint(rawValue: 1 << UInt64($0)) }.filter { contains($0) }
     }
@@ -93,10 +92,10 @@ public struct KernelTaint: OptionSet, Sendable, Hashable, Codable {
         }.joined(separator: ", ")
     }
 
-    /// The place of the lowest bit, counted from 0.
+    /// The position of the lowest bit, counted from 0.
     private var number: Int { rawValue.trailingZeroBitCount }
 
-    /// The letters and meanings, by the bit's place.
+    /// The letters and meanings, by the bit's position.
     private static let known: [Int: (letter: String, meaning: String)] = [
         0: ("P", "a proprietary module was loaded"), 1: ("F", "a module was loaded by force"),
         2: ("S", "the processor is out of its specification"), 3: ("R", "a module was unloaded by force"),

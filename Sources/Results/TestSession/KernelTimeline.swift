@@ -2,30 +2,30 @@
 import CrashReports
 import ResultsModel
 
-/// What the kernel said, with the clock by which its lines are matched with the tests.
+/// The kernel's messages, with the clock that matches their lines with the tests.
 struct KernelTimeline: Sendable {
-    /// The most lines kept to be matched with tests, of the console and of the log.
+    /// The most lines to keep for matching with tests, of the console and of the log.
     static let mostLines = 100_000
-    /// The most bytes of them.
+    /// The most bytes of these lines.
     static let mostBytes = 32 << 20
 
     private var consoleLines: [ConsoleLine] = []
     private var consoleBytes = 0
-    /// The records of the log, as lines; those of programs too.
+    /// The records of the log, as lines; including those of programs.
     private var logLines: [ConsoleLine] = []
     private var logBytes = 0
-    /// How far the log has got: a record that comes again or out of order is none of init's.
+    /// The next record of the log: a record that is repeated or out of order is not init's.
     private(set) var nextRecord: UInt64 = 0
-    /// The kernel's clock when init first spoke, in seconds.
+    /// The kernel's clock at init's first frame, in seconds.
     private(set) var bootSeconds: Double?
-    /// The guest's monotonic clock less the kernel's time stamps, in seconds.
+    /// The guest's monotonic clock minus the kernel's time stamps, in seconds.
     private(set) var clockOffset: Double?
-    /// By which a leak is put down to the test in whose time its memory was allocated.
+    /// Assigns a leak to the test during which its memory was allocated.
     private(set) var jiffies = JiffiesClock()
 
-    /// Takes a line of the console.
+    /// Adds a line of the console.
     ///
-    /// - Returns: The clocks' difference in nanoseconds, where this line is the one that tells it.
+    /// - Returns: The clocks' difference in nanoseconds, if this line has it.
     mutating func add(console line: ConsoleLine) -> Int64? {
         let offset = noteClock(line)
         if line.kernelSeconds != nil, consoleLines.count < Self.mostLines, consoleBytes < Self.mostBytes {
@@ -35,7 +35,7 @@ struct KernelTimeline: Sendable {
         return offset
     }
 
-    /// Takes a record of the kernel's log, which is none before `nextRecord`.
+    /// Adds a record of the kernel's log, which must not be before `nextRecord`.
     ///
     /// - Returns: As for a line of the console.
     mutating func add(_ record: KernelRecord) -> Int64? {
@@ -50,7 +50,7 @@ struct KernelTimeline: Sendable {
         return offset
     }
 
-    /// Takes the line by which the kernel's time stamps are matched with the clock of the tests.
+    /// Reads the line that matches the kernel's time stamps with the clock of the tests.
     private mutating func noteClock(_ line: ConsoleLine) -> Int64? {
         jiffies.read(line.message)
         let mark = "kbuild: clock "
@@ -62,12 +62,12 @@ struct KernelTimeline: Sendable {
         return clock &- Int64(seconds * 1e9)
     }
 
-    /// When a report began, by the kernel's clock.
+    /// The time when a report began, on the kernel's clock.
     static func seconds(of crash: Crash) -> Double? {
         crash.lines.lazy.compactMap { ConsoleLine(Array($0.utf8)).kernelSeconds }.first
     }
 
-    /// The test in whose time a report came, by the kernel's clock; nil where that is not known, or there is none.
+    /// The test during which a report came, by the kernel's clock; nil if it is not known, or there is none.
     func test(at crash: Crash, in programs: [SuiteResult]) -> String? {
         guard let clockOffset, let seconds = Self.seconds(of: crash) else { return nil }
         let time = seconds + clockOffset
@@ -79,8 +79,8 @@ struct KernelTimeline: Sendable {
     /// Gives each test the lines that the kernel printed between its start and its end.
     func attribute(to programs: inout [SuiteResult], isLogWhole: Bool) {
         guard let clockOffset else { return }
-        // The log is whole where the console was silenced or torn. What is withheld of it the console may have.
-        // Tests whose times overlap have the same lines, and a guest may claim any times.
+        // The log is complete even if the console was silenced or torn. The console may have records that were
+        // withheld. Tests with overlapping times have the same lines, and a guest may claim any times.
         var room = SessionBounds.mostKernelLogBytes
         // Sorted once, so that each test costs a search and its own lines.
         let lines = (isLogWhole && logLines.count >= consoleLines.count ? logLines : consoleLines).compactMap { line in

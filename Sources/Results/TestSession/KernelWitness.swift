@@ -5,33 +5,33 @@ import ResultsModel
 /// Judges a kernel by more than its console: by the records of its log, which init reads where no program can silence
 /// or imitate them, and by its taint.
 ///
-/// A report that both the console and the log have is one report. One that only the log has was hidden from the
-/// console. An error bit of the taint that no report explains is a report of its own kind, `taint`.
+/// A report in both the console and the log is one report. A report that only the log has was hidden from the console.
+/// An error bit of the taint that no report explains is a report of its own kind, `taint`.
 struct KernelWitness: Sendable {
-    /// A sample of the kernel's state, and in whose time it was taken.
+    /// A sample of the kernel's state, and the test during which it was taken.
     struct Sample: Sendable {
         var evidence: KernelEvidence
         /// The test or program that ran.
         var test: String?
     }
 
-    /// Reads the log's records; their lines are the kernel's beyond doubt.
+    /// Reads the log's records; their lines are certainly the kernel's.
     private var detector = CrashDetector()
     private(set) var samples: [Sample] = []
-    /// The taint that the guest had when it was put to sleep; nothing where it booted.
+    /// The taint that the guest had when it was saved; empty if it booted.
     var taintBefore: KernelTaint = []
-    /// The guest's monotonic clock less the kernel's time stamps, in nanoseconds; nil when that is not known.
+    /// The guest's monotonic clock minus the kernel's time stamps, in nanoseconds; nil when it is not known.
     var clockOffset: Int64?
-    /// A report that has been told of, with the marks of its lines.
+    /// A report that was already reported, with the marks of its lines.
     private struct ToldReport {
         var marks: Set<Mark>
         var isFatal: Bool
     }
 
-    /// What has been told of.
+    /// The reports that were already reported.
     private var told: [ToldReport] = []
 
-    /// A line of the kernel's log by what is the same wherever it is read: its time, to the microsecond, and its text.
+    /// A line of the kernel's log by its invariants in every source: its time, to the microsecond, and its text.
     private struct Mark: Hashable {
         var microseconds: Int
         var message: String
@@ -43,20 +43,20 @@ struct KernelWitness: Sendable {
         }
     }
 
-    /// Takes in a record.
+    /// Consumes a record.
     ///
-    /// - Returns: Crashes that have come to light.
+    /// - Returns: New crashes.
     mutating func consume(_ record: KernelRecord, runningTest: String?) -> [Crash] {
         guard record.isKernels else { return [] }
         return record.lines.flatMap { detector.consume($0, runningTest: runningTest) }.map(Self.offConsole)
     }
 
-    /// Takes in a sample.
+    /// Consumes a sample.
     mutating func consume(_ evidence: KernelEvidence, runningTest: String?) {
         samples.append(Sample(evidence: evidence, test: runningTest))
     }
 
-    /// Of crashes that the console or the log told of those that are news.
+    /// The new ones among the crashes of the console or the log.
     mutating func news(_ crashes: [Crash]) -> [Crash] {
         crashes.filter { crash in
             let marks = Self.marks(of: crash)
@@ -71,9 +71,9 @@ struct KernelWitness: Sendable {
         }
     }
 
-    /// All crashes of a session, those of the console first told by it.
+    /// All crashes of a session; those of the console are reported first.
     ///
-    /// - Parameter console: What the console had.
+    /// - Parameter console: The console's crashes.
     mutating func crashes(console: [Crash]) -> [Crash] {
         _ = detector.finish()
         let log = detector.crashes.map(Self.offConsole)
@@ -91,7 +91,7 @@ struct KernelWitness: Sendable {
         Set(crash.lines.compactMap { Mark(ConsoleLine(Array($0.utf8))) })
     }
 
-    /// In whose time parts of the log were lost: overwritten before init read them, or more than init hands on.
+    /// The tests during which parts of the log were lost: overwritten before init read them, or more than init sends.
     var lostLog: [LostLog] {
         var lost: [LostLog] = []
         var before: UInt64 = 0
@@ -105,7 +105,7 @@ struct KernelWitness: Sendable {
 
     // MARK: Two sources
 
-    /// Makes one list of what two sources have of the same kernel.
+    /// Merges the crashes of two sources of the same kernel.
     private static func merged(_ console: [Crash], _ log: [Crash]) -> [Crash] {
         var groups: [(console: [Crash], log: [Crash], marks: Set<Mark>)] = console.map { ([$0], [], marks(of: $0)) }
         for crash in log {
@@ -121,7 +121,7 @@ struct KernelWitness: Sendable {
                 place = index
             }
             if place == groups.endIndex, group.console.isEmpty {
-                // By the kernel's time.
+                // By the kernel's clock.
                 let time = group.marks.map(\.microseconds).min() ?? .max
                 place = groups.firstIndex { ($0.marks.map(\.microseconds).min() ?? .max) > time } ?? groups.endIndex
             }
@@ -130,8 +130,8 @@ struct KernelWitness: Sendable {
         return groups.flatMap { preferred($0.console, $0.log) }
     }
 
-    /// Whose account of the same is to be believed. The console has the last words of a kernel that died. The log is
-    /// not torn, and it comes in order with the tests, while the console may be ahead of the results port.
+    /// Chooses between two reports of the same crash. The console has the last messages of a kernel that died. The log
+    /// is not torn, and it arrives in order with the tests, while the console may be ahead of the results port.
     private static func preferred(_ console: [Crash], _ log: [Crash]) -> [Crash] {
         guard let firstInLog = log.first else { return console }
         guard let firstOnConsole = console.first else { return log }
@@ -154,28 +154,28 @@ struct KernelWitness: Sendable {
 
     // MARK: Taint
 
-    /// Clocks of a sample and of a record differ by less, in nanoseconds: a bit is set after its report is printed,
-    /// which on an emulated console takes a while.
+    /// The most difference between the clocks of a sample and of a record, in nanoseconds: a bit is set after its
+    /// report is printed, which takes time on an emulated console.
     private static let slack: Int64 = 2_000_000_000
-    /// The same where it is known how far apart the two clocks are: a report comes before its bit. A program takes
-    /// longer to start, so that the next one's report explains nothing.
+    /// The same if the difference of the two clocks is known: a report comes before its bit. A program takes longer to
+    /// start, so the next program's report explains nothing.
     private static let knownSlack: Int64 = 20_000_000
 
-    /// The error bits that came without a report that explains them, as crashes.
+    /// The error bits without a report that explains them, as crashes.
     private func unexplained(by crashes: [Crash], log: [Crash]) -> [Crash] {
         var found: [Crash] = []
         var before = taintBefore
         var previous: Sample?
-        // What only the console has, although the whole log was read, may be a program's invention. The last words of a
-        // kernel that died are on the console alone.
+        // A report that only the console has, although the whole log was read, may be a program's forgery. The last
+        // messages of a kernel that died are only on the console.
         let isWhole =
             samples.last.map { last in
                 last.evidence.lastSequence != nil && last.evidence.lostRecords == 0
                     && last.evidence.withheldRecords == 0
             } ?? false
         let witnesses = isWhole ? crashes.filter { $0.isFatal } + log : crashes
-        // A corrupted report may have been anything. One that explained the bits of its own time explains none that
-        // came later: behind it another program's would take cover.
+        // A corrupted report may have been of any kind. A report that explained the bits of its own time explains no
+        // later bits: otherwise another program's crash could hide behind it.
         var spent: Set<Int> = []
         for sample in samples {
             var explaining: Set<Int> = []
@@ -194,11 +194,11 @@ struct KernelWitness: Sendable {
         return found
     }
 
-    /// Whether it is known when a report was printed.
+    /// Whether the time of a report is known.
     private func hasTime(_ crash: Crash) -> Bool { !Self.marks(of: crash).isEmpty }
 
-    /// Whether a report is of the time between two samples, as far as that is known: the kernel's clock of its log
-    /// begins some time before the monotonic clock, and neither stands still in a guest that runs.
+    /// Whether a report belongs to the time between two samples, as far as that is known: the clock of the kernel's log
+    /// begins some time before the monotonic clock, and both advance in a running guest.
     private func fits(_ crash: Crash, between previous: Sample?, and sample: Sample) -> Bool {
         let times = Self.marks(of: crash).map { Int64($0.microseconds) * 1000 &+ (clockOffset ?? 0) }
         guard let first = times.min(), let last = times.max() else { return true }
@@ -225,32 +225,32 @@ struct KernelWitness: Sendable {
 }
 
 extension KernelTaint {
-    /// Whether a report of a kind sets this bit, so that the bit says nothing new beside it. Sources: the callers of
+    /// Whether a report of a kind sets this bit, so that the bit adds nothing to it. Sources: the callers of
     /// add_taint() in Linux 6.1 and 6.12.
     func isExplained(by kind: CrashKind) -> Bool {
         switch kind {
-        // These set none.
+        // These set no bit.
         case .memoryLeak, .hungTask, .rcuStall, .workqueueLockup, .outOfMemory, .unexpectedReboot, .spinlock, .taint,
             .unknown:
             return false
-        // What is lost of it may be anything.
+        // The lost part may be of any kind.
         case .corrupted, .panic: return true
         case .softLockup, .hardLockup: return self == .softLockup
         case .kasan, .kmsan, .kfence, .slab, .pageState: return self == .badPage || self == .warning
         case .warning, .refcount, .objectLifetime, .atomicSleep, .ubsan, .kcsan, .lockdep: return self == .warning
         case .initKilled, .stackProtector, .stackOverflow, .pageFault, .nullPointer, .generalProtection, .divideError,
             .invalidOpcode, .doubleFault, .oops, .bug, .listCorruption, .usercopy:
-            // A fault in a broken structure is reported by a warning or two on its way.
+            // One or two warnings may come before a fault in a broken structure.
             return self == .died || self == .warning
         }
     }
 }
 
-/// Records of the kernel's log that nobody has read.
+/// Records of the kernel's log that nobody read.
 public struct LostLog: Sendable, Equatable {
     /// How many.
     public var records: UInt64
-    /// The test or program in whose time they were lost; nil before the first and between two.
+    /// The test or program during which they were lost; nil before the first and between two.
     public var test: String?
 
     /// Creates an account of lost records.

@@ -2,7 +2,7 @@
 import KTAP
 import ResultsModel
 
-/// What a test of the Linux Test Project said: the lines that it printed, and the bits of its exit code.
+/// The results of a test of the Linux Test Project: its lines, and the bits of its exit code.
 ///
 /// The words and bits are those of LTP's include/tst_res_flags.h. A line is `FILE:LINE: TFAIL: TEXT` of the C
 /// interface, `NAME 1 TFAIL: TEXT` of the shell's, or `NAME 1 TFAIL : FILE:LINE: TEXT` of the one before 2016.
@@ -28,7 +28,7 @@ struct LTPResults {
             }
         }
 
-        /// Whether it stands in the way of a pass.
+        /// Whether it prevents a pass.
         var isFailure: Bool {
             switch self {
             case .failed, .broken, .warned: true
@@ -45,7 +45,7 @@ struct LTPResults {
         var line: Int?
     }
 
-    /// The results, in the order in which they came.
+    /// The results, in their order.
     private(set) var entries: [Entry] = []
 
     /// Reads all of a program's output.
@@ -60,7 +60,7 @@ struct LTPResults {
 
     static func entry(in line: String) -> Entry? {
         let words = line.split(separator: " ", omittingEmptySubsequences: true)
-        // The kind stands behind `FILE:LINE:`, or behind a name and a number.
+        // The kind comes after `FILE:LINE:`, or after a name and a number.
         for (index, word) in words.enumerated().prefix(3) where index > 0 {
             let name = word.hasSuffix(":") ? word.dropLast() : word
             guard let kind = Kind(rawValue: String(name)) else { continue }
@@ -94,20 +94,20 @@ struct LTPResults {
         return (String(parts[0]), line)
     }
 
-    /// What the lines and the program's end come to.
+    /// The verdict from the lines and the program's exit.
     struct Verdict {
         var status: TestStatus
-        /// Why it is that.
+        /// The reason.
         var reason: String?
-        /// What contradicts itself.
+        /// The contradictions.
         var problems: [String] = []
     }
 
     /// How the test ended.
     ///
-    /// - Parameter ending: How the program did, in the words of rootfs/init/Program.swift.
-    /// - Returns: Its verdict. An exit code that says less than the lines is not
-    ///   believed, and 0 without a TPASS is not a pass.
+    /// - Parameter ending: The program's exit, in the words of rootfs/init/Program.swift.
+    /// - Returns: Its verdict. An exit code that reports less than the lines is not believed, and 0 without a TPASS is
+    ///   not a pass.
     func verdict(ending: String) -> Verdict {
         let worst = entries.first { $0.kind == .broken } ?? entries.first { $0.kind.isFailure }
         if ending == "timeout" { return Verdict(status: .timedOut) }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Takes the bytes of a results port, or of a console that carries results, apart into frames and console lines.
+/// Splits the bytes of a results port, or of a console that carries results, into frames and console lines.
 ///
-/// On a port of their own frames come in order, each once; anything else is a fault. On the console a frame can be torn
-/// by the kernel's messages, so each is answered: `ack` when whole, `nak` when not, and init repeats it.
+/// On a separate port, frames come in order, each once; anything else is a fault. On the console the kernel's messages
+/// can tear a frame, so the host answers each: `ack` for a whole frame, `nak` for a torn one, and init repeats it.
 public struct ResultsDecoder: Sendable {
-    /// What the bytes contained.
+    /// The contents of the bytes.
     public enum Item: Equatable, Sendable {
         /// A whole frame, the next in order.
         case frame(Frame)
@@ -14,7 +14,7 @@ public struct ResultsDecoder: Sendable {
         case fault(String)
     }
 
-    /// A longer line is handed on in pieces: nothing that a guest prints may fill the host's memory.
+    /// A longer line is passed on in pieces: a guest's output must not fill the host's memory.
     static let longestLine = 1 << 20
 
     /// Whether the bytes come from the serial console.
@@ -23,7 +23,7 @@ public struct ResultsDecoder: Sendable {
     private let carriesResults: Bool
     private var pending: [UInt8] = []
     private var lastSequence = 0
-    /// The answers to be sent back to the guest.
+    /// The answers to send to the guest.
     public private(set) var replies: [UInt8] = []
 
     private init(isConsole: Bool, carriesResults: Bool) {
@@ -38,7 +38,7 @@ public struct ResultsDecoder: Sendable {
         ResultsDecoder(isConsole: true, carriesResults: carriesResults)
     }
 
-    /// Takes in bytes and returns what they completed.
+    /// Consumes bytes and returns the items that they complete.
     public mutating func consume(_ bytes: some Collection<UInt8>) -> [Item] {
         var items: [Item] = []
         var rest = bytes[...]
@@ -58,7 +58,7 @@ public struct ResultsDecoder: Sendable {
         return items
     }
 
-    /// Returns what an unfinished last line holds.
+    /// Returns the items in an unfinished last line.
     public mutating func finish() -> [Item] {
         guard !pending.isEmpty else { return [] }
         let line = pending
@@ -69,7 +69,7 @@ public struct ResultsDecoder: Sendable {
         return items
     }
 
-    /// Takes the answers that are due.
+    /// Returns and clears the waiting answers.
     public mutating func takeReplies() -> [UInt8] {
         defer { replies = [] }
         return replies
@@ -102,7 +102,7 @@ public struct ResultsDecoder: Sendable {
             }
         case .damaged(let sequence):
             if isConsole {
-                // What tore the frame is a message of the kernel's and belongs to the console.
+                // The text that tore the frame is a message of the kernel and belongs to the console.
                 items.append(.line(Array(line[marker...])))
                 replies += Array("nak \(sequence ?? lastSequence + 1)\n".utf8)
             } else {

@@ -1,29 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// How much of what a guest says is kept. What is left out is counted, and each renderer says so; that something failed
-/// is never left out.
+/// The amount of a guest's output to keep. Omissions are counted, and each renderer reports them; the fact that
+/// something failed is never omitted.
 enum SessionBounds {
-    /// The most bytes kept of an issue's message, of which a failed `#expect` of large values has some hundreds.
+    /// The most bytes to keep of an issue's message; a failed `#expect` of large values has some hundreds.
     static let longestMessage = 16 << 10
-    /// The bytes kept of a text when there is no room for more.
+    /// The bytes to keep of a text when there is no space for more.
     static let shortestCut = 200
-    /// The most tests that a bundle may describe: with their filter's, all tests of swift-testing's own suites are
-    /// 3,000.
+    /// The most tests that a bundle may describe: for comparison, swift-testing's own suites have 3,000 tests.
     static let mostTests = 50_000
     /// The most bytes of their names.
     static let mostNameBytes = 16 << 20
     /// The most tests of a bundle that run at one time.
     static let mostRunning = 1_000
-    /// The most bytes of issues of a session; less for one with few tests, of which a run may have thousands.
+    /// The most bytes of issues of a session; less for a session with few tests, of which a run may have thousands.
     static let mostMessageBytes = 8 << 20
     static let messageBytesOfTest = 64 << 10
-    /// The most bytes of the kernel's log that are given to tests.
+    /// The most bytes of the kernel's log to assign to tests.
     static let mostKernelLogBytes = 8 << 20
-    /// The most bytes kept of a line that a program printed.
+    /// The most bytes to keep of a line of a program's output.
     static let longestOutputLine = 4 << 10
 
-    /// The last lines of what a program printed.
+    /// The last lines of a program's output.
     static func lastLines(of output: [UInt8], most: Int) -> [String] {
         var start = output.endIndex
         var count = 0

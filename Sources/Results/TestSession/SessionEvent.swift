@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// What the recorder tells as it goes.
+/// The recorder's events.
 public enum SessionEvent: Sendable, Equatable {
-    /// The guest is up and its init talks; the kernel's release.
+    /// The guest is up and its init sends frames; the kernel's release.
     case booted(release: String)
     /// A test started.
     case testStarted(id: String)
@@ -11,18 +11,18 @@ public enum SessionEvent: Sendable, Equatable {
     case testEnded(TestResult)
     /// The kernel reported a crash.
     case crashed(Crash)
-    /// The guest's end marker came.
+    /// The guest's end marker arrived.
     case ended
 }
 
-/// What a program does that somebody talks with.
+/// The events of an interactive program.
 public enum Interaction: Sendable, Equatable {
-    /// It is about to start, and waits for the word.
+    /// It is about to start, and waits for `go`.
     case started
     /// It printed this to its standard output or its terminal.
     case output([UInt8])
     /// It printed this to its standard error.
     case errors([UInt8])
-    /// So many bytes of its input are out of the way.
+    /// Init has consumed so many bytes of its input.
     case took(Int)
 }

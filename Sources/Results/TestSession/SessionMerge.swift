@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// What one of several guests that shared a plan's tests did.
+/// The result of one of several guests that shared a plan's tests.
 public struct PartialOutcome: Sendable {
-    /// For each of its programs, which program of the whole plan it stands for.
+    /// For each of its programs, the index of the program in the whole plan.
     public var programs: [Int]
-    /// What happened in it.
+    /// Its outcome.
     public var outcome: SessionOutcome
 
     /// Creates a part.
@@ -16,24 +16,24 @@ public struct PartialOutcome: Sendable {
 }
 
 extension SessionOutcome {
-    /// Puts together what the guests did, in the plan's order, whichever ended first.
+    /// Merges the outcomes of the guests, in the plan's order, whichever ended first.
     ///
     /// - Parameters:
-    ///   - parts: The guests in an order in which none comes before one whose tests it took over.
+    ///   - parts: The guests, in an order in which each comes after the guests whose tests it took over.
     ///   - plan: The whole plan.
     public static func merging(_ parts: [PartialOutcome], plan: SessionPlan) -> SessionOutcome {
         var whole = SessionRecorder(plan: plan).emptyOutcome
         whole.isComplete = !parts.isEmpty
         for part in parts {
             for (place, program) in zip(part.programs, part.outcome.programs) {
-                // A guest that took over what another did not get to has the last word on that.
+                // A guest that took over another's remaining tests decides on them.
                 let told = Set(program.tests.map(\.id))
                 whole.programs[place].tests.removeAll { $0.status == .notReported && told.contains($0.id) }
                 whole.programs[place].tests += program.tests
                 whole.programs[place].problems += program.problems
                 whole.programs[place].notes += program.notes.filter { !whole.programs[place].notes.contains($0) }
                 whole.programs[place].omittedProblems += program.omittedProblems
-                // The last lines of the last guest would hide those of the one that failed.
+                // The last lines of the last guest would hide those of the failed one.
                 let isTelling = !program.problems.isEmpty || program.tests.contains { $0.status != .passed }
                 if isTelling || whole.programs[place].output.isEmpty {
                     whole.programs[place].output += program.output
@@ -49,12 +49,12 @@ extension SessionOutcome {
             var tests = whole.programs[index].tests
             switch plan.programs[index].resultsProtocol {
             case .swiftTesting(let expected):
-                // What no guest has told of did not pass.
+                // A test that no guest reported did not pass.
                 let told = Set(tests.map(\.id))
                 tests += expected.filter { !told.contains($0) }.map {
                     TestResult(id: $0, name: $0, status: .notReported)
                 }
-                // A bundle runs its tests in an order of its own, which depends on which they are.
+                // A bundle runs its tests in its own order, which depends on the selection.
                 let places = Dictionary(zip(expected, expected.indices), uniquingKeysWith: { first, _ in first })
                 tests.sort { (places[$0.id] ?? expected.count, $0.id) < (places[$1.id] ?? expected.count, $1.id) }
             case .ktap, .exitCode, .kselftest, .ltp, .interactive:
@@ -69,7 +69,7 @@ extension SessionOutcome {
         return whole
     }
 
-    /// Says of each test that did not report, and that no guest said more of, why it was not run.
+    /// Adds the reason to each test that did not report, unless a guest gave another.
     public mutating func explainUnreported(_ reason: String) {
         for program in programs.indices {
             for test in programs[program].tests.indices where programs[program].tests[test].status == .notReported {
@@ -78,12 +78,12 @@ extension SessionOutcome {
         }
     }
 
-    /// Takes in what tests came to that were tried again. One that passed in one try and not in another is flaky, and
-    /// so are those of its program that ran along with it and fared otherwise; the first try's account is kept.
+    /// Adds the results of repeated tests. A test that passed in one try and failed in another is flaky, and so are
+    /// tests of its program that ran with it and had another result; the results of the first try are kept.
     ///
     /// - Parameters:
-    ///   - retry: The guests that tried them.
-    ///   - number: Which try it was, the first run being the first.
+    ///   - retry: The guests that repeated them.
+    ///   - number: The number of the try; the first run is 1.
     public mutating func take(retry parts: [PartialOutcome], number: Int) {
         for part in parts {
             for (place, program) in zip(part.programs, part.outcome.programs) {
@@ -117,6 +117,6 @@ extension TestResult {
 }
 
 extension TestStatus {
-    /// Whether a further try may have another result that counts.
+    /// Whether another try may have a result that counts.
     fileprivate var isWorthAnotherTry: Bool { isFailure && self != .flaky }
 }

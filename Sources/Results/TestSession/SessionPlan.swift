@@ -1,26 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// How a test program tells its results.
+/// How a test program reports its results.
 public enum ProgramProtocol: Sendable, Hashable {
     /// A Swift Testing bundle: events on descriptor 3, and these tests, as `--list-tests` names them.
     case swiftTesting(expected: [String])
     /// KTAP or TAP on its standard output.
     case ktap
-    /// As the kernel's selftests do: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
+    /// As the kernel's selftests: KTAP or TAP if it prints any, else its exit code, where 4 always skips.
     case kselftest
-    /// As the tests of the Linux Test Project do: its lines with TPASS, TFAIL and the others, and an exit code of their
+    /// As the tests of the Linux Test Project: its lines with TPASS, TFAIL and the others, and an exit code of their
     /// bits.
     case ltp
-    /// Its exit code alone: 0 passes, `skip` skips where the project names one, anything else fails.
+    /// Only its exit code: 0 passes, `skip` skips if the project names one, any other code fails.
     case exitCode(skip: Int32?)
-    /// It has no results: somebody at the host talks with it, as its terminal or over its standard streams.
+    /// It has no results: a user communicates with it, as its terminal or over its standard streams.
     case interactive(isTerminal: Bool)
 
     /// The exit code of a selftest that skips: KSFT_SKIP (tools/testing/selftests/kselftest.h).
     static let kselftestSkip: Int32 = 4
 
-    /// Whether what the program prints names its tests: they are named `PROGRAM/RESULT` then.
+    /// Whether the program's output names its tests: their names are then `PROGRAM/RESULT`.
     var hasNamedResults: Bool {
         switch self {
         case .ktap, .kselftest: true
@@ -38,17 +38,17 @@ public enum ProgramProtocol: Sendable, Hashable {
     }
 }
 
-/// A program that the guest is to run.
+/// A program of the guest's plan.
 public struct ProgramPlan: Sendable, Hashable {
     /// The name in reports.
     public var name: String
     /// The path in the guest, then the arguments.
     public var arguments: [String]
-    /// `NAME=VALUE` pairs beside PATH, HOME and TERM.
+    /// `NAME=VALUE` pairs in addition to PATH, HOME and TERM.
     public var environment: [String]
-    /// The most seconds that it may take; 0 for no limit.
+    /// Its time limit in seconds; 0 for no limit.
     public var seconds: Int
-    /// How it tells its results.
+    /// How it reports its results.
     public var resultsProtocol: ProgramProtocol
 
     /// Creates a program.
@@ -64,7 +64,7 @@ public struct ProgramPlan: Sendable, Hashable {
     }
 }
 
-/// What a guest is to run, in order.
+/// The programs that a guest runs, in order.
 public struct SessionPlan: Sendable, Hashable {
     /// The programs.
     public var programs: [ProgramPlan]
@@ -74,10 +74,10 @@ public struct SessionPlan: Sendable, Hashable {
         self.programs = programs
     }
 
-    /// Makes sure that no two tests can have one name, by which reports, crash reports and the history know them.
+    /// Checks that no two tests can have the same name, by which reports, crash reports and the history identify them.
     ///
-    /// A result `c` of the program `a` is the test `a/c`, so that no program can be named `a/c` beside it; a Swift test
-    /// has its name of its module alone, so that two packages cannot both have it.
+    /// A result `c` of the program `a` is the test `a/c`, so no other program may be named `a/c`; a Swift test's name
+    /// comes from its module alone, so two packages cannot both have it.
     ///
     /// - Throws: `Failure` (`usage`) that names the two.
     public func checkNames() throws(Failure) {

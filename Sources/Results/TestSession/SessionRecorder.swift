@@ -4,16 +4,16 @@ import Diagnostics
 import KTAP
 import ResultsModel
 
-/// Builds the account of a session from what the guest sends: a pure state machine, fed bytes in order.
+/// Records the outcome of a session from the guest's output: a pure state machine that consumes bytes in order.
 ///
-/// It trusts nothing that is missing. A planned test that did not report failed; a stream that did not end with its
-/// end marker is a fault; so are a record out of order and an exit code at odds with the results.
+/// Missing information is never trusted. A planned test that did not report failed; a stream that did not end with its
+/// end marker is a fault, and so are a record out of order and an exit code that contradicts the results.
 public struct SessionRecorder: Sendable {
     private let plan: SessionPlan
     private var programs: [SuiteResult]
     private var current: Int?
     private var expectedNext = 0
-    /// What the Swift Testing bundle that runs has told.
+    /// The results so far of the running Swift Testing bundle.
     private var bundle: SwiftTestingAccount
     private var output: [UInt8] = []
     private(set) var outputWasCut = false
@@ -29,19 +29,19 @@ public struct SessionRecorder: Sendable {
     private var omittedFaults = 0
     private var release: String?
     private var endCount: Int?
-    /// What the kernel said, and when.
+    /// The kernel's messages, with their times.
     private var timeline = KernelTimeline()
-    /// What the host has found in the kernel's memory.
+    /// The judgement of the kernel's memory.
     private var memory: KernelMemoryJudgement?
     private var interaction: [Interaction] = []
-    /// Holds the kernel's log and taint, as init reads them, against the console.
+    /// Compares the kernel's log and taint, as init reads them, with the console.
     private var witness = KernelWitness()
-    /// What init says for the user about the guest.
+    /// Init's notes for the user about the guest.
     private var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }
     }
 
-    /// The most bytes kept of what a program prints; KTAP output beyond it is a fault.
+    /// The most bytes to keep of a program's output; KTAP output beyond it is a fault.
     static let longestOutput = 16 << 20
 
     /// Creates a recorder for a plan.
@@ -63,23 +63,23 @@ public struct SessionRecorder: Sendable {
         }
     }
 
-    /// The most lines kept of what a program prints.
+    /// The most lines to keep of a program's output.
     static let mostOutputLines = 200
 
-    /// The account before anything has happened.
+    /// The initial outcome.
     var emptyOutcome: SessionOutcome {
         SessionOutcome(programs: programs, crashes: [], faults: [], release: nil, isComplete: false)
     }
 
-    /// Whether the guest has said hello.
+    /// Whether the guest has sent `hello`.
     public var isBooted: Bool { release != nil }
 
-    /// The test that runs now, or the program when its tests are not known one by one.
+    /// The running test, or the program when its tests are not known one by one.
     public var runningTest: String? {
         bundle.runningTests.last.map(listedName(ofTestID:)) ?? current.map { plan.programs[$0].name }
     }
 
-    /// Takes in what a results port or a console brought.
+    /// Consumes an item from a results port or a console.
     public mutating func consume(_ item: ResultsDecoder.Item) -> [SessionEvent] {
         switch item {
         case .frame(let frame): return consume(frame)
@@ -92,11 +92,11 @@ public struct SessionRecorder: Sendable {
 
     private mutating func consume(_ line: ConsoleLine) -> [SessionEvent] {
         if let offset = timeline.add(console: line) { witness.clockOffset = offset }
-        // The detector sees every line of the log, because it counts them.
+        // The detector needs every line of the log, because it counts them.
         return tell(detector.consume(line, runningTest: runningTest))
     }
 
-    /// Takes in records of the kernel's log.
+    /// Consumes records of the kernel's log.
     private mutating func consumeLog(_ frame: Frame) -> [SessionEvent] {
         guard let records = KernelRecord.records(of: frame.payload) else {
             faults.append("a record of the kernel's log cannot be read")
@@ -115,7 +115,7 @@ public struct SessionRecorder: Sendable {
         return tell(crashes)
     }
 
-    /// Tells of crashes, each once though the console and the log both have it.
+    /// Reports crashes, each once even if the console and the log both have it.
     private mutating func tell(_ crashes: [Crash]) -> [SessionEvent] {
         crashes.isEmpty ? [] : witness.news(crashes).map { .crashed($0) }
     }
@@ -213,30 +213,30 @@ public struct SessionRecorder: Sendable {
         return true
     }
 
-    /// Takes what an interactive program has done since this was last asked for.
+    /// Returns and clears the new events of an interactive program.
     public mutating func takeInteraction() -> [Interaction] {
         defer { interaction = [] }
         return interaction
     }
 
-    /// What the program has printed so far.
+    /// The program's output so far.
     var programOutput: [UInt8] { output }
 
-    /// The last lines of it that are not empty.
+    /// Its last lines that are not empty.
     var lastOutputLines: [String] {
         SessionBounds.lastLines(of: Array(output.suffix(1 << 16)), most: Self.mostOutputLines).filter { !$0.isEmpty }
     }
 
-    /// The programs that the guest is to run.
+    /// The programs of the plan.
     public var plannedPrograms: [ProgramPlan] { plan.programs }
 
     func plannedName(_ index: Int) -> String { plan.programs[index].name }
 
-    /// Takes over the tests of a program that tells them all at its end.
+    /// Adds the tests of a program that reports all of them at its end.
     mutating func finishProgram(
         _ index: Int, tests: [TestResult], problems: [String], ended: Double
     ) -> [SessionEvent] {
-        // Which of them the kernel spoke during is not known, so all have the program's time.
+        // The kernel's messages cannot be assigned to single tests, so all tests have the program's time.
         programs[index].tests = tests.map { test in
             var test = test
             test.started = programStarted
@@ -267,7 +267,7 @@ public struct SessionRecorder: Sendable {
         case .exitCode(let skip): events = judgeExitCode(current, ending: ending, ended: ended, skipCode: skip)
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
         case .ltp:
-            // A limit is told by the test's own status.
+            // The test's own status reports a limit.
             if ending == "timeout" { programs[current].problems = [] }
             events = judgeLTP(current, ending: ending, ended: ended)
         case .kselftest:
@@ -283,7 +283,7 @@ public struct SessionRecorder: Sendable {
         return events
     }
 
-    /// - Parameter skipCode: The exit code that means "skipped"; nil where every code but 0 is a failure.
+    /// - Parameter skipCode: The exit code that means "skipped"; nil if every code except 0 is a failure.
     private mutating func judgeExitCode(
         _ index: Int, ending: String, ended: Double, skipCode: Int32?
     ) -> [SessionEvent] {
@@ -305,14 +305,14 @@ public struct SessionRecorder: Sendable {
         }
         test.output = lastOutputLines
         programs[index].tests = [test]
-        // A limit is told by the test's own status.
+        // The test's own status reports a limit.
         if status == .timedOut { programs[index].problems = [] }
         return [.testEnded(test)]
     }
 
-    /// Closes the account.
+    /// Completes the outcome.
     ///
-    /// - Parameter reason: Why tests that did not report could not, when that is known: a crash, a limit.
+    /// - Parameter reason: Why tests did not report, when that is known: a crash, a limit.
     public mutating func finish(
         unreportedBecause reason: String? = nil, runningStatus: TestStatus = .notReported
     ) -> SessionOutcome {
@@ -344,9 +344,9 @@ public struct SessionRecorder: Sendable {
             unexplainedTaint: memory?.unexplainedTaint ?? [])
     }
 
-    /// Takes what the host has read of the kernel's memory, once all has come that the guest had to say.
+    /// Adds the host's reading of the kernel's memory, after all output of the guest.
     ///
-    /// - Parameter boot: What the kernel reported before the guest was saved that this one woke from.
+    /// - Parameter boot: The kernel's reports before the snapshot from which this guest was restored.
     public mutating func take(_ memory: KernelMemory, boot: [Crash] = []) -> [SessionEvent] {
         var soFar = witness
         let judgement = KernelMemoryJudgement(
@@ -357,7 +357,7 @@ public struct SessionRecorder: Sendable {
         return judgement.crashes.map { .crashed(placed($0)) }
     }
 
-    /// A report of the kernel's memory with the test in whose time it came.
+    /// A report of the kernel's memory, with the test during which it came.
     private func placed(_ crash: Crash) -> Crash {
         var crash = crash
         (crash.firstLine, crash.lastLine) = (0, 0)
@@ -367,7 +367,7 @@ public struct SessionRecorder: Sendable {
         return crash
     }
 
-    /// Whether a report is of the time before init first spoke.
+    /// Whether a report is from before init's first frame.
     private func isAtBoot(_ crash: Crash) -> Bool {
         guard let bootSeconds = timeline.bootSeconds else { return !isBooted }
         return KernelTimeline.seconds(of: crash).map { $0 < bootSeconds } ?? false
@@ -380,7 +380,7 @@ public struct SessionRecorder: Sendable {
             for id in expected where !reported.contains(id) {
                 programs[index].tests.append(TestResult(id: id, name: id, status: .notReported, reason: reason))
             }
-            // A bundle also describes the tests that a filter leaves out.
+            // A bundle also describes the tests that a filter excludes.
             let planned = Set(expected)
             programs[index].tests.removeAll { $0.status == .notReported && !planned.contains($0.id) }
             for test in programs[index].tests.indices where programs[index].tests[test].status == .notReported {

@@ -3,20 +3,20 @@ import Diagnostics
 import Foundation
 import ResultsModel
 
-/// The account of a Swift Testing bundle, built from its event stream, one bundle after the other.
+/// The results of Swift Testing bundles, recorded from their event streams, one bundle after the other.
 struct SwiftTestingAccount: Sendable {
-    /// The place of each described test among the program's.
+    /// The index of each described test among the program's.
     private var testIndex: [String: Int] = [:]
     private var runEnded = false
-    /// The tests that run, by their ids in the stream, the latest last.
+    /// The running tests, by their ids in the stream, the latest last.
     private(set) var runningTests: [String] = []
-    /// What tests told of their cases, by the place of the test.
+    /// The cases of each test, by the test's index.
     private var cases: [Int: TestCases] = [:]
-    /// How many bytes of names and of issues' messages there is still room for, over all bundles.
+    /// The remaining space for names and for issues' messages, in bytes, for all bundles.
     private var nameBytesLeft = SessionBounds.mostNameBytes
     private var messageBytesLeft: Int
 
-    /// Prepares for a session with so many planned tests.
+    /// Prepares for a session with this number of planned tests.
     init(plannedTests: Int) {
         messageBytesLeft = min(
             SessionBounds.mostMessageBytes, SessionBounds.messageBytesOfTest * (plannedTests + 1))
@@ -33,19 +33,19 @@ struct SwiftTestingAccount: Sendable {
         runEnded = false
     }
 
-    /// The bundle has ended, and no test of it runs any more.
+    /// The bundle has ended, and none of its tests runs any more.
     mutating func end() {
         runningTests = []
     }
 
-    /// The bundle's exit code must agree with its events: 0 when all passed, not 0 when not.
+    /// The bundle's exit code must agree with its events: 0 when all passed, another code when not.
     func check(_ program: inout SuiteResult, ending: String, expected: [String]) {
         if ending == "timeout" {
             finishRunning(of: &program, as: .timedOut, reason: "the program ran into its limit")
             return
         }
         if runEnded {
-            // Another guest may run them yet; that this one passed them over is wrong all the same.
+            // Another guest may still run them; but this guest must not skip them.
             let told = Set(program.tests.filter { $0.status != .notReported }.map(\.id))
                 .union(runningTests.compactMap { testIndex[$0] }.map { program.tests[$0].id })
             let missing = expected.filter { !told.contains($0) }
@@ -68,7 +68,7 @@ struct SwiftTestingAccount: Sendable {
         }
     }
 
-    /// Says of the tests that run how they ended.
+    /// Sets the status of the running tests.
     func finishRunning(of program: inout SuiteResult, as status: TestStatus, reason: String) {
         for index in runningTests.compactMap({ testIndex[$0] }) {
             program.tests[index].status = status
@@ -76,7 +76,7 @@ struct SwiftTestingAccount: Sendable {
         }
     }
 
-    /// Takes in a record of the program's event stream.
+    /// Consumes a record of the program's event stream.
     mutating func consume(_ record: [UInt8], of program: inout SuiteResult) -> [SessionEvent] {
         guard let record = try? JSONDecoder().decode(SwiftTestingRecord.self, from: Data(record)) else {
             program.problems.append("a record of its event stream cannot be read")
@@ -85,13 +85,13 @@ struct SwiftTestingAccount: Sendable {
         let payload = record.payload
         if record.kind == "test" {
             if payload.kind == "function", let id = payload.id {
-                // A second description would take the results of the first.
+                // A second description would replace the results of the first.
                 guard testIndex[id] == nil else {
                     program.problems.append("\(listedName(ofTestID: id)) was described twice")
                     return []
                 }
                 let name = (payload.displayName ?? payload.name ?? "").cut(toBytes: ResultBounds.longestProblem)
-                // What is not kept here has not reported, which is a failure.
+                // A test that is not kept here has not reported, which is a failure.
                 guard hasRoom(forNames: 2 * id.utf8.count + name.utf8.count, of: &program) else { return [] }
                 testIndex[id] = program.tests.count
                 if payload.isParameterized == true {
@@ -120,7 +120,7 @@ struct SwiftTestingAccount: Sendable {
         let test = program.tests[index]
         switch payload.kind {
         case "testStarted":
-            // Each runs once. One that does so again is another's invention.
+            // Each test runs once. A second start is a forgery.
             if test.started != nil { program.problems.append("\(test.id) started twice") }
             program.tests[index].started = payload.instant?.absolute
             guard runningTests.count < SessionBounds.mostRunning else {
@@ -163,7 +163,7 @@ struct SwiftTestingAccount: Sendable {
         }
     }
 
-    /// Takes note of a further test of a bundle; false when there are too many.
+    /// Reserves space for another test of a bundle; false when there are too many.
     private mutating func hasRoom(forNames bytes: Int, of program: inout SuiteResult) -> Bool {
         guard bytes <= nameBytesLeft, program.tests.count < SessionBounds.mostTests else {
             program.problems.append(
@@ -175,7 +175,7 @@ struct SwiftTestingAccount: Sendable {
         return true
     }
 
-    /// What there is room for of an issue's message.
+    /// The part of an issue's message for which there is space.
     private mutating func kept(message: String) -> String {
         let room = min(SessionBounds.longestMessage, max(SessionBounds.shortestCut, messageBytesLeft))
         let text = message.cut(toBytes: room)
@@ -183,8 +183,8 @@ struct SwiftTestingAccount: Sendable {
         return text
     }
 
-    /// Judges a test that has ended. It passed only if nothing says otherwise: an issue, a case that did not end, a
-    /// cancellation, or the library's own word for how it ended.
+    /// Judges a test that has ended. It passed only if nothing contradicts that: an issue, a case that did not end, a
+    /// cancellation, or the library's own status.
     private mutating func end(
         _ index: Int, of program: inout SuiteResult, _ payload: SwiftTestingRecord.Payload
     ) {
@@ -212,7 +212,7 @@ struct SwiftTestingAccount: Sendable {
         program.tests[index] = test
     }
 
-    /// What is wrong with a test without an issue whose end has this symbol; nil when nothing is.
+    /// The error of a test without an issue whose end has this symbol; nil when there is none.
     private static func flaw(endingWith symbol: String?) -> String? {
         switch symbol {
         case nil, "pass", "passWithKnownIssue", "passWithWarnings": nil
@@ -230,7 +230,7 @@ struct SwiftTestingAccount: Sendable {
             isKnown: payload.issue?.isKnown == true || payload.issue?.isFailure == false)
         if let id = payload.testID, let index = testIndex[id] {
             let argument = cases[index]?.current
-            // A test keeps few issues, so that looking through them costs little.
+            // A test keeps few issues, so a search through them is cheap.
             if let place = program.tests[index].issues.firstIndex(where: { $0.isLike(issue) }) {
                 program.tests[index].issues[place].count += 1
                 if let argument, program.tests[index].issues[place].hasRoom(for: argument) {
@@ -241,12 +241,12 @@ struct SwiftTestingAccount: Sendable {
                 if let argument { issue.arguments = [kept(message: argument)] }
                 program.tests[index].issues.append(issue)
             }
-            // A thread that outlives its test may still find it wanting.
+            // A thread that outlives its test may still record an issue for it.
             if !issue.isKnown, program.tests[index].ended != nil {
                 program.tests[index].status = .failed
             }
         } else if !issue.isKnown {
-            // An issue outside every test function: a suite's, or one from a thread that outlived its test.
+            // An issue outside every test function: a suite's, or from a thread that outlived its test.
             program.problems.append(kept(message: message))
         }
     }

@@ -28,7 +28,7 @@ struct SwiftTestingRecord: Decodable {
         var id: String?
         var displayName: String?
         var name: String?
-        /// Of a test: whether it runs once for each of its arguments.
+        /// For a test: whether it runs once for each of its arguments.
         var isParameterized: Bool?
         var sourceLocation: Location?
         var instant: Instant?
@@ -40,8 +40,8 @@ struct SwiftTestingRecord: Decodable {
     var kind: String
     var payload: Payload
 
-    /// The kinds of event that Swift 6.3 writes. An event of any other kind may say that a test did not do its work, so
-    /// kbuild does not pass over it.
+    /// The kinds of event that Swift 6.3 writes. An event of another kind may mean that a test did not do its work, so
+    /// kbuild does not ignore it.
     static let eventKinds: Set<String> = [
         "runStarted", "testStarted", "testCaseStarted", "issueRecorded", "valueAttached", "testCaseCancelled",
         "testCaseEnded", "testCancelled", "testSkipped", "testEnded", "runEnded",

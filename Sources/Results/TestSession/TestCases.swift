@@ -2,7 +2,7 @@
 import Foundation
 import ResultsModel
 
-/// The cases of one Swift Testing test: how many started, ended and were cancelled, and which one runs.
+/// The cases of one Swift Testing test: how many started, ended and were cancelled, and which case runs.
 ///
 /// Version 6.3 of the event stream has no field for a case or its arguments. The text of `testCaseStarted` names them:
 /// `Test case passing 2 arguments s → "a", n → 1 to two(s:n:) started.` Tests run one at a time (`--no-parallel`), so
@@ -16,22 +16,22 @@ struct TestCases: Sendable {
     private(set) var cancelled = 0
     /// The arguments of the first cancelled cases.
     private(set) var cancelledArguments: [String] = []
-    /// The arguments of the case that runs; nil between cases.
+    /// The arguments of the running case; nil between cases.
     private(set) var current: String?
     /// Whether the test as a whole was cancelled.
     var isTestCancelled = false
-    /// Whether the test is parameterized, so that there must be a case.
+    /// Whether the test is parameterized, so that it must have a case.
     private let isExpected: Bool
 
     init(isExpected: Bool = false) { self.isExpected = isExpected }
 
-    /// The most cases whose arguments are kept of an issue, and of those that were cancelled.
+    /// The most cases whose arguments are kept for an issue, and for cancelled cases.
     static let mostArguments = 20
     static let mostCancelled = 3
-    /// The most characters that are kept of one case's arguments.
+    /// The most characters to keep of one case's arguments.
     static let longestArguments = 500
 
-    /// Takes in the start of a case.
+    /// Records the start of a case.
     ///
     /// - Parameter text: The event's first message.
     mutating func start(_ text: String) {
@@ -39,13 +39,13 @@ struct TestCases: Sendable {
         current = Self.arguments(in: text)
     }
 
-    /// Takes in that a case is cancelled.
+    /// Records that a case was cancelled.
     mutating func cancel() {
         cancelled += 1
         if let current, cancelledArguments.count < Self.mostCancelled { cancelledArguments.append(current) }
     }
 
-    /// Takes in the end of a case.
+    /// Records the end of a case.
     mutating func end() {
         ended += 1
         current = nil
@@ -54,7 +54,7 @@ struct TestCases: Sendable {
     /// Whether the test did none of its work.
     var isAllCancelled: Bool { isTestCancelled || cancelled > 0 && cancelled >= started }
 
-    /// Why the test cannot have passed; nil when nothing is wrong.
+    /// Why the test cannot have passed; nil when there is no reason.
     var flaw: String? {
         if started != ended { return "\(started) of its cases started and \(ended) ended" }
         return isExpected && started == 0 ? "none of its cases ran" : nil
@@ -70,7 +70,7 @@ struct TestCases: Sendable {
             + (cancelled == 1 ? "was" : "were") + " cancelled\(which)"
     }
 
-    /// The arguments that the text of a case's start names; the whole text where it reads otherwise.
+    /// The arguments in the text of a case's start; the whole text if it has another form.
     static func arguments(in text: String) -> String {
         var rest = text[...]
         if rest.hasPrefix("Test case passing "), let word = rest.range(of: "argument") {
@@ -85,7 +85,7 @@ struct TestCases: Sendable {
 }
 
 extension TestIssue {
-    /// Whether the arguments of a further case are to be kept.
+    /// Whether to keep the arguments of another case.
     func hasRoom(for argument: String) -> Bool {
         arguments.count < TestCases.mostArguments && !arguments.contains(argument)
     }

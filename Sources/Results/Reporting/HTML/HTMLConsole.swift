@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// The console's log, in parts: each crash report is one, with an anchor.
+/// The console's log, in parts: each crash report is a part, with an anchor.
 struct HTMLConsole {
-    /// Lines in a part, so that finding a text need not look at one huge node.
+    /// Lines in a part, so that a search need not look at one huge node.
     private static let partLines = 500
 
     private let report: RunReport
@@ -38,7 +38,7 @@ struct HTMLConsole {
 
     private func parts(of console: ConsoleExcerpt) -> [HTMLText] {
         let lines = Text.lines(console.text)
-        // The crash reports' lines as places among these. A report that began before them is not marked.
+        // The positions of the crash reports' lines among these. A report that began before them is not marked.
         let crashes = report.crashes.enumerated().compactMap { number, crash -> (number: Int, range: Range<Int>)? in
             let (first, last) = (crash.firstLine, crash.lastLine)
             guard crash.isOnConsole, first >= console.firstLine, last >= first
@@ -61,7 +61,7 @@ struct HTMLConsole {
             let isMild = !report.crashes[number].isFatal && !report.splatsFail
             let kind: HTMLText = isMild ? "crash mild" : "crash"
             guard range.lowerBound >= at else {
-                // Reports of two processors may lie in one another: the later has its anchor after the earlier.
+                // Reports of two processors may overlap: the later has its anchor after the earlier.
                 parts.append("<span id=\"crash-\(number + 1)\"></span>")
                 continue
             }

@@ -3,16 +3,16 @@ import Artifacts
 import Foundation
 import ResultsModel
 
-/// What does not depend on the report: the page's style and its one script, which are files beside this one. The page
-/// names them by their digests in its policy, so that a browser runs no other script and loads nothing, even if markup
-/// of a guest's got into the page.
+/// The parts that do not depend on the report: the page's style and its only script, which are files beside this one.
+/// The page's policy has their digests, so that a browser runs no other script and loads nothing, even if markup of a
+/// guest got into the page.
 enum HTMLPage {
     /// page.css.
     static let style = HTMLText(file: .style)
     /// page.js.
     static let script = HTMLText(file: .script)
 
-    /// Nothing from anywhere, but the style and the script.
+    /// Permits nothing except the style and the script.
     static let policy: HTMLText =
         "default-src 'none'; style-src 'sha256-\(digest(of: .style))'; script-src 'sha256-\(digest(of: .script))'; "
         + "base-uri 'none'; form-action 'none'"

@@ -2,15 +2,14 @@
 import Diagnostics
 import ResultsModel
 
-/// The report as one HTML file that needs no other: it loads nothing, and what came out of the guest is text in it,
-/// never markup or part of the script.
+/// The report as one HTML file: it loads nothing, and text from the guest is never markup or part of the script.
 public struct HTMLReport: Sendable {
-    /// The most lines shown of a text, and the most characters of a line; the JSON report has them whole.
+    /// The most lines to show of a text, and the most characters of a line; the JSON report has the whole text.
     static let mostLines = 500
     static let longestLine = 4000
-    /// The most failed tests that are shown with all that is known of them.
+    /// The most failed tests to show with all their information.
     static let mostFailures = 200
-    /// How many of the slowest tests are listed.
+    /// The number of slowest tests to list.
     static let mostSlow = 10
 
     let report: RunReport
@@ -80,7 +79,7 @@ public struct HTMLReport: Sendable {
         }.joined(separator: "\n")
     }
 
-    /// The tests by how they ended, as a bar.
+    /// The number of tests with each status, as a bar.
     private var share: HTMLText {
         let tests = report.tests
         guard !tests.isEmpty else { return "" }
@@ -134,7 +133,7 @@ public struct HTMLReport: Sendable {
             if own.isEmpty { tests.append(article) } else { crashed.append(article) }
         }
         let crashes = groups.filter { !told.contains($0.first) }.map(crash)
-        // What tells why comes first, and what is only missing because of it last.
+        // Causes come first, and their effects last.
         var parts = crashes + crashed + tests + report.troubles.map(trouble) + report.suites.flatMap(programs)
         let bare = shown.filter { isBare($0.test) }
         for reason in bare.map(\.test.reason).reduce(into: [String?](), { if !$0.contains($1) { $0.append($1) } }) {
@@ -145,7 +144,7 @@ public struct HTMLReport: Sendable {
         return parts.joined(separator: "\n")
     }
 
-    /// Whether no more is known of a test than that it did not report.
+    /// Whether a test has no information except that it did not report.
     private func isBare(_ test: TestResult) -> Bool {
         test.status == .notReported && test.issues.isEmpty && test.kernelLog.isEmpty && test.output.isEmpty
             && !report.crashes.contains { $0.test == test.id }
@@ -162,7 +161,7 @@ public struct HTMLReport: Sendable {
             [paragraph(reason), "<ul>\n\(items.joined(separator: "\n"))\n</ul>"])
     }
 
-    /// What is wrong with a program's account of itself, and what it printed last if anything is.
+    /// The errors in a program's results, and its last output if there are any.
     private func programs(_ suite: SuiteResult) -> [HTMLText] {
         var parts = suite.toldProblems.map { problem in
             article("\(badge("problem", "")) \(suite.name)", [wrapped([problem])])
@@ -196,7 +195,7 @@ public struct HTMLReport: Sendable {
         return article("\(badge("error", "")) \(trouble.message)", parts)
     }
 
-    /// In which more tests the kernel reported the same.
+    /// The other tests with the same kernel report.
     private func repetitions(of group: CrashGroup) -> HTMLText {
         guard let remark = group.remark else { return "" }
         guard !group.laterTests.isEmpty else { return "<p>\(remark)</p>" }
@@ -204,7 +203,7 @@ public struct HTMLReport: Sendable {
         return "<details><summary>\(remark)</summary><ul>\(items.joined(separator: "\n"))</ul></details>"
     }
 
-    /// What tells of a crash, and all that the kernel said of it a click away.
+    /// The lines that explain a crash, and its whole report a click away.
     private func account(of crash: Crash) -> HTMLText {
         let telling = crash.tellingLines
         guard !telling.isEmpty, telling.count < crash.lines.count else {
@@ -244,7 +243,7 @@ public struct HTMLReport: Sendable {
             "\(badge(test.status.words.short, test.status.rawValue)) \(test.id)\(time)", parts, id: id)
     }
 
-    /// What is known of a crash, and where it is in the console.
+    /// The facts of a crash, and its place in the console.
     private func facts(of index: Int) -> HTMLText {
         let crash = report.crashes[index]
         var facts = crash.isFatal ? ["fatal"] : []
@@ -261,7 +260,7 @@ public struct HTMLReport: Sendable {
         return text.isEmpty ? "" : "<p class=\"soft\">\(text)</p>"
     }
 
-    /// The kernel's words and the call trace with its places in the sources, side by side where there is room.
+    /// The kernel's messages and the call trace with its places in the sources, side by side if there is space.
     private func pair(log: [String], named name: String, crash: Crash?) -> HTMLText {
         let frames = crash?.frames ?? []
         let only: HTMLText = frames.isEmpty ? " class=\"only\"" : ""

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// The tests as a table, which can be narrowed to those that failed or were skipped, and the slowest of them.
+/// The tests as a table, with filters for failed and skipped tests, and the slowest tests.
 struct HTMLTests {
     private let report: RunReport
     private let failureID: [[String]: String]
@@ -37,7 +37,7 @@ struct HTMLTests {
             """
     }
 
-    /// The style shows the rows of the choice that is checked.
+    /// The style shows the rows of the selected choice.
     private func choice(_ kind: String, _ label: String, isChosen: Bool = false) -> HTMLText {
         let checked: HTMLText = isChosen ? " checked" : ""
         return """
@@ -55,7 +55,7 @@ struct HTMLTests {
             let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
             name += "<p class=\"soft\">known: \(issue.message)\(circumstances)</p>"
         }
-        // A failed test has its own place for these.
+        // A failed test shows these elsewhere.
         if !test.status.isFailure, !test.kernelLog.isEmpty {
             let lines = HTMLText(lines: test.kernelLog, most: HTMLReport.mostLines, longest: HTMLReport.longestLine)
             name += "<details><summary>The kernel, while it ran</summary><pre class=\"wrap\">\n\(lines)</pre></details>"
@@ -86,14 +86,14 @@ struct HTMLTests {
     }
 }
 
-/// A test with a time that can be.
+/// A test with a possible time.
 struct TimedTest {
     var test: TestResult
     var seconds: Double
 }
 
 extension RunReport {
-    /// The tests that took longest, the slowest first. Those without a time, or with none that can be, are left out.
+    /// The tests that took longest, the slowest first. Tests without a time, or with an impossible one, are omitted.
     func slowest(_ count: Int) -> [TimedTest] {
         let timed = tests.compactMap { test in
             test.seconds.flatMap { $0.isFinite && $0 > 0 && $0 < 0x1p40 ? TimedTest(test: test, seconds: $0) : nil }

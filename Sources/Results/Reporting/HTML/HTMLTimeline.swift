@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// The steps as a picture: when each began, how long it took, and how it ended. Lengths are shares of the page's width,
-/// so that texts keep their size on any screen.
+/// The steps as a picture: when each began, how long it took, and how it ended. Lengths are fractions of the page's
+/// width, so that texts keep their size on any screen.
 struct HTMLTimeline {
     private static let rowHeight = 40
     private static let axisHeight = 24
@@ -45,7 +45,7 @@ struct HTMLTimeline {
         let y = index * Self.rowHeight
         let outcome = ["hit", "made", "failed"].contains(step.outcome) ? step.outcome : "made"
         let start = min(1, Self.sane(step.startSeconds) / end)
-        // What took no time is seen all the same.
+        // A step that took no time is visible all the same.
         let width = min(1 - start, max(0.004, Self.sane(step.seconds) / end))
         let label = "\(step.name) \(step.outcome == "hit" ? "hit" : Text.seconds(step.seconds))"
         let fact = ["failed", "cancelled"].contains(step.outcome) ? "\(label), \(step.outcome)" : label
@@ -81,7 +81,7 @@ struct HTMLTimeline {
         return (text.hasSuffix(".") ? String(text.dropLast()) : text) + " s"
     }
 
-    /// A time that can be drawn: 0 for what is none.
+    /// A time that can be drawn: 0 for an impossible one.
     private static func sane(_ seconds: Double?) -> Double {
         guard let seconds, seconds.isFinite, seconds > 0, seconds < 0x1p40 else { return 0 }
         return seconds

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import CrashReports
 
-/// Where a kernel has its taint and its log in memory: the structures of kernel/printk/printk_ringbuffer.h, which Linux
-/// 5.10 and later have (read from 5.10, 6.1 and 6.12; a kernel whose symbols have other sizes is refused, and each
-/// record is checked against the ones beside it).
+/// The places of a kernel's taint and log in memory: the structures of kernel/printk/printk_ringbuffer.h in Linux 5.10
+/// and later (read from 5.10, 6.1 and 6.12; a kernel whose symbols have other sizes is refused, and each record is
+/// checked against its neighbours).
 ///
-/// Sizes that differ between kernels come from the symbols' sizes in vmlinux. What they do not tell is the order of the
-/// fields at the start of each structure.
+/// Sizes that differ between kernels come from the symbols' sizes in vmlinux. These do not give the order of the fields
+/// at the start of each structure.
 public struct KernelLogLayout: Sendable, Hashable {
     /// A symbol of vmlinux.
     public struct Symbol: Sendable, Hashable {
@@ -31,8 +31,8 @@ public struct KernelLogLayout: Sendable, Hashable {
         public init(_ reason: String) { self.reason = reason }
     }
 
-    /// The symbols that are needed: the taint, the version's text by which the mapping is checked, the pointer to the
-    /// ring buffer, the first ring buffer, and its descriptors and records.
+    /// The necessary symbols: the taint, the version's text, which checks the mapping, the pointer to the ring buffer,
+    /// the first ring buffer, and its descriptors and records.
     public static let symbols: Set<String> = [
         "tainted_mask", "linux_banner", "prb", "printk_rb_static", "_printk_rb_static_descs", "_printk_rb_static_infos",
     ]
@@ -40,21 +40,21 @@ public struct KernelLogLayout: Sendable, Hashable {
     private let taintedMask: UInt64
     private let banner: UInt64
     private let ringPointer: UInt64
-    /// The bytes of a struct printk_ringbuffer.
+    /// The size in bytes of a struct printk_ringbuffer.
     private let ringSize: Int
-    /// Where in it the text_data_ring is.
+    /// The offset of the text_data_ring in it.
     private let dataRing: Int
     private let descriptorSize: Int
     private let infoSize: Int
 
-    /// What the version's text begins with.
+    /// The beginning of the version's text.
     private static let bannerStart = Array("Linux version ".utf8)
-    /// The most records that are read, the newest: a log of 128 KB has 4096 at most.
+    /// The most records to read, the newest: a log of 128 KB has at most 4096.
     static let mostRecords = 16_384
-    /// The most bytes of text that are read.
+    /// The most bytes of text to read.
     static let mostText = 4 << 20
 
-    /// Takes the addresses out of a kernel's symbols.
+    /// Reads the addresses of a kernel's symbols.
     ///
     /// - Throws: `Obstacle` when symbols are missing or have sizes that no known kernel has.
     public init(_ symbols: [String: Symbol]) throws(Obstacle) {
@@ -68,14 +68,14 @@ public struct KernelLogLayout: Sendable, Hashable {
         guard taint.size == 8, pointer.size == 8 else {
             throw Obstacle("tainted_mask has \(taint.size) bytes and prb \(pointer.size), where 8 are known")
         }
-        // Linux 5.18 put last_finalized_id, later last_finalized_seq, behind the ring's head_id and tail_id.
+        // Linux 5.18 added last_finalized_id, later last_finalized_seq, after the ring's head_id and tail_id.
         switch ring.size {
         case 80: dataRing = 40
         case 88: dataRing = 48
         default: throw Obstacle("printk_rb_static has \(ring.size) bytes, where 80 and 88 are known")
         }
         ringSize = Int(ring.size)
-        // Both tables have as many elements: a descriptor has three words.
+        // Both tables have the same number of elements: a descriptor has three words.
         let descriptors = try symbol("_printk_rb_static_descs")
         let infos = try symbol("_printk_rb_static_infos")
         let count = descriptors.size / 24
@@ -93,7 +93,7 @@ public struct KernelLogLayout: Sendable, Hashable {
     /// Reads the taint and the log.
     ///
     /// - Parameter read: Reads parts of the kernel's memory, given by address and length.
-    /// - Throws: `Obstacle` when what is there is not a log; what `read` throws.
+    /// - Throws: `Obstacle` when the memory does not contain a log; errors of `read`.
     public func read(
         _ read: ([(address: UInt64, count: Int)]) async throws -> [[UInt8]]
     ) async throws -> KernelMemory {
@@ -110,7 +110,7 @@ public struct KernelLogLayout: Sendable, Hashable {
         let taint = first[1].word(at: 0)
         let ring = try Ring(try await parts([(first[2].word(at: 0), ringSize)])[0], dataRing: dataRing)
 
-        // The tables of the newest records, in two parts where they wrap.
+        // The tables of the newest records, in two parts if they wrap.
         let count = min(ring.liveDescriptors, Self.mostRecords)
         let firstID = (ring.headID &- UInt64(count) &+ 1) & Ring.idMask
         let start = Int(firstID & (ring.descriptorCount - 1))
@@ -121,7 +121,7 @@ public struct KernelLogLayout: Sendable, Hashable {
         let descriptors = tables[..<pieces.count].flatMap { $0 }
         let infos = tables[pieces.count...].flatMap { $0 }
 
-        // The text behind the last record's, as far back as the limit goes.
+        // The text up to the last record's end, as far back as the limit permits.
         let span = min(ring.headPosition &- ring.tailPosition, ring.dataSize, UInt64(Self.mostText))
         let textStart = ring.headPosition &- span
         let text = try await parts(
@@ -146,7 +146,7 @@ public struct KernelLogLayout: Sendable, Hashable {
             }
             records.append(record)
         }
-        // One or two may be written as they are read.
+        // One or two may be written while they are read.
         guard strange * 4 <= records.count || strange < 3 else {
             throw Obstacle("the log's records contradict each other, so its structure is not a known one")
         }
@@ -199,7 +199,7 @@ public struct KernelLogLayout: Sendable, Hashable {
             }
         }
 
-        /// How many descriptors lie from the tail to the head, both included.
+        /// The number of descriptors from the tail to the head, both included.
         var liveDescriptors: Int { Int((headID &- tailID) & Self.idMask) + 1 }
 
         /// Reads a struct printk_info and its text; nil when they contradict the descriptor.
@@ -207,7 +207,7 @@ public struct KernelLogLayout: Sendable, Hashable {
             id: UInt64, info: [UInt8], begin: UInt64, next: UInt64, _ text: [UInt8], from textStart: UInt64
         ) -> KernelLogRecord? {
             let sequence = info.word(at: 0)
-            // Records and descriptors are counted up together.
+            // The numbers of records and descriptors rise together.
             guard sequence & (descriptorCount - 1) == id & (descriptorCount - 1) else { return nil }
             let length = Int(info[16]) | Int(info[17]) << 8
             let caller = UInt32(truncatingIfNeeded: info.word(at: 16) >> 32)
@@ -216,11 +216,11 @@ public struct KernelLogLayout: Sendable, Hashable {
                 caller: caller >> 31 == 1 ? .cpu(Int(caller & 0x7FFF_FFFF)) : .task(Int(caller)), text: [])
             // Bit 0 marks a record without text (LPOS_DATALESS).
             if begin & 1 == 1 { return record }
-            // A block that does not fit behind the others lies at the ring's start (get_data in printk_ringbuffer.c).
-            // One that ends exactly at the ring's end lies before it in kernels that put it there.
+            // A block that does not fit after the others is at the ring's start (get_data in printk_ringbuffer.c). A
+            // block that ends exactly at the ring's end is before it in kernels that put it there.
             let (mask, isWrapped) = (~(dataSize - 1), begin & ~(dataSize - 1) != next & ~(dataSize - 1))
             let block = isWrapped && next & mask != next ? next & mask : begin
-            // Text beyond the limit is left out; that of a live record has not been overwritten.
+            // Text beyond the limit is omitted; the text of a live record has not been overwritten.
             guard block &- textStart < UInt64(text.count) else {
                 return text.count == KernelLogLayout.mostText ? record : nil
             }

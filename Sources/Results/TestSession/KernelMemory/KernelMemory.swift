@@ -2,20 +2,20 @@
 import CrashReports
 import ResultsModel
 
-/// A record of the kernel's log, as it is in the kernel's memory.
+/// A record of the kernel's log in the kernel's memory.
 public struct KernelLogRecord: Sendable, Equatable {
     /// Its number: the kernel counts records from 0 without gaps.
     public var sequence: UInt64
-    /// When it was written, on the kernel's clock.
+    /// The time when it was written, on the kernel's clock.
     public var nanoseconds: UInt64
-    /// Who wrote it: 0 is the kernel. A program that writes to /dev/kmsg cannot choose 0 (devkmsg_write in
+    /// The writer: 0 is the kernel. A program that writes to /dev/kmsg cannot choose 0 (devkmsg_write in
     /// kernel/printk/printk.c).
     public var facility: UInt8
-    /// How bad it is, 0 to 7.
+    /// Its severity, 0 to 7.
     public var level: UInt8
     /// The task or processor.
     public var caller: ConsoleLine.Caller
-    /// What it says: one or more lines.
+    /// Its text: one or more lines.
     public var text: [UInt8]
 
     /// Creates a record.
@@ -31,7 +31,7 @@ public struct KernelLogRecord: Sendable, Equatable {
         self.text = text
     }
 
-    /// The lines as the console shows them.
+    /// The lines in the console's form.
     var lines: [ConsoleLine] {
         let microseconds = String(nanoseconds / 1000 % 1_000_000)
         let seconds = String(nanoseconds / 1_000_000_000)
@@ -50,43 +50,42 @@ public struct KernelLogRecord: Sendable, Equatable {
     }
 }
 
-/// What the host has read out of the kernel's memory, where no program can change it.
+/// The host's reading of the kernel's memory, which no program can change.
 public struct KernelMemory: Sendable, Equatable {
     /// The kernel's taint.
     public var taint: KernelTaint
-    /// The records that its log still holds, in order.
+    /// The records that its log still contains, in order.
     public var records: [KernelLogRecord]
 
-    /// Creates an account.
+    /// Creates a reading.
     public init(taint: KernelTaint, records: [KernelLogRecord]) {
         self.taint = taint
         self.records = records
     }
 }
 
-/// What came of reading the kernel's memory.
+/// The result of reading the kernel's memory.
 public enum KernelMemoryReading: Sendable, Equatable {
-    /// What is there.
+    /// The contents.
     case read(KernelMemory)
-    /// It could not be read: why, as a sentence without its subject.
+    /// The reason why it could not be read, as a sentence without its subject.
     case unread(String)
 }
 
-/// Compares what is in the kernel's memory with what the guest told.
+/// Compares the kernel's memory with the guest's reports.
 struct KernelMemoryJudgement {
     /// Reports that are in the log and were never shown.
     var crashes: [Crash] = []
-    /// Taint that says that something went wrong, and that no report explains.
+    /// Taint that indicates an error, and that no report explains.
     var unexplainedTaint: KernelTaint = []
-    /// What the guest said that cannot be.
+    /// Impossible statements of the guest.
     var faults: [String] = []
 
     /// - Parameters:
-    ///   - memory: What the host has read.
-    ///   - told: The guest's last account of the same; nil when it gave none.
-    ///   - before: The taint that the guest says it had when it was put to sleep.
-    ///   - reports: The crash reports that are known from the console, from what init read, and from the boot before a
-    ///     snapshot.
+    ///   - memory: The host's reading.
+    ///   - told: The guest's last sample; nil when it sent none.
+    ///   - before: The taint that the guest reports from the time when it was saved.
+    ///   - reports: The crash reports that are known from the console, from init, and from the boot before a snapshot.
     init(_ memory: KernelMemory, told: KernelEvidence?, before: KernelTaint = [], reports: [Crash]) {
         var detector = CrashDetector()
         for record in memory.records where record.facility == 0 {
@@ -96,19 +95,19 @@ struct KernelMemoryJudgement {
         let titles = Set(reports.map(\.title))
         let known = reports.reduce(into: Set<String>()) { $0.formUnion(Self.marks(of: $1)) }
         crashes = detector.crashes.filter { crash in
-            // The middle of a report whose beginning the log has lost begins nothing. A line that was merely shown is
-            // no report: a program can print one with the right time to pass for it.
+            // The middle of a report whose beginning is no longer in the log begins no report. A line that was merely
+            // shown is not a report: a program can print one with the right time to imitate it.
             crash.kind != .corrupted && !titles.contains(crash.title) && known.isDisjoint(with: Self.marks(of: crash))
         }
         let explained = (reports + crashes).reduce(into: KernelTaint()) { taint, crash in
             taint.formUnion(KernelTaint(memory.taint.bits.filter { $0.isExplained(by: crash.kind) }))
         }
-        // A bit that the guest told of, and that came since its start, is judged with its other word.
+        // A bit that the guest reported, and that was set since its start, is judged with the guest's sample.
         let judged = told?.taint.subtracting(before) ?? []
         unexplainedTaint = memory.taint.errors.subtracting(explained).subtracting(judged)
         guard let told else { return }
-        // Bits and numbers only rise, and the host looked later. A bit that a report explains may be younger than the
-        // account.
+        // Bits and numbers only rise, and the host read them later. A bit that a report explains may be younger than
+        // the sample.
         let missing = memory.taint.errors.subtracting(told.taint).subtracting(explained)
         if !missing.isEmpty {
             faults.append("the guest does not tell of the taint \(missing.letters), which is in the kernel's memory")
@@ -125,8 +124,7 @@ struct KernelMemoryJudgement {
         }
     }
 
-    /// The lines of a report by their times, to the microsecond, and their texts, which are the same wherever they are
-    /// read.
+    /// The lines of a report by their times, to the microsecond, and their texts, which are the same in every source.
     private static func marks(of crash: Crash) -> Set<String> {
         Set(
             crash.lines.compactMap { text in
