@@ -5,23 +5,23 @@ import ResultsModel
 public struct HeldLock: Sendable, Equatable {
     /// Its name in lockdep.
     public var name: String
-    /// Where it was taken.
+    /// The place where it was taken.
     public var takenAt: StackFrame
 }
 
-/// A task of a guest that hangs, as the kernel tells of it when it is asked by sysrq
-/// (Documentation/admin-guide/sysrq.rst: `l` processors, `w` blocked tasks, `t` all tasks, `d` locks).
+/// A task of a guest that hangs, from the kernel's output for sysrq (Documentation/admin-guide/sysrq.rst: `l`
+/// processors, `w` blocked tasks, `t` all tasks, `d` locks).
 public struct BlockedTask: Sendable, Equatable {
     /// The task's name.
     public var name: String
-    /// Its number.
+    /// The task's process ID.
     public var pid: Int
-    /// What it does: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `running` for one
-    /// that a processor was at work for.
+    /// Its state: `D`, `S` or another letter of the kernel's (sched/core.c, task_state_to_char); `running` for a task
+    /// that ran on a processor.
     public var state: String
-    /// Its stack, from where it is outwards; only what the unwinder is sure of.
+    /// Its stack, from the innermost function outwards; only frames that the unwinder is certain of.
     public var frames: [StackFrame]
-    /// The locks that it holds, where the kernel has lockdep; the oldest first.
+    /// The locks that it holds, if the kernel has lockdep; the oldest first.
     public var locks: [HeldLock] = []
 
     /// Creates a task.
@@ -32,17 +32,17 @@ public struct BlockedTask: Sendable, Equatable {
         self.frames = frames
     }
 
-    /// Functions in which a task waits whatever it waits for: the scheduler's and the locks' own, and interrupts.
+    /// Functions of every waiting task: the scheduler's and the locks' own, and interrupts.
     private static let waiting = [
         "__schedule", "schedule", "schedule_preempt_disabled", "schedule_timeout", "preempt_schedule", "io_schedule",
         "context_switch",
     ]
 
-    /// The frame that says what it waits in: `__mutex_lock`, `native_queued_spin_lock_slowpath`, `msleep`.
+    /// The frame that shows what it waits in: `__mutex_lock`, `native_queued_spin_lock_slowpath`, `msleep`.
     public var waitsIn: StackFrame? { frames.first { !Self.waiting.contains($0.function) } }
 
-    /// Whether it is in a system call. The stack of a program in a loop of its own has the frames of the interrupt
-    /// alone by which the kernel was asked, which are the same for every program.
+    /// Whether it is in a system call. The stack of a program in its own loop only has the frames of the sysrq
+    /// interrupt, which are the same for every program.
     public var isInSystemCall: Bool {
         frames.contains { frame in
             [
@@ -53,20 +53,20 @@ public struct BlockedTask: Sendable, Equatable {
         }
     }
 
-    /// The state of a task that a processor was at work for. The kernel's letter R is also that of one that could run.
+    /// The state of a task that ran on a processor. The kernel's letter R also means a task that could run.
     public static let running = "running"
 
-    /// The most tasks that are read, and the most frames of one.
+    /// The most tasks to read, and the most frames of one task.
     private static let mostTasks = 5_000
     private static let mostFrames = 40
 
-    /// Reads what the kernel said after it was asked. A guest may print anything; what has another form is left out.
+    /// Parses the kernel's output after sysrq. A guest may print anything; lines in another form are ignored.
     ///
     /// - Parameters:
     ///   - lines: The console's lines since then.
-    ///   - calls: The names of the system calls that the project adds. A task in one of them counts in whatever state.
-    /// - Returns: The tasks that wait without being interruptible, those in a call of the project's, and what
-    ///   processors at work were at; each once.
+    ///   - calls: The names of the system calls that the project adds. A task in one of them is included in any state.
+    /// - Returns: The tasks in uninterruptible sleep, the tasks in a call of the project, and the tasks on busy
+    ///   processors; each once.
     public static func tasks(in lines: [ConsoleLine], calls: Set<String>) -> [BlockedTask] {
         var all: [BlockedTask] = []
         var locks: [Int: [HeldLock]] = [:]
@@ -99,7 +99,7 @@ public struct BlockedTask: Sendable, Equatable {
         }
         end()
         var seen: Set<Int> = []
-        // An interrupt that the asking caused stands above what the processor was at; a task's own stack is better.
+        // The sysrq interrupt's frames are above the processor's earlier ones; a task's own stack is better.
         return (all.filter { $0.state != running } + all.filter { $0.state == running }).filter { task in
             !task.frames.isEmpty && task.isTelling(calls) && seen.insert(task.pid).inserted
         }.map { task in
@@ -109,7 +109,7 @@ public struct BlockedTask: Sendable, Equatable {
         }
     }
 
-    /// Whether it is in the way of the guest's end, and not one that always waits.
+    /// Whether it blocks the guest's end, and is not one that always waits.
     private func isTelling(_ calls: Set<String>) -> Bool {
         let isInCall = frames.contains { frame in
             ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "sys_"].contains { prefix in
@@ -119,7 +119,7 @@ public struct BlockedTask: Sendable, Equatable {
         return isInCall || state == "D" || state == Self.running && pid != 0
     }
 
-    /// Reads `task:NAME            state:D stack:0     pid:37    ppid:34     flags:0x00004002`.
+    /// Parses `task:NAME            state:D stack:0     pid:37    ppid:34     flags:0x00004002`.
     private init?(heading: String) {
         guard heading.hasPrefix("task:"), let mark = heading.firstRange(of: " state:"),
             let number = heading[mark.upperBound...].firstRange(of: " pid:"),
@@ -130,7 +130,7 @@ public struct BlockedTask: Sendable, Equatable {
         self.init(name: String(name.reversed().drop { $0 == " " }.reversed()), pid: pid, state: String(state))
     }
 
-    /// Reads `CPU: 1 PID: 37 Comm: NAME Not tainted 6.1.192 #1`, of a processor's backtrace.
+    /// Parses `CPU: 1 PID: 37 Comm: NAME Not tainted 6.1.192 #1`, of a processor's backtrace.
     private init?(processor text: String) {
         guard text.hasPrefix("CPU: "), let mark = text.firstRange(of: " PID: "),
             let name = text.firstRange(of: " Comm: "),
@@ -141,7 +141,7 @@ public struct BlockedTask: Sendable, Equatable {
         self.init(name: String(rest[..<(end ?? rest.endIndex)]), pid: pid, state: Self.running)
     }
 
-    /// Reads `2 locks held by NAME/37:` and `1 lock held by NAME/37:` (kernel/locking/lockdep.c).
+    /// Parses `2 locks held by NAME/37:` and `1 lock held by NAME/37:` (kernel/locking/lockdep.c).
     private static func lockHolder(_ text: String) -> Int? {
         guard let mark = text.firstRange(of: " held by "), text.hasSuffix(":"),
             let slash = text.lastIndex(of: "/"), mark.upperBound < slash
@@ -149,7 +149,7 @@ public struct BlockedTask: Sendable, Equatable {
         return Int(text[text.index(after: slash)...].dropLast())
     }
 
-    /// Reads ` #0: ffff888003a5b0a8 (lock){+.+.}-{3:3}, at: __do_sys_probe+0x28/0x84`.
+    /// Parses ` #0: ffff888003a5b0a8 (lock){+.+.}-{3:3}, at: __do_sys_probe+0x28/0x84`.
     private static func heldLock(_ text: String) -> HeldLock? {
         guard let at = text.firstRange(of: ", at: "), let open = text.firstIndex(of: "("),
             let close = text[open...].firstRange(of: "){")?.lowerBound,

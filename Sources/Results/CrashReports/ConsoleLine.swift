@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// A line of the serial console, with what the kernel put before its text.
+/// A line of the serial console, with the kernel's prefix.
 public struct ConsoleLine: Equatable, Sendable {
-    /// Who printed a line (CONFIG_PRINTK_CALLER): a task, or a processor outside of any task.
+    /// The writer of a line (CONFIG_PRINTK_CALLER): a task, or a processor outside any task.
     public enum Caller: Hashable, Sendable {
         /// `T` and the task's number.
         case task(Int)
@@ -11,59 +11,59 @@ public struct ConsoleLine: Equatable, Sendable {
         case cpu(Int)
     }
 
-    /// By what a line shows that the kernel printed it.
+    /// How a line shows that the kernel printed it.
     public enum Mark: Sendable, Equatable {
-        /// By nothing.
+        /// It does not.
         case none
-        /// By a time stamp of printk's or dmesg's.
+        /// By a time stamp of printk or dmesg.
         case timeStamp
         /// By a system log's `kernel: `, or the format of a tool that prints the kernel's log.
         case systemLog
-        /// It is a program's, as the log itself says.
+        /// It is a program's line, according to the log.
         case program
     }
 
-    /// Where a line was read.
+    /// The source of a line.
     public enum Origin: Sendable {
-        /// On the serial console of a guest, where programs print as well, and only printk's own stamps count.
+        /// The serial console of a guest, where programs print as well, and only printk's own time stamps count.
         case console
-        /// In a log from anywhere, which other tools may have written.
+        /// A log from any source, which other tools may have written.
         case log
     }
 
-    /// The line as it came, with malformed UTF-8 spelled out; at most `longest` bytes of it.
+    /// The original line, with malformed UTF-8 escaped; at most `longest` bytes of it.
     public var raw: String
     /// The kernel's time stamp in seconds since its start (CONFIG_PRINTK_TIME), if there is one.
     public var kernelSeconds: Double?
-    /// Who printed it, where the kernel says so.
+    /// The writer, if the kernel names it.
     public var caller: Caller?
-    /// The line without its time stamp and caller, what preceded them, and escape sequences.
+    /// The line without its time stamp and caller, the text before them, and escape sequences.
     public var message: String
-    /// By what the line shows that it is the kernel's.
+    /// How the line shows that it is the kernel's.
     public var mark: Mark
 
-    /// The most bytes of a line that are looked at. A line of printk's has at most 2 KiB with its prefix
-    /// (PRINTK_MESSAGE_MAX in kernel/printk/internal.h); another program may have put as much before it.
+    /// The most bytes of a line to read. A line of printk has at most 2 KiB with its prefix (PRINTK_MESSAGE_MAX in
+    /// kernel/printk/internal.h); another program may have written as much before it.
     public static let longest = 8 << 10
 
-    /// How far into a line its time stamp is looked for: behind what a system log, a CI service, or a program that had
-    /// not finished its own line put there.
+    /// The furthest position of a time stamp in a line: after the prefix of a system log or a CI service, or a
+    /// program's unfinished line.
     private static let furthestStamp = 512
 
-    /// Reads a line: `[    1.234567] text`, `[    1.234567][   T12] text`, either behind other text, or text alone.
+    /// Parses a line: `[    1.234567] text`, `[    1.234567][   T12] text`, either after other text, or text alone.
     public init(_ bytes: [UInt8], from origin: Origin = .console) {
         let kept = bytes.prefix(Self.longest)
         let line = kept.contains(0x1B) ? Self.withoutEscapes(kept) : kept
         self.init(raw: VisibleText.decoded(kept), line: line, source: .unknown, from: origin)
     }
 
-    /// Reads a line of a log from anywhere; the journal keeps several lines of the kernel's as one.
+    /// Parses a line of a log from any source; the journal joins several lines of the kernel.
     static func lines(ofLog bytes: [UInt8]) -> [ConsoleLine] {
         let kept = bytes.prefix(longest)
         let raw = VisibleText.decoded(kept)
         var line = kept.contains(0x1B) ? withoutEscapes(kept) : kept
         while line.last == UInt8(ascii: "\r") { line.removeLast() }
-        // What a terminal shows is what was printed over the rest.
+        // A terminal shows the text after the last carriage return.
         if let shown = line.lastIndex(of: UInt8(ascii: "\r")) { line = line[(shown + 1)...] }
         let prefix = LogPrefix(line)
         guard prefix.text.contains(0x0A) else {
@@ -82,18 +82,18 @@ public struct ConsoleLine: Equatable, Sendable {
         } else if mark == .none, reader.findSystemLog(within: Self.furthestStamp) {
             mark = .systemLog
         }
-        // `journalctl -o short-monotonic` has the journal's stamp, the host and the tag.
+        // `journalctl -o short-monotonic` has the journal's time stamp, the host and the tag.
         if origin == .log, mark == .timeStamp, reader.dropTag() { mark = .systemLog }
         kernelSeconds = reader.seconds
         caller = reader.caller
         var text = mark == .none || mark == .program ? line : reader.rest
-        // A prompt has no end of line.
+        // A prompt has no line end.
         if origin == .log, mark == .none { text = Self.withoutIndentation(Self.withoutPrompt(text)) }
         message = String(decoding: text, as: UTF8.self)
     }
 
-    /// The headline of a report, or a line with a name and a colon in one, that was indented when somebody pasted it.
-    /// Other lines keep their blanks, by which frames of a trace are known.
+    /// Removes the indentation of a report's headline, or of a line with a name and a colon, that was added when the
+    /// log was pasted. Other lines keep their blanks, which distinguish the frames of a trace.
     private static func withoutIndentation(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let text = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
         guard text.startIndex != line.startIndex else { return line }
@@ -103,7 +103,7 @@ public struct ConsoleLine: Equatable, Sendable {
         return isPart || CrashPattern.opened(by: message) != nil ? text : line
     }
 
-    /// A line without `HOST login: `, behind which the kernel printed.
+    /// A line without `HOST login: `, after which the kernel printed.
     private static func withoutPrompt(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         let prompt = Array(" login: ".utf8)
         let head = line.prefix(64)
@@ -113,7 +113,7 @@ public struct ConsoleLine: Equatable, Sendable {
         return line[(blank + prompt.count)...]
     }
 
-    /// Where in a message another time stamp stands: two lines became one. nil when there is none.
+    /// The position of another time stamp in a message: two lines were joined. nil when there is none.
     static func secondStamp(in message: String) -> String.Index? {
         let bytes = Array(message.utf8)
         var reader = PrefixReader(bytes: bytes[...])
@@ -122,7 +122,7 @@ public struct ConsoleLine: Equatable, Sendable {
     }
 
     /// A line without a terminal's control sequences (ECMA-48): ESC `[`, parameters, a final byte; ESC `]` up to BEL or
-    /// ESC `\\`; ESC with one of the designators of a character set, and that; ESC and another byte.
+    /// ESC `\\`; ESC with a designator of a character set and the set; ESC and another byte.
     private static func withoutEscapes(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         var plain: [UInt8] = []
         plain.reserveCapacity(bytes.count)
@@ -155,13 +155,13 @@ public struct ConsoleLine: Equatable, Sendable {
     }
 }
 
-/// Reads what stands before a line's text.
+/// Parses the text before a line's message.
 private struct PrefixReader {
     let bytes: ArraySlice<UInt8>
     var seconds: Double?
     var caller: ConsoleLine.Caller?
     var rest: ArraySlice<UInt8>
-    /// Where the stamp that was found begins, from the start of the line.
+    /// The position of the time stamp, from the start of the line.
     var stampStart = 0
 
     init(bytes: ArraySlice<UInt8>) {
@@ -169,8 +169,8 @@ private struct PrefixReader {
         rest = bytes
     }
 
-    /// Reads a stamp at the start: printk's level `<4>`, then `[    1.234567]`, or `[    1.234567 <    0.000003>]` of
-    /// `dmesg -d`.
+    /// Parses a time stamp at the start: printk's level `<4>`, then `[    1.234567]`, or
+    /// `[    1.234567 <    0.000003>]` of `dmesg -d`.
     mutating func readLeadingStamp() -> Bool {
         var start = bytes.startIndex
         if start < bytes.endIndex, bytes[start] == UInt8(ascii: "<") {
@@ -184,7 +184,7 @@ private struct PrefixReader {
         return readStamp(at: start, isStrict: false)
     }
 
-    /// Looks for a stamp as printk writes it, with six decimals.
+    /// Searches for a time stamp in printk's form, with six decimals.
     mutating func findStamp(within limit: Int) -> Bool {
         let end = min(bytes.endIndex, bytes.startIndex + limit)
         var index = bytes.startIndex
@@ -198,7 +198,7 @@ private struct PrefixReader {
         return false
     }
 
-    /// Looks for the tag of a system log.
+    /// Searches for the tag of a system log.
     mutating func findSystemLog(within limit: Int) -> Bool {
         let tag = Array("kernel: ".utf8)
         let end = min(bytes.endIndex, bytes.startIndex + limit)
@@ -216,7 +216,7 @@ private struct PrefixReader {
 
     private mutating func readStamp(at start: Int, isStrict: Bool) -> Bool {
         guard start < bytes.endIndex, bytes[start] == UInt8(ascii: "[") else { return false }
-        // A stamp has twelve digits or so; what is longer is none.
+        // A time stamp has about twelve digits; longer text is not a time stamp.
         let window = bytes[(start + 1)...].prefix(48)
         var index = window.startIndex
         while index < window.endIndex, window[index] == UInt8(ascii: " ") { index += 1 }
@@ -228,7 +228,7 @@ private struct PrefixReader {
         guard isStrict ? decimals.count == 6 : (1...9).contains(decimals.count), decimals.endIndex < window.endIndex
         else { return false }
         var end = decimals.endIndex
-        // `dmesg -d` shows the time since the line before as well.
+        // `dmesg -d` also shows the time since the previous line.
         if window[end...].starts(with: " <".utf8), let angle = window[end...].firstIndex(of: UInt8(ascii: ">")),
             window[(end + 2)..<angle].allSatisfy({
                 Self.isDigit($0) || $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: ".")
@@ -246,7 +246,7 @@ private struct PrefixReader {
         return true
     }
 
-    /// Drops `HOST kernel: ` from the text behind a stamp. Returns whether it was there.
+    /// Removes `HOST kernel: ` from the text after a time stamp. Returns whether it was there.
     mutating func dropTag() -> Bool {
         let head = rest.prefix(80)
         guard let blank = head.firstIndex(of: UInt8(ascii: " ")), blank > head.startIndex,
@@ -276,6 +276,6 @@ private struct PrefixReader {
 
     private static func isDigit(_ byte: UInt8) -> Bool { byte >= 0x30 && byte <= 0x39 }
 
-    /// The number that at most ten digits stand for.
+    /// The number in at most ten digits.
     private static func number(_ digits: ArraySlice<UInt8>) -> Int { digits.reduce(0) { $0 * 10 + Int($1 - 0x30) } }
 }

@@ -2,22 +2,23 @@
 import Diagnostics
 import ResultsModel
 
-/// Finds the crash reports in a console log from anywhere. It is what a live console is read by.
+/// Finds the crash reports in a console log from any source, with the reader of a live console.
 public struct ConsoleLogParser: Sendable {
     private var splitter = LineSplitter(longest: ConsoleLine.longest + 1)
     private var reader = Reader()
 
-    /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked ones of it.
+    /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked kernel
+    /// lines.
     public var isKernelLog: Bool { reader.isKernelLog }
 
-    /// Whether the log begins within a report, whose headline is not in it: the kernel's buffer had wrapped, or the log
-    /// was cut.
+    /// Whether the log begins within a report, without the headline: the kernel's buffer had wrapped, or the log was
+    /// cut.
     public var beginsInReport: Bool { reader.beginsInReport }
 
     /// Creates a parser at the start of a log.
     public init() {}
 
-    /// Takes in the next bytes.
+    /// Consumes the next bytes.
     public mutating func consume(_ bytes: ArraySlice<UInt8>) {
         splitter.consume(bytes) { reader.take($0.bytes) }
     }
@@ -35,15 +36,15 @@ public struct ConsoleLogParser: Sendable {
 private struct Reader: Sendable {
     private var detector = CrashDetector(trust: .allUntilStamped)
     private var isMarked = false
-    /// Lines that are not empty, and how many of them look like unmarked ones of a kernel.
+    /// The number of lines that are not empty, and the number of those that look like unmarked kernel lines.
     private var lineCounts = (all: 0, likely: 0)
 
-    /// The first line that is marked as the kernel's, and the first that is not marked.
+    /// The first line that is marked as the kernel's, and the first unmarked line.
     private var firsts: (marked: String?, unmarked: String?)
 
     var beginsInReport: Bool { (firsts.marked ?? firsts.unmarked).map(Self.isWithinReport) ?? false }
 
-    /// Whether a line stands behind a report's headline only: a register, a trace's beginning, a frame, the mark of the
+    /// Whether a line only occurs after a report's headline: a register, a trace's beginning, a frame, the mark of the
     /// end.
     private static func isWithinReport(_ message: String) -> Bool {
         var text = Substring(message).drop { $0 == " " }
@@ -55,7 +56,7 @@ private struct Reader: Sendable {
         return text.prefix { $0 != " " }.contains("+0x") && parseSymbol(text.prefix { $0 != " " }) != nil
     }
 
-    /// Prose has a line such as `note: text` here and there, so that one line without a mark proves nothing.
+    /// Prose contains lines such as `note: text`, so a single unmarked line proves nothing.
     var isKernelLog: Bool { isMarked || lineCounts.likely > 0 && 2 * lineCounts.likely >= lineCounts.all }
 
     mutating func take(_ bytes: [UInt8]) {
@@ -94,8 +95,8 @@ private struct Reader: Sendable {
         }
     }
 
-    /// Whether a line begins as unmarked ones of a kernel do: with the name of a part of the kernel or of a device, and
-    /// a colon.
+    /// Whether a line begins like an unmarked kernel line: with the name of a part of the kernel or of a device, and a
+    /// colon.
     private static func mayBeKernels(_ message: String) -> Bool {
         if CrashReportBuilder.looksLikePart(message) { return true }
         let head = message.utf8.prefix(48)
@@ -112,7 +113,7 @@ private struct Reader: Sendable {
             }
         }
         let hasLetter = name.contains { $0 >= UInt8(ascii: "A") }
-        // What servers answer with in place of a file.
+        // The beginnings of a server's error instead of a file.
         let isAnswer = ["error", "fatal", "message", "status", "code"].contains(
             String(decoding: name, as: UTF8.self).lowercased())
         return isName && hasLetter && !isAnswer

@@ -1,53 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Finds crash reports in the lines of a console, as they come. Titles are worded as syzkaller words them, so that they
-/// can be looked up.
+/// Finds crash reports in the lines of a console, as they arrive. Titles are worded as syzkaller does, so that they can
+/// be looked up.
 ///
-/// Each caller's lines (CONFIG_PRINTK_CALLER) are read on their own, so that what two processors print at once does not
-/// mix. Without callers all lines are read as one caller's.
+/// The lines of each caller (CONFIG_PRINTK_CALLER) are read separately, so that simultaneous output of two processors
+/// is not mixed. Without callers all lines count as one caller's.
 public struct CrashDetector: Sendable {
-    /// Which lines are believed to be the kernel's.
+    /// The lines that are accepted as the kernel's.
     public enum Trust: Sendable {
-        /// Those with a time stamp: a live console, where programs may print what they like.
+        /// Those with a time stamp: a live console, where programs may print anything.
         case stampedLines
-        /// Any, until the first with a time stamp: a log from elsewhere, whose kernel may have been built without them.
+        /// All, until the first with a time stamp: a log from another source, whose kernel may have been built without
+        /// them.
         case allUntilStamped
     }
 
-    /// The most reports kept; a kernel that goes on warning says nothing new. Of fatal ones as many again.
+    /// The most reports to keep; repeated warnings of a kernel add nothing. The same number of fatal reports is kept in
+    /// addition.
     static let mostReports = 100
-    /// The most reports that are read at once.
+    /// The most reports to read at the same time.
     static let mostOpen = 32
-    /// Seconds of the kernel's clock within which a panic is put down to the report before it.
+    /// Seconds of the kernel's clock within which a panic is assigned to the report before it.
     static let longestFall = 60.0
 
-    /// Whose lines a report is made of. nil where the kernel does not say.
+    /// The caller whose lines form a report; nil if the kernel does not name it.
     private typealias Key = ConsoleLine.Caller?
 
     private let trust: Trust
     private var open: [Key: CrashReportBuilder] = [:]
     private var closed: [CrashReportBuilder] = []
-    /// The last report of a caller, as an index in `closed`.
+    /// The last report of a caller, as an index of `closed`.
     private var latest: [Key: Int] = [:]
-    /// Callers whose lines belong to another's report: processors that were asked for their backtrace.
+    /// Callers whose lines belong to another's report: processors that print a requested backtrace.
     private var lent: [ConsoleLine.Caller: Key] = [:]
-    /// The leaks that were told of: their places in `closed` by their titles.
+    /// The reported leaks: their indexes in `closed` by their titles.
     private var leaks: [String: Int] = [:]
     private var lineNumber = 0
     private var sawStamp = false
     private var hasBooted = false
-    /// Lines of the first start that have a time, by their hash: a log that is printed again shows them once more.
+    /// The hashes of the first boot's lines with a time stamp: a log that is printed again repeats them.
     private var bootLines: Set<Int> = []
-    /// A second start, which may be the log printed again.
+    /// A second boot, which may be the log printed again.
     private var doubtfulStart: (line: ConsoleLine, number: Int, test: String?, isExplained: Bool)?
-    /// The headlines and their times of all reports: what comes with both again is the log printed again.
+    /// The headlines of all reports with their times: if both are repeated, the log was printed again.
     private var headlines: Set<Int> = []
 
-    /// The most lines of a start that are remembered.
+    /// The most lines of a boot to remember.
     static let mostBootLines = 4096
     private var expectsReboot = false
-    /// Whether reports are left out, of which there is one report then.
+    /// Whether reports are omitted; one report then says so.
     private var isCut = false
 
     /// Creates a detector that has seen nothing.
@@ -55,22 +57,21 @@ public struct CrashDetector: Sendable {
         self.trust = trust
     }
 
-    /// The reports so far, in the order in which they began. Those still being read are as they stand.
+    /// The reports so far, in the order in which they began, including unfinished ones.
     public var crashes: [Crash] {
         let pending = open.values.filter { !$0.isNothing && !isKnownLeak($0) }
         return (closed.map { $0.crash(isOver: true) } + pending.map { $0.crash(isOver: false) })
             .sorted { $0.firstLine < $1.firstLine }
     }
 
-    /// Takes in a line.
+    /// Consumes a line.
     ///
-    /// - Returns: The reports of which enough has come for their title, each once; and again one that turned out to be
-    ///   fatal.
+    /// - Returns: The reports that now have a title, each once; and again a report that turned out to be fatal.
     public mutating func consume(_ line: ConsoleLine, runningTest: String?) -> [Crash] {
         consume(line, runningTest: runningTest, isSameLine: false)
     }
 
-    /// Takes in a line, which may be a further one of several that stand on one line of a log.
+    /// Consumes a line, which may be one of several on the same line of a log.
     mutating func consume(_ line: ConsoleLine, runningTest: String?, isSameLine: Bool) -> [Crash] {
         if !isSameLine { lineNumber += 1 }
         guard isKernels(line) else { return [] }
@@ -103,9 +104,9 @@ public struct CrashDetector: Sendable {
         return reported
     }
 
-    /// Ends the log: what is still being read is not going to be complete.
+    /// Ends the log: unfinished reports stay incomplete.
     ///
-    /// - Returns: The reports that have not been told of.
+    /// - Returns: The reports that were not returned yet.
     public mutating func finish() -> [Crash] {
         var reported: [Crash] = []
         if let start = doubtfulStart {
@@ -130,14 +131,14 @@ public struct CrashDetector: Sendable {
         }
     }
 
-    /// Whose report a line goes to.
+    /// The caller whose report a line belongs to.
     private func reader(of line: ConsoleLine) -> Key {
         guard let caller = line.caller else { return nil }
         if open[caller] == nil, let key = lent[caller], open[key] != nil { return key }
         return caller
     }
 
-    /// A processor that answers a request for its backtrace prints into the report of whoever asked.
+    /// A processor that prints a requested backtrace prints it into the requester's report.
     private mutating func lend(_ line: ConsoleLine) {
         guard let caller = line.caller, line.message.hasPrefix("NMI backtrace for cpu ") else { return }
         let askers = open.filter { [.rcuStall, .hardLockup, .softLockup, .hungTask].contains($0.value.form.kind) }
@@ -149,7 +150,7 @@ public struct CrashDetector: Sendable {
         open[asker] = report
     }
 
-    /// Notices that the kernel starts, and whether it should have.
+    /// Detects a boot of the kernel, and whether it was expected.
     private mutating func noteBoot(_ line: ConsoleLine, _ test: String?, _ reported: inout [Crash]) -> Bool {
         let message = line.message
         if trust == .allUntilStamped { settleStart(line, &reported) }
@@ -178,8 +179,8 @@ public struct CrashDetector: Sendable {
         return true
     }
 
-    /// Decides whether the kernel started again, or its log was printed again: its times are the same to the
-    /// microsecond then.
+    /// Decides whether the kernel booted again, or its log was printed again: then its times are the same to the
+    /// microsecond.
     private mutating func settleStart(_ line: ConsoleLine, _ reported: inout [Crash]) {
         guard doubtfulStart != nil || bootLines.count < Self.mostBootLines, let seconds = line.kernelSeconds,
             seconds > 0
@@ -210,8 +211,8 @@ public struct CrashDetector: Sendable {
 
     // MARK: Reports
 
-    /// Says, once, that reports are left out. It is a report itself: were a hundred of them expected by the project,
-    /// one that is not expected could hide behind them.
+    /// Reports, once, that reports are omitted. This is a report itself: if the project expected a hundred of them, an
+    /// unexpected one could hide behind them.
     private mutating func tellCut(_ line: ConsoleLine, _ test: String?, _ reported: inout [Crash]) {
         guard !isCut else { return }
         isCut = true
@@ -220,7 +221,7 @@ public struct CrashDetector: Sendable {
             title: .fixed("more than \(Self.mostReports) crash reports, of which the rest is not shown"),
             end: .loose)
         var report = CrashReportBuilder(form: form, line: line, number: lineNumber, test: test)
-        // A caller's further lines belong to a report that is not kept.
+        // The caller's next lines belong to a report that is not kept.
         let before = latest
         store(&report, nil, &reported)
         latest = before
@@ -232,7 +233,7 @@ public struct CrashDetector: Sendable {
         if form.kind == .memoryLeak, line.message.hasPrefix("kmemleak: "), form.sources.isEmpty,
             let last = closed.lastIndex(where: { $0.form.kind == .memoryLeak })
         {
-            // The count that ends a scan says nothing that its reports have not said.
+            // The count at the end of a scan adds nothing to its reports.
             closed[last].append(line, number: lineNumber)
             return
         }
@@ -249,8 +250,8 @@ public struct CrashDetector: Sendable {
         open[key] = report
     }
 
-    /// Marks a report that was read before: the same words at the same microsecond. A log that holds the console and
-    /// what dmesg printed at its end has each twice.
+    /// Marks a report that was read before: the same words at the same microsecond. A log with the console and a dmesg
+    /// at its end has each report twice.
     private mutating func noteHeadline(of report: inout CrashReportBuilder, _ line: ConsoleLine) {
         guard trust == .allUntilStamped, let seconds = line.kernelSeconds else { return }
         report.isReplay = !headlines.insert(Self.identity(seconds, line.message)).inserted
@@ -265,7 +266,7 @@ public struct CrashDetector: Sendable {
             report.promote(to: form, line, number: lineNumber)
             noteHeadline(of: &report, line)
         } else if report.isPrelude, form.role != .header, report.form.kind != .outOfMemory {
-            // A rule is followed by `cut here` or the like; the more telling of two preludes stays.
+            // A rule is followed by `cut here` or similar; the more useful of two preludes stays.
             if report.form.kind == .corrupted {
                 report.promote(to: form, line, number: lineNumber)
             } else {
@@ -286,7 +287,7 @@ public struct CrashDetector: Sendable {
         open[key] = report
     }
 
-    /// Takes a panic that only says that the report before it was one too many.
+    /// Assigns a panic to the report before it, if the panic only follows from that report.
     private mutating func takeConsequence(
         _ line: ConsoleLine, _ key: Key, _ test: String?, _ reported: inout [Crash]
     ) -> Bool {
@@ -317,7 +318,7 @@ public struct CrashDetector: Sendable {
             }
         }
         guard !killsInit else { return false }
-        // Its cause is lost.
+        // The report of its cause is lost.
         let title = CrashPattern.panicMark + Self.cause(reason)
         let form = CrashPattern(
             kind: .panic, title: .line, end: .panic, isFatal: true, corruption: "its first lines are lost")
@@ -341,14 +342,14 @@ public struct CrashDetector: Sendable {
             || reason.position(of: ": Fatal exception") != nil
     }
 
-    /// The reason without what differs: since 6.2 the name of the checker stands before it.
+    /// The reason without variable parts: since 6.2 the name of the checker is before it.
     private static func cause(_ reason: Substring) -> String {
         if reason.position(of: "panic_on_warn set") != nil { return "panic_on_warn set" }
         if reason.position(of: "Fatal exception") != nil { return "Fatal exception" }
         return String(reason)
     }
 
-    /// Whether PID 1 died of a report: an oops ends the task that had it.
+    /// Whether a report killed PID 1: an oops ends its task.
     private static func kills(_ report: CrashReportBuilder, _ key: Key) -> Bool {
         let isOops = [
             CrashKind.pageFault, .nullPointer, .generalProtection, .divideError, .invalidOpcode, .doubleFault, .oops,
@@ -378,12 +379,12 @@ public struct CrashDetector: Sendable {
             reported.append(report.crash(isOver: true))
         }
         closed.append(report)
-        // A caller that dies has no more to say; a few are enough to put a panic down to its cause.
+        // A caller that dies prints nothing more; a few callers are enough to assign a panic to its cause.
         if latest.count > 4 * Self.mostOpen { latest = [:] }
         latest[key] = closed.count - 1
     }
 
-    /// Whether a leak has been told of: one scan may find the same hundreds of times.
+    /// Whether a leak was reported: one scan may find the same leak hundreds of times.
     private func isKnownLeak(_ report: CrashReportBuilder) -> Bool {
         report.form.kind == .memoryLeak && leaks[report.crash(isOver: false).title] != nil
     }

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// How a kind of report is recognised, titled and ended.
+/// How a kind of report is recognised, titled and ended. `openings` is the table.
 struct CrashPattern: Sendable {
-    /// What its title begins with, before " in FUNCTION".
+    /// The beginning of its title, before " in FUNCTION".
     enum Title: Sendable {
         /// These words.
         case fixed(String)
-        /// What its first line says, with addresses and numbers taken out.
+        /// Its first line, without addresses and numbers.
         case line
-        /// The words after `BUG: KASAN: ` and the like up to " in ", behind this prefix.
+        /// The words after `BUG: KASAN: ` and similar up to " in ", after this prefix.
         case sanitizer(String)
-        /// The two functions of a data race, or the one.
+        /// The two functions of a data race, or the single one.
         case race
-        /// A warning's, which goes by the file that it is in.
+        /// A warning, which is titled by its file.
         case warning
         /// `BUG: using F() in preemptible code`
         case preemptible
         /// `BUG: spinlock bad magic`
         case lock(String)
-        /// What a Rust panic says.
+        /// The message of a Rust panic.
         case rustPanic
     }
 
-    /// Where the function of a title is found. The first source that has one decides.
+    /// The source of the function in a title. The first source that has one decides.
     enum Source: Sendable {
         /// The first symbol of the first line.
         case header
@@ -33,17 +33,17 @@ struct CrashPattern: Sendable {
         case lock
         /// `caller is symbol`, `last function: name`, `workfn=name`.
         case named
-        /// What was called through a table on the way to where the processor hangs.
+        /// The function that was called through a table before the processor hung.
         case stall
-        /// The same where a stack ran over: what fills it repeats.
+        /// The same for a stack overflow, whose functions repeat.
         case deepStack
-        /// What a task that sleeps waits for.
+        /// The function in which a sleeping task waits.
         case hang
-        /// Where a lock was taken in an interrupt first.
+        /// The place where a lock was first taken in an interrupt.
         case became
     }
 
-    /// What ends it.
+    /// The end of a report.
     enum End: Sendable {
         /// `---[ end trace`
         case mark
@@ -51,39 +51,39 @@ struct CrashPattern: Sendable {
         case rule
         /// The end of its first call trace.
         case trace
-        /// The first line that does not look like a part of it.
+        /// The first line that does not look like part of it.
         case loose
         /// `---[ end Kernel panic`, or the end of the log.
         case panic
-        /// A line that says which process was killed.
+        /// A line that names the killed process.
         case outOfMemory
     }
 
-    /// What its first line is.
+    /// The role of its first line.
     enum Role: Sendable, Equatable {
         /// The headline.
         case header
-        /// A line that precedes the headline; what comes of it without one.
+        /// A line before the headline, with the result if the headline is missing.
         case prelude(whenAlone: Alone)
     }
 
-    /// What becomes of a prelude whose headline never comes.
+    /// The result of a prelude whose headline never comes.
     enum Alone: Sendable {
-        /// It was nothing.
+        /// No report.
         case nothing
-        /// It is what is left of a report.
+        /// The remains of a report.
         case corrupted
     }
 
     var kind: CrashKind
     var title: Title
     var sources: [Source] = []
-    /// Functions that are not to blame, beside those that never are.
+    /// Functions that are not to blame, in addition to the common ones.
     var skip: [FrameFilter] = []
     var end: End = .mark
     var role: Role = .header
     var isFatal = false
-    /// Why a report that begins so is not whole.
+    /// Why a report that begins in this way is incomplete.
     var corruption: String?
 
     private static func oops(_ kind: CrashKind, _ title: String, isFatal: Bool = false) -> CrashPattern {
@@ -97,7 +97,7 @@ struct CrashPattern: Sendable {
             end: .trace)
     }
 
-    /// A report of the lock validator's that blames what is in the call trace.
+    /// A report of the lock validator that blames a function in the call trace.
     private static func lockTrace(_ title: String, _ skip: [FrameFilter] = []) -> CrashPattern {
         CrashPattern(kind: .lockdep, title: .fixed(title), sources: [.trace], skip: skip, end: .trace)
     }
@@ -106,10 +106,10 @@ struct CrashPattern: Sendable {
         CrashPattern(kind: kind, title: title, sources: sources, end: .panic, isFatal: true)
     }
 
-    /// What precedes the reason of a panic.
+    /// The text before the reason of a panic.
     static let panicMark = "Kernel panic - not syncing: "
 
-    /// The openings, by what a line begins with. The first that fits decides, so the special ones come first.
+    /// The openings, by the beginning of a line. The first match decides, so the special ones come first.
     private static let openings: [(opening: String, form: CrashPattern)] =
         panics + sanitizers + faults + lockReports + stalls + damages + preludes + [
             ("BUG: ", CrashPattern(kind: .bug, title: .line, end: .trace))
@@ -142,7 +142,7 @@ struct CrashPattern: Sendable {
                 kind: .kasan, title: .fixed(title), sources: [.trace], skip: [FrameFilter.allocators], end: .rule)
         }
         return [
-            // The first line names the allocator's function; who frees twice is in the trace.
+            // The first line names the allocator's function; the caller that frees twice is in the trace.
             ("BUG: KASAN: double-free in ", free("KASAN: double-free")),
             ("BUG: KASAN: double-free or invalid-free in ", free("KASAN: invalid-free")),
             ("BUG: KASAN: invalid-free in ", free("KASAN: invalid-free")),
@@ -227,12 +227,12 @@ struct CrashPattern: Sendable {
                 lockTrace("INFO: trying to register non-static key", [FrameFilter.scheduling])
             ),
         ]
-        // Up to 4.11 a report's headline stood in brackets, with the words that later became `WARNING`.
+        // Up to 4.11 a report's headline was in brackets, with the words that later became `WARNING`.
         for (word, old) in [("WARNING", "WARNING"), ("BUG", "BUG"), ("INFO", "WARNING")] {
             reports += [
                 ("\(word): possible ", lockdep("possible deadlock")),
                 ("\(word): inconsistent lock state", lockdep("inconsistent lock state")),
-                // The trace begins where the lock is released; the locks listed are others.
+                // The trace begins where the lock is released; the listed locks are others.
                 ("\(word): bad unlock balance detected!", lockTrace("\(old): bad unlock balance")),
                 ("\(word): bad contention detected!", lockTrace("\(old): bad contention")),
                 (
@@ -252,7 +252,7 @@ struct CrashPattern: Sendable {
                 ("\(word): Invalid wait context", inContext),
             ]
         }
-        // Other reports that begin with `INFO: possible` are a driver's.
+        // Other reports that begin with `INFO: possible` come from drivers.
         reports.removeAll { $0.0 == "INFO: possible " || $0.0 == "BUG: possible " }
         reports += ["circular locking", "recursive locking", "irq lock inversion", "irq-unsafe"].map {
             ("INFO: possible \($0)", lockdep("possible deadlock"))
@@ -336,7 +336,7 @@ struct CrashPattern: Sendable {
         ]
     }()
 
-    /// What stands before the headline.
+    /// The lines before the headline.
     private static let preludes: [(String, CrashPattern)] = {
         func prelude(_ kind: CrashKind, _ title: String, _ skip: [FrameFilter] = []) -> CrashPattern {
             CrashPattern(
@@ -365,12 +365,12 @@ struct CrashPattern: Sendable {
     static let rule = CrashPattern(
         kind: .corrupted, title: .fixed("corrupted report"), role: .prelude(whenAlone: .nothing))
 
-    /// A process asks the kernel to end another. Whether for want of memory, or because its control group has as much
-    /// as it may, shows at the end.
+    /// A process makes the kernel kill another. The end shows whether memory ran out or its control group reached its
+    /// limit.
     static let outOfMemory = CrashPattern(
         kind: .outOfMemory, title: .fixed("Out of memory"), end: .outOfMemory, role: .prelude(whenAlone: .nothing))
 
-    /// The openings that begin with a byte, so that a line that opens nothing costs a look at its first byte.
+    /// The openings by their first byte, so that other lines cost only a look at their first byte.
     private static let byFirstByte: [[(opening: [UInt8], form: CrashPattern)]] = {
         var table = [[(opening: [UInt8], form: CrashPattern)]](repeating: [], count: 256)
         for (opening, form) in openings {
@@ -380,14 +380,14 @@ struct CrashPattern: Sendable {
         return table
     }()
 
-    /// What a message opens; nil for nothing.
+    /// The form of a report that a message begins; nil for none.
     static func opened(by message: String) -> CrashPattern? {
         guard let first = message.utf8.first else { return nil }
         if first == UInt8(ascii: "["), let message = unbracketed(message) {
             return ["BUG: ", "INFO: ", "WARNING: "].contains(where: message.hasPrefix) ? opened(by: message) : nil
         }
         for (opening, form) in byFirstByte[Int(first)] where message.utf8.starts(with: opening) {
-            // The kind of stack stands between.
+            // The kind of stack is in between.
             if form.kind == .bug, message.position(of: " stack guard page was hit at ") != nil { return stackGuard }
             if form.kind == .bug, message.utf8.first == UInt8(ascii: "k") { return bug(message) }
             if let report = lockOrder(message) { return report }
@@ -413,7 +413,7 @@ struct CrashPattern: Sendable {
         return nil
     }
 
-    /// `kernel BUG at FILE:LINE!`: some files are a checker's. Their path is relative to the folder that was built in.
+    /// `kernel BUG at FILE:LINE!`: some files belong to a checker. Their path is relative to the build folder.
     private static func bug(_ message: String) -> CrashPattern {
         if message.position(of: "rust/helpers") != nil {
             return CrashPattern(kind: .bug, title: .rustPanic, sources: [.trace])
@@ -438,11 +438,11 @@ struct CrashPattern: Sendable {
         corruption: "its first line is cut off")
 
     /// `WARNING: CPU: 0 PID: 1 at FILE:LINE symbol`, its form since 6.18,
-    /// `WARNING: FILE:LINE at symbol, CPU#0: task/1`, or a report of the lock validator's whose first word varies.
-    /// Others are a driver's words.
+    /// `WARNING: FILE:LINE at symbol, CPU#0: task/1`, or a report of the lock validator with a variable first word.
+    /// Other warnings are a driver's messages.
     private static func warning(_ message: String) -> CrashPattern? {
         guard message.hasPrefix("WARNING:") else { return nil }
-        // A program counter in no function is a bare number since 6.18.
+        // Since 6.18 a program counter outside any function is a bare number.
         if message.hasPrefix("WARNING: CPU: ")
             || message.contains(" at ") && (symbol(in: message) != nil || message.position(of: ", CPU#") != nil)
         {
@@ -455,8 +455,8 @@ struct CrashPattern: Sendable {
         return nil
     }
 
-    /// Headlines of the lock validator's whose first words vary: `WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order
-    /// detected`, `BUG: probe/42 still has locks held!`.
+    /// Headlines of the lock validator with variable first words:
+    /// `WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected`, `BUG: probe/42 still has locks held!`.
     private static func lockOrder(_ message: String) -> CrashPattern? {
         if message.hasSuffix("-unsafe lock order detected") {
             return lockdep("possible deadlock", [.became, .lock, .trace])
@@ -467,7 +467,7 @@ struct CrashPattern: Sendable {
             kind: .lockdep, title: .fixed("\(word): still has locks held"), sources: [.lock, .trace], end: .trace)
     }
 
-    /// A headline of the lock validator's in brackets, as it stood up to 4.11: without them.
+    /// Removes the brackets from a headline of the lock validator up to 4.11.
     private static func unbracketed(_ message: String) -> String? {
         guard message.hasPrefix("[ "), message.hasSuffix(" ]") else { return nil }
         return String(message.dropFirst(2).dropLast(2))
@@ -484,7 +484,7 @@ struct CrashPattern: Sendable {
             skip: [FrameFilter.allocators], end: .trace)
     }
 
-    /// `divide error: 0000 [#1] SMP`; since 6.8 with `Oops: ` before it; other architectures have words of their own.
+    /// `divide error: 0000 [#1] SMP`; since 6.8 with `Oops: ` before it; other architectures have their own words.
     private static func exception(_ message: String) -> CrashPattern? {
         guard let name = exceptionName(message) else { return nil }
         switch name {
@@ -495,7 +495,7 @@ struct CrashPattern: Sendable {
         case "stack segment": return oops(.oops, "stack segment fault")
         case "stack guard page": return stackGuard
         case "Oops":
-            // Its first line said which access to what address.
+            // Its first line named the access and the address.
             var form = oops(.oops, "Oops")
             form.corruption = "its first line is lost"
             return form
@@ -506,10 +506,10 @@ struct CrashPattern: Sendable {
         }
     }
 
-    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 put
+    /// The name before `: 0000 [#1]`, as `__die_header` in arch/x86/kernel/dumpstack.c prints it. arm and arm64 print
     /// `Internal error: ` before it (arch/arm64/kernel/traps.c), RISC-V and LoongArch have no number (`Oops [#1]`,
-    /// `Oops[#1]:`), s390 has `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. A message's
-    /// words that are not part of the name, such as numbers, are left out.
+    /// `Oops[#1]:`), s390 has `0004 ilc:2 [#1]`, ppc64 `Oops: Kernel access of bad area, sig: 11 [#1]`. Words of the
+    /// message that are not part of the name, such as numbers, are omitted.
     static func exceptionName(_ message: String) -> String? {
         guard message.utf8.prefix(400).contains(UInt8(ascii: "#")) else { return nil }
         let bytes = Array(message.utf8.prefix(400))
@@ -523,11 +523,11 @@ struct CrashPattern: Sendable {
         if name == "Oops" || name == "Oops - BUG" || name == "Kernel BUG" { return name }
         let isInternal = name.hasPrefix("Internal error: ")
         if isInternal { name.removeFirst("Internal error: ".count) }
-        // "kernel BUG at lib/x.c:1" of RISC-V has its own line; what is left says which exception.
+        // "kernel BUG at lib/x.c:1" of RISC-V has its own line; the rest names the exception.
         guard let colon = name.lastIndex(of: ":") else { return isInternal && !name.isEmpty ? name : nil }
         let code = name[name.index(after: colon)...].drop { $0 == " " }
         if name.hasPrefix("Oops: "), code.allSatisfy(\.isNumber), name[..<colon].hasSuffix(", sig") {
-            // "Oops: Kernel access of bad area, sig: 11", whose line before says which access.
+            // "Oops: Kernel access of bad area, sig: 11"; the line before it names the access.
             return "Oops"
         }
         if name.hasPrefix("Oops: "), name[..<colon].hasSuffix(" ilc") { return "Oops" }
@@ -547,7 +547,7 @@ struct CrashPattern: Sendable {
         message.utf8.count >= 20 && message.utf8.allSatisfy { $0 == UInt8(ascii: "=") }
     }
 
-    /// Lines that begin as a report does and are none.
+    /// Lines that begin like a report but are not one.
     private static func isHarmless(_ message: String, _ form: CrashPattern) -> Bool {
         switch form.kind {
         case .hungTask:

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// A report that is being read: takes its lines, gathers what they tell, and knows where it ends.
+/// A report that is being read: consumes its lines, collects their facts, and detects its end.
 struct CrashReportBuilder: Sendable {
-    /// Whether a line is a part of the report, and whether more may come.
+    /// Whether a line is part of the report, and whether more lines may follow.
     enum Answer: Equatable {
         case taken
-        /// The line is not a part of it, which may go on nevertheless: others print between its lines.
+        /// The line is not part of it, but the report may continue: other callers print between its lines.
         case passed
-        /// The line is not a part of it: it ended before.
+        /// The line is not part of it: the report had ended before.
         case refused
     }
 
     private enum State {
-        /// Its end has not come.
+        /// Its end has not come yet.
         case body
-        /// It is complete; what may follow is the like of registers, or of a panic's last words.
+        /// It is complete; only registers, or the last lines of a panic, may follow.
         case tail
     }
 
@@ -26,7 +26,7 @@ struct CrashReportBuilder: Sendable {
     private(set) var lastLine: Int
     private(set) var lastSeconds: Double?
     private let test: String?
-    /// When further memory was allocated that leaked in the same place, in jiffies.
+    /// When more memory was allocated that leaked in the same place, in jiffies.
     private var furtherAllocations: [UInt64] = []
     private let caller: ConsoleLine.Caller?
     private var facts = ReportFacts()
@@ -36,30 +36,30 @@ struct CrashReportBuilder: Sendable {
     private var keptBytes = 0
     private var corruption: String?
     private(set) var isFatal: Bool
-    /// Whether it has been told of.
+    /// Whether it was reported.
     var isAnnounced = false
-    /// Lines since its first, be they kept or not.
+    /// The number of lines since its first, kept or not.
     private(set) var lineCount = 0
-    /// Whether the processor's exception has been named; an oops names it in its second line or so.
+    /// Whether the exception has been named; an oops names it in its second line or so.
     private var namesException: Bool
     private var trace = TraceReader()
-    /// Lines of others in a row within the last trace.
+    /// Consecutive lines of other callers within the last trace.
     private var foreignLines = 0
 
-    /// The most lines of others in a row, amid a trace whose end is not marked, that do not end it.
+    /// The most consecutive lines of other callers, in a trace without a marked end, that do not end it.
     static let mostForeignLines = 4
-    /// The most lines kept of a report. The lock validator's longest have a few hundred.
+    /// The most lines to keep of a report. The lock validator's longest have a few hundred.
     static let mostLines = 1500
-    /// The most bytes kept of a report.
+    /// The most bytes to keep of a report.
     static let mostBytes = 256 << 10
-    /// The most lines that a prelude's headline may be away. An out-of-memory report lists every process in between.
+    /// The most lines between a prelude and its headline. An out-of-memory report lists every process in between.
     static let longestHerald = 60
-    /// The most lines that a report which need not have a call trace may go on without one.
+    /// The most lines without a call trace in a report that need not have one.
     static let longestWait = 30
-    /// Seconds of the kernel's clock without a line after which a report cannot go on. Backtraces of other processors
-    /// are waited for 10 s (lib/nmi_backtrace.c).
+    /// Seconds of the kernel's clock without a line after which a report has ended. The kernel waits 10 s for
+    /// backtraces of other processors (lib/nmi_backtrace.c).
     static let longestPause = 30.0
-    /// The same for one that is complete.
+    /// The same for a complete report.
     static let longestTailPause = 5.0
 
     init(form: CrashPattern, line: ConsoleLine, number: Int, test: String?) {
@@ -81,19 +81,19 @@ struct CrashReportBuilder: Sendable {
     private var listsLocks = false
     /// Whether it was read before: the log was printed again.
     var isReplay = false
-    /// Whether it turned out to be nothing bad.
+    /// Whether it turned out to be harmless.
     private var isDismissed = false
-    /// Whether nothing is left of it that is worth telling, were it to end now.
+    /// Whether it would contain nothing useful if it ended now.
     var isNothing: Bool {
         if isDismissed || isReplay { return true }
-        // The list of processes shows that the kernel was about to end one.
+        // The list of processes shows that the kernel was about to kill one.
         if case .prelude(whenAlone: .nothing) = form.role { return form.kind != .outOfMemory || lineCount < 20 }
         return false
     }
 
     private mutating func setHeader(_ message: String) {
         header = message
-        // Two lines that became one: the title is in the first.
+        // Two lines that were joined: the title is in the first.
         if let second = ConsoleLine.secondStamp(in: message) {
             header = String(message[..<second])
             corruption = "its first line holds another"
@@ -103,9 +103,9 @@ struct CrashReportBuilder: Sendable {
         trace.isImplicit = [.kcsan, .kmsan, .kfence].contains(form.kind)
     }
 
-    /// Makes a prelude the report whose headline has come.
+    /// Turns a prelude into the report of its headline.
     mutating func promote(to form: CrashPattern, _ line: ConsoleLine, number: Int) {
-        // What the prelude knew better than a bare `kernel BUG at` stays: the list's own words name the kind.
+        // The prelude's kind is better than a bare `kernel BUG at`: for a list, its own words name the kind.
         self.form = form
         corruption = nil
         isFatal = form.isFatal
@@ -115,12 +115,12 @@ struct CrashReportBuilder: Sendable {
         facts.read(line.message)
     }
 
-    /// Whether an opening is a line of this report and no new one.
+    /// Whether an opening is a line of this report and not a new report.
     func continues(with opened: CrashPattern, _ message: String) -> Bool {
-        // A list of processes ends with the one that was killed.
+        // A list of processes ends with the killed one.
         if isPrelude, form.kind == .outOfMemory { return opened.kind == .outOfMemory }
         if state == .tail, listsLocks, CrashPattern.isRule(message) { return true }
-        // An oops and `BUG()` name the exception after what they were about.
+        // An oops and `BUG()` name the exception after their cause.
         if CrashPattern.exceptionName(message) != nil {
             return state == .body && !namesException
                 && [.pageFault, .nullPointer, .bug, .doubleFault, .stackOverflow, .listCorruption, .usercopy, .oops]
@@ -131,22 +131,22 @@ struct CrashReportBuilder: Sendable {
             return header == "BUG: memory leak"
         }
         if case .prelude = opened.role, state == .body {
-            // The end of a sanitizer's report, and what a warning says of itself after its headline.
+            // The end of a sanitizer's report, and the lines of a warning after its headline.
             if opened.kind == .corrupted, CrashPattern.isRule(message) { return true }
             return !isPrelude && opened.kind != .corrupted && !form.endsByTrace
         }
-        // The innermost of several functions that were inlined is named first, by a script that adds places.
+        // A script that adds places names the innermost of several inlined functions first.
         if state == .body, form.kind == opened.kind, [.kmsan, .kasan, .kfence].contains(form.kind), lineCount <= 8,
             lines.last.map({ $0.hasSuffix("[inline]") }) == true
         {
             return true
         }
-        // Dumps within a report: the state of other processors, and read-copy update's complaints about its own thread.
+        // Dumps within a report: the state of other processors, and reports of read-copy update about its own thread.
         if state == .body, form.kind == .rcuStall, opened.kind == .rcuStall { return true }
         return false
     }
 
-    /// Takes in a panic that this report caused.
+    /// Adds a panic that this report caused.
     mutating func takePanic(_ line: ConsoleLine, number: Int) {
         isFatal = true
         isComplete = true
@@ -156,7 +156,7 @@ struct CrashReportBuilder: Sendable {
         keep(line, number)
     }
 
-    /// Whether so much time has passed that it cannot go on.
+    /// Whether so much time has passed that it has ended.
     func hasExpired(at seconds: Double?) -> Bool {
         guard let lastSeconds, let seconds else { return false }
         if form.end == .panic { return false }
@@ -169,7 +169,7 @@ struct CrashReportBuilder: Sendable {
         if case .prelude(whenAlone: .nothing) = form.role, form.kind == .corrupted, lineCount > 3 { return .refused }
         switch state {
         case .tail:
-            // More traces may come: of other processors, of whoever holds a lock.
+            // More traces may come: of other processors, or of a lock's holder.
             let step = trace.take(message)
             if step != .going { storeTrace() }
             guard Self.looksLikePart(message) else {
@@ -185,7 +185,7 @@ struct CrashReportBuilder: Sendable {
                 isComplete = true
                 return .refused
             }
-            // Not every `BUG:` has a trace; what comes later is not its own.
+            // Not every `BUG:` has a trace; a later trace is not its own.
             if form.end == .trace, form.sources.isEmpty, facts.traces.isEmpty, lineCount > Self.longestWait,
                 !trace.isInTrace, !Self.looksLikePart(message)
             {
@@ -220,7 +220,7 @@ struct CrashReportBuilder: Sendable {
             form.role = .header
             end()
         } else if message.hasPrefix("Memory cgroup out of memory: ") {
-            // A control group's limit is there to be reached.
+            // Reaching a control group's limit is not an error.
             state = .tail
             isDismissed = true
         }
@@ -267,32 +267,32 @@ struct CrashReportBuilder: Sendable {
         if line.message.hasPrefix("Showing all locks held") { listsLocks = true }
     }
 
-    /// Appends a line that belongs to the report though another caller printed it, or it had ended.
+    /// Appends a line that belongs to the report although another caller printed it, or the report had ended.
     mutating func append(_ line: ConsoleLine, number: Int) {
         keep(line, number)
     }
 
-    /// Whether enough has come for its title.
+    /// Whether there is enough for its title.
     var isTold: Bool {
         if isReplay { return false }
         if isFatal { return true }
         guard state == .tail, !isPrelude else { return false }
-        // Who stalls may show in a later trace.
+        // A later trace may show the stalled task.
         if case .stall? = form.sources.first { return crash(isOver: false).function != nil }
         return true
     }
 
-    /// Takes in when further memory was allocated that leaked in the same place.
+    /// Adds the times when more memory was allocated that leaked in the same place.
     mutating func addAllocations(_ times: [UInt64]) {
         furtherAllocations += times.prefix(Self.mostAllocations - min(furtherAllocations.count, Self.mostAllocations))
     }
 
-    /// The most that are kept of one place.
+    /// The most times to keep of one place.
     private static let mostAllocations = 1000
 
-    /// The report as it stands.
+    /// The report so far.
     ///
-    /// - Parameter isOver: Whether no more of it can come, so that what is missing is lost.
+    /// - Parameter isOver: Whether it has ended, so that missing parts are lost.
     func crash(isOver: Bool) -> Crash {
         var facts = facts
         var reader = trace
@@ -328,15 +328,15 @@ struct CrashReportBuilder: Sendable {
         return crash
     }
 
-    /// Whether the trace that a report of this form always has is missing.
+    /// Whether the trace is missing that a report of this form always has.
     private func lacksTrace(_ facts: ReportFacts) -> Bool { facts.traces.isEmpty && !form.sources.isEmpty }
 
-    /// The trace that the function of the title is in.
+    /// The trace with the function of the title.
     private func bestTrace(_ facts: ReportFacts, _ function: String?) -> [StackFrame] {
         facts.traces.first { $0.contains { $0.isReliable && $0.function == function } } ?? facts.mainTrace
     }
 
-    /// Whether a line that comes after a report's end, or between its traces, is of the kind that reports are made of.
+    /// Whether a line after a report's end, or between its traces, looks like part of a report.
     static func looksLikePart(_ message: String) -> Bool {
         guard let first = message.utf8.first else { return true }
         if first == UInt8(ascii: " ") || first == UInt8(ascii: "\t") { return true }
@@ -387,11 +387,11 @@ extension CrashPattern {
     }
 }
 
-/// Reads call traces out of a report's lines.
+/// Reads call traces from a report's lines.
 struct TraceReader: Sendable {
-    /// What a line was to a trace.
+    /// The effect of a line on a trace.
     enum Step: Equatable {
-        /// Nothing has ended.
+        /// The trace continues.
         case going
         /// The trace ended with the line before.
         case endedBefore
@@ -399,18 +399,17 @@ struct TraceReader: Sendable {
         case endedHere
     }
 
-    /// Whether frames that no heading announces are a trace: some sanitizers print them so.
+    /// Whether frames without a heading are a trace: some sanitizers print them in this way.
     var isImplicit = false
     private var frames: [StackFrame] = []
     private(set) var isInTrace = false
-    /// Whether a trace was broken off by a line that is none of its own, so that frames without a heading go on with
-    /// it.
+    /// Whether a foreign line interrupted a trace, so that frames without a heading continue it.
     private(set) var isSuspended = false
-    /// Whether the frames go on with the trace before.
+    /// Whether the frames continue the previous trace.
     private(set) var isContinuation = false
 
     mutating func take(_ message: String) -> Step {
-        // kmemleak puts its name before every line.
+        // kmemleak prints its name before every line.
         var text = message[...]
         if text.hasPrefix("kmemleak: ") { text = text.dropFirst("kmemleak: ".count) }
         if let pointer = StackFrame(instructionPointer: message) {
@@ -435,7 +434,7 @@ struct TraceReader: Sendable {
             return .going
         }
         guard isInTrace else {
-            // What heads another part of the report, such as "Allocated by task 42:", begins another trace.
+            // The heading of another part of the report, such as "Allocated by task 42:", begins another trace.
             if text.hasSuffix(":") { isSuspended = false }
             return .going
         }
@@ -450,7 +449,7 @@ struct TraceReader: Sendable {
         return .endedBefore
     }
 
-    /// Whether a line begins as those with a frame do.
+    /// Whether a line begins like a line with a frame.
     private static func mayBeFrame(_ text: Substring) -> Bool {
         switch text.utf8.first {
         case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "["): true
@@ -464,7 +463,7 @@ struct TraceReader: Sendable {
         if frames.count < ReportFacts.mostFrames { frames.append(frame) }
     }
 
-    /// The frames so far, to begin with new ones; nil when there are none.
+    /// Returns and clears the frames so far; nil when there are none.
     mutating func finished() -> [StackFrame]? {
         defer {
             frames = []
@@ -480,7 +479,7 @@ struct TraceReader: Sendable {
             .contains(where: text.hasPrefix)
     }
 
-    /// Names of stacks, and the registers where one stack interrupted another.
+    /// Names of stacks, and the registers at the place where one stack interrupted another.
     private static func isWithinTrace(_ message: String) -> Bool {
         if message.hasPrefix(" <") || message.hasPrefix(" </") { return true }
         if ["RIP: ", "Code: ", "Exception stack(", "lr : ", "LR [", "--- ", "Last Breaking-Event-Address"].contains(
@@ -503,7 +502,7 @@ struct TraceReader: Sendable {
 }
 
 extension ReportFacts {
-    /// Takes from a line what it says of the access, the lock, the processor and the task.
+    /// Reads the facts in a line about the access, the lock, the processor and the task.
     mutating func read(_ message: String) {
         let bytes = message.utf8
         guard bytes.count >= 8, bytes.count < 1200 else { return }
@@ -514,7 +513,7 @@ extension ReportFacts {
             } else if message.hasPrefix("Write of size ") {
                 access = "Write"
             } else if message.hasPrefix("Read at addr ") {
-                // Hardware tags say no size.
+                // Hardware tags give no size.
                 access = "Read"
             } else if message.hasPrefix("Write at addr ") {
                 access = "Write"
@@ -530,7 +529,7 @@ extension ReportFacts {
         readPlace(message)
     }
 
-    /// Takes what a line before announced.
+    /// Reads the line that an earlier line announced.
     private mutating func readExpected(_ message: String) {
         switch expectation {
         case .nothing: break
@@ -549,7 +548,7 @@ extension ReportFacts {
         }
         if message.hasPrefix("... which became "), becameFunction == nil { expectation = .becameTrace }
         if rustMessage == nil, let start = message.position(of: "rust_kernel: panicked at ") {
-            // Up to Rust 1.72 the message stood in quotes on the same line.
+            // Up to Rust 1.72 the message was in quotes on the same line.
             let rest = message[start.upperBound...]
             if rest.first == "'", let end = rest.dropFirst().firstIndex(of: "'") {
                 rustMessage = String(rest[rest.index(after: rest.startIndex)..<end])
@@ -568,7 +567,8 @@ extension ReportFacts {
     }
 
     private mutating func readPlace(_ message: String) {
-        // "CPU: 1 PID: 42 Comm: tests Not tainted", since 6.12 with "UID: 0" between; a warning's "CPU: 0 PID: 46 at".
+        // "CPU: 1 PID: 42 Comm: tests Not tainted", since 6.12 with "UID: 0" in between; a warning's "CPU: 0 PID: 46
+        // at".
         if let start = message.position(of: "CPU: ") {
             let number = Self.number(message[start.upperBound...])
             if cpu == nil { cpu = number }
@@ -603,7 +603,7 @@ extension ReportFacts {
         }
     }
 
-    /// Reads `name/number` or `name:number`.
+    /// Parses `name/number` or `name:number`.
     private mutating func setTask(_ text: Substring, separator: Character = "/") {
         guard let mark = text.lastIndex(of: separator) else { return }
         guard let number = Self.number(text[text.index(after: mark)...]) else { return }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Functions that a fault passes through without being to blame for it.
+/// Functions in a fault's call trace that are not to blame for it.
 struct FrameFilter: Sendable {
     private let names: Set<String>
     /// By their first byte, so that a name costs a few comparisons and not one for each word of a list.
@@ -7,7 +7,7 @@ struct FrameFilter: Sendable {
     private let infixes: [UInt8: [[UInt8]]]
     private let suffixes: [[UInt8]]
 
-    /// Reads names parted by blanks; a `*` at one end, or at both, stands for any text.
+    /// Parses names separated by blanks; a `*` at one end, or at both, matches any text.
     init(_ list: String) {
         let words = list.split(whereSeparator: \.isWhitespace)
         func bare(_ first: Bool, _ last: Bool) -> [[UInt8]] {
@@ -21,12 +21,13 @@ struct FrameFilter: Sendable {
         suffixes = bare(true, false)
     }
 
-    /// What SYSCALL_DEFINE makes of a call's name (include/linux/syscalls.h, arch/*/include/asm/syscall_wrapper.h).
+    /// The prefixes that SYSCALL_DEFINE adds to a call's name (include/linux/syscalls.h,
+    /// arch/*/include/asm/syscall_wrapper.h).
     private static let systemCallPrefixes = ["__do_sys_", "__se_sys_", "__x64_sys_", "__ia32_sys_", "__arm64_sys_"]
 
     func contains(_ function: String) -> Bool {
         if names.contains(function) { return true }
-        // A call of the user's own may be named as a helper is: `*_memcpy` does not mean sys_memcpy, `*sys_ioctl` does.
+        // A user's call may have the name of a helper: `*_memcpy` does not match sys_memcpy, `*sys_ioctl` does.
         let isCall = Self.systemCallPrefixes.contains { function.hasPrefix($0) }
         func isMeant(_ word: [UInt8]) -> Bool { !isCall || String(decoding: word, as: UTF8.self).contains("sys_") }
         let name = Array(function.utf8)
@@ -47,7 +48,7 @@ struct FrameFilter: Sendable {
         return false
     }
 
-    /// What reports a fault, delivers an exception, or is an everyday helper whose caller made the mistake.
+    /// Functions that report a fault or deliver an exception, and common helpers whose caller made the mistake.
     static let common = FrameFilter(
         """
         dump_stack* __dump_stack show_stack* show_regs __show_regs show_trace_log_lvl dump_backtrace* unwind_backtrace
@@ -112,7 +113,7 @@ struct FrameFilter: Sendable {
         *printk* __warn_thunk core::* rust_begin_unwind* rustc::* __rustc::*
         """)
 
-    /// The allocators: what they report is their caller's doing.
+    /// The allocators: their reports are caused by their callers.
     static let allocators = FrameFilter(
         """
         *kmalloc* *kzalloc* *kcalloc* krealloc* __do_krealloc* *vmalloc* *vzalloc* *vcalloc *mzalloc *mem_zalloc *mem_alloc *_map_alloc
@@ -129,7 +130,7 @@ struct FrameFilter: Sendable {
         page_frag_* __page_frag_* page_pool_* __page_pool_*
         """)
 
-    /// What is built on the allocators, so that an object leaked is its caller's.
+    /// Functions that use the allocators, so that a leaked object is their caller's.
     static let objectMakers = FrameFilter(
         """
         *alloc_skb* *build_skb* skb_clone skb_copy* pskb_* sk_alloc sk_prot_alloc sock_alloc* sock_kmalloc sock_kzalloc
@@ -139,7 +140,7 @@ struct FrameFilter: Sendable {
         usb_alloc_urb *usb_hcd_* kthread_create* __kthread_create* nlmsg_new *_kmemdup* *alloc_objects*
         """)
 
-    /// The scheduler, and what waits by it.
+    /// The scheduler, and the functions that wait with it.
     static let scheduling = FrameFilter(
         """
         __schedule* schedule schedule_* preempt_schedule* ___preempt_schedule* io_schedule* context_switch *switch_to*
@@ -151,7 +152,7 @@ struct FrameFilter: Sendable {
         add_timer* init_timer* hrtimer_cancel hrtimer_try_to_cancel *queue_work* *queue_delayed_work*
         """)
 
-    /// What a task that hangs waits by: each lock's and each wait's own way to the scheduler.
+    /// The waiting functions of a task that hangs: the path of each lock and each wait to the scheduler.
     static let hanging = FrameFilter(
         """
         *sched* *_lock *_lock_* *_slowlock* *slowpath* *lock_slow* *down* *rwsem* *completion* kthread* *wait* *switch_to*
@@ -165,13 +166,12 @@ struct FrameFilter: Sendable {
         *queue_work* *queue_delayed_work* *hrtimer* put_device device_release
         """)
 
-    /// Reference counts and what is built on them.
+    /// Reference counts and functions that use them.
     static let counters = FrameFilter(
         "refcount_* __refcount_* kref_* *kobject_* get_device put_device kset_* klist_* device_add device_del get_device_parent"
     )
 
-    /// How drivers' devices, files and network devices are taken down: what a warning there says is wrong with the
-    /// driver.
+    /// The removal of drivers' devices, files and network devices: the driver is to blame for a warning there.
     static let removal = FrameFilter(
         """
         *kobject_* kset_* *sysfs_* *kernfs_* device_unregister device_del device_release devres_* put_device get_device
@@ -179,7 +179,7 @@ struct FrameFilter: Sendable {
         *proc_* remove_proc_* idr_* ida_* debugfs_* cdev_del *unregister_sysctl* fast_dput dput iput
         """)
 
-    /// Ciphers and their modes: they read what they are given.
+    /// Ciphers and their modes: they read their caller's memory.
     static let ciphers = FrameFilter(
         "aes_* aesti_* *crypto_* xts_* cbc_* ctr_* ecb_* gcm_* *_encrypt *_decrypt sha1_* sha256_* sha512_* *blake2* *chacha*"
     )
@@ -190,7 +190,7 @@ struct FrameFilter: Sendable {
     /// Hardened usercopy's checks.
     static let usercopy = FrameFilter("usercopy_* __check_object* check_* __check_heap_object __check_*")
 
-    /// What is found at work on a processor that someone else holds up.
+    /// Functions in which a processor waits for another.
     static let waiting = FrameFilter(
         """
         csd_lock_wait* __csd_lock_wait delay_tsc *__delay *const_udelay *__udelay delay_loop
@@ -205,7 +205,7 @@ struct FrameFilter: Sendable {
         worker_thread *start_secondary* rest_init start_kernel secondary_startup*
         """)
 
-    /// The entries of a timer's interrupt: beneath them is what the processor was at.
+    /// The entries of a timer's interrupt: the frames beneath are the interrupted work.
     static let timerInterrupts = FrameFilter(
         """
         *apic_timer_interrupt* asm_call_on_stack asm_call_irq_on_stack *asm_sysvec* el1_irq* el1h_64_irq* el1_interrupt
@@ -214,8 +214,8 @@ struct FrameFilter: Sendable {
         decrementer_common* hardware_interrupt_* do_ext_irq ext_int_handler handle_loongarch_irq
         """)
 
-    /// The functions that call into a part of the kernel by a table: the one that they called is where a stall belongs,
-    /// wherever in it the processor happened to be.
+    /// The functions that call into a part of the kernel through a table: a stall is assigned to the called function,
+    /// wherever the processor was in it.
     static let dispatchers = FrameFilter(
         """
         *do_syscall_* *do_fast_syscall_* do_int80_syscall_32 do_int80_emulation do_SYSENTER_32 do_syscall_32_irqs_on
@@ -235,7 +235,7 @@ struct FrameFilter: Sendable {
     /// The tables themselves.
     static let dispatchTables = FrameFilter("x64_sys_call x32_sys_call ia32_sys_call *_sys_call sys_call_table")
 
-    /// The entry of a system call, beneath which there is nothing to blame.
+    /// The entry of a system call; no function beneath it is to blame.
     static let entries = FrameFilter(
         """
         *do_syscall_* *do_fast_syscall_* do_int80_* do_SYSENTER_32 *sysenter_dispatch* *system_call* tracesys*

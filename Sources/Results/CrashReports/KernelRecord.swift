@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A record of the kernel's log as /dev/kmsg has it: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,caller=CALLER];TEXT`. Source:
-/// Documentation/ABI/testing/dev-kmsg.
+/// A record of the kernel's log in /dev/kmsg's format: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,caller=CALLER];TEXT`.
+/// Source: Documentation/ABI/testing/dev-kmsg.
 package struct KernelRecord: Sendable, Equatable {
-    /// Who logged it: 0 is the kernel. What a program writes to /dev/kmsg never has 0.
+    /// The writer: 0 is the kernel. A program's record in /dev/kmsg never has 0.
     var facility: UInt64
     /// From 0, an emergency, to 7, for debugging.
     var level: UInt64
     /// Its number, counted from 0 without gaps.
     package var sequence: UInt64
-    /// Its lines in the form that the console has them in, with time stamp and caller.
+    /// Its lines in the console's form, with time stamp and caller.
     package var lines: [ConsoleLine]
 
     /// Whether the kernel itself logged it.
     package var isKernels: Bool { facility == 0 }
 
-    /// Reads a record, without its line feed; nil when it is malformed.
+    /// Parses a record, without its line feed; nil when it is malformed.
     init?(_ bytes: some Collection<UInt8>) {
         let bytes = Array(bytes)
         guard let end = bytes.firstIndex(of: UInt8(ascii: ";")) else { return nil }
@@ -52,7 +52,7 @@ package struct KernelRecord: Sendable, Equatable {
         String(repeating: fill, count: max(0, width - text.utf8.count)) + text
     }
 
-    /// The kernel writes control characters, backslashes and what is not ASCII as `\xHH`.
+    /// The kernel writes control characters, backslashes and characters other than ASCII as `\xHH`.
     private static func unescaped(_ bytes: ArraySlice<UInt8>) -> [UInt8] {
         var plain: [UInt8] = []
         plain.reserveCapacity(bytes.count)

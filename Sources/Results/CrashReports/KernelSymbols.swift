@@ -5,11 +5,11 @@ import Diagnostics
 public struct KernelSymbols: Sendable {
     private var symbols: [(address: UInt64, name: Substring)] = []
 
-    /// Reads what `nm -n` prints of a vmlinux, or a System.map: address, type and name on each line, by address.
+    /// Parses the output of `nm -n` for a vmlinux, or a System.map: address, type and name on each line, by address.
     public init(parsing text: String) {
         for line in text.textLines() {
             let fields = line.split(separator: " ", maxSplits: 2)
-            // Code alone; absolute and per-CPU symbols have small numbers that are no addresses of instructions.
+            // Only code; absolute and per-CPU symbols have small numbers that are not addresses of instructions.
             guard fields.count == 3, ["t", "T", "w", "W"].contains(fields[1]),
                 let address = UInt64(fields[0], radix: 16)
             else { continue }
@@ -17,7 +17,7 @@ public struct KernelSymbols: Sendable {
         }
     }
 
-    /// The function at an address and the distance from its start, `name+0x1a`; nil outside of the kernel's code.
+    /// The function at an address and the distance from its start, `name+0x1a`; nil outside the kernel's code.
     public func name(at address: UInt64) -> String? {
         var low = 0
         var high = symbols.count
@@ -25,7 +25,7 @@ public struct KernelSymbols: Sendable {
             let middle = (low + high) / 2
             if symbols[middle].address <= address { low = middle + 1 } else { high = middle }
         }
-        // Behind the last symbol there is no telling where the code ends.
+        // The end of the code after the last symbol is unknown.
         guard low > 0, low < symbols.count else { return nil }
         let (start, name) = symbols[low - 1]
         return "\(name)+0x\(String(address - start, radix: 16))"

@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Takes off what tools that keep logs put before the kernel's lines: the time at which a host or a CI service read
+/// Removes the prefixes of tools that keep logs from the kernel's lines: the time at which a host or a CI service read
 /// them, the formats of dmesg, of the system journal and of /dev/kmsg, and those of test services.
 ///
 /// Sources: print_record() in sys-utils/dmesg.c of util-linux; journalctl(1) and systemd.journal-fields(7);
 /// Documentation/ABI/testing/dev-kmsg; the runner's, GitLab's and Jenkins' raw logs; LAVA's output.yaml.
 struct LogPrefix {
-    /// Whose line it is.
+    /// The writer of a line.
     enum Source {
-        /// The log does not say.
+        /// Unknown.
         case unknown
-        /// The kernel's: its log was asked for it.
+        /// The kernel: the log contains only its lines.
         case kernel
-        /// A program's, as the log says.
+        /// A program, according to the log.
         case other
     }
 
-    /// The line without what was before it.
+    /// The line without its prefix.
     var text: ArraySlice<UInt8>
     var source = Source.unknown
 
-    /// The most marks that are taken off a line, one after the other: a job's time, its step, the host's time.
+    /// The most marks to remove from a line, one after the other: a job's time, its step, the host's time.
     private static let mostMarks = 5
-    /// The most bytes of a mark in brackets: a date in the words of a language.
+    /// The most bytes of a mark in brackets: a date in the words of any language.
     private static let longestBracket = 80
 
-    /// Reads a line.
+    /// Parses a line.
     init(_ line: ArraySlice<UInt8>) {
         text = line
-        // A terminal goes back to a line's start before it prints the next one.
+        // Terminals return to a line's start before they print the next one.
         text = text.drop { $0 == Self.carriageReturn }
         if readStructured() { return }
         for _ in 0..<Self.mostMarks {
@@ -40,8 +40,8 @@ struct LogPrefix {
 
     // MARK: Text
 
-    /// `2026-01-02T03:04:05.678Z text`, also in brackets, with a blank for the `T`, without the date, and with GitLab's
-    /// mark of a stream behind it (`00O `, `01E+`).
+    /// `2026-01-02T03:04:05.678Z text`, also in brackets, with a blank instead of the `T`, without the date, and with
+    /// GitLab's mark of a stream after it (`00O `, `01E+`).
     private mutating func readHostTime() -> Bool {
         var reader = ByteReader(text)
         let isBracketed = reader.take("[")
@@ -53,19 +53,19 @@ struct LogPrefix {
         if isBracketed {
             guard reader.take("]") else { return false }
         } else {
-            // A bare time of day, or one without decimals, is more likely a program's word.
+            // A time of day without date and decimals is more likely part of a program's text.
             guard hasDate || decimals != nil else { return false }
         }
         guard reader.isAtEnd || reader.takeSeparator() else { return false }
-        // `dmesg --time-format iso` has a comma, six decimals and a zone, as nothing else does.
+        // Only `dmesg --time-format iso` has a comma, six decimals and a zone.
         if !isBracketed, hasDate, hasZone, decimals?.isComma == true, decimals?.count == 6 { source = .kernel }
         if hasZone, reader.takeStreamMark() {}
         text = reader.rest
         return true
     }
 
-    /// `Feb  3 10:11:12  text`: what is left of a system log's line where a person took out the host and `kernel:`,
-    /// with the blanks that stood around them.
+    /// `Feb  3 10:11:12  text`: the rest of a system log's line from which a user removed the host and `kernel:`, with
+    /// the blanks around them.
     private mutating func readSystemLogTime() -> Bool {
         guard text.count > 16, Self.months.contains(where: { text.starts(with: $0.utf8) }) else { return false }
         var reader = ByteReader(text.dropFirst(4))
@@ -105,7 +105,7 @@ struct LogPrefix {
         else { return false }
         source = facility == "kern" ? .kernel : .other
         text = text[(second + 2)...]
-        // The time stands between.
+        // The time is in between.
         var inner = LogPrefix(unmarked: text)
         if inner.readDmesg() || inner.readHostTime() { text = inner.text }
         return true
@@ -115,7 +115,7 @@ struct LogPrefix {
         self.text = text
     }
 
-    /// `4,339,5140900,-,caller=T1;text` of /dev/kmsg, before which netconsole puts the kernel's release.
+    /// `4,339,5140900,-,caller=T1;text` of /dev/kmsg; netconsole adds the kernel's release before it.
     private mutating func readRecord() -> Bool {
         guard let first = text.first, Self.isDigit(first), let end = text.prefix(160).firstIndex(of: UInt8(ascii: ";"))
         else { return false }
@@ -131,13 +131,13 @@ struct LogPrefix {
         return true
     }
 
-    /// The stamps of dmesg that printk has not: `[Feb  3 10:11] `, `[  +0.000003] ` and `[  +0,000003] ` of -H,
-    /// `[Tue Feb  3 10:11:12 2026] ` of -T in any language, `[<    0.000003>] ` of -d; `<4>` of -r without times.
+    /// The time stamps of dmesg that printk does not have: `[Feb  3 10:11] `, `[  +0.000003] ` and `[  +0,000003] ` of
+    /// -H, `[Tue Feb  3 10:11:12 2026] ` of -T in any language, `[<    0.000003>] ` of -d; `<4>` of -r without times.
     private mutating func readDmesg() -> Bool {
         var reader = ByteReader(text)
         if reader.take("<") {
             guard let level = reader.takeNumber(digits: 3), reader.take(">") else { return false }
-            // What has a facility was written by a program.
+            // A program wrote a record with a facility.
             source = level < 8 ? .kernel : .other
             text = reader.rest
             var inner = LogPrefix(unmarked: text)
@@ -173,8 +173,8 @@ struct LogPrefix {
         return (1...9).contains(decimals.count) && decimals.allSatisfy(isDigit)
     }
 
-    /// Whether a time of day stands in a text, as `10:11:12` anywhere or `10:11` at its end, with a word or a date
-    /// beside it.
+    /// Whether a text contains a time of day, `10:11:12` anywhere or `10:11` at its end, with a word or a date beside
+    /// it.
     private static func holdsTimeOfDay(_ mark: ArraySlice<UInt8>) -> Bool {
         guard mark.count >= 9 else { return false }
         for index in mark.indices where mark[index] == colon {
@@ -214,7 +214,7 @@ struct LogPrefix {
             guard mapping.first == UInt8(ascii: "{"), let message = StructuredText.value(of: "msg", in: mapping),
                 let level = StructuredText.value(of: "lvl", in: mapping)
             else { return false }
-            // The dispatcher's own words have other levels.
+            // The dispatcher's own lines have other levels.
             let isTarget = level.elementsEqual("target".utf8) || level.elementsEqual("feedback".utf8)
             source = isTarget ? .unknown : .other
             text = message[...]
@@ -259,7 +259,7 @@ private struct ByteReader {
         return true
     }
 
-    /// A number of at most so many digits.
+    /// A number with at most `most` digits.
     mutating func takeNumber(digits most: Int, exactly count: Int? = nil) -> Int? {
         let digits = rest.prefix(most + 1).prefix { $0 >= 0x30 && $0 <= 0x39 }
         guard !digits.isEmpty, digits.count <= most, count.map({ $0 == digits.count }) ?? true else { return nil }
@@ -291,7 +291,7 @@ private struct ByteReader {
         return true
     }
 
-    /// What follows whole seconds.
+    /// The decimals after whole seconds.
     struct Decimals {
         var count: Int
         var isComma: Bool
@@ -318,7 +318,8 @@ private struct ByteReader {
         return rest.startIndex != start.startIndex
     }
 
-    /// What parts a time from the text: one blank, for the text may begin with others; before it a colon or an angle.
+    /// The separator between a time and the text: one blank, because the text may begin with more; before it a colon or
+    /// an angle.
     mutating func takeSeparator() -> Bool {
         if take(" ") {
             if rest.starts(with: "> ".utf8) || rest.starts(with: "| ".utf8) { rest = rest.dropFirst(2) }
@@ -326,11 +327,11 @@ private struct ByteReader {
         }
         if take(":") { return take(" ") }
         if take("\t") { return true }
-        // Nothing parts a bracket from one that follows it.
+        // There is no separator between two brackets.
         return rest.first == UInt8(ascii: "[")
     }
 
-    /// `00O `, `01E+`: which stream of a job of GitLab's, and whether the line goes on.
+    /// `00O `, `01E+`: the stream of a GitLab job, and whether the line continues.
     mutating func takeStreamMark() -> Bool {
         let head = Array(rest.prefix(4))
         guard head.count == 4, head[0...1].allSatisfy({ Character(Unicode.Scalar($0)).isHexDigit }),
@@ -344,9 +345,9 @@ private struct ByteReader {
 
 /// Values in a line of JSON, or of YAML's mappings in braces.
 enum StructuredText {
-    /// The text of a key, its escapes undone; nil when the key is not there, or has no text.
+    /// The text of a key, unescaped; nil when the key is missing, or has no text.
     ///
-    /// Only the forms that the journal, dmesg and LAVA write are read: strings in either kind of quotes, and arrays of
+    /// Only the forms of the journal, dmesg and LAVA are supported: strings in either kind of quotes, and arrays of
     /// bytes.
     static func value(of key: String, in line: ArraySlice<UInt8>) -> [UInt8]? {
         for quoted in ["\"\(key)\"", "'\(key)'", key] {
@@ -405,7 +406,7 @@ enum StructuredText {
             case UInt8(ascii: "u"):
                 guard let value = hexadecimal(line[index...], 4) else { break }
                 index += 4
-                // Halves of pairs do not occur in the kernel's text.
+                // Halves of surrogate pairs do not occur in the kernel's text.
                 if let scalar = Unicode.Scalar(value) { result += Array(String(Character(scalar)).utf8) }
             default: result.append(line[index - 1])
             }
@@ -418,7 +419,7 @@ enum StructuredText {
         var index = line.startIndex
         while index < line.endIndex {
             if line[index] == UInt8(ascii: "'") {
-                // Two stand for one.
+                // Two quotes are an escaped one.
                 guard index + 1 < line.endIndex, line[index + 1] == UInt8(ascii: "'") else { break }
                 index += 1
             }

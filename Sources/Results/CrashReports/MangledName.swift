@@ -2,10 +2,10 @@
 /// Names of functions that Rust and C++ compilers encode.
 ///
 /// Sources: the Rust RFC 2603 (`_R`), its older form in the manner of the Itanium C++ ABI (`_ZN...17h<hash>E`), and
-/// that ABI. Only the path is read; of generic arguments nothing is kept, as a title has to be the same for all
+/// that ABI. Only the path is decoded; generic arguments are dropped, because a title must be the same for all
 /// instances.
 enum MangledName {
-    /// The path in the source, such as `dm510_box::Box::take`; nil for a name that is not encoded, or not so.
+    /// The path in the source, such as `dm510_box::Box::take`; nil for a name that is not encoded, or in another way.
     static func path(of symbol: Substring) -> String? {
         // One byte decides for nearly every name.
         guard symbol.utf8.first == UInt8(ascii: "_"), symbol.utf8.count < 2048 else { return nil }
@@ -29,7 +29,7 @@ enum MangledName {
             index += length
             if !isNested { break }
         }
-        // Rust's last part is a hash.
+        // The last part of a Rust name is a hash.
         if isNested, let last = parts.last, last.utf8.count == 17, last.hasPrefix("h") { parts.removeLast() }
         return parts.isEmpty ? nil : parts.joined(separator: "::")
     }
@@ -50,7 +50,7 @@ enum MangledName {
     private struct RustReader {
         let bytes: [UInt8]
         var index = 0
-        /// Deeper than any real name; a reference back could point to itself.
+        /// Deeper than any real name; a back reference could point to itself.
         private static let deepest = 32
 
         mutating func path(depth: Int) -> [String]? {
@@ -68,7 +68,7 @@ enum MangledName {
                 guard var parts = path(depth: depth + 1) else { return nil }
                 disambiguator()
                 guard let name = identifier() else { return nil }
-                // A space with a capital letter is one of the compiler's own, such as a closure.
+                // A namespace with a capital letter is one of the compiler's own, such as a closure.
                 if space == UInt8(ascii: "C") {
                     parts.append("{closure}")
                 } else if !name.isEmpty {
@@ -76,7 +76,7 @@ enum MangledName {
                 }
                 return parts
             case UInt8(ascii: "M"):
-                // The place of the `impl` says less than the type that it is for.
+                // The place of the `impl` is less useful than its type.
                 disambiguator()
                 guard let place = path(depth: depth + 1) else { return nil }
                 let back = index
@@ -174,14 +174,14 @@ enum MangledName {
             }
         }
 
-        /// `s<base 62>`: which of several of one name.
+        /// `s<base 62>`: the number among several items with the same name.
         private mutating func disambiguator() {
             guard index < bytes.count, bytes[index] == UInt8(ascii: "s") else { return }
             index += 1
             _ = base62()
         }
 
-        /// Digits of base 62 up to `_`: none are 0, others one more than they say.
+        /// Digits of base 62 up to `_`: no digits are 0, others mean one more than their value.
         private mutating func base62() -> Int {
             var value = 0
             var count = 0
@@ -206,7 +206,7 @@ enum MangledName {
             // `u` marks Punycode.
             if index < bytes.count, bytes[index] == UInt8(ascii: "u") { index += 1 }
             guard let length = MangledName.number(bytes, &index) else { return nil }
-            // A name that begins with a digit or `_` is parted from its length.
+            // `_` separates a name that begins with a digit or `_` from its length.
             if index < bytes.count, bytes[index] == UInt8(ascii: "_") { index += 1 }
             guard index + length <= bytes.count else { return nil }
             defer { index += length }

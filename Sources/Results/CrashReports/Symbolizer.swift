@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// Finds the place in the sources for the frames of crash reports, from what binutils' nm and addr2line tell of the
-/// vmlinux that ran. Pure: it says what to ask for and reads the answers.
+/// Finds the places in the sources for the frames of crash reports, from the output of binutils' nm and addr2line for
+/// the vmlinux that ran. Pure: it returns the requests and parses the answers.
 ///
-/// A frame is `symbol+0xoffset/0xsize`, which does not depend on where the kernel was loaded (KASLR). Of two functions
-/// with one name it is the one of that size; where no function has it, the vmlinux is of another build and nothing is
-/// said.
+/// A frame is `symbol+0xoffset/0xsize`, which does not depend on the kernel's load address (KASLR). Of two functions
+/// with the same name it is the one with that size; if no function has the size, the vmlinux is of another build and
+/// the frame gets no place.
 public struct Symbolizer: Sendable {
-    /// What a frame's symbol came to.
+    /// The result of a look-up of a frame's symbol.
     public enum Resolution: Sendable, Equatable {
         /// Its address in the file, to be looked up.
         case address(UInt64)
         /// The file has no such function: it may be a module's.
         case unknown
-        /// It has the function in another size, so it is another build's.
+        /// The function has another size, so the file is of another build.
         case otherBuild
-        /// It has several of that name and size.
+        /// Several functions have that name and size.
         case ambiguous
     }
 
     private var wanted: Set<String>
-    /// For each crash the frames that its lines name: further stacks than the one that tells most, such as where memory
-    /// was allocated and freed, and the other side of a race.
+    /// For each crash the frames in its lines: other stacks than the most useful one, such as where memory was
+    /// allocated and freed, and the other side of a race.
     private let told: [[StackFrame?]]
-    /// The functions of a name: where they begin, and how far the next symbol is.
+    /// The functions of a name: their addresses, and the distances to the next symbols.
     private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
 
     /// Creates a symbolizer for the frames of some crashes.
@@ -34,12 +34,12 @@ public struct Symbolizer: Sendable {
         wanted = Set(frames.filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
     }
 
-    /// The function that a line of a report names with its offset; nil when it names none, or a script has put a place
-    /// there.
+    /// The function that a line of a report names with its offset; nil when there is none, or a script has added a
+    /// place.
     private static func frame(in line: String) -> StackFrame? {
         var message = ConsoleLine(Array(line.utf8)).message[...]
         if let pointer = StackFrame(instructionPointer: String(message)) { return pointer }
-        // kmemleak puts its name before every line.
+        // kmemleak prints its name before every line.
         if message.hasPrefix("kmemleak: ") { message = message.dropFirst("kmemleak: ".count) }
         if let frame = StackFrame(line: message) { return frame.locations.isEmpty ? frame : nil }
         // "... at: function+0x1/0x2", "BUG: KASAN: use-after-free in function+0x1/0x2"
@@ -48,12 +48,12 @@ public struct Symbolizer: Sendable {
         }
     }
 
-    /// Whether there is any frame to be looked up.
+    /// Whether there is any frame to look up.
     public var isNeeded: Bool { !wanted.isEmpty }
 
-    /// Reads what `nm -n` prints: `ffffffff81000000 T name`, by address.
+    /// Parses the output of `nm -n`: `ffffffff81000000 T name`, by address.
     public mutating func readSymbols(_ output: String) {
-        // Symbols at one address share it; their size shows when a higher one comes.
+        // Several symbols may have the same address; a higher symbol gives their size.
         var address: UInt64 = 0
         var names: [String] = []
         func complete(at next: UInt64, _ functions: inout [String: [(address: UInt64, size: UInt64)]]) {
@@ -62,7 +62,7 @@ public struct Symbolizer: Sendable {
         for line in output.utf8.split(separator: UInt8(ascii: "\n")) {
             let fields = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
             guard fields.count == 3, let start = UInt64(Substring(fields[0]), radix: 16) else { continue }
-            // Only what kallsyms has counts: no absolute symbols, and no debugging ones (scripts/mksysmap).
+            // Only symbols in kallsyms count: no absolute symbols, and no debugging symbols (scripts/mksysmap).
             guard let type = fields[1].first, !"aAnNU".utf8.contains(type), fields[2].first != UInt8(ascii: "$") else {
                 continue
             }
@@ -75,21 +75,21 @@ public struct Symbolizer: Sendable {
             let name = Substring(fields[2])
             if isText, wanted.contains(String(name)) { names.append(String(name)) }
         }
-        // The last symbol's size cannot be told.
+        // The last symbol's size is unknown.
     }
 
-    /// Where a frame is in the file.
+    /// The place of a frame in the file.
     public func resolve(_ frame: StackFrame) -> Resolution {
         guard frame.module == nil, frame.size > 0, let all = functions[frame.symbol] else { return .unknown }
         let fitting = Set(all.filter { $0.size == frame.size }.map(\.address))
         guard let start = fitting.first else { return .otherBuild }
         guard fitting.count == 1 else { return .ambiguous }
-        // Where a call returns to may be another line, or another function, than the call.
+        // A call's return address may be on another line, or in another function, than the call.
         let isReturn = !frame.isInstructionPointer && frame.offset > 0
         return .address(start &+ frame.offset &- (isReturn ? 1 : 0))
     }
 
-    /// The addresses to be given to `addr2line -a -f -i`, in rising order.
+    /// The addresses for `addr2line -a -f -i`, in rising order.
     public func addresses(of crashes: [Crash]) -> [UInt64] {
         let frames = crashes.flatMap(\.frames) + told.flatMap { $0.compactMap(\.self) }
         let all = frames.compactMap { frame -> UInt64? in
@@ -99,10 +99,10 @@ public struct Symbolizer: Sendable {
         return Set(all).sorted()
     }
 
-    /// Reads what `addr2line -a -f -i` prints: for each address a line `0xffffffff81000000`, then a function and a
-    /// `file:line` in turns, the innermost first.
+    /// Parses the output of `addr2line -a -f -i`: for each address a line `0xffffffff81000000`, then alternately a
+    /// function and a `file:line`, the innermost first.
     ///
-    /// - Parameter root: The folder that files are named relative to.
+    /// - Parameter root: The folder that file names are relative to.
     public static func locations(in output: String, root: String?) -> [UInt64: [StackFrame.Location]] {
         var result: [UInt64: [StackFrame.Location]] = [:]
         var address: UInt64?
@@ -123,7 +123,7 @@ public struct Symbolizer: Sendable {
         return result
     }
 
-    /// Reads `file:line`, or `file:line (discriminator N)`; nil for `??:0`.
+    /// Parses `file:line`, or `file:line (discriminator N)`; nil for `??:0`.
     private static func location(_ text: Substring, function: Substring, root: String?) -> StackFrame.Location? {
         guard let colon = text.lastIndex(of: ":"), function != "??" else { return nil }
         let digits = text[text.index(after: colon)...].prefix { $0.isASCII && $0.isNumber }
@@ -134,8 +134,8 @@ public struct Symbolizer: Sendable {
         return StackFrame.Location(function: String(function), file: file, line: line)
     }
 
-    /// A file's path from the tree on. An object may come out of another project's build by ccache, whose tree is
-    /// elsewhere and ends in the same two names; nil where the file is in no such tree.
+    /// A file's path relative to the tree. ccache may return an object of another project's build, whose tree is
+    /// elsewhere and ends in the same two names; nil if the file is in no such tree.
     private static func path(of file: String, below root: String) -> String? {
         if file.hasPrefix(root + "/") { return String(file.dropFirst(root.count + 1)) }
         let names = root.split(separator: "/").suffix(2)
@@ -155,11 +155,11 @@ public struct Symbolizer: Sendable {
         return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
     }
 
-    /// Gives each frame its places, and each line of a report that names a function the place of that.
+    /// Adds its places to each frame, and to each line of a report that names a function.
     ///
     /// - Parameters:
-    ///   - crashes: Those that this was created with.
-    ///   - ownFiles: The user's files: for each path in the kernel's tree the one that the user knows it by.
+    ///   - crashes: The crashes that this was created with.
+    ///   - ownFiles: The user's files: maps a path in the kernel's tree to the path that the user knows.
     public func apply(
         _ locations: [UInt64: [StackFrame.Location]], to crashes: inout [Crash], ownFiles: [String: String] = [:]
     ) {
@@ -174,14 +174,14 @@ public struct Symbolizer: Sendable {
             for (line, frame) in zip(crashes[crash].lines.indices, told) {
                 guard let frame else { continue }
                 let places = places(of: frame)
-                // Of functions that became one by inlining the user's own tells most.
+                // Of several functions at one place through inlining, the user's own is the most useful.
                 guard let place = places.first(where: { ownFiles[$0.file] != nil }) ?? places.first else { continue }
                 crashes[crash].lines[line] += " (\(ownFiles[place.file] ?? place.file):\(place.line))"
             }
         }
     }
 
-    /// How many frames are of another build than the symbols.
+    /// The number of frames of another build than the symbols.
     public func strangers(in crashes: [Crash]) -> Int {
         crashes.flatMap(\.frames).count { resolve($0) == .otherBuild }
     }

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// `name+0xoff/0xsize`, as the kernel's %pS prints a symbol.
+/// `name+0xoff/0xsize`, in the form of the kernel's %pS.
 struct ParsedSymbol: Equatable {
     var name: String
     var offset: UInt64
     var size: UInt64
 }
 
-/// Reads a symbol that is all of `text`.
+/// Parses a symbol that is the whole of `text`.
 func parseSymbol(_ text: Substring) -> ParsedSymbol? {
-    // Warnings up to 4.12 name a function with parentheses behind it.
+    // Warnings up to 4.12 print parentheses after a function.
     let text = text.hasSuffix("()") ? text.dropLast(2) : text
     let bytes = text.utf8
-    // No name is longer (KSYM_NAME_LEN is 512), and most words are no symbol.
+    // No name is longer (KSYM_NAME_LEN is 512), and most words are not symbols.
     guard bytes.count < 600, let plus = bytes.firstIndex(of: UInt8(ascii: "+")) else { return nil }
     let name = text[..<plus]
     guard !name.isEmpty, name.utf8.allSatisfy(isSymbolByte) else { return nil }
     let numbers = text[bytes.index(after: plus)...].split(separator: "/", maxSplits: 1)
     guard let first = numbers.first, let offset = hexadecimal(first) else { return nil }
-    // Without a size the symbol can be named, but not found.
+    // Without a size the symbol has a name, but cannot be found.
     if numbers.count == 1 { return ParsedSymbol(name: String(name), offset: offset, size: 0) }
     guard let size = hexadecimal(numbers[1]) else { return nil }
     return ParsedSymbol(name: String(name), offset: offset, size: size)
 }
 
-/// The number that `0x` and at most sixteen digits stand for.
+/// The number after `0x`, with at most sixteen digits.
 private func hexadecimal(_ text: Substring) -> UInt64? {
     guard text.hasPrefix("0x") else { return nil }
     let digits = text.dropFirst(2)
@@ -51,13 +51,13 @@ func symbol(in line: String) -> String? {
     return nil
 }
 
-/// A symbol without the compiler's suffixes; of Rust and C++ by its path in the source.
+/// A symbol without the compiler's suffixes; for Rust and C++ its path in the source.
 func functionName(_ symbol: String) -> String {
     let name = symbol.prefix { $0 != "." }
     return MangledName.path(of: name) ?? String(name)
 }
 
-/// The words of a line, which are parted by blanks and tabs; the first 1,200 bytes and 16 words are looked at.
+/// The words of a line, separated by blanks and tabs; only the first 1,200 bytes and 16 words are read.
 func words(of line: Substring) -> [Substring] {
     line.utf8.prefix(1200)
         .split(maxSplits: 16, whereSeparator: { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") })
@@ -65,7 +65,7 @@ func words(of line: Substring) -> [Substring] {
 }
 
 extension StackFrame {
-    /// Reads a line of a call trace. nil for any other line.
+    /// Parses a line of a call trace. nil for any other line.
     ///
     /// The forms are ` symbol+0x1/0x2`, ` ? symbol+0x1/0x2 [module]`, ` [<ffffffff81000000>] symbol+0x1/0x2`, with the
     /// name of a stack before it (x86 up to 4.13), `[c000000000001000] [c000000000002000] symbol+0x1/0x2 (unreliable)`
@@ -80,7 +80,7 @@ extension StackFrame {
             words.removeFirst()
             words = Self.withoutMarks(Array(words))
         }
-        // Which function called: the one called has no offset there, and is the one before in the trace.
+        // The calling function: the called one has no offset there, and is the previous frame in the trace.
         if let from = words.firstIndex(of: "from"), from == words.startIndex + 1, words.count >= 3 {
             words = Self.withoutMarks(Array(words[(from + 1)...]))
             guard let caller = words.first.map(Self.withoutParentheses) else { return nil }
@@ -97,7 +97,7 @@ extension StackFrame {
             }
             return
         }
-        // Without an offset only what a script wrote counts, which says where the function is.
+        // Without an offset only a script's frame counts, which has the function's place.
         guard first.utf8.count < 600, first.utf8.allSatisfy(isSymbolByte), let rest = Self.remainder(words),
             let place = rest.place
         else { return nil }
@@ -105,14 +105,15 @@ extension StackFrame {
         locations = [Location(function: functionName(String(first)), file: place.file, line: place.line)]
     }
 
-    /// Reads the instruction pointer: `RIP: 0010:symbol+0x1/0x2`, `RIP: 0010:[<ffffffff81000000>]  [<ffffffff81000000>]
-    /// symbol+0x1/0x2`, `EIP: symbol+0x1/0x2`, `pc : symbol+0x1/0x2`, `PC is at symbol+0x1/0x2`, `epc :
-    /// symbol+0x1/0x2`, `NIP [c000000000001000] symbol+0x1/0x2`, `Krnl PSW : 0704c00180000000 0000000000100000
-    /// (symbol+0x1/0x2)` and `   ERA: 9000000000200000 symbol+0x1/0x2`. nil for any other line, and for a program's.
+    /// Parses the instruction pointer: `RIP: 0010:symbol+0x1/0x2`,
+    /// `RIP: 0010:[<ffffffff81000000>]  [<ffffffff81000000>] symbol+0x1/0x2`, `EIP: symbol+0x1/0x2`,
+    /// `pc : symbol+0x1/0x2`, `PC is at symbol+0x1/0x2`, `epc : symbol+0x1/0x2`,
+    /// `NIP [c000000000001000] symbol+0x1/0x2`, `Krnl PSW : 0704c00180000000 0000000000100000 (symbol+0x1/0x2)` and
+    /// `   ERA: 9000000000200000 symbol+0x1/0x2`. nil for any other line, and for a program's.
     init?(instructionPointer line: String) {
         guard let mark = Self.pointerMarks.first(where: line.hasPrefix) else { return nil }
         var text = line.dropFirst(mark.count)
-        // The code segment stands before the symbol on x86.
+        // On x86 the code segment is before the symbol.
         if let colon = text.firstIndex(of: ":"), text[..<colon].allSatisfy(\.isHexDigit) {
             text = text[text.index(after: colon)...]
         }
@@ -132,7 +133,7 @@ extension StackFrame {
         "   ERA: ", "ERA   : ",
     ]
 
-    /// Words without what stands before a symbol: addresses in brackets, and the name of a stack in angles.
+    /// Words without the marks before a symbol: addresses in brackets, and the name of a stack in angles.
     private static func withoutMarks(_ words: [Substring]) -> ArraySlice<Substring> {
         var words = words[...]
         while let first = words.first {
@@ -148,7 +149,7 @@ extension StackFrame {
             let isStack = first.hasPrefix("<") && first.hasSuffix(">") && first.utf8.count <= 12
             guard isAddress || isStack else { break }
             words.removeFirst()
-            // s390 puts a whole frame in parentheses.
+            // s390 prints a whole frame in parentheses.
             if bare.startIndex != first.startIndex, let symbol = words.first, symbol.hasSuffix(")") {
                 words[words.startIndex] = symbol.dropLast()
             }
@@ -160,7 +161,7 @@ extension StackFrame {
         word.hasPrefix("(") && word.hasSuffix(")") ? word.dropFirst().dropLast() : word
     }
 
-    /// What may follow a symbol: `[module]`, `[module build-ID]`, `(unreliable)`, `(P)`, `file.c:1`,
+    /// The text that may follow a symbol: `[module]`, `[module build-ID]`, `(unreliable)`, `(P)`, `file.c:1`,
     /// `file.c:1 [inline]`, `(file.c:1 (discriminator 2))`. nil for anything else.
     private static func remainder(
         _ words: ArraySlice<Substring>
@@ -189,7 +190,7 @@ extension StackFrame {
         return (module, place, isReliable)
     }
 
-    /// Reads `file.c:12`, of which a closing parenthesis may be the end.
+    /// Parses `file.c:12`, possibly followed by a closing parenthesis.
     private static func place(_ word: Substring) -> (file: String, line: Int)? {
         let parts = word.split(separator: ":", maxSplits: 2)
         guard parts.count >= 2, let file = parts.first, file.contains(".") || file.contains("/") else { return nil }

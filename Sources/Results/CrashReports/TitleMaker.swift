@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
 
-/// What a report is called.
+/// The title of a report.
 struct CrashTitle {
     var text: String
     /// The function in it, or to blame.
@@ -9,18 +9,18 @@ struct CrashTitle {
 }
 
 extension CrashPattern {
-    /// The title for a report.
+    /// Makes the title for a report.
     ///
     /// - Parameters:
     ///   - header: Its headline.
-    ///   - facts: What its other lines told.
+    ///   - facts: The facts in its other lines.
     func title(header: String, facts: ReportFacts) -> CrashTitle {
         let function = sources.lazy.compactMap { find($0, header, facts) }.first
         let ending = Self.ending(isStall ? function.map(Self.stallName) : function)
         switch title {
         case .fixed(let text): return CrashTitle(text: text + ending, function: function)
         case .line:
-            // A panic for a reason of its own has no function in its title, but its trace may name one.
+            // A panic for another reason has no function in its title, but its trace may name one.
             let blamed = function ?? Self.guilty(facts.mainTrace, skip)
             var text = header
             if text.hasPrefix(Self.panicMark) { text = "kernel panic: " + text.dropFirst(Self.panicMark.count) }
@@ -52,8 +52,8 @@ extension CrashPattern {
         }
     }
 
-    /// What a title says of a function: a system call goes by its name, as each architecture and each way into the
-    /// kernel has a wrapper of its own.
+    /// The part of a title about a function: for a system call only its name, because each architecture and each entry
+    /// into the kernel has its own wrapper.
     private static func ending(_ function: String?) -> String {
         guard let function else { return "" }
         for prefix in ["compat_SYSC_", "compat_SyS_", "SYSC_", "SyS_", "ksys_", "__se_sys_", "__se_compat_sys_"]
@@ -71,7 +71,7 @@ extension CrashPattern {
         return function
     }
 
-    /// A checker whose file a warning names, in place of the function that went wrong.
+    /// A checker whose file a warning names, instead of the faulty function.
     private struct Checker {
         var file: String
         var title: String
@@ -90,12 +90,12 @@ extension CrashPattern {
             skip: [FrameFilter("proc_* __proc_* remove_proc_*")]),
     ]
 
-    /// Warnings of some files are the checker's, not the checked function's.
+    /// Warnings in some files belong to the checker, not to the checked function.
     private func warningTitle(
         _ header: String, _ facts: ReportFacts, _ function: String?
     ) -> CrashTitle {
         for checker in Self.checkers where header.position(of: checker.file) != nil {
-            // Without a trace there is what the headline names.
+            // Without a trace only the headline has a function.
             let blamed = Self.guilty(facts.mainTrace, skip + checker.skip) ?? find(.header, header, facts)
             return CrashTitle(text: checker.title + Self.ending(blamed), function: blamed)
         }
@@ -116,7 +116,7 @@ extension CrashPattern {
                 return CrashTitle(text: title + Self.ending(blamed), function: blamed)
             }
         }
-        // The driver that submits wrongly; the core's function says what it did.
+        // The driver that submits wrongly is to blame; the core's function shows what it did.
         if first == "usb_submit_urb" {
             let submit = FrameFilter(
                 "usb_submit_urb usb_start_wait_urb usb_bulk_msg usb_control_msg* usb_interrupt_msg")
@@ -127,7 +127,7 @@ extension CrashPattern {
         return CrashTitle(text: "WARNING" + Self.ending(function), function: function)
     }
 
-    /// The kind that a warning's file makes it.
+    /// The kind of a warning, according to its file.
     static func kind(ofWarning header: String) -> CrashKind {
         if header.position(of: "lib/refcount.c:") != nil { return .refcount }
         if header.position(of: "lib/debugobjects.c:") != nil { return .objectLifetime }
@@ -143,7 +143,7 @@ extension CrashPattern {
             guard let name = symbol(in: header).map({ functionName($0) }) else { return nil }
             return isHelper(name) ? nil : name
         case .trace:
-            // A trace that lines of others cut in two may have its blamed function in the second part.
+            // If foreign lines cut a trace in two, its function to blame may be in the second part.
             return Self.guilty(facts.mainTrace, skip)
         case .lock:
             guard let name = facts.lockFunction, !isHelper(name) else { return nil }
@@ -173,27 +173,27 @@ extension CrashPattern {
         for frame in frames where frame.isReliable {
             let name = frame.function
             if FrameFilter.common.contains(name) || skip.contains(where: { $0.contains(name) }) { continue }
-            // Below the entry of a system call there is nothing more to blame.
+            // No function below the entry of a system call is to blame.
             if FrameFilter.entries.contains(name) { return nil }
             return name
         }
         return nil
     }
 
-    /// What was called through a table last before a processor got stuck.
+    /// The function that was last called through a table before a processor hung.
     ///
-    /// The processor is somewhere in a loop that spans several functions, so that the function it is in differs from
-    /// report to report. What a table of the kernel's called is the same.
+    /// The processor is in a loop that spans several functions, so its current function differs between reports. The
+    /// function called through a table of the kernel is the same.
     private static func dispatched(_ frames: [StackFrame]) -> String? {
         var reliable = frames.filter(\.isReliable)[...]
-        // Beneath a timer's interrupt is what it interrupted.
+        // The frames beneath a timer's interrupt are the interrupted work.
         if let entry = reliable.firstIndex(where: { FrameFilter.timerInterrupts.contains($0.function) }) {
             reliable = reliable[entry...].drop { FrameFilter.timerInterrupts.contains($0.function) }
         }
         guard let entry = reliable.firstIndex(where: { FrameFilter.dispatchers.contains($0.function) }) else {
             return nil
         }
-        // Whom it waits for is another processor.
+        // It waits for another processor.
         if reliable[entry].function.position(of: "smp_call_function") != nil { return "smp_call_function" }
         guard let name = reliable[..<entry].last(where: { !FrameFilter.dispatchTables.contains($0.function) })?.function
         else { return nil }
@@ -222,8 +222,8 @@ extension CrashPattern {
         }
     }
 
-    /// What a task that hangs waits for. Grace periods and the lock of the network's configuration stop tasks
-    /// everywhere in the kernel, so that the caller says nothing.
+    /// The function in which a task that hangs waits. Grace periods and the lock of the network's configuration stop
+    /// tasks everywhere in the kernel, so their caller is not useful.
     private static func waitedFor(_ frames: [StackFrame]) -> String? {
         let names = frames.lazy.filter(\.isReliable).map(\.function)
         for name in names {
@@ -249,25 +249,25 @@ extension CrashPattern {
     }
 }
 
-/// What the lines of a report told beside its headline.
+/// The facts in a report's lines after its headline.
 struct ReportFacts: Sendable {
     /// `Read` or `Write`: KASAN's second line.
     var access: String?
     /// The function of the first `at: symbol`.
     var lockFunction: String?
-    /// The function that a line names outright.
+    /// The function that a line names explicitly.
     var namedFunction: String?
-    /// The function that took the first lock where an interrupt takes it.
+    /// The function that took the first lock in an interrupt.
     var becameFunction: String?
-    /// What a Rust panic says.
+    /// The message of a Rust panic.
     var rustMessage: String?
-    /// What the next lines are to tell.
+    /// The expected content of the next lines.
     var expectation = Expectation.nothing
 
-    /// What a line announced.
+    /// The content that a line announced.
     enum Expectation: Sendable {
         case nothing
-        /// The trace of where a lock became unsafe in an interrupt.
+        /// The trace of the place where a lock became unsafe in an interrupt.
         case becameTrace
         /// A Rust panic's message.
         case rustMessage
@@ -280,18 +280,18 @@ struct ReportFacts: Sendable {
     /// The call traces, each with the instruction pointer before it.
     var traces: [[StackFrame]] = []
 
-    /// The most traces kept of one report, and the most frames of one.
+    /// The most traces to keep of one report, and the most frames of one trace.
     static let mostTraces = 16
-    /// A stack that ran over has hundreds, and what filled it may show at its bottom.
+    /// A stack overflow has hundreds of frames, and its cause may be at the bottom.
     static let mostFrames = 1024
-    /// The most frames of a report that are handed on.
+    /// The most frames of a report to pass on.
     static let mostKeptFrames = 256
 
     /// The trace of the fault.
     var mainTrace: [StackFrame] { traces.first ?? [] }
 }
 
-/// A text without what differs between two reports of one fault: addresses, offsets of functions, numbers.
+/// A text without the parts that differ between two reports of one fault: addresses, offsets of functions, numbers.
 func cleaned(_ text: String) -> String {
     let words = text.utf8.prefix(400).split(separator: UInt8(ascii: " ")).map { bytes -> String in
         let word = Substring(bytes)
@@ -306,28 +306,28 @@ func cleaned(_ text: String) -> String {
     return words.joined(separator: " ")
 }
 
-/// Whether a word is an address: `0x` and digits, or eight hexadecimal digits and more.
+/// Whether a word is an address: `0x` and digits, or at least eight hexadecimal digits.
 private func isAddress(_ word: Substring) -> Bool {
     if word.hasPrefix("0x") { return word.dropFirst(2).allSatisfy(\.isHexDigit) }
     return word.utf8.count >= 8 && word.allSatisfy(\.isHexDigit)
 }
 
 extension Substring {
-    /// The text without the characters at both ends that fit.
+    /// The text without the matching characters at both ends.
     fileprivate func trimming(_ fits: (Character) -> Bool) -> Substring {
         var text = drop(while: fits)
         while let last = text.last, fits(last) { text.removeLast() }
         return text
     }
 
-    /// The text with a part of it, given as a slice of it, replaced.
+    /// The text with a slice of it replaced.
     fileprivate func replacing(_ part: Substring, _ replacement: String) -> String {
         String(self[..<part.startIndex]) + replacement + String(self[part.endIndex...])
     }
 }
 
 extension StringProtocol {
-    /// Where a text stands in this one, by its bytes.
+    /// The position of a text in this one, by its bytes.
     func position(of text: String) -> Range<Index>? {
         let needle = text.utf8
         guard let first = needle.first else { return nil }
