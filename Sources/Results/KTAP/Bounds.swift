@@ -8,27 +8,27 @@ struct TailBuffer {
         self.limit = limit
     }
 
-    /// Adds a line. Lines that fall out give their bytes back to the budget.
+    /// Adds a line. Dropped lines return their bytes to the budget.
     mutating func append(_ line: String, _ budget: inout TextBudget) {
         lines.append(line)
-        // Dropping half at a time keeps a flood of lines linear.
+        // Dropping half at a time keeps the cost of many lines linear.
         guard lines.count >= 2 * max(1, limit) else { return }
         let surplus = lines.count - limit
         for dropped in lines.prefix(surplus) { budget.giveBack(dropped) }
         lines.removeFirst(surplus)
     }
 
-    /// The lines that are left, and an empty buffer.
+    /// Returns the remaining lines, and empties the buffer.
     mutating func take() -> [String] {
         defer { lines = [] }
         return lines.count > limit ? Array(lines.suffix(limit)) : lines
     }
 }
 
-/// How much more text may be kept.
+/// The remaining budget for text.
 struct TextBudget {
     private(set) var left: Int
-    /// What remains of a name once nothing is left.
+    /// The bytes of a name to keep when nothing is left.
     let clip: Int
 
     init(left: Int, clip: Int) {
@@ -36,7 +36,7 @@ struct TextBudget {
         self.clip = clip
     }
 
-    /// A text that can be done without: nil when there is no room for it.
+    /// Keeps an optional text: nil when there is no space for it.
     mutating func keep(_ bytes: ArraySlice<UInt8>) -> String? {
         // The repaired text counts: malformed UTF-8 grows.
         let text = String(decoding: bytes, as: UTF8.self)
@@ -46,7 +46,7 @@ struct TextBudget {
         return text
     }
 
-    /// A text that is needed, cut when there is no room for it.
+    /// Keeps a required text, cut when there is no space for it.
     mutating func name(_ bytes: ArraySlice<UInt8>) -> String {
         keep(bytes) ?? String(decoding: bytes.prefix(clip), as: UTF8.self)
     }
@@ -55,6 +55,6 @@ struct TextBudget {
         left += text.utf8.count + Self.overhead
     }
 
-    /// A string's own storage, or empty lines would be free.
+    /// A string's own storage; otherwise empty lines would be free.
     private static let overhead = 16
 }

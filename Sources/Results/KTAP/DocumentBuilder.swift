@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Builds the tree of results from lines, top down: a stack of the levels that are open, and the subtests whose
-/// parent's result has not come yet.
+/// Builds the tree of results from lines, top down: a stack of the open levels, and the subtests whose parent's result
+/// has not come yet.
 struct DocumentBuilder {
     private struct Level {
         var column: Int
@@ -12,7 +12,7 @@ struct DocumentBuilder {
         var results: [KTAPResult] = []
         var seen: Set<Int> = []
         var lastNumber = 0
-        /// Whether anything but its version line has come.
+        /// Whether anything except its version line has come.
         var hasContent: Bool { planned != nil || !results.isEmpty || bailOut != nil }
     }
 
@@ -22,17 +22,17 @@ struct DocumentBuilder {
         var name: String?
         var planned: Int?
         var results: [KTAPResult]
-        /// Why the parent cannot have passed, whatever it says.
+        /// Why the parent cannot have passed, whatever its line says.
         var flaw: String?
-        /// Why all of them were skipped, by their plan; empty where that gives no reason.
+        /// Why their plan skipped all of them; empty if it gives no reason.
         var skipReason: String?
     }
 
-    /// A result whose line ends in `{`: its subtests come before it counts, as everywhere else.
+    /// A result whose line ends in `{`: its subtests follow, and then it counts, as elsewhere.
     private struct Held {
         var column: Int
         var line: Int
-        /// As it stands, for a test whose name ends so.
+        /// The result with the brace, for a test whose name ends in one.
         var plain: KTAPLine.Result
         var parent: KTAPLine.Result
     }
@@ -90,7 +90,7 @@ struct DocumentBuilder {
         if !lastLineMattered, let kept = text.keep(line.diagnostic) { diagnostics.append(kept, &text) }
     }
 
-    /// Takes in a line that means something; false for any other.
+    /// Consumes a structural line; false for any other.
     private mutating func takeStructure(_ line: KTAPLine) -> Bool {
         switch line.kind {
         case .other, .yamlEnd, .proveVerdict, .malformed, .subtest, .yamlStart: break
@@ -146,7 +146,7 @@ struct DocumentBuilder {
         }
     }
 
-    /// Counts the last result that is held, with its subtests.
+    /// Counts the last held result, with its subtests.
     ///
     /// - Parameter isClosed: Whether the brace that ends them has come.
     private mutating func release(isClosed: Bool) {
@@ -162,8 +162,8 @@ struct DocumentBuilder {
         add(hasSubtests ? last.parent : last.plain)
     }
 
-    /// Reports a line that begins like a result and is not counted as one, once results are due: it may be a failure
-    /// that is lost.
+    /// Reports a line that begins like a result but does not count as one, once results are expected: it may be a lost
+    /// failure.
     private mutating func reportStray(_ line: KTAPLine) {
         guard !levels.isEmpty || document.version != nil else { return }
         let (what, form) =
@@ -183,7 +183,7 @@ struct DocumentBuilder {
         return false
     }
 
-    /// Makes the level with this column the last one: closes deeper ones, and opens it when it is new.
+    /// Makes the level with this column the last one: closes deeper levels, and opens it when it is new.
     private mutating func open(_ column: Int) -> Bool {
         guard let root = levels.first else {
             levels = [Level(column: column)]
@@ -192,7 +192,7 @@ struct DocumentBuilder {
         while levels.count > 1, let last = levels.last, last.column > column { closeLast() }
         guard let last = levels.last else { return false }
         if column < root.column {
-            // What seemed to be the top is embedded in a stream whose beginning is missing.
+            // The apparent top level is embedded in a stream whose beginning is missing.
             closeLast()
             levels = [Level(column: column)]
         } else if column > last.column {
@@ -217,7 +217,7 @@ struct DocumentBuilder {
             skipReason: level.results.isEmpty ? level.skipReason : nil)
     }
 
-    /// Gives subtests whose parent's result never came a parent that failed.
+    /// Adds a failed parent to subtests whose parent's result never came.
     private mutating func adoptOrphans() {
         guard let orphans = waiting else { return }
         waiting = nil
@@ -229,7 +229,7 @@ struct DocumentBuilder {
         append(parent)
     }
 
-    /// Checks a level that is complete. Returns why its parent cannot have passed.
+    /// Checks a complete level. Returns why its parent cannot have passed.
     private mutating func check(_ level: Level, isTop: Bool) -> String? {
         let owner = level.name.map { "the subtest \($0)" } ?? "a subtest"
         let place = isTop ? "" : " of \(owner)"
@@ -290,8 +290,8 @@ struct DocumentBuilder {
         }
         levels[last].planned = count
         levels[last].skipReason = skipReason.map { text.name($0) }
-        // In TAP a subtest with the plan 1..0 was skipped, with or without a reason. KTAP does not say so: what reports
-        // nothing there has tested nothing.
+        // In TAP a subtest with the plan 1..0 was skipped, with or without a reason. KTAP has no such rule: a program
+        // without results there has tested nothing.
         if count == 0, last > 0, !isKTAP, skipReason == nil { levels[last].skipReason = "" }
         return true
     }
@@ -334,7 +334,7 @@ struct DocumentBuilder {
             result.children = subtests.results
             result.planned = subtests.planned
             fail(&result, for: subtests.flaw)
-            // What ran nothing has not passed, whatever its own line says.
+            // A test that ran nothing has not passed, whatever its own line says.
             if result.status == .passed, let reason = subtests.skipReason {
                 result.status = .skipped
                 result.reason = reason.isEmpty ? "its plan is 1..0" : reason
@@ -345,7 +345,7 @@ struct DocumentBuilder {
         reported.append(.init(depth: last, result: result))
     }
 
-    /// Adds a result to the last level; false once there are too many.
+    /// Adds a result to the last level; false if there are too many.
     @discardableResult
     private mutating func append(_ result: KTAPResult) -> Bool {
         guard let last = levels.indices.last else { return false }
@@ -360,7 +360,7 @@ struct DocumentBuilder {
         return true
     }
 
-    /// A parent that says that it passed has failed if a subtest did, or may have.
+    /// A parent that claims to have passed has failed if a subtest did, or may have.
     private mutating func fail(_ parent: inout KTAPResult, for flaw: String?) {
         guard parent.status == .passed || parent.status == .skipped else { return }
         let failed = parent.children.first { $0.status.isFailure }
@@ -433,15 +433,15 @@ struct DocumentBuilder {
 
     // MARK: prove
 
-    /// What `prove -v` prints around the results of its files.
+    /// The output of `prove -v` around the results of its files.
     private struct ProveState {
-        /// The file that was announced, and has no verdict yet.
+        /// The announced file that has no verdict yet.
         var file: String?
-        /// Whether any file had its verdict: only then is this prove's output for certain.
+        /// Whether any file had its verdict: only then is this certainly the output of prove.
         var hasVerdict = false
     }
 
-    /// Takes in a line of `prove` itself; false for any other.
+    /// Consumes a line of `prove` itself; false for any other.
     private mutating func takeProve(_ line: KTAPLine) -> Bool {
         if let file = line.proveFile {
             if prove.hasVerdict, let unfinished = prove.file {
@@ -463,7 +463,7 @@ struct DocumentBuilder {
         guard let file = prove.file, line.column == 0, line.commentColumn == nil else { return false }
         switch line.kind {
         case .result(let result) where result.isOK && !result.hasNumber && result.name.isEmpty && result.remark == nil:
-            // In a file whose plan is not fulfilled a bare `ok` is a result.
+            // In a file with an incomplete plan a bare `ok` is a result.
             guard let top = levels.first, let planned = top.planned, top.seen.count >= planned else { return false }
             endFile(file, .passed)
         case .proveVerdict(let verdict): endFile(file, verdict)
@@ -472,7 +472,7 @@ struct DocumentBuilder {
         return true
     }
 
-    /// Makes the results of a file the children of one that stands for the file.
+    /// Makes the results of a file the children of a result for the file.
     private mutating func endFile(_ file: String, _ verdict: KTAPLine.ProveVerdict) {
         prove.file = nil
         prove.hasVerdict = true

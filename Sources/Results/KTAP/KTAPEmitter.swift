@@ -2,10 +2,10 @@
 /// Writes results as KTAP version 1.
 public enum KTAPEmitter {
     /// The stream for some results: version line, plan, and each result after its diagnostics and subtests. Numbers are
-    /// given anew, from 1 at each level.
+    /// assigned again, from 1 at each level.
     ///
-    /// `#` and the backslash in names are escaped as in TAP 14; KTAP itself has no escape. A diagnostic that would read
-    /// as a result is written with `#|` instead of `# `, so that it stays one. YAML is not part of KTAP and left out.
+    /// `#` and the backslash in names are escaped as in TAP 14; KTAP itself has no escape. A diagnostic that would
+    /// parse as a result is written with `#|` instead of `# `. YAML is not part of KTAP and is omitted.
     public static func emit(_ results: [KTAPResult]) -> String {
         var text = ""
         emit(results, indent: "", to: &text)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// A line, taken apart: how far it is indented, and what it is.
+/// A parsed line: its indentation, and its kind.
 struct KTAPLine {
     struct Result {
         var isOK: Bool
-        /// nil without a number, and for a number too large to be one.
+        /// nil without a number, and for a number that is too large.
         var number: Int?
         var hasNumber: Bool
         var name: ArraySlice<UInt8>
@@ -11,7 +11,7 @@ struct KTAPLine {
         /// The text after `#`, trimmed; nil without one.
         var remark: ArraySlice<UInt8>?
 
-        /// The result without the `{` at its end, behind which its subtests stand, as node-tap and Vitest write them;
+        /// The result without the `{` at its end, after which its subtests follow, as node-tap and Vitest write them;
         /// nil without one.
         var withoutBrace: Result? {
             let brace = UInt8(ascii: "{")
@@ -34,19 +34,19 @@ struct KTAPLine {
         case result(Result)
         case bailOut(ArraySlice<UInt8>)
         case subtest(ArraySlice<UInt8>)
-        /// `}` alone: the end of subtests that stand in braces behind their parent's line.
+        /// `}` alone: the end of subtests in braces after their parent's line.
         case blockEnd
         case yamlStart
         case yamlEnd
         /// A line that begins like a result, a plan or `Bail out!` and does not have its form: `notok 1`, `ok1`,
         /// `1..-1`.
         case malformed
-        /// What `prove -v` says of a file after its results, besides a bare `ok`.
+        /// The verdict of `prove -v` on a file after its results, except a bare `ok`.
         case proveVerdict(ProveVerdict)
         case other
     }
 
-    /// What `prove` says of a whole file.
+    /// The verdict of `prove` on a whole file.
     enum ProveVerdict {
         /// `ok`.
         case passed
@@ -54,11 +54,11 @@ struct KTAPLine {
         case failed
     }
 
-    /// How far a piece at the start of a line got.
+    /// The kind of a piece at the start of a line.
     enum Beginning {
-        /// It cannot become a line with a meaning.
+        /// It cannot become a structural line.
         case nothing
-        /// It is a part of a line with a meaning, whose verdict, number or name is not there yet.
+        /// It is part of a structural line, without the verdict, number or name yet.
         case incomplete
         /// It is a result with a name.
         case named
@@ -81,17 +81,17 @@ struct KTAPLine {
         }
     }
 
-    /// Columns before the content; a leading `# ` (how kselftest embeds a test's own TAP) counts as two.
+    /// The indentation in columns; a leading `# ` (how kselftest embeds a test's own TAP) counts as two.
     var column: Int
     /// The column of the last leading `# `, nil without one.
     var commentColumn: Int?
     /// The text without its leading blanks and `# `.
     var content: ArraySlice<UInt8>
-    /// The text of a diagnostic: after the `# ` of a comment, else the line as it is.
+    /// The text of a diagnostic: after the `# ` of a comment, else the unchanged line.
     var diagnostic: ArraySlice<UInt8>
     var kind: Content
 
-    /// Takes a line apart, without its newline and its prefix.
+    /// Parses a line, without its newline and its prefix.
     init(_ line: ArraySlice<UInt8>) {
         var index = line.startIndex
         var column = 0
@@ -118,7 +118,7 @@ struct KTAPLine {
     }
 
     private static func classify(_ text: ArraySlice<UInt8>) -> Content {
-        // Most lines of a console end here: few letters and marks can begin a line with a meaning.
+        // Most lines of a console end here: few letters and marks can begin a structural line.
         switch text.first {
         case UInt8(ascii: "o"), UInt8(ascii: "n"):
             return result(text).map(Content.result) ?? (beginsLikeResult(text) ? .malformed : .other)
@@ -145,19 +145,19 @@ struct KTAPLine {
         }
     }
 
-    /// What TAP::Formatter::Console of Perl's Test::Harness prints under a file's results, besides a bare `ok`.
+    /// The line that TAP::Formatter::Console of Perl's Test::Harness prints after a file's results, except a bare `ok`.
     private static func proveVerdict(_ text: ArraySlice<UInt8>) -> ProveVerdict? {
         if let reason = text.after("skipped: ") { return .skipped(reason.trimmingStart()) }
         if text.elementsEqual("skipped".utf8) { return .skipped([]) }
         if text.after("Dubious, test returned ") != nil { return .failed }
-        // `Failed 1/2 subtests`; `All 2 subtests passed` stands behind `Dubious` only.
+        // `Failed 1/2 subtests`; `All 2 subtests passed` only comes after `Dubious`.
         guard let rest = text.after("Failed ") ?? text.after("All "), let count = rest.first, isDigit(count) else {
             return nil
         }
         return rest.drop { isDigit($0) || $0 == UInt8(ascii: "/") }.after(" subtest") != nil ? .failed : nil
     }
 
-    /// The file that a line of `prove` announces: a name, a blank, two dots or more. nil for any other line.
+    /// The file that a line of `prove` announces: a name, a blank, at least two dots. nil for any other line.
     var proveFile: ArraySlice<UInt8>? {
         guard column == 0, commentColumn == nil, case .other = kind else { return nil }
         let dots = content.suffix(where: { $0 == UInt8(ascii: ".") })
@@ -167,7 +167,7 @@ struct KTAPLine {
         return trimmed.isEmpty ? nil : trimmed
     }
 
-    /// The verdict that `prove` ends with: PASS, FAIL, NOTESTS.
+    /// The final verdict of `prove`: PASS, FAIL, NOTESTS.
     var proveTotal: ArraySlice<UInt8>? {
         guard column == 0, commentColumn == nil, case .other = kind else { return nil }
         return content.after("Result: ")
@@ -180,7 +180,7 @@ struct KTAPLine {
         var version: KTAPDocument.Version
     }
 
-    /// The version line that `text` ends with, and where it starts. What precedes it is a prefix.
+    /// The version line at the end of `text`, and its start. The text before it is a prefix.
     static func versionSuffix(of text: ArraySlice<UInt8>) -> VersionSuffix? {
         let text = text.trimmingEnd()
         let digits = text.suffix(where: isDigit)
@@ -191,13 +191,13 @@ struct KTAPLine {
         return VersionSuffix(start: before.endIndex, version: .tap(number))
     }
 
-    /// `1..N`, with `# SKIP reason` after it for a stream that skips everything.
+    /// `1..N`, followed by `# SKIP reason` in a stream that skips everything.
     private static func plan(_ text: ArraySlice<UInt8>) -> Content {
         guard let rest = text.after("1..") else { return .other }
         let digits = rest.prefix { isDigit($0) }
         let tail = rest[digits.endIndex...].trimmingStart()
         guard !digits.isEmpty else { return tail.isEmpty || tail.first == UInt8(ascii: "-") ? .malformed : .other }
-        // A plan that no stream can keep is a plan nonetheless: it shows as results that are missing.
+        // An impossible plan is still a plan: its results are reported as missing.
         let count = decimal(digits) ?? Int(Int32.max)
         if tail.isEmpty { return .plan(count, skipReason: nil) }
         guard tail.first == hash else { return .malformed }
@@ -208,8 +208,8 @@ struct KTAPLine {
         return .plan(count, skipReason: count == 0 ? remark.reason : nil)
     }
 
-    /// Whether a text that is not a result was probably meant as one, in any case of its letters: `not` with `ok` after
-    /// it and then no letter, or `ok` with a number after it.
+    /// Whether a text that is not a result was probably meant as one, in upper or lower case: `not` with `ok` after it
+    /// and then no letter, or `ok` with a number after it.
     private static func beginsLikeResult(_ text: ArraySlice<UInt8>) -> Bool {
         var rest = text
         let isNot = rest.afterLowercased("not")
@@ -250,7 +250,7 @@ struct KTAPLine {
         if rest.first == UInt8(ascii: "-"), rest.count == 1 || rest[rest.startIndex + 1] == space {
             rest = rest.dropFirst().trimmingStart()
         }
-        // The directive starts at the first `#` that follows a blank and is not escaped (TAP 14).
+        // The directive starts at the first unescaped `#` after a blank (TAP 14).
         var hasEscapes = false
         var previous = space
         var index = rest.startIndex
@@ -270,14 +270,14 @@ struct KTAPLine {
             name: rest[..<min(index, rest.endIndex)].trimmingEnd(), hasEscapes: hasEscapes, remark: remark)
     }
 
-    /// A directive and what follows it.
+    /// A directive and the text after it.
     struct Remark {
         var directive: KTAPResult.Directive
         var reason: ArraySlice<UInt8>
     }
 
-    /// The directive that a remark begins with, and what follows it. TAP writes SKIP and TODO in any case, and
-    /// `skipped`; the words that the kernel added are taken in capitals only, as prose uses them too.
+    /// The directive at the beginning of a remark, and the text after it. TAP writes SKIP and TODO in any case, and
+    /// `skipped`; the kernel's additional words are only accepted in capitals, because prose uses them too.
     static func directive(of remark: ArraySlice<UInt8>) -> Remark? {
         let word = remark.prefix { ($0 | 0x20) >= UInt8(ascii: "a") && ($0 | 0x20) <= UInt8(ascii: "z") }
         guard (4...8).contains(word.count) else { return nil }
@@ -295,7 +295,7 @@ struct KTAPLine {
         return Remark(directive: found, reason: reason.trimmingStart())
     }
 
-    /// Whether a line with this text would mean more than a diagnostic.
+    /// Whether a line with this text would be structural, not a diagnostic.
     static func isStructural(_ text: String) -> Bool {
         switch KTAPLine(Array(text.utf8)[...]).kind {
         case .other: text.hasPrefix("Subtest: ")
@@ -311,7 +311,7 @@ let backslash = UInt8(ascii: "\\")
 
 func isDigit(_ byte: UInt8) -> Bool { byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") }
 
-/// The number that at most nine digits stand for; nil for more, and for none.
+/// The number in at most nine digits; nil for more digits, and for none.
 func decimal(_ digits: ArraySlice<UInt8>) -> Int? {
     guard (1...9).contains(digits.count) else { return nil }
     return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
@@ -326,13 +326,12 @@ extension ArraySlice<UInt8> {
         return slice
     }
 
-    /// What follows `prefix`, if the slice starts with it.
+    /// The rest after `prefix`, if the slice starts with it.
     func after(_ prefix: StaticString) -> ArraySlice<UInt8>? {
         prefix.withUTF8Buffer { starts(with: $0) ? self[(startIndex + $0.count)...] : nil }
     }
 
-    /// Drops `prefix` from the slice if the slice starts with it in any case of its letters; `prefix` is in small
-    /// letters.
+    /// Removes `prefix` from the slice if the slice starts with it in upper or lower case; `prefix` is in lower case.
     mutating func afterLowercased(_ prefix: StaticString) -> Bool {
         let isThere = prefix.withUTF8Buffer { bytes in
             count >= bytes.count
@@ -344,14 +343,14 @@ extension ArraySlice<UInt8> {
         return isThere
     }
 
-    /// What precedes `suffix`, if the slice ends with it.
+    /// The part before `suffix`, if the slice ends with it.
     func before(_ suffix: StaticString) -> ArraySlice<UInt8>? {
         suffix.withUTF8Buffer { bytes in
             count >= bytes.count && self.suffix(bytes.count).elementsEqual(bytes) ? dropLast(bytes.count) : nil
         }
     }
 
-    /// The longest end of which every byte holds.
+    /// The longest end whose bytes all satisfy `holds`.
     func suffix(where holds: (UInt8) -> Bool) -> ArraySlice<UInt8> {
         var start = endIndex
         while start > startIndex, holds(self[start - 1]) { start -= 1 }

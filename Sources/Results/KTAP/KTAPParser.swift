@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Parses TAP 12, 13 and 14, KTAP version 1, and kselftest's use of them, as the bytes come.
+/// Parses TAP 12, 13 and 14, KTAP version 1, and kselftest's use of them, from bytes as they arrive.
 ///
-/// It accepts any bytes and never throws: lines that mean nothing are kept as diagnostics, and what is wrong becomes a
-/// `KTAPProblem`. How the bytes are cut into chunks makes no difference. What it keeps is bounded by `KTAPLimits`.
+/// It accepts any bytes and never throws: other lines are kept as diagnostics, and errors become `KTAPProblem`s. The
+/// division of the bytes into chunks makes no difference. `KTAPLimits` bounds what is kept.
 ///
 /// - Subtests are indented by any number of blanks, or by `# ` as kselftest embeds them. The result of their parent
 ///   follows them; a parent fails if a subtest does, or if subtests are missing.
-/// - printk's prefixes are removed from each line by their form, whatever their width; any other prefix by the shape
-///   that it has on a version line.
+/// - printk's prefixes are removed from each line by their form, in any width; any other prefix by its shape on a
+///   version line.
 /// - A line is read as a terminal shows it: without escape sequences, and without progress that a carriage return
-///   overwrote. A result that was overwritten counts all the same.
-/// - A result that a kernel message tore is put together again, and said to be torn.
-/// - `prove -v` is read by file: what it says of a file is the parent of the file's results.
-/// - In KTAP a result needs its number. TAP's `ok` without one is believed only where tests already are, so that prose
-///   is not.
+///   overwrote. An overwritten result still counts.
+/// - A result that a kernel message tore is joined again, and marked as torn.
+/// - `prove -v` is read by file: its verdict on a file is the parent of the file's results.
+/// - In KTAP a result needs its number. TAP's `ok` without a number only counts where there are tests already, so that
+///   prose does not count.
 public struct KTAPParser: Sendable {
-    /// A result that has just come, with its subtests.
+    /// A new result, with its subtests.
     public struct Reported: Sendable, Equatable {
         /// 0 for a result at the top, 1 for a subtest, and so on.
         public var depth: Int
@@ -44,19 +44,19 @@ public struct KTAPParser: Sendable {
         return parser.finish()
     }
 
-    /// The lines of an output that are not empty, as a terminal shows them.
+    /// The lines of an output that are not empty, in the form that a terminal shows.
     public static func shownLines(of output: [UInt8]) -> [String] {
         output.split(separator: UInt8(ascii: "\n")).flatMap { ShownLine.parts(of: $0) }
             .map { String(decoding: $0, as: UTF8.self) }
     }
 
-    /// Takes in the next bytes of the stream, and tells the results that they complete.
+    /// Consumes the next bytes of the stream, and returns the results that they complete.
     @discardableResult
     public mutating func consume(_ bytes: [UInt8]) -> [Reported] {
         consume(bytes[...])
     }
 
-    /// Takes in the next bytes of the stream, and tells the results that they complete.
+    /// Consumes the next bytes of the stream, and returns the results that they complete.
     @discardableResult
     public mutating func consume(_ bytes: ArraySlice<UInt8>) -> [Reported] {
         var rest = bytes
@@ -74,7 +74,7 @@ public struct KTAPParser: Sendable {
         return builder.takeReported()
     }
 
-    /// Ends the stream and gives its results. The parser is then at the start of another stream.
+    /// Ends the stream and returns its results. The parser is then at the start of another stream.
     public mutating func finish() -> KTAPDocument {
         if !partial.isEmpty {
             takePartialLine()
@@ -107,7 +107,8 @@ public struct KTAPParser: Sendable {
         if lineNumber == 1, line.starts(with: Self.byteOrderMark) { line = line.dropFirst(Self.byteOrderMark.count) }
         let parts = ShownLine.parts(of: line)
         for (index, part) in parts.enumerated() {
-            // Progress that was overwritten is gone; a result that was is not, or a failure could be painted over.
+            // Overwritten progress is dropped; an overwritten result is not, because otherwise a failure could be
+            // hidden.
             if index + 1 < parts.count, !Self.outlasts(part, parts[index + 1]) { continue }
             takeShown(part)
         }
@@ -126,7 +127,7 @@ public struct KTAPParser: Sendable {
         case .version, .plan, .bailOut, .malformed: return true
         case .result(let result):
             guard result.hasNumber else { return !result.isOK }
-            // The same verdict written again, as where a runner adds the time that the test took.
+            // The same verdict written again, for example by a runner that adds the test's time.
             if case .result(let later) = KTAPLine(next).kind, later.number == result.number, later.isOK == result.isOK {
                 return false
             }
@@ -137,8 +138,8 @@ public struct KTAPParser: Sendable {
 
     // MARK: Torn lines
 
-    /// A line that a kernel message tore: what stood before the message, and the number of the line. The rest follows
-    /// as a line of its own.
+    /// A line that a kernel message tore: the text before the message, and the number of the line. The rest follows as
+    /// a separate line.
     private struct TornLine {
         var head: [UInt8]
         var number: Int
@@ -146,7 +147,7 @@ public struct KTAPParser: Sendable {
 
     private mutating func takeShown(_ line: ArraySlice<UInt8>) {
         if let before = torn {
-            // Several kernel messages may stand between the two halves.
+            // Several kernel messages may be between the two halves.
             guard LinePrefix.printkLength(line) == 0 else {
                 builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)
                 return
@@ -165,7 +166,8 @@ public struct KTAPParser: Sendable {
         }
     }
 
-    /// Takes in the line after a torn one: its rest, unless the torn one was whole and this one means something itself.
+    /// Consumes the line after a torn one: its rest, unless the torn line was complete and this line is structural
+    /// itself.
     private mutating func takeRest(_ line: ArraySlice<UInt8>, of torn: TornLine) {
         var isWhole = false
         if case .result(let result) = KTAPLine(torn.head[...]).kind {
@@ -173,7 +175,7 @@ public struct KTAPParser: Sendable {
         }
         var isOther = false
         if case .other = KTAPLine(line).kind { isOther = true }
-        // A `#` could be a directive, which must not turn a failure into something else.
+        // A `#` could be a directive, which must not change the kind of a failure.
         if isWhole, !isOther || line.contains(hash) {
             builder.take(KTAPLine(torn.head[...]), number: torn.number, isTorn: true)
             builder.take(KTAPLine(prefix.strip(line)), number: lineNumber)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// One result line with what belongs to it: its diagnostics before it, its YAML block after it, its subtests.
+/// One result line with its parts: the diagnostics before it, the YAML block after it, its subtests.
 public struct KTAPResult: Sendable, Equatable {
-    /// How a test ended, after its directive and its subtests have had their say.
+    /// The status of a test, after its directive and its subtests.
     public enum Status: String, Sendable, CaseIterable {
         /// `ok`.
         case passed
@@ -9,14 +9,14 @@ public struct KTAPResult: Sendable, Equatable {
         case failed
         /// `# SKIP`, on either kind of line (KTAP allows both).
         case skipped
-        /// `# XFAIL` on either kind of line, or `not ok ... # TODO`: it failed as it was expected to.
+        /// `# XFAIL` on either kind of line, or `not ok ... # TODO`: it failed as expected.
         case expectedFailure
         /// `# TIMEOUT`.
         case timedOut
-        /// `# ERROR`: the test itself could not be carried out.
+        /// `# ERROR`: the test itself could not be performed.
         case error
 
-        /// Whether it stands in the way of a pass.
+        /// Whether it prevents a pass.
         public var isFailure: Bool {
             switch self {
             case .failed, .timedOut, .error: true
@@ -37,7 +37,7 @@ public struct KTAPResult: Sendable, Equatable {
         case xpass = "XPASS"
         /// The test ran out of time.
         case timeout = "TIMEOUT"
-        /// The test could not be carried out.
+        /// The test could not be performed.
         case error = "ERROR"
     }
 
@@ -51,7 +51,7 @@ public struct KTAPResult: Sendable, Equatable {
     public var isOK: Bool
     /// The directive.
     public var directive: Directive?
-    /// What follows the directive, or any other remark after `#`.
+    /// The text after the directive, or any other remark after `#`.
     public var reason: String?
     /// N of kselftest's `# exit=N`.
     public var exitCode: Int?
@@ -61,12 +61,11 @@ public struct KTAPResult: Sendable, Equatable {
     public var yaml: [String]
     /// Its subtests.
     public var children: [KTAPResult]
-    /// How many subtests its own plan promised.
+    /// The number of subtests in its own plan.
     public var planned: Int?
     /// Its line in the stream, counted from 1.
     public var line: Int
-    /// Whether a kernel message stood in the middle of its line. Its name is without the message; its end may be
-    /// missing.
+    /// Whether a kernel message was in the middle of its line. Its name is without the message; its end may be missing.
     public var isTorn = false
 
     /// Creates a result, for an emitter or a test.
@@ -90,21 +89,21 @@ public struct KTAPResult: Sendable, Equatable {
     }
 }
 
-/// Something in a stream that is not as it should be.
+/// An error in a stream.
 public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
-    /// What is wrong.
+    /// The kinds of errors.
     public enum Kind: String, Sendable, CaseIterable {
         /// No test at all, in the stream or in a subtest. Not a pass.
         case noTests
-        /// Neither a version line nor a plan: this may be no KTAP, or its beginning is lost.
+        /// Neither a version line nor a plan: this may not be KTAP, or its beginning is lost.
         case noHeader
-        /// No plan in TAP, which demands one: an end that was cut off would not show.
+        /// No plan in TAP, which requires one: a missing end would not be noticed.
         case missingPlan
         /// No plan in KTAP, where it is optional.
         case unplanned
         /// Two plans.
         case duplicatePlan
-        /// Fewer results than the plan promised, or a gap in the numbers.
+        /// Fewer results than in the plan, or a gap in the numbers.
         case missingResult
         /// A result beyond the plan.
         case unplannedResult
@@ -112,9 +111,9 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         case duplicateNumber
         /// A number before its turn, or after it.
         case outOfOrder
-        /// A number that is 0, or too large to be one.
+        /// A number that is 0 or too large.
         case badNumber
-        /// A line that begins like a result and is not counted as one: `not ok` without a number in KTAP, `notok 1`.
+        /// A line that begins like a result but does not count as one: `not ok` without a number in KTAP, `notok 1`.
         case strayResult
         /// Subtests with no result of their parent after them.
         case missingParentResult
@@ -126,7 +125,7 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         case bailOut
         /// A YAML block with no end.
         case unterminatedYAML
-        /// The last line has no newline: it may be cut off.
+        /// The last line has no newline: it may be incomplete.
         case unterminatedLine
         /// A result line longer than `KTAPLimits.lineBytes`.
         case longLine
@@ -134,12 +133,12 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         case tooDeep
         /// More results than `KTAPLimits.results`.
         case tooManyResults
-        /// A kernel message stands in the middle of a result.
+        /// A kernel message is in the middle of a result.
         case torn
-        /// `prove` says of a file, or of all, what the results do not show.
+        /// The verdict of `prove` on a file, or on all files, contradicts the results.
         case proveDisagrees
 
-        /// Whether the results cannot be trusted to be all that there should be, or to have passed.
+        /// Whether the results may be incomplete, or may not have passed.
         public var isError: Bool {
             switch self {
             case .noTests, .noHeader, .missingPlan, .duplicatePlan, .missingResult, .unplannedResult,
@@ -153,11 +152,11 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What is wrong.
+    /// The kind of the error.
     public var kind: Kind
-    /// Where, as a line of the stream counted from 1.
+    /// Its line in the stream, counted from 1.
     public var line: Int
-    /// In words.
+    /// The message.
     public var message: String
 
     /// Creates a problem.
@@ -167,14 +166,14 @@ public struct KTAPProblem: Sendable, Equatable, CustomStringConvertible {
         self.message = message
     }
 
-    /// Whether the results cannot be trusted to be all that there should be, or to have passed.
+    /// Whether the results may be incomplete, or may not have passed.
     public var isError: Bool { kind.isError }
 
     /// The problem as it is printed.
     public var description: String { "line \(line): \(message)" }
 }
 
-/// What a whole stream came to.
+/// The results of a whole stream.
 public struct KTAPDocument: Sendable, Equatable {
     /// The first line of a stream.
     public enum Version: Sendable, Hashable {
@@ -184,16 +183,16 @@ public struct KTAPDocument: Sendable, Equatable {
         case tap(Int)
     }
 
-    /// How many tests ended in a way. A test is a result with no subtests, or one that fails though none of its
-    /// subtests does.
+    /// The number of tests with each status. A test is a result without subtests, or a result that fails though none of
+    /// its subtests does.
     public struct Counts: Sendable, Equatable {
         /// The tests by status.
         public private(set) var byStatus: [KTAPResult.Status: Int] = [:]
-        /// How many ended so.
+        /// The number of tests with a status.
         public subscript(status: KTAPResult.Status) -> Int { byStatus[status] ?? 0 }
-        /// How many there are.
+        /// The number of all tests.
         public var total: Int { byStatus.values.reduce(0, +) }
-        /// How many stand in the way of a pass.
+        /// The number of tests that prevent a pass.
         public var failures: Int { self[.failed] + self[.timedOut] + self[.error] }
 
         fileprivate mutating func add(_ results: [KTAPResult]) {
@@ -209,11 +208,11 @@ public struct KTAPDocument: Sendable, Equatable {
 
     /// The first version line; nil for TAP 12, which has none.
     public var version: Version?
-    /// What the plans at the top promised together; nil without a plan.
+    /// The sum of the plans at the top; nil without a plan.
     public var planned: Int?
     /// The results at the top.
     public var results: [KTAPResult]
-    /// What is wrong, in the order found; at most `KTAPLimits.problems` of them.
+    /// The problems, in their order; at most `KTAPLimits.problems` of them.
     public var problems: [KTAPProblem]
     /// Whether any problem was an error, kept or not.
     public var hasErrors: Bool
@@ -231,28 +230,28 @@ public struct KTAPDocument: Sendable, Equatable {
         return counts
     }
 
-    /// Whether at least one test ran, none failed, and nothing hints at results that are missing.
+    /// Whether at least one test ran, none failed, and no results seem to be missing.
     public var isPass: Bool {
         let counts = counts
         return !hasErrors && counts.failures == 0 && counts[.passed] + counts[.expectedFailure] > 0
     }
 }
 
-/// How much of a stream is kept, so that no input makes memory grow without bound.
+/// The amount of a stream to keep, so that no input makes memory grow without bound.
 public struct KTAPLimits: Sendable, Equatable {
     /// The bytes of a line; the rest of a longer one is dropped. kernel printk lines end at 1 KiB.
     public var lineBytes = 16 << 10
-    /// How deep subtests nest. KUnit uses three levels.
+    /// The most levels of subtests. KUnit uses three.
     public var depth = 32
-    /// How many results are kept; more are an error.
+    /// The most results to keep; more are an error.
     public var results = 100_000
-    /// How many diagnostic lines, and lines of YAML, one result keeps: the last ones.
+    /// The most diagnostic lines, and lines of YAML, to keep of one result: the last ones.
     public var diagnosticLines = 256
-    /// The bytes of text kept in all. Beyond it diagnostics are dropped, and names cut to `clippedNameBytes`.
+    /// The bytes of text to keep in all. Beyond it diagnostics are dropped, and names are cut to `clippedNameBytes`.
     public var textBytes = 16 << 20
-    /// How many problems are kept.
+    /// The most problems to keep.
     public var problems = 200
-    /// What remains of a name once `textBytes` is spent.
+    /// The bytes of a name to keep once `textBytes` is used up.
     public var clippedNameBytes = 64
 
     /// The defaults.

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What stands before the text of every line of a log: printk's level, time stamp and caller, or what another tool
-/// (journald, a CI system) put there.
+/// The prefix of every line of a log: printk's level, time stamp and caller, or the prefix of another tool (journald, a
+/// CI system).
 struct LinePrefix {
-    /// What precedes printk's own prefix, measured on a version line; each later line is compared with its shape, so
-    /// that one without it is not cut.
+    /// The text before printk's own prefix, measured on a version line; each later line is compared with its shape, so
+    /// that a line without it is not cut.
     private var foreign: [UInt8] = []
 
-    /// Whether the version line had a time stamp, so that the others have one too.
+    /// Whether the version line had a time stamp, so that other lines have one too.
     private var isStamped = false
 
-    /// The longest foreign prefix that is believed to be one.
+    /// The longest accepted foreign prefix.
     private static let longest = 256
 
     /// The line without its prefix.
@@ -21,7 +21,7 @@ struct LinePrefix {
         }
         let length = Self.printkLength(line)
         var text = line.dropFirst(length)
-        // What another program had begun to print stands before the kernel's line, unless the kernel's is the first.
+        // Another program's unfinished line is before the kernel's line, unless the kernel's is the first.
         if length == 0, isStamped, let stamp = Self.stamp(in: line) {
             text = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
         }
@@ -44,9 +44,9 @@ struct LinePrefix {
         return text[start...]
     }
 
-    /// Where a kernel message tore a line that means something: the place of its time stamp. nil where none did.
+    /// The position of the time stamp at which a kernel message tore a structural line. nil if none did.
     ///
-    /// On a stream whose lines are printk's the kernel's part of a line is what counts, so that there is none.
+    /// On a stream of printk's lines the kernel's part of a line counts, so there is no tear.
     func tear(in line: ArraySlice<UInt8>) -> Int? {
         guard foreign.isEmpty, !isStamped, let stamp = Self.stamp(in: line), stamp > line.startIndex else { return nil }
         let head = line[..<stamp]
@@ -54,8 +54,7 @@ struct LinePrefix {
         case .nothing: return nil
         case .incomplete: return stamp
         case .named:
-            // A name may quote a stamp: the kernel's text begins without a blank, or says which part of the kernel
-            // speaks.
+            // A name may quote a time stamp: the kernel's text begins without a blank, or names the part of the kernel.
             let message = line[stamp...].dropFirst(Self.printkLength(line[stamp...]))
             let namesPart = message.indices.dropLast().contains {
                 message[$0] == UInt8(ascii: ":") && message[$0 + 1] == space
@@ -64,8 +63,8 @@ struct LinePrefix {
         }
     }
 
-    /// Where in a line printk's time stamp stands, as printk writes it: with six decimals, and a blank behind it or
-    /// behind the caller. nil where there is none.
+    /// The position of printk's time stamp in a line, in printk's form: with six decimals, and a blank after it or
+    /// after the caller. nil if there is none.
     private static func stamp(in line: ArraySlice<UInt8>) -> Int? {
         var index = line.startIndex
         let end = min(line.endIndex, line.startIndex + longest)
@@ -81,7 +80,7 @@ struct LinePrefix {
         return nil
     }
 
-    /// Digits and blanks stand for each other and letters for letters, as in a date; the rest must be equal.
+    /// Digits and blanks match each other, and letters match letters, as in a date; other bytes must be equal.
     private static func isAlike(_ a: UInt8, _ b: UInt8) -> Bool {
         func shape(_ byte: UInt8) -> UInt8 {
             if isDigit(byte) || byte == space { return space }
@@ -132,7 +131,7 @@ struct LinePrefix {
         if hasBrackets, at(index) == space { index += 1 }
         return index - line.startIndex
 
-        /// The end of `[`, blanks, what `body` accepts, `]`.
+        /// The end of `[`, blanks, the part that `body` accepts, `]`.
         func bracket(at start: Int, _ body: (Int) -> Int?) -> Int? {
             guard at(start) == UInt8(ascii: "[") else { return nil }
             var position = start + 1
