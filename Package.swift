@@ -219,7 +219,8 @@ let package = Package(
         .target(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
             exclude: [
-                "CInit", "Init.swift", "Leaks.swift", "Program.swift", "Settings.swift", "Shell.swift", "Sleep.swift",
+                "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Program.swift", "Settings.swift",
+                "Shell.swift", "Sleep.swift",
             ]),
         .testTarget(
             name: "GuestInitTests",
@@ -279,7 +280,8 @@ let package = Package(
                 "CrashReports", "ResultsModel", "KernelMake",
                 "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
                 "Reporting",
-                "Diagnostics", "KernelConfig", "Processes", "Syscalls", "TestSession", "VirtualMachine",
+                "Diagnostics", "KernelConfig", "Processes", "Syscalls", "RootFilesystem", "FileSystem", "TestSession",
+                "VirtualMachine",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
         .testTarget(

@@ -63,6 +63,7 @@ struct Pipeline: Sendable {
         _ selection: RequestedTests, note: (PatchedKernelArtifact, _ buildLog: FilePath) -> Void = { _, _ in }
     ) async throws -> Parts {
         try context.checkBeforehand()
+        try await context.checkDevices()
         let machines = MachineSelection(context: context)
         if project.architecture != .um { _ = try await executor.find { try await machines.emulator() } }
         let kernelSteps = try await KernelSteps.make(context)
@@ -116,7 +117,7 @@ struct Pipeline: Sendable {
         }
         let request = GuestRequest(
             accelerator: inputs.accelerator, kernel: inputs.kernel, root: inputs.root.device,
-            shares: [share] + context.userShares,
+            shares: [share] + context.userShares + HostRoot.shares(of: project),
             watchesFewFiles: !KernelSteps.watchedObjects(inputs.patched.overlay).isEmpty)
         let machines = try await executor.find { try await MachineSelection(context: context).machines(for: request) }
         return RunGuests(

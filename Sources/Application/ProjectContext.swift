@@ -29,7 +29,7 @@ public struct ProjectContext: Sendable {
     public let project: Project
     let tools: ToolContext
     let log: StepLog
-    private let environment: [String: String]
+    let environment: [String: String]
     /// The project's part of the cache.
     let projectCache: FilePath
     let confinement: Confinement
@@ -158,6 +158,7 @@ public struct ProjectContext: Sendable {
             case .program(let program): if !fileExists(program.path) { note("tests", program.path) }
             }
         }
+        for case .file(let disk, _) in project.disks where !forKernelOnly && !fileExists(disk) { note("disks", disk) }
         if !forKernelOnly, !fileExists(project.rootfsDefinition) {
             note("rootfs.definition", project.rootfsDefinition)
         }
@@ -184,7 +185,10 @@ public struct ProjectContext: Sendable {
     /// The user's shared folders.
     var userShares: [Share] {
         project.shares.enumerated().map { index, share in
-            Share(tag: GuestShare.tag(ofShare: index), path: share.path, isReadOnly: !share.isWritable)
+            Share(
+                tag: GuestShare.tag(ofShare: index), path: share.path, isReadOnly: !share.isWritable,
+                // Code of strangers has no such guest.
+                keepsModes: project.rootfsType == .host)
         }
     }
 }

@@ -83,7 +83,12 @@ struct Provenance: Sendable {
         }
         var inputs = project.kernel.patches.map { input(.patch, $0) }
         inputs.append(Self.kernelSource(of: project, home: home))
-        inputs += project.configFragments.map { input(.configFragment, $0) }
+        inputs += project.configFragments.map { path in
+            // The configuration of the tree that the user stands in is as much theirs as its sources.
+            let isOfTree = project.kernelTree.map { Self.resolved(path) == Self.resolved($0.appending(".config")) }
+            return isOfTree == true
+                ? Input(kind: .configFragment, name: path.string, origin: .own) : input(.configFragment, path)
+        }
         for test in project.tests {
             switch test {
             case .swift(let package, _, _, _):

@@ -14,6 +14,11 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
 
+/// How a run's results are printed on standard output.
+enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
+    case text, json, b4
+}
+
 /// Forms of annotations that a CI service reads from a job's output.
 enum AnnotationFormat: String, ExpressibleByArgument, CaseIterable {
     case github
@@ -63,6 +68,25 @@ struct BuildOptions: ParsableArguments {
     var kernel: String?
 
     @Option(
+        help: """
+            What the kernel's configuration starts from: tinyconfig, defconfig, allnoconfig, localmodconfig, or a file such as \
+            /boot/config-6.1.0-56-amd64. (default: in a kernel tree its .config, if there is one)
+            """, completion: .file())
+    var config: String?
+
+    @Option(
+        help: """
+            A configuration fragment on top: a file, kernel:NAME (kernel/configs/NAME.config) or kselftest:NAME. May be \
+            repeated.
+            """, completion: .file())
+    var fragment: [String] = []
+
+    @Option(
+        name: .customLong("set"),
+        help: "An option of the kernel's, such as CONFIG_KASAN=y, with what it depends on. May be repeated.")
+    var setOptions: [String] = []
+
+    @Option(
         help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has its own kernel).",
         completion: .choices(ofKey: "machine.type"))
     var machine: String?
@@ -109,8 +133,26 @@ struct BuildOptions: ParsableArguments {
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
             check.map { ProjectOverride(key: "check", value: $0, flag: "--check") },
             sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
-        ].compactMap { $0 }
+            config.map { ProjectOverride(key: "kernel.base", value: Self.base($0), flag: "--config") },
+        ].compactMap { $0 } + configuration
     }
+}
+
+extension BuildOptions {
+    /// What goes on top of the configuration's base.
+    private var configuration: [ProjectOverride] {
+        fragment.map { name in
+            let isOfTree = ["kernel:", "kselftest:"].contains(where: name.hasPrefix)
+            return ProjectOverride(key: "kernel.config", .entry(isOfTree ? name : fromHere(name)), flag: "--fragment")
+        } + setOptions.map { ProjectOverride(key: "kernel.options", .entry($0), flag: "--set") }
+    }
+
+    private static func base(_ name: String) -> String { Project.Base.words.contains(name) ? name : fromHere(name) }
+}
+
+/// A path of the command line, which is relative to the working directory and not to the project file.
+func fromHere(_ path: String) -> String {
+    FilePath(FileManager.default.currentDirectoryPath).pushing(FilePath(path)).lexicallyNormalized().string
 }
 
 /// Where it runs.
@@ -126,8 +168,54 @@ struct MachineOptions: ParsableArguments {
     @Option(help: "Virtual CPUs.")
     var cpus: Int?
 
-    @Option(help: "The root file system: disk, initramfs or debian.", completion: .choices(ofKey: "rootfs.type"))
+    @Option(
+        name: .customLong("append"),
+        help: "Words for the kernel's command line, after the project's. May be repeated.")
+    var kernelArguments: [String] = []
+
+    @Option(
+        help: """
+            A further disk: a size such as 2G for an empty one, or a file, which the guest's writes do not reach unless it \
+            is FILE:rw. May be repeated.
+            """, completion: .file())
+    var disk: [String] = []
+
+    @Option(
+        help: "user: the guest reaches what the host reaches. (default: none)",
+        completion: .choices(ofKey: "network.type"))
+    var network: String?
+
+    @Option(
+        help:
+            "A port of 127.0.0.1 that leads to one of the guest's, such as 2222:22. May be repeated; implies a network."
+    )
+    var forward: [String] = []
+
+    @Option(help: "Divide memory and CPUs among so many NUMA nodes. (default: 1)")
+    var numa: Int?
+
+    @Option(
+        name: .customLong("qemu-arg"), parsing: .unconditionalSingleValue,
+        help: "An option of QEMU's with its value, such as '-device virtio-rng-pci'. May be repeated.")
+    var emulatorOptions: [String] = []
+
+    @Option(
+        help: "The root file system: disk, initramfs, debian, or host (the host's own, which is not written to).",
+        completion: .choices(ofKey: "rootfs.type"))
     var rootfs: String?
+
+    @Option(
+        name: .customLong("rw"),
+        help: "A folder of the host that the guest has at the same place and may write to. May be repeated.",
+        completion: .directory)
+    var writableFolders: [String] = []
+
+    @Option(
+        help: "Where a shell or a command in its place begins. (default with --rootfs host: the working directory)")
+    var cwd: String?
+
+    @Flag(help: "With --rootfs host, show the guest keys, tokens and browsers' folders too.")
+    var withSecrets = false
 
     @Option(
         help: "How results leave the guest: auto, virtio (their own port) or serial (framed on the console).",
@@ -167,10 +255,36 @@ struct MachineOptions: ParsableArguments {
             (failFast ? "on" : nil, "fail-fast", "--fail-fast"),
             (keepGoing ? "on" : nil, "keep-going", "--keep-going"),
             (memoryDump ? "on" : nil, "machine.memory-dump", "--memory-dump"),
+            (withSecrets ? "on" : nil, "rootfs.secrets", "--with-secrets"),
+            (
+                cwd ?? (rootfs == Project.RootFilesystemType.host.rawValue ? fromHere(".") : nil), "rootfs.directory",
+                "--cwd"
+            ),
+            (network, "network.type", "--network"), (numa.map { String($0) }, "machine.numa", "--numa"),
         ]
         return pairs.compactMap { value, key, flag in
             value.map { ProjectOverride(key: key, value: $0, flag: flag) }
-        }
+        } + devices
+    }
+
+    /// What is added to the project's lists.
+    private var devices: [ProjectOverride] {
+        kernelArguments.map { ProjectOverride(key: "machine.command-line", .words($0), flag: "--append") }
+            + writableFolders.map(fromHere).map { folder in
+                ProjectOverride(
+                    key: "shares", .fields(["path": folder, "target": folder, "writable": "on"]), flag: "--rw")
+            }
+            + disk.map { ProjectOverride(key: "disks", .fields(Self.disk($0)), flag: "--disk") }
+            + forward.map { ProjectOverride(key: "network.forward", .entry($0), flag: "--forward") }
+            + emulatorOptions.map { ProjectOverride(key: "machine.qemu-options", .entry($0), flag: "--qemu-arg") }
+    }
+
+    /// A disk as the project file has it.
+    static func disk(_ text: String) -> [String: String] {
+        if megabytes(in: text) != nil { return ["size": text] }
+        let suffix = ":rw"
+        guard text.hasSuffix(suffix) else { return ["file": fromHere(text)] }
+        return ["file": fromHere(String(text.dropLast(suffix.count))), "writable": "on"]
     }
 }
 
@@ -192,8 +306,8 @@ struct FileOptions: ParsableArguments {
 struct RunOptions: ParsableArguments {
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: "Print the report as text or json.")
-    var format: OutputFormat = .text
+    @Option(help: "Print the report as text, as json, or as b4's review takes it from a check.")
+    var format: ReportFormat = .text
 
     @OptionGroup var output: FileOptions
 
@@ -204,13 +318,45 @@ struct RunOptions: ParsableArguments {
     var overrides: [ProjectOverride] { machine.overrides }
 }
 
+/// Patches that come with the command line.
+struct MailOptions: ParsableArguments {
+    @Option(
+        help: """
+            Patches to apply after the project's: a mailbox or a patch file, or - for standard input. Without a project they go \
+            on top of --kernel.
+            """, completion: .file())
+    var mbox: String?
+
+    /// The flag's name, by which standard input is told from a file of its name.
+    static let flag = "--mbox"
+    /// What stands for standard input.
+    static let standardInput = "-"
+
+    var overrides: [ProjectOverride] {
+        let file = mbox.map { $0 == Self.standardInput ? $0 : fromHere($0) }
+        return file.map { [ProjectOverride(key: "kernel.patches", .entry($0), flag: Self.flag)] } ?? []
+    }
+}
+
 /// How a run goes about it.
 struct RunModes: ParsableArguments {
+    @OptionGroup var mail: MailOptions
+
     @Flag(help: "When tests fail, open a shell in a fresh guest after the report.")
     var shellOnFailure = false
 
     @Flag(help: "Add the options that the project's collections of selftests need to the kernel's configuration.")
     var addConfig = false
+
+    @Flag(help: "Run with the first patch alone, then with the first two, and so on, to the first that does not pass.")
+    var eachPatch = false
+
+    @Flag(
+        help: """
+            Exit as git bisect run wants it: 0 good, 1 bad, 125 when the commit does not build, 128 and more when nothing \
+            was tested.
+            """)
+    var bisect = false
 
     @Flag(help: "Print the steps of the run with their exact commands; run nothing and change nothing.")
     var dryRun = false
@@ -225,6 +371,7 @@ struct RunModes: ParsableArguments {
     func validate() throws {
         if shellOnFailure, ci { throw ValidationError("--shell-on-failure and --ci exclude each other") }
         if dryRun, shellOnFailure { throw ValidationError("--dry-run and --shell-on-failure exclude each other") }
+        if dryRun, eachPatch { throw ValidationError("--dry-run and --each-patch exclude each other") }
     }
 
     /// The CI job's log; nil outside of one.

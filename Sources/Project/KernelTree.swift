@@ -39,12 +39,19 @@ public enum KernelTree {
     ///
     /// - Throws: `Failure`: `usage` when there is no place for the cache, `infrastructure` when it cannot be written.
     static func projectFile(of tree: FilePath, environment: [String: String]) throws -> FilePath {
+        // A double-quoted scalar of YAML.
+        let path = tree.string.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
+        // The configuration that the user works with, if there is one.
+        let base = fileExists(tree.appending(".config")) ? "\n  base: \"\(path)/.config\"" : ""
+        return try write(
+            tree.string, projectText(source: "\n  source: \"\(path)\"", base: base), environment: environment)
+    }
+
+    private static func write(_ text: String, _ project: String, environment: [String: String]) throws -> FilePath {
         let layout = try CacheLayout(environment: environment)
         try layout.prepare()
-        let folder = layout.root.appending(collection).appending(Digest.of(tree.string).short)
-        let texts = [
-            record: tree.string, Project.fileName: projectText(tree), "\(bootTest).c": bootSource,
-        ]
+        let folder = layout.root.appending(collection).appending(Digest.of(text).short)
+        let texts = [record: text, Project.fileName: project, "\(bootTest).c": bootSource]
         try createFolder(folder)
         for (name, text) in texts where (try? readText(folder.appending(name))) != text {
             try writeAtomically(text, to: folder.appending(name))
@@ -52,29 +59,69 @@ public enum KernelTree {
         return folder.appending(Project.fileName)
     }
 
-    /// The tree that a project file in the cache stands for; nil for a user's project, whatever lies beside its file.
+    /// The tree that a project file in the cache stands for; nil for a user's project, whatever lies beside its file,
+    /// and for the project without a tree.
     static func tree(ofProjectFile file: FilePath) -> FilePath? {
+        text(besideProjectFile: file).flatMap { $0 == treeless ? nil : FilePath($0) }
+    }
+
+    /// Whether a project file in the cache is kbuild's own, for a tree or without one.
+    static func isStandIn(_ file: FilePath) -> Bool { text(besideProjectFile: file) != nil }
+
+    /// What the record beside a project file of kbuild's own says; nil for a user's project.
+    private static func text(besideProjectFile file: FilePath) -> String? {
         let folder = file.removingLastComponent()
         guard folder.removingLastComponent().lastComponent?.string == collection,
             let text = try? readText(folder.appending(record)),
             folder.lastComponent?.string == Digest.of(text).short
         else { return nil }
-        return FilePath(text)
+        return text
     }
 
-    private static func projectText(_ tree: FilePath) -> String {
-        // A double-quoted scalar of YAML.
-        let path = tree.string.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
-        return """
-            # kbuild's own project for a kernel tree. A kbuild.yaml in the tree takes its place.
-            kernel:
-              source: "\(path)"
-              config: [\(SupportFolder.name)/configs/base.config]
-              uml-config: [\(SupportFolder.name)/configs/uml.config]
-            tests:
-              - {c: \(bootTest).c, name: \(bootTest)}
+    /// The record of the project that has no tree: its kernel's source is the default, or --kernel's.
+    private static let treeless = "no tree"
 
-            """
+    /// The project file for patches that come with the command line alone, made in the cache when it is not there.
+    ///
+    /// - Throws: as `projectFile`.
+    static func projectFileWithoutTree(environment: [String: String]) throws -> FilePath {
+        try write(treeless, projectText(source: "", base: ""), environment: environment)
+    }
+
+    /// A file of the cache with patches that came by standard input, named after what is in it.
+    ///
+    /// - Throws: `Failure`: `usage` when there is no place for the cache, `infrastructure` when it cannot be written.
+    public static func keep(mail bytes: [UInt8], environment: [String: String]) throws -> FilePath {
+        let layout = try CacheLayout(environment: environment)
+        try layout.prepare()
+        let file = layout.root.appending(collection).pushing(FilePath("mail-\(Digest.of(bytes).short).mbox"))
+        try createFolder(file.removingLastComponent())
+        if !fileExists(file) { try writeAtomically(bytes, to: file) }
+        return file
+    }
+
+    /// kbuild's own configuration, on top of tinyconfig.
+    private static let fastFragment = "\(SupportFolder.name)/configs/base.config"
+
+    /// Takes the fragment with what a guest needs where the configuration starts from another base than the smallest:
+    /// kbuild's own configuration would turn off what the user has on.
+    static func adaptFragments(of project: inout Project) {
+        guard project.kernel.base != .target("tinyconfig") else { return }
+        let fast = Project.Fragment.file(project.folder.pushing(FilePath(fastFragment)))
+        let guest = Project.Fragment.file(project.folder.pushing(FilePath(SupportFolder.guestFragment)))
+        project.kernel.config = project.kernel.config.map { $0 == fast ? guest : $0 }
+    }
+
+    private static func projectText(source: String, base: String) -> String {
+        """
+        # kbuild's own project for a kernel tree. A kbuild.yaml in the tree takes its place.
+        kernel:\(source)\(base)
+          config: [\(fastFragment)]
+          uml-config: [\(SupportFolder.name)/configs/uml.config]
+        tests:
+          - {c: \(bootTest).c, name: \(bootTest)}
+
+        """
     }
 
     /// A guest that runs it has a user space; what the kernel reported until then is in the log.

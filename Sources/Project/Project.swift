@@ -20,12 +20,16 @@ public struct Project: Sendable, Equatable {
         public var config: [Fragment]
         /// The fragments for user-mode Linux, in place of `config`.
         public var umlConfig: [Fragment]
+        /// Options on top of the fragments, as lines of one: `CONFIG_NAME=VALUE`.
+        public var options: [String] = []
         /// How many jobs make may run; nil for the number of processors.
         public var jobs: Int?
         /// Whether it is built with debug information.
         public var hasDebugInfo = false
         /// The lines of context at either end of a hunk that need not agree.
         public var fuzz = 0
+        /// How many patches are applied, from the first on; nil for all.
+        public var patchLimit: Int?
     }
 
     /// What a configuration starts from.
@@ -82,9 +86,11 @@ public struct Project: Sendable, Equatable {
         case initramfs
         /// An ext4 image of a Debian system, with all else laid over it.
         case debian
+        /// The host's own, over 9p, with a layer in the guest's memory for what the guest writes.
+        case host
 
         /// Whether libguestfs makes an image of it.
-        package var isDisk: Bool { self != .initramfs }
+        package var isDisk: Bool { self == .disk || self == .debian }
     }
 
     /// What a Debian system for the guest is made of.
@@ -108,6 +114,25 @@ public struct Project: Sendable, Equatable {
         public var target: String
         /// Whether the guest may write.
         public var isWritable: Bool
+    }
+
+    /// A disk behind the root's.
+    public enum Disk: Sendable, Equatable {
+        /// An empty one, new for each guest, of so many MiB.
+        case empty(megabytes: Int)
+        /// A file of the host. What a guest writes is gone with the guest, unless the file is writable.
+        case file(FilePath, isWritable: Bool)
+
+        /// The size of an empty disk in MiB; nil for a file.
+        public var megabytes: Int? { if case .empty(let size) = self { size } else { nil } }
+    }
+
+    /// The guest's network.
+    public struct Network: Sendable, Equatable {
+        /// Whether the guest has QEMU's user network: it reaches what the host reaches, and nobody reaches the guest.
+        public var isUser = false
+        /// The exceptions to that.
+        public var forwards: [PortForward] = []
     }
 
     /// The board that was asked for.
@@ -150,6 +175,10 @@ public struct Project: Sendable, Equatable {
         public var kernelArguments: [String]
         /// Whether the memory of a guest that crashes or hangs is kept.
         public var keepsMemory = false
+        /// How many nodes memory and CPUs are divided among.
+        public var numaNodes = 1
+        /// Options of QEMU's, each with its value: `-device virtio-rng-pci`.
+        public var emulatorOptions: [String] = []
     }
 
     /// How a program tells its results.
@@ -277,10 +306,16 @@ public struct Project: Sendable, Equatable {
     public var debian: Debian
     /// Programs of the host that the guest gets, by name or path.
     public var hostTools: [String] = []
+    /// Whether a guest with the host's root sees keys, tokens and browsers' folders.
+    public var showsSecrets = false
+    /// Where a shell, or a command in its place, begins in the guest; nil for kbuild's choice.
+    public var shellFolder: String?
     /// Folders that host and guest share.
     public var shares: [SharedFolder]
-    /// The empty disks of each guest, by their sizes in MiB.
-    public var disks: [Int]
+    /// The disks of each guest behind the root's.
+    public var disks: [Disk]
+    /// The guest's network.
+    public var network = Network()
     /// The virtual machine.
     public var machine: Machine
     /// What to run.
@@ -311,6 +346,8 @@ public struct Project: Sendable, Equatable {
     public var checks: [Checker] = []
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
+    /// Whether it is kbuild's own project, for a kernel tree or for patches without one.
+    public internal(set) var isStandIn = false
 
     /// What the compiler's warnings about the project's own C files do.
     public enum WarningPolicy: String, Sendable {
@@ -343,22 +380,39 @@ public struct Project: Sendable, Equatable {
     public var place: FilePath { kernelTree ?? folder }
     /// Whether the one thing to find out is whether the kernel boots and reports nothing.
     package var onlyBoots: Bool {
-        guard kernelTree != nil, tests.count == 1, case .program(let program) = tests[0] else { return false }
+        guard isStandIn, tests.count == 1, case .program(let program) = tests[0] else { return false }
         return program.name == KernelTree.bootTest
     }
 }
 
-/// A flag of the command line that overrides a key of the project file.
+/// A flag of the command line that overrides a key of the project file, or adds an entry to a list.
 public struct ProjectOverride: Sendable, Equatable {
+    /// What a flag gives for its key.
+    public enum Value: Sendable, Equatable {
+        /// A value in place of the file's.
+        case scalar(String)
+        /// A further entry of a list.
+        case entry(String)
+        /// A further entry of a list, which is a map of keys.
+        case fields([String: String])
+        /// Words after those of the file's text.
+        case words(String)
+    }
+
     /// The key, with dots between levels: `machine.accel`.
     public var key: String
     /// The value, as it would stand in the file.
-    public var value: String
+    public var value: Value
     /// The flag, for errors.
     public var flag: String
 
-    /// Creates an override.
+    /// Creates an override of a value.
     public init(key: String, value: String, flag: String) {
+        self.init(key: key, .scalar(value), flag: flag)
+    }
+
+    /// Creates an override.
+    public init(key: String, _ value: Value, flag: String) {
         self.key = key
         self.value = value
         self.flag = flag

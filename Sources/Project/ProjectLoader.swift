@@ -16,9 +16,10 @@ extension Project {
     /// Finds the project file: `path` itself, in the folder `path`, or in the working directory or the nearest folder
     /// above it.
     ///
+    /// - Parameter needsProject: Whether there has to be one; else kbuild's own serves, with the default kernel.
     /// - Throws: `Failure` (`usage`) when there is none.
     public static func locate(
-        _ path: String?, from workingDirectory: FilePath,
+        _ path: String?, from workingDirectory: FilePath, needsProject: Bool = true,
         environment: [String: String] = ProcessInfo.processInfo.environment
     ) throws -> FilePath {
         if let path {
@@ -41,6 +42,7 @@ extension Project {
                 if let tree = KernelTree.containing(workingDirectory) {
                     return try KernelTree.projectFile(of: tree, environment: environment)
                 }
+                if !needsProject { return try KernelTree.projectFileWithoutTree(environment: environment) }
                 throw Failure(
                     .usage, "there is no \(fileName) in \(workingDirectory) or a folder above it, and no kernel tree",
                     nextStep: hint)
@@ -61,6 +63,8 @@ extension Project {
         let text = try TextInput(file.string, as: "a project file").text(of: file)
         var project = try load(text: text, file: file, profile: profile, overrides: overrides)
         project.kernelTree = KernelTree.tree(ofProjectFile: file)
+        project.isStandIn = KernelTree.isStandIn(file)
+        if project.isStandIn { KernelTree.adaptFragments(of: &project) }
         return project
     }
 
@@ -101,6 +105,7 @@ extension Project {
         }
         lines.append("  config: \(fragments(kernel.config))")
         if !kernel.umlConfig.isEmpty { lines.append("  uml-config: \(fragments(kernel.umlConfig))") }
+        if !kernel.options.isEmpty { lines.append("  options: \(list(kernel.options))") }
         if let jobs = kernel.jobs { lines.append("  jobs: \(jobs)") }
         if kernel.hasDebugInfo { lines.append("  debug-info: on") }
         if kernel.fuzz != 0 { lines.append("  fuzz: \(kernel.fuzz)") }
@@ -108,6 +113,8 @@ extension Project {
             "rootfs:", "  type: \(rootfsType.rawValue)", "  definition: \(Self.quoted(path(rootfsDefinition)))",
         ]
         if !hostTools.isEmpty { lines.append("  tools: \(list(hostTools))") }
+        if showsSecrets { lines.append("  secrets: on") }
+        if let shellFolder { lines.append("  directory: \(Self.quoted(shellFolder))") }
         if rootfsType == .debian {
             if let suite = debian.suite { lines.append("  suite: \(Self.quoted(suite))") }
             lines.append("  packages: \(list(debian.packages))")
@@ -120,7 +127,17 @@ extension Project {
                 "  - {path: \(Self.quoted(path(share.path))), target: \(Self.quoted(share.target)), "
                     + "writable: \(share.isWritable)}")
         }
-        lines.append("disks: [\(disks.map { "{size: \($0)M}" }.joined(separator: ", "))]")
+        let disks = disks.map { disk in
+            switch disk {
+            case .empty(let size): "{size: \(size)M}"
+            case .file(let file, let isWritable):
+                "{file: \(Self.quoted(path(file)))\(isWritable ? ", writable: on" : "")}"
+            }
+        }
+        lines.append("disks: [\(disks.joined(separator: ", "))]")
+        if network.isUser {
+            lines.append("network: {type: user, forward: \(list(network.forwards.map(\.description)))}")
+        }
         lines += [
             "machine:", "  type: \(machine.type.rawValue)", "  accel: \(machine.accelerator.rawValue)",
             "  memory: \(machine.memoryMegabytes)M", "  cpus: \(machine.cpus)",
@@ -129,6 +146,8 @@ extension Project {
         if !machine.kernelArguments.isEmpty {
             lines.append("  command-line: \(Self.quoted(machine.kernelArguments.joined(separator: " ")))")
         }
+        if machine.numaNodes > 1 { lines.append("  numa: \(machine.numaNodes)") }
+        if !machine.emulatorOptions.isEmpty { lines.append("  qemu-options: \(list(machine.emulatorOptions))") }
         if machine.keepsMemory { lines.append("  memory-dump: on") }
         lines.append("tests:" + (tests.isEmpty ? " []" : ""))
         for test in tests {
@@ -382,14 +401,38 @@ package struct ProjectLoader {
     package func apply(overrides: [ProjectOverride], to node: Node) throws(Failure) -> Node {
         var node = node
         for override in overrides {
-            let value = override.key.split(separator: ".").reversed().reduce(Node(override.value)) { inner, key in
-                Node([(Node(String(key)), inner)])
+            // User-mode Linux has a list of fragments of its own.
+            let isForUML = node["machine"]?["type"]?.string == Project.MachineChoice.uml.rawValue
+            let key = override.key == "kernel.config" && isForUML ? "kernel.uml-config" : override.key
+            let keys = key.split(separator: ".").map(String.init)
+            func value(_ inner: Node) -> Node { keys.reversed().reduce(inner) { Node([(Node($1), $0)]) } }
+            let top: Node
+            switch override.value {
+            case .scalar(let text):
+                top = value(Node(text))
+                try check(top, against: .map(Schema.base)) { _ in override.flag }
+                if override.key == "kernel.source" { try checkSource(text, place: override.flag) }
+            case .words(let words):
+                let present = keys.reduce(Optional(node)) { $0?[$1] }?.string.map { "\($0) " } ?? ""
+                top = value(Node(present + words))
+                try check(top, against: .map(Schema.base)) { _ in override.flag }
+            case .entry, .fields:
+                let entry = Self.entry(override.value)
+                try check(value(Node([entry])), against: .map(Schema.base)) { _ in override.flag }
+                let present = keys.reduce(Optional(node)) { $0?[$1] }?.sequence.map(Array.init) ?? []
+                top = value(Node(present + [entry]))
             }
-            try check(value, against: .map(Schema.base)) { _ in override.flag }
-            if override.key == "kernel.source" { try checkSource(override.value, place: override.flag) }
-            node = Self.merge(value, over: node)
+            node = Self.merge(top, over: node)
         }
         return node
+    }
+
+    /// A value for a list as an entry of one.
+    private static func entry(_ value: ProjectOverride.Value) -> Node {
+        switch value {
+        case .scalar(let text), .entry(let text), .words(let text): Node(text)
+        case .fields(let fields): Node(fields.sorted { $0.key < $1.key }.map { (Node($0.key), Node($0.value)) })
+        }
     }
 
     /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's
@@ -479,15 +522,12 @@ package struct ProjectLoader {
                 shares.append(read)
             }
         }
-        var disks: [Int] = []
+        var disks: [Project.Disk] = []
         for (index, disk) in (node["disks"]?.sequence ?? []).enumerated() {
-            attempt { () throws(Failure) in
-                guard let size = text(disk["size"]).flatMap(megabytes(in:)) else {
-                    throw missing("size, such as 300M", in: "disks[\(index)]", disk)
-                }
-                disks.append(size)
-            }
+            attempt { () throws(Failure) in disks.append(try self.disk(disk, index: index, path: path)) }
         }
+        let network = attempt { () throws(Failure) in try self.network(node["network"]) } ?? .init()
+        attempt { () throws(Failure) in try checkDevices(node, disks, network) }
         let skips = attempt { () throws(Failure) in try self.skips(node["skips"]) } ?? .warn
         let splats = attempt { () throws(Failure) in try self.splats(node["splats"]) } ?? .fail
         if text(machine?["type"]) == Project.MachineChoice.uml.rawValue {
@@ -502,11 +542,17 @@ package struct ProjectLoader {
             }
         }
         let hostTools = strings(node["rootfs"]?["tools"])
-        if !hostTools.isEmpty, text(node["rootfs"]?["type"]) == Project.RootFilesystemType.debian.rawValue {
+        let rootType: Project.RootFilesystemType = choice(node["rootfs"]?["type"], .disk)
+        if !hostTools.isEmpty, rootType == .debian || rootType == .host {
+            let other =
+                rootType == .debian
+                ? "a Debian system takes packages, such as e2fsprogs" : "the host's root has all of its programs"
             errors.append(
-                error(
-                    "rootfs.tools goes with disk and initramfs; a Debian system takes packages, such as e2fsprogs",
-                    at: node["rootfs"]?["tools"]))
+                error("rootfs.tools goes with disk and initramfs; \(other)", at: node["rootfs"]?["tools"]))
+        }
+        if rootType == .host, text(machine?["type"]) == Project.MachineChoice.uml.rawValue {
+            errors.append(
+                error("rootfs.type host goes with QEMU, not with user-mode Linux", at: node["rootfs"]?["type"]))
         }
         if let first = errors.first {
             guard errors.count > 1 else { throw first }
@@ -522,7 +568,7 @@ package struct ProjectLoader {
                 config: fragments(kernel?["config"]), umlConfig: fragments(kernel?["uml-config"]),
                 jobs: text(kernel?["jobs"]).flatMap { Int($0) }, hasDebugInfo: flag(kernel?["debug-info"], false),
                 fuzz: text(kernel?["fuzz"]).flatMap { Int($0) } ?? 0),
-            rootfsType: choice(node["rootfs"]?["type"], .disk),
+            rootfsType: rootType,
             rootfsDefinition: path(text(node["rootfs"]?["definition"]) ?? defaultDefinition),
             debian: .init(
                 suite: text(node["rootfs"]?["suite"]),
@@ -534,7 +580,9 @@ package struct ProjectLoader {
                 memoryMegabytes: text(machine?["memory"]).flatMap(megabytes(in:)) ?? 512,
                 cpus: text(machine?["cpus"]).flatMap { Int($0) } ?? 2, results: choice(machine?["results"], .auto),
                 kernelArguments: (text(machine?["command-line"]) ?? "").split(separator: " ").map(String.init),
-                keepsMemory: flag(machine?["memory-dump"], false)),
+                keepsMemory: flag(machine?["memory-dump"], false),
+                numaNodes: text(machine?["numa"]).flatMap { Int($0) } ?? 1,
+                emulatorOptions: strings(machine?["qemu-options"])),
             tests: tests, isolation: choice(node["isolate"], .none), guests: text(node["guests"]).flatMap { Int($0) },
             retries: text(node["retries"]).flatMap { Int($0) } ?? 0,
             timeouts: .init(
@@ -543,6 +591,10 @@ package struct ProjectLoader {
             failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
         project.checks = checks
+        project.network = network
+        project.showsSecrets = flag(node["rootfs"]?["secrets"], false)
+        project.shellFolder = text(node["rootfs"]?["directory"])
+        project.kernel.options = strings(kernel?["options"])
         project.warnings = choice(node["warnings"], Project.WarningPolicy.warn)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
@@ -718,11 +770,11 @@ package struct ProjectLoader {
                 skipCode: skipCode, timeout: timeout))
     }
 
-    private func missing(_ what: String, in place: String, _ node: Node) -> Failure {
+    func missing(_ what: String, in place: String, _ node: Node) -> Failure {
         error("\(place) needs \(what)", at: node)
     }
 
-    private func error(_ message: String, at node: Node?) -> Failure {
+    func error(_ message: String, at node: Node?) -> Failure {
         let place = node.map(place) ?? file.string
         return Failure(.usage, "\(place): \(message)", nextStep: "`kbuild help project-file` lists every key")
     }

@@ -52,6 +52,9 @@ package indirect enum Schema: Sendable {
         Key(
             name: "uml-config", schema: .list(.text),
             meaning: "the fragments for user-mode Linux (machine.type uml), in place of `config`"),
+        Key(
+            name: "options", schema: .list(.text),
+            meaning: "options on top of the fragments, such as CONFIG_KASAN=y; kbuild adds what they depend on"),
         Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
         Key(
             name: "debug-info", schema: .flag,
@@ -81,8 +84,10 @@ package indirect enum Schema: Sendable {
             name: "rootfs",
             schema: .map([
                 Key(
-                    name: "type", schema: .choice(["disk", "initramfs", "debian"]),
-                    meaning: "how it is stored; debian: on a disk, laid over a Debian system (disk)"),
+                    name: "type", schema: .choice(["disk", "initramfs", "debian", "host"]),
+                    meaning:
+                        "how it is stored; debian: on a disk, laid over a Debian system; host: the host's own, which is not written to (disk)"
+                ),
                 Key(
                     name: "definition", schema: .text,
                     meaning: "what is in it (rootfs/default.yaml if there is one, else kbuild's own)"),
@@ -90,6 +95,14 @@ package indirect enum Schema: Sendable {
                     name: "tools", schema: .list(.text),
                     meaning:
                         "programs of this host that the guest gets in /usr/bin, with the libraries that they need, such as mkfs.ext4; not for debian"
+                ),
+                Key(
+                    name: "secrets", schema: .flag,
+                    meaning: "host: whether the guest sees keys, tokens and browsers' folders (off)"),
+                Key(
+                    name: "directory", schema: .text,
+                    meaning:
+                        "where a shell or a command in its place begins (the first share; host: where kbuild was called)"
                 ),
                 Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
                 Key(
@@ -113,9 +126,26 @@ package indirect enum Schema: Sendable {
                 .map([
                     Key(
                         name: "size", schema: .memory,
-                        meaning: "its size; what the guest writes takes as much of the host's TMPDIR")
+                        meaning: "an empty disk of that size; what the guest writes takes as much of the host's TMPDIR"),
+                    Key(
+                        name: "file", schema: .text,
+                        meaning: "or a file of the host, raw unless its name ends in .qcow2; not for user-mode Linux"),
+                    Key(
+                        name: "writable", schema: .flag,
+                        meaning: "file: whether the guest's writes reach the file; else they go with the guest (false)"),
                 ])),
-            meaning: "empty disks, new for each guest: /dev/vdb, /dev/vdc, ... (user-mode Linux: /dev/ubdb, ...)"),
+            meaning: "further disks of each guest: /dev/vdb, /dev/vdc, ... (user-mode Linux: /dev/ubdb, ...)"),
+        Key(
+            name: "network",
+            schema: .map([
+                Key(
+                    name: "type", schema: .choice(["none", "user"]),
+                    meaning:
+                        "user: the guest reaches what the host reaches, as 10.0.2.15; not for user-mode Linux (none)"),
+                Key(
+                    name: "forward", schema: .list(.text),
+                    meaning: "ports of 127.0.0.1 that lead to ports of the guest: 2222:22, or udp:5353:53"),
+            ]), meaning: "the guest's network"),
         Key(
             name: "machine",
             schema: .map([
@@ -131,6 +161,12 @@ package indirect enum Schema: Sendable {
                     name: "results", schema: .choice(["auto", "virtio", "serial"]),
                     meaning: "how results leave the guest (auto: virtio)"),
                 Key(name: "command-line", schema: .text, meaning: "words added to the kernel's command line"),
+                Key(
+                    name: "numa", schema: .integer(1...8),
+                    meaning: "how many NUMA nodes memory and CPUs are divided among; with q35 and pc (1)"),
+                Key(
+                    name: "qemu-options", schema: .list(.text),
+                    meaning: "options of QEMU's, each with its value, such as \"-device virtio-rng-pci\""),
                 Key(
                     name: "memory-dump", schema: .flag,
                     meaning: "on: the memory of a guest that crashes or hangs is kept, as an ELF core file (off)"),
@@ -341,7 +377,7 @@ package func seconds(in text: String) -> Int? {
 }
 
 /// The MiB that `512M` or `2G` mean; nil for anything else.
-func megabytes(in text: String) -> Int? {
+package func megabytes(in text: String) -> Int? {
     let units: [Character: Int] = ["M": 1, "G": 1024]
     guard let last = text.last, let unit = units[last], let number = Int(text.dropLast()), number > 0,
         number <= 1 << 20

@@ -14,6 +14,8 @@ import SystemPackage
 public enum SupportFolder {
     /// The folder's name in the project's folder.
     public static let name = ".kbuild"
+    /// The fragment with what a guest needs of a configuration that is not kbuild's own.
+    package static let guestFragment = "\(name)/configs/guest.config"
     /// The definition of the root file system that a project has when it has none of its own.
     static let definition = "\(name)/rootfs/default.yaml"
     /// Folders that hold only what comes with the executable. Beside them SwiftPM and editors may keep files.

@@ -62,6 +62,32 @@ struct KernelTreeProjectTests {
         #expect(project.kernelTree == nil && Provenance(of: project).hasForeignKernel)
     }
 
+    @Test("the tree's own .config is what the configuration starts from, and a base on the command line comes first")
+    func ownConfiguration() throws {
+        defer { try? removeAll(scratch) }
+        let tree = try makeTree("linux")
+        func load(_ overrides: ProjectOverride...) throws -> Project {
+            try Project.load(try Project.locate(nil, from: tree, environment: environment), overrides: overrides)
+        }
+        func names(_ project: Project) -> [String?] { project.kernel.config.map { $0.file?.lastComponent?.string } }
+        // Without one it is kbuild's own, the fastest to build and to boot.
+        #expect(try load().kernel.base == .target("tinyconfig") && names(load()) == ["base.config"])
+        let defconfig = try load(ProjectOverride(key: "kernel.base", value: "defconfig", flag: "--config"))
+        #expect(defconfig.kernel.base == .target("defconfig") && names(defconfig) == ["guest.config"])
+        try writeAtomically("CONFIG_A=y\n", to: tree.appending(".config"))
+        let own = try load()
+        #expect(own.kernel.base == .file(tree.appending(".config")) && names(own) == ["guest.config"])
+        // It is the user's as the tree is: nothing of it is confined.
+        #expect(!Provenance(of: own).hasForeignKernel)
+        let added = try load(ProjectOverride(key: "kernel.config", .entry("kernel:debug"), flag: "--fragment"))
+        #expect(added.kernel.config.count == 2 && added.kernel.config.last == .kernel("debug"))
+        let fast = try load(ProjectOverride(key: "kernel.base", value: "tinyconfig", flag: "--config"))
+        #expect(names(fast) == ["base.config"])
+        // When it is gone, so is the base.
+        try removeAll(tree.appending(".config"))
+        #expect(try load().kernel.base == .target("tinyconfig"))
+    }
+
     @Test("another source on the command line is foreign, as in any project")
     func otherSource() throws {
         defer { try? removeAll(scratch) }

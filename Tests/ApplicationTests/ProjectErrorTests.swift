@@ -61,7 +61,7 @@ struct ProjectErrorTests {
                 "/p/kbuild.yaml:2:31: machine.results serial goes with QEMU"
             ),
             ("disks: [{size: 3}]\n", "/p/kbuild.yaml:1:16: disks[0].size must be a size such as 512M or 2G, not 3"),
-            ("disks: [{}]\n", "/p/kbuild.yaml:1:9: disks[0] needs size, such as 300M"),
+            ("disks: [{}]\n", "/p/kbuild.yaml:1:9: disks[0] needs either size, such as 300M, or file"),
             ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is no package"),
             (
                 "kernel: {source: {tarball: l.tar, sha256: abc}}\n",

@@ -57,7 +57,7 @@ struct ProjectTests {
     func allKeys() throws {
         let project = try load(full)
         #expect(project.kernel.source == "linux-source-6.12")
-        #expect(project.disks == [300, 2048])
+        #expect(project.disks == [.empty(megabytes: 300), .empty(megabytes: 2048)])
         #expect(project.kernel.patches == ["/p/kernel/a", "/abs/b.patch"])
         #expect(project.kernel.config == [.file("/p/configs/base.config")])
         #expect(project.configFragments == ["/p/configs/base.config"])
@@ -165,6 +165,70 @@ struct ProjectTests {
         #expect(project.machine.memoryMegabytes == 1024)
         #expect(project.machine.cpus == 8)
         #expect(project.kernel.source == "git+https://x/y#v6.1")
+    }
+
+    @Test("flags add options, fragments and devices to what the file has, and each is written as it was read")
+    func additions() throws {
+        let text = """
+            kernel: {config: [a.config], uml-config: [u.config], options: [CONFIG_A=y]}
+            machine: {command-line: one, numa: 2, qemu-options: ["-device virtio-rng-pci"]}
+            disks: [{size: 8M}]
+            network: {type: user, forward: ["2222:22"]}
+            """
+        let project = try load(
+            text, ProjectOverride(key: "kernel.config", .entry("kernel:debug"), flag: "--fragment"),
+            ProjectOverride(key: "kernel.options", .entry("CONFIG_B=7"), flag: "--set"),
+            ProjectOverride(key: "machine.command-line", .words("two=2 three"), flag: "--append"),
+            ProjectOverride(key: "machine.qemu-options", .entry("-s"), flag: "--qemu-arg"),
+            ProjectOverride(key: "disks", .fields(["file": "/images/a b.qcow2", "writable": "on"]), flag: "--disk"),
+            ProjectOverride(key: "network.forward", .entry("udp:5353:53"), flag: "--forward"))
+        #expect(project.kernel.config == [.file("/p/a.config"), .kernel("debug")])
+        #expect(project.kernel.options == ["CONFIG_A=y", "CONFIG_B=7"])
+        #expect(project.machine.kernelArguments == ["one", "two=2", "three"])
+        #expect(project.machine.emulatorOptions == ["-device virtio-rng-pci", "-s"])
+        #expect(project.disks == [.empty(megabytes: 8), .file("/images/a b.qcow2", isWritable: true)])
+        #expect(project.network.isUser && project.network.forwards.map(\.description) == ["2222:22", "udp:5353:53"])
+        let again = try load(project.rendered())
+        #expect(again.disks == project.disks && again.network == project.network)
+        #expect(again.machine == project.machine && again.kernel.options == project.kernel.options)
+        // The fragment goes where the machine's are.
+        let uml = try load(
+            "kernel: {uml-config: [u.config]}\n",
+            ProjectOverride(key: "machine.type", value: "uml", flag: "--machine"),
+            ProjectOverride(key: "kernel.config", .entry("kernel:debug"), flag: "--fragment"))
+        #expect(uml.fragments == [.file("/p/u.config"), .kernel("debug")])
+        // A list that the file does not have begins with the flag's entry; a port alone asks for the network.
+        let bare = try load("kernel: {}\n", ProjectOverride(key: "network.forward", .entry("80:80"), flag: "--forward"))
+        #expect(bare.network.isUser)
+        #expect(throws: Failure.self) {
+            try load("kernel: {}\n", ProjectOverride(key: "disks", .fields(["size": "many"]), flag: "--disk"))
+        }
+    }
+
+    @Test(
+        "devices that exclude each other, the machine or several guests are refused at their place",
+        arguments: [
+            ("disks: [{}]\n", "disks[0] needs either size, such as 300M, or file"),
+            ("disks: [{size: 8M, file: x}]\n", "disks[0] needs either size, such as 300M, or file"),
+            ("disks: [{size: 8M, writable: on}]\n", "disks[0].writable goes with file"),
+            ("disks: [{file: x, writable: on}]\nisolate: test\n", "disks[].writable goes with one guest"),
+            ("network: {forward: ['0:22']}\n", "network.forward 0:22 is not HOST:GUEST"),
+            ("network: {forward: ['22']}\n", "network.forward 22 is not HOST:GUEST"),
+            ("network: {forward: ['1:2', '1:3']}\n", "network.forward has port 1 of the host twice"),
+            ("network: {type: none, forward: ['1:2']}\n", "network.forward needs network.type user"),
+            ("network: {forward: ['1:2']}\nguests: 2\n", "network.forward goes with one guest"),
+            ("machine: {numa: 2, type: microvm}\n", "machine.numa goes with q35 and pc"),
+            ("machine: {numa: 4}\n", "machine.numa 4 needs a CPU and 64 MiB a node; the machine has 2 CPUs"),
+            ("machine: {qemu-options: [s]}\n", "machine.qemu-options[0] does not begin with a dash"),
+            (
+                "kernel: {uml-config: [a]}\nmachine: {type: uml}\nnetwork: {type: user}\n",
+                "network.type user goes with QEMU"
+            ),
+            ("kernel: {uml-config: [a]}\nmachine: {type: uml}\ndisks: [{file: x}]\n", "disks[].file goes with QEMU"),
+        ])
+    func deviceErrors(text: String, message: String) throws {
+        let failure = try failure(text)
+        #expect(failure.code == .usage && failure.message.contains(message), "\(failure.message)")
     }
 
     @Test("a wrong flag is named")

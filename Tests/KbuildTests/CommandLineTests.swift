@@ -33,6 +33,16 @@ struct CommandLineTests {
         }
     }
 
+    @Test("a disk is a size or a file, which is relative to the working directory and read-only unless it says rw")
+    func disks() {
+        #expect(MachineOptions.disk("2G") == ["size": "2G"])
+        #expect(MachineOptions.disk("/a/x.img") == ["file": "/a/x.img"])
+        #expect(MachineOptions.disk("/a/x.img:rw") == ["file": "/a/x.img", "writable": "on"])
+        #expect(MachineOptions.disk("x.img") == ["file": fromHere("x.img")])
+        #expect(fromHere("x.img") == FileManager.default.currentDirectoryPath + "/x.img")
+        #expect(MachineOptions.disk("./2G") == ["file": fromHere("2G")])
+    }
+
     @Test(
         "a misspelt verb is told what it was meant to be",
         arguments: [

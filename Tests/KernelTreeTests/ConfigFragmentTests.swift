@@ -55,6 +55,25 @@ struct ConfigFragmentTests {
         #expect(request.notes == ["CONFIG_A=n (two:1) overrides =y (one:1)"])
     }
 
+    @Test func whatKbuildSetsOnItsOwnIsToldWithWhatItWas() throws {
+        let guest = try ConfigFragment(parsing: "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n", file: "guest.config")
+            .supported(isListed: true)
+        let own = try ConfigFragment(parsing: "CONFIG_D=y\n", file: "--set").supported(isListed: false)
+        let base = ConfigFile(parsing: "CONFIG_A=y\nCONFIG_B=m\n# CONFIG_C is not set\n")
+        let request = ConfigRequest.merge([guest, own], base: .file(name: ".config", text: ""))
+        let config = ConfigFile(parsing: "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\nCONFIG_D=y\n")
+        #expect(
+            request.changes(of: base, to: config) == [
+                "guest.config: set in .config: CONFIG_B=y (it was m), CONFIG_C=y"
+            ])
+        // Nothing is told of what was asked for by name, or was there.
+        #expect(request.changes(of: config, to: config).isEmpty)
+        #expect(ConfigRequest.merge([own]).changes(of: base, to: config).isEmpty)
+        // Whether kbuild adds what an option depends on makes another configuration.
+        let plain = try ConfigFragment(parsing: "CONFIG_D=y\n", file: "--set")
+        #expect(ConfigRequest.merge([plain]).text != ConfigRequest.merge([own]).text)
+    }
+
     @Test func aConfigFileReadsAsKconfigWroteIt() {
         let config = ConfigFile(
             parsing: "# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=\"a=b\"\nCONFIG_D=0x1f\nCONFIG_E=-1\n")

@@ -51,6 +51,77 @@ struct QEMUCommandTests {
         #expect(!self.arguments(configuration()).contains("-S"))
     }
 
+    @Test("disks: empty ones beside the sockets, files whose writes are dropped unless they are meant to stay")
+    func disks() {
+        var configuration = configuration(type: .microvm)
+        configuration.disks = [
+            .scratch(megabytes: 8), .file("/a,b.img", isWritable: false), .file("/c.qcow2", isWritable: true),
+        ]
+        let arguments = arguments(configuration)
+        #expect(
+            value("-drive", in: arguments).suffix(3) == [
+                "if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file=/run/disk0",
+                "if=none,id=disk1,format=raw,snapshot=on,file=/a,,b.img",
+                "if=none,id=disk2,format=qcow2,file=/c.qcow2",
+            ])
+        #expect(
+            value("-device", in: arguments).filter { $0.contains("drive=disk") } == [
+                "virtio-blk-device,drive=disk0", "virtio-blk-device,drive=disk1", "virtio-blk-device,drive=disk2",
+            ])
+    }
+
+    @Test(
+        "the network is QEMU's own, and ports are open to programs of the host alone", arguments: MachineType.allCases)
+    func network(type: MachineType) throws {
+        var configuration = configuration(type: type)
+        #expect(!arguments(configuration).contains("-netdev"))
+        configuration.hasUserNetwork = true
+        configuration.forwards = try ["2222:22", "udp:53:5353"].map { try #require(PortForward(parsing: $0)) }
+        let arguments = arguments(configuration)
+        #expect(
+            value("-netdev", in: arguments) == [
+                "user,id=network,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp:127.0.0.1:53-:5353"
+            ])
+        let device =
+            type == .microvm ? "virtio-net-device,netdev=network" : "virtio-net-pci,netdev=network,romfile="
+        #expect(value("-device", in: arguments).contains(device))
+        #expect(value("-append", in: arguments)[0].contains(" kbuild.network=user "))
+    }
+
+    @Test(
+        "a port's forward is two ports, with a protocol or without",
+        arguments: [
+            ("2222:22", "2222:22"), ("tcp:1:2", "1:2"), ("udp:1:65535", "udp:1:65535"), ("0:1", nil), ("1:65536", nil),
+            ("1", nil), ("1:2:3", nil), ("sctp:1:2", nil), ("", nil), (":", nil), ("127.0.0.1:1:2", nil), ("-1:2", nil),
+        ])
+    func forward(text: String, description: String?) {
+        #expect(PortForward(parsing: text)?.description == description)
+    }
+
+    @Test("NUMA nodes share memory and CPUs to the last; options of one's own come last; neither machine is saved")
+    func nodes() {
+        var configuration = configuration()
+        #expect(configuration.obstacleToSaving == nil)
+        configuration.numaNodes = 3
+        configuration.cpus = 4
+        let arguments = arguments(configuration)
+        #expect(
+            value("-numa", in: arguments) == [
+                "node,nodeid=0,cpus=0-1,memdev=node0", "node,nodeid=1,cpus=2-2,memdev=node1",
+                "node,nodeid=2,cpus=3-3,memdev=node2",
+            ])
+        #expect(
+            value("-object", in: arguments) == [
+                "memory-backend-ram,id=node0,size=86M", "memory-backend-ram,id=node1,size=85M",
+                "memory-backend-ram,id=node2,size=85M",
+            ])
+        #expect(configuration.obstacleToSaving?.contains("machine.numa") == true)
+        var own = self.configuration()
+        own.emulatorOptions = ["-device virtio-rng-pci,id=a b", "-s"]
+        #expect(self.arguments(own).suffix(3) == ["-device", "virtio-rng-pci,id=a b", "-s"])
+        #expect(own.obstacleToSaving?.contains("-device virtio-rng-pci") == true)
+    }
+
     @Test("a machine never reboots and a panic is an exit")
     func endings() {
         let arguments = arguments(configuration())
@@ -74,15 +145,15 @@ struct QEMUCommandTests {
     @Test("scratch disks follow the root, each a new file of its size in the machine's folder")
     func scratchDisks() throws {
         var configuration = configuration()
-        configuration.scratchMegabytes = [300, 1]
+        configuration.disks = [.scratch(megabytes: 300), .file("/kept", isWritable: true), .scratch(megabytes: 1)]
         let drives = value("-drive", in: arguments(configuration))
-        #expect(drives.count == 3)
-        #expect(drives[1] == "if=none,id=scratch0,format=raw,cache=unsafe,discard=unmap,file=/run/disk0")
-        #expect(value("-device", in: arguments(configuration)).contains("virtio-blk-pci,drive=scratch1"))
+        #expect(drives.count == 4)
+        #expect(drives[1] == "if=none,id=disk0,format=raw,cache=unsafe,discard=unmap,file=/run/disk0")
+        #expect(value("-device", in: arguments(configuration)).contains("virtio-blk-pci,drive=disk2"))
         let folder = try PrivateFolder()
         defer { folder.remove() }
         let sockets = MachineSockets(folder: folder.path)
-        try sockets.createScratchDisks(configuration.scratchMegabytes)
+        try sockets.createScratchDisks(configuration.disks.map(\.scratchMegabytes))
         var status = stat()
         #expect(stat(sockets.scratchDisk(0).string, &status) == 0)
         #expect(status.st_size == 300 << 20)

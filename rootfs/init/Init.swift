@@ -9,10 +9,17 @@ struct Init {
         mountFileSystems()
         sethostname("kbuild", 6)
         let options = kernelOptions()
+        let fstab = System.read("/etc/fstab") ?? []
+        let rootProblem = options["kbuild.root"] == "host" ? HostRoot.enter() : nil
         let looksForLeaks = options["kbuild.leaks"] == "on"
         let byHostfs = options["kbuild.shares"] == "hostfs"
+        if options["kbuild.network"] == "user" { setUpNetwork() }
         guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
             fail("no results channel")
+        }
+        if let rootProblem {
+            channel.send("error", rootProblem)
+            shutDown(options)
         }
         var log = KernelLog()
         var planName = options["kbuild.plan"] ?? "plan"
@@ -20,7 +27,7 @@ struct Init {
         var filters: [UInt8] = []
         var taintBefore: UInt64 = 0
         if let name = options["kbuild.hold"] {
-            held = hold(name, channel: &channel, options)
+            held = hold(name, fstab, channel: &channel, options)
             if looksForLeaks { Leaks.forgetBoot() }
             // The boot is the saved machine's; those who wake tell only of what comes after.
             log.sample(&channel)
@@ -36,7 +43,7 @@ struct Init {
             filters = orders.filters
         }
         // A held program is in memory already, and each mount takes as long as a small test.
-        mountShares(byHostfs: byHostfs) { held == nil || $0 != programsFolder }
+        mountShares(fstab, byHostfs: byHostfs) { held == nil || $0 != programsFolder }
         offerConfiguration()
         // The boot was quiet; what the kernel says from here on belongs to the tests.
         let rateLimits = Printing.currentRateLimits()
@@ -100,10 +107,12 @@ struct Init {
     }
 
     /// Gets ready to be put to sleep: the program of the plan `name` is held, and no share is mounted.
-    private static func hold(_ name: String, channel: inout Channel, _ options: [String: String]) -> HeldProgram? {
+    private static func hold(
+        _ name: String, _ fstab: [UInt8], channel: inout Channel, _ options: [String: String]
+    ) -> HeldProgram? {
         Sleep.warmUp()
         guard name != "none" else { return nil }
-        mountShares(byHostfs: false) { $0 == programsFolder }
+        mountShares(fstab, byHostfs: false) { $0 == programsFolder }
         var problem = "no readable plan \(name) on the share of test programs"
         var held: HeldProgram?
         if let program = readPlan(name)?.programs.first { held = HeldProgram(program, error: &problem) }
@@ -122,6 +131,11 @@ struct Init {
         _ = System.mount("proc", "/proc", type: "proc")
         _ = System.mount("sysfs", "/sys", type: "sysfs")
         _ = System.mount("devtmpfs", "/dev", type: "devtmpfs")
+        for (name, target) in [
+            ("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"),
+        ] as [(String, String)] {
+            symlink(target, "/dev/" + name)
+        }
         mkdir("/dev/pts", 0o755)
         _ = System.mount("devpts", "/dev/pts", type: "devpts")
         mkdir("/dev/shm", 0o1777)
@@ -152,6 +166,24 @@ struct Init {
         _ = kbuild_bring_up_loopback()
     }
 
+    /// Gives the guest its place in QEMU's user network, whose addresses QEMU's manual fixes: nothing has to be asked of
+    /// a DHCP server. The name server is written beside the devices, because programs have a /run of their own, and
+    /// mounted over the root file system's, which cannot be changed.
+    private static func setUpNetwork() {
+        guard kbuild_set_up_interface("eth0", "10.0.2.15", "255.255.255.0", "10.0.2.2") == 0 else {
+            return complain("cannot set up the network on eth0: \(System.lastError)")
+        }
+        let (file, target) = ("/dev/kbuild-resolv.conf", "/etc/resolv.conf")
+        // The host's may be a link to what only the host has.
+        unlink(target)
+        let isChangeable = access(target, F_OK) != 0
+        let descriptor = kbuild_open(isChangeable ? target : file, O_WRONLY | O_CREAT | O_CLOEXEC)
+        defer { close(descriptor) }
+        guard descriptor >= 0, System.write(descriptor, Array("nameserver 10.0.2.3\n".utf8)),
+            isChangeable || System.mount(file, target, type: "", flags: UInt(MS_BIND))
+        else { return complain("cannot name the network's server in \(target): \(System.lastError)") }
+    }
+
     /// Shows the kernel's configuration under the name by which programs look for it (such as LTP's tst_kconfig),
     /// unless the root file system has it there.
     private static func offerConfiguration() {
@@ -162,20 +194,24 @@ struct Init {
         }
         let place = "/boot/config-\(release)"
         let configuration = "\(programsFolder)/kernel.config"
-        guard access(place, F_OK) != 0, access(configuration, F_OK) == 0,
+        guard access(place, F_OK) != 0, access(configuration, F_OK) == 0, symlink(configuration, place) != 0,
             System.mount("tmpfs", "/boot", type: "tmpfs", options: "mode=755")
         else { return }
         symlink(configuration, place)
     }
 
-    /// Mounts the 9p shares of /etc/fstab. User-mode Linux has no 9p device: there the tag is the name of a folder in
+    /// Mounts the 9p shares of a file system table. User-mode Linux has no 9p device: there the tag is the name of a folder in
     /// the one folder of the host that the kernel lets hostfs see.
     ///
-    /// - Parameter isWanted: Told each mount point.
-    private static func mountShares(byHostfs: Bool, where isWanted: (String) -> Bool) {
-        for line in (System.read("/etc/fstab") ?? []).lines() {
+    /// - Parameters:
+    ///   - fstab: The table's text.
+    ///   - isWanted: Told each mount point.
+    private static func mountShares(_ fstab: [UInt8], byHostfs: Bool, where isWanted: (String) -> Bool) {
+        for line in fstab.lines() {
             let fields = words(line)
             guard fields.count >= 4, fields[2] == "9p", isWanted(fields[1]) else { continue }
+            // Another root than the one that fstab is of does not have the folder.
+            System.makeFolders(fields[1])
             let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
             if !System.mount(
                 fields[0], fields[1], type: byHostfs ? "hostfs" : fields[2],

@@ -7,6 +7,16 @@ enum System {
         CInit.mount(source, target, type, flags, options.isEmpty ? nil : options) == 0
     }
 
+    /// Makes a folder and those above it, as far as they are missing and can be made.
+    static func makeFolders(_ path: String) {
+        guard access(path, F_OK) != 0 else { return }
+        let bytes = Array(path.utf8)
+        for index in bytes.indices.dropFirst() where bytes[index] == UInt8(ascii: "/") {
+            mkdir(Array(bytes[..<index]).text(), 0o755)
+        }
+        mkdir(path, 0o755)
+    }
+
     /// The whole of a file; nil when it cannot be read.
     static func read(_ path: String) -> [UInt8]? {
         let descriptor = kbuild_open(path, O_RDONLY | O_CLOEXEC)

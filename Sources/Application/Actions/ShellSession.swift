@@ -25,6 +25,12 @@ public struct ShellRequest: Sendable {
     public var terminalName: String?
     /// The most seconds that the guest may run; nil for no limit.
     public var limit: Int?
+    /// Where it begins; nil for the first share.
+    var directory: String?
+    /// The folders of PATH; nil for the usual ones of a guest.
+    var path: String?
+    /// Further variables of its environment.
+    var environment: [String] = []
 
     /// Creates a request.
     public init(command: [String]?, isTerminal: Bool, terminalName: String? = nil, limit: Int? = nil) {
@@ -103,6 +109,7 @@ public struct ShellSession: Sendable {
                 .usage, "a shell needs a port of its own, and machine.results is serial",
                 nextStep: "leave the key out, or add --results virtio")
         }
+        let request = HostRoot.prepare(request, project: project, environment: context.environment)
         defer { tools.statCache.save() }
         let pipeline = Pipeline(context: context, executor: context.log)
         let prepared = try await pipeline.prepare(
@@ -253,11 +260,18 @@ struct ShellFolder {
         planned = ProgramPlan(
             name: "shell", arguments: ["/bin/sh", "\(Self.folder)/\(Self.scriptName)"],
             environment: [
-                "PATH=\(Self.folder)/\(Self.binName):/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
+                "PATH=\(Self.folder)/\(Self.binName):\(request.path ?? "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")",
                 "TERM=\(request.terminalName ?? "dumb")",
-            ] + numbers.map { "\($0.name)=\($0.number)" }, resultsProtocol: .interactive(isTerminal: request.isTerminal)
+            ] + request.environment + numbers.map { "\($0.name)=\($0.number)" },
+            resultsProtocol: .interactive(isTerminal: request.isTerminal)
         )
-        let home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
+        let home: String
+        if let directory = request.directory {
+            // Who names a folder is not served in another.
+            home = "cd \(Command.quoted(directory)) || exit 126"
+        } else {
+            home = shares.first.map { "cd \(Command.quoted($0.target)) 2>/dev/null || cd /tmp" } ?? "cd /tmp"
+        }
         let action =
             request.command.map { "exec " + $0.map(Command.quoted).joined(separator: " ") }
                 // Debian's sh has no line editing; busybox's has.

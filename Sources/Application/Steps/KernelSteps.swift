@@ -138,12 +138,25 @@ struct KernelSteps: Sendable {
         try project.kernel.patches.map { try PatchSource.load($0, fuzz: project.kernel.fuzz) }
     }
 
+    /// The sources that are applied where the project takes its first patches only.
+    private func limited(_ sources: [PatchSource]) throws -> [PatchSource] {
+        guard var rest = project.kernel.patchLimit else { return sources }
+        var taken: [PatchSource] = []
+        for source in sources {
+            let count = try source.steps.count
+            if let part = source.limited(to: rest) { taken.append(part) }
+            rest = max(0, rest - count)
+        }
+        return taken
+    }
+
     /// The inputs of the overlay, without parsing the patches; nil if they cannot be determined.
     private func overlayKey(over pristine: KernelSourceArtifact) throws -> Digest? {
         var key = ContentDigest(of: "overlay", version: 2)
         key.add("source", pristine.identity)
         key.add("warnings", project.warnings.rawValue)
         key.add("fuzz", String(project.kernel.fuzz))
+        if let limit = project.kernel.patchLimit { key.add("limit", String(limit)) }
         for patch in project.kernel.patches {
             // An unreadable file beside the patches does not fail the run: it may not be a patch.
             guard let identity = (try? PatchSource.identity(of: patch, digest: tools.statCache.digest(of:))) ?? nil
@@ -166,7 +179,8 @@ struct KernelSteps: Sendable {
         let memo = OverlayCache(
             file: context.projectCache.appending("overlay-\(Digest.of(pristine.source.description).short)"))
         if let key, let overlay = memo.load(key: key) { return overlay }
-        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: try patchSources(), flags: flags)
+        let sources = try limited(try patchSources())
+        let overlay = try TreeOverlay.compute(pristine: pristine.folder, sources: sources, flags: flags)
         // A patch that was edited meanwhile is not stored under its former contents.
         guard !tools.isDryRun, let key, try overlayKey(over: pristine) == key else { return overlay }
         try createFolder(context.projectCache)
@@ -239,7 +253,9 @@ struct KernelSteps: Sendable {
         var fragments = try project.fragments.map { fragment in
             if let path = fragment.file {
                 try Provenance.checkLink(.configFragment, path, of: project)
-                return try ConfigFragment(contentsOf: path, name: context.shown(path))
+                let read = try ConfigFragment(contentsOf: path, name: context.shown(path))
+                let isGuests = path == project.folder.pushing(FilePath(SupportFolder.guestFragment))
+                return isGuests ? read.supported(isListed: true) : read
             }
             return try treeFragment(fragment, pristine, overlay)
         }
@@ -249,7 +265,16 @@ struct KernelSteps: Sendable {
         if project.kernel.hasDebugInfo {
             fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
         }
+        fragments += try DeviceOptions.fragments(for: project)
+        fragments.append(try Self.options(project.kernel.options))
         return ConfigRequest.merge(fragments, base: try configBase())
+    }
+
+    /// Options that stand alone, each a line of a fragment; `NAME=VALUE` will do for `CONFIG_NAME=VALUE`.
+    static func options(_ lines: [String]) throws -> ConfigFragment {
+        let text = lines.map { $0.hasPrefix("CONFIG_") || $0.hasPrefix("#") ? $0 : "CONFIG_" + $0 }
+        return try ConfigFragment(parsing: text.joined(separator: "\n"), file: "kernel.options (--set)")
+            .supported(isListed: false)
     }
 
     /// The base of the fragments.

@@ -77,7 +77,8 @@ struct MachineSelection: Sendable {
         case .microvm: boards = [.microvm, .q35]
         case .auto, .uml:
             // KVM's guests calibrate nothing, and q35 is made for them.
-            let isSafe = guest.accelerator.accelerator == .tcg && features.hasVirtioMMIO
+            let isSafe =
+                guest.accelerator.accelerator == .tcg && features.hasVirtioMMIO && project.machine.numaNodes == 1
             boards = isSafe ? [.microvm, .q35] : [.q35]
         }
         let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
@@ -91,7 +92,17 @@ struct MachineSelection: Sendable {
                 kernelArguments: kernelArguments(for: guest), bootsDirectly: bootsDirectly,
                 timeStampKilohertz: kilohertz,
                 timerHertz: features.timerHertz, filtersSystemCalls: emulator.filtersSystemCalls)
-            configuration.scratchMegabytes = project.disks
+            configuration.disks = project.disks.map { disk in
+                switch disk {
+                case .empty(let size): .scratch(megabytes: size)
+                case .file(let path, let isWritable): .file(path, isWritable: isWritable)
+                }
+            }
+            configuration.hasUserNetwork = project.network.isUser
+            configuration.forwards = project.network.forwards
+            configuration.hasHostRoot = project.rootfsType == .host
+            configuration.numaNodes = project.machine.numaNodes
+            configuration.emulatorOptions = project.machine.emulatorOptions
             return qemuMachine(
                 configuration, for: guest, rules, version: emulator.version,
                 // A quarter of the boot limit is many times a normal boot on this board.
@@ -164,7 +175,7 @@ struct MachineSelection: Sendable {
         var configuration = UMLConfiguration(
             kernel: guest.kernel.bootFile, memoryMegabytes: settings.memoryMegabytes, root: guest.root,
             shares: guest.shares, kernelArguments: kernelArguments(for: guest))
-        configuration.scratchMegabytes = project.disks
+        configuration.scratchMegabytes = project.disks.compactMap(\.megabytes)
         return MachineCandidate(
             machine: UMLMachine(configuration, runner: runner),
             reported: .init(

@@ -108,6 +108,13 @@ struct RootFilesystemSteps: Sendable {
     private func request(
         initProgram: FilePath, covering executables: [FilePath], base: DebianBase?
     ) async throws -> RootFilesystemRequest {
+        if project.rootfsType == .host {
+            // Programs find their libraries where they were linked: on the host.
+            return RootFilesystemRequest(
+                definition: HostRoot.definition(
+                    hiding: project.showsSecrets ? [] : HostRoot.secrets(home: context.environment["HOME"])),
+                initProgram: initProgram, shares: guestMounts)
+        }
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
         // A missing busybox on this host has its own package.
         if let busybox = definition.busybox { _ = try tools.runner.locate(busybox.string) }
@@ -146,7 +153,7 @@ struct RootFilesystemSteps: Sendable {
     /// - Parameter trust: Whose code compiled init.
     private func imageBuilder(trust: TrustLevel) throws -> any RootFilesystemBuilder {
         switch project.rootfsType {
-        case .initramfs: return InitramfsBuilder(store: tools.store, runner: tools.runner, trust: trust)
+        case .initramfs, .host: return InitramfsBuilder(store: tools.store, runner: tools.runner, trust: trust)
         case .disk, .debian:
             guard let executable = tools.runner.supervisor else {
                 throw Failure(.infrastructure, "kbuild cannot find its own executable to build images with")

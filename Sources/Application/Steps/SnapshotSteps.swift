@@ -70,6 +70,10 @@ struct SnapshotSteps: Sendable {
     @Sendable private func perform(_ progress: ProgressSink) async throws -> Performed<ReadySnapshots> {
         var snapshots: [Int?: ReadySnapshot] = [:]
         var boots: [SavedBoot] = []
+        if let obstacle = machines.first?.configuration?.obstacleToSaving {
+            progress(.note("\(obstacle); each test's guest boots instead, which takes longer"))
+            return Performed(result: ReadySnapshots(places: nil, boots: []), outcome: .failed, detail: "none")
+        }
         var harness = try await harness(progress)
         if let made = harness {
             let place = guests.share.appending(GuestShare.harnessName)

@@ -18,9 +18,10 @@ struct BuildCommand: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
+    @OptionGroup var mail: MailOptions
 
     func run() async throws {
-        let project = try loadProject(common, build.overrides)
+        let project = try loadProject(common, build.overrides + mail.overrides)
         let console = common.makeConsole()
         defer { console.finish() }
         // Checkers that exclude each other take a kernel each.

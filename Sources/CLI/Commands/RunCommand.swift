@@ -12,10 +12,28 @@ import SystemPackage
 /// Loads the project that the options name, and writes the files that come with kbuild where it has none of its own.
 func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
     let here = FilePath(FileManager.default.currentDirectoryPath)
-    let file = try Project.locate(common.project, from: here)
+    let patches = overrides.contains { $0.flag == MailOptions.flag }
+    let file = try Project.locate(common.project, from: here, needsProject: !patches)
+    let overrides = try overrides.map(readingStandardInput)
     let project = try Project.load(file, profile: common.profile, overrides: overrides)
     try SupportFolder.refresh(for: project)
     return project
+}
+
+/// A flag that names standard input for patches, with a file that has what came from there.
+private func readingStandardInput(_ override: ProjectOverride) throws -> ProjectOverride {
+    guard override.flag == MailOptions.flag, override.value == .entry(MailOptions.standardInput) else {
+        return override
+    }
+    let bytes = try FileHandle.standardInput.readToEnd().map { Array($0) } ?? []
+    guard !bytes.isEmpty else {
+        throw Failure(
+            .usage, "--mbox -: standard input is empty", nextStep: "b4 am -o - MESSAGE-ID | kbuild run --mbox -")
+    }
+    var override = override
+    override.value = .entry(
+        try KernelTree.keep(mail: bytes, environment: ProcessInfo.processInfo.environment).string)
+    return override
 }
 
 /// Makes the context of a project, with the console as its audience. Until it is gone nothing that it takes from the
@@ -49,8 +67,22 @@ func makeRuns(
     return RunsOfKernels(context: context, runs: runs)
 }
 
-/// Runs everything and prints the report.
+/// Runs everything and prints the report; ends with the code that the modes ask for.
 func runAndReport(
+    _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
+) async throws {
+    guard modes.bisect else { return try await runOnce(common, build, options, modes, filter: filter) }
+    do {
+        try await runOnce(common, build, options, modes, filter: filter)
+    } catch let failure as CommandFailure {
+        throw CommandFailure(code: BisectCode.code(for: failure.code))
+    } catch let failure as Failure {
+        StandardStream.errors.write(failure.terminalText)
+        throw CommandFailure(code: BisectCode.code(for: failure.code.rawValue))
+    }
+}
+
+private func runOnce(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
 ) async throws {
     try modes.folder?.check()
@@ -58,11 +90,15 @@ func runAndReport(
         try modes.folder?.removeOld()
         try options.output.files.removeOld()
     }
-    let selection = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+    let overrides = build.overrides + options.overrides + modes.mail.overrides
+    let selection = try loadProject(common, overrides).selecting(filter)
     let filter = selection.filter
     let project = modes.addConfig ? selection.project.addingSelftestOptions() : selection.project
     let console = common.makeConsole(jobLog: modes.jobLog)
     if modes.dryRun {
+        guard let format = OutputFormat(rawValue: options.format.rawValue) else {
+            throw Failure(.usage, "--dry-run prints a plan, as text or json; --format \(options.format) is for reports")
+        }
         var plans: [RunPlan] = []
         for part in project.checkerSets {
             let planner = RunPlanner(try await makeContext(part, console, build, isDryRun: true))
@@ -70,12 +106,13 @@ func runAndReport(
         }
         var plan = plans.removeFirst()
         for (part, other) in zip(project.checkerSets.dropFirst(), plans) { plan.add(other, label: part.checkerNames) }
-        return try console.output(plan, text: plan.text, options.format)
+        return try console.output(plan, text: plan.text, format)
     }
-    let made = try await makeRuns(project, console, build)
+    let part = modes.eachPatch ? try await runPrefixes(of: project, filter: filter, console, build) : project
+    let made = try await makeRuns(part, console, build)
     let (context, runs) = (made.context, made.runs)
     let run = runs[0]
-    let ended = await interruptibly { await TestRun.run(runs, of: project, filter: filter) }
+    let ended = await interruptibly { await TestRun.run(runs, of: part, filter: filter) }
     let signal = ended.signal
     var report = try ended.result.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
@@ -91,6 +128,7 @@ func runAndReport(
     case .json:
         console.output(TerminalText(json: try JSONReport.render(report)))
         for trouble in report.troubles { console.log(trouble.failure) }
+    case .b4: console.output(TerminalText(json: try B4Checks.render(report)))
     case .text:
         // Errors belong to standard error; the verdict is the result.
         for trouble in report.troubles { console.log(trouble.failure) }
@@ -107,6 +145,28 @@ func runAndReport(
     if modes.shellOnFailure { try await showShell(after: report, context, console) }
     await context.pruneCache()
     if report.exitCode != 0 { throw CommandFailure(code: report.exitCode) }
+}
+
+/// Runs the project with its first patch, its first two and so on, up to the last but one or to the first that does not
+/// pass, and prints a line on each.
+///
+/// - Returns: The project to report on: all patches, or those up to the first that does not pass.
+private func runPrefixes(
+    of project: Project, filter: String?, _ console: Console, _ build: BuildOptions
+) async throws -> Project {
+    let prefixes = try PatchPrefixes(of: project)
+    for count in 1..<prefixes.names.count {
+        let part = prefixes.project(with: count)
+        let runs = try await makeRuns(part, console, build).runs
+        let ended = await interruptibly { await TestRun.run(runs, of: part, filter: filter) }
+        let report = try ended.result.get()
+        console.finish()
+        if let signal = ended.signal { throw CommandFailure(code: 128 + signal) }
+        console.log(TerminalText(prefixes.line(count, report)))
+        // It is run once more for its report: all of it is in the cache.
+        if report.exitCode != 0 { return part }
+    }
+    return prefixes.project(with: prefixes.names.count)
 }
 
 /// Writes the files that are made of a report, and keeps it as it then is.
@@ -184,6 +244,12 @@ struct RunCommand: AsyncParsableCommand {
             and that the kernel reported nothing. kbuild does not write to the tree.
 
               kbuild run -- uname -a
+
+            Patches from a mail go on top of a project, a kernel tree, or --kernel:
+
+              kbuild run --mbox series.mbox --kernel linux-source-6.12
+              b4 am -o - MESSAGE-ID | kbuild run --mbox - --format b4
+              kbuild run --mbox series.mbox --each-patch
             """)
 
     @Argument(
@@ -212,7 +278,7 @@ struct RunCommand: AsyncParsableCommand {
 
     func run() async throws {
         guard command.isEmpty else {
-            let project = try loadProject(common, build.overrides + options.overrides)
+            let project = try loadProject(common, build.overrides + options.overrides + modes.mail.overrides)
             // The exit code is the command's, of one kernel: it may not stand for the checkers of two.
             guard project.checkerSets.count == 1 else {
                 throw Failure(

@@ -36,12 +36,13 @@ struct ShellCommand: AsyncParsableCommand {
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
+    @OptionGroup var mail: MailOptions
     @OptionGroup var machine: MachineOptions
 
     func run() async throws {
         let isTerminal = command.isEmpty || tty
         guard Terminal.isThere || !isTerminal else { throw GuestShell.noTerminal }
-        let project = try loadProject(common, build.overrides + machine.overrides)
+        let project = try loadProject(common, build.overrides + machine.overrides + mail.overrides)
         // A shell lasts as long as its user, unless a limit was asked for.
         let isLimited = !command.isEmpty || machine.timeout != nil
         try await GuestShell.run(command, in: project, common, build, isTerminal: isTerminal, isLimited: isLimited)

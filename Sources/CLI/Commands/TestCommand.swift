@@ -37,7 +37,8 @@ struct TestCommand: AsyncParsableCommand {
         guard list else {
             return try await runAndReport(common, build, options, modes, filter: filter)
         }
-        let selection = try loadProject(common, build.overrides + options.overrides).selecting(filter)
+        let overrides = build.overrides + options.overrides + modes.mail.overrides
+        let selection = try loadProject(common, overrides).selecting(filter)
         let console = common.makeConsole()
         let actions = BuildActions(try await makeContext(selection.project, console))
         let names = try await interruptible { try await actions.testNames(filter: selection.filter) }

@@ -101,9 +101,11 @@ public struct MachineSockets: Sendable, Hashable {
 
     /// Creates the files of scratch disks: sparse, so that they take only the space that the guest writes.
     ///
+    /// - Parameter megabytes: The disks' sizes; nil for a disk that is not a scratch disk.
     /// - Throws: `Failure` (`infrastructure`) when one cannot be created.
-    func createScratchDisks(_ megabytes: [Int]) throws(Failure) {
+    func createScratchDisks(_ megabytes: [Int?]) throws(Failure) {
         for (index, size) in megabytes.enumerated() {
+            guard let size else { continue }
             let path = scratchDisk(index)
             do {
                 let file = try FileDescriptor.open(

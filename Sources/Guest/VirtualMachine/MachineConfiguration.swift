@@ -28,16 +28,20 @@ public struct Share: Sendable, Hashable {
     public var path: FilePath
     /// Whether the guest may only read.
     public var isReadOnly: Bool
+    /// Whether what the guest writes has the modes that the guest gives it, so that a program is one on the host too.
+    /// Only for guests whose code is trusted: they can leave setuid files and devices.
+    public var keepsModes = false
 
     /// Creates a share.
-    public init(tag: String, path: FilePath, isReadOnly: Bool) {
+    public init(tag: String, path: FilePath, isReadOnly: Bool, keepsModes: Bool = false) {
         self.tag = tag
         self.path = path
         self.isReadOnly = isReadOnly
+        self.keepsModes = keepsModes
     }
 
     /// The model that is safe for the folder's direction.
-    public var securityModel: SecurityModel { isReadOnly ? .none : .mappedXattr }
+    public var securityModel: SecurityModel { isReadOnly || keepsModes ? .none : .mappedXattr }
 }
 
 /// The source of the guest's root file system.
@@ -87,8 +91,18 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var filtersSystemCalls: Bool
     /// The file for the guest's memory when it crashes, resets or reaches a limit; nil to discard it.
     public var memoryDump: FilePath?
-    /// The sizes in MiB of the scratch disks after the root's, empty at the machine's start and removed at its end.
-    public var scratchMegabytes: [Int] = []
+    /// The disks behind the root's.
+    public var disks: [MachineDisk] = []
+    /// Whether the guest has QEMU's user network.
+    public var hasUserNetwork = false
+    /// The ports of the host that lead to the guest.
+    public var forwards: [PortForward] = []
+    /// How many nodes memory and CPUs are divided among.
+    public var numaNodes = 1
+    /// Whether init takes the share with `MachineConfiguration.hostRootTag` for its root.
+    public var hasHostRoot = false
+    /// The user's options, each one of QEMU's with its value.
+    public var emulatorOptions: [String] = []
     /// Whether the machine waits at its first instruction for a debugger.
     public var waitsForDebugger = false
 

@@ -91,7 +91,7 @@ extension QEMUMachine {
             try writeAtomically(state, to: snapshot.state)
             try await monitor.execute("quit")
         } command: { _, sockets in
-            try sockets.createScratchDisks(configuration.scratchMegabytes)
+            try sockets.createScratchDisks(configuration.disks.map(\.scratchMegabytes))
             return configuration.command(sockets: sockets, memory: .saved(snapshot))
         }
         return result.status.isSuccess && fileExists(snapshot.state) ? nil : Self.interpret(result)
@@ -152,7 +152,7 @@ public struct RestoredMachine: Machine {
             let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
             crash.withLock { $0 = exit }
         } command: { _, sockets in
-            try sockets.createScratchDisks(configuration.scratchMegabytes)
+            try sockets.createScratchDisks(configuration.disks.map(\.scratchMegabytes))
             return configuration.command(sockets: sockets, memory: .restored(snapshot))
         }
         return crash.withLock { $0 } ?? QEMUMachine.interpret(result)

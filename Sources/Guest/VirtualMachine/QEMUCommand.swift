@@ -31,6 +31,8 @@ extension MachineConfiguration {
             "kbuild.results=\(results.rawValue)",
             "kbuild.exit=\(Self.exitPort)",
         ]
+        if hasUserNetwork { words.append(Self.networkArgument) }
+        if hasHostRoot { words.append(Self.hostRootArgument) }
         if type == .microvm { words += microvmWords }
         return (words + kernelArguments).joined(separator: " ")
     }
@@ -128,15 +130,7 @@ extension MachineConfiguration {
         case .initramfs(let archive):
             arguments += ["-initrd", archive.string]
         }
-        for index in scratchMegabytes.indices {
-            arguments += [
-                "-drive",
-                // The contents end with the machine, so nothing must reach a disk of the host.
-                "if=none,id=scratch\(index),format=raw,cache=unsafe,discard=unmap,"
-                    + "file=\(Self.escaped(sockets.scratchDisk(index)))",
-                "-device", "virtio-blk-\(virtioBus),drive=scratch\(index)",
-            ]
-        }
+        arguments += diskArguments(sockets, bus: virtioBus) + networkArguments(bus: virtioBus) + numaArguments
         for (index, share) in shares.enumerated() {
             let access = share.isReadOnly ? ",readonly=on" : ""
             arguments += [
@@ -159,13 +153,13 @@ extension MachineConfiguration {
         arguments += ["-device", "isa-debug-exit,iobase=\(Self.exitPort),iosize=4"]
         // Without PCI a panic ends in a reset; the console distinguishes the two.
         if type != .microvm { arguments += ["-device", "pvpanic-pci"] }
-        var command = Command("qemu-system-x86_64", arguments)
+        var command = Command("qemu-system-x86_64", arguments + ownArguments)
         if case .restored(let snapshot) = memory { command.descriptors = [snapshot.state] }
         return command
     }
 
     /// A path within a QEMU option, in which commas are doubled, because a single comma ends the value.
-    private static func escaped(_ path: FilePath) -> String {
+    static func escaped(_ path: FilePath) -> String {
         path.string.split(separator: ",", omittingEmptySubsequences: false).joined(separator: ",,")
     }
 }

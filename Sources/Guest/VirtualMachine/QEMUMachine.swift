@@ -42,7 +42,7 @@ public struct QEMUMachine: BootingMachine {
             let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
             crash.withLock { $0 = exit }
         } command: {
-            try $1.createScratchDisks(configuration.scratchMegabytes)
+            try $1.createScratchDisks(configuration.disks.map(\.scratchMegabytes))
             return configuration.command(sockets: $1)
         }
         return crash.withLock { $0 } ?? Self.interpret(result)

@@ -134,7 +134,7 @@ public struct UMLMachine: BootingMachine {
             }
         } command: { folder, sockets in
             try configuration.prepare(folder)
-            try sockets.createScratchDisks(configuration.scratchMegabytes)
+            try sockets.createScratchDisks(configuration.scratchMegabytes.map(Optional.some))
             return configuration.command(folder: folder, sockets: sockets)
         }
         return Self.interpret(result)

@@ -100,6 +100,18 @@ public struct ConfigEntry: Sendable, Hashable {
     /// Whether a kernel without the option is accepted: a fragment of the kernel's own tree is for several
     /// architectures.
     public var isOptional = false
+    /// What kbuild does for the option beside asking for it.
+    public var support = Support.none
+
+    /// What kbuild does for an option beside asking for it.
+    public enum Support: Sendable, Hashable {
+        /// Nothing: what the option depends on is the user's to ask for.
+        case none
+        /// Adds what the option depends on.
+        case dependencies
+        /// The same, and tells the user of the option where it changes the base.
+        case listed
+    }
 
     /// The line as `.config` has it.
     public var text: String {
@@ -195,6 +207,16 @@ extension ConfigFragment {
         return fragment
     }
 
+    /// The fragment with the options that its own depend on, which kbuild adds where they can be set.
+    ///
+    /// - Parameter isListed: Whether the user is told which of its options the base does not have: they did not ask for
+    ///   them one by one.
+    public func supported(isListed: Bool) -> ConfigFragment {
+        var fragment = self
+        for index in entries.indices { fragment.entries[index].support = isListed ? .listed : .dependencies }
+        return fragment
+    }
+
     /// The option that kconfig itself sets in each configuration that it writes.
     static let compilerOption = "CC_VERSION_TEXT"
 
@@ -238,15 +260,42 @@ public struct ConfigRequest: Sendable, Hashable {
     /// The request as lines of a `.config`, with comments for everything that is not an option: another base than the
     /// smallest, and the names of optional options.
     public var text: String {
-        base.keyLine + entries.map { ($0.isOptional ? "# where the kernel can:\n" : "") + $0.text + "\n" }.joined()
+        base.keyLine
+            + entries.map { entry in
+                (entry.isOptional ? "# where the kernel can:\n" : "")
+                    + (entry.support == .none ? "" : "# with what it depends on:\n") + entry.text + "\n"
+            }.joined()
     }
 
     /// Adds options that others depend on, and values that remove obstacles.
     mutating func add(_ prerequisites: [String], _ obstacles: [ConfigObstacle]) {
         let file = "added by kbuild"
-        entries += prerequisites.map { ConfigEntry(name: $0, value: .yes, file: file, line: 0, isOptional: true) }
+        entries += prerequisites.map {
+            ConfigEntry(name: $0, value: .yes, file: file, line: 0, isOptional: true, support: .listed)
+        }
         entries += obstacles.map {
             ConfigEntry(name: $0.option, value: $0.harmless, file: file, line: 0, isOptional: true)
+        }
+    }
+}
+
+extension ConfigRequest {
+    /// For the user: which options of the base kbuild has set on its own, and to what.
+    ///
+    /// - Parameters:
+    ///   - base: The base before the request was merged into it.
+    ///   - config: What came of both.
+    func changes(of base: ConfigFile, to config: ConfigFile) -> [String] {
+        var files: [String] = []
+        var lines: [String: [String]] = [:]
+        for entry in entries where entry.support == .listed && !base[entry.name].agrees(with: config[entry.name]) {
+            let before = base[entry.name]
+            if lines[entry.file] == nil { files.append(entry.file) }
+            lines[entry.file, default: []].append(
+                "CONFIG_\(entry.name)=\(config[entry.name])" + (before == .no ? "" : " (it was \(before))"))
+        }
+        return files.map { file in
+            "\(file): set in \(self.base.name): \(lines[file, default: []].joined(separator: ", "))"
         }
     }
 }

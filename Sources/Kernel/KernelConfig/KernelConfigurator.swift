@@ -128,16 +128,23 @@ public struct KernelConfigurator: Sendable {
             let obstacles = ConfigObstacle.all(
                 in: config, hasFile: { fileExists(make.tree.pushing(FilePath($0))) },
                 hasTool: { (try? runner.locate($0)) != nil })
-            if dropped.isEmpty, obstacles.isEmpty, request.base.text == nil { return text }
+            if dropped.isEmpty, obstacles.isEmpty, request.base.text == nil {
+                for note in request.changes(of: ConfigFile(parsing: base), to: config) { progress(.note(note)) }
+                return text
+            }
             let tree = KconfigTree(tree: make.tree, architecture: make.architecture)
             let check = ConfigCheck(tree: tree, config: config)
             let asked = obstacles.filter { obstacle in request.entries.contains { $0.name == obstacle.option } }
             guard asked.isEmpty else { throw ConfigObstacle.failure(asked, request) }
-            let demanded = dropped.filter { !$0.isOptional && !check.followsFromTools($0, request) }
-            guard demanded.isEmpty else { throw check.failure(for: demanded) }
-            let additions = check.prerequisites(of: dropped.filter(\.isOptional)).filter { name in
-                !request.entries.contains { $0.name == name }
+            let additions = check.prerequisites(of: dropped.filter { $0.isOptional || $0.support != .none }).filter {
+                name in !request.entries.contains { $0.name == name }
             }
+            let mayStillCome = round < Self.mostRounds && !additions.isEmpty
+            let demanded = dropped.filter { entry in
+                !entry.isOptional && !check.followsFromTools(entry, request)
+                    && !(entry.support != .none && mayStillCome)
+            }
+            guard demanded.isEmpty else { throw check.failure(for: demanded) }
             if round < Self.mostRounds, !obstacles.isEmpty || !additions.isEmpty {
                 for obstacle in obstacles {
                     progress(
@@ -149,6 +156,7 @@ public struct KernelConfigurator: Sendable {
                 round += 1
                 continue
             }
+            for note in request.changes(of: ConfigFile(parsing: base), to: config) { progress(.note(note)) }
             for note in check.notes(on: request, dropped: dropped) { progress(.note(note)) }
             return text
         }

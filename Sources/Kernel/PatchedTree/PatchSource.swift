@@ -22,6 +22,30 @@ public struct PatchSource: Sendable {
     public let digest: Digest
     let content: Content
 
+    /// What is applied of the source, one after the other, by the names that a user knows: the patches' subjects, or the
+    /// spec's folder.
+    ///
+    /// - Throws: `Failure` (`usage`) when different kernels have different series.
+    public var steps: [String] {
+        get throws {
+            guard case .series(let set) = content else { return [name] }
+            guard let patches = set.common, set.byVersion.isEmpty else {
+                throw Failure(
+                    .usage, "\(location) has a series for each of several kernels, so its patches cannot be counted",
+                    nextStep: "name the folder or the file of one series")
+            }
+            return patches.map { $0.subject ?? $0.file }
+        }
+    }
+
+    /// The source with its first patches alone; nil when there is none of them.
+    public func limited(to count: Int) -> PatchSource? {
+        guard count > 0 else { return nil }
+        guard case .series(let set) = content else { return self }
+        return PatchSource(
+            name: name, location: location, digest: digest, content: .series(set.limited(to: count)))
+    }
+
     /// Whether it is a system call's spec; else it is a series of patches.
     public var isSpec: Bool {
         if case .spec = content { true } else { false }
@@ -113,6 +137,13 @@ struct SeriesSet: Sendable {
     private(set) var byVersion: [String: [Patch]] = [:]
     /// The digest of all files read.
     let digest: Digest
+
+    /// The set with its first patches alone.
+    func limited(to count: Int) -> SeriesSet {
+        var set = self
+        set.common = common.map { Array($0.prefix(count)) }
+        return set
+    }
 
     /// The patches for a kernel.
     ///

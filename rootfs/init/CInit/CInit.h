@@ -4,12 +4,15 @@
 #define KBUILD_CINIT_H
 
 #define _GNU_SOURCE
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/random.h>
 #include <linux/sched.h>
 #include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -121,6 +124,34 @@ static inline int kbuild_bring_up_loopback(void) {
     int result = ioctl(fd, SIOCGIFFLAGS, &request);
     request.ifr_flags |= IFF_UP;
     if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &request);
+    close(fd);
+    return result;
+}
+
+static inline struct sockaddr kbuild_address(const char *text) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(text)};
+    struct sockaddr generic;
+    memcpy(&generic, &address, sizeof generic);
+    return generic;
+}
+
+// Gives an interface an address and brings it up, with a way out by a gateway. 0 or -1.
+static inline int kbuild_set_up_interface(const char *name, const char *address, const char *mask, const char *gateway) {
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -1;
+    struct ifreq request = {0};
+    strncpy(request.ifr_name, name, IFNAMSIZ - 1);
+    request.ifr_addr = kbuild_address(address);
+    int result = ioctl(fd, SIOCSIFADDR, &request);
+    request.ifr_netmask = kbuild_address(mask);
+    if (result == 0) result = ioctl(fd, SIOCSIFNETMASK, &request);
+    if (result == 0) result = ioctl(fd, SIOCGIFFLAGS, &request);
+    request.ifr_flags |= IFF_UP;
+    if (result == 0) result = ioctl(fd, SIOCSIFFLAGS, &request);
+    struct rtentry route = {.rt_flags = RTF_UP | RTF_GATEWAY};
+    route.rt_dst = route.rt_genmask = kbuild_address("0.0.0.0");
+    route.rt_gateway = kbuild_address(gateway);
+    if (result == 0) result = ioctl(fd, SIOCADDRT, &route);
     close(fd);
     return result;
 }

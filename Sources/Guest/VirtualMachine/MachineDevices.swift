@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+import SystemPackage
+
+/// A port of the host that leads to one of the guest's.
+public struct PortForward: Sendable, Hashable, CustomStringConvertible {
+    /// The port of 127.0.0.1.
+    public var host: UInt16
+    /// The port of the guest.
+    public var guest: UInt16
+    /// Whether it is one of UDP and not of TCP.
+    public var isUDP: Bool
+
+    /// Reads `HOST:GUEST`, `tcp:HOST:GUEST` or `udp:HOST:GUEST`; nil for anything else, and for port 0.
+    public init?(parsing text: String) {
+        var fields = text.split(separator: ":", omittingEmptySubsequences: false)
+        isUDP = fields.first == "udp"
+        if isUDP || fields.first == "tcp" { fields.removeFirst() }
+        guard fields.count == 2, let host = UInt16(fields[0]), let guest = UInt16(fields[1]), host > 0, guest > 0 else {
+            return nil
+        }
+        (self.host, self.guest) = (host, guest)
+    }
+
+    /// The form that is read.
+    public var description: String { "\(isUDP ? "udp:" : "")\(host):\(guest)" }
+
+    /// As QEMU's user network takes it. Only programs of the host itself get in.
+    var option: String { "hostfwd=\(isUDP ? "udp" : "tcp"):127.0.0.1:\(host)-:\(guest)" }
+}
+
+/// A disk behind the root's.
+public enum MachineDisk: Sendable, Hashable {
+    /// An empty one of so many MiB, new at the machine's start and gone at its end.
+    case scratch(megabytes: Int)
+    /// A file of the host. What the guest writes goes to a temporary file of QEMU's, unless the file is writable.
+    case file(FilePath, isWritable: Bool)
+
+    /// The size of an empty disk in MiB; nil for a file.
+    var scratchMegabytes: Int? { if case .scratch(let size) = self { size } else { nil } }
+}
+
+extension MachineConfiguration {
+    /// The guest's address in QEMU's user network, the way out and the name server, as QEMU's manual gives them
+    /// (docs/system/devices/net.rst). init sets them: there is nothing to ask DHCP for.
+    static let networkArgument = "kbuild.network=user"
+
+    /// Has init take the host's root for its own.
+    static let hostRootArgument = "kbuild.root=host"
+    /// The mount tag of the host's root.
+    public static let hostRootTag = "hostroot"
+
+    /// Why a machine with these devices cannot be saved and woken; nil where it can.
+    public var obstacleToSaving: String? {
+        // QEMU refuses to save a machine while a 9p share is mounted.
+        if hasHostRoot { return "a machine with the host's root (rootfs.type host) cannot be saved" }
+        if numaNodes > 1 { return "a machine with NUMA nodes (machine.numa) cannot be saved" }
+        if let option = emulatorOptions.first {
+            return "a machine with options of one's own (machine.qemu-options: \(option)) is not saved"
+        }
+        return nil
+    }
+
+    /// The options for disks.
+    func diskArguments(_ sockets: MachineSockets, bus: String) -> [String] {
+        disks.enumerated().flatMap { index, disk in
+            let drive: String
+            switch disk {
+            case .scratch:
+                // Nothing of it outlives the machine, so that nothing has to reach a disk of the host's.
+                drive = "format=raw,cache=unsafe,discard=unmap,file=\(Self.escaped(sockets.scratchDisk(index)))"
+            case .file(let path, let isWritable):
+                // The format is never probed: a guest could write the header of another, which names further files.
+                let format = path.extension == "qcow2" ? "qcow2" : "raw"
+                drive = "format=\(format)\(isWritable ? "" : ",snapshot=on"),file=\(Self.escaped(path))"
+            }
+            return [
+                "-drive", "if=none,id=disk\(index),\(drive)", "-device", "virtio-blk-\(bus),drive=disk\(index)",
+            ]
+        }
+    }
+
+    /// The options for the network.
+    func networkArguments(bus: String) -> [String] {
+        guard hasUserNetwork else { return [] }
+        let forwards = forwards.map { "," + $0.option }.joined()
+        // A card on PCI has a ROM to boot from, which takes time to load.
+        let rom = bus == "pci" ? ",romfile=" : ""
+        return ["-netdev", "user,id=network\(forwards)", "-device", "virtio-net-\(bus),netdev=network\(rom)"]
+    }
+
+    /// The options that divide memory and CPUs among nodes: the first ones get what is left over.
+    var numaArguments: [String] {
+        guard numaNodes > 1 else { return [] }
+        func parts(of total: Int) -> [Int] {
+            (0..<numaNodes).map { total / numaNodes + ($0 < total % numaNodes ? 1 : 0) }
+        }
+        var first = 0
+        return zip(parts(of: memoryMegabytes), parts(of: cpus)).enumerated().flatMap { node, part in
+            let last = first + part.1 - 1
+            defer { first = last + 1 }
+            return [
+                "-object", "memory-backend-ram,id=node\(node),size=\(part.0)M",
+                "-numa", "node,nodeid=\(node),cpus=\(first)-\(last),memdev=node\(node)",
+            ]
+        }
+    }
+
+    /// The user's options: each is one of QEMU's with its value behind the first blank.
+    var ownArguments: [String] {
+        emulatorOptions.flatMap { $0.split(separator: " ", maxSplits: 1).map(String.init) }
+    }
+}

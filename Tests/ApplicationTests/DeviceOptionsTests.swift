@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import KernelConfig
+import SystemPackage
+import Testing
+
+@testable import Application
+@testable import Project
+
+/// What a guest's devices need of the kernel, and who may not have them.
+@Suite("Devices of a guest", .timeLimit(.minutes(5)))
+struct DeviceOptionsTests {
+    private func load(_ text: String) throws -> Project {
+        try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
+    }
+
+    @Test("a device asks for its options, with what they depend on, and nothing else does")
+    func options() throws {
+        #expect(try DeviceOptions.fragments(for: load("kernel: {}\n")).isEmpty)
+        let fragments = try DeviceOptions.fragments(for: load("network: {type: user}\nmachine: {numa: 2}\n"))
+        #expect(fragments.map(\.file) == ["network.type user", "machine.numa"])
+        let entries = fragments.flatMap(\.entries)
+        #expect(entries.contains { $0.name == "VIRTIO_NET" && $0.value == .yes })
+        #expect(entries.contains { $0.name == "NUMA" && $0.value == .yes })
+        #expect(entries.allSatisfy { $0.support == .listed })
+        // Cards that no guest has are off in kbuild's own configuration, and are the user's matter in another.
+        #expect(entries.contains { $0.name == "WLAN" && $0.value == .no })
+        let own = try DeviceOptions.fragments(for: load("network: {type: user}\nkernel: {base: defconfig}\n"))
+        #expect(!own.flatMap(\.entries).contains { $0.name == "WLAN" })
+    }
+
+    @Test("options that stand alone are read with and without their prefix, and a wrong one is named")
+    func alone() throws {
+        let fragment = try KernelSteps.options(["CONFIG_A=y", "B=16", "# CONFIG_C is not set"])
+        #expect(fragment.entries.map(\.text) == ["CONFIG_A=y", "CONFIG_B=16", "# CONFIG_C is not set"])
+        #expect(fragment.entries.allSatisfy { $0.support == .dependencies })
+        let failure = #expect(throws: Failure.self) { try KernelSteps.options(["A"]) }
+        #expect(failure?.code == .usage && failure?.message.contains("--set") == true)
+    }
+
+    @Test(
+        "what reaches further than the machine is named; an empty disk and nodes of memory do not",
+        arguments: [
+            ("network: {type: user}\n", "network.type user"), ("disks: [{file: a}]\n", "disks[].file"),
+            ("machine: {qemu-options: [-s]}\n", "machine.qemu-options"),
+            ("disks: [{size: 8M}]\nmachine: {numa: 2}\n", nil),
+        ])
+    func reach(text: String, device: String?) throws {
+        #expect(try load(text).reachingDevice == device)
+    }
+}
