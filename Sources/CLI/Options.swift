@@ -69,21 +69,21 @@ struct BuildOptions: ParsableArguments {
 
     @Option(
         help: """
-            What the kernel's configuration starts from: tinyconfig, defconfig, allnoconfig, localmodconfig, or a file such as \
+            The base of the kernel's configuration: tinyconfig, defconfig, allnoconfig, localmodconfig, or a file such as \
             /boot/config-6.1.0-56-amd64. (default: in a kernel tree its .config, if there is one)
             """, completion: .file())
     var config: String?
 
     @Option(
         help: """
-            A configuration fragment on top: a file, kernel:NAME (kernel/configs/NAME.config) or kselftest:NAME. May be \
+            A configuration fragment for the base: a file, kernel:NAME (kernel/configs/NAME.config) or kselftest:NAME. May be \
             repeated.
             """, completion: .file())
     var fragment: [String] = []
 
     @Option(
         name: .customLong("set"),
-        help: "An option of the kernel's, such as CONFIG_KASAN=y, with what it depends on. May be repeated.")
+        help: "A kernel option, such as CONFIG_KASAN=y, which is set with its dependencies. May be repeated.")
     var setOptions: [String] = []
 
     @Option(
@@ -175,13 +175,13 @@ struct MachineOptions: ParsableArguments {
 
     @Option(
         help: """
-            A further disk: a size such as 2G for an empty one, or a file, which the guest's writes do not reach unless it \
+            An additional disk: a size such as 2G for an empty disk, or a file, which the guest writes to only if it \
             is FILE:rw. May be repeated.
             """, completion: .file())
     var disk: [String] = []
 
     @Option(
-        help: "user: the guest reaches what the host reaches. (default: none)",
+        help: "user: the guest reaches the same networks as the host. (default: none)",
         completion: .choices(ofKey: "network.type"))
     var network: String?
 
@@ -191,12 +191,12 @@ struct MachineOptions: ParsableArguments {
     )
     var forward: [String] = []
 
-    @Option(help: "Divide memory and CPUs among so many NUMA nodes. (default: 1)")
+    @Option(help: "The number of NUMA nodes that share memory and CPUs. (default: 1)")
     var numa: Int?
 
     @Option(
         name: .customLong("qemu-arg"), parsing: .unconditionalSingleValue,
-        help: "An option of QEMU's with its value, such as '-device virtio-rng-pci'. May be repeated.")
+        help: "A QEMU option with its value, such as '-device virtio-rng-pci'. May be repeated.")
     var emulatorOptions: [String] = []
 
     @Option(
@@ -206,15 +206,15 @@ struct MachineOptions: ParsableArguments {
 
     @Option(
         name: .customLong("rw"),
-        help: "A folder of the host that the guest has at the same place and may write to. May be repeated.",
+        help: "A folder of the host that the guest has at the same path and may write to. May be repeated.",
         completion: .directory)
     var writableFolders: [String] = []
 
     @Option(
-        help: "Where a shell or a command in its place begins. (default with --rootfs host: the working directory)")
+        help: "The folder in which a shell or command begins. (default with --rootfs host: the working directory)")
     var cwd: String?
 
-    @Flag(help: "With --rootfs host, show the guest keys, tokens and browsers' folders too.")
+    @Flag(help: "With --rootfs host, do not hide keys, tokens and browsers' folders from the guest.")
     var withSecrets = false
 
     @Option(
@@ -306,7 +306,7 @@ struct FileOptions: ParsableArguments {
 struct RunOptions: ParsableArguments {
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: "Print the report as text, as json, or as b4's review takes it from a check.")
+    @Option(help: "Print the report as text, json, or b4 (which b4's review reads as a check).")
     var format: ReportFormat = .text
 
     @OptionGroup var output: FileOptions
@@ -322,8 +322,8 @@ struct RunOptions: ParsableArguments {
 struct MailOptions: ParsableArguments {
     @Option(
         help: """
-            Patches to apply after the project's: a mailbox or a patch file, or - for standard input. Without a project they go \
-            on top of --kernel.
+            Patches to apply after the project's: a mailbox or a patch file, or - for standard input. Without a project they \
+            apply to --kernel.
             """, completion: .file())
     var mbox: String?
 
@@ -348,13 +348,13 @@ struct RunModes: ParsableArguments {
     @Flag(help: "Add the options that the project's collections of selftests need to the kernel's configuration.")
     var addConfig = false
 
-    @Flag(help: "Run with the first patch alone, then with the first two, and so on, to the first that does not pass.")
+    @Flag(help: "Run with the first patch alone, then with the first two, and so on, until one does not pass.")
     var eachPatch = false
 
     @Flag(
         help: """
-            Exit as git bisect run wants it: 0 good, 1 bad, 125 when the commit does not build, 128 and more when nothing \
-            was tested.
+            Exit with the codes of git bisect run: 0 good, 1 bad, 125 when the commit does not build, 128 and more when \
+            nothing was tested.
             """)
     var bisect = false
 
