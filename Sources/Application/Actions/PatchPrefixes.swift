@@ -4,8 +4,8 @@ import PatchedTree
 import Project
 import ResultsModel
 
-/// A project with its first patch, its first two, and so on: each is to build, boot and pass by itself, so that `git
-/// bisect` works in the history that a series becomes.
+/// A project with its first patch, its first two, and so on: each prefix must build, boot and pass, so that
+/// `git bisect` works in the history of the series.
 public struct PatchPrefixes: Sendable {
     /// The patches' names, in the order in which they are applied.
     public let names: [String]
@@ -31,7 +31,7 @@ public struct PatchPrefixes: Sendable {
         return part
     }
 
-    /// A line of what became of a prefix: `2/3 build-failed lib: add the call`.
+    /// A line on the result of a prefix: `2/3 build-failed lib: add the call`.
     public func line(_ count: Int, _ report: RunReport) -> String {
         let verdict = report.verdict.padding(to: 21)
         return "\(count)/\(names.count) \(verdict) \(names[count - 1])"
@@ -39,13 +39,13 @@ public struct PatchPrefixes: Sendable {
 }
 
 extension String {
-    /// The text with blanks behind it, up to a length.
+    /// The text, padded with blanks to a length.
     func padding(to length: Int) -> String { self + String(repeating: " ", count: max(0, length - count)) }
 }
 
-/// The codes by which `git bisect run` knows what a commit is (git-bisect(1)).
+/// The exit codes that `git bisect run` reads (git-bisect(1)).
 public enum BisectCode {
-    /// The code for one of kbuild's own: 0 good, 1 bad, 125 cannot be tested, 128 and more end the bisection.
+    /// The code for one of kbuild's codes: 0 good, 1 bad, 125 cannot be tested, 128 and more end the bisection.
     public static func code(for code: Int32) -> Int32 {
         switch ExitStatus(rawValue: code) {
         case .success: 0

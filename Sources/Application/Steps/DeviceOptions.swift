@@ -3,25 +3,25 @@ import Diagnostics
 import KernelConfig
 import Project
 
-/// The kernel options that a guest's devices need beside what every guest needs.
+/// The kernel options that a guest's devices need in addition to those of every guest.
 enum DeviceOptions {
-    /// What a device needs.
+    /// The options of a device.
     private struct Need {
-        /// What the project file calls it.
+        /// Its name in the project file.
         var key: String
-        /// Options that have to be on.
+        /// Options that must be on.
         var options: [String]
-        /// Options that are to be off.
+        /// Options that must be off.
         var off: [String] = []
     }
 
-    /// A fragment for each kind of device that the project asks for; kbuild adds what the options depend on and tells
-    /// the user what it has set.
+    /// A fragment for each kind of device in the project; kbuild adds the dependencies of the options and tells the
+    /// user what it has set.
     static func fragments(for project: Project) throws(Failure) -> [ConfigFragment] {
         var needs: [Need] = []
         if project.network.isUser {
             needs.append(Need(key: "network.type user", options: ["INET", "NETDEVICES", "NET_CORE", "VIRTIO_NET"]))
-            // What comes with them, and has no place in kbuild's own configuration: cards that no guest has.
+            // Options that come with them but are not part of kbuild's own configuration: cards that no guest has.
             if project.configBase == .target("tinyconfig") { needs[0].off = ["ETHERNET", "WLAN"] }
         }
         if project.machine.numaNodes > 1 {
@@ -40,10 +40,10 @@ enum DeviceOptions {
 }
 
 extension ProjectContext {
-    /// Refuses devices by which code of strangers in the guest would reach further than its machine: the host's network,
-    /// files of the host, and whatever QEMU can be told.
+    /// Refuses devices with which foreign code in the guest could reach beyond its machine: the host's network, files
+    /// of the host, and QEMU's own options.
     ///
-    /// - Throws: `Failure`: `usage`, and what finding out about the sandbox throws.
+    /// - Throws: `Failure`: `usage`, and the errors of the look-up of the sandbox.
     func checkDevices() async throws {
         guard let device = project.reachingDevice, try await confinement.rules() != nil else { return }
         throw Failure(
@@ -53,8 +53,7 @@ extension ProjectContext {
 }
 
 extension Project {
-    /// A device by which a guest reaches further than its machine, as the project file names it; nil where there is
-    /// none.
+    /// A device with which a guest reaches beyond its machine, by its name in the project file; nil if there is none.
     var reachingDevice: String? {
         if rootfsType == .host { return "rootfs.type host" }
         if network.isUser { return "network.type user" }

@@ -6,12 +6,12 @@ import RootFilesystem
 import SystemPackage
 import VirtualMachine
 
-/// The host's root as the guest's.
+/// The host's root as the guest's root.
 ///
-/// The guest boots from a small archive with init, which mounts the host's root over 9p, read-only, lays a file system in
-/// memory over it, hides secrets and goes on there. What the guest writes is in its memory.
+/// The guest boots from a small archive with init, which mounts the host's root over 9p, read-only, mounts a file
+/// system in memory over it, hides secrets and continues there. The guest writes to its memory.
 enum HostRoot {
-    /// What is hidden in each home: keys, tokens, passwords, histories, and browsers' folders.
+    /// The hidden files in each home: keys, tokens, passwords, histories, and browsers' folders.
     static let secretsOfHomes = [
         ".ssh", ".gnupg", ".password-store", ".pki", ".local/share/keyrings", ".local/share/kwalletd", ".netrc",
         ".git-credentials", ".config/git/credentials", ".config/gh", ".config/hub", ".config/glab-cli", ".aws",
@@ -24,19 +24,19 @@ enum HostRoot {
         ".config/vivaldi", ".config/opera", ".config/Signal", ".config/Slack", ".cache/mozilla", ".cache/google-chrome",
         ".cache/chromium",
     ]
-    /// What is hidden beside them.
+    /// The hidden files elsewhere.
     static let secretsOfSystem = [
         "/etc/shadow", "/etc/shadow-", "/etc/gshadow", "/etc/gshadow-", "/etc/ssl/private", "/etc/krb5.keytab",
         "/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ed25519_key",
         "/etc/NetworkManager/system-connections", "/etc/wireguard", "/var/lib/sss",
     ]
 
-    /// The file of the archive that names what init hides: a line each, `d` or `f` and the path.
+    /// The file of the archive that lists the paths for init to hide: on each line `d` or `f` and the path.
     static let hiddenList = "/etc/kbuild-hidden"
 
     /// The secrets that this host has, links followed.
     ///
-    /// - Parameter home: The user's home, beside /root and the folders of /home.
+    /// - Parameter home: The user's home, in addition to /root and the folders of /home.
     static func secrets(home: String?) -> [FilePath] {
         let others = ((try? namesInFolder("/home")) ?? []).sorted().map { FilePath("/home").appending($0) }
         let homes = [home.map { FilePath($0) }, "/root"].compactMap { $0 } + others
@@ -45,7 +45,7 @@ enum HostRoot {
             + secretsOfSystem.map { FilePath($0) }
         var found: [FilePath] = []
         for place in places {
-            // One that is not there is none, and init's list has a line for each.
+            // A missing file needs no hiding, and init's list has one path on each line.
             guard let real = resolvedPath(place), !real.string.contains("\n"), !found.contains(real) else { continue }
             found.append(real)
         }
@@ -70,10 +70,11 @@ enum HostRoot {
         return [Share(tag: MachineConfiguration.hostRootTag, path: "/", isReadOnly: true)]
     }
 
-    /// The variables of the user's environment that a shell or a command in the guest gets, beside TERM and PATH.
+    /// The variables of the user's environment that a shell or a command in the guest gets, in addition to TERM and
+    /// PATH.
     private static let variables = ["HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "SHELL", "USER"]
 
-    /// What a shell in a guest of the project begins with.
+    /// Sets the first folder and the environment of a shell in a guest of the project.
     static func prepare(_ request: ShellRequest, project: Project, environment: [String: String]) -> ShellRequest {
         var request = request
         request.directory = project.shellFolder

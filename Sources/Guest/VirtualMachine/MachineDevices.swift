@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// A port of the host that leads to one of the guest's.
+/// A port of the host that is forwarded to a port of the guest.
 public struct PortForward: Sendable, Hashable, CustomStringConvertible {
     /// The port of 127.0.0.1.
     public var host: UInt16
     /// The port of the guest.
     public var guest: UInt16
-    /// Whether it is one of UDP and not of TCP.
+    /// Whether it is a UDP port instead of a TCP port.
     public var isUDP: Bool
 
-    /// Reads `HOST:GUEST`, `tcp:HOST:GUEST` or `udp:HOST:GUEST`; nil for anything else, and for port 0.
+    /// Parses `HOST:GUEST`, `tcp:HOST:GUEST` or `udp:HOST:GUEST`; nil for any other text, and for port 0.
     public init?(parsing text: String) {
         var fields = text.split(separator: ":", omittingEmptySubsequences: false)
         isUDP = fields.first == "udp"
@@ -21,18 +21,18 @@ public struct PortForward: Sendable, Hashable, CustomStringConvertible {
         (self.host, self.guest) = (host, guest)
     }
 
-    /// The form that is read.
+    /// The form that `init(parsing:)` reads.
     public var description: String { "\(isUDP ? "udp:" : "")\(host):\(guest)" }
 
-    /// As QEMU's user network takes it. Only programs of the host itself get in.
+    /// The option of QEMU's user network. Only programs of the host itself can connect.
     var option: String { "hostfwd=\(isUDP ? "udp" : "tcp"):127.0.0.1:\(host)-:\(guest)" }
 }
 
-/// A disk behind the root's.
+/// A disk after the root's.
 public enum MachineDisk: Sendable, Hashable {
-    /// An empty one of so many MiB, new at the machine's start and gone at its end.
+    /// An empty disk of this size in MiB, new at the machine's start and removed at its end.
     case scratch(megabytes: Int)
-    /// A file of the host. What the guest writes goes to a temporary file of QEMU's, unless the file is writable.
+    /// A file of the host. The guest writes to a temporary file of QEMU, unless the file is writable.
     case file(FilePath, isWritable: Bool)
 
     /// The size of an empty disk in MiB; nil for a file.
@@ -40,16 +40,16 @@ public enum MachineDisk: Sendable, Hashable {
 }
 
 extension MachineConfiguration {
-    /// The guest's address in QEMU's user network, the way out and the name server, as QEMU's manual gives them
-    /// (docs/system/devices/net.rst). init sets them: there is nothing to ask DHCP for.
+    /// The guest's address in QEMU's user network, the gateway and the name server, from QEMU's manual
+    /// (docs/system/devices/net.rst). init sets them, without DHCP.
     static let networkArgument = "kbuild.network=user"
 
-    /// Has init take the host's root for its own.
+    /// The kernel argument that makes init use the host's root as its own.
     static let hostRootArgument = "kbuild.root=host"
     /// The mount tag of the host's root.
     public static let hostRootTag = "hostroot"
 
-    /// Why a machine with these devices cannot be saved and woken; nil where it can.
+    /// Why a machine with these devices cannot be saved and restored; nil if it can.
     public var obstacleToSaving: String? {
         // QEMU refuses to save a machine while a 9p share is mounted.
         if hasHostRoot { return "a machine with the host's root (rootfs.type host) cannot be saved" }
@@ -66,10 +66,11 @@ extension MachineConfiguration {
             let drive: String
             switch disk {
             case .scratch:
-                // Nothing of it outlives the machine, so that nothing has to reach a disk of the host's.
+                // The contents end with the machine, so nothing must reach a disk of the host.
                 drive = "format=raw,cache=unsafe,discard=unmap,file=\(Self.escaped(sockets.scratchDisk(index)))"
             case .file(let path, let isWritable):
-                // The format is never probed: a guest could write the header of another, which names further files.
+                // The format is never probed: a guest could write the header of another format, which names other
+                // files.
                 let format = path.extension == "qcow2" ? "qcow2" : "raw"
                 drive = "format=\(format)\(isWritable ? "" : ",snapshot=on"),file=\(Self.escaped(path))"
             }
@@ -83,12 +84,12 @@ extension MachineConfiguration {
     func networkArguments(bus: String) -> [String] {
         guard hasUserNetwork else { return [] }
         let forwards = forwards.map { "," + $0.option }.joined()
-        // A card on PCI has a ROM to boot from, which takes time to load.
+        // A PCI card has a boot ROM, which takes time to load.
         let rom = bus == "pci" ? ",romfile=" : ""
         return ["-netdev", "user,id=network\(forwards)", "-device", "virtio-net-\(bus),netdev=network\(rom)"]
     }
 
-    /// The options that divide memory and CPUs among nodes: the first ones get what is left over.
+    /// The options that divide memory and CPUs among nodes: the first nodes get the remainder.
     var numaArguments: [String] {
         guard numaNodes > 1 else { return [] }
         func parts(of total: Int) -> [Int] {
@@ -105,7 +106,7 @@ extension MachineConfiguration {
         }
     }
 
-    /// The user's options: each is one of QEMU's with its value behind the first blank.
+    /// The user's options: each is a QEMU option, with its value after the first blank.
     var ownArguments: [String] {
         emulatorOptions.flatMap { $0.split(separator: " ", maxSplits: 1).map(String.init) }
     }

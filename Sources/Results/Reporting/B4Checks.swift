@@ -3,8 +3,8 @@ import Diagnostics
 import Foundation
 import ResultsModel
 
-/// The report as what b4's review takes from a check: a JSON list of maps with `tool`, `status` (pass, warn or fail),
-/// `summary` and `details`.
+/// The report in the form that b4's review reads as a check: a JSON list of maps with `tool`, `status` (pass, warn or
+/// fail), `summary` and `details`.
 public enum B4Checks {
     /// One entry of the list.
     struct Check: Encodable, Equatable {
@@ -16,10 +16,10 @@ public enum B4Checks {
         var details: String?
     }
 
-    /// The most entries beside the verdict's, and the most lines of an entry's details.
+    /// The most entries in addition to the verdict's, and the most lines of an entry's details.
     private static let (mostEntries, mostLines) = (50, 40)
 
-    /// Renders a report, without a newline at its end.
+    /// Renders a report, without a final newline.
     ///
     /// - Throws: `EncodingError`, which no report is known to cause.
     public static func render(_ report: RunReport) throws -> String {
@@ -28,7 +28,7 @@ public enum B4Checks {
         return String(decoding: try encoder.encode(checks(of: report)), as: UTF8.self)
     }
 
-    /// The verdict, then what it is made of: kernel reports, tests that did not pass, and other errors.
+    /// The verdict, then its reasons: kernel reports, tests that did not pass, and other errors.
     static func checks(of report: RunReport) -> [Check] {
         let entries = entries(of: report)
         var list = [verdict(of: report)] + entries.prefix(mostEntries)
@@ -43,7 +43,7 @@ public enum B4Checks {
 
     private static func verdict(of report: RunReport) -> Check {
         let code = ExitStatus(rawValue: report.exitCode) ?? .infrastructure
-        // Trouble of the machine that tested says nothing of the patches.
+        // An error of the testing machine says nothing about the patches.
         let isOfPatches = ![.usage, .infrastructure, .interrupted].contains(code)
         let passed = pluralized(report.count(.passed), "test")
         let version = report.kernel.map { " on Linux \($0.version)" } ?? ""
