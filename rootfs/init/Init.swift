@@ -200,8 +200,8 @@ struct Init {
         symlink(configuration, place)
     }
 
-    /// Mounts the 9p shares of a file system table. User-mode Linux has no 9p device: there the tag is the name of a folder in
-    /// the one folder of the host that the kernel lets hostfs see.
+    /// Mounts the 9p shares of a file system table. User-mode Linux has no 9p device: there the tag is the name of a
+    /// folder in the only folder of the host that the kernel lets hostfs see.
     ///
     /// - Parameters:
     ///   - fstab: The table's text.
