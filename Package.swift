@@ -213,8 +213,8 @@ let package = Package(
             name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
             providers: [.apt(["libguestfs-dev"])]),
 
-        // Those files of the guest's PID 1 that speak with the host, so that they are tested without a guest. The others
-        // mount, reboot and end every process; kbuild itself compiles them all, as Embedded Swift.
+        // The files of the guest's PID 1 that communicate with the host, so that they are tested without a guest. The
+        // others mount, reboot and end every process; kbuild itself compiles them all, as Embedded Swift.
         .systemLibrary(name: "CInit", path: "rootfs/init/CInit"),
         .target(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",

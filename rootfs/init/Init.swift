@@ -166,9 +166,9 @@ struct Init {
         _ = kbuild_bring_up_loopback()
     }
 
-    /// Gives the guest its place in QEMU's user network, whose addresses QEMU's manual fixes: nothing has to be asked of
-    /// a DHCP server. The name server is written beside the devices, because programs have a /run of their own, and
-    /// mounted over the root file system's, which cannot be changed.
+    /// Sets the guest's address in QEMU's user network. QEMU's manual fixes the addresses, so init needs no DHCP
+    /// server. The name server is written beside the devices, because programs have a /run of their own, and mounted
+    /// over the root file system's, which cannot be changed.
     private static func setUpNetwork() {
         guard kbuild_set_up_interface("eth0", "10.0.2.15", "255.255.255.0", "10.0.2.2") == 0 else {
             return complain("cannot set up the network on eth0: \(System.lastError)")

@@ -22,8 +22,8 @@ public struct PatchSource: Sendable {
     public let digest: Digest
     let content: Content
 
-    /// What is applied of the source, one after the other, by the names that a user knows: the patches' subjects, or the
-    /// spec's folder.
+    /// The parts of the source in the order of their application, by the names that a user knows: the patches'
+    /// subjects, or the spec's folder.
     ///
     /// - Throws: `Failure` (`usage`) when different kernels have different series.
     public var steps: [String] {
