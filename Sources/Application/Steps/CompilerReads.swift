@@ -140,7 +140,7 @@ enum CompilerReads {
     struct MissedFiles {
         /// They do not exist.
         var absent: Set<String>
-        /// They exist; other files come first, or the list came too late.
+        /// They exist; other files come first, or they were made too late.
         var passedOver: Set<String>
     }
 

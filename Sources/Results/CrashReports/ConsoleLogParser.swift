@@ -113,7 +113,7 @@ private struct Reader: Sendable {
             }
         }
         let hasLetter = name.contains { $0 >= UInt8(ascii: "A") }
-        // The beginnings of a server's error instead of a file.
+        // A server's error response in place of a file.
         let isAnswer = ["error", "fatal", "message", "status", "code"].contains(
             String(decoding: name, as: UTF8.self).lowercased())
         return isName && hasLetter && !isAnswer
