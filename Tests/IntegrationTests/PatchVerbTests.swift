@@ -70,5 +70,56 @@ extension RunTests {
             let both = try await fixture.kbuild("patch", "export", "--mbox", "--series")
             #expect(both.status == .exited(2))
         }
+
+        @Test("a tree to edit has each patch as a commit; commits there come back as a series, again and again")
+        func edit() async throws {
+            for (name, text) in [
+                ("Kbuild", "\n"), ("Kconfig", "\n"), ("kernel/fork.c", "int fork;\nint end;\n"), ("init/main.c", "\n"),
+                ("Makefile", "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\n"),
+            ] { try fixture.write("tiny/\(name)", text) }
+            let patch = "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n int fork;\n+int one;\n int end;\n"
+            try fixture.write("edited/kernel/one/one.patch", patch)
+            try fixture.write("edited/kbuild.yaml", "kernel:\n  source: ../tiny\n  patches:\n    - kernel/one\n")
+            let tree = fixture.project.appending("edited-tree")
+            func take(_ name: String) async throws -> CommandResult {
+                try await fixture.kbuild("patch", "edit", "edited-tree", "--take", name, "--project", "edited")
+            }
+            func commit(_ text: String, _ message: String) async throws {
+                try fixture.write("edited-tree/kernel/fork.c", text)
+                let git = Command(
+                    "git",
+                    [
+                        "-C", tree.string, "-c", "user.name=A", "-c", "user.email=a@b", "commit", "--quiet", "--all",
+                        "--message", message,
+                    ])
+                #expect(try await CommandRunner().capture(git).status == .exited(0))
+            }
+            let made = try await fixture.kbuild("patch", "edit", "edited-tree", "--project", "edited")
+            #expect(made.status == .exited(0))
+            #expect(try readText(tree.pushing("kernel/fork.c")) == "int fork;\nint one;\nint end;\n")
+            let none = try await take("two")
+            #expect(none.status == .exited(2) && none.errors.contains("there is no commit"))
+            try fixture.write("edited-tree/kernel/fork.c", "int fork;\nint one;\nint two;\nint end;\n")
+            let dirty = try await take("two")
+            #expect(dirty.status == .exited(2) && dirty.errors.contains("git -C"))
+            try await commit("int fork;\nint one;\nint two;\nint end;\n", "two: count")
+            let below = try await take("one")
+            #expect(below.status == .exited(2) && below.errors.contains("below your commits"))
+
+            #expect(try await take("two").status == .exited(0))
+            #expect(try fixture.text("edited/kbuild.yaml").contains("    - kernel/one\n    - kernel/two\n"))
+            try await commit("int fork;\nint one;\nint two;\nint three;\nint end;\n", "three: count")
+            #expect(try await take("two").status == .exited(0))
+            #expect(
+                try namesInFolder(fixture.project.pushing("edited/kernel/two")).sorted() == [
+                    "0001-two-count.patch", "0002-three-count.patch", "series",
+                ])
+            let diff = try await fixture.kbuild("patch", "diff", "--project", "edited")
+            #expect(diff.output.contains("+int one;\n+int two;\n+int three;\n int end;"))
+            // What somebody else made stays.
+            try fixture.write("edited/kernel/mine/series", "x.patch\n")
+            let foreign = try await take("mine")
+            #expect(foreign.status == .exited(2) && foreign.errors.contains("is there already"))
+        }
     }
 }

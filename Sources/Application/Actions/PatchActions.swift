@@ -26,7 +26,7 @@ public struct PatchStatus: Codable, Sendable, Equatable {
 
 /// The work of `kbuild patch`.
 public struct PatchActions: Sendable {
-    private let context: ProjectContext
+    let context: ProjectContext
     var tools: ToolContext { context.tools }
     var steps: KernelSteps { KernelSteps(context: context, rules: nil) }
 

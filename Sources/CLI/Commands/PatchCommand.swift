@@ -7,7 +7,7 @@ import SystemPackage
 
 struct PatchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "patch", abstract: "Apply, revert, check, show or export the project's patches.",
+        commandName: "patch", abstract: "Apply, revert, check, show, export or edit the project's patches.",
         discussion: """
             kbuild patches its own tree, never the kernel source that the project names. Examples:
 
@@ -15,7 +15,42 @@ struct PatchCommand: AsyncParsableCommand {
               kbuild patch apply && kbuild patch status
               kbuild patch export --output outgoing
             """,
-        subcommands: [Apply.self, Revert.self, Status.self, Check.self, Diff.self, Export.self])
+        subcommands: [Apply.self, Revert.self, Status.self, Check.self, Diff.self, Export.self, Edit.self])
+
+    struct Edit: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Make a tree of the kernel under git to edit, and take its commits back as patches.",
+            discussion: """
+                The tree is the project's kernel with its series applied, each patch a commit. Change any file there and \
+                commit; --take NAME then writes your commits to kernel/NAME as a series, and adds that to the project. \
+                Specs are not part of the tree: edit their C files in the project. Examples:
+
+                  kbuild patch edit linux
+                  git -C linux commit --all --message "count forks"
+                  kbuild patch edit linux --take fork-count
+                """)
+        @Argument(help: "The folder of the tree; new, or one that this command made.", completion: .directory)
+        var folder: String
+        @Option(help: "Write the commits to kernel/NAME, in place of those that were taken before.")
+        var take: String?
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let here = FilePath(FileManager.default.currentDirectoryPath)
+            let (place, name) = (here.pushing(FilePath(folder)).lexicallyNormalized(), take)
+            let project = try loadProject(common, build.overrides)
+            let console = common.makeConsole(isTerse: true)
+            let actions = PatchActions(try await makeContext(project, console))
+            defer { console.finish() }
+            let result = try await interruptible {
+                if let name { return try await actions.take(name, from: place) }
+                return try await actions.edit(in: place)
+            }
+            for line in result.lines { console.output("\(line)") }
+            for step in result.nextSteps { console.log("next: \(step)") }
+        }
+    }
 
     struct Diff: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
