@@ -209,9 +209,8 @@ let package = Package(
         .systemLibrary(
             name: "CSeccomp", path: "Sources/Shims/CSeccomp", pkgConfig: "libseccomp",
             providers: [.apt(["libseccomp-dev"])]),
-        .systemLibrary(
-            name: "CGuestfs", path: "Sources/Shims/CGuestfs", pkgConfig: "libguestfs",
-            providers: [.apt(["libguestfs-dev"])]),
+        // libguestfs, loaded by the process that makes an image and by no other; its header is libguestfs-dev's.
+        .target(name: "CGuestfs", path: "Sources/Shims/CGuestfs"),
 
         // The files of the guest's PID 1 that communicate with the host, so that they are tested without a guest. The
         // others mount, reboot and end every process; kbuild itself compiles them all, as Embedded Swift.

@@ -16,6 +16,8 @@ Packaging/stage.sh install "$root" /usr "/usr/share/doc/$name" /usr/share/zsh/ve
 printf 'Source: %s\n\nPackage: %s\nArchitecture: any\nDescription: x\n' "$name" "$name" >.build/deb/debian/control
 libraries=$(cd .build/deb && dpkg-shlibdeps -O -e root/usr/bin/kbuild 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$libraries" ] || { echo "dpkg-shlibdeps finds no library of $root/usr/bin/kbuild" >&2; exit 1; }
+# The process that makes images loads it.
+libraries="$libraries, libguestfs0"
 
 join() { local IFS=,; echo "${*// /}" | sed 's/,/, /g'; }
 cat >"$root/DEBIAN/control" <<CONTROL

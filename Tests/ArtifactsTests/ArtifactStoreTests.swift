@@ -475,6 +475,20 @@ struct FileLockTests {
         #expect(notes.withLock { $0.count } == 1)
     }
 
+    @Test("an attempt takes a free lock, and does not wait for another one")
+    func attempt() async throws {
+        let scratch = try ScratchFolder()
+        let layout = CacheLayout(root: scratch.path)
+        do {
+            let first = try FileLock.attempt("name", in: layout)
+            #expect(first != nil)
+            #expect(try FileLock.attempt("name", in: layout) == nil)
+            #expect(try FileLock.attempt("other", in: layout) != nil)
+            withExtendedLifetime(first) {}
+        }
+        #expect(try FileLock.attempt("name", in: layout) != nil)
+    }
+
     @Test("a second holder waits for the first")
     func exclusion() async throws {
         let scratch = try ScratchFolder()

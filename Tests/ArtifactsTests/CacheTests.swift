@@ -206,6 +206,39 @@ struct CacheUseTests {
         #expect(fileExists(present.folder.appending("runs")))
     }
 
+    @Test("each output of a tree is an item of its own, with its marks; the tree goes after all of them")
+    func outputs() async throws {
+        let sample = try SampleCache()
+        let project = try await sample.project("a", hours: 1)
+        let name = "kernel-\(SampleCache.key.prefix(16))"
+        let tree = project.folder.appending(name)
+        let relative = "projects/\(project.folder.lastComponent?.string ?? "")/\(name)"
+        let old = try sample.add("\(relative)/build/x86_64-1", kilobytes: 300, hours: 9)
+        let recent = try sample.add("\(relative)/build/x86_64-2", kilobytes: 200, hours: 1)
+        let confined = try sample.add("\(relative)/confined/x86_64-1", kilobytes: 100, hours: 5)
+        for mark in OutputMark.allCases {
+            try writeAtomically("x", to: mark.path(of: old))
+            #expect(mark.output(ofMark: mark.path(of: old)) == old)
+        }
+        #expect(OutputMark.tools.output(ofMark: OutputMark.overlay.path(of: old)) == nil)
+        sample.age(tree, hours: 3)
+
+        let inventory = try CacheInventory(of: sample.layout)
+        let outputs = inventory.items.filter { $0.kind == .output }
+        #expect(Set(outputs.map(\.path)) == [old, recent, confined, tree])
+        #expect(outputs.allSatisfy { $0.project == project.path.string && $0.isRemovable })
+        let own = try #require(outputs.first { $0.path == tree })
+        // Nothing counts twice.
+        #expect((100 << 10..<140 << 10).contains(own.bytes))
+        #expect((300 << 10..<310 << 10).contains(outputs.first { $0.path == old }?.bytes ?? 0))
+        #expect(inventory.surplus(over: 0, users: []).map(\.path) == [old, confined, recent, tree])
+
+        let removed = try await inventory.remove([try #require(outputs.first { $0.path == old })])
+        #expect(removed.map(\.path) == [old])
+        #expect(try namesInFolder(tree.appending("build")) == ["x86_64-2"])
+        #expect(fileExists(confined.appending("file")) && fileExists(tree.appending("file")))
+    }
+
     @Test("looking something up marks it as used; files that two things share count once")
     func lookups() async throws {
         let sample = try SampleCache()

@@ -76,6 +76,59 @@ struct BlockedTaskTests {
         #expect(tasks.first?.frames.count == 3)
     }
 
+    @Test(
+        "a task that spins is told by its own function, not by the interrupt in which the kernel answered",
+        arguments: ["asm_common_interrupt", "asm_sysvec_apic_timer_interrupt", "asm_sysvec_call_function_single"])
+    func interrupted(entry: String) throws {
+        func text(_ registers: String) -> String {
+            """
+            sysrq: Show State
+            task:spinner         state:R  running task     stack:0     pid:37    ppid:34     flags:0x00004008
+            Call Trace:
+             <IRQ>
+             sched_show_task.cold+0xb8/0xf6
+             show_state_filter+0x55/0xb4
+             sysrq_handle_showstate+0xc/0x14
+             __handle_sysrq.cold+0x45/0x125
+             serial8250_rx_chars+0x73/0x13b
+             handle_irq_event+0x34/0x6a
+             __common_interrupt+0x3c/0x91
+             common_interrupt+0x78/0x90
+             </IRQ>
+             <TASK>
+             \(entry)+0x22/0x40
+            \(registers) __do_sys_spin+0x17/0x20
+             do_syscall_64+0x39/0x46
+             entry_SYSCALL_64_after_hwframe+0x4b/0xb5
+            RIP: 0033:0x564a11e27126
+             </TASK>
+
+            """
+        }
+        let registers = "RIP: 0010:turn+0x5/0x9\nRSP: 0018:ffffc900 EFLAGS: 00000246\nCode: eb fe\n"
+        let spinning = try #require(BlockedTask.tasks(in: lines(text(registers)), calls: ["spin"]).first)
+        #expect(spinning.isRunning)
+        #expect(spinning.waitsIn?.function == "turn")
+        #expect(
+            spinning.frames.map(\.symbol) == [
+                "turn", "__do_sys_spin", "do_syscall_64", "entry_SYSCALL_64_after_hwframe",
+            ])
+        // Where the registers are missing, the caller is still its own.
+        let torn = try #require(BlockedTask.tasks(in: lines(text("")), calls: ["spin"]).first)
+        #expect(torn.waitsIn?.function == "__do_sys_spin")
+    }
+
+    @Test("of a task of which nothing but the interrupt is known, the interrupt is told")
+    func interruptAlone() throws {
+        let text = """
+            task:spinner         state:D  stack:0     pid:37    ppid:34     flags:0x00004008
+             show_state_filter+0x55/0xb4
+             asm_common_interrupt+0x22/0x40
+            """
+        let task = try #require(BlockedTask.tasks(in: lines(text), calls: []).first)
+        #expect(task.frames.map(\.symbol) == ["show_state_filter", "asm_common_interrupt"])
+    }
+
     @Test("where lockdep is there, each lock has the place where it was taken")
     func locks() throws {
         let text =

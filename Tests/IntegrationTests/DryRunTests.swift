@@ -62,11 +62,14 @@ extension RunTests {
         let status = try JSONSerialization.jsonObject(with: Data(tree.output.utf8)) as? [String: Any]
         let home = FilePath(try #require(status?["tree"] as? String)).removingLastComponent()
         // The parts of the tree and the cache where a run leaves its traces; the whole tree has 80,000 files.
-        let places =
-            [fixture.project, layout.locks, layout.temporary, home.removingLastComponent().appending("runs")]
-            + ["tree/kernel", "tree/arch/x86/entry", "build/x86_64/kernel", "build/x86_64/include/config"].map {
-                home.pushing(FilePath($0))
-            }
+        var parts = ["tree/kernel", "tree/arch/x86/entry"]
+        for name in try namesInFolder(home.appending("build"))
+        where isFolder(home.pushing(FilePath("build/\(name)/kernel"))) {
+            parts += ["build/\(name)/kernel", "build/\(name)/include/config"]
+        }
+        #expect(parts.count > 2)
+        var places = [fixture.project, layout.locks, layout.temporary, home.removingLastComponent().appending("runs")]
+        places += parts.map { home.pushing(FilePath($0)) }
         let before = try places.map(states)
         let planned = try await plan()
         let text = try await fixture.kbuild("run", "--dry-run")

@@ -11,8 +11,8 @@ import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct PatchWorkTreeTests {
     private let scratch: PatchScratch
-    private let work: WorkTree
-    private let output: FilePath
+    let work: WorkTree
+    let output: FilePath
 
     init() throws {
         scratch = try PatchScratch()
@@ -24,7 +24,7 @@ import Testing
 
     private let pristineTime: Int64 = 1_000_000_000 * 1_000_000_000
 
-    private func overlay(_ files: [String: String?], sources: [TreeOverlay.AppliedSource] = []) -> TreeOverlay {
+    func overlay(_ files: [String: String?], sources: [TreeOverlay.AppliedSource] = []) -> TreeOverlay {
         let entries = files.mapValues { text -> TreeOverlay.Entry in
             text.map { .file(.init(bytes: Array($0.utf8), isExecutable: false)) } ?? .deleted
         }

@@ -40,7 +40,7 @@ enum HangReport {
     static func describe(
         _ task: BlockedTask, stack: [StackFrame], locks: [StackFrame]
     ) -> [String] {
-        let what = task.state == BlockedTask.running ? "runs in" : "waits in"
+        let what = task.isRunning ? "runs in" : "waits in"
         var line = "\(task.name) \(what) \(task.waitsIn?.function ?? task.frames.first?.function ?? "the kernel")"
         let places = stack.flatMap(\.locations)
         if let place = places.first(where: { $0.sourceText != nil }) ?? places.first {

@@ -22,15 +22,37 @@ extension KernelSteps {
         context.projectCache.appending("kernel-" + Digest.of(pristine.source.description).short)
     }
     func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
-    /// The output folder. A confined build has its own folder: files that a foreign makefile left in it run again in
-    /// the next make there.
-    func output(_ pristine: KernelSourceArtifact) -> FilePath {
-        // Objects with debug information do not mix with objects without, and each set of checkers has its own objects
-        // too.
-        let checks = project.checks.map { "-\($0.rawValue)" }.joined()
-        return folder(for: pristine).appending(rules == nil ? "build" : "confined")
-            .appending(project.architecture.rawValue + (project.kernel.hasDebugInfo ? "-debug" : "") + checks)
+
+    /// The output folder of a configuration: each has its own, so that the first edit after a switch compiles what the
+    /// edit concerns, and nothing for the switch.
+    ///
+    /// A confined build has its own folder: files that a foreign makefile left in it run again in the next make there.
+    func output(_ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> FilePath {
+        outputs(pristine).appending(outputName(request))
     }
+
+    /// The folder of a tree's outputs.
+    private func outputs(_ pristine: KernelSourceArtifact) -> FilePath {
+        folder(for: pristine).appending(rules == nil ? CacheLayout.outputs : CacheLayout.confinedOutputs)
+    }
+
+    private func outputName(_ request: ConfigRequest) -> String {
+        let compiler = ["gcc", "ld"].map { (try? tools.digest(ofOptionalTool: $0).hex) ?? "" }.joined(separator: " ")
+        return Self.outputName(project, request, compiler: compiler)
+    }
+
+    /// The name of a configuration's output: in words, and by a digest of all that another one differs in.
+    static func outputName(_ project: Project, _ request: ConfigRequest, compiler: String) -> String {
+        var key = ContentDigest(of: "output", version: 1)
+        key.add("architecture", project.architecture.rawValue)
+        key.add("base", request.base.name)
+        key.add("request", request.text)
+        key.add("compiler", compiler)
+        let words = (project.kernel.hasDebugInfo ? ["debug"] : []) + project.checks.map(\.rawValue)
+        for word in words { key.add("word", word) }
+        return ([project.architecture.rawValue] + words + [key.digest.short]).joined(separator: "-")
+    }
+
     func workTree(_ pristine: KernelSourceArtifact) -> WorkTree {
         WorkTree(tree: tree(pristine), pristine: pristine.folder)
     }
@@ -38,9 +60,9 @@ extension KernelSteps {
     /// All output of the last make.
     var buildLog: FilePath { context.projectCache.appending("build.log") }
 
-    func make(_ pristine: KernelSourceArtifact) -> KernelMake {
+    private func make(_ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> KernelMake {
         var make = KernelMake(
-            tree: tree(pristine), output: output(pristine), architecture: project.architecture,
+            tree: tree(pristine), output: output(pristine, request), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
         make.hasDebugInfo = project.kernel.hasDebugInfo
@@ -49,7 +71,7 @@ extension KernelSteps {
 
     /// How make is run for a patched tree.
     func make(_ patched: PatchedKernelArtifact) -> KernelMake {
-        var make = make(patched.pristine)
+        var make = make(patched.pristine, patched.request)
         make.variables = variables(patched.overlay)
         return make
     }
@@ -103,9 +125,10 @@ extension KernelSteps {
 
     // MARK: Confined builds
 
-    /// The file beside the output, where make cannot write, with the overlay from which the output was built
-    /// completely.
-    private func confinedMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).overlay") }
+    /// A file beside the output, where make cannot write.
+    func mark(_ mark: OutputMark, _ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> FilePath {
+        mark.path(of: output(pristine, request))
+    }
 
     /// Removes the output of an earlier confined build that this build may not continue: its files may be made to
     /// deceive the next build. The completed output of the same patches could only deceive itself; and the project's
@@ -115,10 +138,10 @@ extension KernelSteps {
     ) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay, request)
         // Until this build has completed too.
-        if rules != nil { try removeAll(confinedMark(pristine)) }
-        if isUnusable { try removeAll(output(pristine)) }
-        try createFolder(toolsMark(pristine).removingLastComponent())
-        try writeAtomically(try toolsDigest().hex, to: toolsMark(pristine))
+        if rules != nil { try removeAll(mark(.overlay, pristine, request)) }
+        if isUnusable { try removeAll(output(pristine, request)) }
+        try createFolder(mark(.tools, pristine, request).removingLastComponent())
+        try writeAtomically(try toolsDigest().hex, to: mark(.tools, pristine, request))
     }
 
     /// Whether the output folder's contents are not valid for this build.
@@ -126,14 +149,11 @@ extension KernelSteps {
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws -> Bool {
         // make compares commands and time stamps, and does not notice another tool with the same name.
-        if let last = try? readText(toolsMark(pristine)), last != (try toolsDigest()).hex { return true }
+        if let last = try? readText(mark(.tools, pristine, request)), last != (try toolsDigest()).hex { return true }
         return hasForeignOutput(pristine, overlay, request)
     }
 
-    /// The file beside the output with the digest of the tools that built it.
-    private func toolsMark(_ pristine: KernelSourceArtifact) -> FilePath { FilePath("\(output(pristine)).tools") }
-
-    private func toolsDigest() throws -> Digest {
+    func toolsDigest() throws -> Digest {
         var tools = ContentDigest(of: "tools", version: 1)
         for tool in KernelSteps.keyedTools { tools.add(tool, try self.tools.digest(ofOptionalTool: tool)) }
         return tools.digest
@@ -151,14 +171,14 @@ extension KernelSteps {
     /// Records that the confined build of an overlay completed.
     func recordContribution(of patched: PatchedKernelArtifact) throws {
         try writeAtomically(
-            contribution(patched.overlay, patched.request), to: confinedMark(patched.pristine))
+            contribution(patched.overlay, patched.request), to: mark(.overlay, patched.pristine, patched.request))
     }
 
     private func hasForeignOutput(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) -> Bool {
         guard let rules else { return false }
-        let last = try? readText(confinedMark(pristine))
+        let last = try? readText(mark(.overlay, pristine, request))
         let isOwn = !rules.hasForeignContribution && last != nil
         return !isOwn && last != contribution(overlay, request)
     }

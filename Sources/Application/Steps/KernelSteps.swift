@@ -55,6 +55,8 @@ struct PatchedKernelArtifact: Sendable {
     var lock: FileLock?
     /// The pending changes to the tree on disk, in a dry run; nil once it is synchronized.
     var pendingTree: PendingTree?
+    /// The output that this one started from in this run; nil for none.
+    var origin: OutputOrigin?
 
     /// "7 sources, 14 files".
     var summary: String { "\(pluralized(overlay.sources.count, "source")), \(pluralized(overlay.files.count, "file"))" }
@@ -66,6 +68,8 @@ struct PendingTree: Sendable {
     var changes: WorkTree.PlannedSynchronization?
     /// Whether the kernel's source is new, so that make has to check every folder.
     var isSourceNew = false
+    /// The output that a new one would start from; nil for none.
+    var origin: OutputOrigin?
 }
 
 /// The steps from a kernel's source to its image.
@@ -194,7 +198,10 @@ struct KernelSteps: Sendable {
         Step(.patch) { _ in
             let patched = try patched(pristine)
             // Also when the kernel exists already: the next change of a file is compiled in the tree.
-            if !tools.isDryRun { markUsed(folder(for: pristine)) }
+            if !tools.isDryRun {
+                markUsed(output(pristine, patched.request))
+                markUsed(folder(for: pristine))
+            }
             let key = patched.overlay.digest
             guard needsTree(patched) else { return .found(patched, key: key, patched.summary) }
             return Work(
@@ -203,7 +210,10 @@ struct KernelSteps: Sendable {
                     for note in patched.overlay.notes { progress(.note(note)) }
                     var patched = patched
                     patched.lock = try await lock(pristine, progress)
-                    let change = try await bringInLine(pristine, patched.overlay, patched.request, progress)
+                    try await prepareTree(pristine, patched.overlay, patched.request, progress)
+                    patched.origin = try await startOutput(of: patched, progress)
+                    let change = try workTree(pristine).synchronize(
+                        overlay: patched.overlay, output: output(pristine, patched.request))
                     return Performed(
                         result: patched, outcome: change.isUnchanged ? .hit : .made, detail: patched.summary)
                 })
@@ -227,10 +237,18 @@ struct KernelSteps: Sendable {
             fallthrough
         case .unchanged:
             let planned = try workTree(pristine).planSynchronization(
-                overlay: patched.overlay, output: make(pristine).output)
+                overlay: patched.overlay, output: output(pristine, patched.request))
             if !planned.changes.isUnchanged { forecast.outcome = .miss }
             forecast.actions += planned.changes.remarks
-            if try !hasUnusableOutput(pristine, patched.overlay, patched.request) { pending.changes = planned }
+            if try !hasUnusableOutput(pristine, patched.overlay, patched.request),
+                KernelBuilder.hasBegun(output(pristine, patched.request))
+            {
+                pending.changes = planned
+            }
+        }
+        if pending.changes == nil, let origin = try possibleOrigins(of: patched).first {
+            pending.origin = origin
+            forecast.actions.append(.remark("kbuild starts \(output(pristine, patched.request)) from \(origin.output)"))
         }
         var expected = patched
         expected.pendingTree = pending
@@ -364,7 +382,7 @@ struct KernelSteps: Sendable {
 
     func lock(_ pristine: KernelSourceArtifact, _ progress: ProgressSink) async throws -> FileLock {
         try await FileLock.acquire(
-            "kernel-" + Digest.of(folder(for: pristine).string).short, in: tools.layout, progress: progress)
+            Self.lockName(folder(for: pristine)), in: tools.layout, progress: progress)
     }
 
     /// Synchronizes the project's tree with an overlay. The caller holds the lock.
@@ -373,18 +391,21 @@ struct KernelSteps: Sendable {
     ) async throws -> WorkTree.Synchronization {
         // The tree shares its files with the cache's copy; no one may have written through a link.
         try pristine.verify()
-        return try await bringInLine(pristine, overlay, .merge([]), progress)
+        // The patches alone are asked for: a fragment that is missing is the build's concern.
+        let request = (try? configRequest(pristine, overlay)) ?? .merge([])
+        try await prepareTree(pristine, overlay, request, progress)
+        return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine, request))
     }
 
-    /// The same, for a caller that verifies the cache's copy later, before it relies on the result.
-    private func bringInLine(
+    /// Makes the tree where it is missing, and removes outputs that are not valid for it. The caller verifies the
+    /// cache's copy later, before it relies on the result.
+    private func prepareTree(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, _ progress: ProgressSink
-    ) async throws -> WorkTree.Synchronization {
+    ) async throws {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
-        // Output of another tree in this place is not valid for the new one.
-        if change == .created { try removeAll(output(pristine)) }
+        // Outputs of another tree in this place are not valid for the new one, whatever their configuration.
+        if change == .created { try removeOutputs(pristine) }
         try discardForeignOutput(pristine, overlay, request)
-        return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine))
     }
 
     /// The tools that the build of a kernel runs, besides the tree's own programs. The binutils are those that gcc and
@@ -429,6 +450,11 @@ struct KernelSteps: Sendable {
                     {
                         return Forecast(outcome: .hit, expected: current.file)
                     }
+                    if let origin = patched.pendingTree?.origin?.make,
+                        configurator.isCurrentAlike(origin, request: patched.request, inputs: inputs) != nil
+                    {
+                        return Forecast(outcome: .hit, expected: origin.output.appending(".config"))
+                    }
                     var forecast = Forecast<FilePath>()
                     let commands = configurator.commands(make, request: patched.request)
                     forecast.actions += try commands.before.map { try RunPlan.Action($0, by: runner) }
@@ -442,6 +468,9 @@ struct KernelSteps: Sendable {
                     let tooling = try await tooling(make)
                     let (runner, environment) = (tooling.runner, tooling.environment)
                     let configurator = KernelConfigurator(runner: runner, progress: progress, environment: environment)
+                    if let origin = patched.origin?.make {
+                        try configurator.adopt(from: origin, to: make, request: patched.request, inputs: inputs)
+                    }
                     let result = try await configurator.configure(make, request: patched.request, inputs: inputs)
                     return Performed(
                         result: result.file, outcome: result.wasCurrent ? .hit : .made,
@@ -472,7 +501,7 @@ struct KernelSteps: Sendable {
     func compile(_ patched: PatchedKernelArtifact, config: FilePath?) -> Step<BuiltKernel> {
         Step(.compile) { _ in
             if let artifact = patched.artifact {
-                return .found(kernel(artifact, patched.pristine), artifact.key.short).filed(under: patched.key)
+                return .found(kernel(artifact, patched), artifact.key.short).filed(under: patched.key)
             }
             return Work(
                 forecast: { try await forecastBuild(patched, config: config) },
@@ -506,7 +535,7 @@ struct KernelSteps: Sendable {
                 tree: tree?.isSourceNew == true ? nil : tree?.changes)
             let folder = tools.store.folder(
                 try key(pristine, patched.overlay, patched.request, hasImage: plan.makesImage))
-            var built = kernel(in: folder, pristine, hasImage: plan.makesImage)
+            var built = kernel(in: folder, patched, hasImage: plan.makesImage)
             built.config = config
             return Forecast(expected: built, actions: try actions(plan))
         }
@@ -533,8 +562,9 @@ struct KernelSteps: Sendable {
         let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
-        let isFirst = !fileExists(make.output.appending("vmlinux"))
-        if isFirst, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
+        let isFirst = !fileExists(mark(.description, pristine, patched.request))
+        let isCopied = patched.origin?.distance == 0
+        if isFirst, !isCopied, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
         // A check of 80,000 files, on the other processor. It must be complete before the kernel is trusted, and when
         // the build fails, it may show the reason.
         async let verification: Void = pristine.verify()
@@ -548,19 +578,20 @@ struct KernelSteps: Sendable {
             throw failure
         }
         try await verification
-        if isFirst { recordFirstBuild(result.seconds) }
+        if isFirst, patched.origin == nil { recordFirstBuild(result.seconds) }
         if project.kernel.hasDebugInfo, rules == nil {
             let log = FilePath("\(buildLog.string).gdb")
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
         }
         try workTree(pristine).recordBuild(output: make.output)
         if rules != nil { try recordContribution(of: patched) }
+        try describeOutput(of: patched)
         let artifact = try await publish(result, of: patched)
         var detail = pluralized(result.compiledObjects, "object")
         if result.isIncremental { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
         if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
         if result.isVerified { detail += ", confirmed by a plain make" }
-        return Performed(result: kernel(artifact, pristine), outcome: .made, detail: detail)
+        return Performed(result: kernel(artifact, patched), outcome: .made, detail: detail)
     }
 
     /// Stores a build's result, unless a tool was replaced meanwhile.
@@ -587,15 +618,15 @@ struct KernelSteps: Sendable {
     private static let scriptsTarget = "scripts_gdb"
     private static let scriptsFile = "vmlinux-gdb.py"
 
-    private func kernel(_ artifact: Artifact, _ pristine: KernelSourceArtifact) -> BuiltKernel {
-        kernel(in: artifact.folder, pristine, hasImage: artifact.files[Self.imageName] != nil)
+    private func kernel(_ artifact: Artifact, _ patched: PatchedKernelArtifact) -> BuiltKernel {
+        kernel(in: artifact.folder, patched, hasImage: artifact.files[Self.imageName] != nil)
     }
 
-    private func kernel(in folder: FilePath, _ pristine: KernelSourceArtifact, hasImage: Bool) -> BuiltKernel {
-        let scripts = output(pristine).appending(Self.scriptsFile)
+    private func kernel(in folder: FilePath, _ patched: PatchedKernelArtifact, hasImage: Bool) -> BuiltKernel {
+        let scripts = output(patched.pristine, patched.request).appending(Self.scriptsFile)
         return BuiltKernel(
             image: hasImage ? folder.appending(Self.imageName) : nil, vmlinux: folder.appending("vmlinux"),
-            config: folder.appending("config"), version: pristine.version,
+            config: folder.appending("config"), version: patched.pristine.version,
             debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
     }
 

@@ -192,7 +192,9 @@ struct Kselftests: Sendable {
 
     func makeBuild(of recipe: Recipe) async throws -> Build {
         let (name, source) = (recipe.name, recipe.source)
-        var make = steps.make(patched.pristine)
+        var make = steps.make(patched)
+        // What KCSAN watches is the kernel's.
+        make.variables = []
         // User-mode Linux's programs are the host's, and the selftests' headers are x86's.
         make.architecture = .x86_64
         // Each build begins with an empty folder, so no earlier build can have left files there: headers take seconds.

@@ -24,14 +24,20 @@ final class GuestfsSession {
     ///
     /// - Throws: `Failure` (`infrastructure`) when the library cannot make one.
     init(events: Events) throws(Failure) {
-        guard let handle = guestfs_create() else {
+        // kbuild is not linked with it: each start would load its 60 libraries.
+        if let reason = kbuild_guestfs_load() {
+            throw Failure(
+                .infrastructure, "libguestfs cannot be loaded", details: String(cString: reason),
+                nextStep: "sudo apt-get install libguestfs0, or set rootfs: {type: initramfs}, which needs none")
+        }
+        guard let handle = kbuild_guestfs_create() else {
             throw Failure(
                 .infrastructure, "libguestfs cannot create a handle", details: String(cString: strerror(errno)))
         }
         self.handle = handle
         self.events = events
         // guestfs_last_error returns errors; the library does not print them.
-        guestfs_set_error_handler(handle, nil, nil)
+        kbuild_guestfs_set_error_handler(handle, nil, nil)
         let mask =
             UInt64(GUESTFS_EVENT_PROGRESS) | UInt64(GUESTFS_EVENT_APPLIANCE) | UInt64(GUESTFS_EVENT_LIBRARY)
             | UInt64(GUESTFS_EVENT_TRACE) | UInt64(GUESTFS_EVENT_WARNING)
@@ -50,22 +56,22 @@ final class GuestfsSession {
             }
         }
         let context = Unmanaged.passUnretained(events).toOpaque()
-        guard guestfs_set_event_callback(handle, callback, mask, 0, context) >= 0 else {
+        guard kbuild_guestfs_set_event_callback(handle, callback, mask, 0, context) >= 0 else {
             let reason = lastError
-            guestfs_close(handle)
+            kbuild_guestfs_close(handle)
             throw Failure(.infrastructure, "libguestfs takes no event callback", details: reason)
         }
     }
 
     deinit {
-        guestfs_close(handle)
+        kbuild_guestfs_close(handle)
         withExtendedLifetime(events) {}
     }
 
     /// The library's version, such as 1.48.6.
     var version: String {
-        guard let version = guestfs_version(handle) else { return "unknown" }
-        defer { guestfs_free_version(version) }
+        guard let version = kbuild_guestfs_version(handle) else { return "unknown" }
+        defer { kbuild_guestfs_free_version(version) }
         return "\(version.pointee.major).\(version.pointee.minor).\(version.pointee.release)"
     }
 
@@ -83,7 +89,7 @@ final class GuestfsSession {
     ///
     /// - Throws: `Failure` (`infrastructure`) when the appliance does not answer.
     func exists(_ path: String) throws(Failure) -> Bool {
-        let answer = guestfs_exists(handle, path)
+        let answer = kbuild_guestfs_exists(handle, path)
         guard answer >= 0 else {
             throw Failure(.infrastructure, "libguestfs cannot look at \(path)", details: lastError)
         }
@@ -91,7 +97,7 @@ final class GuestfsSession {
     }
 
     private var lastError: String {
-        guestfs_last_error(handle).map { String(cString: $0) } ?? "no reason given"
+        kbuild_guestfs_last_error(handle).map { String(cString: $0) } ?? "no reason given"
     }
 }
 
@@ -99,14 +105,14 @@ extension GuestfsSession {
     /// Configures the handle and starts the appliance.
     func launch(_ spec: ImageBuildSpec) throws {
         // Without libvirt's daemon, which containers and CI hosts do not run.
-        try call("use its direct backend") { guestfs_set_backend($0, "direct") }
+        try call("use its direct backend") { kbuild_guestfs_set_backend($0, "direct") }
         if spec.forcesTCG {
-            try call("be kept from KVM") { guestfs_set_backend_setting($0, "force_tcg", "1") }
+            try call("be kept from KVM") { kbuild_guestfs_set_backend_setting($0, "force_tcg", "1") }
         }
-        try call("use its cache folder") { guestfs_set_cachedir($0, spec.cacheFolder) }
-        try call("use its temporary folder") { guestfs_set_tmpdir($0, spec.temporaryFolder) }
-        try call("trace its calls") { guestfs_set_trace($0, 1) }
-        try call("be verbose") { guestfs_set_verbose($0, 0) }
+        try call("use its cache folder") { kbuild_guestfs_set_cachedir($0, spec.cacheFolder) }
+        try call("use its temporary folder") { kbuild_guestfs_set_tmpdir($0, spec.temporaryFolder) }
+        try call("trace its calls") { kbuild_guestfs_set_trace($0, 1) }
+        try call("be verbose") { kbuild_guestfs_set_verbose($0, 0) }
         try spec.image.withCString { image in
             try "raw".withCString { raw in
                 try "unsafe".withCString { unsafe in
@@ -115,11 +121,11 @@ extension GuestfsSession {
                     options.bitmask = kbuild_guestfs_add_drive_format | kbuild_guestfs_add_drive_cachemode
                     options.format = raw
                     options.cachemode = unsafe
-                    try call("add the image") { guestfs_add_drive_opts_argv($0, image, &options) }
+                    try call("add the image") { kbuild_guestfs_add_drive_opts_argv($0, image, &options) }
                 }
             }
         }
-        try call("start its appliance") { guestfs_launch($0) }
+        try call("start its appliance") { kbuild_guestfs_launch($0) }
     }
 
     /// Makes the file system: no journal, because it is mounted read-only, and no blocks reserved for root.
@@ -141,7 +147,7 @@ extension GuestfsSession {
                     options.uuid = uuid
                     options.lazyitableinit = 0
                     options.hasjournal = 0
-                    try call("make the file system") { guestfs_mke2fs_argv($0, device, &options) }
+                    try call("make the file system") { kbuild_guestfs_mke2fs_argv($0, device, &options) }
                 }
             }
         }

@@ -44,26 +44,26 @@ private func buildImage(_ spec: ImageBuildSpec) throws {
     let device = "/dev/sda"
     send(.step("making the file system"))
     try session.makeFilesystem(spec, on: device)
-    try session.call("mount the image") { guestfs_mount($0, device, "/") }
+    try session.call("mount the image") { kbuild_guestfs_mount($0, device, "/") }
     send(.step("copying files into the image"))
     for archive in spec.archives {
         try session.call("unpack \(archive)") { handle in
             var options = guestfs_tar_in_opts_argv()
-            return guestfs_tar_in_opts_argv(handle, archive, "/", &options)
+            return kbuild_guestfs_tar_in_opts_argv(handle, archive, "/", &options)
         }
     }
     for path in spec.expected where try !session.exists(path) {
         throw Failure(.infrastructure, "the image lacks \(path) after it was written")
     }
-    try session.call("unmount the image") { guestfs_umount_all($0) }
+    try session.call("unmount the image") { kbuild_guestfs_umount_all($0) }
     send(.step("checking the image"))
     try session.call("check the file system") { handle in
         var options = guestfs_e2fsck_argv()
         options.bitmask = kbuild_guestfs_e2fsck_correct
         options.correct = 1
-        return guestfs_e2fsck_argv(handle, device, &options)
+        return kbuild_guestfs_e2fsck_argv(handle, device, &options)
     }
-    try session.call("shut its appliance down") { guestfs_shutdown($0) }
+    try session.call("shut its appliance down") { kbuild_guestfs_shutdown($0) }
 }
 
 private func send(_ message: ImageBuildMessage) {

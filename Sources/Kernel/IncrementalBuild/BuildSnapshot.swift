@@ -25,6 +25,14 @@ package struct BuildSnapshot: Codable, Equatable {
     var fixtures: [String: String]
     /// The files of the tree that kbuild has ever changed, with their contents and time stamps.
     package var files: [String: OutputRecord.Offered]
+    /// Whether the output is a copy that make has not looked at yet: objects may be missing in it. Nil for no.
+    private var copied: Bool?
+
+    /// As `copied`.
+    var isCopied: Bool {
+        get { copied == true }
+        set { copied = newValue ? true : nil }
+    }
 
     /// Its path; its time stamp is that of the last whole build.
     static func path(_ output: FilePath) -> FilePath { output.appending(".kbuild-baseline.json") }

@@ -49,6 +49,7 @@ package struct IncrementalMake: Equatable {
     ///   read; `CancellationError`.
     package init(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
         guard let baseline, let current else { throw Obstacle(reason: "the output has no record of a whole build") }
+        guard !baseline.isCopied else { throw Obstacle(reason: "make has not looked at the copied output yet") }
         guard baseline.command == current.command else { throw Obstacle(reason: "make's command is another one") }
         if let fixture = Set(baseline.fixtures.keys).union(current.fixtures.keys).sorted()
             .first(where: { baseline.fixtures[$0] != current.fixtures[$0] })

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import Glibc
 import IncrementalBuild
 import KernelMake
 import PatchedTree
@@ -181,6 +182,37 @@ public struct KernelBuilder: Sendable {
         try UnaffectedObjects.keepHeaders(of: make)
         try baseline(make)?.save(output: make.output)
         return result
+    }
+
+    /// Whether a build in an output folder has come to its end, so that another output may start from it.
+    public static func isFinished(_ output: FilePath) -> Bool {
+        let state = BuildState(output: output)
+        return state.isComplete && !state.isRunning && OutputRecord.load(output: output) != nil
+    }
+
+    /// Whether make was ever started in an output folder.
+    public static func hasBegun(_ output: FilePath) -> Bool { BuildState.exists(output: output) }
+
+    /// Makes an output folder as a copy of a finished one. The caller sees to it that nobody builds in either of them
+    /// meanwhile, and that the original's tree has nothing but what its record says.
+    ///
+    /// - Parameters:
+    ///   - make: How the new output is going to be built; what lies there is replaced.
+    ///   - origin: How the finished one was built.
+    /// - Returns: How many objects were left out, for make to compile.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be read or written; `CancellationError`. The folder is
+    ///   then as it was.
+    public func startOutput(of make: KernelMake, from origin: KernelMake) throws -> Int {
+        let temporary = FilePath("\(make.output).new-\(UInt32.random(in: 0 ... .max))")
+        defer { try? removeAll(temporary) }
+        try createFolder(make.output.removingLastComponent())
+        let leftOut = try OutputCopy(from: origin, to: make).write(to: temporary)
+        try removeAll(make.output)
+        guard rename(temporary.string, make.output.string) == 0 else {
+            throw Failure(.infrastructure, "cannot create \(make.output)", details: errnoText())
+        }
+        try BuildSnapshot.move(from: origin, command(origin), to: make, command(make), runner: runner)
+        return leftOut.count
     }
 
     /// The sources of the numbers and prototypes of system calls in the tree.

@@ -167,9 +167,14 @@ struct BuildState: Codable, Equatable {
 
     private enum CodingKeys: CodingKey { case isRunning, isComplete, steps, expectedSteps }
 
+    private static func file(of output: FilePath) -> FilePath { output.appending(".kbuild-build.json") }
+
+    /// Whether an output folder has a state.
+    static func exists(output: FilePath) -> Bool { fileExists(file(of: output)) }
+
     /// Reads the state of an output folder; a folder without a state has the initial one.
     init(output: FilePath) {
-        let file = output.appending(".kbuild-build.json")
+        let file = Self.file(of: output)
         if let bytes = try? readBytes(file), let state = try? JSONDecoder().decode(BuildState.self, from: Data(bytes)) {
             self = state
         }

@@ -16,7 +16,7 @@ public enum ConfigBase: Sendable, Hashable {
     public static let smallest = ConfigBase.target("tinyconfig")
 
     /// The name in `.config`'s header and in messages.
-    var name: String {
+    public var name: String {
         switch self {
         case .target(let target): target
         case .file(let name, _): name

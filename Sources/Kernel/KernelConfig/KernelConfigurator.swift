@@ -188,6 +188,31 @@ public struct KernelConfigurator: Sendable {
         return KernelConfiguration(file: file, digest: digest, wasCurrent: true)
     }
 
+    /// Lets the configuration of a copied output count as made there, when the original's is current and says of itself
+    /// what one that was made here would say.
+    ///
+    /// - Parameters:
+    ///   - origin: The output that `make.output` is a copy of.
+    /// - Throws: `Failure` (`infrastructure`) when the stamp cannot be written.
+    public func adopt(
+        from origin: KernelMake, to make: KernelMake, request: ConfigRequest, inputs: Digest
+    ) throws {
+        guard let original = isCurrentAlike(origin, request: request, inputs: inputs),
+            try Digest.ofFile(Self.file(of: make)) == original
+        else { return }
+        let key = key(make, request: request, inputs: inputs)
+        try writeAtomically("\(key) \(original)\n", to: make.output.appending(Self.stampName))
+    }
+
+    /// The digest of a configuration that is what `configure` would make of this request in another output as well; nil
+    /// when it is not.
+    public func isCurrentAlike(_ origin: KernelMake, request: ConfigRequest, inputs: Digest) -> Digest? {
+        guard let original = current(origin, request: request, inputs: inputs),
+            let text = try? readText(original.file), text.hasPrefix(Self.header(request))
+        else { return nil }
+        return original.digest
+    }
+
     /// Completes a configuration after fragments were merged into it.
     static let completion = "olddefconfig"
     /// Writes the headers that follow from the configuration.

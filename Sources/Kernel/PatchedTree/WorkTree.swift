@@ -306,24 +306,9 @@ public struct WorkTree: Sendable {
 
     /// A tree without a manifest must be a faithful copy; otherwise files could stay in it that no overlay names.
     private func verifyCopy() throws {
-        var strange: [String] = []
-        var missing: [String] = []
-        var known: Set<String> = []
-        let (pristineRoot, treeRoot) = (pristine.string, tree.string)
-        TreePath.forEachFile(in: pristine) { path in
-            known.insert(path)
-            guard let original = FileStatus("\(pristineRoot)/\(path)") else { return }
-            guard let own = FileStatus("\(treeRoot)/\(path)") else { return missing.append(path) }
-            let isSame =
-                own.isSameInode(as: original)
-                || (own.isLink == original.isLink && own.isRegular == original.isRegular && own.size == original.size
-                    && (own.modified == original.modified || own.isLink))
-            if !isSame { strange.append(path) }
-        }
-        TreePath.forEachFile(in: tree) { path in
-            if !known.contains(path), !path.hasPrefix(".kbuild") { strange.append(path) }
-        }
-        guard strange.isEmpty, missing.isEmpty, !known.isEmpty else {
+        let differences = differences(exceptFor: [])
+        let (strange, missing) = (differences.strange, differences.missing)
+        guard strange.isEmpty, missing.isEmpty, !differences.isEmpty else {
             let details =
                 missing.sorted().prefix(5).map { "missing: \($0)" }
                 + strange.sorted().prefix(5).map { "differs: \($0)" }
@@ -332,6 +317,51 @@ public struct WorkTree: Sendable {
                 details: (details + ["\(missing.count) missing, \(strange.count) unlike"]).joined(separator: "\n"),
                 nextStep: "remove \(tree): it is made again from the pristine tree")
         }
+    }
+
+    /// How a tree differs from the pristine one.
+    private struct Differences {
+        var strange: [String] = []
+        var missing: [String] = []
+        /// Whether the pristine tree has no files, so that nothing is known.
+        var isEmpty = true
+    }
+
+    /// Compares the tree with the pristine one, as far as `stat` tells. It takes some tenths of a second.
+    private func differences(exceptFor others: Set<String>) -> Differences {
+        var found = Differences()
+        var known: Set<String> = []
+        let (pristineRoot, treeRoot) = (pristine.string, tree.string)
+        TreePath.forEachFile(in: pristine) { path in
+            known.insert(path)
+            guard !others.contains(path), let original = FileStatus("\(pristineRoot)/\(path)") else { return }
+            guard let own = FileStatus("\(treeRoot)/\(path)") else { return found.missing.append(path) }
+            let isSame =
+                own.isSameInode(as: original)
+                || (own.isLink == original.isLink && own.isRegular == original.isRegular && own.size == original.size
+                    && (own.modified == original.modified || own.isLink))
+            if !isSame { found.strange.append(path) }
+        }
+        TreePath.forEachFile(in: tree) { path in
+            if !known.contains(path), !others.contains(path), !path.hasPrefix(".kbuild") { found.strange.append(path) }
+        }
+        found.isEmpty = known.isEmpty
+        return found
+    }
+
+    /// Whether the tree holds nothing but pristine files and what `synchronize` put there, and nobody else was ever seen
+    /// to change one: then an output's record says all that the output can have been built from, and a copy of it may
+    /// serve another tree. It takes some tenths of a second.
+    public func isAsRecorded() -> Bool {
+        guard let manifest = WorkTreeManifest.load(tree: tree) else { return false }
+        for (path, left) in manifest.files {
+            let location = FilePath(path)
+            let isAsLeft = left.agrees(
+                with: FileStatus(tree.pushing(location)), pristine: FileStatus(pristine.pushing(location)))
+            guard isAsLeft, left.untrustedUntil == 0 else { return false }
+        }
+        let differences = differences(exceptFor: Set(manifest.files.keys))
+        return differences.strange.isEmpty && differences.missing.isEmpty && !differences.isEmpty
     }
 
     // MARK: Status

@@ -73,7 +73,10 @@ public struct BlockedTask: Sendable, Equatable {
         var current: BlockedTask?
         var holder: Int?
         func end() {
-            if let task = current, all.count < mostTasks { all.append(task) }
+            if var task = current, all.count < mostTasks {
+                task.dropInterrupt()
+                all.append(task)
+            }
             current = nil
         }
         for line in lines {
@@ -90,8 +93,11 @@ public struct BlockedTask: Sendable, Equatable {
             } else if let pid = holder {
                 if let lock = heldLock(text) { locks[pid, default: []].append(lock) }
             } else if current != nil, (current?.frames.count ?? 0) < mostFrames {
-                if let frame = StackFrame(instructionPointer: text), frame.size > 0, current?.frames.isEmpty == true {
-                    current?.frames.append(frame)
+                if let frame = StackFrame(instructionPointer: text), frame.size > 0,
+                    current?.frames.last.map(\.isInterruptEntry) != false
+                {
+                    // What came before is the interrupt in which the kernel answered.
+                    current?.frames = [frame]
                 } else if text.hasPrefix(" "), let frame = StackFrame(line: text[...]), frame.isReliable {
                     current?.frames.append(frame)
                 }
@@ -108,6 +114,16 @@ public struct BlockedTask: Sendable, Equatable {
             return task
         }
     }
+
+    /// Leaves out the frames of an interrupt, where the task's own follow: the kernel answers in an interrupt of the task
+    /// that a processor is at work for.
+    private mutating func dropInterrupt() {
+        guard let entry = frames.lastIndex(where: \.isInterruptEntry), entry + 1 < frames.count else { return }
+        frames.removeFirst(entry + 1)
+    }
+
+    /// Whether a processor is at work for it, or could be.
+    public var isRunning: Bool { state == Self.running || state == "R" }
 
     /// Whether it blocks the guest's end, and is not one that always waits.
     private func isTelling(_ calls: Set<String>) -> Bool {
@@ -156,5 +172,12 @@ public struct BlockedTask: Sendable, Equatable {
             let frame = StackFrame(line: text[at.upperBound...])
         else { return nil }
         return HeldLock(name: String(text[text.index(after: open)..<close]), takenAt: frame)
+    }
+}
+
+extension StackFrame {
+    /// Whether it is where an interrupt entered the kernel (arch/x86/entry/entry_64.S, arch/x86/include/asm/idtentry.h).
+    fileprivate var isInterruptEntry: Bool {
+        symbol.hasPrefix("asm_sysvec_") || symbol == "asm_common_interrupt" || symbol == "asm_exc_nmi"
     }
 }

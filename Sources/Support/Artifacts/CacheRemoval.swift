@@ -105,13 +105,13 @@ public struct CacheInventory: Sendable {
                 case "runs": add(.runs, part, used: used, project: project, isRemovable: isOrphaned)
                 case "snapshots": for saved in try Self.folders(in: part) { add(.snapshot, saved, project: project) }
                 case CacheUse.projectFileName: break
+                case _ where name.hasPrefix("kernel-") && FileSignature.of(part)?.isDirectory == true:
+                    try addTree(part, ofProject: path, isOrphaned: isOrphaned, &counter)
                 default:
-                    // A tree's own time is that of its last use; the folders of programs' builds have the project's.
-                    let isTree = name.hasPrefix("kernel-")
+                    // The folders of programs' builds have the project's time.
                     let isWhole = FileSignature.of(part)?.isDirectory == true
                     add(
-                        isTree ? .output : isWhole ? .program : .other, part, used: isTree ? nil : used,
-                        project: project,
+                        isWhole ? .program : .other, part, used: used, project: project,
                         isRemovable: isWhole || isOrphaned)
                 }
             }
@@ -129,6 +129,41 @@ public struct CacheInventory: Sendable {
             default: break
             }
         }
+    }
+
+    /// Adds a kernel's outputs, one by one, and their tree, which goes with all of them. Each has the time of its last
+    /// use; the tree is never older than an output.
+    private mutating func addTree(
+        _ folder: FilePath, ofProject project: String?, isOrphaned: Bool, _ counter: inout TreeUsageCounter
+    ) throws {
+        var tree = CacheItem(
+            kind: .output, path: folder, bytes: 0, lastUsed: Self.time(folder), project: project,
+            isOrphaned: isOrphaned)
+        var files = 0
+        func count(_ path: FilePath) -> TreeUsage {
+            let usage = counter.usage(of: path)
+            files += usage.files + (usage.obstacle == nil ? 0 : 1)
+            return usage
+        }
+        let outputFolders = CacheLayout.outputFolders(of: folder).filter { FileSignature.of($0)?.isDirectory == true }
+        for part in try namesInFolder(folder).map({ folder.appending($0) }) {
+            guard outputFolders.contains(part) else {
+                tree.bytes += count(part).bytes
+                continue
+            }
+            for path in try namesInFolder(part).map({ part.appending($0) }) {
+                let bytes = count(path).bytes
+                guard FileSignature.of(path)?.isDirectory == true else {
+                    tree.bytes += bytes
+                    continue
+                }
+                var output = tree
+                (output.path, output.bytes, output.lastUsed) = (path, bytes, Self.time(path))
+                items.append(output)
+                tree.lastUsed = max(tree.lastUsed, output.lastUsed)
+            }
+        }
+        if files > 0 { items.append(tree) }
     }
 
     private static func folders(in folder: FilePath) throws -> [FilePath] {
@@ -168,7 +203,11 @@ extension CacheInventory {
         let leftovers = layout.temporary
         func rank(_ item: CacheItem) -> Int { item.isOrphaned || item.path.starts(with: leftovers) ? 0 : 1 }
         let candidates = items.filter { $0.isRemovable && !isInUse($0, users) }
-            .sorted { (rank($0), $0.lastUsed, $0.path.string) < (rank($1), $1.lastUsed, $1.path.string) }
+            .sorted {
+                // What lies in another item goes before it.
+                (rank($0), $0.lastUsed, -$0.path.components.count, $0.path.string)
+                    < (rank($1), $1.lastUsed, -$1.path.components.count, $1.path.string)
+            }
         for item in candidates where bytes > most {
             surplus.append(item)
             bytes -= item.bytes
@@ -210,7 +249,9 @@ extension CacheInventory {
             // The times of a project's parts are the project's.
             present.lastUsed = item.project == nil || item.kind == .snapshot ? Self.time(item.path) : item.lastUsed
             guard !isInUse(present, users) else { continue }
-            if rename(item.path.string, trash.appending("\(index)").string) == 0 { removed.append(item) }
+            guard rename(item.path.string, trash.appending("\(index)").string) == 0 else { continue }
+            removed.append(item)
+            if item.kind == .output { for mark in OutputMark.allCases { unlink(mark.path(of: item.path).string) } }
         }
         // Of a project that is gone nothing but its name is left then.
         for folder in Set(removed.filter(\.isOrphaned).map { $0.path.removingLastComponent() })

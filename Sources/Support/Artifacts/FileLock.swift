@@ -22,20 +22,11 @@ public final class FileLock: Sendable {
     public static func acquire(
         _ name: String, in layout: CacheLayout, progress: ProgressSink = .silent
     ) async throws -> FileLock {
-        try createFolder(layout.locks)
-        let path = layout.locks.appending(name + ".lock")
-        let descriptor = open(path.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-        guard descriptor >= 0 else {
-            throw Failure(.infrastructure, "cannot open the lock \(path)", details: errnoText())
-        }
-        let lock = FileLock(descriptor: descriptor)
+        let lock = try open(name, in: layout)
         var didReport = false
-        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
-            guard errno == EWOULDBLOCK || errno == EINTR else {
-                throw Failure(.infrastructure, "cannot lock \(path)", details: errnoText())
-            }
+        while !(try lock.take(name)) {
             if !didReport {
-                let holder = Self.holder(descriptor).map { ": \($0)" } ?? ""
+                let holder = Self.holder(lock.descriptor).map { ": \($0)" } ?? ""
                 progress(.note("waiting for another kbuild that holds \(name)\(holder)"))
                 didReport = true
             }
@@ -43,6 +34,35 @@ public final class FileLock: Sendable {
         }
         lock.sign()
         return lock
+    }
+
+    /// Takes the lock `name` if nobody holds it.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the lock file cannot be opened.
+    public static func attempt(_ name: String, in layout: CacheLayout) throws -> FileLock? {
+        let lock = try open(name, in: layout)
+        guard try lock.take(name) else { return nil }
+        lock.sign()
+        return lock
+    }
+
+    private static func open(_ name: String, in layout: CacheLayout) throws -> FileLock {
+        try createFolder(layout.locks)
+        let path = layout.locks.appending(name + ".lock")
+        let descriptor = Glibc.open(path.string, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw Failure(.infrastructure, "cannot open the lock \(path)", details: errnoText())
+        }
+        return FileLock(descriptor: descriptor)
+    }
+
+    /// Whether the lock is held now.
+    private func take(_ name: String) throws -> Bool {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        guard errno == EWOULDBLOCK || errno == EINTR else {
+            throw Failure(.infrastructure, "cannot take the lock \(name)", details: errnoText())
+        }
+        return false
     }
 
     /// Writes who holds the lock into its file: process ID, seconds since 1970, command. That is for people only, so
