@@ -32,6 +32,7 @@ struct OutputCopyTests {
                     "cmd_kernel/fork.o := gcc -I\(tree)/include -fmacro-prefix-map=\(tree)/= -o kernel/fork.o "
                     + "\(tree)/kernel/fork.c\n\nsource_kernel/fork.o := ../../tree/kernel/fork.c\n",
                 "Makefile": "include \(tree)/Makefile\n",
+                "tools/.decode.o.cmd": "deps_\(output)/tools/decode.o := ../../../build/x86_64-1/tools/tables.c\n",
                 "scripts/.tool.cmd": "cmd_scripts/tool := gcc -o \(output)/scripts/tool \(tree)/scripts/tool.c\n",
                 "notes": "\(tree).manifest \(tree)-old \(output)0 \(tree)\n",
                 "kernel/fork.o": "\u{7f}ELF\0 no path", "kernel/box.o": "\u{7f}ELF\0\(tree)/kernel/box.c\0",
@@ -62,6 +63,9 @@ struct OutputCopyTests {
                 == "cmd_kernel/fork.o := gcc -I\(tree)/include -fmacro-prefix-map=\(tree)/= -o kernel/fork.o "
                 + "\(tree)/kernel/fork.c\n\nsource_kernel/fork.o := ../../tree/kernel/fork.c\n")
         #expect(try text("Makefile") == "include \(tree)/Makefile\n")
+        #expect(
+            try text("tools/.decode.o.cmd")
+                == "deps_\(output)/tools/decode.o := ../../../build/x86_64-2/tools/tables.c\n")
         #expect(
             try text("scripts/.tool.cmd")
                 == "cmd_scripts/tool := gcc -o \(output)/scripts/tool \(tree)/scripts/tool.c\n")

@@ -43,8 +43,18 @@ package struct OutputCopy {
             names[origin.tree] = target.tree
             names[Self.resolved(origin.tree)] = Self.resolved(target.tree)
         }
-        replacements = names.sorted { $0.key.string < $1.key.string }
-            .map { Replacement(needle: Needle($0.key.string), new: Array($0.value.string.utf8)) }
+        // The compiler cache writes paths relative to the folder that holds tree and output: `../../build/NAME/...`.
+        names[Self.relative(origin.output)] = Self.relative(target.output)
+        // The longer ones first: the relative name is the end of the whole one.
+        replacements = names.sorted {
+            ($0.key.string.utf8.count, $0.key.string) > ($1.key.string.utf8.count, $1.key.string)
+        }
+        .map { Replacement(needle: Needle($0.key.string), new: Array($0.value.string.utf8)) }
+    }
+
+    /// The last two parts of an output's path, with the slash before them.
+    private static func relative(_ output: FilePath) -> FilePath {
+        FilePath("/" + output.components.suffix(2).map(\.string).joined(separator: "/"))
     }
 
     /// The path without links; of one that is not there yet, by the folder that is to hold it.
