@@ -182,7 +182,8 @@ struct Provenance: Sendable {
                 origin(of: FilePath("/usr/src").appending("\(name).tar.xz"), home: home)
             case .directory(let path):
                 // A kernel tree's own links stay within it; the copy does not follow a link that leads out.
-                resolved(path).starts(with: home) || path == project.kernelTree ? .own : .foreign(outside)
+                resolved(path).starts(with: home) || path == project.kernelTree || path == project.commitTree
+                    ? .own : .foreign(outside)
             case .tarball(let path, _): origin(of: path, home: home)
             // Everyone who can write to the repository decides what the ref names.
             case .git: .foreign(git)

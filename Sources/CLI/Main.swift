@@ -32,7 +32,7 @@ struct Kbuild: AsyncParsableCommand {
         version: kbuildVersion,
         subcommands: [
             RunCommand.self, TestCommand.self, WatchCommand.self, ShellCommand.self, DebugCommand.self,
-            BuildCommand.self, PatchCommand.self,
+            BuildCommand.self, BisectCommand.self, PatchCommand.self,
             SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
             DoctorCommand.self,
             InitCommand.self,

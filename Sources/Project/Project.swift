@@ -346,6 +346,8 @@ public struct Project: Sendable, Equatable {
     public var checks: [Checker] = []
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
+    /// The files of a commit of the kernel tree's history, which are the kernel's source; nil where the tree itself is.
+    public internal(set) var commitTree: FilePath?
     /// Whether it is kbuild's own project, for a kernel tree or for patches without one.
     public internal(set) var isStandIn = false
 
@@ -372,6 +374,16 @@ public struct Project: Sendable, Equatable {
         var files = fragments.compactMap(\.file)
         if case .file(let path) = configBase { files.insert(path, at: 0) }
         return files
+    }
+
+    /// The project with another folder for its kernel's source, which is as much the user's as the one before: a commit
+    /// of its history.
+    package func building(_ tree: FilePath) -> Project {
+        var project = self
+        project.kernel.source = tree.string
+        project.kernel.sha256 = nil
+        project.commitTree = tree
+        return project
     }
 
     /// The folder of the project file, to which its paths are relative.

@@ -5,7 +5,7 @@ import Processes
 import SystemPackage
 
 /// A git repository from which a kernel is taken, without writing to it.
-struct GitRepository: Sendable {
+package struct GitRepository: Sendable {
     let location: String
     let runner: CommandRunner
 
@@ -24,7 +24,7 @@ struct GitRepository: Sendable {
     ]
 
     /// A git command on this machine's repository `repository`.
-    static func command(_ arguments: [String], in repository: String, index: FilePath? = nil) -> Command {
+    package static func command(_ arguments: [String], in repository: String, index: FilePath? = nil) -> Command {
         var environment = environment
         if let index { environment["GIT_INDEX_FILE"] = index.string }
         // The user's line-ending conversion would change the sources; hooks must not run.
