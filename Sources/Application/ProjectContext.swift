@@ -102,7 +102,8 @@ public struct ProjectContext: Sendable {
     /// The builder of programs for the guest.
     func programBuilder() async throws -> GuestProgramBuilder {
         GuestProgramBuilder(
-            tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules())
+            tools: tools, project: project.folder, projectCache: projectCache, rules: try await confinement.rules(),
+            jobs: project.kernel.jobs)
     }
 
     /// A path as the user knows it: relative to the project's folder.

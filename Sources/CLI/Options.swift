@@ -94,7 +94,7 @@ struct BuildOptions: ParsableArguments {
     @Option(help: "How many lines of context at each end of a patch's hunk may differ, 0 to 3. (default: 0)")
     var fuzz: Int?
 
-    @Option(help: "How many jobs make may run at once. (default: the number of processors)")
+    @Option(help: "How many jobs make and SwiftPM may run at once. (default: the number of processors)")
     var jobs: Int?
 
     @Option(

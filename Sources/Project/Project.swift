@@ -22,7 +22,7 @@ public struct Project: Sendable, Equatable {
         public var umlConfig: [Fragment]
         /// Options on top of the fragments, as lines of one: `CONFIG_NAME=VALUE`.
         public var options: [String] = []
-        /// How many jobs make may run; nil for the number of processors.
+        /// How many jobs make and SwiftPM may run; nil for the number of processors.
         public var jobs: Int?
         /// Whether it is built with debug information.
         public var hasDebugInfo = false

@@ -55,7 +55,7 @@ package indirect enum Schema: Sendable {
         Key(
             name: "options", schema: .list(.text),
             meaning: "options on top of the fragments, such as CONFIG_KASAN=y; kbuild adds what they depend on"),
-        Key(name: "jobs", schema: .integer(1...4096), meaning: "make's jobs (the number of processors)"),
+        Key(name: "jobs", schema: .integer(1...4096), meaning: "jobs of make and SwiftPM (the number of processors)"),
         Key(
             name: "debug-info", schema: .flag,
             meaning: "on: DWARF and the kernel's gdb scripts; crash reports then name files and lines (off)"),

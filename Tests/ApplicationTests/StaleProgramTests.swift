@@ -179,6 +179,19 @@ struct StaleProgramTests {
         try await builder.bundleRecipe(package: scratch.appending("s"), numbers: numbers)
     }
 
+    @Test("as many jobs as the user allows build a package; what comes of it does not depend on them")
+    func jobs() async throws {
+        try write("s/Package.swift", manifest("Suite"))
+        try write("s/Tests/T/t.swift", "let a = 1\n")
+        let plain = try await recipe()
+        #expect(!plain.build.arguments.contains("--jobs"))
+        var builder = builder
+        builder.jobs = 3
+        let limited = try await builder.bundleRecipe(package: scratch.appending("s"), numbers: numbers)
+        #expect(limited.build.arguments.starts(with: ["--jobs", "3"]))
+        #expect(limited.key.digest == plain.key.digest && limited.state == plain.state)
+    }
+
     @Test(
         "a package's key follows links, resolved versions, resources and dependencies in folders of any form (A3 b, c, d)"
     )

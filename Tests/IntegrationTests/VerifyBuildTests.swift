@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Diagnostics
 import Foundation
 import Processes
 import ProjectFixture
@@ -144,6 +145,50 @@ struct VerifyBuildTests {
 
         try fixture.write(Self.box, before + "/* \(fresh()) */\n")
         #expect(try await verified().isIncremental)
+    }
+
+    // MARK: Copied outputs
+
+    @Test(
+        "a second project and another configuration start from the first output, and a plain make from nothing agrees")
+    func copies() async throws {
+        try await baseline()
+        let name = fresh()
+        let second = try fixture.copy(to: fixture.project.removingLastComponent().appending("second"))
+        defer { try? removeAll(second) }
+        let box = second.pushing(FilePath(Self.box))
+        try writeAtomically(try readText(box) + "/* \(name) */\n", to: box)
+        func build(_ arguments: [String], _ environment: [String: String] = [:]) async throws -> Build {
+            var variables = ProcessInfo.processInfo.environment
+            for (key, value) in environment { variables[key] = value }
+            let command = Command(
+                try Fixture.executable(), ["build", "--no-progress", "-v"] + arguments, environment: variables,
+                workingDirectory: second)
+            let result = try await CommandRunner().capture(command)
+            print("$ \(command)\n\(result.errors)\(result.output)=> \(result.status)")
+            #expect(result.status == .exited(0))
+            var build = Build(result: result)
+            let line = result.errors.textLines().last { $0.hasPrefix("  compile ") && $0.contains(" made ") } ?? ""
+            build.detail = line.split(separator: " ").dropFirst(4).joined(separator: " ")
+            return build
+        }
+        /// The image's digest; objects of one's own have debug information, which names folders, but no image has.
+        func image(_ build: Build) throws -> Digest {
+            try Digest.ofFile(FilePath(String(build.result.output.dropLast())))
+        }
+        for options in [[], ["--set", "CONFIG_MAGIC_SYSRQ_SERIAL=n"]] {
+            let copied = try await build(options)
+            #expect(copied.result.errors.contains("the output starts from "), "\(options)")
+            #expect(copied.objects.map { $0 < 300 } == true, "\(options)")
+            // The same in a cache that holds nothing else, without a compiler cache's help.
+            let empty = second.removingLastComponent().appending("empty-cache")
+            defer { try? removeAll(empty) }
+            let whole = try await build(
+                options, ["KBUILD_CACHE": empty.string, "CCACHE_DISABLE": "1"])
+            #expect(!whole.result.errors.contains("the output starts from "))
+            #expect(whole.objects.map { $0 > 1_000 } == true)
+            #expect(try image(copied) == image(whole), "\(options)")
+        }
     }
 
     // MARK: Other files

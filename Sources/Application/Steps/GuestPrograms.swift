@@ -32,6 +32,8 @@ struct GuestProgramBuilder: Sendable {
     let projectCache: FilePath
     /// The rules by which builds are confined; nil when they are not.
     let rules: Confinement.Rules?
+    /// How many jobs SwiftPM may run; nil for the number of processors.
+    var jobs: Int?
 
     /// Code that a build compiles.
     struct Code: Sendable {
@@ -419,7 +421,7 @@ struct GuestProgramBuilder: Sendable {
         return BundleRecipe(
             package: package, key: key.key, artifact: tools.store.lookup(recorded: key.key), packages: packages,
             inputs: inputs, state: state.digest, scratch: scratch, runner: runner,
-            build: Command("swift-build", arguments),
+            build: Command("swift-build", (jobs.map { ["--jobs", "\($0)"] } ?? []) + arguments),
             binPath: Command("swift-build", ["--show-bin-path"] + arguments.dropFirst()))
     }
 

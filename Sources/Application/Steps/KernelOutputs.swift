@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import KernelBuild
 import KernelConfig
 import KernelMake
 import KernelSource
@@ -10,6 +11,9 @@ import Processes
 import Project
 import SystemPackage
 
+import struct Foundation.Data
+import class Foundation.JSONDecoder
+import class Foundation.JSONEncoder
 import class Foundation.ProcessInfo
 
 /// The paths of a kernel's tree and its outputs, and which outputs a build may continue.
@@ -106,10 +110,21 @@ extension KernelSteps {
         return tools.layout.root.appending("first-build-\(name)")
     }
 
-    /// Records the time of a build from nothing.
-    func recordFirstBuild(_ seconds: Double) {
+    /// Records the time and the course of a build from nothing.
+    func recordFirstBuild(_ result: BuildResult) {
+        let pace = result.pace.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) }
         // It is only for a note; another step reports a cache that cannot be written.
-        try? writeAtomically("\(Int(seconds))\n", to: firstBuild(project.checks))
+        try? writeAtomically("\(Int(result.seconds))\n\(pace ?? "")\n", to: firstBuild(project.checks))
+    }
+
+    /// The course of the last build from nothing on this machine, with the project's checkers or else without any; nil
+    /// when there was none.
+    var lastPace: BuildPace? {
+        func pace(_ checks: [Checker]) -> BuildPace? {
+            guard let lines = (try? readText(firstBuild(checks)))?.textLines(), lines.count > 1 else { return nil }
+            return try? JSONDecoder().decode(BuildPace.self, from: Data(lines[1].utf8))
+        }
+        return pace(project.checks) ?? pace([])
     }
 
     /// The cost of the first kernel with the project's checkers, from this machine's earlier builds.

@@ -559,7 +559,8 @@ struct KernelSteps: Sendable {
         let make = make(patched)
         let tooling = try await tooling(make)
         let (runner, environment) = (tooling.runner, tooling.environment)
-        let builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
+        var builder = KernelBuilder(runner: runner, progress: progress, environment: environment)
+        builder.pace = lastPace
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
         let isFirst = !fileExists(mark(.description, pristine, patched.request))
@@ -578,7 +579,7 @@ struct KernelSteps: Sendable {
             throw failure
         }
         try await verification
-        if isFirst, patched.origin == nil { recordFirstBuild(result.seconds) }
+        if isFirst, patched.origin == nil { recordFirstBuild(result) }
         if project.kernel.hasDebugInfo, rules == nil {
             let log = FilePath("\(buildLog.string).gdb")
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)

@@ -32,6 +32,8 @@ public struct BuildResult: Sendable, Equatable {
     public var isReplayed = false
     /// Whether a plain make has confirmed an incremental build.
     public var isVerified = false
+    /// The course of a build from nothing, by which the end of the next one is estimated; nil for another build.
+    public var pace: BuildPace?
     /// The result's files.
     var files: [FilePath] { [image, vmlinux, systemMap].compactMap { $0 } }
     /// The targets that make made, except those that it makes each time.
@@ -63,6 +65,8 @@ public struct KernelBuilder: Sendable {
     let runner: CommandRunner
     let progress: ProgressSink
     private let environment: [String: String]
+    /// The course of the last build from nothing; nil when there was none.
+    public var pace: BuildPace?
 
     /// Creates a builder.
     ///

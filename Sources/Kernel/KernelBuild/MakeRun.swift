@@ -35,11 +35,18 @@ struct MakeRun {
             progress(.detail("the last build of \(make.output) did not end; \(removed) last targets are made again"))
         }
         try StaleTargets.removeOrphans(in: make)
-        let total = state.isComplete ? nil : state.expectedSteps ?? Self.estimatedSteps(make.output)
-        let recorder = try Recorder(log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total, progress)
+        let isFromNothing = !state.isComplete && state.steps == 0
+        let estimate = state.isComplete ? nil : Self.estimatedSteps(make.output)
+        let total =
+            state.isComplete ? nil : state.expectedSteps ?? estimate.map { builder.pace?.steps(estimate: $0) ?? $0 }
+        let recorder = try Recorder(
+            log: log, stepsBefore: state.isComplete ? 0 : state.steps, total: total,
+            pace: isFromNothing ? builder.pace : nil, progress)
         let (status, seconds) = try await run(&state, recorder, builder.command(make, targets: targets))
         guard status.isSuccess else { throw failure(status, recorder.lines) }
-        return try result(recorder, seconds: seconds, isIncremental: false)
+        var result = try result(recorder, seconds: seconds, isIncremental: false)
+        if isFromNothing, let estimate { result.pace = BuildPace(times: recorder.times, expectedSteps: estimate) }
+        return result
     }
 
     /// Runs make only through the folders of an incremental build.
@@ -230,6 +237,8 @@ private final class Recorder: Sendable {
         var total: Int?
         var compiled = 0
         var made: [String] = []
+        /// The seconds from the start to each counted step.
+        var times: [Double] = []
     }
 
     /// The most targets that are remembered. The kernel with every option set has some 30,000 objects.
@@ -238,8 +247,12 @@ private final class Recorder: Sendable {
     private let state: Mutex<State>
     private let log: FileDescriptor
     private let progress: ProgressSink
+    private let pace: BuildPace?
+    private let start = ContinuousClock.now
 
-    init(log: FilePath, stepsBefore: Int, total: Int?, _ progress: ProgressSink) throws {
+    init(
+        log: FilePath, stepsBefore: Int, total: Int?, pace: BuildPace? = nil, _ progress: ProgressSink
+    ) throws {
         try createFolder(log.removingLastComponent())
         do {
             self.log = try FileDescriptor.open(
@@ -250,9 +263,12 @@ private final class Recorder: Sendable {
         }
         state = Mutex(State(steps: stepsBefore, total: total))
         self.progress = progress
+        self.pace = pace
     }
 
     deinit { try? log.close() }
+
+    var times: [Double] { state.withLock(\.times) }
 
     var lines: [String] { state.withLock(\.lines.all) }
     var stepsSoFar: Int { state.withLock(\.steps) }
@@ -274,8 +290,14 @@ private final class Recorder: Sendable {
             if !step.isRoutine, state.made.count < Self.mostTargets { state.made.append("\(step.tool) \(step.target)") }
             guard step.isCounted else { return nil }
             state.steps += 1
-            return .advance(
-                done: state.steps, total: state.total.map { max($0, state.steps) }, label: label(of: step))
+            let elapsed = (ContinuousClock.now - start) / .seconds(1)
+            if state.times.count < Self.mostTargets { state.times.append(elapsed) }
+            let total = state.total.map { max($0, state.steps) }
+            var label = label(of: step)
+            if let total, let left = pace?.secondsLeft(done: state.steps, of: total, after: elapsed) {
+                label += ", " + BuildPace.words(left)
+            }
+            return .advance(done: state.steps, total: total, label: label)
         }
         if let event { progress(event) }
     }

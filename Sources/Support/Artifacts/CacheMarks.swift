@@ -47,6 +47,7 @@ extension CacheLayout {
         ["stat-cache", "kvm-probe", "last-prune"].contains(name)
             || name.hasPrefix("qemu-") && isHexadecimal(name.dropFirst(5), 16)
             || name.hasPrefix("told-") && isHexadecimal(name.dropFirst(5), 16)
+            || name.hasPrefix("noted-") && isHexadecimal(name.dropFirst(6), 16) || name.hasPrefix("first-build-")
     }
 
     private static func isHexadecimal(_ text: some StringProtocol, _ count: Int) -> Bool {
