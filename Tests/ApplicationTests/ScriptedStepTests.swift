@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import Foundation
 import GuestSession
+import KernelMake
 import KernelSource
 import Processes
 import Reporting
@@ -143,12 +144,12 @@ struct ScriptedStepTests {
         try writeAtomically(text, to: scratch.pushing(FilePath(name)))
     }
 
-    private func context(isDryRun: Bool = false) throws -> ProjectContext {
+    private func context(isDryRun: Bool = false, project: String = "kbuild.yaml") throws -> ProjectContext {
         if !fileExists(scratch.appending("wanted.config")) { try write("wanted.config", "CONFIG_WANTED=y\n") }
         if !fileExists(scratch.appending("test.c")) { try write("test.c", "int main(void) { return 0; }\n") }
         let tools = tools
         return try ProjectContext(
-            project: Project.load(scratch.appending("kbuild.yaml")),
+            project: Project.load(scratch.pushing(FilePath(project))),
             environment: ["KBUILD_CACHE": scratch.appending("cache").string, "PATH": "/usr/bin"],
             supervisor: scratch.pushing("bin/kbuild"),
             isDryRun: isDryRun,
@@ -240,6 +241,76 @@ struct ScriptedStepTests {
         let third = try context()
         #expect(try await buildKernel(third).vmlinux != kernel.vmlinux)
         #expect(outcomes(third).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    /// A project of its own with the same kernel.
+    private func addProject(_ name: String) throws -> String {
+        try createFolder(scratch.appending(name))
+        for file in ["one.patch", "wanted.config", "test.c"] {
+            try copyFile(scratch.appending(file), to: scratch.appending(name).appending(file))
+        }
+        try write("\(name)/kbuild.yaml", Self.project.replacingOccurrences(of: "./linux", with: "../linux"))
+        return "\(name)/kbuild.yaml"
+    }
+
+    /// The output of a project's kernel.
+    private func output(_ context: ProjectContext) async throws -> FilePath {
+        let steps = try await KernelSteps.make(context)
+        let pristine = try #require(try await context.log.carryOut(steps.source()))
+        let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        defer { withExtendedLifetime(patched.lock) {} }
+        return steps.make(patched).output
+    }
+
+    @Test("each configuration has its own output, which starts from the nearest finished one; a switch back finds it")
+    func configurations() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try await buildKernel(try context())
+        let first = try await output(try context())
+        try writeAtomically("made in \(first)\n", to: first.appending("kept"))
+        try write("wanted.config", "CONFIG_WANTED=y\n# CONFIG_OTHER is not set\n")
+        let changed = try context()
+        _ = try await buildKernel(changed)
+        #expect(outcomes(changed).suffix(2) == ["configure made", "compile made"])
+        let second = try await output(try context())
+        #expect(second != first)
+        #expect(try readText(second.appending("kept")) == "made in \(second)\n")
+        #expect(try readText(first.appending("kept")) == "made in \(first)\n")
+        try write("wanted.config", "CONFIG_WANTED=y\n")
+        try write("one.patch", Self.patch("int three;"))
+        let back = try context()
+        _ = try await buildKernel(back)
+        #expect(outcomes(back).suffix(2) == ["configure hit", "compile made"])
+        #expect(try await output(try context()) == first)
+    }
+
+    @Test("a second project starts from the first one's output, unless somebody edited the first one's tree")
+    func secondProject() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try await buildKernel(try context())
+        let first = try await output(try context())
+        let tree = first.removingLastComponent().removingLastComponent().appending("tree")
+        try writeAtomically("made from \(tree)\n", to: first.appending("kept"))
+
+        let second = try addProject("second")
+        _ = tools.take()
+        let built = try context(project: second)
+        try write("second/one.patch", Self.patch("int three;"))
+        _ = try await buildKernel(built)
+        // The configuration is the same, so that kconfig has nothing to do.
+        #expect(outcomes(built) == ["source hit", "patch made", "configure hit", "compile made"])
+        let copy = try await output(try context(project: second))
+        let secondTree = copy.removingLastComponent().removingLastComponent().appending("tree")
+        #expect(secondTree != tree)
+        #expect(try readText(copy.appending("kept")) == "made from \(secondTree)\n")
+
+        for tree in [tree, secondTree] { try writeAtomically("int x;\n", to: tree.pushing("kernel/extra.c")) }
+        let third = try addProject("third")
+        try write("third/one.patch", Self.patch("int four;"))
+        let alone = try context(project: third)
+        _ = try await buildKernel(alone)
+        #expect(outcomes(alone).suffix(2) == ["configure made", "compile made"])
+        #expect(!fileExists(try await output(try context(project: third)).appending("kept")))
     }
 
     @Test("an option that olddefconfig drops fails the step, and nothing is built")
