@@ -52,11 +52,18 @@ final class Console: Sendable {
 
     /// Whether standard error is somebody else's too: steps that go as they always go, and notes, are left out.
     private let isTerse: Bool
+    /// Whether each event is a line of JSON on standard output too.
+    private let streamsEvents: Bool
     /// Where it is all shown, when that folds groups of lines.
     private let jobLog: JobLog
 
-    init(verbosity: Verbosity, noProgress: Bool, isTerse: Bool = false, jobLog: JobLog = .plain) {
+    /// - Parameter streamsEvents: Whether each event is a line of JSON on standard output too.
+    init(
+        verbosity: Verbosity, noProgress: Bool, isTerse: Bool = false, jobLog: JobLog = .plain,
+        streamsEvents: Bool = false
+    ) {
         self.verbosity = verbosity
+        self.streamsEvents = streamsEvents
         self.isTerse = isTerse
         self.jobLog = jobLog
         isLive = isatty(STDERR_FILENO) == 1 && !StandardStream.isDumb && !noProgress && verbosity != .quiet
@@ -141,6 +148,7 @@ final class Console: Sendable {
 
     /// Shows what steps report while they run.
     func show(_ event: StepEvent) {
+        if streamsEvents, let line = EventLines.line(event) { output(TerminalText(json: line)) }
         switch event {
         case .stepStarted(let step):
             let isTest = [.snapshot, .test].contains(step)

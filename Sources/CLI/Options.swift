@@ -16,7 +16,7 @@ enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
 
 /// How a run's results are printed on standard output.
 enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
-    case text, json, b4
+    case text, json, jsonl, b4
 }
 
 /// Forms of annotations that a CI service reads from a job's output.
@@ -53,10 +53,11 @@ struct CommonOptions: ParsableArguments {
     /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is
     ///   given.
     /// - Parameter jobLog: The CI job's log that standard error goes to; nil for none.
-    func makeConsole(isTerse: Bool = false, jobLog: JobLog? = nil) -> Console {
+    /// - Parameter streamsEvents: Whether events go to standard output as lines of JSON.
+    func makeConsole(isTerse: Bool = false, jobLog: JobLog? = nil, streamsEvents: Bool = false) -> Console {
         Console(
             verbosity: verbosity, noProgress: noProgress || jobLog != nil, isTerse: isTerse && !verbose,
-            jobLog: jobLog ?? .plain)
+            jobLog: jobLog ?? .plain, streamsEvents: streamsEvents)
     }
 }
 
@@ -306,7 +307,9 @@ struct FileOptions: ParsableArguments {
 struct RunOptions: ParsableArguments {
     @OptionGroup var machine: MachineOptions
 
-    @Option(help: "Print the report as text, json, or b4 (which b4's review reads as a check).")
+    @Option(
+        help: "Print the report as text, json, jsonl (events while it runs) or b4 (which b4's review reads as a check)."
+    )
     var format: ReportFormat = .text
 
     @OptionGroup var output: FileOptions

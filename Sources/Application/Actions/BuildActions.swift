@@ -2,12 +2,24 @@
 import Artifacts
 import Diagnostics
 import GuestSession
+import IncrementalBuild
+import KernelMake
 import KernelSource
 import PatchedTree
 import Project
 import ResultsModel
 import SystemPackage
 import TestSession
+
+/// The compilations of a kernel, written for editors.
+public struct WrittenCompileCommands: Sendable {
+    /// The kernel.
+    public var kernel: BuiltKernel
+    /// The file.
+    public var file: FilePath
+    /// The number of its entries.
+    public var count: Int
+}
 
 /// Builds a part of a run: `kbuild build`, `kbuild configure`, `kbuild rootfs` and `kbuild test --list`.
 public struct BuildActions: Sendable {
@@ -29,6 +41,37 @@ public struct BuildActions: Sendable {
         defer { withExtendedLifetime(patched.lock) {} }
         let config = try await context.log.result(of: steps.configure(patched))
         return try await context.log.result(of: steps.compile(patched, config: config))
+    }
+
+    /// The name of the file that editors read compilations from.
+    private static let databaseName = "compile_commands.json"
+
+    /// Builds the kernel and writes its compilations for editors: into the project's folder, or the kernel tree.
+    ///
+    /// - Returns: The kernel, the file and the number of its entries.
+    /// - Throws: `Failure` with its own exit code; `usage` for a kernel whose makefiles are not trusted: an editor would
+    ///   take options from them.
+    public func compileCommands() async throws -> WrittenCompileCommands {
+        try context.checkFiles(forKernelOnly: true)
+        defer { tools.statCache.save() }
+        var steps = try await KernelSteps.make(context)
+        steps.wantsOutput = true
+        guard steps.rules == nil else {
+            throw Failure(
+                .usage,
+                "no \(Self.databaseName) is made of a kernel with code from outside of the project: an editor "
+                    + "would take options of its makefiles", nextStep: "trust that code: --sandbox off")
+        }
+        let patched = try await patched(steps)
+        defer { withExtendedLifetime(patched.lock) {} }
+        let config = try await context.log.result(of: steps.configure(patched))
+        let kernel = try await context.log.result(of: steps.compile(patched, config: config))
+        let commands = try CompileCommands(
+            output: steps.make(patched).output, tree: steps.tree(patched.pristine),
+            userFiles: patched.overlay.userFiles, origin: context.project.kernelTree)
+        let file = context.project.place.appending(Self.databaseName)
+        try writeAtomically(try commands.rendered(), to: file)
+        return WrittenCompileCommands(kernel: kernel, file: file, count: commands.entries.count)
     }
 
     /// Configures the kernel.

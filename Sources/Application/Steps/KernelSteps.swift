@@ -79,6 +79,8 @@ struct KernelSteps: Sendable {
     let rules: Confinement.Rules?
     /// Whether the image is requested, in addition to a kernel that can be booted.
     var wantsImage = false
+    /// Whether make's output folder is used, so that a kernel in the store does not do.
+    var wantsOutput = false
 
     /// How much of the kernel make visits. Versions without proven incremental builds get a plain make, unless each
     /// build is verified.
@@ -361,7 +363,8 @@ struct KernelSteps: Sendable {
         let plain = try self.key(pristine, overlay, request, hasImage: false)
         return PatchedKernelArtifact(
             pristine: pristine, overlay: overlay, request: request, key: key,
-            artifact: tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
+            artifact: wantsOutput
+                ? nil : tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
     }
 
     /// The step of kernels in the store.

@@ -13,8 +13,16 @@ struct BuildCommand: AsyncParsableCommand {
 
               kbuild build
               kbuild build --kernel linux-source-6.12 --jobs 8
+              kbuild build --compile-commands
               qemu-system-x86_64 -kernel "$(kbuild build -q)" ...
             """)
+
+    @Flag(
+        help: """
+            Write compile_commands.json, which editors with clangd read, into the project's folder or the kernel tree: \
+            the kernel's sources and the project's own C files.
+            """)
+    var compileCommands = false
 
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
@@ -24,6 +32,12 @@ struct BuildCommand: AsyncParsableCommand {
         let project = try loadProject(common, build.overrides + mail.overrides)
         let console = common.makeConsole()
         defer { console.finish() }
+        if compileCommands {
+            let actions = BuildActions(try await makeContext(project, console, build))
+            let written = try await interruptible { try await actions.compileCommands() }
+            console.log("\(written.file.string): \(written.count) entries")
+            return console.output("\(written.kernel.bootFile.string)")
+        }
         // Checkers that exclude each other take a kernel each.
         for part in project.checkerSets {
             let actions = BuildActions(try await makeContext(part, console, build))

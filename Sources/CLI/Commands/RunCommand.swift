@@ -94,7 +94,7 @@ private func runOnce(
     let selection = try loadProject(common, overrides).selecting(filter)
     let filter = selection.filter
     let project = modes.addConfig ? selection.project.addingSelftestOptions() : selection.project
-    let console = common.makeConsole(jobLog: modes.jobLog)
+    let console = common.makeConsole(jobLog: modes.jobLog, streamsEvents: options.format == .jsonl)
     if modes.dryRun {
         guard let format = OutputFormat(rawValue: options.format.rawValue) else {
             throw Failure(.usage, "--dry-run prints a plan, as text or json; --format \(options.format) is for reports")
@@ -127,6 +127,9 @@ private func runOnce(
     switch options.format {
     case .json:
         console.output(TerminalText(json: try JSONReport.render(report)))
+        for trouble in report.troubles { console.log(trouble.failure) }
+    case .jsonl:
+        console.output(TerminalText(json: try EventLines.line(report)))
         for trouble in report.troubles { console.log(trouble.failure) }
     case .b4: console.output(TerminalText(json: try B4Checks.render(report)))
     case .text:

@@ -8,8 +8,9 @@ public enum JSONReport {
     /// Renders a report, without a final newline. A time that is not a number, which a guest's clock may give, is
     /// omitted.
     ///
+    /// - Parameter isOneLine: Whether it is one line, for a stream of records.
     /// - Throws: `EncodingError`, which no report is known to cause.
-    public static func render(_ report: RunReport) throws -> String {
+    public static func render(_ report: RunReport, isOneLine: Bool = false) throws -> String {
         var report = report
         if !report.seconds.isFinite { report.seconds = 0 }
         for step in report.steps.indices {
@@ -22,7 +23,8 @@ public enum JSONReport {
                 report.suites[suite].tests[test].seconds = nil
             }
         }
-        return try render(Judged(contents: report, exitCode: report.exitCode, verdict: report.verdict))
+        return try render(
+            Judged(contents: report, exitCode: report.exitCode, verdict: report.verdict), isOneLine: isOneLine)
     }
 
     /// Renders the results of a log.
@@ -49,9 +51,10 @@ public enum JSONReport {
         }
     }
 
-    private static func render(_ report: Judged<some Encodable>) throws -> String {
+    private static func render(_ report: Judged<some Encodable>, isOneLine: Bool = false) throws -> String {
         let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        if !isOneLine { encoder.outputFormatting.insert(.prettyPrinted) }
         return String(decoding: try encoder.encode(report), as: UTF8.self)
     }
 
