@@ -44,6 +44,31 @@ package struct ProjectFileEditor {
         }
     }
 
+    /// Takes a patch source out of the project's list and of every profile's that has it, where it has a line of its own.
+    ///
+    /// - Parameter path: The source's folder or file.
+    /// - Throws: `Failure` (`usage`) when the file's layout is not one that can be edited.
+    package mutating func removePatchSource(_ path: FilePath) throws {
+        let folder = file.removingLastComponent()
+        let profiles = try root()["profiles"]?.mapping?.keys.compactMap(\.string) ?? []
+        let before = try ([nil] + profiles).map { try patches(profile: $0) }
+        let lines = Self.lines(text).filter { line in
+            let words = line.split(separator: " ").prefix { !$0.hasPrefix("#") }
+            guard words.count == 2, words[0] == "-" else { return true }
+            let item = words[1].filter { $0 != "\"" && $0 != "'" }
+            return folder.pushing(FilePath(item)).lexicallyNormalized() != path.lexicallyNormalized()
+        }
+        text = lines.joined(separator: "\n") + "\n"
+        for (profile, old) in zip([nil] + profiles, before) {
+            let new = (try? patches(profile: profile)) ?? []
+            guard new == old.filter({ $0 != path }), !new.isEmpty || old.isEmpty else {
+                throw Failure(
+                    .usage, "\(file) is laid out in a way that kbuild cannot edit, or names no other patch",
+                    nextStep: "remove \(path) under `kernel: patches:` of the project and its profiles")
+            }
+        }
+    }
+
     private func root() throws -> Node {
         let node = (try? Yams.compose(yaml: text)) ?? nil
         guard let node else { throw byHand("the file", "kernel: {patches: []}") }

@@ -49,7 +49,7 @@ extension SyscallActions {
     }
 
     /// The folder of the spec that has a call.
-    private func folder(ofCall name: String) throws -> FilePath {
+    func folder(ofCall name: String) throws -> FilePath {
         let specs = context.project.kernel.patches.filter { fileExists($0.appending(SyscallSpec.fileName)) }
         var names: [String] = []
         for folder in specs {
@@ -63,7 +63,7 @@ extension SyscallActions {
     }
 
     /// The Swift files below a folder, without build output; links are not followed.
-    private func swiftFiles(below folder: FilePath) throws -> [FilePath] {
+    func swiftFiles(below folder: FilePath) throws -> [FilePath] {
         guard isFolder(folder) else { return [] }
         return try namesInFolder(folder).sorted().flatMap { name -> [FilePath] in
             let path = folder.appending(name)

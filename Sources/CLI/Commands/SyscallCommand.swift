@@ -7,7 +7,7 @@ import SystemPackage
 
 struct SyscallCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "syscall", abstract: "Scaffold, rename, list or check system calls.",
+        commandName: "syscall", abstract: "Scaffold, rename, remove, list or check system calls.",
         discussion: """
             Examples:
 
@@ -15,7 +15,7 @@ struct SyscallCommand: AsyncParsableCommand {
               kbuild syscall list
               kbuild syscall check
             """,
-        subcommands: [New.self, Rename.self, List.self, Check.self])
+        subcommands: [New.self, Rename.self, Remove.self, List.self, Check.self])
 
     struct Rename: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -44,6 +44,33 @@ struct SyscallCommand: AsyncParsableCommand {
             let renamed = try await interruptible { try await actions.rename(old, to: new) }
             for line in renamed.files { console.output("wrote  \(line)") }
             console.output("next:  \(renamed.nextCommand)")
+        }
+    }
+
+    struct Remove: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Remove a system call from the project.",
+            discussion: """
+                kbuild removes the call's entry from syscall.yaml, or, when it is the only one there, the folder from \
+                kbuild.yaml. It deletes no file, and prints which files still name the call. Example:
+
+                  kbuild syscall remove hello_there
+                """)
+
+        @Argument(help: "The call's name.")
+        var name: String
+
+        @OptionGroup var common: CommonOptions
+        @OptionGroup var build: BuildOptions
+
+        func run() async throws {
+            let console = common.makeConsole()
+            let actions = SyscallActions(try await makeContext(try loadProject(common, build.overrides), console))
+            defer { console.finish() }
+            let removed = try actions.remove(name)
+            for line in removed.files { console.output("wrote  \(line)") }
+            for file in removed.mentions { console.output("left   \(file), which still names the call") }
+            console.output("next:  kbuild syscall check")
         }
     }
 
