@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "Application",
             dependencies: [
-                "ResultsModel", "Patching",
+                "Coverage", "ResultsModel", "Patching",
                 "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
                 "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild", "KernelConfig",
                 "KernelMake",
@@ -61,7 +61,7 @@ let package = Package(
         .target(
             name: "RunStore",
             dependencies: [
-                "ResultsModel", "Project", "Reporting", "Artifacts", "Diagnostics", "FileSystem",
+                "Coverage", "ResultsModel", "Project", "Reporting", "Artifacts", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/RunStore"),
         // A session with a guest, and tests scheduled over guests.
@@ -86,14 +86,16 @@ let package = Package(
         .target(name: "ProjectTemplate", plugins: ["EmbedTemplate"]),
         .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
         .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
+        // What the tests reached of the project's files.
+        .target(name: "Coverage", dependencies: ["Diagnostics"], path: "Sources/Results/Coverage"),
         // What a run's results are, from what the guest says to what is shown.
-        .target(name: "ResultsModel", dependencies: ["Diagnostics"], path: "Sources/Results/Model"),
+        .target(name: "ResultsModel", dependencies: ["Coverage", "Diagnostics"], path: "Sources/Results/Model"),
         .target(
-            name: "Reporting", dependencies: ["ResultsModel", "Artifacts", "Diagnostics"],
+            name: "Reporting", dependencies: ["Coverage", "ResultsModel", "Artifacts", "Diagnostics"],
             path: "Sources/Results/Reporting",
             resources: [.embedInCode("HTML/page.css"), .embedInCode("HTML/page.js")]),
         .target(
-            name: "TestSession", dependencies: ["ResultsModel", "CrashReports", "KTAP", "Diagnostics"],
+            name: "TestSession", dependencies: ["Coverage", "ResultsModel", "CrashReports", "KTAP", "Diagnostics"],
             path: "Sources/Results/TestSession"),
         // Crash reports in a kernel's log: recognised, titled, symbolised.
         .target(
@@ -266,12 +268,13 @@ let package = Package(
                 "VirtualMachine", "Artifacts", "Diagnostics", "Processes",
                 .product(name: "SystemPackage", package: "swift-system"),
             ]),
+        .testTarget(name: "CoverageTests", dependencies: ["Coverage", "Diagnostics"]),
         .testTarget(name: "CrashReportsTests", dependencies: ["ResultsModel", "Fuzzing", "CrashReports"]),
         .testTarget(
             name: "TestSessionTests",
-            dependencies: ["ResultsModel", "Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
+            dependencies: ["Coverage", "ResultsModel", "Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
         .testTarget(
-            name: "ReportingTests", dependencies: ["ResultsModel", "Reporting", "Artifacts", "Diagnostics"],
+            name: "ReportingTests", dependencies: ["Coverage", "ResultsModel", "Reporting", "Artifacts", "Diagnostics"],
             exclude: ["Golden"]),
         .testTarget(
             name: "ApplicationTests",

@@ -105,6 +105,13 @@ struct BuildOptions: ParsableArguments {
             """, completion: .list(Checker.allCases.map(\.rawValue) + [Checker.allWord]))
     var check: String?
 
+    @Flag(
+        help: """
+            Collect coverage of the project's C files: the lines, branches and functions that the tests reach, by gcov. Takes a \
+            kernel of its own.
+            """)
+    var coverage = false
+
     @Option(
         help: "Confine code that runs on the host: auto (for inputs from outside the project), on or off.",
         completion: .choices(ofKey: "sandbox"))
@@ -133,6 +140,7 @@ struct BuildOptions: ParsableArguments {
             fuzz.map { ProjectOverride(key: "kernel.fuzz", value: String($0), flag: "--fuzz") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
             check.map { ProjectOverride(key: "check", value: $0, flag: "--check") },
+            coverage ? ProjectOverride(key: "coverage.collect", value: "on", flag: "--coverage") : nil,
             sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
             config.map { ProjectOverride(key: "kernel.base", value: Self.base($0), flag: "--config") },
         ].compactMap { $0 } + configuration
@@ -300,7 +308,26 @@ struct FileOptions: ParsableArguments {
     @Option(help: "Write a summary in Markdown to this file.", completion: .file())
     var summary: String?
 
-    var files: ReportFiles { ReportFiles(html: html, junit: junit, summary: summary) }
+    @Option(
+        help: "Write the coverage to this file in lcov's format; with run and test --coverage goes with it.",
+        completion: .file())
+    var lcov: String?
+
+    @Option(
+        help: "Write the coverage to this file in Cobertura's format; with run and test --coverage goes with it.",
+        completion: .file())
+    var cobertura: String?
+
+    var files: ReportFiles {
+        ReportFiles(html: html, junit: junit, summary: summary, lcov: lcov, cobertura: cobertura)
+    }
+
+    /// A file of coverage has coverage collected.
+    var overrides: [ProjectOverride] {
+        [(lcov, "--lcov"), (cobertura, "--cobertura")].filter { $0.0 != nil }.map {
+            ProjectOverride(key: "coverage.collect", value: "on", flag: $0.1)
+        }
+    }
 }
 
 /// Where it runs, and what is made of the results.
@@ -318,7 +345,7 @@ struct RunOptions: ParsableArguments {
         help: "Also print failures as annotations, and add the summary to the job's ($GITHUB_STEP_SUMMARY): github.")
     var annotations: AnnotationFormat?
 
-    var overrides: [ProjectOverride] { machine.overrides }
+    var overrides: [ProjectOverride] { machine.overrides + output.overrides }
 }
 
 /// Patches that come with the command line.

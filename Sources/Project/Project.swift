@@ -344,6 +344,8 @@ public struct Project: Sendable, Equatable {
     public var testsFrom: TestsFrom
     /// The kernel's checkers that are turned on.
     public var checks: [Checker] = []
+    /// What is asked of coverage; nil when none is collected.
+    public var coverage: CoverageSettings?
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
     /// The files of a commit of the kernel tree's history, which are the kernel's source; nil where the tree itself is.

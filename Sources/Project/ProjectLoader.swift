@@ -121,6 +121,11 @@ extension Project {
             if let mirror = debian.mirror { lines.append("  mirror: \(Self.quoted(mirror))") }
         }
         if !checks.isEmpty { lines.append("check: \(list(checks.map(\.rawValue)))") }
+        if let coverage {
+            lines += ["coverage:", "  collect: on"]
+            if let minimum = coverage.minimumPercent { lines.append("  minimum: \(minimum)") }
+            if !coverage.files.isEmpty { lines.append("  files: \(list(coverage.files))") }
+        }
         lines.append("shares:" + (shares.isEmpty ? " []" : ""))
         for share in shares {
             lines.append(
@@ -595,10 +600,27 @@ package struct ProjectLoader {
         project.showsSecrets = flag(node["rootfs"]?["secrets"], false)
         project.shellFolder = text(node["rootfs"]?["directory"])
         project.kernel.options = strings(kernel?["options"])
+        project.coverage = try coverage(node["coverage"])
         project.warnings = choice(node["warnings"], Project.WarningPolicy.warn)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
+        try project.checkCoverage()
         return try project.adjustedForCheckers()
+    }
+
+    /// Reads what is asked of coverage.
+    private func coverage(_ node: Node?) throws(Failure) -> CoverageSettings? {
+        guard let node else { return nil }
+        if let word = node.scalar?.string { return Schema.flag(word) == true ? CoverageSettings() : nil }
+        let files = node["files"]?.sequence?.compactMap(\.scalar?.string) ?? []
+        for file in files where !file.hasSuffix(".c") || file.hasPrefix("/") || file.contains("..") {
+            throw error(
+                "coverage.files has \(file), which is not the path of a C file in the kernel's tree",
+                at: node["files"])
+        }
+        let collects = (node["collect"]?.scalar?.string).flatMap(Schema.flag) ?? true
+        guard collects else { return nil }
+        return CoverageSettings(minimumPercent: (node["minimum"]?.scalar?.string).flatMap { Int($0) }, files: files)
     }
 
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {

@@ -246,6 +246,27 @@ package indirect enum Schema: Sendable {
                 "checkers of the kernel's: memory, races, locks, leaks, stack, undefined, or all (none). Each set has a kernel "
                 + "of its own; memory and races take two"),
         Key(
+            name: "coverage",
+            schema: .either(
+                .flag,
+                .map([
+                    Key(
+                        name: "collect", schema: .flag,
+                        meaning: "whether every run collects coverage; off: only with --coverage (on)"),
+                    Key(
+                        name: "minimum", schema: .integer(0...100),
+                        meaning:
+                            "the least percentage of lines that all tests together reach; with fewer the run fails (none)"
+                    ),
+                    Key(
+                        name: "files", schema: .list(.text),
+                        meaning:
+                            "the C files whose coverage is collected, by their paths in the kernel's tree (those that the patches add or change)"
+                    ),
+                ])),
+            meaning:
+                "on: lines, branches and functions that the tests reach, by gcov, in a kernel of its own (off)"),
+        Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),
         Key(

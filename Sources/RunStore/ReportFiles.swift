@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coverage
 import Diagnostics
 import FileSystem
 import Reporting
@@ -14,8 +15,18 @@ public struct ReportFiles: Sendable, Equatable {
     /// Where the summary in Markdown goes.
     public var summary: FilePath?
 
+    /// Where the coverage in lcov's format goes.
+    public var lcov: FilePath?
+    /// Where the coverage in Cobertura's format goes.
+    public var cobertura: FilePath?
+
     /// Names the files; nil for those that are not wanted.
-    public init(html: String? = nil, junit: String? = nil, summary: String? = nil) {
+    public init(
+        html: String? = nil, junit: String? = nil, summary: String? = nil, lcov: String? = nil,
+        cobertura: String? = nil
+    ) {
+        self.lcov = lcov.map { FilePath($0) }
+        self.cobertura = cobertura.map { FilePath($0) }
         self.html = html.map { FilePath($0) }
         self.junit = junit.map { FilePath($0) }
         self.summary = summary.map { FilePath($0) }
@@ -48,6 +59,15 @@ public struct ReportFiles: Sendable, Equatable {
         }
         write(junit, "JUnit file") { JUnitReport.render(report) }
         write(summary, "summary") { MarkdownSummary.render(report) }
+        if let coverage = report.coverage {
+            write(lcov, "lcov file") { LcovFile.render(coverage) }
+            write(cobertura, "Cobertura file") { CoberturaFile.render(coverage, startedAt: report.startedAt) }
+        } else if lcov ?? cobertura != nil, report.troubles.isEmpty {
+            failures.append(
+                Failure(
+                    .usage, "the run collected no coverage, so there is none to write",
+                    nextStep: "kbuild run --coverage"))
+        }
         return failures
     }
 
@@ -56,7 +76,11 @@ public struct ReportFiles: Sendable, Equatable {
     ///
     /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
     public func removeOld() throws(Failure) {
-        for (path, what) in [(html, "HTML file"), (junit, "JUnit file"), (summary, "summary")] {
+        let files = [
+            (html, "HTML file"), (junit, "JUnit file"), (summary, "summary"), (lcov, "lcov file"),
+            (cobertura, "Cobertura file"),
+        ]
+        for (path, what) in files {
             guard let path else { continue }
             try Self.removeOld(path, as: what)
         }

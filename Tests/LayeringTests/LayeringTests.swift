@@ -11,7 +11,7 @@ struct LayeringTests {
         CSupervisor CDescriptors CSeccomp COpenSSL CGuestfs CHostProbe CSyscall SyscallTesting TemplateEmbedder EmbedTemplate
         FileSystem Diagnostics YAML Artifacts Processes TextInput
         KernelSource Patching Syscalls PatchedTree KernelMake KernelConfig IncrementalBuild KernelBuild
-        ResultsModel KTAP CrashReports TestSession Reporting
+        Coverage ResultsModel KTAP CrashReports TestSession Reporting
         RootFilesystem VirtualMachine
         ProjectTemplate Project RunStore Doctor Authoring GuestSession
         Application

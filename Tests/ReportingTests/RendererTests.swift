@@ -194,6 +194,7 @@ struct JSONReportTests {
         var report = sample()
         report.troubles = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
         report.artifacts.buildLog = "/log"
+        report.coverage = CoverageRenderingTests.coverage
         let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
         check(value, schema, schema, at: "report")
     }

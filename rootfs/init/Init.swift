@@ -22,6 +22,8 @@ struct Init {
             shutDown(options)
         }
         var log = KernelLog()
+        if options["kbuild.coverage"] == "on" { log.coverage = CoverageCounters() }
+        log.coverage?.findObjects()
         var planName = options["kbuild.plan"] ?? "plan"
         var held: HeldProgram?
         var filters: [UInt8] = []
@@ -39,6 +41,7 @@ struct Init {
             }
             // This is another guest, and the first of its records is number 1.
             channel.restart()
+            log.coverage?.restart()
             planName = orders.plan
             filters = orders.filters
         }
@@ -115,7 +118,9 @@ struct Init {
         mountShares(fstab, byHostfs: false) { $0 == programsFolder }
         var problem = "no readable plan \(name) on the share of test programs"
         var held: HeldProgram?
-        if let program = readPlan(name)?.programs.first { held = HeldProgram(program, error: &problem) }
+        if let program = readPlan(name)?.programs.first {
+            held = HeldProgram(program, isStepped: options["kbuild.coverage"] == "on", error: &problem)
+        }
         // A machine with a mounted share cannot be saved.
         if umount2(programsFolder, 0) != 0 { problem = "cannot let go of the programs: \(System.lastError)" }
         guard let held else {

@@ -23,6 +23,8 @@ struct KernelLog {
     private var withheld: UInt64 = 0
     /// How many more bytes of records may be sent.
     private var budget = 16 << 20
+    /// The counters of the project's objects; nil where nobody asked for coverage.
+    var coverage: CoverageCounters?
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: longestRecord)
 
     /// A record has at most 8 KiB here (CONSOLE_EXT_LOG_MAX, PRINTK_MESSAGE_MAX in kernel/printk/internal.h).
@@ -70,8 +72,13 @@ struct KernelLog {
         if !records.isEmpty { channel.send("log", records) }
     }
 
-    /// Sends what the kernel has printed, and then its taint and the state of its log.
-    mutating func sample(_ channel: inout Channel) {
+    /// Sends what the kernel has printed, and then its taint and the state of its log; before that the counters of the
+    /// project's objects, where coverage was asked for.
+    ///
+    /// - Parameter capturing: Whether the counters are read now, and not as they were last read.
+    mutating func sample(_ channel: inout Channel, capturing: Bool = true) {
+        if capturing { coverage?.capture() }
+        coverage?.send(&channel)
         // The taint comes last: the kernel prints a report and then sets the bit.
         forward(&channel)
         let sequence = next == 0 ? "-" : "\(next - 1)"

@@ -23,7 +23,11 @@ struct RunningProgram {
         _ program: Plan.Program, index: Int, channel: inout Channel, log: inout KernelLog
     ) -> Ending {
         channel.send("start", "\(index) \(kbuild_monotonic())")
-        guard var running = RunningProgram(program, isApart: true) else { return .notStarted(System.lastError) }
+        log.coverage?.findObjects()
+        let isStepped = log.coverage != nil
+        guard var running = RunningProgram(program, isApart: true, isStepped: isStepped) else {
+            return .notStarted(System.lastError)
+        }
         return running.finish(seconds: program.seconds, index: index, channel: &channel, log: &log)
     }
 
@@ -41,8 +45,13 @@ struct RunningProgram {
         return poll(&waiting, 1, 0) > 0
     }
 
-    init?(_ program: Plan.Program, isApart: Bool) {
+    /// - Parameters:
+    ///   - isApart: Whether it gets namespaces of its own.
+    ///   - isStepped: Whether each event that it writes waits until the one before it was read. Counters that are read
+    ///     before the event that a test has ended are the test's then, and not the next one's.
+    init?(_ program: Plan.Program, isApart: Bool, isStepped: Bool) {
         guard let output = System.pipe(), let events = System.pipe() else { return nil }
+        if isStepped, kbuild_hold_one_packet(events.write) != 0 { return nil }
         var ends = [output.write, events.write]
         let process: pid_t?
         if isApart, let account = System.pipe() {
@@ -150,7 +159,13 @@ struct RunningProgram {
 
     /// Forwards whole lines of the event stream.
     private mutating func forwardEvents(index: Int, channel: inout Channel, log: inout KernelLog) {
-        while events >= 0, let bytes = System.readChunk(events) {
+        while events >= 0 {
+            if log.coverage != nil {
+                // The counters are read while the event is still in the pipe: what comes after it waits.
+                guard System.isReadable(events) else { return }
+                log.coverage?.capture()
+            }
+            guard let bytes = System.readChunk(events) else { return }
             if bytes.isEmpty {
                 close(events)
                 events = -1
@@ -160,7 +175,7 @@ struct RunningProgram {
             while let newline = pendingEvent.firstIndex(of: UInt8(ascii: "\n")) {
                 let event = Array(pendingEvent[..<newline])
                 // Before the host hears that the test is over, so that what the kernel did is the test's.
-                if kbuild_contains(event, event.count, "\"testEnded\"") != 0 { log.sample(&channel) }
+                if kbuild_contains(event, event.count, "\"testEnded\"") != 0 { log.sample(&channel, capturing: false) }
                 channel.send("event", event)
                 pendingEvent.removeSubrange(...newline)
             }

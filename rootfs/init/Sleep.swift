@@ -76,8 +76,9 @@ struct HeldProgram {
 
     /// Copies the program off the share, which cannot stay mounted while the machine is saved, and starts it.
     ///
+    /// - Parameter isStepped: Whether the counters of coverage are read at each of its events.
     /// - Returns: Nil when it could not be started or ended without having asked; `error` says why.
-    init?(_ original: Plan.Program, error: inout String) {
+    init?(_ original: Plan.Program, isStepped: Bool, error: inout String) {
         program = original
         mkdir(Self.folder, 0o755)
         let name = program.arguments[0].split(separator: "/").last.map { String($0) } ?? "program"
@@ -91,7 +92,8 @@ struct HeldProgram {
         }
         program.arguments[0] = copy
         program.environment += ["LD_PRELOAD=\(Self.library)", "KBUILD_HOLD=\(Self.pipe)"]
-        guard mkfifo(Self.pipe, 0o600) == 0, let running = RunningProgram(program, isApart: false) else {
+        guard mkfifo(Self.pipe, 0o600) == 0, let running = RunningProgram(program, isApart: false, isStepped: isStepped)
+        else {
             error = "cannot start \(copy): \(System.lastError)"
             return nil
         }

@@ -39,6 +39,12 @@ enum System {
         return count < 0 ? nil : bytes
     }
 
+    /// Whether a read would not wait: something is there, or the other end is gone.
+    static func isReadable(_ descriptor: Int32) -> Bool {
+        var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&waiting, 1, 0) > 0
+    }
+
     /// Writes everything, however many calls that takes; false when the other end is gone.
     @discardableResult
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {

@@ -151,6 +151,7 @@ public struct TestRun: Sendable {
         let ran = try await pipeline.tests(in: guests, kernel: prepared.kernel)
         guard let results = ran.results else { throw Failure(.infrastructure, "the tests ended without a result") }
         try await add(results, ran.snapshots, of: prepared, to: &report)
+        if project.coverage != nil { try await addCoverage(results.outcome, prepared, filter: filter, to: &report) }
         noteCheckers(report, config: prepared.kernel.config)
         report.suites += try project.skippedPrograms(filter: filter)
     }
@@ -164,6 +165,20 @@ public struct TestRun: Sendable {
         else { return }
         let note = "checkers: none; kbuild run --check all finds bad accesses, leaks, races, and sleeping under a lock"
         if context.isNews(note, isOfProject: true) { tools.progress(.note(note)) }
+    }
+
+    private func addCoverage(
+        _ outcome: SessionOutcome, _ prepared: RunInputs, filter: String?, to report: inout RunReport
+    ) async throws {
+        do {
+            let rules = try await context.confinement.rules()?.kernel
+            let collection = CoverageCollection(context: context, prepared: prepared, rules: rules)
+            let coverage = try await collection.report(outcome, filter: filter)
+            report.coverage = coverage
+            if let failure = CoverageCollection.failure(coverage) { report.troubles.append(.init(failure)) }
+        } catch let failure as Failure {
+            report.troubles.append(.init(failure))
+        }
     }
 
     // MARK: Test results

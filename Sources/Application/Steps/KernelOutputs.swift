@@ -52,7 +52,11 @@ extension KernelSteps {
         key.add("base", request.base.name)
         key.add("request", request.text)
         key.add("compiler", compiler)
-        let words = (project.kernel.hasDebugInfo ? ["debug"] : []) + project.checks.map(\.rawValue)
+        // Which objects count is not in the request: make is told of them.
+        if let coverage = project.coverage { key.add("coverage", coverage.files.joined(separator: "\n")) }
+        let words =
+            (project.kernel.hasDebugInfo ? ["debug"] : []) + project.checks.map(\.rawValue)
+            + (project.coverage == nil ? [] : ["coverage"])
         for word in words { key.add("word", word) }
         return ([project.architecture.rawValue] + words + [key.digest.short]).joined(separator: "-")
     }
@@ -80,12 +84,17 @@ extension KernelSteps {
         return make
     }
 
-    /// make's additional variables: KCSAN watches the files that the patches add, if they add any. It can watch these
+    /// make's additional variables.
+    func variables(_ overlay: TreeOverlay) -> [String] {
+        coverageVariables(overlay) + raceVariables(overlay)
+    }
+
+    /// KCSAN watches the files that the patches add, if they add any. It can watch these
     /// more closely then, and the rest of the kernel runs as without KCSAN.
     ///
     /// scripts/Makefile.lib concatenates the object's own variable and the variable for all, and checks whether the
     /// result begins with n; variables on the command line override the makefiles.
-    func variables(_ overlay: TreeOverlay) -> [String] {
+    private func raceVariables(_ overlay: TreeOverlay) -> [String] {
         guard project.checks.contains(.races) else { return [] }
         let objects = Self.watchedObjects(overlay)
         return objects.isEmpty ? [] : ["KCSAN_SANITIZE=n"] + objects.map { "KCSAN_SANITIZE_\($0)=y" }
@@ -93,11 +102,20 @@ extension KernelSteps {
 
     /// The objects of the C files that the patches add.
     static func watchedObjects(_ overlay: TreeOverlay) -> [String] {
-        var names: Set<String> = []
-        for (path, entry) in overlay.files where path.hasSuffix(".c") && !path.hasPrefix("tools/") {
-            guard case .file = entry, let name = path.split(separator: "/").last else { continue }
-            names.insert(String(name.dropLast(2)) + ".o")
-        }
+        objects(of: sourceFiles(overlay))
+    }
+
+    /// The C files that the patches add or change, by their paths in the kernel's tree.
+    static func sourceFiles(_ overlay: TreeOverlay) -> [String] {
+        overlay.files.filter { path, entry in
+            guard case .file = entry else { return false }
+            return path.hasSuffix(".c") && !path.hasPrefix("tools/")
+        }.map(\.key).sorted()
+    }
+
+    /// The objects of C files, as the makefiles name them.
+    static func objects(of files: [String]) -> [String] {
+        let names = Set(files.compactMap { $0.split(separator: "/").last }.map { String($0.dropLast(2)) + ".o" })
         // Makefiles could interpret other characters, so such names are left out.
         return names.filter { $0.allSatisfy { $0.isLetter || $0.isNumber || "-_.".contains($0) } }.sorted()
     }
@@ -105,8 +123,9 @@ extension KernelSteps {
     // MARK: The cost of a first build
 
     /// The file with the seconds that the last build from nothing took on this machine, of a kernel with some checkers.
-    private func firstBuild(_ checks: [Checker]) -> FilePath {
-        let name = ([project.architecture.rawValue] + checks.map(\.rawValue)).joined(separator: "-")
+    private func firstBuild(_ checks: [Checker], hasCoverage: Bool) -> FilePath {
+        let coverage = hasCoverage ? ["coverage"] : []
+        let name = ([project.architecture.rawValue] + checks.map(\.rawValue) + coverage).joined(separator: "-")
         return tools.layout.root.appending("first-build-\(name)")
     }
 
@@ -114,28 +133,32 @@ extension KernelSteps {
     func recordFirstBuild(_ result: BuildResult) {
         let pace = result.pace.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) }
         // It is only for a note; another step reports a cache that cannot be written.
-        try? writeAtomically("\(Int(result.seconds))\n\(pace ?? "")\n", to: firstBuild(project.checks))
+        try? writeAtomically("\(Int(result.seconds))\n\(pace ?? "")\n", to: firstBuild(project.checks, hasCoverage: project.coverage != nil))
     }
 
     /// The course of the last build from nothing on this machine, with the project's checkers or else without any; nil
     /// when there was none.
     var lastPace: BuildPace? {
-        func pace(_ checks: [Checker]) -> BuildPace? {
-            guard let lines = (try? readText(firstBuild(checks)))?.textLines(), lines.count > 1 else { return nil }
+        func pace(_ checks: [Checker], hasCoverage: Bool) -> BuildPace? {
+            guard let lines = (try? readText(firstBuild(checks, hasCoverage: hasCoverage)))?.textLines(), lines.count > 1 else { return nil }
             return try? JSONDecoder().decode(BuildPace.self, from: Data(lines[1].utf8))
         }
-        return pace(project.checks) ?? pace([])
+        return pace(project.checks, hasCoverage: project.coverage != nil) ?? pace([], hasCoverage: false)
     }
 
     /// The cost of the first kernel with the project's checkers, from this machine's earlier builds.
     var costOfFirstBuild: String {
-        func seconds(_ checks: [Checker]) -> Int? {
-            (try? readText(firstBuild(checks))).flatMap { Int($0.textLines().first ?? "") }
+        func seconds(_ checks: [Checker], hasCoverage: Bool = false) -> Int? {
+            (try? readText(firstBuild(checks, hasCoverage: hasCoverage))).flatMap { Int($0.textLines().first ?? "") }
         }
-        let what = "a kernel with the checkers \(project.checkerNames) is compiled, once"
-        if let last = seconds(project.checks) { return "\(what): the last one took \(last) s here" }
+        let checkers = project.checks.isEmpty ? [] : ["the checkers \(project.checkerNames)"]
+        let extras = checkers + (project.coverage == nil ? [] : ["coverage"])
+        let what = "a kernel with \(extras.joined(separator: " and ")) is compiled, once"
+        if let last = seconds(project.checks, hasCoverage: project.coverage != nil) {
+            return "\(what): the last one took \(last) s here"
+        }
         guard let plain = seconds([]) else { return "\(what): it takes some minutes" }
-        return "\(what): one without checkers took \(plain) s here, and this one takes longer"
+        return "\(what): one without took \(plain) s here, and this one takes longer"
     }
 
     // MARK: Confined builds

@@ -31,6 +31,8 @@ public struct BuiltKernel: Sendable {
     public var config: FilePath
     /// Its version.
     public var version: String
+    /// Where it keeps what gcov has to know of the objects that count; see `CoverageNotes`.
+    var folder: FilePath { vmlinux.removingLastComponent() }
     /// The kernel's own commands for gdb; nil where they were not made, or foreign makefiles made them.
     public var debuggerScripts: FilePath?
 
@@ -282,6 +284,9 @@ struct KernelSteps: Sendable {
         fragments += try project.checks.map {
             try ConfigFragment(parsing: $0.fragment, file: "check: \($0.rawValue)")
         }
+        if project.coverage != nil {
+            fragments.append(try ConfigFragment(parsing: CoverageSettings.fragment, file: "coverage"))
+        }
         if project.kernel.hasDebugInfo {
             fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
         }
@@ -358,6 +363,7 @@ struct KernelSteps: Sendable {
     /// What is known of the kernel before the tree is changed.
     private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
         let overlay = try overlay(over: pristine)
+        try checkCoverage(overlay)
         let request = try configRequest(pristine, overlay)
         let key = try key(pristine, overlay, request, hasImage: true)
         let plain = try self.key(pristine, overlay, request, hasImage: false)
@@ -568,7 +574,7 @@ struct KernelSteps: Sendable {
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
         let isFirst = !fileExists(mark(.description, pristine, patched.request))
         let isCopied = patched.origin?.distance == 0
-        if isFirst, !isCopied, !project.checks.isEmpty { progress(.note(costOfFirstBuild)) }
+        if isFirst, !isCopied, !project.checks.isEmpty || project.coverage != nil { progress(.note(costOfFirstBuild)) }
         // A check of 80,000 files, on the other processor. It must be complete before the kernel is trusted, and when
         // the build fails, it may show the reason.
         async let verification: Void = pristine.verify()
@@ -615,6 +621,7 @@ struct KernelSteps: Sendable {
             try copyFile(result.vmlinux, to: folder.appending("vmlinux"))
             try copyFile(result.systemMap, to: folder.appending("System.map"))
             try copyFile(result.config, to: folder.appending("config"))
+            try keepCoverageNotes(of: patched, in: folder)
         }
     }
 

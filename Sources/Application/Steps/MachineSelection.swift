@@ -164,7 +164,8 @@ struct MachineSelection: Sendable {
     /// The words that this project adds to the kernel's command line; the user's words are last.
     private func kernelArguments(for guest: GuestRequest) -> [String] {
         let checks = project.checks.flatMap { $0.kernelArguments(watchingFewFiles: guest.watchesFewFiles) }
-        return KUnitTests.kernelArguments(project.tests) + checks + project.machine.kernelArguments
+        let coverage = project.coverage == nil ? [] : ["kbuild.coverage=on"]
+        return KUnitTests.kernelArguments(project.tests) + checks + coverage + project.machine.kernelArguments
     }
 
     private func umlMachine(

@@ -49,12 +49,15 @@ extension RunReport {
         if crashes.contains(where: fails) { return .guestCrash }
         if codes.contains(.guestCrash) { return .guestCrash }
         if codes.contains(.timeout) { return .timeout }
-        if let code = codes.first(where: { $0 != .success }) { return code }
+        // Too little coverage is a trouble with the code of a failed test, and counts as one.
+        if let code = codes.first(where: { ![.success, .testFailure].contains($0) }) { return code }
         if tests.contains(where: { $0.status == .crashed }) { return .guestCrash }
         if tests.contains(where: { $0.status == .timedOut }) { return .timeout }
         // An empty bundle beside passed suites is a bundle that did not run.
         if suites.contains(where: { $0.tests.isEmpty && $0.problems.isEmpty }) { return .infrastructure }
-        if tests.contains(where: \.status.isFailure) || suites.contains(where: { !$0.problems.isEmpty }) {
+        if codes.contains(.testFailure) || tests.contains(where: \.status.isFailure)
+            || suites.contains(where: { !$0.problems.isEmpty })
+        {
             return .testFailure
         }
         return count(.passed) > 0 ? .success : .infrastructure

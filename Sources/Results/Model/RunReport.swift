@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coverage
 import Diagnostics
 
 /// The result of a run: what was built, where it ran, what each test did. Every output format is a pure function of it.
@@ -221,6 +222,8 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var isBootCheck: Bool?
     /// The results of the tests.
     public var suites: [SuiteResult]
+    /// What the tests reached of the project's C files; nil when that was not asked for, or could not be found out.
+    public var coverage: CoverageReport?
     /// The kernel's reports.
     public var crashes: [Crash]
     /// Whether a crash that is not fatal fails the run.

@@ -88,6 +88,7 @@ public struct TextReport: Sendable {
         }
         var lines = shown.all
         if !lines.isEmpty { lines.append("") }
+        if let coverage = report.coverage { lines += self.coverage(coverage) + [""] }
         lines += summary(report)
         return lines.joined()
     }

@@ -40,6 +40,8 @@ public struct Frame: Equatable, Sendable {
         case kernel
         /// Records of the kernel's log, one a line, in /dev/kmsg's format.
         case log
+        /// The counters of an object for coverage: the path of its file of counters, a line feed, the counters.
+        case coverage
         /// The guest is alive, though its program is quiet.
         case beat
         /// A sentence for the user about the running program, or about the guest if no program runs.

@@ -19,6 +19,8 @@ enum SessionBounds {
     static let messageBytesOfTest = 64 << 10
     /// The most bytes of the kernel's log to assign to tests.
     static let mostKernelLogBytes = 8 << 20
+    /// The most bytes of coverage counters: those of a call take some hundreds for each test.
+    static let mostCounterBytes = 64 << 20
     /// The most bytes to keep of a line of a program's output.
     static let longestOutputLine = 4 << 10
 

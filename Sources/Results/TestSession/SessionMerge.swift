@@ -41,6 +41,7 @@ extension SessionOutcome {
             }
             whole.crashes += part.outcome.crashes
             whole.faults += part.outcome.faults
+            whole.coverage += part.outcome.coverage
             whole.notes += part.outcome.notes.filter { !whole.notes.contains($0) }
             whole.release = whole.release ?? part.outcome.release
             whole.isComplete = whole.isComplete && part.outcome.isComplete
@@ -96,6 +97,7 @@ extension SessionOutcome {
             }
             crashes += part.outcome.crashes
             faults += part.outcome.faults
+            coverage += part.outcome.coverage
         }
     }
 }

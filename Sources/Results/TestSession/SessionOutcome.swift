@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coverage
 import ResultsModel
 
 /// The outcome of a guest, from the first byte of its console to its end.
@@ -17,6 +18,8 @@ public struct SessionOutcome: Sendable, Equatable {
     public var evidence: KernelEvidence?
     /// Parts of the kernel's log that were not read. Their contents are not known.
     public var lostLog: [LostLog] = []
+    /// The counters of each guest, where coverage was asked for.
+    public var coverage: [GuestCounters] = []
     /// Notes of the guest's init for the user; none of them is a failure.
     public var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Coverage
 import CrashReports
 import Diagnostics
 import KTAP
@@ -40,6 +41,10 @@ public struct SessionRecorder: Sendable {
     private var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }
     }
+
+    /// What the project's objects have counted, and how many bytes that takes.
+    private var counters = GuestCounters()
+    private var counterBytes = 0
 
     /// The most bytes to keep of a program's output; KTAP output beyond it is a fault.
     static let longestOutput = 16 << 20
@@ -120,6 +125,26 @@ public struct SessionRecorder: Sendable {
         crashes.isEmpty ? [] : witness.news(crashes).map { .crashed($0) }
     }
 
+    /// Takes in the counters of an object, which count for the test that is about to end.
+    private mutating func consumeCounters(_ frame: Frame) {
+        guard let end = frame.payload.firstIndex(of: 0x0A), end > 0 else {
+            faults.append("a record of coverage counters cannot be read")
+            return
+        }
+        counterBytes += frame.payload.count
+        guard counterBytes <= SessionBounds.mostCounterBytes else {
+            counters.isBounded = true
+            return
+        }
+        // Of several tests at once none has the counters to itself.
+        let isAlone = bundle.runningTests.count == 1
+        counters.samples.append(
+            CounterSample(
+                test: isAlone ? runningTest : current.map { plan.programs[$0].name },
+                object: String(decoding: frame.payload[..<end], as: UTF8.self),
+                bytes: Array(frame.payload[(end + 1)...])))
+    }
+
     private mutating func consumeSample(_ frame: Frame) {
         guard let sample = KernelEvidence(payload: frame.text) else {
             faults.append("a sample of the kernel's state cannot be read")
@@ -186,6 +211,9 @@ public struct SessionRecorder: Sendable {
             consumeSample(frame)
             return []
         case .log: return consumeLog(frame)
+        case .coverage:
+            consumeCounters(frame)
+            return []
         case .note:
             if let current { programs[current].notes.append(frame.text) } else { notes.append(frame.text) }
             return []
@@ -316,6 +344,7 @@ public struct SessionRecorder: Sendable {
     public mutating func finish(
         unreportedBecause reason: String? = nil, runningStatus: TestStatus = .notReported
     ) -> SessionOutcome {
+        let lastRunning = runningTest
         if let current {
             bundle.finishRunning(of: &programs[current], as: runningStatus, reason: reason ?? "")
             if bundle.runningTests.isEmpty, case .swiftTesting = plan.programs[current].resultsProtocol {
@@ -338,10 +367,15 @@ public struct SessionRecorder: Sendable {
         }
         let told = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
         crashes += (memory?.crashes ?? []).map(placed)
-        return SessionOutcome(
+        var outcome = SessionOutcome(
             programs: programs, crashes: crashes, faults: told, release: release, isComplete: isComplete,
             evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes,
             unexplainedTaint: memory?.unexplainedTaint ?? [])
+        if !counters.samples.isEmpty {
+            counters.cutShortIn = isComplete ? nil : lastRunning ?? "no program"
+            outcome.coverage = [counters]
+        }
+        return outcome
     }
 
     /// Adds the host's reading of the kernel's memory, after all output of the guest.

@@ -42,6 +42,12 @@ static inline int kbuild_exited(int status) { return WIFEXITED(status); }
 static inline int kbuild_exit_status(int status) { return WEXITSTATUS(status); }
 static inline int kbuild_term_signal(int status) { return WTERMSIG(status); }
 static inline int kbuild_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
+// Makes a pipe hold one packet: a write waits until the one before it was read (pipe(7), O_DIRECT). 0 when that was done.
+static inline int kbuild_hold_one_packet(int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0) return -1;
+    return fcntl(fd, F_SETPIPE_SZ, 4096) < 0 ? -1 : 0;
+}
 static inline int kbuild_set_blocking(int fd) { return fcntl(fd, F_SETFL, 0); }
 static inline const char *kbuild_entry_name(const struct dirent *entry) { return entry->d_name; }
 static inline int64_t kbuild_monotonic(void) {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Diagnostics
+import PatchedTree
+import Project
+import SystemPackage
+
+/// What the compiler notes of an object that counts (`.gcno`), by which gcov reads its counters. The store keeps it with
+/// the kernel: the output folder has those of the last build.
+enum CoverageNotes {
+    /// The name under which the store has the notes of a C file of the kernel's tree.
+    static func name(of file: String) -> String { "\(file.dropLast(2).replacing("/", with: ","))\(suffix)" }
+    static let suffix = ".gcno"
+}
+
+extension KernelSteps {
+    /// The C files whose coverage is collected, by their paths in the kernel's tree.
+    func coverageFiles(_ overlay: TreeOverlay) -> [String] {
+        guard let coverage = context.project.coverage else { return [] }
+        return coverage.files.isEmpty ? Self.sourceFiles(overlay) : coverage.files
+    }
+
+    /// Has the objects of these files compiled to count.
+    func coverageVariables(_ overlay: TreeOverlay) -> [String] {
+        Self.objects(of: coverageFiles(overlay)).map { "GCOV_PROFILE_\($0)=y" }
+    }
+
+    /// Checks that there is a file to collect coverage of.
+    ///
+    /// - Throws: `Failure` (`usage`) when there is none.
+    func checkCoverage(_ overlay: TreeOverlay) throws(Failure) {
+        guard context.project.coverage != nil, coverageFiles(overlay).isEmpty else { return }
+        throw Failure(
+            .usage, "there is no file to collect coverage of: the patches add or change no C file",
+            nextStep: "name C files of the kernel's tree in coverage.files, such as [kernel/signal.c]")
+    }
+
+    /// Copies the notes of the objects that a build made to the folder of its kernel. A file that is not compiled into
+    /// this kernel has none.
+    func keepCoverageNotes(of patched: PatchedKernelArtifact, in folder: FilePath) throws {
+        for file in coverageFiles(patched.overlay) {
+            let notes = output(patched.pristine).pushing(FilePath("\(file.dropLast(2))\(CoverageNotes.suffix)"))
+            guard fileExists(notes) else { continue }
+            try copyFile(notes, to: folder.appending(CoverageNotes.name(of: file)))
+        }
+    }
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the tests of a run reached of the project's C files: lines, branches and functions, as gcov counts them.
+public struct CoverageReport: Codable, Sendable, Equatable {
+    /// The tests that reached something, in the order in which they first did. Lines name them by their place here.
+    public var tests: [String]
+    /// The files, by their paths.
+    public var files: [CoveredFile]
+    /// The least share of lines that the project asks for, in percent; nil when it asks for none, or when only some of
+    /// the tests were to run.
+    public var minimumPercent: Int?
+    /// What the counts lack, a sentence each; nil when they lack nothing.
+    public var gaps: [String]?
+
+    /// Creates a report.
+    public init(
+        tests: [String] = [], files: [CoveredFile] = [], minimumPercent: Int? = nil, gaps: [String]? = nil
+    ) {
+        self.tests = tests
+        self.files = files
+        self.minimumPercent = minimumPercent
+        self.gaps = gaps
+    }
+
+    /// The lines of all files.
+    public var lines: CoverageTally { files.reduce(CoverageTally()) { $0 + $1.lineTally } }
+    /// The branches of all files.
+    public var branches: CoverageTally { files.reduce(CoverageTally()) { $0 + $1.branchTally } }
+    /// The functions of all files.
+    public var functions: CoverageTally { files.reduce(CoverageTally()) { $0 + $1.functionTally } }
+
+    /// Whether fewer lines were reached than the project asks for. With no line at all nothing was measured, which is
+    /// below any minimum.
+    public var isBelowMinimum: Bool {
+        guard let minimumPercent else { return false }
+        let lines = lines
+        return lines.total == 0 || lines.reached * 100 < minimumPercent * lines.total
+    }
+}
+
+/// How many of some things were reached.
+public struct CoverageTally: Sendable, Equatable {
+    /// Those that were.
+    public var reached: Int
+    /// All of them.
+    public var total: Int
+
+    /// Creates a tally.
+    public init(reached: Int = 0, total: Int = 0) {
+        self.reached = reached
+        self.total = total
+    }
+
+    /// The sum of two.
+    public static func + (one: CoverageTally, other: CoverageTally) -> CoverageTally {
+        CoverageTally(reached: one.reached + other.reached, total: one.total + other.total)
+    }
+
+    /// The share in percent with one decimal, rounded down so that 100 means all; nil of nothing.
+    public var percent: Double? {
+        total == 0 ? nil : Double(reached * 1000 / total) / 10
+    }
+}
+
+/// What the tests reached of a file.
+public struct CoveredFile: Codable, Sendable, Equatable {
+    /// Its path as the user knows it: in the project, or in the kernel's tree.
+    public var path: String
+    /// The lines with code, in order.
+    public var lines: [CoveredLine]
+    /// The functions, in the order of their lines.
+    public var functions: [CoveredFunction]
+    /// The text of the file, a line each; nil when it was not to be had.
+    public var source: [String]?
+
+    /// Creates a file.
+    public init(
+        path: String, lines: [CoveredLine] = [], functions: [CoveredFunction] = [], source: [String]? = nil
+    ) {
+        self.path = path
+        self.lines = lines
+        self.functions = functions
+        self.source = source
+    }
+
+    /// Its lines.
+    public var lineTally: CoverageTally {
+        CoverageTally(reached: lines.count { $0.count > 0 }, total: lines.count)
+    }
+    /// Its branches.
+    public var branchTally: CoverageTally {
+        let branches = lines.flatMap(\.branches)
+        return CoverageTally(reached: branches.count { $0 > 0 }, total: branches.count)
+    }
+    /// Its functions.
+    public var functionTally: CoverageTally {
+        CoverageTally(reached: functions.count { $0.count > 0 }, total: functions.count)
+    }
+
+    /// The lines that no test reached, those that follow each other in the list of lines with code as one range of
+    /// numbers.
+    public var unreachedRanges: [ClosedRange<Int>] {
+        var ranges: [ClosedRange<Int>] = []
+        var isOpen = false
+        for line in lines {
+            if line.count > 0 {
+                isOpen = false
+            } else if isOpen, let last = ranges.last {
+                ranges[ranges.count - 1] = last.lowerBound...line.number
+            } else {
+                ranges.append(line.number...line.number)
+                isOpen = true
+            }
+        }
+        return ranges
+    }
+
+    /// The text of a line, without what only indents it; nil when it is not known.
+    public func text(ofLine number: Int) -> String? {
+        guard let source, source.indices.contains(number - 1) else { return nil }
+        return String(source[number - 1].drop { $0 == " " || $0 == "\t" })
+    }
+}
+
+/// A line with code.
+public struct CoveredLine: Codable, Sendable, Equatable {
+    /// Its number, from 1.
+    public var number: Int
+    /// How often it was reached.
+    public var count: Int
+    /// How often each way was taken where the code branches.
+    public var branches: [Int]
+    /// The tests that reached it: their places in the report's list.
+    public var tests: [Int]
+
+    /// Creates a line.
+    public init(number: Int, count: Int, branches: [Int] = [], tests: [Int] = []) {
+        self.number = number
+        self.count = count
+        self.branches = branches
+        self.tests = tests
+    }
+}
+
+/// A function.
+public struct CoveredFunction: Codable, Sendable, Equatable {
+    /// Its name; of what SYSCALL_DEFINE makes the call's own.
+    public var name: String
+    /// The line on which it begins.
+    public var firstLine: Int
+    /// The line on which it ends.
+    public var lastLine: Int
+    /// How often it was entered.
+    public var count: Int
+
+    /// Creates a function.
+    public init(name: String, firstLine: Int, lastLine: Int, count: Int) {
+        self.name = name
+        self.firstLine = firstLine
+        self.lastLine = lastLine
+        self.count = count
+    }
+}
