@@ -124,18 +124,16 @@ struct Pipeline: Sendable {
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)
     }
 
-    /// The results of the tests, and the snapshots from which their guests were restored.
-    struct TestsOfRun {
-        var snapshots: ReadySnapshots?
-        var results: TestResults?
+    /// Makes what the guests wake from; nil where they boot, and where a dry run does not know.
+    func snapshots(for guests: RunGuests) async throws -> ReadySnapshots? {
+        guard project.isolation == .test, project.architecture != .um, guests.programs.isComplete else { return nil }
+        return try await executor.carryOut(SnapshotSteps(context: context, guests: guests).snapshots())
     }
 
     /// Runs the tests in the guests.
-    func tests(in guests: RunGuests, kernel: BuiltKernel) async throws -> TestsOfRun {
-        let isAlone = project.isolation == .test && project.architecture != .um
-        let steps = SnapshotSteps(context: context, guests: guests)
-        let snapshots = isAlone && guests.programs.isComplete ? try await executor.carryOut(steps.snapshots()) : nil
+    func tests(in guests: RunGuests, from snapshots: ReadySnapshots?, kernel: BuiltKernel) async throws -> TestResults?
+    {
         let tests = TestSteps(context: context, guests: guests, kernel: kernel)
-        return TestsOfRun(snapshots: snapshots, results: try await executor.carryOut(tests.tests(from: snapshots)))
+        return try await executor.carryOut(tests.tests(from: snapshots))
     }
 }

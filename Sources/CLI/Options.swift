@@ -398,7 +398,30 @@ struct RunModes: ParsableArguments {
             """)
     var ci = false
 
+    @Option(
+        name: .customLong("repeat"),
+        help: "Run the tests so many times, each time in new guests, and say how often they fail.")
+    var repetitions: Int?
+
+    @Flag(help: "Repeat the tests until a repetition fails.")
+    var untilFail = false
+
+    @Option(name: .customLong("for"), help: "Repeat the tests for so long, such as 90s or 10m.")
+    var repeatTime: String?
+
+    /// How often the tests run; nil for once.
+    var repeating: RepeatRequest? {
+        RepeatRequest(count: repetitions, seconds: repeatTime.flatMap(seconds(in:)), untilFailure: untilFail)
+    }
+
     func validate() throws {
+        if let repetitions, repetitions < 1 { throw ValidationError("--repeat needs a number from 1 on") }
+        if let repeatTime, seconds(in: repeatTime) == nil {
+            throw ValidationError("--for needs a time such as 90s, 10m or 1h, not \(repeatTime)")
+        }
+        if dryRun, repeating != nil {
+            throw ValidationError("--dry-run goes with neither --repeat nor --until-fail nor --for")
+        }
         if shellOnFailure, ci { throw ValidationError("--shell-on-failure and --ci exclude each other") }
         if dryRun, shellOnFailure { throw ValidationError("--dry-run and --shell-on-failure exclude each other") }
         if dryRun, eachPatch { throw ValidationError("--dry-run and --each-patch exclude each other") }

@@ -195,6 +195,7 @@ struct JSONReportTests {
         report.troubles = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
         report.artifacts.buildLog = "/log"
         report.coverage = CoverageRenderingTests.coverage
+        report.repetitions = RepetitionTests.repetitions
         let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
         check(value, schema, schema, at: "report")
     }

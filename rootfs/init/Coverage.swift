@@ -7,27 +7,29 @@ import CInit
 /// A `coverage` frame carries the path of an object's counters, a line feed, and the counters as they are: they go on
 /// counting from one frame to the next. Only what has changed is sent.
 struct CoverageCounters {
-    private static let folder = "/sys/kernel/debug/gcov"
-
+    /// Where the kernel shows them.
+    private let folder: String
     private var files: [String] = []
     /// What was read last, by file.
     private var captured: [[UInt8]] = []
     /// What the host knows.
     private var sent: [[UInt8]] = []
 
-    /// Looks for objects: modules that are loaded later bring theirs then.
-    mutating func findObjects() { find(in: Self.folder) }
+    init(folder: String = "/sys/kernel/debug/gcov") { self.folder = folder }
 
-    private mutating func find(in folder: String) {
-        for name in System.names(in: folder) {
-            let path = "\(folder)/\(name)"
+    /// Looks for objects: modules that are loaded later bring theirs then.
+    mutating func findObjects() { find(in: folder) }
+
+    private mutating func find(in parent: String) {
+        for name in System.names(in: parent) {
+            let path = "\(parent)/\(name)"
             let bytes = Array(name.utf8)
             if bytes.hasSuffix(".gcda") {
                 guard !files.contains(path) else { continue }
                 files.append(path)
                 captured.append([])
                 sent.append([])
-            } else if !bytes.hasSuffix(".gcno"), path != "\(Self.folder)/reset" {
+            } else if !bytes.hasSuffix(".gcno"), path != "\(folder)/reset" {
                 find(in: path)
             }
         }
@@ -43,7 +45,7 @@ struct CoverageCounters {
     /// Sends what was read and has changed since it was last sent.
     mutating func send(_ channel: inout Channel) {
         for index in files.indices where captured[index] != sent[index] {
-            let name = Array(Array(files[index].utf8).dropFirst(Self.folder.utf8.count))
+            let name = Array(Array(files[index].utf8).dropFirst(folder.utf8.count))
             channel.send("coverage", name + [UInt8(ascii: "\n")] + captured[index])
             sent[index] = captured[index]
         }

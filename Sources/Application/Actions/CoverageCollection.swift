@@ -8,7 +8,6 @@ import Patching
 import Processes
 import Project
 import SystemPackage
-import TestSession
 
 /// Makes of the counters that guests sent what the tests reached, with the gcov of the compiler that built the kernel.
 struct CoverageCollection: Sendable {
@@ -25,19 +24,19 @@ struct CoverageCollection: Sendable {
     /// What the tests reached.
     ///
     /// - Parameters:
-    ///   - outcome: What the guests sent.
+    ///   - guests: What the guests sent.
     ///   - filter: The pattern for the tests that ran; nil for all.
     /// - Throws: `Failure` (`infrastructure`) when counters or gcov's words for them cannot be read;
     ///   `CancellationError`.
-    func report(_ outcome: SessionOutcome, filter: String?) async throws -> CoverageReport {
-        guard !outcome.coverage.isEmpty else {
+    func report(_ guests: [GuestCounters], filter: String?) async throws -> CoverageReport {
+        guard !guests.isEmpty else {
             throw Failure(
                 .infrastructure, "no coverage: the guest sent no counters",
                 details: "Its init reads them from /sys/kernel/debug/gcov when it starts, and as each test ends.")
         }
         let steps = KernelSteps(context: context, rules: rules)
         let files = steps.coverageFiles(overlay)
-        let counters = try RunCounters(outcome.coverage)
+        let counters = try RunCounters(guests)
         let places = lay(counters, files: files)
         var builder = CoverageBuilder(files: names(files))
         let folder = prepared.folder.appending("coverage")
@@ -49,7 +48,7 @@ struct CoverageCollection: Sendable {
         var gaps = builder.unmeasured.filter { $0.hasSuffix(".c") }.map {
             "\($0) has no counters: it was not compiled into this kernel"
         }
-        for guest in outcome.coverage {
+        for guest in guests {
             if let name = guest.cutShortIn {
                 gaps.append("a guest ended while \(name) ran: what was reached since the test before is not known")
             }

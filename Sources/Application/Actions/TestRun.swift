@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Coverage
 import CrashReports
 import Diagnostics
 import FileSystem
@@ -21,7 +22,7 @@ import VirtualMachine
 
 /// A whole run: build, boot, test.
 public struct TestRun: Sendable {
-    private let context: ProjectContext
+    let context: ProjectContext
     private var project: Project { context.project }
     private var tools: ToolContext { context.tools }
 
@@ -31,8 +32,10 @@ public struct TestRun: Sendable {
     /// Runs the project. Never throws: errors are in the report. After the caller has written all files of the report,
     /// it calls `keep`.
     ///
-    /// - Parameter filter: A pattern for the tests to run; nil for all.
-    public func run(filter: String? = nil) async -> RunReport {
+    /// - Parameters:
+    ///   - filter: A pattern for the tests to run; nil for all.
+    ///   - repeating: How often they run; nil for once.
+    public func run(filter: String? = nil, repeating: RepeatRequest? = nil) async -> RunReport {
         let clock = ContinuousClock()
         let start = clock.now
         var report = RunReport(
@@ -43,7 +46,7 @@ public struct TestRun: Sendable {
             // First, so that a run which cannot begin is also kept.
             let folder = try context.history.newRun(tools.progress)
             report.artifacts.folder = folder.string
-            try await run(filter: filter, in: folder, into: &report)
+            try await run(filter: filter, repeating: repeating, in: folder, into: &report)
         } catch let failure as Failure {
             report.troubles.append(.init(failure))
         } catch is CancellationError {
@@ -72,12 +75,15 @@ public struct TestRun: Sendable {
     /// - Parameters:
     ///   - runs: A run for each of `Project.checkerSets`; the first one's `keep` takes the report.
     ///   - filter: A pattern for the tests to run; nil for all.
+    ///   - repeating: How often they run in each; nil for once.
     ///   - project: The project that the report names.
-    public static func run(_ runs: [TestRun], of project: Project, filter: String? = nil) async -> RunReport {
+    public static func run(
+        _ runs: [TestRun], of project: Project, filter: String? = nil, repeating: RepeatRequest? = nil
+    ) async -> RunReport {
         var report: RunReport?
         for run in runs {
             if runs.count > 1 { run.tools.progress(.note("checkers: \(run.project.checkerNames)")) }
-            let next = await run.run(filter: filter)
+            let next = await run.run(filter: filter, repeating: repeating)
             guard var whole = report else {
                 report = next
                 // Failures that the other kernel would have too.
@@ -135,7 +141,9 @@ public struct TestRun: Sendable {
         }
     }
 
-    private func run(filter: String?, in folder: FilePath, into report: inout RunReport) async throws {
+    private func run(
+        filter: String?, repeating: RepeatRequest?, in folder: FilePath, into report: inout RunReport
+    ) async throws {
         let pipeline = Pipeline(context: context, executor: context.log)
         let prepared = try await pipeline.prepare(in: folder, RequestedTests(filter: filter)) { patched, buildLog in
             report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
@@ -148,10 +156,18 @@ public struct TestRun: Sendable {
         let guests = try await pipeline.guests(for: prepared)
         report.machine = guests.machines.first?.reported
         report.artifacts.console = prepared.consoleLog.string
-        let ran = try await pipeline.tests(in: guests, kernel: prepared.kernel)
-        guard let results = ran.results else { throw Failure(.infrastructure, "the tests ended without a result") }
-        try await add(results, ran.snapshots, of: prepared, to: &report)
-        if project.coverage != nil { try await addCoverage(results.outcome, prepared, filter: filter, to: &report) }
+        let counters: [GuestCounters]
+        if let repeating {
+            counters = try await repeatTests(repeating, prepared, guests, into: &report)
+        } else {
+            let snapshots = try await pipeline.snapshots(for: guests)
+            guard let results = try await pipeline.tests(in: guests, from: snapshots, kernel: prepared.kernel) else {
+                throw Failure(.infrastructure, "the tests ended without a result")
+            }
+            try await add(results, snapshots, of: prepared, to: &report)
+            counters = results.outcome.coverage
+        }
+        if project.coverage != nil { try await addCoverage(counters, prepared, filter: filter, to: &report) }
         noteCheckers(report, config: prepared.kernel.config)
         report.suites += try project.skippedPrograms(filter: filter)
     }
@@ -168,12 +184,12 @@ public struct TestRun: Sendable {
     }
 
     private func addCoverage(
-        _ outcome: SessionOutcome, _ prepared: RunInputs, filter: String?, to report: inout RunReport
+        _ counters: [GuestCounters], _ prepared: RunInputs, filter: String?, to report: inout RunReport
     ) async throws {
         do {
             let rules = try await context.confinement.rules()?.kernel
             let collection = CoverageCollection(context: context, prepared: prepared, rules: rules)
-            let coverage = try await collection.report(outcome, filter: filter)
+            let coverage = try await collection.report(counters, filter: filter)
             report.coverage = coverage
             if let failure = CoverageCollection.failure(coverage) { report.troubles.append(.init(failure)) }
         } catch let failure as Failure {
@@ -183,7 +199,7 @@ public struct TestRun: Sendable {
 
     // MARK: Test results
 
-    private func add(
+    func add(
         _ results: TestResults, _ snapshots: ReadySnapshots?, of prepared: RunInputs, to report: inout RunReport
     ) async throws {
         let guests = results.guests

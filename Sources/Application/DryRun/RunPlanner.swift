@@ -26,7 +26,8 @@ public struct RunPlanner: Sendable {
         let folder = context.history.folder.appending("TIME-PID-RANDOM")
         if let inputs = parts.inputs(in: folder, try await KernelSteps.make(context)) {
             let guests = try await pipeline.guests(for: inputs)
-            _ = try await pipeline.tests(in: guests, kernel: inputs.kernel)
+            let snapshots = try await pipeline.snapshots(for: guests)
+            _ = try await pipeline.tests(in: guests, from: snapshots, kernel: inputs.kernel)
         }
         return RunPlan(
             project: context.project.place.string, profile: context.project.profile,

@@ -112,7 +112,9 @@ private func runOnce(
     let made = try await makeRuns(part, console, build)
     let (context, runs) = (made.context, made.runs)
     let run = runs[0]
-    let ended = await interruptibly { await TestRun.run(runs, of: part, filter: filter) }
+    let ended = await interruptibly {
+        await TestRun.run(runs, of: part, filter: filter, repeating: modes.repeating)
+    }
     let signal = ended.signal
     var report = try ended.result.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
@@ -238,6 +240,9 @@ struct RunCommand: AsyncParsableCommand {
               kbuild run --html report.html --junit results.xml
               kbuild run --format json --annotations github
               kbuild run --shell-on-failure
+              kbuild run --repeat 20
+              kbuild run --until-fail --for 10m
+              kbuild run --coverage --lcov coverage.info
               kbuild run --dry-run
               kbuild run --ci
 
@@ -265,6 +270,9 @@ struct RunCommand: AsyncParsableCommand {
     @OptionGroup var options: RunOptions
 
     func validate() throws {
+        if !command.isEmpty, modes.repeating != nil {
+            throw ValidationError("a command after -- runs once: leave out --repeat, --until-fail and --for")
+        }
         if !command.isEmpty, modes.dryRun || modes.folder != nil {
             throw ValidationError("a command after -- goes with neither --dry-run nor --ci")
         }

@@ -46,6 +46,10 @@ extension RunReport {
             }
             return crash
         }
+        if let more = other.repetitions {
+            repetitions = repetitions ?? Repetitions(wanted: 0)
+            repetitions?.add(more, label: label)
+        }
         for trouble in other.troubles where !troubles.contains(trouble) { troubles.append(trouble) }
         commands = (commands ?? []) + (other.commands ?? [])
         unreadKernelMemory = unreadKernelMemory ?? other.unreadKernelMemory

@@ -14,14 +14,7 @@ extension TextReport {
             rows.append(row(file.path, file.lineTally, file.branchTally, file.functionTally))
         }
         if report.files.count != 1 { rows.append(row("all files", report.lines, report.branches, report.functions)) }
-        let widths = (0..<4).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        var lines = rows.map { row -> TerminalText in
-            let cells = row.enumerated().map { column, cell in
-                let blanks = String(repeating: " ", count: widths[column] - cell.count)
-                return column == 0 ? cell + blanks : blanks + cell
-            }
-            return "\(cells.joined(separator: "  "))"
-        }.flatMap { body($0) }
+        var lines = table(rows)
         for gap in report.gaps ?? [] { lines += entry("note", .yellow, "coverage: \(gap)") }
         return lines + unreached(report)
     }

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+import Artifacts
+import Coverage
+import Diagnostics
+import GuestSession
+import Project
+import ResultsModel
+import SystemPackage
+import TestSession
+
+/// How often the tests of a run are repeated: until the first of these limits.
+public struct RepeatRequest: Sendable, Equatable {
+    /// So many repetitions; nil for as many as there is time for.
+    public var count: Int?
+    /// None is begun after so many seconds; nil for no such limit.
+    public var seconds: Int?
+    /// Whether the first that does not pass is the last.
+    public var untilFailure: Bool
+
+    /// Creates a request; nil when the tests run once.
+    public init?(count: Int?, seconds: Int?, untilFailure: Bool) {
+        guard count != nil || seconds != nil || untilFailure else { return nil }
+        self.count = count
+        self.seconds = seconds
+        self.untilFailure = untilFailure
+    }
+
+    /// Whether another repetition is to begin.
+    func wantsMore(_ done: Repetitions, after elapsed: Duration) -> Bool {
+        if let count, done.count >= count { return false }
+        if let seconds, elapsed >= .seconds(seconds) { return false }
+        return !(untilFailure && done.failed > 0)
+    }
+}
+
+extension TestRun {
+    private static let folderName = "repetitions"
+
+    /// Runs the tests again and again, each time in guests of their own. The report has the worst result of each test,
+    /// and all that is known so far whenever this ends.
+    ///
+    /// - Returns: The counters of all guests.
+    func repeatTests(
+        _ request: RepeatRequest, _ prepared: RunInputs, _ guests: RunGuests, into report: inout RunReport
+    ) async throws -> [GuestCounters] {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let pipeline = Pipeline(context: context, executor: context.log)
+        let snapshots = try await pipeline.snapshots(for: guests)
+        let base = report
+        var coverage: [GuestCounters] = []
+        var console = JoinedConsole(file: prepared.consoleLog)
+        report.repetitions = Repetitions(wanted: request.count)
+        while let done = report.repetitions, request.wantsMore(done, after: clock.now - start) {
+            let number = done.count + 1
+            let failed = done.failed == 0 ? "" : ", \(done.failed) failed so far"
+            context.tools.progress(
+                .note("repetition \(number)" + (request.count.map { " of \($0)" } ?? "") + failed))
+            var inputs = prepared
+            inputs.folder = prepared.folder.appending(Self.folderName).appending(String(number))
+            try createFolder(inputs.folder)
+            var guests = guests
+            guests.folder = inputs.folder
+            guard let results = try await pipeline.tests(in: guests, from: snapshots, kernel: prepared.kernel) else {
+                throw Failure(.infrastructure, "the tests ended without a result")
+            }
+            var one = base
+            try await add(results, snapshots, of: inputs, to: &one)
+            coverage += results.outcome.coverage
+            var judged = one
+            _ = ResultPolicy(skips: context.project.skips, splats: context.project.splats).apply(to: &judged)
+            // A repetition that passed has nothing to tell of; of very many the folders would fill the disk.
+            let isKept = judged.exitCode != 0 || !one.crashes.isEmpty
+            let lines = isKept || number == 1 ? console.add(inputs.consoleLog, title: "repetition \(number)") : nil
+            report.add(repetition: one, number: number, consoleLinesBefore: lines)
+            report.repetitions?.add(judged)
+            if !isKept { try removeAll(inputs.folder) }
+        }
+        return coverage
+    }
+}
+
+/// The console's logs of several repetitions as one.
+private struct JoinedConsole {
+    let file: FilePath
+    private var bytes: [UInt8] = []
+
+    init(file: FilePath) { self.file = file }
+
+    /// Puts a log behind the others.
+    ///
+    /// - Returns: How many lines come before it; nil when it cannot be read or written.
+    mutating func add(_ log: FilePath, title: String) -> Int? {
+        guard let text = try? readBytes(log) else { return nil }
+        let whole = bytes + Array("==> \(title)\n".utf8)
+        let end: [UInt8] = text.last == nil || text.last == 0x0A ? [] : [0x0A]
+        // A full disk loses the log, not the run.
+        guard (try? writeAtomically(whole + text + end, to: file)) != nil else { return nil }
+        bytes = whole + text + end
+        return whole.count { $0 == 0x0A }
+    }
+}

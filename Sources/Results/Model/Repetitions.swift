@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What the tests came to when they were repeated: how often each ended in which way.
+public struct Repetitions: Codable, Sendable, Equatable {
+    /// A test, and how often it ended in which way.
+    public struct Test: Codable, Sendable, Equatable {
+        /// Its ID.
+        public var id: String
+        /// The repetitions by how it ended in them; only ways in which it did.
+        public var outcomes: [String: Int]
+
+        /// How often it ended in a way.
+        public func count(_ status: TestStatus) -> Int { outcomes[status.rawValue] ?? 0 }
+        /// How often it stood in the way of a pass.
+        public var failures: Int { TestStatus.allCases.filter(\.isFailure).reduce(0) { $0 + count($1) } }
+        /// How often it was heard of, or missed.
+        public var total: Int { outcomes.values.reduce(0, +) }
+        /// How often it fails.
+        public var rate: FailureRate { FailureRate(failures: failures, of: total) }
+    }
+
+    /// How many repetitions were carried out to their end.
+    public private(set) var count = 0
+    /// How many were asked for; nil for as many as there is time for.
+    public var wanted: Int?
+    /// How many of them did not pass.
+    public private(set) var failed = 0
+    /// The first that did not, counted from 1.
+    public private(set) var firstFailure: Int?
+    /// The tests, in the order in which they were first heard of.
+    public private(set) var tests: [Test] = []
+
+    /// Begins with none.
+    public init(wanted: Int? = nil) { self.wanted = wanted }
+
+    /// How often a repetition fails.
+    public var rate: FailureRate { FailureRate(failures: failed, of: count) }
+
+    /// Counts a repetition.
+    public mutating func add(_ report: RunReport) {
+        count += 1
+        if report.exitCode != 0 {
+            failed += 1
+            firstFailure = firstFailure ?? count
+        }
+        var places = Dictionary(
+            tests.enumerated().map { ($1.id, $0) }, uniquingKeysWith: { first, _ in first })
+        for test in report.tests {
+            let place = places[test.id] ?? tests.count
+            if place == tests.count { tests.append(Test(id: test.id, outcomes: [:])) }
+            places[test.id] = place
+            tests[place].outcomes[test.status.rawValue, default: 0] += 1
+        }
+    }
+
+    /// Takes in the repetitions in another kernel.
+    ///
+    /// - Parameter label: Stands behind the names of its tests.
+    public mutating func add(_ other: Repetitions, label: String) {
+        if let first = other.firstFailure { firstFailure = firstFailure ?? count + first }
+        count += other.count
+        failed += other.failed
+        wanted = wanted.flatMap { own in other.wanted.map { own + $0 } }
+        tests += other.tests.map { Test(id: "\($0.id) [\(label)]", outcomes: $0.outcomes) }
+    }
+}
+
+/// How often something fails, and between which bounds that lies with a confidence of 95 %.
+public struct FailureRate: Sendable, Equatable {
+    /// How often it failed.
+    public let failures: Int
+    /// How often it was tried.
+    public let total: Int
+
+    /// Creates a rate.
+    public init(failures: Int, of total: Int) {
+        self.failures = failures
+        self.total = total
+    }
+
+    /// The share in percent; nil when it was never tried.
+    public var percent: Double? { total == 0 ? nil : 100 * Double(failures) / Double(total) }
+
+    /// Wilson's score interval in percent, which holds for few trials and for rates near 0 as well (E. B. Wilson,
+    /// Journal of the American Statistical Association 22, 1927); nil when it was never tried.
+    public var interval: ClosedRange<Double>? {
+        guard total > 0 else { return nil }
+        // 1.96 standard deviations hold 95 % of a normal distribution.
+        let (n, z) = (Double(total), 1.959_964)
+        let p = Double(failures) / n
+        let middle = p + z * z / (2 * n)
+        let half = z * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
+        let divisor = 1 + z * z / n
+        // Rounding may leave an end beyond what there is.
+        let lower = failures == 0 ? 0 : max(0, (middle - half) / divisor)
+        let upper = failures == total ? 1 : min(1, (middle + half) / divisor)
+        return 100 * lower...100 * upper
+    }
+}
+
+extension RunReport {
+    /// Takes in what another repetition of the same run came to, so that each test has its worst result, and each
+    /// report of the kernel's is there.
+    ///
+    /// - Parameters:
+    ///   - other: The repetition's report.
+    ///   - number: Which repetition it was, from 1.
+    ///   - lines: How many lines the console's log has before those of the other's; nil when it has not the other's.
+    public mutating func add(repetition other: RunReport, number: Int, consoleLinesBefore lines: Int?) {
+        for suite in other.suites {
+            guard let place = suites.firstIndex(where: { $0.name == suite.name }) else {
+                suites.append(suite)
+                continue
+            }
+            for test in suite.tests {
+                guard let index = suites[place].tests.firstIndex(where: { $0.id == test.id }) else {
+                    suites[place].tests.append(test)
+                    continue
+                }
+                guard test.status.severity > suites[place].tests[index].status.severity else { continue }
+                suites[place].tests[index] = test
+                let reason = test.reason.map { ": \($0)" } ?? ""
+                suites[place].tests[index].reason = "in repetition \(number)\(reason)"
+                suites[place].output = suite.output
+            }
+            suites[place].problems += suite.problems.filter { !suites[place].problems.contains($0) }
+            suites[place].notes += suite.notes.filter { !suites[place].notes.contains($0) }
+        }
+        crashes += other.crashes.map { crash in
+            var crash = crash
+            guard crash.isOnConsole else { return crash }
+            crash.firstLine = lines.map { crash.firstLine + $0 } ?? 0
+            crash.lastLine = lines.map { crash.lastLine + $0 } ?? 0
+            return crash
+        }
+        for trouble in other.troubles where !troubles.contains(trouble) { troubles.append(trouble) }
+        machine = other.machine ?? machine
+        guests = other.guests ?? guests
+        unreadKernelMemory = unreadKernelMemory ?? other.unreadKernelMemory
+    }
+}
+
+extension TestStatus {
+    /// Orders results from a pass to the worst, as exit codes are ordered.
+    fileprivate var severity: Int {
+        switch self {
+        case .passed: 0
+        case .skipped: 1
+        case .flaky: 2
+        case .notReported: 3
+        case .failed: 4
+        case .timedOut: 5
+        case .crashed: 6
+        }
+    }
+}
