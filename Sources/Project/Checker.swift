@@ -197,7 +197,7 @@ extension Project {
         limits.boot = scaled(limits.boot)
         limits.silence = scaled(limits.silence)
         limits.test = scaled(limits.test)
-        limits.run = scaled(limits.run)
+        if !hasRunLimitOfCommandLine { limits.run = scaled(limits.run) }
         return limits
     }
 

@@ -344,6 +344,8 @@ public struct Project: Sendable, Equatable {
     public var testsFrom: TestsFrom
     /// The kernel's checkers that are turned on.
     public var checks: [Checker] = []
+    /// Whether the command line says how long a run may take. It knows of the checkers, so that holds as it is.
+    var hasRunLimitOfCommandLine = false
     /// What is asked of coverage; nil when none is collected.
     public var coverage: CoverageSettings?
     /// The kernel tree that this is kbuild's own project of; nil for a user's project.

@@ -75,7 +75,9 @@ extension Project {
         let base = try loader.parse(text)
         let profiled = try loader.apply(profile: profile, to: base)
         let values = try loader.apply(overrides: overrides, to: profiled)
-        return try loader.project(from: values, profile: profile)
+        var project = try loader.project(from: values, profile: profile)
+        project.hasRunLimitOfCommandLine = overrides.contains { $0.key == "timeouts.run" }
+        return project
     }
 
     /// The effective configuration as a project file.

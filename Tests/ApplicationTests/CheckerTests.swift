@@ -60,6 +60,15 @@ struct CheckerTests {
         #expect(try load("{}\n", "stack").limits == plain.timeouts)
     }
 
+    @Test("a limit of the command line holds as it was typed, and one of the project file grows")
+    func typedLimit() throws {
+        let typed = try Project.load(
+            text: "check: memory\ntimeouts: {run: 20}\n", file: "/p/kbuild.yaml", profile: nil,
+            overrides: [.init(key: "timeouts.run", value: "90", flag: "--timeout")])
+        #expect(typed.limits.run == 90 && typed.limits.test == typed.timeouts.test * 3)
+        #expect(try load("check: memory\ntimeouts: {run: 20}\n").limits.run == 60)
+    }
+
     @Test("KASAN goes on after its first report, and KCSAN watches few files harder than many")
     func commandLine() {
         #expect(Checker.memory.kernelArguments(watchingFewFiles: true) == ["kasan_multi_shot"])

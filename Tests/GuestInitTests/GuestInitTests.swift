@@ -293,4 +293,55 @@ struct GuestInitTests {
         #expect(bytes(hexadecimal: Array("0g".utf8)).isEmpty)
         #expect(hexadecimal(0x1A).suffix(2).elementsEqual("1a".utf8))
     }
+
+    // MARK: Coverage
+
+    @Test("counters are sent when they have changed, as they were when they were read, and again to another host")
+    func coverage() throws {
+        let folder = try #require(mkdtempPath())
+        defer { _ = system("rm -r '\(folder)'") }
+        mkdir("\(folder)/o", 0o755)
+        mkdir("\(folder)/o/kernel", 0o755)
+        func write(_ name: String, _ text: String) throws {
+            let file = try #require(fopen("\(folder)/\(name)", "w"))
+            defer { fclose(file) }
+            #expect(fputs(text, file) >= 0)
+        }
+        try write("reset", "")
+        try write("o/kernel/a.gcno", "notes")
+        try write("o/kernel/a.gcda", "one\n")
+        let connection = try Connection()
+        var channel = Channel(descriptor: connection.guest, isAcknowledged: false)
+        var decoder = ResultsDecoder.port()
+        func told() -> [String] {
+            frames(decoder.consume(connection.received())).map { "\($0.kind) \($0.text)" }
+        }
+        var counters = CoverageCounters(folder: folder)
+        counters.findObjects()
+        counters.findObjects()
+        counters.capture()
+        try write("o/kernel/a.gcda", "two\n")
+        counters.send(&channel)
+        #expect(told() == ["coverage /o/kernel/a.gcda\none\n"])
+        counters.send(&channel)
+        #expect(told().isEmpty)
+        counters.capture()
+        counters.send(&channel)
+        #expect(told() == ["coverage /o/kernel/a.gcda\ntwo\n"])
+        try write("o/module.gcda", "three")
+        counters.findObjects()
+        counters.capture()
+        counters.send(&channel)
+        #expect(told() == ["coverage /o/module.gcda\nthree"])
+        counters.restart()
+        counters.send(&channel)
+        #expect(told().count == 2)
+    }
+
+    private func mkdtempPath() -> String? {
+        var template = Array("/tmp/kbuild-coverage-XXXXXX".utf8CString)
+        return template.withUnsafeMutableBufferPointer { buffer in
+            buffer.baseAddress.flatMap { mkdtemp($0) }.map { String(cString: $0) }
+        }
+    }
 }

@@ -52,8 +52,11 @@ struct GoldenTests {
         nasty.suites[0].tests[1].issues[0].message = "<script>alert(1)</script> | `x` ]]> \u{1B}[2J ::error::"
         nasty.suites[0].tests[1].id = "M.S/<b>|&\"'()"
         nasty.crashes = []
+        var covered = passed
+        covered.coverage = CoverageRenderingTests.coverage
+        covered.repetitions = RepetitionTests.repetitions
         return [
-            Example(name: "passed", report: passed), Example(name: "failed", report: sample()),
+            Example(name: "covered", report: covered), Example(name: "passed", report: passed), Example(name: "failed", report: sample()),
             Example(name: "crashed", report: crashed), Example(name: "not-built", report: notBuilt),
             Example(name: "nasty", report: nasty),
         ]

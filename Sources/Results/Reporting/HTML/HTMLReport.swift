@@ -28,6 +28,7 @@ public struct HTMLReport: Sendable {
         let sections: [(id: String, title: String, body: HTMLText)] = [
             ("failures", "Failures", failures), ("timeline", "Timeline", HTMLTimeline(report).body),
             ("tests", "Tests", HTMLTests(report, failureID: failureIDs).body),
+            ("repetitions", "Repetitions", HTMLRepetitions(report.repetitions)?.body ?? ""),
             ("coverage", "Coverage", HTMLCoverage(report.coverage)?.body ?? ""),
             ("log", "Console", HTMLConsole(report, console).body), ("about", "About this run", about),
         ].filter { !$0.body.isEmpty }
