@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
+import Processes
 import ProjectFixture
+import SystemPackage
 import Testing
 
 /// Mistakes planted in a call, each of which passes its test in a kernel without checkers.
 ///
 /// They are not run with `--check all` in one go: what a double free does to a kernel without KASAN, such as that for
 /// races, is not known.
-@Suite("Checkers in guests", .serialized, .tags(.kernels), .costly, .timeLimit(.minutes(60)))
+///
+/// The same kernel counts coverage, so that one more kernel is enough for both.
+@Suite("Checkers and coverage in guests", .serialized, .tags(.kernels), .costly, .timeLimit(.minutes(60)))
 struct CheckerRunTests {
     let fixture: Fixture
 
@@ -120,6 +124,37 @@ struct CheckerRunTests {
 
         """
 
+    private static let covered = """
+        // SPDX-License-Identifier: GPL-2.0
+        #include <linux/errno.h>
+        #include <linux/panic.h>
+        #include <linux/syscalls.h>
+
+        static noinline long rounds(int number)
+        {
+        	long sum = 0;
+        	int round;
+
+        	for (round = 0; round < number; round++) {
+        		sum += round; /* loop */
+        		barrier();
+        	}
+        	return sum;
+        }
+
+        SYSCALL_DEFINE1(covered, int, number)
+        {
+        	if (number < 0)
+        		return -EINVAL; /* negative */
+        	if (number == 77)
+        		panic("asked to"); /* panic */
+        	if (number > 1000)
+        		return -E2BIG; /* never */
+        	return rounds(number); /* good */
+        }
+
+        """
+
     private static let file = "kernel/planted/planted.c"
 
     /// `kernel/planted/planted.c:LINE` of the line that the report of a test has to name.
@@ -141,14 +176,30 @@ struct CheckerRunTests {
                 arguments: [int kind, int number, char __user *to]
 
             """)
+        try fixture.write("kernel/covered/covered.c", Self.covered)
+        try fixture.write(
+            "kernel/covered/syscall.yaml",
+            "folder: kernel\nsources: [covered.c]\nsyscalls:\n  - name: covered\n    arguments: [int number]\n")
+        try fixture.write(
+            "Tests/programs/covered.c",
+            """
+            #include <stdlib.h>
+            #include <unistd.h>
+            int main(int argc, char **argv) {
+                for (int i = 1; i < argc; i++) syscall(__NR_covered, atoi(argv[i]));
+                return 0;
+            }
+
+            """)
         try fixture.write(
             "kbuild.yaml",
             """
             kernel:
               source: linux-source-6.1
-              patches: [kernel/planted]
+              patches: [kernel/planted, kernel/covered]
               config: [configs/base.config]
             rootfs: {type: initramfs, definition: rootfs/default.yaml}
+            coverage: {minimum: 95, collect: off}
             # The first ends its guest, and a guest that crashes is not asked for leaks: the others run in another.
             tests:
               - {c: Tests/programs/planted.c, name: deep-stack, arguments: ["5", "100"]}
@@ -159,9 +210,15 @@ struct CheckerRunTests {
               - {c: Tests/programs/planted.c, name: no-lock, arguments: ["4", "0", "50"]}
               - {c: Tests/programs/planted.c, name: out-of-bounds, arguments: ["6", "9"]}
               - {c: Tests/programs/planted.c, name: clean, arguments: ["6", "0"]}
+              - {c: Tests/programs/covered.c, name: three, arguments: ["3"]}
+              - {c: Tests/programs/covered.c, name: four, arguments: ["4", "-1"]}
+              - {c: Tests/programs/covered.c, name: panic, arguments: ["77"]}
 
             """)
     }
+
+    /// All that go into one kernel with KASAN.
+    private static let checkers = "memory,locks,leaks,stack,undefined"
 
     /// The reports of a run that came in the time of a test.
     private func reports(_ test: String, in run: Run) -> [[String: Any]] {
@@ -179,7 +236,7 @@ struct CheckerRunTests {
     @Test("each mistake is found by its checker, put down to its test, and at the user's own line")
     func planted() async throws {
         try plant()
-        let run = try await fixture.report("run", "--check", "memory,locks,leaks,stack,undefined")
+        let run = try await fixture.report("test", "[-]|leak|clean", "--check", Self.checkers, "--coverage")
         #expect(run.exitCode == 5)
         #expect(try namings(/^BUG: stack guard page was hit in deep$/, of: "deep-stack", in: run) > 0)
         #expect(
@@ -207,5 +264,86 @@ struct CheckerRunTests {
         let run = try await fixture.report("test", "no-lock", "--check", "races")
         #expect(run.exitCode == 5)
         #expect(try namings(/^KCSAN: data-race in count_without_lock/, of: "no-lock", in: run) >= 2)
+    }
+
+    // MARK: Coverage
+
+    private func line(_ mark: String) throws -> Int {
+        let lines = Self.covered.split(separator: "\n", omittingEmptySubsequences: false)
+        return try #require(lines.firstIndex { $0.contains("/* \(mark) */") }) + 1
+    }
+
+    /// What a run's report has of the covered call's file.
+    private func lines(_ run: Run) throws -> [[String: Any]] {
+        let coverage = try #require(run.json["coverage"] as? [String: Any])
+        let files = try #require(coverage["files"] as? [[String: Any]])
+        #expect(files.map { $0["path"] as? String } == ["kernel/covered/covered.c", "kernel/planted/planted.c"])
+        return try #require(files.first?["lines"] as? [[String: Any]])
+    }
+
+    /// What is told of the line with a mark.
+    private struct Told: Equatable {
+        var count: Int
+        var tests: [String]
+    }
+
+    private func told(_ mark: String, _ run: Run) throws -> Told {
+        let coverage = try #require(run.json["coverage"] as? [String: Any])
+        let tests = try #require(coverage["tests"] as? [String])
+        let number = try line(mark)
+        let line = try #require(try lines(run).first { $0["number"] as? Int == number }, "\(mark)")
+        return Told(
+            count: line["count"] as? Int ?? -1, tests: (line["tests"] as? [Int] ?? []).map { tests[$0] })
+    }
+
+    @Test("each test has its lines, a panic's are said to be unknown, and the sum is gcov's to the count")
+    func coverage() async throws {
+        try plant()
+        let run = try await fixture.report(
+            "test", "^(three|four|panic)$", "--check", Self.checkers, "--lcov", "coverage.info")
+        #expect(run.exitCode == 5)
+        #expect(run.tests == ["three": "passed", "four": "passed", "panic": "crashed"])
+        #expect(try told("loop", run) == Told(count: 7, tests: ["three", "four"]))
+        #expect(try told("negative", run) == Told(count: 1, tests: ["four"]))
+        #expect(try told("good", run) == Told(count: 2, tests: ["three", "four"]))
+        #expect(try told("never", run) == Told(count: 0, tests: []))
+        // The guest took it along.
+        #expect(try told("panic", run) == Told(count: 0, tests: []))
+        let coverage = try #require(run.json["coverage"] as? [String: Any])
+        let gaps = try #require(coverage["gaps"] as? [String])
+        #expect(gaps.contains { $0.contains("while panic ran") })
+        #expect(gaps.contains { $0.contains("coverage.minimum is not judged") })
+        try await compareWithGcov(run)
+        let info = try fixture.text("coverage.info")
+        #expect(info.contains("SF:kernel/covered/covered.c\n"))
+        #expect(try info.contains("DA:\(line("loop")),7\n") && info.contains("DA:\(line("never")),0\n"))
+    }
+
+    /// Holds the counts of a run against what gcov itself prints of the run's counters, in its form for a person.
+    private func compareWithGcov(_ run: Run) async throws {
+        let artifacts = try #require(run.json["artifacts"] as? [String: Any])
+        let folder = FilePath(try #require(artifacts["folder"] as? String)).appending("coverage")
+        // The sums of the objects come first, by their names.
+        let text = try await CommandRunner().output(
+            of: Command(
+                "gcov", ["--stdout", "--branch-probabilities", "--branch-counts", "0.gcda"], workingDirectory: folder))
+        var counts: [Int: Int] = [:]
+        var branches: [Int] = []
+        var isOwn = false
+        for line in text.split(separator: "\n") {
+            if let source = line.firstMatch(of: /0:Source:(.*)$/) { isOwn = source.1.hasSuffix("covered.c") }
+            guard isOwn else { continue }
+            if let code = line.firstMatch(of: /^ *(\d+|#####)\*?: *(\d+):/), let number = Int(code.2), number > 0 {
+                counts[number] = Int(code.1) ?? 0
+            }
+            if let branch = line.firstMatch(of: /^branch +\d+ (?:taken (\d+)|never executed)/) {
+                branches.append(branch.1.flatMap { Int($0) } ?? 0)
+            }
+        }
+        #expect(counts.count > 8)
+        let lines = try lines(run)
+        let told = lines.map { ($0["number"] as? Int ?? 0, $0["count"] as? Int ?? -1) }
+        #expect(Dictionary(uniqueKeysWithValues: told) == counts)
+        #expect(lines.flatMap { $0["branches"] as? [Int] ?? [] } == branches)
     }
 }
