@@ -159,6 +159,7 @@ struct CoverageCollection: Sendable {
         } else {
             text = try? readText(prepared.patched.pristine.folder.pushing(FilePath(path)))
         }
-        return text?.textLines().map(String.init)
+        // Each line has its place, the empty ones too.
+        return text?.textLines(keepsEmpty: true).map(String.init)
     }
 }

@@ -11,13 +11,17 @@ enum CoverageNotes {
     /// The name under which the store has the notes of a C file of the kernel's tree.
     static func name(of file: String) -> String { "\(file.dropLast(2).replacing("/", with: ","))\(suffix)" }
     static let suffix = ".gcno"
+    /// The file with an entry for each system call that may be missing, to which a new call adds a line: no code of the
+    /// user's.
+    static let stubs = "kernel/sys_ni.c"
 }
 
 extension KernelSteps {
     /// The C files whose coverage is collected, by their paths in the kernel's tree.
     func coverageFiles(_ overlay: TreeOverlay) -> [String] {
         guard let coverage = context.project.coverage else { return [] }
-        return coverage.files.isEmpty ? Self.sourceFiles(overlay) : coverage.files
+        guard coverage.files.isEmpty else { return coverage.files }
+        return Self.sourceFiles(overlay).filter { $0 != CoverageNotes.stubs }
     }
 
     /// Has the objects of these files compiled to count.
@@ -39,7 +43,8 @@ extension KernelSteps {
     /// this kernel has none.
     func keepCoverageNotes(of patched: PatchedKernelArtifact, in folder: FilePath) throws {
         for file in coverageFiles(patched.overlay) {
-            let notes = output(patched.pristine).pushing(FilePath("\(file.dropLast(2))\(CoverageNotes.suffix)"))
+            let notes = output(patched.pristine, patched.request).pushing(
+                FilePath("\(file.dropLast(2))\(CoverageNotes.suffix)"))
             guard fileExists(notes) else { continue }
             try copyFile(notes, to: folder.appending(CoverageNotes.name(of: file)))
         }
