@@ -56,7 +56,8 @@ struct GoldenTests {
         covered.coverage = CoverageRenderingTests.coverage
         covered.repetitions = RepetitionTests.repetitions
         return [
-            Example(name: "covered", report: covered), Example(name: "passed", report: passed), Example(name: "failed", report: sample()),
+            Example(name: "covered", report: covered), Example(name: "passed", report: passed),
+            Example(name: "failed", report: sample()),
             Example(name: "crashed", report: crashed), Example(name: "not-built", report: notBuilt),
             Example(name: "nasty", report: nasty),
         ]

@@ -133,14 +133,18 @@ extension KernelSteps {
     func recordFirstBuild(_ result: BuildResult) {
         let pace = result.pace.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) }
         // It is only for a note; another step reports a cache that cannot be written.
-        try? writeAtomically("\(Int(result.seconds))\n\(pace ?? "")\n", to: firstBuild(project.checks, hasCoverage: project.coverage != nil))
+        try? writeAtomically(
+            "\(Int(result.seconds))\n\(pace ?? "")\n",
+            to: firstBuild(project.checks, hasCoverage: project.coverage != nil))
     }
 
     /// The course of the last build from nothing on this machine, with the project's checkers or else without any; nil
     /// when there was none.
     var lastPace: BuildPace? {
         func pace(_ checks: [Checker], hasCoverage: Bool) -> BuildPace? {
-            guard let lines = (try? readText(firstBuild(checks, hasCoverage: hasCoverage)))?.textLines(), lines.count > 1 else { return nil }
+            guard let lines = (try? readText(firstBuild(checks, hasCoverage: hasCoverage)))?.textLines(),
+                lines.count > 1
+            else { return nil }
             return try? JSONDecoder().decode(BuildPace.self, from: Data(lines[1].utf8))
         }
         return pace(project.checks, hasCoverage: project.coverage != nil) ?? pace([], hasCoverage: false)
