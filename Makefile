@@ -77,7 +77,7 @@ long-test: build ## Run the tests that compile kernels of their own: all of docs
 	$(call step,long tests,KBUILD_TESTS=long KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: verify-builds
-verify-builds: build ## Show that narrow builds agree with plain ones, on every kernel and after an edit of the table.
+verify-builds: build ## Show that incremental builds agree with plain ones, on every kernel and after an edit of the table.
 	$(call step,verify-builds,KBUILD_TESTS=guest$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter VerifyBuildTests)
 
 .PHONY: mutations

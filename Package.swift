@@ -221,7 +221,7 @@ let package = Package(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
             exclude: [
                 "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Program.swift", "Settings.swift",
-                "Shell.swift", "Sleep.swift",
+                "Shell.swift", "Snapshot.swift",
             ]),
         .testTarget(
             name: "GuestInitTests",
@@ -274,7 +274,8 @@ let package = Package(
             name: "TestSessionTests",
             dependencies: ["Coverage", "ResultsModel", "Fuzzing", "TestSession", "CrashReports", "Diagnostics"]),
         .testTarget(
-            name: "ReportingTests", dependencies: ["Coverage", "ResultsModel", "Reporting", "Artifacts", "Diagnostics"],
+            name: "ReportingTests",
+            dependencies: ["Coverage", "ResultsModel", "Reporting", "Artifacts", "Diagnostics"],
             exclude: ["Golden"]),
         .testTarget(
             name: "ApplicationTests",

@@ -5,8 +5,8 @@ import Reporting
 import ResultsModel
 import TestSession
 
-/// A run's events as JSON, a line each, for programs that follow it: `--format jsonl`. docs/guide/reports.md describes the
-/// lines.
+/// A run's events as JSON, a line each, for programs that follow it: `--format jsonl`. docs/guide/reports.md describes
+/// the lines.
 public enum EventLines {
     /// An event. Keys that an event does not have are left out.
     private struct Line: Encodable {

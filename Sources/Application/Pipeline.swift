@@ -24,7 +24,7 @@ struct Pipeline: Sendable {
         var accelerator: ChosenAccelerator?
         var patched: PatchedKernelArtifact?
         var kernel: BuiltKernel?
-        var root: ReadyRootFilesystem?
+        var root: RootFilesystemArtifact?
         var programs: ProgramSet?
 
         /// The inputs of a run; nil while one of them is not known.
@@ -90,7 +90,7 @@ struct Pipeline: Sendable {
 
     private struct UserParts: Sendable {
         var programs: ProgramSet?
-        var root: ReadyRootFilesystem?
+        var root: RootFilesystemArtifact?
     }
 
     /// Makes everything that a guest needs.
@@ -125,13 +125,14 @@ struct Pipeline: Sendable {
     }
 
     /// Makes what the guests wake from; nil where they boot, and where a dry run does not know.
-    func snapshots(for guests: RunGuests) async throws -> ReadySnapshots? {
+    func snapshots(for guests: RunGuests) async throws -> SnapshotArtifacts? {
         guard project.isolation == .test, project.architecture != .um, guests.programs.isComplete else { return nil }
         return try await executor.carryOut(SnapshotSteps(context: context, guests: guests).snapshots())
     }
 
     /// Runs the tests in the guests.
-    func tests(in guests: RunGuests, from snapshots: ReadySnapshots?, kernel: BuiltKernel) async throws -> TestResults?
+    func tests(in guests: RunGuests, from snapshots: SnapshotArtifacts?, kernel: BuiltKernel) async throws
+        -> TestResults?
     {
         let tests = TestSteps(context: context, guests: guests, kernel: kernel)
         return try await executor.carryOut(tests.tests(from: snapshots))

@@ -37,7 +37,7 @@ public struct ProjectContext: Sendable {
     /// Protects the entries taken from the cache against removal.
     private var use: CacheUse?
     /// How much of the kernel a build visits after a small change.
-    public var buildScope = BuildScope.narrow
+    public var buildScope = BuildScope.incremental
     /// kbuild's own arguments, for the report; empty when they are not known.
     public var arguments: [String] = []
 

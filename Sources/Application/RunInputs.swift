@@ -13,7 +13,7 @@ struct RunInputs: Sendable {
     var accelerator: ChosenAccelerator
     var patched: PatchedKernelArtifact
     var kernel: BuiltKernel
-    var root: ReadyRootFilesystem
+    var root: RootFilesystemArtifact
     var programs: ProgramSet
     var symbolizer: CrashSymbolizer
 

@@ -119,19 +119,21 @@ struct BuildOptions: ParsableArguments {
 
     @Flag(
         name: .customLong("verify-build"),
-        help: "After a narrow build also run a plain make, which must build the same kernel.")
+        help: "After an incremental build also run a plain make, which must build the same kernel.")
     var verifyBuild = false
 
     @Flag(
-        name: .customLong("no-narrow"),
+        name: .customLong("no-incremental"),
         help: "Always run a plain make, also when only C files or the system-call tables changed.")
     var noIncremental = false
 
     func validate() throws {
-        if verifyBuild, noIncremental { throw ValidationError("--verify-build and --no-narrow exclude each other") }
+        if verifyBuild, noIncremental {
+            throw ValidationError("--verify-build and --no-incremental exclude each other")
+        }
     }
 
-    var scope: BuildScope { noIncremental ? .whole : verifyBuild ? .verified : .narrow }
+    var scope: BuildScope { noIncremental ? .whole : verifyBuild ? .verified : .incremental }
 
     var overrides: [ProjectOverride] {
         [

@@ -13,7 +13,7 @@ package struct ToolRequirement: Sendable {
     package var isNeeded: Bool
     /// What prints the version.
     var versionArguments = ["--version"]
-    /// What to do when it is missing and there is no package.
+    /// What to do when it is missing and there is not a package.
     package var fix: String?
 }
 

@@ -768,12 +768,12 @@ package struct ProjectLoader {
             if node["kunit"] != nil {
                 guard KernelTestName.isSuitePattern(name) else {
                     throw error(
-                        "\(place).kunit \(name) is no pattern of suites' names, such as list*", at: node["kunit"])
+                        "\(place).kunit \(name) is not a pattern for suite names, such as list*", at: node["kunit"])
                 }
                 return .kunit(pattern: name, timeout: timeout)
             }
             guard KernelTestName.isCollection(name) else {
-                throw error("\(place).kselftest \(name) is no folder's name", at: node["kselftest"])
+                throw error("\(place).kselftest \(name) is not a folder name", at: node["kselftest"])
             }
             return .kselftest(collection: name, timeout: timeout)
         }

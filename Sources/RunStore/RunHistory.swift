@@ -40,7 +40,7 @@ public struct StoredRun: Sendable, Equatable {
         } catch let failure as Failure {
             throw Failure(.usage, failure.message, details: failure.details)
         } catch {
-            throw Failure(.usage, "\(file) is no report of kbuild's", details: Self.describe(error))
+            throw Failure(.usage, "\(file) is not a kbuild report", details: Self.describe(error))
         }
     }
 

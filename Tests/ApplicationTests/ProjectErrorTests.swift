@@ -62,12 +62,12 @@ struct ProjectErrorTests {
             ),
             ("disks: [{size: 3}]\n", "/p/kbuild.yaml:1:16: disks[0].size must be a size such as 512M or 2G, not 3"),
             ("disks: [{}]\n", "/p/kbuild.yaml:1:9: disks[0] needs either size, such as 300M, or file"),
-            ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is no package"),
+            ("kernel: {source: gibberish}\n", "/p/kbuild.yaml:1:18: the kernel source 'gibberish' is not a package"),
             (
                 "kernel: {source: {tarball: l.tar, sha256: abc}}\n",
                 "has a sha256 that is not 64 hexadecimal digits: 'abc'"
             ),
-            ("kernel: {source: {tarball: l.zip}}\n", "/p/kbuild.yaml:1:18: the kernel source 'l.zip' is no package"),
+            ("kernel: {source: {tarball: l.zip}}\n", "/p/kbuild.yaml:1:18: the kernel source 'l.zip' is not a package"),
             ("kernel: {source: {tarball: ./l.zip}}\n", "/p/kbuild.yaml:1:28: kernel.source.tarball './l.zip' is none"),
             ("kernel: {source: {debian: ./x}}\n", "/p/kbuild.yaml:1:27: kernel.source.debian './x' is none"),
             ("kernel: {source: {git: r, ref: --upload-pack=x}}\n", "begins with a dash"),
@@ -135,7 +135,7 @@ struct ProjectErrorTests {
     @Test("a kernel source on the command line is checked under its flag")
     func flag() throws {
         let text = try errors("kernel: {}\n", ProjectOverride(key: "kernel.source", value: "linux", flag: "--kernel"))
-        #expect(text.hasPrefix("--kernel: the kernel source 'linux' is no package"))
+        #expect(text.hasPrefix("--kernel: the kernel source 'linux' is not a package"))
         let unknown = try errors("kernel: {}\n", ProjectOverride(key: "machine.acel", value: "tcg", flag: "--set"))
         #expect(unknown.hasPrefix("--set: unknown key machine.acel; did you mean accel?"))
     }

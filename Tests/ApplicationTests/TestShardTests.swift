@@ -25,31 +25,31 @@ struct TestShardTests {
             name: "put", arguments: ["/kbuild/programs/put"], resultsProtocol: .exitCode(skip: nil)),
         executable: "/put", fileName: "put", isStatic: true)
 
-    @Test("alone, each test is a portion with a filter for it and nothing else")
+    @Test("alone, each test is a shard with a filter for it and nothing else")
     func alone() throws {
-        let portions = TestShard.divide([bundle("a", "M.S/one()", "M.S/two(x:)"), program], among: nil)
-        #expect(portions.map(\.name) == ["M.S/one()", "M.S/two(x:)", "put"])
-        #expect(portions.map(\.programs) == [[0], [0], [1]])
-        let second = try #require(portions[1].plan.programs.first)
+        let shards = TestShard.shards(of: [bundle("a", "M.S/one()", "M.S/two(x:)"), program], among: nil)
+        #expect(shards.map(\.name) == ["M.S/one()", "M.S/two(x:)", "put"])
+        #expect(shards.map(\.programs) == [[0], [0], [1]])
+        let second = try #require(shards[1].plan.programs.first)
         #expect(second.arguments == ["/kbuild/programs/a", "--no-parallel", "--filter", #"^M\.S/two\(x\:\)(/|$)"#])
         #expect(second.seconds == 9)
         #expect(second.resultsProtocol == .swiftTesting(expected: ["M.S/two(x:)"]))
-        #expect(portions[2].plan.programs == [program.planned])
-        #expect(portions[2].patterns.isEmpty)
+        #expect(shards[2].plan.programs == [program.planned])
+        #expect(shards[2].patterns.isEmpty)
     }
 
     @Test("among guests, each has as many tests or one more, in order, and none is lost", arguments: 1...9)
     func among(guests: Int) {
         let programs = [bundle("a", "1", "2", "3", "4"), program, bundle("b", "5", "6")]
-        let portions = TestShard.divide(programs, among: guests)
-        #expect(portions.count == min(guests, 7))
+        let shards = TestShard.shards(of: programs, among: guests)
+        #expect(shards.count == min(guests, 7))
         var tests: [String] = []
         var sizes: [Int] = []
-        for portion in portions {
-            let own = portion.plan.programs.flatMap { program -> [String] in
+        for shard in shards {
+            let own = shard.plan.programs.flatMap { program -> [String] in
                 if case .swiftTesting(let expected) = program.resultsProtocol { expected } else { [program.name] }
             }
-            #expect(portion.plan.programs.map(\.name) == portion.programs.map { programs[$0].planned.name })
+            #expect(shard.plan.programs.map(\.name) == shard.programs.map { programs[$0].planned.name })
             tests += own
             sizes.append(own.count)
         }
@@ -60,10 +60,10 @@ struct TestShardTests {
     // MARK: What is left
 
     private func result(
-        _ statuses: [[TestStatus]], of portion: TestShard, exit: MachineExit? = .panicked,
+        _ statuses: [[TestStatus]], of shard: TestShard, exit: MachineExit? = .panicked,
         limit: LimitReached? = nil, booted: Bool = true
     ) -> SessionResult {
-        let programs = zip(portion.plan.programs, statuses).map { program, statuses in
+        let programs = zip(shard.plan.programs, statuses).map { program, statuses in
             let names: [String]
             if case .swiftTesting(let expected) = program.resultsProtocol {
                 names = expected

@@ -185,13 +185,13 @@ struct GuestInitTests {
     // MARK: Orders
 
     @Test("a waking guest reads the clock, the seed, the plan and the patterns that it is told")
-    func wakeOrders() throws {
+    func resumeRequest() throws {
         let before = time(nil)
         let command = ResumeCommand(plan: "plan-3", filters: ["^A/one$", "two\nlines", " spaces "])
-        var orders = WakeOrders()
+        var request = ResumeRequest()
         var ends: [Bool] = []
         for line in command.encoded.lines() {
-            switch orders.take(line) {
+            switch request.take(line) {
             case .more: ends.append(false)
             case .complete: ends.append(true)
             case .unreadable: Issue.record("\(line.text()) is not read")
@@ -199,20 +199,21 @@ struct GuestInitTests {
         }
         // The last line alone lets the guest go on.
         #expect(ends == [false, false, false, false, false, false, true])
-        #expect((before...time(nil)).contains(Int(orders.seconds)) && (0..<1_000_000_000).contains(orders.nanoseconds))
-        #expect(orders.seed.count == 32 && Set(orders.seed).count > 4)
-        #expect(orders.plan == "plan-3")
-        #expect(orders.filters.text() == "^A/one$\ntwo\\nlines\n spaces \n")
-        #expect(WakeOrders().plan == "plan")
+        #expect(
+            (before...time(nil)).contains(Int(request.seconds)) && (0..<1_000_000_000).contains(request.nanoseconds))
+        #expect(request.seed.count == 32 && Set(request.seed).count > 4)
+        #expect(request.plan == "plan-3")
+        #expect(request.filters.text() == "^A/one$\ntwo\\nlines\n spaces \n")
+        #expect(ResumeRequest().plan == "plan")
         for line in ["", "time", "time 1", "time a b", "other", "go on"] {
-            var orders = WakeOrders()
-            let progress = orders.take(Array(line.utf8))
+            var request = ResumeRequest()
+            let progress = request.take(Array(line.utf8))
             #expect(line == "go on" ? progress == .complete : progress == .unreadable, "\(line)")
         }
     }
 
     @Test("what the host says to a program is what init understands")
-    func shellOrders() throws {
+    func shellRequests() throws {
         let input = GuestInput()
         let said = Said()
         input.connect { said.add($0) }
@@ -223,16 +224,18 @@ struct GuestInitTests {
         input.end()
         let bytes = (0...255).map { UInt8($0) }
         let lines = said.bytes.lines() + GuestInput.encoded(bytes).lines() + [Array("eof".utf8)]
-        let orders = lines.map { ShellOrder($0) }
+        let request = lines.map { ShellRequest($0) }
         #expect(
-            orders == [
+            request == [
                 .resize(rows: 24, columns: 80), .start, .close(.output), .close(.errors), .end, .input(bytes),
                 .endOfInput,
             ])
-        for line in ["", " ", "size 1", "size a b", "size 70000 1", "deaf", "deaf 3", "in", "in 1 2", "other"] {
-            #expect(ShellOrder(Array(line.utf8)) == nil, "\(line)")
+        for line in [
+            "", " ", "size 1", "size a b", "size 70000 1", "close-stream", "close-stream 3", "in", "in 1 2", "other",
+        ] {
+            #expect(ShellRequest(Array(line.utf8)) == nil, "\(line)")
         }
-        #expect(ShellOrder(Array("in zz".utf8)) == .input([]))
+        #expect(ShellRequest(Array("in zz".utf8)) == .input([]))
     }
 
     private final class Said: @unchecked Sendable {

@@ -82,8 +82,8 @@ extension RunTests {
         #expect(planned["compile"]?["outcome"] as? String == "miss")
         #expect(planned["programs"]?["outcome"] as? String == "hit")
         let make = try #require(commands(planned["compile"]).first)
-        // Which of the two depends on whether the last build was a narrow one as well.
-        #expect(make.contains(".kbuild-narrow.mk") || make.contains(".kbuild-replay.sh"))
+        // Which of the two depends on whether the last build was an incremental one as well.
+        #expect(make.contains(".kbuild-incremental.mk") || make.contains(".kbuild-replay.sh"))
         #expect(text.output.contains("    \(make)\n"))
         let qemu = try #require(commands(planned["test"]).first)
 
@@ -108,7 +108,7 @@ extension RunTests {
         try fixture.edit(
             "kernel/msgbox/syscall.yaml", replacing: "number: { \"6.1\": 451 }", with: "number: { \"6.1\": 470 }")
         try fixture.write("Tests/programs/msgbox_put.c", try fixture.text("Tests/programs/msgbox_put.c") + "\n")
-        let planned = try await plan("--no-narrow")
+        let planned = try await plan("--no-incremental")
         for name in ["patch", "compile", "programs"] {
             #expect(planned[name]?["outcome"] as? String == "miss", "\(name)")
         }

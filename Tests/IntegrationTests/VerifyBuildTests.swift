@@ -27,10 +27,10 @@ struct VerifyBuildTests {
         var isHit = false
 
         var objects: Int? { detail.split(separator: " ").first.flatMap { Int($0) } }
-        /// Narrow, and a plain make agreed.
-        var isIncremental: Bool { detail.hasSuffix(", narrow, confirmed by a plain make") || isReplayed }
+        /// Incremental, and a plain make agreed.
+        var isIncremental: Bool { detail.hasSuffix(", incremental, confirmed by a plain make") || isReplayed }
         /// Without make, and a plain make agreed.
-        var isReplayed: Bool { detail.hasSuffix(", narrow without make, confirmed by a plain make") }
+        var isReplayed: Bool { detail.hasSuffix(", incremental without make, confirmed by a plain make") }
     }
 
     private func build(_ arguments: String...) async throws -> Build { try await build(arguments) }
@@ -41,7 +41,7 @@ struct VerifyBuildTests {
         let result = try await CommandRunner().capture(command)
         print("$ \(command)\n\(result.errors)\(result.output)=> \(result.status)")
         var build = Build(result: result)
-        // "  compile    made    3.10 s  1 object, narrow"
+        // "  compile    made    3.10 s  1 object, incremental"
         let words =
             result.errors.split(separator: "\n").last { $0.hasPrefix("  compile ") }?.split(separator: " ") ?? []
         if words.count > 3 {
@@ -65,7 +65,7 @@ struct VerifyBuildTests {
     }
 
     /// Leaves the output built from the project as it is in the repository.
-    private func baseline() async throws {
+    private func buildSnapshot() async throws {
         // A kernel that is in the store is not built: a comment makes it another one.
         try append(Self.box, "/* \(fresh()) */\n")
         #expect(try await build().result.status == .exited(0))
@@ -73,9 +73,9 @@ struct VerifyBuildTests {
 
     // MARK: C files
 
-    @Test("a function's body, a comment, an include, an exported symbol and an initcall take a narrow build")
+    @Test("a function's body, a comment, an include, an exported symbol and an initcall take an incremental build")
     func sources() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         let edits = [
             "/* \(name) */\n",
@@ -89,7 +89,7 @@ struct VerifyBuildTests {
             let build = try await verified()
             #expect(build.isIncremental, "\(edit)")
             #expect(build.objects == 1, "\(edit)")
-            // A first narrow make may be needed to learn how make links.
+            // A first incremental make may be needed to learn how make links.
             #expect(index == 0 || build.isReplayed, "\(edit)")
         }
         // A plain build makes the image that a replay leaves out.
@@ -101,9 +101,9 @@ struct VerifyBuildTests {
         #expect(fileExists(FilePath(String(image.result.output.dropLast()))))
     }
 
-    @Test("two files in two folders take one narrow build; a file that was only touched takes none")
+    @Test("two files in two folders take one incremental build; a file that was only touched takes none")
     func severalFiles() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         try append(Self.box, "/* \(name) */\n")
         try append("kernel/process-info/process_info.c", "/* \(name) */\n")
@@ -117,21 +117,21 @@ struct VerifyBuildTests {
         #expect(try await verified().isHit)
     }
 
-    @Test("an error in a C file reads as from a plain make, and its correction takes a narrow build")
+    @Test("an error in a C file reads as from a plain make, and its correction takes an incremental build")
     func errors() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let before = try readText(fixture.project.pushing(FilePath(Self.box)))
         try append(Self.box, "int \(fresh())(void)\n{\n\treturn no_such_thing;\n}\n")
-        let narrow = try await build()
+        let incremental = try await build()
         let replayed = try await build("--verify-build")
-        let plain = try await build("--no-narrow")
-        for build in [narrow, replayed, plain] {
+        let plain = try await build("--no-incremental")
+        for build in [incremental, replayed, plain] {
             #expect(build.result.status == .exited(4))
             #expect(build.result.errors.contains("\(Self.box):"))
             #expect(build.result.errors.contains("'no_such_thing' undeclared"))
         }
         func report(_ text: String) -> Substring { text.firstRange(of: "error: ").map { text[$0.lowerBound...] } ?? "" }
-        #expect(report(narrow.result.errors) == report(plain.result.errors))
+        #expect(report(incremental.result.errors) == report(plain.result.errors))
         #expect(report(replayed.result.errors) == report(plain.result.errors))
 
         let name = fresh()
@@ -149,9 +149,9 @@ struct VerifyBuildTests {
 
     // MARK: Other files
 
-    @Test("a header beside the sources takes a narrow build once it is there")
+    @Test("a header beside the sources takes an incremental build once it is there")
     func header() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         try fixture.write("kernel/msgbox/msgbox_limits.h", "/* \(name) */\n#define MSGBOX_SPARE 1\n")
         try fixture.edit(
@@ -167,7 +167,7 @@ struct VerifyBuildTests {
 
     @Test("a new file, a deleted one, a makefile and an option take a plain make")
     func plain() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         try fixture.write("kernel/msgbox/more.c", "int \(name);\n")
         try fixture.edit(Self.spec, replacing: "sources: [msgbox.c]", with: "sources: [msgbox.c, more.c]")
@@ -189,17 +189,17 @@ struct VerifyBuildTests {
         let option = try await verified()
         #expect(!option.isIncremental)
         #expect(!option.isHit)
-        #expect(try await build("--no-narrow").isHit)
+        #expect(try await build("--no-incremental").isHit)
 
         try append(Self.box, "/* again \(name) */\n")
-        #expect(try await !build("--no-narrow").isIncremental)
+        #expect(try await !build("--no-incremental").isIncremental)
         try append(Self.box, "/* and again \(name) */\n")
         #expect(try await verified().isIncremental)
     }
 
     @Test("patches to a makefile, to Kconfig and to a header that others include take a plain make")
     func patches() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         try fixture.edit(
             "kbuild.yaml", replacing: "kernel/memcpy-struct\n  config:",
@@ -247,7 +247,8 @@ struct VerifyBuildTests {
     private static let isAllWanted = CostTrait.isWanted(.proof)
 
     @Test(
-        "on the newer kernel and on user-mode Linux an edit takes a narrow build as well", .enabled(if: isAllWanted),
+        "on the newer kernel and on user-mode Linux an edit takes an incremental build as well",
+        .enabled(if: isAllWanted),
         arguments: [["--kernel", "linux-source-6.12"], ["--machine", "uml"]])
     func otherKernels(arguments: [String]) async throws {
         func verified() async throws -> Build {
@@ -269,7 +270,7 @@ struct VerifyBuildTests {
         "a second project and another configuration start from the first output, and a make from nothing agrees",
         .enabled(if: isAllWanted))
     func copies() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         let second = try fixture.copy(to: fixture.project.removingLastComponent().appending("second"))
         let empty = second.removingLastComponent().appending("empty-cache")
@@ -316,9 +317,10 @@ struct VerifyBuildTests {
     }
 
     @Test(
-        "a line in the table takes a plain make, and the next edit of a C file a narrow one", .enabled(if: isAllWanted))
+        "a line in the table takes a plain make, and the next edit of a C file an incremental one",
+        .enabled(if: isAllWanted))
     func table() async throws {
-        try await baseline()
+        try await buildSnapshot()
         let name = fresh()
         try fixture.write(
             "kernel/extra/syscall.yaml",

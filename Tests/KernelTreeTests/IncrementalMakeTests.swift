@@ -66,7 +66,7 @@ struct IncrementalMakeTests {
             ], below: "build/x86_64")
     }
 
-    private func baseline(_ contents: [String: String]) throws -> BuildSnapshot {
+    private func buildSnapshot(_ contents: [String: String]) throws -> BuildSnapshot {
         var record = OutputRecord()
         for (path, text) in contents {
             let file = TreeOverlay.Entry.File(bytes: Array(text.utf8), isExecutable: false)
@@ -78,8 +78,8 @@ struct IncrementalMakeTests {
     }
 
     private func plan(_ changes: [String: (String, String)]) throws -> IncrementalMake {
-        let before = try baseline(changes.mapValues { $0.0 })
-        return try IncrementalMake(make, from: before, to: try baseline(changes.mapValues { $0.1 }))
+        let before = try buildSnapshot(changes.mapValues { $0.0 })
+        return try IncrementalMake(make, from: before, to: try buildSnapshot(changes.mapValues { $0.1 }))
     }
 
     private func obstacle(_ changes: [String: (String, String)]) -> String? {
@@ -94,50 +94,50 @@ struct IncrementalMakeTests {
     @Test func anotherSourceTakesAPlainMake() throws {
         let manifest = SourceCache.manifest(ofTree: make.tree)
         try TreeManifest(identity: .of("one"), items: [:]).write(to: manifest)
-        let before = try baseline(["kernel/box.c": ""])
+        let before = try buildSnapshot(["kernel/box.c": ""])
         #expect(
-            try IncrementalMake(make, from: before, to: baseline(["kernel/box.c": "int x;"])).objects == [
+            try IncrementalMake(make, from: before, to: buildSnapshot(["kernel/box.c": "int x;"])).objects == [
                 "kernel/box.o"
             ])
         // A file that no patch touches changed with it, which the record of patched files cannot tell.
         try TreeManifest(identity: .of("two"), items: [:]).write(to: manifest)
         let obstacle = #expect(throws: IncrementalMake.Obstacle.self) {
-            try IncrementalMake(make, from: before, to: baseline(["kernel/box.c": "int x;"]))
+            try IncrementalMake(make, from: before, to: buildSnapshot(["kernel/box.c": "int x;"]))
         }
         #expect(obstacle?.reason == "the kernel's source is another one")
     }
 
-    // MARK: Narrow
+    // MARK: Incremental
 
     @Test func aFileLeadsToItsObjectAndItsFolder() throws {
-        let narrow = try plan(["kernel/box.c": ("", "int x;")])
-        #expect(narrow.objects == ["kernel/box.o"])
-        #expect(narrow.subfolders == [".": ["kernel"]])
+        let incremental = try plan(["kernel/box.c": ("", "int x;")])
+        #expect(incremental.objects == ["kernel/box.o"])
+        #expect(incremental.subfolders == [".": ["kernel"]])
     }
 
     @Test func aHeaderAndAnIncludedFileLeadToAllThatReadThem() throws {
-        let narrow = try plan(["kernel/box.h": ("", "int x;"), "kernel/sched/pelt.c": ("", "int y;")])
-        #expect(narrow.objects == ["kernel/box.o", "kernel/sched/core.o"])
-        #expect(narrow.subfolders == [".": ["kernel"], "kernel": ["kernel/sched"]])
+        let incremental = try plan(["kernel/box.h": ("", "int x;"), "kernel/sched/pelt.c": ("", "int y;")])
+        #expect(incremental.objects == ["kernel/box.o", "kernel/sched/core.o"])
+        #expect(incremental.subfolders == [".": ["kernel"], "kernel": ["kernel/sched"]])
     }
 
     @Test func aLibrarysMemberIsLinkedWithTheArchive() throws {
-        let narrow = try plan(["lib/sort.c": ("", "int x;")])
-        #expect(narrow.objects == ["lib/sort.o"])
-        #expect(narrow.subfolders == [".": ["lib"]])
+        let incremental = try plan(["lib/sort.c": ("", "int x;")])
+        #expect(incremental.objects == ["lib/sort.o"])
+        #expect(incremental.subfolders == [".": ["lib"]])
     }
 
     @Test func theMakefileNamesTheFolders() throws {
         let text = try plan(["kernel/sched/core.c": ("", "int x;")]).makefile
-        #expect(text.contains("kbuild-narrow-. := kernel\n"))
-        #expect(text.contains("kbuild-narrow-kernel := kernel/sched\n"))
-        #expect(text.contains("kbuild-narrow-kernel/sched := \n"))
+        #expect(text.contains("kbuild-incremental-. := kernel\n"))
+        #expect(text.contains("kbuild-incremental-kernel := kernel/sched\n"))
+        #expect(text.contains("kbuild-incremental-kernel/sched := \n"))
     }
 
     @Test func makeVisitsTheFoldersOfTheMakefileAlone() async throws {
-        let narrow = try plan(["kernel/sched/core.c": ("", "int x;")])
-        let makefile = scratch.root.appending("narrow.mk")
-        try writeAtomically(narrow.makefile, to: makefile)
+        let incremental = try plan(["kernel/sched/core.c": ("", "int x;")])
+        let makefile = scratch.root.appending("incremental.mk")
+        try writeAtomically(incremental.makefile, to: makefile)
         // The skeleton of the kernel's: the top runs make anew in the output folder, and that goes down from there.
         try scratch.write(
             [
@@ -284,9 +284,9 @@ struct IncrementalMakeTests {
 
     @Test func aReplayRunsTheRecordedCommandsInOrder() throws {
         try prepareReplay()
-        let narrow = try plan(["kernel/box.c": ("", "int x;")])
-        #expect(narrow.archives == ["kernel/built-in.a", "built-in.a"])
-        let lines = try #require(narrow.replay).script.split(separator: "\n").map(String.init)
+        let incremental = try plan(["kernel/box.c": ("", "int x;")])
+        #expect(incremental.archives == ["kernel/built-in.a", "built-in.a"])
+        let lines = try #require(incremental.replay).script.split(separator: "\n").map(String.init)
         let expected = [
             ". ./\(IncrementalLink.environmentName)",
             "gcc -Wp,-MMD,kernel/.box.o.d -D'X=\"$(pound)\"' -c -o kernel/box.o \(make.tree)/kernel/box.c",
@@ -340,7 +340,7 @@ struct IncrementalMakeTests {
         #expect(try plan(["kernel/box.c": ("", "int x;")]).replay != nil)
     }
 
-    // MARK: Not narrow
+    // MARK: Not incremental
 
     @Test(arguments: [
         "Makefile", "kernel/Kconfig", "arch/x86/entry/syscalls/syscall_64.tbl", "include/linux/box.h",
@@ -352,8 +352,8 @@ struct IncrementalMakeTests {
     }
 
     @Test func newAndGoneFilesAreLeftToMake() throws {
-        let with = try baseline(["kernel/box.c": "x"])
-        let without = try baseline([:])
+        let with = try buildSnapshot(["kernel/box.c": "x"])
+        let without = try buildSnapshot([:])
         #expect(throws: IncrementalMake.Obstacle.self) { try IncrementalMake(make, from: with, to: without) }
         #expect(throws: IncrementalMake.Obstacle.self) { try IncrementalMake(make, from: without, to: with) }
         #expect(throws: IncrementalMake.Obstacle.self) { try IncrementalMake(make, from: with, to: with) }
@@ -387,9 +387,9 @@ struct IncrementalMakeTests {
     }
 
     @Test func anotherConfigurationOrCommandIsLeftToMake() throws {
-        let before = try baseline(["kernel/box.c": "a"])
+        let before = try buildSnapshot(["kernel/box.c": "a"])
         try scratch.write(["include/config/auto.conf": "CONFIG_SMP=y\nCONFIG_X=y\n"], below: "build/x86_64")
-        let after = try baseline(["kernel/box.c": "ab"])
+        let after = try buildSnapshot(["kernel/box.c": "ab"])
         #expect(throws: IncrementalMake.Obstacle(reason: "include/config/auto.conf is another one")) {
             try IncrementalMake(make, from: before, to: after)
         }
@@ -405,7 +405,7 @@ struct IncrementalMakeTests {
         #expect(obstacle(["kernel/box.c": ("a", "b")]) == "CONFIG_MODVERSIONS is set")
     }
 
-    @Test func anOutputThatIsHalfOfferedHasNoBaseline() throws {
+    @Test func anOutputThatIsHalfOfferedHasNoSnapshot() throws {
         var record = OutputRecord()
         record.files["kernel/box.c"] = .init(content: nil, modified: 1)
         try record.save(output: make.output)

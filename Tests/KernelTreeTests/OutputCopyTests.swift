@@ -127,7 +127,7 @@ struct OutputCopyTests {
         #expect(try text("Makefile") == "include \(target.tree)/Makefile\n")
     }
 
-    @Test("the record of what it was built from goes along, and allows no narrow build until make has looked")
+    @Test("the record of what it was built from goes along, and allows no incremental build until make has looked")
     func snapshot() throws {
         let runner = CommandRunner()
         let commands = [origin, target].map { $0.command(["bzImage"], environment: [:]) }

@@ -86,10 +86,10 @@ private struct HandMade {
 
     private func examine(_ series: HandMade) throws -> PatchAnalysis {
         try scratch.write(series.text, to: "hand/1.patch")
-        let examination = try PatchAnalysis(
+        let analysis = try PatchAnalysis(
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("hand"))])
-        #expect(examination.applyFailures.isEmpty)
-        return examination
+        #expect(analysis.applyFailures.isEmpty)
+        return analysis
     }
 
     /// Expects one finding, at the line of the patch that reads `line`.
@@ -111,9 +111,9 @@ private struct HandMade {
     }
 
     @Test func aSeriesWithoutMistakesHasNoFinding() throws {
-        let examination = try examine(HandMade())
-        #expect(examination.findings.isEmpty, "\(examination.findings)")
-        let added = try #require(examination.added.first)
+        let analysis = try examine(HandMade())
+        #expect(analysis.findings.isEmpty, "\(analysis.findings)")
+        let added = try #require(analysis.added.first)
         #expect("\(added.syscall.name) \(added.syscall.number) \(added.syscall.abi)" == "mine 451 common")
         #expect(added.entry == "sys_mine")
         #expect(added.source == scratch.path.appending("hand").string)
@@ -312,8 +312,8 @@ private struct HandMade {
     }
 
     @Test(arguments: [
-        ("451\tcommon\tmine", "has no entry point"), ("451\tcommon", "is no line of a system-call table"),
-        ("451\tcommn\tmine\t\t\tsys_mine", "commn is no ABI of this table"),
+        ("451\tcommon\tmine", "has no entry point"), ("451\tcommon", "is not a system-call table line"),
+        ("451\tcommn\tmine\t\t\tsys_mine", "commn is not an ABI of this table"),
         (" 451\tcommon\tmine\t\t\tsys_mine", "begins with a blank"),
         ("451\tcommon\tmine\t\t\tsys_mine\tsys_mine", "has 5 columns"),
         ("451\tcommon\tmine\t\t\tsys_mine\t# mine", "# is a comment, which must be a line of its own"),

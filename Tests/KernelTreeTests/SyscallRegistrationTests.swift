@@ -311,7 +311,7 @@ import Testing
 
             """
         }
-        // compute refuses what the examination finds; SyscallCheckTests has every kind.
+        // compute refuses what the analysis finds; SyscallCheckTests has every kind.
         func failureOf(_ row: String) throws -> String? {
             let source = try source("s", ["1.patch": patch(row)])
             return failure { _ = try compute(source) }.map { $0.description }

@@ -62,7 +62,7 @@ import Testing
         ("sources: [x.c]\nsyscalls:\n  - name: a-b\n", 3, "is not a C identifier"),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    number: four\n", 4, "number must be a number, or a mapping"),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    number: { new: 4 }\n", 4, "VERSION.PATCHLEVEL"),
-        ("sources: [x.c]\nsyscalls:\n  - name: a\n    abi: x32\n", 4, "is no ABI"),
+        ("sources: [x.c]\nsyscalls:\n  - name: a\n    abi: x32\n", 4, "is not an ABI"),
         ("sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int]\n", 4, "is not a C type and a name"),
         (
             "sources: [x.c]\nsyscalls:\n  - name: a\n    arguments: [int a, int b, int c, int d, int e, int f, int g]\n",

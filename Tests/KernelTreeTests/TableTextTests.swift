@@ -64,29 +64,29 @@ import Testing
     @Test("a patch that adds a line which is no row is refused at its line, with the text escaped", arguments: attacks)
     func added(table: String, line: String, reason: String) throws {
         let sources = try adding(line, to: table)
-        let examination = try PatchAnalysis(pristine: pristine, sources: sources)
+        let analysis = try PatchAnalysis(pristine: pristine, sources: sources)
         let finding = try #require(
-            examination.findings.first { $0.message.contains(reason) }, "\(examination.findings)")
+            analysis.findings.first { $0.message.contains(reason) }, "\(analysis.findings)")
         #expect(finding.severity == .error)
         #expect(finding.place.file == scratch.path.pushing("evil/1.patch").string)
         #expect(finding.place.line == 5)
-        for text in examination.findings.map(\.description) {
+        for text in analysis.findings.map(\.description) {
             #expect(text.unicodeScalars.allSatisfy { $0 == "\n" || (32..<127).contains($0.value) }, "\(text)")
         }
         // `patch check`, `run` and `build` compute the overlay alone.
         let failure = #expect(throws: Failure.self) { try TreeOverlay.compute(pristine: pristine, sources: sources) }
         #expect(failure?.code == .patch)
-        #expect(examination.added.isEmpty)
-        #expect(!SyscallHeader.text(examination.overlay.syscalls).contains("asm("))
+        #expect(analysis.added.isEmpty)
+        #expect(!SyscallHeader.text(analysis.overlay.syscalls).contains("asm("))
     }
 
     @Test("a line of the kernel itself that is no row is refused as well", arguments: attacks)
     func standing(table: String, line: String, reason: String) throws {
         let old = try #require(smallKernel[table])
         try scratch.write(old + line + "\n", to: "pristine/\(table)")
-        let examination = try PatchAnalysis(pristine: pristine, sources: [])
+        let analysis = try PatchAnalysis(pristine: pristine, sources: [])
         let finding = try #require(
-            examination.findings.first { $0.message.contains(reason) }, "\(examination.findings)")
+            analysis.findings.first { $0.message.contains(reason) }, "\(analysis.findings)")
         #expect(finding.severity == .error)
         #expect(finding.place.file == table)
         #expect(finding.place.line == old.split(separator: "\n", omittingEmptySubsequences: false).count)
@@ -98,8 +98,8 @@ import Testing
     func carriageReturns() throws {
         let lines = "# a comment\r\n451\tcommon\tmy\"call\tsys_mycall\r\n"
         try scratch.write(try #require(smallKernel[SyscallTable.x8664]) + lines, to: "pristine/\(SyscallTable.x8664)")
-        let examination = try PatchAnalysis(pristine: pristine, sources: [])
-        #expect(examination.findings.contains { $0.message.contains("is not a C identifier") })
+        let analysis = try PatchAnalysis(pristine: pristine, sources: [])
+        #expect(analysis.findings.contains { $0.message.contains("is not a C identifier") })
     }
 
     @Test(

@@ -59,7 +59,7 @@ struct CoverageFrameTests {
         #expect(counters.cutShortIn == "M.S/two()")
     }
 
-    @Test("a guest that told all is not cut short, and one that sent no counters has none")
+    @Test("a guest that reported all is not cut short, and one that sent no counters has none")
     func whole() {
         var guest = Guest(program)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")

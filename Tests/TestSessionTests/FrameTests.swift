@@ -69,7 +69,7 @@ struct FrameTests {
         #expect(faults(damaged) == 1)
     }
 
-    @Test("a console's lines and frames are told apart, and each frame is acknowledged")
+    @Test("a console's lines and frames are reported apart, and each frame is acknowledged")
     func console() {
         var decoder = ResultsDecoder.console(carriesResults: true)
         let text = "[    1.0] kernel\r\n"

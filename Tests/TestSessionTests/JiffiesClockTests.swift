@@ -38,21 +38,21 @@ struct JiffiesClockTests {
             program("a", ("a/one", 3, 4), ("a/two", 4.5, 5)), program("b", ("b", 6, 7)),
             program("ktap", ("ktap/1", 8, 9), ("ktap/2", 8, 9)),
         ]
-        func told(_ jiffies: UInt64...) -> [String?] {
+        func reported(_ jiffies: UInt64...) -> [String?] {
             var crash = leak()
             crash.allocations = jiffies
             return clock().leaks(of: crash, in: programs).map(\.test)
         }
-        #expect(told(4_294_892_296 + 375) == ["a/one"])
-        #expect(told(4_294_892_296 + 700, 4_294_892_296 + 1125, 4_294_892_296 + 701) == ["a/two", "b"])
+        #expect(reported(4_294_892_296 + 375) == ["a/one"])
+        #expect(reported(4_294_892_296 + 700, 4_294_892_296 + 1125, 4_294_892_296 + 701) == ["a/two", "b"])
         // Which of a KTAP program's tests ran is not known.
-        #expect(told(4_294_892_296 + 1625) == ["ktap"])
+        #expect(reported(4_294_892_296 + 1625) == ["ktap"])
         // A jiffy late is late enough for no other test.
-        #expect(told(4_294_892_296 + 1253) == ["b"])
+        #expect(reported(4_294_892_296 + 1253) == ["b"])
         // Of no test, and of the boot.
-        #expect(told(4_294_892_296 + 2300) == ["last"])
-        #expect(told(4_294_892_296 - 300) == ["last"])
-        #expect(told() == ["last"])
+        #expect(reported(4_294_892_296 + 2300) == ["last"])
+        #expect(reported(4_294_892_296 - 300) == ["last"])
+        #expect(reported() == ["last"])
     }
 
     @Test("without two samples nothing is known, and damaged ones are none")

@@ -214,7 +214,7 @@ struct KernelMemoryTests {
     }
 
     /// A guest whose one program passes, with some lines on its console.
-    private func guest(_ console: [String] = [], told: (taint: UInt64, last: String)? = nil) -> SessionRecorder {
+    private func guest(_ console: [String] = [], reported: (taint: UInt64, last: String)? = nil) -> SessionRecorder {
         var recorder = SessionRecorder(
             plan: SessionPlan(programs: [
                 ProgramPlan(name: "hide", arguments: ["/h"], resultsProtocol: .exitCode(skip: nil))
@@ -227,7 +227,7 @@ struct KernelMemoryTests {
         send(.start, "0 2000000000")
         for line in console { _ = recorder.consume(.line(Array(line.utf8))) }
         send(.stop, "0 3000000000 exit 0")
-        if let told { send(.kernel, "3000000000 \(told.taint) \(told.last) 0 0") }
+        if let reported { send(.kernel, "3000000000 \(reported.taint) \(reported.last) 0 0") }
         send(.end, "1")
         return recorder
     }
@@ -259,7 +259,7 @@ struct KernelMemoryTests {
         }
     }
 
-    @Test("one of the boot before a snapshot is that boot's; one of the boot that nobody saw is told so")
+    @Test("one of the boot before a snapshot is that boot's; one of the boot that nobody saw is reported so")
     func boot() {
         let records = records(Self.warning).map { record in
             var record = record
@@ -300,15 +300,15 @@ struct KernelMemoryTests {
     @Test("a guest that tells of less, or of more, than is in its memory cannot be trusted")
     func lies() {
         let log = records(["one", "two"])
-        func faults(_ taint: KernelTaint, told: (UInt64, String)) -> [String] {
-            var recorder = guest(told: (told.0, told.1))
+        func faults(_ taint: KernelTaint, reported: (UInt64, String)) -> [String] {
+            var recorder = guest(reported: (reported.0, reported.1))
             _ = recorder.take(KernelMemory(taint: taint, records: log))
             return recorder.finish().faults
         }
-        #expect(faults([], told: (0, "6")) == [])
-        #expect(faults([], told: (0, "5")) == [])
-        #expect(faults([], told: (0, "7")).count == 1)
-        #expect(faults(.warning, told: (0, "6")).count == 1)
-        #expect(faults([], told: (512, "6")).count == 1)
+        #expect(faults([], reported: (0, "6")) == [])
+        #expect(faults([], reported: (0, "5")) == [])
+        #expect(faults([], reported: (0, "7")).count == 1)
+        #expect(faults(.warning, reported: (0, "6")).count == 1)
+        #expect(faults([], reported: (512, "6")).count == 1)
     }
 }

@@ -63,7 +63,7 @@ private struct Guest {
         return recorder.finish()
     }
 
-    var told: [String] {
+    var reported: [String] {
         events.compactMap { if case .crashed(let crash) = $0 { crash.title } else { nil } }
     }
 }
@@ -87,7 +87,7 @@ struct KernelWitnessTests {
     private static let w: UInt64 = 1 << 9
 
     @Test(
-        "a report on the console and in the log is one, told once, with its place on the console",
+        "a report on the console and in the log is one, reported once, with its place on the console",
         arguments: [true, false])
     func both(logFirst: Bool) {
         var guest = Guest()
@@ -102,7 +102,7 @@ struct KernelWitnessTests {
         #expect(outcome.crashes.map(\.title) == ["WARNING in __do_sys_caesar"])
         #expect(outcome.crashes.map(\.test) == ["first"])
         #expect(outcome.crashes.map(\.firstLine) == [1])
-        #expect(guest.told == ["WARNING in __do_sys_caesar"])
+        #expect(guest.reported == ["WARNING in __do_sys_caesar"])
         #expect(outcome.faults.isEmpty)
         #expect(outcome.isComplete)
     }
@@ -120,7 +120,7 @@ struct KernelWitnessTests {
         #expect(outcome.crashes.map(\.title) == ["WARNING in __do_sys_caesar"])
         #expect(outcome.crashes.map(\.test) == ["first"])
         #expect(outcome.crashes.map(\.isOnConsole) == [false])
-        #expect(guest.told == ["WARNING in __do_sys_caesar"])
+        #expect(guest.reported == ["WARNING in __do_sys_caesar"])
     }
 
     @Test("a report whose first line is behind too much of a program's output comes whole out of the log")
@@ -150,7 +150,7 @@ struct KernelWitnessTests {
             guest.sample(Self.w)
         }
         #expect(guest.finish().crashes.map(\.test) == ["first", "second"])
-        #expect(guest.told.count == 2)
+        #expect(guest.reported.count == 2)
     }
 
     @Test("a report that the console has before the results port tells of its program is that program's")
@@ -268,7 +268,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.map(\.title).allSatisfy { $0.hasPrefix("kernel tainted: B") })
     }
 
-    @Test("records that were overwritten or withheld are told with the program in whose time that was")
+    @Test("records that were overwritten or withheld are reported with the program in whose time that was")
     func lost() {
         var guest = Guest()
         guest.run(0) { $0.sample(0, lost: 40) }

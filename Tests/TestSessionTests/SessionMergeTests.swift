@@ -49,7 +49,7 @@ struct SessionMergeTests {
         #expect(whole.programs[0].output == ["fine", "help"])
     }
 
-    @Test("what no guest has told of is not reported, and nothing at all is not complete")
+    @Test("what no guest has reported of is not reported, and nothing at all is not complete")
     func nothing() {
         let nothing = SessionOutcome.merging([], plan: plan)
         #expect(!nothing.isComplete)

@@ -134,7 +134,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].problems == ["its run ended without M.S/two()"])
     }
 
-    @Test("a test that calls exit(0) fails, and its program is told off")
+    @Test("a test that calls exit(0) fails, and its program is reported off")
     func callsExit() {
         var guest = Guest(bundle)
         guest.send(.hello, "release=6.1.0")
@@ -211,7 +211,7 @@ struct SessionRecorderTests {
         #expect(!finish(&guest).programs[0].problems.isEmpty)
     }
 
-    @Test("a test that starts or ends a second time is told off, and its first account stands")
+    @Test("a test that starts or ends a second time is reported off, and its first account stands")
     func invented() {
         var guest = Guest(bundle)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")

@@ -49,7 +49,7 @@ struct TestNameTests {
         #expect(refusal(one, program("Tests/Two", .swiftTesting(expected: ["N.S/b()"]))) == nil)
     }
 
-    @Test("results of one program are told apart, whatever they are described as")
+    @Test("results of one program are reported apart, whatever they are described as")
     func results() {
         func ids(_ names: String...) -> [String] {
             let lines = names.enumerated().map { "ok \($0 + 1) \($1)\n" }.joined()

@@ -40,16 +40,16 @@ struct SnapshotTests {
     }
 
     @Test("one who wakes is told the time, 32 random bytes that differ, and what to do, go last")
-    func orders() throws {
-        let orders = ResumeCommand(plan: "plan-7", filters: ["^a", "b\nc"])
-        let lines = String(decoding: orders.encoded, as: UTF8.self).split(separator: "\n").map(String.init)
+    func command() throws {
+        let command = ResumeCommand(plan: "plan-7", filters: ["^a", "b\nc"])
+        let lines = String(decoding: command.encoded, as: UTF8.self).split(separator: "\n").map(String.init)
         #expect(lines.count == 6)
         let time = lines[0].split(separator: " ")
         #expect(abs(try #require(Double(time[1])) - Date().timeIntervalSince1970) < 60)
         #expect(lines[1].hasPrefix("seed "))
         #expect(lines[1].dropFirst(5).count == 64)
         #expect(Array(lines[2...]) == ["plan plan-7", "filter ^a", #"filter b\nc"#, "go"])
-        #expect(orders.encoded.last == 0x0A)
+        #expect(command.encoded.last == 0x0A)
         #expect(ResumeCommand(plan: "p").encoded != ResumeCommand(plan: "p").encoded)
     }
 

@@ -35,15 +35,15 @@ struct Init {
             log.sample(&channel)
             taintBefore = log.taint
             channel.send("ready", "")
-            guard let orders = Sleep.waitForOrders(on: channel.descriptor), Sleep.obey(orders) else {
+            guard let request = Snapshot.waitForRequest(on: channel.descriptor), Snapshot.obey(request) else {
                 channel.send("error", "the guest did not wake: \(System.lastError)")
                 shutDown(options)
             }
             // This is another guest, and the first of its records is number 1.
             channel.restart()
             log.coverage?.restart()
-            planName = orders.plan
-            filters = orders.filters
+            planName = request.plan
+            filters = request.filters
         }
         // A held program is in memory already, and each mount takes as long as a small test.
         mountShares(fstab, byHostfs: byHostfs) { held == nil || $0 != programsFolder }
@@ -113,7 +113,7 @@ struct Init {
     private static func hold(
         _ name: String, _ fstab: [UInt8], channel: inout Channel, _ options: [String: String]
     ) -> HeldProgram? {
-        Sleep.warmUp()
+        Snapshot.warmUp()
         guard name != "none" else { return nil }
         mountShares(fstab, byHostfs: false) { $0 == programsFolder }
         var problem = "no readable plan \(name) on the share of test programs"

@@ -123,10 +123,10 @@ struct RunningProgram {
     private func ending(status: Int32) -> Ending {
         guard account >= 0 else { return Ending(status: status) }
         defer { close(account) }
-        var told = kbuild_account()
-        if kbuild_read_account(account, &told) != 0 {
-            if told.kind == 0 { return Ending(status: told.value) }
-            kbuild_set_errno(told.value)
+        var report = kbuild_account()
+        if kbuild_read_account(account, &report) != 0 {
+            if report.kind == 0 { return Ending(status: report.value) }
+            kbuild_set_errno(report.value)
             return .notStarted(System.lastError)
         }
         // In a namespace of process IDs reboot(2) ends the keeper by a signal instead of the machine
@@ -141,7 +141,7 @@ struct RunningProgram {
     private mutating func drain(index: Int, channel: inout Channel, log: inout KernelLog) {
         forwardOutput(index: index, channel: &channel)
         forwardEvents(index: index, channel: &channel, log: &log)
-        if !pendingEvent.isEmpty { channel.send("torn", pendingEvent) }
+        if !pendingEvent.isEmpty { channel.send("truncated", pendingEvent) }
         if output >= 0 { close(output) }
         if events >= 0 { close(events) }
     }

@@ -7,8 +7,8 @@ private nonisolated(unsafe) var isAskedToEnd = false
 /// A program that somebody at the host talks with while it runs.
 ///
 /// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`,
-/// and `took` says how many bytes of its input are out of the way, so that the host may send more. What the host says
-/// are `ShellOrder`s.
+/// and `ack` says how many bytes of its input are out of the way, so that the host may send more. What the host says
+/// are `ShellRequest`s.
 struct Shell {
     private var process: pid_t = 0
     private var processDescriptor: Int32 = -1
@@ -19,7 +19,7 @@ struct Shell {
     /// The program's end of its terminal, held open so that the other end outlives who closes it in between.
     private var terminal: Int32 = -1
     private var pendingInput: [UInt8] = []
-    private var pendingOrders: [UInt8] = []
+    private var pendingRequests: [UInt8] = []
     private var inputEnds = false
     private var mayStart = false
     private var isToEnd = false
@@ -32,7 +32,7 @@ struct Shell {
         channel.send("start", "\(index) \(kbuild_monotonic())")
         var shell = Shell()
         while !shell.mayStart {
-            shell.obeyOrders(on: channel.descriptor)
+            shell.takeRequests(on: channel.descriptor)
             if shell.isToEnd { return .exited(0) }
         }
         guard shell.start(program) else { return .notStarted(System.lastError) }
@@ -99,9 +99,9 @@ struct Shell {
                 pollfd(fd: pendingInput.isEmpty ? -1 : input, events: Int16(POLLOUT), revents: 0),
             ]
             _ = poll(&waiting, 5, processDescriptor < 0 ? 20 : 1000)
-            if waiting[3].revents != 0 { obeyOrders(on: channel.descriptor) }
+            if waiting[3].revents != 0 { takeRequests(on: channel.descriptor) }
             let taken = writeInput()
-            if taken > 0 { channel.send("took", "\(taken)") }
+            if taken > 0 { channel.send("ack", "\(taken)") }
             forwardOutput(&channel)
             if isToEnd || isAskedToEnd { return .exited(0) }
             var status: Int32 = 0
@@ -115,21 +115,21 @@ struct Shell {
     }
 
     /// Reads what the host has said, waiting for something if need be.
-    private mutating func obeyOrders(on descriptor: Int32) {
+    private mutating func takeRequests(on descriptor: Int32) {
         guard let chunk = System.readChunk(descriptor), !chunk.isEmpty else {
             // Nobody is there to talk with.
             isToEnd = true
             return
         }
-        pendingOrders += chunk
-        var lines = pendingOrders.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        pendingOrders = Array(lines.removeLast())
+        pendingRequests += chunk
+        var lines = pendingRequests.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        pendingRequests = Array(lines.removeLast())
         for line in lines {
-            if let order = ShellOrder(Array(line)) { obey(order) }
+            if let order = ShellRequest(Array(line)) { obey(order) }
         }
     }
 
-    private mutating func obey(_ order: ShellOrder) {
+    private mutating func obey(_ order: ShellRequest) {
         switch order {
         case .start: mayStart = true
         case .input(let bytes): pendingInput += bytes

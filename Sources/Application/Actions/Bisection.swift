@@ -9,8 +9,8 @@ import SystemPackage
 
 /// The search for the commit of a kernel tree's history that broke something.
 ///
-/// git chooses the commits, in a clone of kbuild's own that shares the tree's objects: nothing is written to the tree or
-/// to its repository. The clone keeps what is known, so that a search that was interrupted goes on.
+/// git chooses the commits, in a clone of kbuild's own that shares the tree's objects: nothing is written to the tree
+/// or to its repository. The clone keeps what is known, so that a search that was interrupted goes on.
 public struct Bisection: Sendable {
     /// What a commit turned out to be.
     public enum Verdict: String, Sendable, Codable {
@@ -112,7 +112,8 @@ public struct Bisection: Sendable {
     ///   - bad: One that is known to be bad, and comes after it.
     ///   - question: What else decides what a commit turns out to be. A search for another answer begins anew.
     ///   - trial: Tries the commit whose files lie in `clone`.
-    /// - Throws: `Failure`: `usage` when a commit is not there or they are in the wrong order, `infrastructure` when git
+    /// - Throws: `Failure`: `usage` when a commit is not there or they are in the wrong order, `infrastructure` when
+    /// git
     ///   fails; `CancellationError`; what `trial` throws. What was found until then is kept.
     public func run(
         good: String, bad: String, question: String, trial: (Step) async throws -> Trial

@@ -134,7 +134,7 @@ public struct ShellSession: Sendable {
                     start.yield()
                 case .output(let bytes): if !handlers.output(bytes) { input.close(stream: 1) }
                 case .errors(let bytes): if !handlers.errors(bytes) { input.close(stream: 2) }
-                case .took(let count): input.took(count)
+                case .ack(let count): input.ack(count)
                 }
             },
             line: { bytes in

@@ -134,8 +134,8 @@ public struct SyscallActions: Sendable {
                 unreadable.append(SyscallFinding(failure, about: location.string))
             }
         }
-        let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
-        let failures = examination.applyFailures.map { SyscallFinding($0, about: "") }.map { finding in
+        let analysis = try PatchAnalysis(pristine: pristine.folder, sources: sources)
+        let failures = analysis.applyFailures.map { SyscallFinding($0, about: "") }.map { finding in
             // A patch's message names it relative to its folder; the user's path is longer.
             var finding = finding
             let file = FilePath(finding.place.file)
@@ -148,8 +148,8 @@ public struct SyscallActions: Sendable {
         }
         return SyscallCheckReport(
             kernel: pristine.version, sources: locations.map { shown($0.string) },
-            syscalls: examination.added.map(shown),
-            findings: (unreadable + failures + examination.findings).map(shown))
+            syscalls: analysis.added.map(shown),
+            findings: (unreadable + failures + analysis.findings).map(shown))
     }
 
     /// Lists the calls that the project's patches add to its kernel.
@@ -160,12 +160,12 @@ public struct SyscallActions: Sendable {
         try context.checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }
         let pristine = try await source()
-        let examination = try PatchAnalysis(pristine: pristine.folder, sources: try steps.patchSources())
-        try examination.throwErrors()
-        let numbers = try examination.numbers()
+        let analysis = try PatchAnalysis(pristine: pristine.folder, sources: try steps.patchSources())
+        try analysis.throwErrors()
+        let numbers = try analysis.numbers()
         return SyscallList(
             kernel: pristine.version, lastOfKernel: numbers.lastOfKernel, nextFree: numbers.nextFree,
-            syscalls: examination.added.map(shown), table: all ? try examination.table() : nil)
+            syscalls: analysis.added.map(shown), table: all ? try analysis.table() : nil)
     }
 
     private func shown(_ path: String) -> String { context.shown(FilePath(path)) }

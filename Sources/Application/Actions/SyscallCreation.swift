@@ -178,9 +178,9 @@ extension SyscallActions {
         let sources = try project.kernel.patches.filter { $0 != folder }.map {
             try PatchSource.load($0, fuzz: project.kernel.fuzz)
         }
-        let examination = try PatchAnalysis(pristine: pristine.folder, sources: sources)
-        if let row = try examination.table().first(where: { $0.name.text == name }) {
-            let own = examination.added.first { $0.syscall.name.text == name }
+        let analysis = try PatchAnalysis(pristine: pristine.folder, sources: sources)
+        if let row = try analysis.table().first(where: { $0.name.text == name }) {
+            let own = analysis.added.first { $0.syscall.name.text == name }
             throw Failure(
                 .usage, "a call named \(name) exists already, with number \(row.number)",
                 details: own.map { "\($0.place)" } ?? "it is Linux \(pristine.version)'s own",

@@ -200,7 +200,7 @@ public struct TestRun: Sendable {
     // MARK: Test results
 
     func add(
-        _ results: TestResults, _ snapshots: ReadySnapshots?, of prepared: RunInputs, to report: inout RunReport
+        _ results: TestResults, _ snapshots: SnapshotArtifacts?, of prepared: RunInputs, to report: inout RunReport
     ) async throws {
         let guests = results.guests
         if let obstacle = guests.lazy.compactMap(\.result.logObstacle).first {
@@ -216,7 +216,7 @@ public struct TestRun: Sendable {
         if let boots = snapshots?.boots, !boots.isEmpty { report.artifacts.bootConsoles = boots.map(\.log.string) }
         if guests.count > 1 {
             report.guests = .init(
-                count: guests.count, width: results.width, isFromSnapshot: snapshots?.places != nil,
+                count: guests.count, width: results.maxConcurrentGuests, isFromSnapshot: snapshots?.places != nil,
                 medianStartSeconds: guests.compactMap(\.result.bootSeconds).median,
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
@@ -226,7 +226,7 @@ public struct TestRun: Sendable {
             shown: context.shown)
         // Guests that fail for the same reason give one error, from the first guest; but each test that hung has its
         // own place.
-        var told: Set<String> = []
+        var reported: Set<String> = []
         for guest in guests {
             let hang = await HangReport.make(guest.result, prepared, context: context)
             let processors = await evidence(of: guest.result, kernel: prepared.kernel)
@@ -235,9 +235,9 @@ public struct TestRun: Sendable {
             for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence) {
                 let isHang = !hang.isEmpty && trouble.code == guest.result.limit?.code
                 let key = isHang ? place : trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")
-                guard told.insert(key).inserted else { continue }
-                if results.portions > 1 {
-                    trouble.details = (["in the guest of \(guest.portion.name)"] + [trouble.details].compactMap { $0 })
+                guard reported.insert(key).inserted else { continue }
+                if results.shards > 1 {
+                    trouble.details = (["in the guest of \(guest.shard.name)"] + [trouble.details].compactMap { $0 })
                         .joined(separator: "\n")
                 }
                 report.troubles.append(.init(trouble))

@@ -36,7 +36,7 @@ public struct RunPlanner: Sendable {
 
     /// The steps of a run of this project.
     private var names: [StepName] {
-        let wakesGuests = context.project.isolation == .test && context.project.architecture != .um
-        return StepName.allCases.filter { $0 != .boot && ($0 != .snapshot || wakesGuests) }
+        let resumesGuests = context.project.isolation == .test && context.project.architecture != .um
+        return StepName.allCases.filter { $0 != .boot && ($0 != .snapshot || resumesGuests) }
     }
 }

@@ -5,8 +5,8 @@ import PatchedTree
 import Project
 import SystemPackage
 
-/// What the compiler notes of an object that counts (`.gcno`), by which gcov reads its counters. The store keeps it with
-/// the kernel: the output folder has those of the last build.
+/// What the compiler notes of an object that counts (`.gcno`), by which gcov reads its counters. The store keeps it
+/// with the kernel: the output folder has those of the last build.
 enum CoverageNotes {
     /// The name under which the store has the notes of a C file of the kernel's tree.
     static func name(of file: String) -> String { "\(file.dropLast(2).replacing("/", with: ","))\(suffix)" }

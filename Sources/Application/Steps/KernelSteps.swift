@@ -87,12 +87,12 @@ struct KernelSteps: Sendable {
     /// How much of the kernel make visits. Versions without proven incremental builds get a plain make, unless each
     /// build is verified.
     private func scope(of pristine: KernelSourceArtifact) -> BuildScope {
-        context.buildScope == .narrow && !ProvenVersions.include(pristine.version) ? .whole : context.buildScope
+        context.buildScope == .incremental && !ProvenVersions.include(pristine.version) ? .whole : context.buildScope
     }
 
     /// Why a kernel takes a plain make after every change; nil when it does not, or the user asked for it.
     private func reasonForWholeBuild(_ pristine: KernelSourceArtifact) -> String? {
-        guard context.buildScope == .narrow, scope(of: pristine) == .whole else { return nil }
+        guard context.buildScope == .incremental, scope(of: pristine) == .whole else { return nil }
         let proven = ProvenVersions.all.joined(separator: " and ")
         return "a plain make: short builds are proven for Linux \(proven), and this is \(pristine.version)"
     }
@@ -598,7 +598,7 @@ struct KernelSteps: Sendable {
         try describeOutput(of: patched)
         let artifact = try await publish(result, of: patched)
         var detail = pluralized(result.compiledObjects, "object")
-        if result.isIncremental { detail += result.isReplayed ? ", narrow without make" : ", narrow" }
+        if result.isIncremental { detail += result.isReplayed ? ", incremental without make" : ", incremental" }
         if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
         if result.isVerified { detail += ", confirmed by a plain make" }
         return Performed(result: kernel(artifact, patched), outcome: .made, detail: detail)

@@ -9,7 +9,7 @@ import SystemPackage
 import VirtualMachine
 
 /// A root file system, ready to boot from.
-struct ReadyRootFilesystem: Sendable {
+struct RootFilesystemArtifact: Sendable {
     /// The image or archive.
     var path: FilePath
     /// How the machine gets it.
@@ -32,7 +32,7 @@ struct RootFilesystemSteps: Sendable {
     ///
     /// - Parameter executables: Programs whose shared libraries must be there; nil in a dry run where some are not
     ///   known yet.
-    func rootFilesystem(covering executables: [FilePath]?) -> Step<ReadyRootFilesystem> {
+    func rootFilesystem(covering executables: [FilePath]?) -> Step<RootFilesystemArtifact> {
         Step(.rootfs) { _ in
             let builder = try await context.programBuilder()
             let sources = try initSources()
@@ -66,7 +66,7 @@ struct RootFilesystemSteps: Sendable {
                     let plan = try await images.plan(
                         try await request(initProgram: initProgram, covering: executables, base: base))
                     var forecast = Forecast(
-                        expected: ReadyRootFilesystem(path: plan.path, device: device(plan.kind, plan.path)))
+                        expected: RootFilesystemArtifact(path: plan.path, device: device(plan.kind, plan.path)))
                     forecast.detail = "\(plan.kind.rawValue) \(plan.key.short)"
                     guard plan.cached == nil else {
                         forecast.outcome = .hit
@@ -86,7 +86,7 @@ struct RootFilesystemSteps: Sendable {
                             base: try await debian?.base(progress: progress)))
                     let image = try await images.image(for: plan, progress: progress)
                     return Performed(
-                        result: ReadyRootFilesystem(path: image.path, device: device(image.kind, image.path)),
+                        result: RootFilesystemArtifact(path: image.path, device: device(image.kind, image.path)),
                         outcome: plan.cached != nil && recipe?.isMade != false ? .hit : .made,
                         detail: "\(image.kind.rawValue) \(image.key.short)")
                 })

@@ -15,7 +15,7 @@ import TestSession
 import VirtualMachine
 
 /// A saved machine, from which guests are restored.
-struct ReadySnapshot: Sendable {
+struct SnapshotArtifact: Sendable {
     var snapshot: MachineSnapshot
     /// The machine that was saved.
     var configuration: MachineConfiguration
@@ -26,9 +26,9 @@ struct ReadySnapshot: Sendable {
 }
 
 /// The snapshots from which a run restores its guests.
-struct ReadySnapshots: Sendable {
+struct SnapshotArtifacts: Sendable {
     /// By the program that the guest holds; nil if no snapshot could be made, and guests boot.
-    var places: [Int?: ReadySnapshot]?
+    var places: [Int?: SnapshotArtifact]?
     /// All boots that were needed, including those that could not be saved.
     var boots: [SavedBoot]
 }
@@ -57,22 +57,22 @@ struct SnapshotSteps: Sendable {
     /// Finds or makes the snapshots, by the program that their guests hold. There may be none: guests boot then.
     ///
     /// The step throws `Failure` (`infrastructure`) when files cannot be written.
-    func snapshots() -> Step<ReadySnapshots> {
+    func snapshots() -> Step<SnapshotArtifacts> {
         Step(.snapshot) { _ in Work(forecast: forecast, perform: perform) }
     }
 
     /// The programs that guests hold, in order; nil for a guest that holds none.
     private func heldPrograms(hasHarness: Bool) -> [Int?] {
-        let held = TestShard.divide(guests.programs.artifacts, among: nil).map { hasHarness ? $0.heldProgram : nil }
+        let held = TestShard.shards(of: guests.programs.artifacts, among: nil).map { hasHarness ? $0.heldProgram : nil }
         return Set(held).sorted { ($0 ?? -1) < ($1 ?? -1) }
     }
 
-    @Sendable private func perform(_ progress: ProgressSink) async throws -> Performed<ReadySnapshots> {
-        var snapshots: [Int?: ReadySnapshot] = [:]
+    @Sendable private func perform(_ progress: ProgressSink) async throws -> Performed<SnapshotArtifacts> {
+        var snapshots: [Int?: SnapshotArtifact] = [:]
         var boots: [SavedBoot] = []
         if let obstacle = machines.first?.configuration?.obstacleToSaving {
             progress(.note("\(obstacle); each test's guest boots instead, which takes longer"))
-            return Performed(result: ReadySnapshots(places: nil, boots: []), outcome: .failed, detail: "none")
+            return Performed(result: SnapshotArtifacts(places: nil, boots: []), outcome: .failed, detail: "none")
         }
         var harness = try await harness(progress)
         if let made = harness {
@@ -90,18 +90,18 @@ struct SnapshotSteps: Sendable {
                 holding: index, harness: harness, needed: held.count, boots: &boots, progress)
             guard let found else {
                 progress(.note("each test's guest boots instead, which takes longer"))
-                return Performed(result: ReadySnapshots(places: nil, boots: boots), outcome: .failed, detail: "none")
+                return Performed(result: SnapshotArtifacts(places: nil, boots: boots), outcome: .failed, detail: "none")
             }
             snapshots[index] = found
         }
         let names = snapshots.values.map { $0.snapshot.folder.lastComponent?.string ?? "" }.sorted()
         return Performed(
-            result: ReadySnapshots(places: snapshots, boots: boots),
+            result: SnapshotArtifacts(places: snapshots, boots: boots),
             outcome: snapshots.values.allSatisfy(\.isHit) ? .hit : .made, detail: names.joined(separator: ", "))
     }
 
-    @Sendable private func forecast() async throws -> Forecast<ReadySnapshots> {
-        let expected = ReadySnapshots(places: nil, boots: [])
+    @Sendable private func forecast() async throws -> Forecast<SnapshotArtifacts> {
+        let expected = SnapshotArtifacts(places: nil, boots: [])
         let sources = harnessSources
         let builder = try await context.programBuilder()
         let recipe = isFolder(sources) ? try builder.harnessRecipe(sources: sources) : nil
@@ -137,7 +137,7 @@ struct SnapshotSteps: Sendable {
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     private func snapshot(
         holding program: Int?, harness: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink
-    ) async throws -> ReadySnapshot? {
+    ) async throws -> SnapshotArtifact? {
         let folder = guests.folder
         let trust = context.trust(under: try await context.confinement.rules())
         for candidate in machines {
@@ -145,9 +145,9 @@ struct SnapshotSteps: Sendable {
             let (configuration, key) = (place.configuration, place.key)
             let home = snapshotsFolder
             let snapshot = MachineSnapshot(folder: home.appending(key.short))
-            func ready(isHit: Bool, after boot: SavedBoot) -> ReadySnapshot {
+            func ready(isHit: Bool, after boot: SavedBoot) -> SnapshotArtifact {
                 boots.append(boot)
-                return ReadySnapshot(
+                return SnapshotArtifact(
                     snapshot: snapshot, configuration: configuration, reported: candidate, isHit: isHit,
                     bootReports: boot.crashes)
             }

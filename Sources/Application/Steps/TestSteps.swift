@@ -19,9 +19,9 @@ struct TestResults: Sendable {
     var outcome: SessionOutcome
     var guests: [GuestRun]
     /// How many guests ran at once.
-    var width: Int
+    var maxConcurrentGuests: Int
     /// The number of shards.
-    var portions: Int
+    var shards: Int
 
     /// "booted in 0.98 s, 40 of 41 tests passed".
     var summary: String {
@@ -29,7 +29,7 @@ struct TestResults: Sendable {
         let tests = outcome.programs.flatMap(\.tests)
         let count = "\(tests.count { $0.status == .passed }) of \(tests.count) tests passed"
         guard guests.count > 1 else { return "\(started), \(count)" }
-        let several = width > 1 ? ", \(width) at a time" : ""
+        let several = maxConcurrentGuests > 1 ? ", \(maxConcurrentGuests) at a time" : ""
         return "\(guests.count) guests, \(started)\(several), \(count)"
     }
 
@@ -47,7 +47,7 @@ struct TestSteps: Sendable {
     /// The step throws `Failure` (`infrastructure`) when no machine can be started.
     ///
     /// - Parameter snapshots: The snapshots from which guests are restored; nil if guests boot.
-    func tests(from snapshots: ReadySnapshots?) -> Step<TestResults> {
+    func tests(from snapshots: SnapshotArtifacts?) -> Step<TestResults> {
         Step(.test) { _ in
             Work(
                 forecast: { Forecast(outcome: .always, actions: try actions()) },
@@ -55,23 +55,27 @@ struct TestSteps: Sendable {
         }
     }
 
-    private func run(from snapshots: ReadySnapshots?, _ progress: ProgressSink) async throws -> Performed<TestResults> {
+    private func run(from snapshots: SnapshotArtifacts?, _ progress: ProgressSink) async throws -> Performed<
+        TestResults
+    > {
         let isAlone = context.project.isolation == .test
-        let portions = TestShard.divide(guests.programs.artifacts, among: isAlone ? nil : context.project.guests ?? 1)
-        let width = width(for: portions.count, context.tools.progress)
+        let shards = TestShard.shards(of: guests.programs.artifacts, among: isAlone ? nil : context.project.guests ?? 1)
+        let maxConcurrentGuests = maxConcurrentGuests(for: shards.count, context.tools.progress)
         let limits = context.limits
         let source = GuestSource(
             share: guests.share, machines: guests.machines, snapshots: snapshots?.places,
-            wakeLimit: min(limits.boot, SessionLimits.wake), memory: try memoryFolder(in: guests.folder))
+            resumeLimit: min(limits.boot, SessionLimits.resume), memory: try memoryFolder(in: guests.folder))
         let session = TestScheduler(
-            programs: guests.programs.artifacts, portions: portions,
-            rules: .init(width: width, limits: limits, retries: context.project.retries), folder: guests.folder,
+            programs: guests.programs.artifacts, shards: shards,
+            rules: .init(maxConcurrentGuests: maxConcurrentGuests, limits: limits, retries: context.project.retries),
+            folder: guests.folder,
             guests: .init(
                 boots: snapshots?.boots ?? [], memoryReader: KernelMemoryReader(vmlinux: kernel.vmlinux),
                 machine: source.machine))
         let log = context.log
         let ran = try await session.run(onEvent: { log(.session($0)) }, note: progress)
-        let results = TestResults(outcome: ran.outcome, guests: ran.guests, width: width, portions: portions.count)
+        let results = TestResults(
+            outcome: ran.outcome, guests: ran.guests, maxConcurrentGuests: maxConcurrentGuests, shards: shards.count)
         return Performed(result: results, outcome: .made, detail: results.summary)
     }
 
@@ -117,7 +121,7 @@ struct TestSteps: Sendable {
 
     /// How many guests run at once: the requested number, or one for each processor, as far as the host's memory
     /// permits.
-    private func width(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
+    private func maxConcurrentGuests(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
         let wanted = min(guests, context.project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
         guard let available = Self.availableMegabytes() else { return wanted }
         let room = max(1, available / (context.project.machine.memoryMegabytes + Self.overheadMegabytes))
@@ -143,25 +147,25 @@ private final class GuestSource: Sendable {
     private let share: FilePath
     private let machines: [MachineCandidate]
     /// By the program that a guest holds; nil if guests boot.
-    private let snapshots: [Int?: ReadySnapshot]?
-    private let wakeLimit: Double
+    private let snapshots: [Int?: SnapshotArtifact]?
+    private let resumeLimit: Double
     /// The folder for the memory of guests that crash; nil when it is not requested.
     private let memory: FilePath?
     private let guests = Mutex(0)
 
     init(
-        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: ReadySnapshot]?, wakeLimit: Double,
+        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: SnapshotArtifact]?, resumeLimit: Double,
         memory: FilePath?
     ) {
         self.share = share
         self.machines = machines
         self.snapshots = snapshots
-        self.wakeLimit = wakeLimit
+        self.resumeLimit = resumeLimit
         self.memory = memory
     }
 
-    func machine(for portion: TestShard, attempt: Int) throws -> GuestMachine? {
-        if let snapshots { return try woken(portion, snapshots, attempt: attempt) }
+    func machine(for shard: TestShard, attempt: Int) throws -> GuestMachine? {
+        if let snapshots { return try restored(shard, snapshots, attempt: attempt) }
         guard attempt < machines.count else { return nil }
         let candidate = machines[attempt]
         let number = nextNumber()
@@ -171,35 +175,35 @@ private final class GuestSource: Sendable {
             machine = QEMUMachine(configuration, runner: candidate.runner)
         }
         return GuestMachine(
-            machine: machine.adding(kernelArgument: GuestShare.planArgument(try writePlan(portion, number))),
+            machine: machine.adding(kernelArgument: GuestShare.planArgument(try writePlan(shard, number))),
             reported: candidate.reported, bootLimit: candidate.bootLimit)
     }
 
-    private func woken(
-        _ portion: TestShard, _ snapshots: [Int?: ReadySnapshot], attempt: Int
+    private func restored(
+        _ shard: TestShard, _ snapshots: [Int?: SnapshotArtifact], attempt: Int
     ) throws -> GuestMachine? {
-        let place = portion.heldProgram
+        let place = shard.heldProgram
         // A guest that holds the bundle receives its tests over the port; another guest reads its plan.
         let holding = place.flatMap { snapshots[$0] }
         guard attempt < 2, let snapshot = holding ?? snapshots[nil], let first = machines.first else { return nil }
         let number = nextNumber()
-        let orders =
+        let command =
             holding == nil
-            ? ResumeCommand(plan: try writePlan(portion, number)) : ResumeCommand(filters: portion.patterns)
+            ? ResumeCommand(plan: try writePlan(shard, number)) : ResumeCommand(filters: shard.patterns)
         var configuration = snapshot.configuration
         configuration.memoryDump = memoryDump(number)
         configuration.shares = first.configuration?.shares ?? []
         let machine = RestoredMachine(
-            configuration, from: snapshot.snapshot, orders: orders, runner: first.runner(for: snapshot.snapshot))
+            configuration, from: snapshot.snapshot, command: command, runner: first.runner(for: snapshot.snapshot))
         return GuestMachine(
-            machine: machine, reported: snapshot.reported.reported, bootLimit: wakeLimit,
+            machine: machine, reported: snapshot.reported.reported, bootLimit: resumeLimit,
             bootReports: snapshot.bootReports)
     }
 
     /// Writes the shard's plan where the guest finds it; returns its name there.
-    private func writePlan(_ portion: TestShard, _ number: Int) throws -> String {
+    private func writePlan(_ shard: TestShard, _ number: Int) throws -> String {
         let name = GuestShare.planName(number)
-        try writeAtomically(try portion.plan.encoded(), to: share.appending(name))
+        try writeAtomically(try shard.plan.encoded(), to: share.appending(name))
         return name
     }
 

@@ -70,7 +70,7 @@ struct GuestShell {
     let request: ShellRequest
 
     static let noTerminal = Failure(
-        .usage, "a shell needs a terminal, and standard input or output is none",
+        .usage, "a shell needs a terminal, and standard input or output is not a terminal",
         nextStep: "run a command without one: kbuild shell -- COMMAND ARGUMENTS")
 
     static func request(command: [String]?, isTerminal: Bool, limit: Int?) -> ShellRequest {

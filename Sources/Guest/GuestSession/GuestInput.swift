@@ -68,7 +68,7 @@ public final class GuestInput: Sendable {
     package func go() { order("go") }
 
     /// Closes the program's standard output (1) or standard error (2), because nobody reads it any more.
-    package func close(stream: Int32) { order("deaf \(stream)") }
+    package func close(stream: Int32) { order("close-stream \(stream)") }
 
     /// Ends the program, and the guest with it.
     public func hangUp() {
@@ -107,7 +107,7 @@ public final class GuestInput: Sendable {
     package func connect(_ send: @escaping @Sendable ([UInt8]) -> Void) { state.withLock { $0.send = send } }
 
     /// Records that the program has consumed `count` bytes.
-    package func took(_ count: Int) {
+    package func ack(_ count: Int) {
         underway.subtract(count, ordering: .relaxed)
         wake()
     }

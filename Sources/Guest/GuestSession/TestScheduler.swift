@@ -13,7 +13,7 @@ import VirtualMachine
 
 /// The result of one guest.
 package struct GuestRun: Sendable {
-    package var portion: TestShard
+    package var shard: TestShard
     package var result: SessionResult
     package var machine: RunReport.Machine
     /// Its console's log.
@@ -26,7 +26,7 @@ package struct GuestRun: Sendable {
 package struct TestScheduler: Sendable {
     /// All programs of the run.
     package let programs: [ProgramArtifact]
-    package let portions: [TestShard]
+    package let shards: [TestShard]
     /// How many guests run at once, and for how long.
     package let rules: Rules
     /// The run's folder. It gets the console's log and, if there are several guests, the log of each.
@@ -37,7 +37,7 @@ package struct TestScheduler: Sendable {
     /// How many guests run at once, and for how long.
     package struct Rules: Sendable {
         /// How many guests run at once.
-        package let width: Int
+        package let maxConcurrentGuests: Int
         /// The limits of each guest; `boot` is the machine's own and `run` for all of them together.
         package let limits: SessionLimits
         /// The time limit of the whole run.
@@ -46,8 +46,8 @@ package struct TestScheduler: Sendable {
         package let retries: Int
 
         /// Creates rules for a run that starts now.
-        package init(width: Int, limits: SessionLimits, retries: Int) {
-            self.width = width
+        package init(maxConcurrentGuests: Int, limits: SessionLimits, retries: Int) {
+            self.maxConcurrentGuests = maxConcurrentGuests
             self.limits = limits
             self.deadline = .now + .seconds(limits.run)
             self.retries = retries
@@ -63,12 +63,12 @@ package struct TestScheduler: Sendable {
         package let memoryReader: KernelMemoryReader
         /// Makes the guest for a shard. The second argument is the number of machines that did not boot before; nil
         /// when there is no other machine.
-        package let machine: @Sendable (_ portion: TestShard, _ attempt: Int) throws -> GuestMachine?
+        package let machine: @Sendable (_ shard: TestShard, _ attempt: Int) throws -> GuestMachine?
 
         /// Creates a source of guests.
         package init(
             boots: [SavedBoot], memoryReader: KernelMemoryReader,
-            machine: @escaping @Sendable (_ portion: TestShard, _ attempt: Int) throws -> GuestMachine?
+            machine: @escaping @Sendable (_ shard: TestShard, _ attempt: Int) throws -> GuestMachine?
         ) {
             self.boots = boots
             self.memoryReader = memoryReader
@@ -78,10 +78,10 @@ package struct TestScheduler: Sendable {
 
     /// Describes the guests of a run; none starts yet.
     package init(
-        programs: [ProgramArtifact], portions: [TestShard], rules: Rules, folder: FilePath, guests: Guests
+        programs: [ProgramArtifact], shards: [TestShard], rules: Rules, folder: FilePath, guests: Guests
     ) {
         self.programs = programs
-        self.portions = portions
+        self.shards = shards
         self.rules = rules
         self.folder = folder
         self.guests = guests
@@ -108,18 +108,18 @@ package struct TestScheduler: Sendable {
     package func run(
         onEvent: @escaping @Sendable (SessionEvent) -> Void, note: ProgressSink
     ) async throws -> Result {
-        try ProcessLimits.check(guests: min(rules.width, portions.count))
-        var tries = [try await run(portions, named: "", onEvent, note)]
+        try ProcessLimits.check(guests: min(rules.maxConcurrentGuests, shards.count))
+        var tries = [try await run(shards, named: "", onEvent, note)]
         while !rules.limits.failFast, tally.reason == nil, tries.count <= rules.retries, rules.deadline > .now {
             let again = worthATry(tries)
             guard !again.isEmpty else { break }
             let count = again.count == 1 ? "one test" : "\(again.count) tests"
             note(.note("trying \(count) again: try \(tries.count + 1) of \(rules.retries + 1)"))
             // If each test has its own guest, it gets its own guest again.
-            let isAlone = portions.count > 1 && portions.allSatisfy { $0.units.count == 1 }
-            let portions =
+            let isAlone = shards.count > 1 && shards.allSatisfy { $0.units.count == 1 }
+            let shards =
                 isAlone ? again.map { TestShard([$0], of: programs) } : [TestShard(again, of: programs)]
-            tries.append(try await run(portions, named: "try\(tries.count + 1)-", onEvent, note))
+            tries.append(try await run(shards, named: "try\(tries.count + 1)-", onEvent, note))
         }
         let crashes = try joinLogs(of: &tries)
         var outcome = outcome(of: tries)
@@ -134,7 +134,7 @@ package struct TestScheduler: Sendable {
     /// The results of the guests of all tries.
     private func outcome(of tries: [[GuestRun]]) -> SessionOutcome {
         func parts(_ guests: [GuestRun]) -> [PartialOutcome] {
-            guests.map { PartialOutcome(programs: $0.portion.programs, outcome: $0.result.outcome) }
+            guests.map { PartialOutcome(programs: $0.shard.programs, outcome: $0.result.outcome) }
         }
         var outcome = SessionOutcome.merging(
             parts(tries.first ?? []), plan: SessionPlan(programs: programs.map(\.planned)))
@@ -146,7 +146,7 @@ package struct TestScheduler: Sendable {
     private func worthATry(_ tries: [[GuestRun]]) -> [TestShard.Unit] {
         var crashes: [TestShard.Unit: Int] = [:]
         for guest in tries.flatMap({ $0 }) {
-            for (place, program) in zip(guest.portion.programs, guest.result.outcome.programs) {
+            for (place, program) in zip(guest.shard.programs, guest.result.outcome.programs) {
                 for test in program.tests where test.status == .crashed { crashes[unit(place, test), default: 0] += 1 }
             }
         }
@@ -167,23 +167,23 @@ package struct TestScheduler: Sendable {
     // MARK: Guests
 
     private func run(
-        _ portions: [TestShard], named prefix: String, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
+        _ shards: [TestShard], named prefix: String, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: ProgressSink
     ) async throws -> [GuestRun] {
         try await withThrowingTaskGroup(of: (Int, [GuestRun]).self) { group in
             var guests: [Int: [GuestRun]] = [:]
             var next = 0
             func start() {
-                guard next < portions.count, tally.reason == nil else { return }
+                guard next < shards.count, tally.reason == nil else { return }
                 let index = next
                 next += 1
                 // A single guest's log is the run's log, which can be read during the run.
-                let isOnly = portions.count == 1 && prefix.isEmpty
+                let isOnly = shards.count == 1 && prefix.isEmpty
                 let number = String(index + 1)
                 let name = prefix + String(repeating: "0", count: max(0, 4 - number.count)) + number
                 group.addTask {
                     let runs = try await run(
-                        portions[index],
+                        shards[index],
                         log: { guest in
                             if isOnly, guest == 0 { return console }
                             return logs.appending(guest == 0 ? "\(name).log" : "\(name)-\(guest + 1).log")
@@ -198,26 +198,26 @@ package struct TestScheduler: Sendable {
                     return (index, runs)
                 }
             }
-            for _ in 0..<rules.width { start() }
+            for _ in 0..<rules.maxConcurrentGuests { start() }
             while let (index, runs) = try await group.next() {
                 guests[index] = runs
                 start()
             }
-            return portions.indices.flatMap { guests[$0] ?? [] }
+            return shards.indices.flatMap { guests[$0] ?? [] }
         }
     }
 
     /// Runs a shard in as many guests as necessary. Each guest except the last completes some test, so this ends.
     private func run(
-        _ portion: TestShard, log: (Int) -> FilePath, onEvent: @escaping @Sendable (SessionEvent) -> Void,
+        _ shard: TestShard, log: (Int) -> FilePath, onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: ProgressSink
     ) async throws -> [GuestRun] {
         var guests: [GuestRun] = []
-        var next: TestShard? = portion
-        while let portion = next {
-            let run = try await runGuest(portion, log(guests.count), onEvent, note)
+        var next: TestShard? = shard
+        while let shard = next {
+            let run = try await runGuest(shard, log(guests.count), onEvent, note)
             guests.append(run)
-            next = rules.limits.failFast ? nil : portion.remainder(after: run.result, of: programs)
+            next = rules.limits.failFast ? nil : shard.remainder(after: run.result, of: programs)
             if let reason = tally.count(run.result) { note(.note("stopped: \(reason); --keep-going runs the rest")) }
             // Another shard's guests may have decided it.
             if tally.reason != nil { next = nil }
@@ -232,15 +232,15 @@ package struct TestScheduler: Sendable {
 
     /// Runs a shard in the first machine whose guest sends a frame.
     private func runGuest(
-        _ portion: TestShard, _ log: FilePath, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
+        _ shard: TestShard, _ log: FilePath, _ onEvent: @escaping @Sendable (SessionEvent) -> Void,
         _ note: ProgressSink
     ) async throws -> GuestRun {
         try createFolder(log.removingLastComponent())
         let rules = rules
         let guests = guests
         let launcher = SessionLauncher(
-            plan: portion.plan, consoleLog: log, memoryReader: guests.memoryReader,
-            machine: { try guests.machine(portion, $0) })
+            plan: shard.plan, consoleLog: log, memoryReader: guests.memoryReader,
+            machine: { try guests.machine(shard, $0) })
         let ended = try await launcher.run(
             within: {
                 let left = (rules.deadline - ContinuousClock.now).components
@@ -250,7 +250,7 @@ package struct TestScheduler: Sendable {
             }, onEvent: onEvent, note: note)
         var result = ended.result
         if case .run? = result.limit { result.limit = .run(rules.limits.run) }
-        return GuestRun(portion: portion, result: result, machine: ended.machine.reported, log: log)
+        return GuestRun(shard: shard, result: result, machine: ended.machine.reported, log: log)
     }
 
     /// How a guest ended that did not complete its tests.
@@ -316,7 +316,7 @@ package struct TestScheduler: Sendable {
                 number += 1
                 let guest = tries[row][column]
                 add(
-                    guest.log, "guest \(number): \(guest.portion.name)",
+                    guest.log, "guest \(number): \(guest.shard.name)",
                     &tries[row][column].result.outcome.crashes)
             }
         }
@@ -326,5 +326,5 @@ package struct TestScheduler: Sendable {
 
 extension SessionLimits {
     /// The most time for a guest to be restored: many times the time on a busy machine.
-    package static let wake = 20.0
+    package static let resume = 20.0
 }

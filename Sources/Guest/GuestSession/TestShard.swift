@@ -81,7 +81,7 @@ package struct TestShard: Sendable, Equatable {
     ///   - programs: All programs of the run.
     ///   - count: The number of guests, each with as many tests as the others or one more; nil for one guest for each
     ///     test.
-    package static func divide(_ programs: [ProgramArtifact], among count: Int?) -> [TestShard] {
+    package static func shards(of programs: [ProgramArtifact], among count: Int?) -> [TestShard] {
         if count == 1 { return [TestShard(all: programs)] }
         let units = programs.indices.flatMap { index in
             programs[index].tests.map { tests in tests.map { Unit(program: index, test: $0) } }

@@ -52,7 +52,7 @@ public struct DebianBaseBuilder: Sendable {
     ) throws {
         guard let suite = suite ?? host.debianSuite else {
             throw Failure(
-                .usage, "this host is no Debian, so rootfs.suite has to name a suite for the guest",
+                .usage, "this host is not Debian; set rootfs.suite for the guest",
                 nextStep: "take one whose C library is as new as this host's, such as `rootfs: {suite: trixie}`")
         }
         // Debian Policy 5.6.1 for packages; suites have the same letters, and a slash as in `bookworm/updates`.

@@ -17,7 +17,7 @@ public func imageBuilderMain(arguments: [String]) -> Int32 {
         }
         guard let data = FileManager.default.contents(atPath: path),
             let spec = try? JSONDecoder().decode(ImageBuildSpec.self, from: data)
-        else { throw Failure(.usage, "\(path) is no description of an image to build") }
+        else { throw Failure(.usage, "\(path) is not an image description") }
         try buildImage(spec)
         return ExitStatus.success.rawValue
     } catch {

@@ -64,7 +64,7 @@ extension QEMUMonitor {
         for range in ranges {
             guard let address = range.physicalAddress else {
                 return .unread(
-                    "0x\(String(range.address, radix: 16)) is no address of the kernel's image or memory map")
+                    "0x\(String(range.address, radix: 16)) is not an address in the kernel's image or memory map")
             }
             do {
                 unlink(file.string)

@@ -162,7 +162,7 @@ extension QEMUMonitor {
     /// - Parameter dump: The file for the memory; nil when it is not requested.
     /// - Returns: How the guest ended, if this function ended the machine.
     /// - Throws: As `execute`.
-    mutating func attend(
+    mutating func watch(
         _ inspector: MachineInspector?, _ links: MachineLinks, dump: FilePath?
     ) async throws -> MachineExit? {
         guard inspector != nil || dump != nil else { return nil }

@@ -31,7 +31,7 @@ public struct MachineSnapshot: Sendable, Hashable {
     public static let holdOption = "kbuild.hold"
 }
 
-/// The commands for a restored guest; rootfs/init/Sleep.swift reads them.
+/// The commands for a restored guest; rootfs/init/Snapshot.swift reads them.
 public struct ResumeCommand: Sendable, Hashable {
     /// The plan to run, by its name on the share of test programs.
     public var plan: String?
@@ -118,17 +118,17 @@ public struct RestoredMachine: Machine {
     /// The snapshot.
     public let snapshot: MachineSnapshot
     /// The guest's commands.
-    public let orders: ResumeCommand
+    public let command: ResumeCommand
     private let runner: CommandRunner
 
     /// Creates a machine; nothing runs yet.
     public init(
-        _ configuration: MachineConfiguration, from snapshot: MachineSnapshot, orders: ResumeCommand,
+        _ configuration: MachineConfiguration, from snapshot: MachineSnapshot, command: ResumeCommand,
         runner: CommandRunner
     ) {
         self.configuration = configuration
         self.snapshot = snapshot
-        self.orders = orders
+        self.command = command
         self.runner = runner
     }
 
@@ -148,8 +148,8 @@ public struct RestoredMachine: Machine {
             }
             // The machine was stopped when it was saved, and is still stopped.
             try await monitor.execute("cont")
-            links.sendToGuest(orders.encoded)
-            let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
+            links.sendToGuest(command.encoded)
+            let exit = try await monitor.watch(handlers.inspector, links, dump: configuration.memoryDump)
             crash.withLock { $0 = exit }
         } command: { _, sockets in
             try sockets.createScratchDisks(configuration.disks.map(\.scratchMegabytes))

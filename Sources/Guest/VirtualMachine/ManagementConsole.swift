@@ -23,7 +23,7 @@ struct ManagementConsole: Sendable {
     ///   - process: Finds the kernel's process.
     ///   - links: The connections to the machine.
     /// - Throws: `CancellationError`.
-    func attend(
+    func watch(
         _ inspector: MachineInspector, process: () -> UMLProcess?, _ links: MachineLinks
     ) async throws {
         inspector.serve()

@@ -39,7 +39,7 @@ public struct QEMUMachine: BootingMachine {
         let result = try await runMachine(handlers, runner: keeping) { links in
             var monitor = try await links.monitor()
             if configuration.waitsForDebugger { handlers.waitsForDebugger?(links.sockets.debugger) }
-            let exit = try await monitor.attend(handlers.inspector, links, dump: configuration.memoryDump)
+            let exit = try await monitor.watch(handlers.inspector, links, dump: configuration.memoryDump)
             crash.withLock { $0 = exit }
         } command: {
             try $1.createScratchDisks(configuration.disks.map(\.scratchMegabytes))

@@ -113,7 +113,7 @@ struct QEMUMonitor {
             return try JSONDecoder().decode(Message.self, from: Data(line))
         } catch {
             throw Failure(
-                .infrastructure, "QEMU's monitor said something that is no JSON",
+                .infrastructure, "QEMU's monitor sent invalid JSON",
                 details: String(decoding: line.prefix(200), as: UTF8.self))
         }
     }

@@ -126,7 +126,7 @@ public struct UMLMachine: BootingMachine {
                     .appending(UMLConfiguration.identity))
             if let inspector = handlers.inspector {
                 let (kernel, folder) = (configuration.kernel, links.folder)
-                try await console.attend(
+                try await console.watch(
                     inspector,
                     process: {
                         UMLProcess(kernel: kernel, marker: UMLConfiguration.managementArgument(in: folder))

@@ -35,7 +35,7 @@ package struct BuildSnapshot: Codable, Equatable {
     }
 
     /// Its path; its time stamp is that of the last whole build.
-    static func path(_ output: FilePath) -> FilePath { output.appending(".kbuild-baseline.json") }
+    static func path(_ output: FilePath) -> FilePath { output.appending(".kbuild-snapshot.json") }
 
     /// Programs whose results are part of a kernel. make itself only notices a change of the compiler's version.
     private static let tools = [

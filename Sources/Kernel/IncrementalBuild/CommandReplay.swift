@@ -45,8 +45,8 @@ package struct CommandReplay: Equatable {
     private static let exportCheck = "scripts/check-local-export"
 
     /// Finds the commands to run; nil if they are not certain.
-    init?(_ narrow: IncrementalMake, make: KernelMake, records: CommandRecords) throws {
-        guard make.architecture == .x86_64, let link = narrow.link, narrow.objects.count <= Self.mostObjects,
+    init?(_ incremental: IncrementalMake, make: KernelMake, records: CommandRecords) throws {
+        guard make.architecture == .x86_64, let link = incremental.link, incremental.objects.count <= Self.mostObjects,
             fileExists(make.output.appending(IncrementalLink.environmentName)),
             let configuration = try? readText(make.output.appending("include/config/auto.conf")),
             !Self.unknownOptions.contains(where: { configuration.contains("CONFIG_\($0)=y\n") }),
@@ -62,7 +62,7 @@ package struct CommandReplay: Equatable {
             "# Written by kbuild: what make ran for these targets the last time.", "set -e",
             ". ./\(IncrementalLink.environmentName)",
         ]
-        for object in narrow.objects {
+        for object in incremental.objects {
             guard let compilation = Self.compilation(of: object, record: try records.text(of: object)) else {
                 return nil
             }
@@ -72,7 +72,7 @@ package struct CommandReplay: Equatable {
             }
         }
         var rest = ["set -e"]
-        for target in narrow.archives + ["vmlinux.a"] + Self.checks.filter(tops.contains) {
+        for target in incremental.archives + ["vmlinux.a"] + Self.checks.filter(tops.contains) {
             guard let command = CommandRecords.replayable(try records.text(of: target)) else { return nil }
             rest += ["echo '  GEN     \(target)'", command]
         }

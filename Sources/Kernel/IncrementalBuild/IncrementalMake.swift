@@ -43,24 +43,26 @@ package struct IncrementalMake: Equatable {
     /// Finds the work of a build.
     ///
     /// - Parameters:
-    ///   - baseline: The state from which the output was last wholly built.
+    ///   - buildSnapshot: The state from which the output was last wholly built.
     ///   - current: The current state.
     /// - Throws: `Obstacle` when a plain make is necessary; `Failure` (`infrastructure`) when the output cannot be
     ///   read; `CancellationError`.
-    package init(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
-        guard let baseline, let current else { throw Obstacle(reason: "the output has no record of a whole build") }
-        guard !baseline.isCopied else { throw Obstacle(reason: "make has not looked at the copied output yet") }
-        guard baseline.command == current.command else { throw Obstacle(reason: "make's command is another one") }
-        if let fixture = Set(baseline.fixtures.keys).union(current.fixtures.keys).sorted()
-            .first(where: { baseline.fixtures[$0] != current.fixtures[$0] })
+    package init(_ make: KernelMake, from buildSnapshot: BuildSnapshot?, to current: BuildSnapshot?) throws {
+        guard let buildSnapshot, let current else {
+            throw Obstacle(reason: "the output has no record of a whole build")
+        }
+        guard !buildSnapshot.isCopied else { throw Obstacle(reason: "make has not looked at the copied output yet") }
+        guard buildSnapshot.command == current.command else { throw Obstacle(reason: "make's command is another one") }
+        if let fixture = Set(buildSnapshot.fixtures.keys).union(current.fixtures.keys).sorted()
+            .first(where: { buildSnapshot.fixtures[$0] != current.fixtures[$0] })
         {
             throw Obstacle(reason: "\(fixture) is another one")
         }
-        let changed = Set(baseline.files.keys).union(current.files.keys)
-            .filter { baseline.files[$0] != current.files[$0] }
+        let changed = Set(buildSnapshot.files.keys).union(current.files.keys)
+            .filter { buildSnapshot.files[$0] != current.files[$0] }
         guard !changed.isEmpty else { throw Obstacle(reason: "no file of the tree changed") }
         for path in changed.sorted() {
-            guard let before = baseline.files[path]?.content, let now = current.files[path]?.content,
+            guard let before = buildSnapshot.files[path]?.content, let now = current.files[path]?.content,
                 before != .absent, now != .absent
             else { throw Obstacle(reason: "\(path) is new, gone, or not known from the last build") }
             guard Self.isSource(path) else { throw Obstacle(reason: "\(path) is not a C file of the kernel proper") }
@@ -239,7 +241,7 @@ package struct IncrementalMake: Equatable {
             "# Written by kbuild: the folders that make is to visit.",
             "# The kernel's top makefile runs make once more, in the output folder; that one is level 1.",
             "ifeq ($(MAKELEVEL),1)",
-            "override build-dir := .kbuild-narrow",
+            "override build-dir := .kbuild-incremental",
             ".PHONY: .",
             ".:",
             "\t$(Q)$(MAKE) $(build)=. need-builtin=1 need-modorder=1",
@@ -248,18 +250,18 @@ package struct IncrementalMake: Equatable {
         lines.append("endif")
         let folders = Set(subfolders.keys).union(subfolders.values.joined()).union(["."]).sorted()
         for folder in folders {
-            lines.append("kbuild-narrow-\(folder) := \((subfolders[folder] ?? []).joined(separator: " "))")
+            lines.append("kbuild-incremental-\(folder) := \((subfolders[folder] ?? []).joined(separator: " "))")
         }
         lines += [
             "ifneq ($(filter $(obj),\(folders.joined(separator: " "))),)",
-            "override subdir-ym = $(kbuild-narrow-$(obj))",
+            "override subdir-ym = $(kbuild-incremental-$(obj))",
             "endif",
         ]
         return lines.joined(separator: "\n") + "\n"
     }
 
     /// The path of the makefile that `write(to:)` writes.
-    package static func path(in output: FilePath) -> FilePath { output.appending(".kbuild-narrow.mk") }
+    package static func path(in output: FilePath) -> FilePath { output.appending(".kbuild-incremental.mk") }
 
     /// Writes the makefile, and the link's script, to the output folder.
     ///

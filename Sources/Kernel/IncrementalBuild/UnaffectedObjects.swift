@@ -58,8 +58,9 @@ package struct UnaffectedObjects {
     ///
     /// - Returns: Nil when none changed, or one changed in a way that needs a plain make.
     /// - Throws: `Failure` (`infrastructure`) when a header cannot be read.
-    package init?(_ make: KernelMake, from baseline: BuildSnapshot?, to current: BuildSnapshot?) throws {
-        guard let baseline, let current, baseline.command == current.command, baseline.fixtures == current.fixtures
+    package init?(_ make: KernelMake, from buildSnapshot: BuildSnapshot?, to current: BuildSnapshot?) throws {
+        guard let buildSnapshot, let current, buildSnapshot.command == current.command,
+            buildSnapshot.fixtures == current.fixtures
         else { return nil }
         self.make = make
         let folder = make.output.appending(Self.copiesFolder)

@@ -53,8 +53,8 @@ public struct BuildPlan: Sendable, Equatable {
 /// How much of the kernel make visits after a small change.
 public enum BuildScope: Sendable, Hashable {
     /// Only the folders that the change of C files affects, when nothing else changed; else a plain make.
-    case narrow
-    /// As `narrow`, and a plain make afterwards must find nothing to do.
+    case incremental
+    /// As `incremental`, and a plain make afterwards must find nothing to do.
     case verified
     /// A plain make.
     case whole
@@ -94,14 +94,15 @@ public struct KernelBuilder: Sendable {
         guard let tree, scope != .whole else {
             return BuildPlan(commands: [whole], remark: scope == .whole ? "a plain make, as asked for" : nil)
         }
-        let baseline = baseline(make, record: tree.record)
-        switch try narrowBuild(make, to: baseline) {
-        case .success(let narrow):
-            if narrow.replay != nil, !needsImage || scope == .verified {
+        let buildSnapshot = buildSnapshot(make, record: tree.record)
+        switch try incrementalBuild(make, to: buildSnapshot) {
+        case .success(let incremental):
+            if incremental.replay != nil, !needsImage || scope == .verified {
                 let replay = replayCommand(make)
                 return BuildPlan(
                     commands: scope == .verified ? [replay, whole] : [replay],
-                    remark: "make's own commands for \(narrow.objects.joined(separator: ", ")) and what it goes into; "
+                    remark:
+                        "make's own commands for \(incremental.objects.joined(separator: ", ")) and what it goes into; "
                         + "kbuild writes the script", makesImage: scope == .verified)
             }
             let makesImage = needsImage || scope == .verified
@@ -110,10 +111,10 @@ public struct KernelBuilder: Sendable {
                 makefile: IncrementalMake.path(in: make.output))
             return BuildPlan(
                 commands: scope == .verified ? [short, whole] : [short],
-                remark: "a narrow make, of \(narrow.objects.joined(separator: ", ")); "
+                remark: "an incremental make, of \(incremental.objects.joined(separator: ", ")); "
                     + "kbuild writes \(IncrementalMake.path(in: make.output)) for it", makesImage: makesImage)
         case .failure(let obstacle):
-            guard tablesChanged(make, to: baseline) != nil else {
+            guard tablesChanged(make, to: buildSnapshot) != nil else {
                 return BuildPlan(commands: [whole], remark: "a plain make: \(obstacle.reason)")
             }
             let remark =
@@ -157,24 +158,24 @@ public struct KernelBuilder: Sendable {
     /// - Throws: `Failure` (`build`) with the compiler's diagnostics, or when a plain make does not confirm an
     ///   incremental build; `Failure` (`infrastructure`) when a tool is missing; `CancellationError`.
     public func build(
-        _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .narrow, needsImage: Bool = true,
+        _ make: KernelMake, targets: [String]? = nil, scope: BuildScope = .incremental, needsImage: Bool = true,
         log: FilePath, userFiles: [String: String] = [:]
     ) async throws -> BuildResult {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         let run = MakeRun(builder: self, make: make, targets: targets, log: log, userFiles: userFiles)
-        if targets == nil, scope != .whole, let narrow = try narrowBuild(make) {
-            if let replay = narrow.replay, !needsImage || scope == .verified {
-                if let result = try await run.replay(replay, of: narrow) {
-                    try baseline(make)?.save(output: make.output)
+        if targets == nil, scope != .whole, let incremental = try incrementalBuild(make) {
+            if let replay = incremental.replay, !needsImage || scope == .verified {
+                if let result = try await run.replay(replay, of: incremental) {
+                    try buildSnapshot(make)?.save(output: make.output)
                     return scope == .verified ? try await verify(result, by: run) : result
                 }
                 progress(.detail("make: the replay of its commands failed"))
             }
-            if let result = try await run.narrow(narrow, hasImage: needsImage || scope == .verified) {
-                try baseline(make)?.save(output: make.output)
+            if let result = try await run.incremental(incremental, hasImage: needsImage || scope == .verified) {
+                try buildSnapshot(make)?.save(output: make.output)
                 return scope == .verified ? try await verify(result, by: run) : result
             }
-            progress(.detail("a plain make: the narrow one failed, and not for an error in a source"))
+            progress(.detail("a plain make: the incremental one failed, and not for an error in a source"))
         }
         // The link's environment may change with this make.
         try removeAll(make.output.appending(IncrementalLink.environmentName))
@@ -184,7 +185,7 @@ public struct KernelBuilder: Sendable {
         guard targets == nil else { return result }
         if scope == .verified, !spared.isEmpty { result = try await verify(result, spared: spared, by: run) }
         try UnaffectedObjects.keepHeaders(of: make)
-        try baseline(make)?.save(output: make.output)
+        try buildSnapshot(make)?.save(output: make.output)
         return result
     }
 
@@ -226,7 +227,7 @@ public struct KernelBuilder: Sendable {
 
     /// When the calls' tables changed, finds the objects that are not affected, and keeps make from compiling them.
     private func spareObjects(_ make: KernelMake, log: FilePath) async throws -> [String] {
-        guard let (old, new) = tablesChanged(make, to: baseline(make)) else { return [] }
+        guard let (old, new) = tablesChanged(make, to: buildSnapshot(make)) else { return [] }
         // The headers that follow from the tables must be made before they are compared.
         let prepare = MakeRun(builder: self, make: make, targets: Self.preparation, log: log, userFiles: [:])
         do {
@@ -274,53 +275,53 @@ public struct KernelBuilder: Sendable {
     private static func disagreement(_ differences: [String]) -> Failure {
         Failure(
             .build, "a plain make does not agree with the short build", details: differences.joined(separator: "\n"),
-            nextStep: "use --no-narrow, and report this with the change that you made: it is an error of kbuild")
+            nextStep: "use --no-incremental, and report this with the change that you made: it is an error of kbuild")
     }
 
-    private func baseline(_ make: KernelMake, record: OutputRecord? = nil) -> BuildSnapshot? {
+    private func buildSnapshot(_ make: KernelMake, record: OutputRecord? = nil) -> BuildSnapshot? {
         BuildSnapshot(of: make, command: command(make), runner: runner, record: record)
     }
 
     /// The incremental build; nil when a plain make is necessary.
-    private func narrowBuild(_ make: KernelMake) throws -> IncrementalMake? {
-        switch try narrowBuild(make, to: baseline(make)) {
-        case .success(let narrow):
-            progress(.detail("a narrow make: \(narrow.objects.joined(separator: ", "))"))
-            return narrow
+    private func incrementalBuild(_ make: KernelMake) throws -> IncrementalMake? {
+        switch try incrementalBuild(make, to: buildSnapshot(make)) {
+        case .success(let incremental):
+            progress(.detail("an incremental make: \(incremental.objects.joined(separator: ", "))"))
+            return incremental
         case .failure(let obstacle):
             progress(.detail("a plain make: \(obstacle.reason)"))
             return nil
         }
     }
 
-    private func narrowBuild(
-        _ make: KernelMake, to baseline: BuildSnapshot?
+    private func incrementalBuild(
+        _ make: KernelMake, to buildSnapshot: BuildSnapshot?
     ) throws -> Result<IncrementalMake, IncrementalMake.Obstacle> {
         let state = BuildState(output: make.output)
         guard state.isComplete, !state.isRunning else {
             return .failure(.init(reason: "no build of \(make.output) has come to its end"))
         }
         do {
-            return .success(try IncrementalMake(make, from: .load(output: make.output), to: baseline))
+            return .success(try IncrementalMake(make, from: .load(output: make.output), to: buildSnapshot))
         } catch let obstacle as IncrementalMake.Obstacle {
             return .failure(obstacle)
         }
     }
 
     /// Runs a plain make after an incremental build, which must change nothing.
-    private func verify(_ narrow: BuildResult, by run: MakeRun) async throws -> BuildResult {
-        let files = narrow.files
+    private func verify(_ incremental: BuildResult, by run: MakeRun) async throws -> BuildResult {
+        let files = incremental.files
         let before = try files.map(Digest.ofFile)
         let whole = try await run.whole()
         let after = try files.map(Digest.ofFile)
         var differences = zip(files, zip(before, after)).filter { $0.1.0 != $0.1.1 }.map { "differs: \($0.0)" }
         // A replay leaves the image to make.
         let made = whole.madeTargets.filter { target in
-            narrow.image != nil || !run.make.architecture.isOfImage(target.drop { $0 != " " }.dropFirst())
+            incremental.image != nil || !run.make.architecture.isOfImage(target.drop { $0 != " " }.dropFirst())
         }
         if !made.isEmpty { differences.append("made again: \(made.prefix(20).joined(separator: ", "))") }
         guard differences.isEmpty else { throw Self.disagreement(differences) }
-        var result = narrow
+        var result = incremental
         result.image = whole.image
         result.isVerified = true
         result.seconds += whole.seconds

@@ -54,23 +54,24 @@ struct MakeRun {
     /// - Parameter hasImage: Whether the image is made, in addition to vmlinux.
     /// - Returns: Nil when it failed for another reason than an error in a source; a plain make will report it.
     /// - Throws: As `KernelBuilder.build`.
-    func narrow(_ narrow: IncrementalMake, hasImage: Bool) async throws -> BuildResult? {
+    func incremental(_ incremental: IncrementalMake, hasImage: Bool) async throws -> BuildResult? {
         let command = builder.command(
-            make, targets: make.architecture.targets(withImage: hasImage), makefile: try narrow.write(to: make.output))
+            make, targets: make.architecture.targets(withImage: hasImage),
+            makefile: try incremental.write(to: make.output))
         guard var result = try await short(command, hasImage: hasImage) else { return nil }
         // The link assembles its own tables each time.
-        result.compiledObjects = narrow.objects.count { result.madeTargets.contains("CC \($0)") }
+        result.compiledObjects = incremental.objects.count { result.madeTargets.contains("CC \($0)") }
         return result
     }
 
     /// Runs the commands of an incremental build without make.
     ///
-    /// - Returns: As `narrow(_:)`.
+    /// - Returns: As `incremental(_:)`.
     /// - Throws: As `KernelBuilder.build`.
-    func replay(_ replay: CommandReplay, of narrow: IncrementalMake) async throws -> BuildResult? {
+    func replay(_ replay: CommandReplay, of incremental: IncrementalMake) async throws -> BuildResult? {
         try replay.write(to: make.output)
         guard var result = try await short(builder.replayCommand(make), hasImage: false) else { return nil }
-        result.compiledObjects = narrow.objects.count
+        result.compiledObjects = incremental.objects.count
         result.isReplayed = true
         return result
     }

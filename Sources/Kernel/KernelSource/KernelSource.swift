@@ -81,7 +81,7 @@ public enum KernelSource: Sendable, Hashable {
             self = .tarball(file, sha256: parsed)
             return
         }
-        guard path.contains("/") || path.hasPrefix(".") else { throw malformed("is no package, path or repository") }
+        guard path.contains("/") || path.hasPrefix(".") else { throw malformed("is not a package, path or repository") }
         guard digest == nil else { throw malformed("is a directory: a sha256 goes with a tar file") }
         self = .directory(file)
     }

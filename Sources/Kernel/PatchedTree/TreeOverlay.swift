@@ -68,8 +68,8 @@ public struct TreeOverlay: Sendable, Equatable {
     public static func compute(
         pristine: FilePath, sources: [PatchSource], flags: OwnObjectFlags = .warn
     ) throws -> TreeOverlay {
-        let examination = try PatchAnalysis(pristine: pristine, sources: sources, flags: flags)
-        try examination.throwErrors()
-        return examination.overlay
+        let analysis = try PatchAnalysis(pristine: pristine, sources: sources, flags: flags)
+        try analysis.throwErrors()
+        return analysis.overlay
     }
 }

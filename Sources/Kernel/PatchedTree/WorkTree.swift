@@ -75,9 +75,9 @@ public struct WorkTree: Sendable {
     ///   one. After an error or a kill the next call completes the work.
     @discardableResult
     public func synchronize(overlay: TreeOverlay, output: FilePath) throws -> Synchronization {
-        let examination = try examine(overlay: overlay, output: output)
-        let (record, steps) = (examination.record, examination.steps)
-        var manifest = examination.manifest
+        let comparison = try examine(overlay: overlay, output: output)
+        let (record, steps) = (comparison.record, comparison.steps)
+        var manifest = comparison.manifest
         try createFolder(output)
         if !steps.isEmpty {
             // If this is interrupted, neither file claims to know an incomplete state.
@@ -96,21 +96,21 @@ public struct WorkTree: Sendable {
             manifest.files[path, default: .init()].describe(
                 FileStatus(tree.pushing(location)), pristine: FileStatus(pristine.pushing(location)), content: content)
         }
-        if record != examination.storedRecord || !steps.isEmpty { try record.save(output: output) }
-        if manifest != examination.storedManifest || !steps.isEmpty { try manifest.save(tree: tree) }
-        return examination.synchronization
+        if record != comparison.storedRecord || !steps.isEmpty { try record.save(output: output) }
+        if manifest != comparison.storedManifest || !steps.isEmpty { try manifest.save(tree: tree) }
+        return comparison.synchronization
     }
 
     /// The changes that `synchronize(overlay:output:)` would make; nothing is changed.
     ///
     /// - Throws: As `synchronize(overlay:output:)`.
     public func planSynchronization(overlay: TreeOverlay, output: FilePath) throws -> PlannedSynchronization {
-        let examination = try examine(overlay: overlay, output: output)
-        return PlannedSynchronization(changes: examination.synchronization, record: examination.record)
+        let comparison = try examine(overlay: overlay, output: output)
+        return PlannedSynchronization(changes: comparison.synchronization, record: comparison.record)
     }
 
     /// The current state and the wanted state of the tree.
-    private struct Examination {
+    private struct TreeComparison {
         var storedManifest: WorkTreeManifest?
         var manifest: WorkTreeManifest
         var storedRecord: OutputRecord?
@@ -135,7 +135,7 @@ public struct WorkTree: Sendable {
         }
     }
 
-    private func examine(overlay: TreeOverlay, output: FilePath) throws -> Examination {
+    private func examine(overlay: TreeOverlay, output: FilePath) throws -> TreeComparison {
         let storedManifest = WorkTreeManifest.load(tree: tree)
         if storedManifest == nil { try verifyCopy() }
         var manifest = storedManifest ?? WorkTreeManifest()
@@ -158,7 +158,7 @@ public struct WorkTree: Sendable {
             if !isDone { steps.append(step) }
         }
         manifest.sources = overlay.sources
-        return Examination(
+        return TreeComparison(
             storedManifest: storedManifest, manifest: manifest, storedRecord: storedRecord, record: record, steps: steps
         )
     }

@@ -149,7 +149,7 @@ package struct MailSelection {
         let what = message.subject == nil ? "the file" : title(message)
         return Failure(
             .patch, "\(file):\(message.body.number(0)): \(what) \(why.reason)",
-            nextStep: why.next ?? "remove it from the series, or make it anew with `git format-patch` or `diff -Naur`")
+            nextStep: why.next ?? "remove it from the series, or recreate it with `git format-patch` or `diff -Naur`")
     }
 
     /// The patches to apply, in their order.

@@ -105,13 +105,13 @@ package struct PatchParser {
             } else if line.hasPrefix("Binary files "), text(line).hasSuffix(" differ") {
                 throw binaryFailure(text(line))
             } else if let form = otherForm {
-                throw failure("\(form) cannot be applied", "make it anew with `diff -Naur` or `git diff`")
+                throw failure("\(form) cannot be applied", "recreate it with `diff -Naur` or `git diff`")
             } else if Self.isColoured(line, strictly: true), let failure = colourFailure {
                 throw failure
             } else if line.hasPrefix("Only in "), text(line).contains(": ") {
                 throw failure(
                     "the diff leaves out a file that only one side has: \(text(line))",
-                    "make it anew with `diff -Naur`, which includes new and deleted files")
+                    "recreate it with `diff -Naur`, which includes new and deleted files")
             } else {
                 index += 1
             }
@@ -178,7 +178,7 @@ package struct PatchParser {
         guard let coloured = lines.firstIndex(where: { Self.isColoured($0, strictly: false) }) else { return nil }
         return Failure(
             .patch, "\(file):\(number(coloured)): the diff is coloured by git: it has terminal codes in it",
-            nextStep: "make it anew with --no-color, such as `git diff --no-color`")
+            nextStep: "recreate it with --no-color, such as `git diff --no-color`")
     }
 
     /// Whether a line of a diff follows codes for colours: ESC [ ... m, as git writes them, ^[[ ... m, as a pager shows

@@ -359,7 +359,7 @@ package struct TreeEditor: Sendable {
             next =
                 (0...9).contains(level)
                 ? "the patch may mean \(shorter): put the line `\(name) -p\(level)` into the folder's `series` file"
-                : "the patch may mean \(shorter): make it anew with `git format-patch` in the kernel's tree"
+                : "the patch may mean \(shorter): recreate it with `git format-patch` in the kernel's tree"
         }
         if changes[change.oldPath] == .deleted {
             (details, next) = ("an earlier patch deletes or renames it", "check the order of the series")

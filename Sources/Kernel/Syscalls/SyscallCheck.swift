@@ -123,7 +123,7 @@ package struct SyscallCheck {
             return false
         }
         guard words.count >= 3, let name = CIdentifier(words[2]) else {
-            add(.error, place, "\(line.quotedForMessage) is no line of a system-call table (\(tree))", fix: fix)
+            add(.error, place, "\(line.quotedForMessage) is not a system-call table line (\(tree))", fix: fix)
             return false
         }
         if line.first == " " || line.first == "\t" {
@@ -138,7 +138,7 @@ package struct SyscallCheck {
             let allowed = abis.map(\.rawValue).joined(separator: ", ")
             add(
                 .error, place,
-                "\(words[1]) is no ABI of this table (\(allowed)), so the build leaves \(name) out (\(tree))",
+                "\(words[1]) is not an ABI of this table (\(allowed)), so the build leaves \(name) out (\(tree))",
                 fix: "write \(abis[0].rawValue) in the second column")
             return false
         }

@@ -172,7 +172,7 @@ extension SyscallSpec.Syscall {
         switch try entry.string("abi") ?? "common" {
         case "common": abi = .common
         case "64": abi = .x64
-        case let other: throw entry.failure("\(other) is no ABI of the x86-64 table (common, 64)", at: "abi")
+        case let other: throw entry.failure("\(other) is not an ABI of the x86-64 table (common, 64)", at: "abi")
         }
         line = entry.line
         if entry.isBoolean("i386") {

@@ -80,12 +80,12 @@ package struct SyscallTable {
             .map(String.init).prefix { !$0.hasPrefix("#") }
         guard !words.isEmpty else { return .nothing }
         guard words.count >= 3 else {
-            return .refused(reason: "\(line.quotedForMessage) is no line of a system-call table")
+            return .refused(reason: "\(line.quotedForMessage) is not a system-call table line")
         }
         guard let number = number(words[0]) else {
             return .refused(
                 reason:
-                    "\(line.quotedForMessage) is no line of a system-call table: \(words[0].quotedForMessage) is not a "
+                    "\(line.quotedForMessage) is not a system-call table line: \(words[0].quotedForMessage) is not a "
                     + "decimal number from 0 to \(numbersEnd - 1)")
         }
         guard words[1].utf8.allSatisfy({ CIdentifier.isByte($0) || $0 == UInt8(ascii: "-") }) else {

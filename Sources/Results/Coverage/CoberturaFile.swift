@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Coverage as Cobertura's XML (coverage-04.dtd), which GitLab, Jenkins and Azure show. A package is a folder, a class a
-/// file, a method a function.
+/// Coverage as Cobertura's XML (coverage-04.dtd), which GitLab, Jenkins and Azure show. A package is a folder, a class
+/// a file, a method a function.
 public enum CoberturaFile {
     /// Renders a report.
     ///

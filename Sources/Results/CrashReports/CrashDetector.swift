@@ -390,7 +390,7 @@ public struct CrashDetector: Sendable {
     }
 
     private func tell(_ report: inout CrashReportBuilder, _ reported: inout [Crash], again: Bool = false) {
-        guard again || !report.isAnnounced && report.isTold, !isKnownLeak(report) else { return }
+        guard again || !report.isAnnounced && report.isReported, !isKnownLeak(report) else { return }
         report.isAnnounced = true
         reported.append(report.crash(isOver: false))
     }

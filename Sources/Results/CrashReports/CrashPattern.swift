@@ -64,7 +64,7 @@ struct CrashPattern: Sendable {
         /// The headline.
         case header
         /// A line before the headline, with the result if the headline is missing.
-        case prelude(whenAlone: Alone)
+        case prelude(whenOrphaned: Alone)
     }
 
     /// The result of a prelude whose headline never comes.
@@ -340,14 +340,15 @@ struct CrashPattern: Sendable {
     private static let preludes: [(String, CrashPattern)] = {
         func prelude(_ kind: CrashKind, _ title: String, _ skip: [FrameFilter] = []) -> CrashPattern {
             CrashPattern(
-                kind: kind, title: .fixed(title), sources: [.trace], skip: skip, role: .prelude(whenAlone: .corrupted))
+                kind: kind, title: .fixed(title), sources: [.trace], skip: skip,
+                role: .prelude(whenOrphaned: .corrupted))
         }
         return [
             ("------------[ cut here ]------------", prelude(.corrupted, "corrupted report")),
             (
                 "rust_kernel: panicked at ",
                 CrashPattern(
-                    kind: .bug, title: .rustPanic, sources: [.trace], role: .prelude(whenAlone: .corrupted))
+                    kind: .bug, title: .rustPanic, sources: [.trace], role: .prelude(whenOrphaned: .corrupted))
             ),
             ("refcount_t: ", prelude(.refcount, "WARNING: refcount bug", [FrameFilter.counters])),
             (
@@ -363,12 +364,12 @@ struct CrashPattern: Sendable {
 
     /// A line of `=`: a sanitizer's report or the lock validator's begins.
     static let rule = CrashPattern(
-        kind: .corrupted, title: .fixed("corrupted report"), role: .prelude(whenAlone: .nothing))
+        kind: .corrupted, title: .fixed("corrupted report"), role: .prelude(whenOrphaned: .nothing))
 
     /// A process makes the kernel kill another. The end shows whether memory ran out or its control group reached its
     /// limit.
     static let outOfMemory = CrashPattern(
-        kind: .outOfMemory, title: .fixed("Out of memory"), end: .outOfMemory, role: .prelude(whenAlone: .nothing))
+        kind: .outOfMemory, title: .fixed("Out of memory"), end: .outOfMemory, role: .prelude(whenOrphaned: .nothing))
 
     /// The openings by their first byte, so that other lines cost only a look at their first byte.
     private static let byFirstByte: [[(opening: [UInt8], form: CrashPattern)]] = {

@@ -53,7 +53,7 @@ struct CrashReportBuilder: Sendable {
     /// The most bytes to keep of a report.
     static let mostBytes = 256 << 10
     /// The most lines between a prelude and its headline. An out-of-memory report lists every process in between.
-    static let longestHerald = 60
+    static let longestPrelude = 60
     /// The most lines without a call trace in a report that need not have one.
     static let longestWait = 30
     /// Seconds of the kernel's clock without a line after which a report has ended. The kernel waits 10 s for
@@ -87,7 +87,7 @@ struct CrashReportBuilder: Sendable {
     var isNothing: Bool {
         if isDismissed || isReplay { return true }
         // The list of processes shows that the kernel was about to kill one.
-        if case .prelude(whenAlone: .nothing) = form.role { return form.kind != .outOfMemory || lineCount < 20 }
+        if case .prelude(whenOrphaned: .nothing) = form.role { return form.kind != .outOfMemory || lineCount < 20 }
         return false
     }
 
@@ -165,8 +165,8 @@ struct CrashReportBuilder: Sendable {
 
     mutating func take(_ line: ConsoleLine, number: Int) -> Answer {
         let message = line.message
-        if isPrelude, form.kind != .outOfMemory, lineCount >= Self.longestHerald { return .refused }
-        if case .prelude(whenAlone: .nothing) = form.role, form.kind == .corrupted, lineCount > 3 { return .refused }
+        if isPrelude, form.kind != .outOfMemory, lineCount >= Self.longestPrelude { return .refused }
+        if case .prelude(whenOrphaned: .nothing) = form.role, form.kind == .corrupted, lineCount > 3 { return .refused }
         switch state {
         case .tail:
             // More traces may come: of other processors, or of a lock's holder.
@@ -273,7 +273,7 @@ struct CrashReportBuilder: Sendable {
     }
 
     /// Whether there is enough for its title.
-    var isTold: Bool {
+    var isReported: Bool {
         if isReplay { return false }
         if isFatal { return true }
         guard state == .tail, !isPrelude else { return false }

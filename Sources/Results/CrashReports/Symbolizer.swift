@@ -23,14 +23,14 @@ public struct Symbolizer: Sendable {
     private var wanted: Set<String>
     /// For each crash the frames in its lines: other stacks than the most useful one, such as where memory was
     /// allocated and freed, and the other side of a race.
-    private let told: [[StackFrame?]]
+    private let lineFrames: [[StackFrame?]]
     /// The functions of a name: their addresses, and the distances to the next symbols.
     private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
 
     /// Creates a symbolizer for the frames of some crashes.
     public init(_ crashes: [Crash]) {
-        told = crashes.map { $0.lines.map(Self.frame(in:)) }
-        let frames = crashes.flatMap(\.frames) + told.flatMap { $0.compactMap(\.self) }
+        lineFrames = crashes.map { $0.lines.map(Self.frame(in:)) }
+        let frames = crashes.flatMap(\.frames) + lineFrames.flatMap { $0.compactMap(\.self) }
         wanted = Set(frames.filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
     }
 
@@ -91,7 +91,7 @@ public struct Symbolizer: Sendable {
 
     /// The addresses for `addr2line -a -f -i`, in rising order.
     public func addresses(of crashes: [Crash]) -> [UInt64] {
-        let frames = crashes.flatMap(\.frames) + told.flatMap { $0.compactMap(\.self) }
+        let frames = crashes.flatMap(\.frames) + lineFrames.flatMap { $0.compactMap(\.self) }
         let all = frames.compactMap { frame -> UInt64? in
             guard case .address(let address) = resolve(frame) else { return nil }
             return address
@@ -167,11 +167,11 @@ public struct Symbolizer: Sendable {
             guard case .address(let address) = resolve(frame) else { return [] }
             return locations[address] ?? []
         }
-        for (crash, told) in zip(crashes.indices, told) {
+        for (crash, lineFrames) in zip(crashes.indices, lineFrames) {
             for frame in crashes[crash].frames.indices {
                 crashes[crash].frames[frame].locations = places(of: crashes[crash].frames[frame])
             }
-            for (line, frame) in zip(crashes[crash].lines.indices, told) {
+            for (line, frame) in zip(crashes[crash].lines.indices, lineFrames) {
                 guard let frame else { continue }
                 let places = places(of: frame)
                 // Of several functions at one place through inlining, the user's own is the most useful.

@@ -26,7 +26,7 @@ public enum GitHubAnnotations {
         var commands: [JobCommand] = []
         for suite in report.suites {
             for test in suite.tests where test.status.isFailure {
-                let issues = test.toldIssues.filter { !$0.isKnown }
+                let issues = test.reportedIssues.filter { !$0.isKnown }
                 let title = "\(suite.name): \(test.id) \(test.status.words.verb)"
                 if issues.isEmpty {
                     commands.append(command("error", title: title, message: test.reason ?? test.status.words.verb))
@@ -40,7 +40,9 @@ public enum GitHubAnnotations {
                     )
                 }
             }
-            for problem in suite.toldProblems { commands.append(command("error", title: suite.name, message: problem)) }
+            for problem in suite.reportedProblems {
+                commands.append(command("error", title: suite.name, message: problem))
+            }
         }
         for crash in report.crashes {
             let running = crash.moment.map { "\($0.prefix(1).uppercased())\($0.dropFirst()).\n" } ?? ""

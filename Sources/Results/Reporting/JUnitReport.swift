@@ -71,7 +71,7 @@ public enum JUnitReport {
                 }
             var attributes = names.attributes(suite.name, test.id)
             attributes += " time=\"\(time(test.seconds ?? 0))\""
-            let issues = test.toldIssues.filter { !$0.isKnown }.map { issue -> String in
+            let issues = test.reportedIssues.filter { !$0.isKnown }.map { issue -> String in
                 let place = issue.file.map { "\($0)\(issue.line.map { ":\($0)" } ?? ""): " } ?? ""
                 let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
                 return place + issue.message + circumstances + (issue.sourceText.map { "\n> \($0)" } ?? "")
@@ -85,7 +85,7 @@ public enum JUnitReport {
                         kind, attributes: attributes, type: test.status.rawValue, message: message, text: text,
                         output: test.kernelLog + test.output)))
         }
-        for (index, problem) in suite.toldProblems.enumerated() {
+        for (index, problem) in suite.reportedProblems.enumerated() {
             let attributes = names.attributes(suite.name, "problem \(index + 1)") + " time=\"0.000\""
             cases.append(
                 Case(

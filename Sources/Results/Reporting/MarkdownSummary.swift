@@ -67,7 +67,7 @@ public enum MarkdownSummary {
             return text
         }
         let tests = report.tests.filter(\.status.isFailure)
-        let problems = report.suites.flatMap { suite in suite.toldProblems.map { (suite.name, $0) } }
+        let problems = report.suites.flatMap { suite in suite.reportedProblems.map { (suite.name, $0) } }
         if !tests.isEmpty || !problems.isEmpty {
             let title = [row(["test", "how", "message"]), row(["---", "---", "---"])]
             let rows =

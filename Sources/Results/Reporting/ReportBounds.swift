@@ -48,7 +48,7 @@ enum ReportBounds {
 
 extension TestResult {
     /// The issues, and a line with the number of omitted ones.
-    var toldIssues: [TestIssue] {
+    var reportedIssues: [TestIssue] {
         guard omittedIssues > 0 else { return issues }
         let remark = "..." + cutRemark(omittedIssues, "issue").dropFirst(4)
         return issues + [.init(message: remark, isKnown: !status.isFailure)]
@@ -57,7 +57,7 @@ extension TestResult {
 
 extension SuiteResult {
     /// The problems, and a line with the number of omitted ones.
-    var toldProblems: [String] {
+    var reportedProblems: [String] {
         guard omittedProblems > 0 else { return problems }
         return problems + ["..." + cutRemark(omittedProblems, "problem").dropFirst(4)]
     }

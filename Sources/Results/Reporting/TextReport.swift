@@ -67,15 +67,15 @@ public struct TextReport: Sendable {
         let crashed = Dictionary(grouping: report.crashes.filter { $0.test != nil }, by: { $0.test ?? "" })
         for suite in report.suites {
             let bare = Dictionary(grouping: suite.tests.filter(\.isBare), by: \.reason)
-            var told: Set<String?> = []
+            var reported: Set<String?> = []
             for test in suite.tests where test.status.isFailure {
                 if let alike = bare[test.reason], test.isBare, alike.count > 1 {
-                    if told.insert(test.reason).inserted { shown.add(describe(alike)) }
+                    if reported.insert(test.reason).inserted { shown.add(describe(alike)) }
                 } else if !isExplained(test, by: crashed) {
                     shown.add(describe(test, crashes: crashed[test.id] ?? []))
                 }
             }
-            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
+            for problem in suite.reportedProblems { shown.add(entry("FAIL", .red, "\(suite.name): \(problem)")) }
             for note in suite.notes { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
@@ -154,7 +154,7 @@ public struct TextReport: Sendable {
 
     /// Whether a test has no information except the crash during the test, which is shown.
     private func isExplained(_ test: TestResult, by crashed: [String: [Crash]]) -> Bool {
-        test.status == .crashed && crashed[test.id] != nil && test.toldIssues.allSatisfy(\.isKnown)
+        test.status == .crashed && crashed[test.id] != nil && test.reportedIssues.allSatisfy(\.isKnown)
     }
 
     /// Tests that have no information except the reason why they did not report.
@@ -169,7 +169,7 @@ public struct TextReport: Sendable {
         let name: TerminalText = test.name == test.id ? "" : " \"\(test.name)\""
         var lines = entry(TerminalText(word), paint, "\(test.id)\(name)")
         if let reason = test.reason { lines += body("     \(reason)") }
-        for issue in test.toldIssues where !issue.isKnown {
+        for issue in test.reportedIssues where !issue.isKnown {
             // A path is not broken, so that it can be copied and clicked.
             if let file = issue.file {
                 lines.append("     \(file)\(issue.line.map { ":\($0)" } ?? "")")
@@ -200,7 +200,7 @@ public struct TextReport: Sendable {
         }
         for suite in report.suites {
             for test in suite.tests { shown.add(test.status.isFailure ? describe(test) : [liveLine(for: test)]) }
-            for problem in suite.toldProblems { shown.add(entry("FAIL", .red, "\(problem)")) }
+            for problem in suite.reportedProblems { shown.add(entry("FAIL", .red, "\(problem)")) }
         }
         return (shown.all + [verdict(report)]).joined()
     }

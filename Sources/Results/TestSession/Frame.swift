@@ -14,7 +14,7 @@ public struct Frame: Equatable, Sendable {
 
     /// The kinds of frame that init sends.
     public enum Kind: String, Sendable {
-        /// The guest waits and can be saved; see rootfs/init/Sleep.swift.
+        /// The guest waits and can be saved; see rootfs/init/Snapshot.swift.
         case ready
         /// The guest is up: `NAME=VALUE` words.
         case hello
@@ -23,13 +23,13 @@ public struct Frame: Equatable, Sendable {
         /// A record of Swift Testing's event stream, as JSON.
         case event
         /// The unfinished last line of an event stream.
-        case torn
+        case truncated
         /// Bytes that the program printed.
         case output
         /// Bytes that an interactive program wrote to its standard error.
         case errors
         /// How many bytes of an interactive program's input init has consumed.
-        case took
+        case ack
         /// A program ended: its index, the clock, and its exit.
         case stop
         /// All programs have run: how many.

@@ -23,13 +23,13 @@ struct KernelWitness: Sendable {
     /// The guest's monotonic clock minus the kernel's time stamps, in nanoseconds; nil when it is not known.
     var clockOffset: Int64?
     /// A report that was already reported, with the marks of its lines.
-    private struct ToldReport {
+    private struct KnownReport {
         var marks: Set<Mark>
         var isFatal: Bool
     }
 
     /// The reports that were already reported.
-    private var told: [ToldReport] = []
+    private var reported: [KnownReport] = []
 
     /// A line of the kernel's log by its invariants in every source: its time, to the microsecond, and its text.
     private struct Mark: Hashable {
@@ -60,13 +60,13 @@ struct KernelWitness: Sendable {
     mutating func news(_ crashes: [Crash]) -> [Crash] {
         crashes.filter { crash in
             let marks = Self.marks(of: crash)
-            if let known = told.firstIndex(where: { !$0.marks.isDisjoint(with: marks) }) {
-                told[known].marks.formUnion(marks)
-                guard crash.isFatal, !told[known].isFatal else { return false }
-                told[known].isFatal = true
+            if let known = reported.firstIndex(where: { !$0.marks.isDisjoint(with: marks) }) {
+                reported[known].marks.formUnion(marks)
+                guard crash.isFatal, !reported[known].isFatal else { return false }
+                reported[known].isFatal = true
                 return true
             }
-            told.append(ToldReport(marks: marks, isFatal: crash.isFatal))
+            reported.append(KnownReport(marks: marks, isFatal: crash.isFatal))
             return true
         }
     }

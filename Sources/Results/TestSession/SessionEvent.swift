@@ -24,5 +24,5 @@ public enum Interaction: Sendable, Equatable {
     /// It printed this to its standard error.
     case errors([UInt8])
     /// Init has consumed so many bytes of its input.
-    case took(Int)
+    case ack(Int)
 }

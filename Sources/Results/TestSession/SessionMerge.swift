@@ -27,8 +27,8 @@ extension SessionOutcome {
         for part in parts {
             for (place, program) in zip(part.programs, part.outcome.programs) {
                 // A guest that took over another's remaining tests decides on them.
-                let told = Set(program.tests.map(\.id))
-                whole.programs[place].tests.removeAll { $0.status == .notReported && told.contains($0.id) }
+                let reported = Set(program.tests.map(\.id))
+                whole.programs[place].tests.removeAll { $0.status == .notReported && reported.contains($0.id) }
                 whole.programs[place].tests += program.tests
                 whole.programs[place].problems += program.problems
                 whole.programs[place].notes += program.notes.filter { !whole.programs[place].notes.contains($0) }
@@ -51,8 +51,8 @@ extension SessionOutcome {
             switch plan.programs[index].resultsProtocol {
             case .swiftTesting(let expected):
                 // A test that no guest reported did not pass.
-                let told = Set(tests.map(\.id))
-                tests += expected.filter { !told.contains($0) }.map {
+                let reported = Set(tests.map(\.id))
+                tests += expected.filter { !reported.contains($0) }.map {
                     TestResult(id: $0, name: $0, status: .notReported)
                 }
                 // A bundle runs its tests in its own order, which depends on the selection.

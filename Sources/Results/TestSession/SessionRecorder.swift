@@ -182,18 +182,18 @@ public struct SessionRecorder: Sendable {
                 return []
             }
             return bundle.consume(frame.payload, of: &programs[current])
-        case .torn:
+        case .truncated:
             if let current { programs[current].problems.append("its event stream ends in the middle of a record") }
             return []
         case .output where isInteractive:
             interaction.append(.output(frame.payload))
             return []
-        case .errors, .took:
+        case .errors, .ack:
             guard isInteractive else {
-                faults.append("a program that nobody talks with answered")
+                faults.append("protocol error: interactive frame from a non-interactive program")
                 return []
             }
-            interaction.append(frame.kind == .errors ? .errors(frame.payload) : .took(Int(frame.text) ?? 0))
+            interaction.append(frame.kind == .errors ? .errors(frame.payload) : .ack(Int(frame.text) ?? 0))
             return []
         case .output:
             if output.count < Self.longestOutput { output += frame.payload } else { outputWasCut = true }
@@ -365,10 +365,10 @@ public struct SessionRecorder: Sendable {
             crash.isAtBoot = crash.test == nil && isAtBoot(crash)
             return crash
         }
-        let told = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
+        let reported = omittedFaults == 0 ? faults : faults + ["..." + cutRemark(omittedFaults, "fault").dropFirst(4)]
         crashes += (memory?.crashes ?? []).map(placed)
         var outcome = SessionOutcome(
-            programs: programs, crashes: crashes, faults: told, release: release, isComplete: isComplete,
+            programs: programs, crashes: crashes, faults: reported, release: release, isComplete: isComplete,
             evidence: witness.samples.last?.evidence, lostLog: witness.lostLog, notes: notes,
             unexplainedTaint: memory?.unexplainedTaint ?? [])
         if !counters.samples.isEmpty {
@@ -384,7 +384,7 @@ public struct SessionRecorder: Sendable {
     public mutating func take(_ memory: KernelMemory, boot: [Crash] = []) -> [SessionEvent] {
         var soFar = witness
         let judgement = KernelMemoryJudgement(
-            memory, told: witness.samples.last?.evidence, before: witness.taintBefore,
+            memory, reported: witness.samples.last?.evidence, before: witness.taintBefore,
             reports: boot + soFar.crashes(console: detector.crashes))
         faults += judgement.faults
         self.memory = judgement

@@ -46,9 +46,9 @@ struct SwiftTestingAccount: Sendable {
         }
         if runEnded {
             // Another guest may still run them; but this guest must not skip them.
-            let told = Set(program.tests.filter { $0.status != .notReported }.map(\.id))
+            let reported = Set(program.tests.filter { $0.status != .notReported }.map(\.id))
                 .union(runningTests.compactMap { testIndex[$0] }.map { program.tests[$0].id })
-            let missing = expected.filter { !told.contains($0) }
+            let missing = expected.filter { !reported.contains($0) }
             if let first = missing.first {
                 let others = missing.count > 1 ? " and \(missing.count - 1) more" : ""
                 program.problems.append("its run ended without \(first)\(others)")

@@ -32,7 +32,7 @@ struct SandboxFolder {
 
         func meet(_ obstacle: TreeObstacle) throws(Failure) {
             throw Failure(
-                .build, "cannot look at what the sandbox left",
+                .build, "cannot read the build's output folder",
                 details: "\(shortened("\(parent)/\(obstacle.path)")): \(obstacle.explanation)")
         }
     }

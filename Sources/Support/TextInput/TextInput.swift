@@ -207,7 +207,9 @@ public struct TextInput: Sendable {
                     code, "\(name):\(line): the line has a carriage return (CR) in its middle",
                     nextStep: "save the file with LF line ends: `sed -i 's/\\r//g' FILE`")
             }
-            if content.contains(0) { throw Failure(code, "\(name):\(line): the line has a NUL byte, so it is no text") }
+            if content.contains(0) {
+                throw Failure(code, "\(name):\(line): the line has a NUL byte, so the file is not text")
+            }
             if String(validating: content, as: UTF8.self) != nil {
                 output += content
             } else {

@@ -125,16 +125,16 @@ public struct HTMLReport: Sendable {
         let failed = failedTests.map(\.test)
         let shown = failed.prefix(Self.mostFailures).enumerated().map { (id: "failure-\($0 + 1)", test: $1) }
         let groups = CrashGroup.groups(of: report.crashes)
-        var told: Set<Int> = []
+        var reported: Set<Int> = []
         var crashed: [HTMLText] = []
         var tests: [HTMLText] = []
         for (id, test) in shown where !isBare(test) {
-            let own = groups.filter { report.crashes[$0.first].test == test.id && !told.contains($0.first) }
-            told.formUnion(own.map(\.first))
+            let own = groups.filter { report.crashes[$0.first].test == test.id && !reported.contains($0.first) }
+            reported.formUnion(own.map(\.first))
             let article = failure(test, id: id, crashes: own)
             if own.isEmpty { tests.append(article) } else { crashed.append(article) }
         }
-        let crashes = groups.filter { !told.contains($0.first) }.map(crash)
+        let crashes = groups.filter { !reported.contains($0.first) }.map(crash)
         // Causes come first, and their effects last.
         var parts = crashes + crashed + tests + report.troubles.map(trouble) + report.suites.flatMap(programs)
         let bare = shown.filter { isBare($0.test) }
@@ -165,7 +165,7 @@ public struct HTMLReport: Sendable {
 
     /// The errors in a program's results, and its last output if there are any.
     private func programs(_ suite: SuiteResult) -> [HTMLText] {
-        var parts = suite.toldProblems.map { problem in
+        var parts = suite.reportedProblems.map { problem in
             article("\(badge("problem", "")) \(suite.name)", [wrapped([problem])])
         }
         let hasFailure = suite.tests.contains(where: \.status.isFailure)
@@ -219,7 +219,7 @@ public struct HTMLReport: Sendable {
         var parts: [HTMLText] = []
         if test.name != test.id { parts.append("<p class=\"soft\">\(test.name)</p>") }
         if let reason = test.reason { parts.append("<p>\(reason)</p>") }
-        for issue in test.toldIssues where !issue.isKnown {
+        for issue in test.reportedIssues where !issue.isKnown {
             if let file = issue.file {
                 parts.append("<p><code>\(file + (issue.line.map { ":\($0)" } ?? ""))</code></p>")
             }

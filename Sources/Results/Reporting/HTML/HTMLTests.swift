@@ -51,7 +51,7 @@ struct HTMLTests {
         if let id = failureID[[suite.name, test.id]] { name = "<a href=\"#\(id)\">\(name)</a>" }
         if test.name != test.id { name += "<p class=\"soft\">\(test.name)</p>" }
         if let reason = test.reason { name += "<p class=\"soft\">\(reason)</p>" }
-        for issue in test.toldIssues where issue.isKnown {
+        for issue in test.reportedIssues where issue.isKnown {
             let circumstances = issue.circumstances.map { " (\($0))" } ?? ""
             name += "<p class=\"soft\">known: \(issue.message)\(circumstances)</p>"
         }

@@ -86,7 +86,7 @@ struct KernelMemoryJudgement {
     ///   - told: The guest's last sample; nil when it sent none.
     ///   - before: The taint that the guest reports from the time when it was saved.
     ///   - reports: The crash reports that are known from the console, from init, and from the boot before a snapshot.
-    init(_ memory: KernelMemory, told: KernelEvidence?, before: KernelTaint = [], reports: [Crash]) {
+    init(_ memory: KernelMemory, reported: KernelEvidence?, before: KernelTaint = [], reports: [Crash]) {
         var detector = CrashDetector()
         for record in memory.records where record.facility == 0 {
             for line in record.lines { _ = detector.consume(line, runningTest: nil) }
@@ -103,21 +103,21 @@ struct KernelMemoryJudgement {
             taint.formUnion(KernelTaint(memory.taint.bits.filter { $0.isExplained(by: crash.kind) }))
         }
         // A bit that the guest reported, and that was set since its start, is judged with the guest's sample.
-        let judged = told?.taint.subtracting(before) ?? []
+        let judged = reported?.taint.subtracting(before) ?? []
         unexplainedTaint = memory.taint.errors.subtracting(explained).subtracting(judged)
-        guard let told else { return }
+        guard let reported else { return }
         // Bits and numbers only rise, and the host read them later. A bit that a report explains may be younger than
         // the sample.
-        let missing = memory.taint.errors.subtracting(told.taint).subtracting(explained)
+        let missing = memory.taint.errors.subtracting(reported.taint).subtracting(explained)
         if !missing.isEmpty {
             faults.append("the guest does not tell of the taint \(missing.letters), which is in the kernel's memory")
         }
-        let invented = told.taint.subtracting(memory.taint)
+        let invented = reported.taint.subtracting(memory.taint)
         if !invented.isEmpty {
             faults.append("the guest tells of the taint \(invented.letters), which is not in the kernel's memory")
         }
         let last = memory.records.last?.sequence
-        if let claimed = told.lastSequence, claimed > last ?? 0 {
+        if let claimed = reported.lastSequence, claimed > last ?? 0 {
             faults.append(
                 "the guest tells of record \(claimed) of the kernel's log, and the last in the kernel's memory is "
                     + (last.map { "\($0)" } ?? "not there"))

@@ -6,11 +6,11 @@ import CInit
 /// `kbuild.hold=PLAN` on the kernel's command line asks for it. The program of that plan is started and held at the
 /// point where it asks what to do, because starting it takes longer than most tests; `kbuild.hold=none` holds none.
 /// Then init says `ready`, and the host may save the machine. Whoever wakes, in the same machine or in another, finds
-/// `WakeOrders` on the results port.
-enum Sleep {
-    /// Reads the host's orders, which may come at any time from now on; nil when the port is gone.
-    static func waitForOrders(on descriptor: Int32) -> WakeOrders? {
-        var orders = WakeOrders()
+/// `ResumeRequest` on the results port.
+enum Snapshot {
+    /// Reads the host's request, which may come at any time from now on; nil when the port is gone.
+    static func waitForRequest(on descriptor: Int32) -> ResumeRequest? {
+        var request = ResumeRequest()
         var pending: [UInt8] = []
         while let chunk = System.readChunk(descriptor) {
             if chunk.isEmpty {
@@ -22,9 +22,9 @@ enum Sleep {
             while let newline = pending.firstIndex(of: UInt8(ascii: "\n")) {
                 let line = Array(pending[..<newline])
                 pending.removeSubrange(...newline)
-                switch orders.take(line) {
+                switch request.take(line) {
                 case .more: break
-                case .complete: return orders
+                case .complete: return request
                 case .unreadable: return nil
                 }
             }
@@ -36,9 +36,9 @@ enum Sleep {
     /// wakes from the same image.
     ///
     /// - Returns: Whether the kernel took the seed; a guest whose random numbers repeat must not run tests.
-    static func obey(_ orders: WakeOrders) -> Bool {
-        if orders.seconds > 0 { kbuild_set_clock(orders.seconds, orders.nanoseconds) }
-        return orders.seed.withUnsafeBytes { kbuild_reseed($0.baseAddress, UInt32($0.count)) } == 0
+    static func obey(_ request: ResumeRequest) -> Bool {
+        if request.seconds > 0 { kbuild_set_clock(request.seconds, request.nanoseconds) }
+        return request.seed.withUnsafeBytes { kbuild_reseed($0.baseAddress, UInt32($0.count)) } == 0
     }
 
     /// Reads every library of the root file system, so that those who wake find them in memory. They have to fit well.
@@ -65,10 +65,10 @@ enum Sleep {
 struct HeldProgram {
     var program: Plan.Program
     var running: RunningProgram
-    private var orders: Int32
+    private var request: Int32
 
     private static let folder = "/run/kbuild"
-    private static let pipe = "/run/kbuild/orders"
+    private static let pipe = "/run/kbuild/requests"
     private static let library = "/run/kbuild/snapshot-harness.so"
 
     /// How long a program may take from its start to its question, in seconds.
@@ -100,8 +100,8 @@ struct HeldProgram {
         self.running = running
         // Without a reader an open that may not wait fails.
         for _ in 0..<(Self.patience * 200) {
-            orders = kbuild_open(Self.pipe, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
-            if orders >= 0 {
+            request = kbuild_open(Self.pipe, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
+            if request >= 0 {
                 // It is on its way into its read, and then sleeps.
                 usleep(50_000)
                 return
@@ -117,8 +117,8 @@ struct HeldProgram {
     func run(filters: [UInt8], channel: inout Channel, log: inout KernelLog) {
         var running = running
         channel.send("start", "0 \(kbuild_monotonic())")
-        _ = System.write(orders, filters)
-        close(orders)
+        _ = System.write(request, filters)
+        close(request)
         unlink(Self.pipe)
         let ending = running.finish(seconds: program.seconds, index: 0, channel: &channel, log: &log)
         log.sample(&channel)

@@ -5,9 +5,9 @@
 ///     go                    the program may start
 ///     in HEXADECIMAL        bytes for its standard input
 ///     eof                   there will be no more of them
-///     deaf 1                nobody reads its standard output any more; 2 stands for its standard error
+///     close-stream 1                nobody reads its standard output any more; 2 stands for its standard error
 ///     end                   it is to end
-enum ShellOrder: Equatable {
+enum ShellRequest: Equatable {
     /// A stream that the program writes to.
     enum Stream {
         case output
@@ -32,7 +32,7 @@ enum ShellOrder: Equatable {
         case "in":
             guard fields.count == 2 else { return nil }
             self = .input(bytes(hexadecimal: fields[1]))
-        case "deaf":
+        case "close-stream":
             guard fields.count == 2 else { return nil }
             switch Array(fields[1]).text() {
             case "1": self = .close(.output)
@@ -56,7 +56,7 @@ enum ShellOrder: Equatable {
 ///     plan NAME                     the plan to run, on the share of test programs
 ///     filter PATTERN                a pattern for the tests that the held program is to run; there may be several
 ///     go
-struct WakeOrders {
+struct ResumeRequest {
     /// The host's clock, since 1970.
     var seconds: Int64 = 0
     var nanoseconds: Int64 = 0
