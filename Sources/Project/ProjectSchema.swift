@@ -196,7 +196,7 @@ package indirect enum Schema: Sendable {
                     ] + program)), meaning: "what runs in the guest, in order"),
         Key(
             name: "isolate", schema: .choice(["none", "test"]),
-            meaning: "test: each test in a guest of its own, woken from a snapshot where QEMU can (none)"),
+            meaning: "test: each test in a guest of its own, restored from a snapshot where QEMU can (none)"),
         Key(
             name: "guests", schema: .integer(1...256),
             meaning: "guests that run at once and share the tests (1; with isolate: the number of processors)"),

@@ -73,6 +73,10 @@ extension RunTests {
 
         @Test("a tree to edit has each patch as a commit; commits there come back as a series, again and again")
         func edit() async throws {
+            let tree = fixture.project.appending("edited-tree")
+            let folders = [tree, fixture.project.appending("edited"), fixture.project.appending("tiny")]
+            for folder in folders { try removeAll(folder) }
+            defer { for folder in folders { try? removeAll(folder) } }
             for (name, text) in [
                 ("Kbuild", "\n"), ("Kconfig", "\n"), ("kernel/fork.c", "int fork;\nint end;\n"), ("init/main.c", "\n"),
                 ("Makefile", "VERSION = 6\nPATCHLEVEL = 1\nSUBLEVEL = 0\n"),
@@ -80,7 +84,6 @@ extension RunTests {
             let patch = "--- a/kernel/fork.c\n+++ b/kernel/fork.c\n@@ -1,2 +1,3 @@\n int fork;\n+int one;\n int end;\n"
             try fixture.write("edited/kernel/one/one.patch", patch)
             try fixture.write("edited/kbuild.yaml", "kernel:\n  source: ../tiny\n  patches:\n    - kernel/one\n")
-            let tree = fixture.project.appending("edited-tree")
             func take(_ name: String) async throws -> CommandResult {
                 try await fixture.kbuild("patch", "edit", "edited-tree", "--take", name, "--project", "edited")
             }

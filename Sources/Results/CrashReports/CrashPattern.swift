@@ -64,11 +64,11 @@ struct CrashPattern: Sendable {
         /// The headline.
         case header
         /// A line before the headline, with the result if the headline is missing.
-        case prelude(whenOrphaned: Alone)
+        case prelude(whenOrphaned: OrphanResult)
     }
 
     /// The result of a prelude whose headline never comes.
-    enum Alone: Sendable {
+    enum OrphanResult: Sendable {
         /// No report.
         case nothing
         /// The remains of a report.
