@@ -11,6 +11,7 @@ import Synchronization
 import SystemPackage
 import TestSession
 import Testing
+import VirtualMachine
 
 @testable import Application
 @testable import Project
@@ -91,6 +92,18 @@ struct ScriptedStepTests {
                 // Root could replace a device by a file.
                 guard words[place + 1].hasPrefix(folder.string + "/") else { return done() }
                 try writeAtomically("an executable", to: FilePath(words[place + 1]))
+                return done()
+            case "swiftc":
+                if words.contains("-print-target-info") {
+                    return done(
+                        #"{"paths": {"runtimeResourcePath": "/none", "runtimeLibraryPaths": []}, "#
+                            + #""target": {"unversionedTriple": "x86_64-unknown-linux-gnu"}}"#)
+                }
+                guard let place = words.firstIndex(of: "-o"), place + 1 < words.count else { return done() }
+                let object = FilePath(words[place + 1])
+                try writeAtomically("an object", to: object)
+                let sources = words.filter { $0.hasSuffix(".swift") }.joined(separator: " ")
+                try writeAtomically("out: \(sources)\n", to: object.removingLastComponent().appending("Init.d"))
                 return done()
             default: return done()
             }
@@ -386,5 +399,43 @@ struct ScriptedStepTests {
         #expect(isolated.steps.suffix(3).map(\.name) == ["rootfs", "snapshot", "test"])
         #expect(isolated.steps.suffix(2).map(\.outcome) == [.unknown, .always])
         #expect(tools.take().isEmpty)
+    }
+
+    @Test("a root file system is packed once from init and the definition, and again when one of them has changed")
+    func rootFilesystem() async throws {
+        defer { try? removeAll(scratch) }
+        for (name, text) in [
+            ("rootfs/default.yaml", "swift-runtime: false\nfolders: {/proc: 0555}\ntexts: {/etc/one: first}\n"),
+            ("rootfs/init/Init.swift", "@main struct Init { static func main() {} }\n"),
+            ("rootfs/init/CInit/CInit.h", "int one;\n"),
+        ] {
+            try createFolder(scratch.pushing(FilePath(name)).removingLastComponent())
+            try write(name, text)
+        }
+        try write("kbuild.yaml", Self.project + "\nrootfs: {type: initramfs}\n")
+        func make() async throws -> FilePath {
+            let context = try context()
+            let step = RootFilesystemSteps(context: context, accelerator: .tcg).rootFilesystem(covering: [])
+            return try #require(try await context.log.carryOut(step)).path
+        }
+        let first = try await make()
+        let compilations = tools.take().filter { $0.contains("Init.swift") }
+        #expect(compilations.count == 1 && compilations[0].contains("Embedded"))
+        // The magic number of cpio's new form (cpio(5)).
+        let bytes = try readBytes(first)
+        #expect(bytes.starts(with: Array("070701".utf8)))
+        #expect(String(decoding: bytes, as: UTF8.self).contains("first"))
+
+        #expect(try await make() == first)
+        #expect(!tools.take().contains { $0.contains("Init.swift") && $0.contains(" -o ") })
+
+        try write("rootfs/default.yaml", "swift-runtime: false\nfolders: {/proc: 0555}\ntexts: {/etc/one: second}\n")
+        let second = try await make()
+        #expect(second != first)
+        #expect(!tools.take().contains { $0.contains("Init.swift") && $0.contains(" -o ") })
+
+        try write("rootfs/init/Init.swift", "@main struct Init { static func main() { print(1) } }\n")
+        _ = try await make()
+        #expect(tools.take().contains { $0.contains("Init.swift") && $0.contains(" -o ") })
     }
 }
