@@ -3,7 +3,7 @@ import Coverage
 import Diagnostics
 import Testing
 
-@Suite("Coverage reports", .timeLimit(.minutes(1)))
+@Suite("Coverage reports", .timeLimit(.minutes(5)))
 struct CoverageReportTests {
     /// What gcov 12 prints of an object, less the keys that are not read.
     static func gcov(_ counts: [Int], data: String = "0.gcda") -> String {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("Coverage frames", .timeLimit(.minutes(1)))
+@Suite("Coverage frames", .timeLimit(.minutes(5)))
 struct CoverageFrameTests {
     private struct Guest {
         var recorder: SessionRecorder
