@@ -51,7 +51,7 @@ public enum BisectCode {
         case .success: 0
         case .testFailure, .guestCrash, .timeout: 1
         case .patch, .build: 125
-        case .usage, .infrastructure, .interrupted, nil: 128 + (code & 0x7F) % 128
+        case .usage, .infrastructure, .interrupted, nil: 128 + (code & 0x7F)
         }
     }
 }

@@ -108,13 +108,16 @@ private func runOnce(
         for (part, other) in zip(project.checkerSets.dropFirst(), plans) { plan.add(other, label: part.checkerNames) }
         return try console.output(plan, text: plan.text, format)
     }
-    let part = modes.eachPatch ? try await runPrefixes(of: project, filter: filter, console, build) : project
-    let made = try await makeRuns(part, console, build)
+    let failed = modes.eachPatch ? try await firstFailingPrefix(of: project, filter: filter, console, build) : nil
+    let made = if let failed { failed.made } else { try await makeRuns(project, console, build) }
     let (context, runs) = (made.context, made.runs)
     let run = runs[0]
-    let ended = await interruptibly {
-        await TestRun.run(runs, of: part, filter: filter, repeating: modes.repeating)
-    }
+    let ended =
+        if let failed {
+            Interruptible(result: .success(failed.report), signal: nil)
+        } else {
+            await interruptibly { await TestRun.run(runs, of: project, filter: filter, repeating: modes.repeating) }
+        }
     let signal = ended.signal
     var report = try ended.result.get()
     // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
@@ -152,26 +155,31 @@ private func runOnce(
     if report.exitCode != 0 { throw CommandFailure(code: report.exitCode) }
 }
 
-/// Runs the project with its first patch, its first two and so on, up to the last but one or to the first that does not
-/// pass, and prints a line on each.
+/// A prefix of a project's patches that did not pass.
+private struct FailingPrefix {
+    var made: RunsOfKernels
+    var report: RunReport
+}
+
+/// Runs the project with its first patch, its first two and so on, up to the last but one, and prints a line on each.
 ///
-/// - Returns: The project to report on: all patches, or those up to the first that does not pass.
-private func runPrefixes(
+/// - Returns: The first prefix that did not pass, whose report is the command's: a second run of it might pass. Nil when
+///   all patches are still to be run.
+private func firstFailingPrefix(
     of project: Project, filter: String?, _ console: Console, _ build: BuildOptions
-) async throws -> Project {
+) async throws -> FailingPrefix? {
     let prefixes = try PatchPrefixes(of: project)
     for count in 1..<prefixes.names.count {
         let part = prefixes.project(with: count)
-        let runs = try await makeRuns(part, console, build).runs
-        let ended = await interruptibly { await TestRun.run(runs, of: part, filter: filter) }
+        let made = try await makeRuns(part, console, build)
+        let ended = await interruptibly { await TestRun.run(made.runs, of: part, filter: filter) }
         let report = try ended.result.get()
         console.finish()
         if let signal = ended.signal { throw CommandFailure(code: 128 + signal) }
         console.log(TerminalText(prefixes.line(count, report)))
-        // It is run once more for its report: all of it is in the cache.
-        if report.exitCode != 0 { return part }
+        if report.exitCode != 0 { return FailingPrefix(made: made, report: report) }
     }
-    return prefixes.project(with: prefixes.names.count)
+    return nil
 }
 
 /// Writes the files that are made of a report, and keeps it as it then is.
