@@ -163,7 +163,7 @@ private struct FailingPrefix {
 
 /// Runs the project with its first patch, its first two and so on, up to the last but one, and prints a line on each.
 ///
-/// - Returns: The first prefix that did not pass, whose report is the command's: a second run of it might pass. Nil when
+/// - Returns: The first prefix that did not pass, whose report is the command's: a second run of it might pass. Nil if
 ///   all patches are still to be run.
 private func firstFailingPrefix(
     of project: Project, filter: String?, _ console: Console, _ build: BuildOptions
