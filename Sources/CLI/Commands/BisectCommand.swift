@@ -37,7 +37,7 @@ struct BisectCommand: AsyncParsableCommand {
     @OptionGroup var machine: MachineOptions
 
     func validate() throws {
-        if repetitions < 1 { throw ValidationError("--repeat \(repetitions) is no number of runs; write 1 or more") }
+        if repetitions < 1 { throw ValidationError("--repeat \(repetitions) is not a number of runs; write 1 or more") }
     }
 
     func run() async throws {
