@@ -2,7 +2,8 @@
 import Diagnostics
 import KernelMake
 
-/// A checker of the kernel's own that a run may turn on: `check:` in the project file, `--check` on the command line.
+/// One of the kernel's own checkers, which a run may turn on: `check:` in the project file, `--check` on the command
+/// line.
 ///
 /// Options and their meaning are those of Documentation/dev-tools of Linux 6.1.
 public enum Checker: String, Sendable, CaseIterable {
@@ -12,17 +13,17 @@ public enum Checker: String, Sendable, CaseIterable {
     case races
     /// Locks in the wrong order, and sleeping where that is forbidden (lockdep).
     case locks
-    /// Memory that nothing points at any more (kmemleak).
+    /// Memory that is no longer referenced (kmemleak).
     case leaks
-    /// The kernel's stack beyond its end.
+    /// Overflow of the kernel's stack.
     case stack
-    /// Indexes beyond an array, shifts by too much, values that are none of their type (UBSAN).
+    /// Indexes beyond an array, shifts that are too large, values outside of their type (UBSAN).
     case undefined
 
-    /// The word for all of them.
+    /// The word for all checkers.
     public static let allWord = "all"
 
-    /// The options that it needs, on top of the project's own.
+    /// The options that the checker needs, on top of the project's own.
     package var fragment: String {
         switch self {
         case .memory:
@@ -101,7 +102,7 @@ public enum Checker: String, Sendable, CaseIterable {
         }
     }
 
-    /// By how much the limits on time grow: what it was seen to cost under TCG, doubled.
+    /// The factor for time limits: twice the measured cost under TCG.
     var timeFactor: Int {
         switch self {
         case .memory, .leaks: 3
@@ -113,18 +114,19 @@ public enum Checker: String, Sendable, CaseIterable {
 
     /// The words that it adds to the kernel's command line.
     ///
-    /// - Parameter fewFiles: Whether KCSAN watches a few files of the kernel alone, which may be watched the harder.
+    /// - Parameter fewFiles: Whether KCSAN watches only a few of the kernel's files, for which it can set more
+    ///   watchpoints.
     package func kernelArguments(watchingFewFiles fewFiles: Bool) -> [String] {
         switch self {
-        // Without it KASAN reports the first fault and is silent from then on, whichever test comes next
-        // (mm/kasan/report.c).
+        // Without it KASAN reports only the first fault, and none in later tests (mm/kasan/report.c).
         case .memory: ["kasan_multi_shot"]
-        // Unless these ask for more, KCSAN sets a watchpoint at each 4000th access for 80 microseconds
-        // (lib/Kconfig.kcsan), and a test of a call may be over by then.
+        // Without these words, KCSAN sets a watchpoint at each 4000th access for 80 microseconds (lib/Kconfig.kcsan),
+        // and a test of a call may be over by then.
         case .races:
             fewFiles
                 ? ["kcsan.skip_watch=50", "kcsan.udelay_task=1000"] : ["kcsan.skip_watch=200", "kcsan.udelay_task=200"]
-        // Scans take tens of seconds with KASAN under TCG, so that init asks kmemleak only where leaks were asked for.
+        // Scans take tens of seconds with KASAN under TCG, so init runs kmemleak only when the project checks for
+        // leaks.
         case .leaks: ["kbuild.leaks=on"]
         case .locks, .stack, .undefined: []
         }
@@ -140,7 +142,7 @@ public enum Checker: String, Sendable, CaseIterable {
 
     /// Reads `memory,locks` or a list of such words.
     ///
-    /// - Returns: Them in the order of this type, each once.
+    /// - Returns: The checkers in the order of this type, each once.
     /// - Throws: `Failure` (`usage`) for an unknown word.
     static func parse(_ words: [String]) throws(Failure) -> [Checker] {
         var chosen: Set<Checker> = []
@@ -169,29 +171,29 @@ extension Substring {
 }
 
 extension Project {
-    /// The project once for each kernel that its checkers take: KASAN and KCSAN exclude each other (lib/Kconfig.kcsan),
-    /// so that `memory` and `races` take two.
+    /// The project, once for each kernel that its checkers need: KASAN and KCSAN exclude each other
+    /// (lib/Kconfig.kcsan), so `memory` and `races` need two.
     public var checkerSets: [Project] {
         guard checks.contains(.memory), checks.contains(.races) else { return [self] }
         return [checks.filter { $0 != .races }, [.races]].map { checks in
             var project = self
             project.checks = checks
-            // The same tests reach the same lines: one kernel tells of them.
+            // The same tests reach the same lines, so one kernel is enough for coverage.
             if checks == [.races] { project.coverage = nil }
             return project
         }
     }
 
-    /// The words for the checkers, for a person.
+    /// The names of the checkers, for messages.
     public var checkerNames: String { checks.map(\.rawValue).joined(separator: ", ") }
 
-    /// By how much all limits on time are multiplied, for what the checkers cost.
+    /// The factor for all time limits, because of the checkers' cost.
     var timeFactor: Int { checks.map(\.timeFactor).max() ?? 1 }
 
-    /// A limit on time as it holds with the checkers, in seconds.
+    /// A time limit with the checkers' factor, in seconds.
     package func scaled(_ seconds: Int) -> Int { seconds * timeFactor }
 
-    /// `timeouts` as they hold with the checkers.
+    /// `timeouts` with the checkers' factor.
     public var limits: Timeouts {
         var limits = timeouts
         limits.boot = scaled(limits.boot)
@@ -201,7 +203,7 @@ extension Project {
         return limits
     }
 
-    /// The project with the memory that its checkers take.
+    /// The project with the memory that its checkers need.
     func adjustedForCheckers() throws(Failure) -> Project {
         guard !checks.isEmpty else { return self }
         guard architecture != .um else {

@@ -2,16 +2,16 @@
 import Diagnostics
 import KernelMake
 
-/// What is asked of coverage: `coverage:` in the project file, `--coverage` on the command line.
+/// The settings of coverage: `coverage:` in the project file, `--coverage` on the command line.
 public struct CoverageSettings: Sendable, Equatable {
-    /// The least share of lines that all tests together reach, in percent; nil for none.
+    /// The least percentage of lines that all tests together must reach; nil for no minimum.
     public var minimumPercent: Int?
-    /// The C files whose coverage is collected, by their paths in the kernel's tree; empty for those that the patches
-    /// add or change.
+    /// The C files whose coverage is collected, by their paths in the kernel's tree; empty for the files that the
+    /// patches add or change.
     public var files: [String] = []
 
-    /// The options that it needs, on top of the project's own: only the objects that make is told of are compiled to
-    /// count (Documentation/dev-tools/gcov.rst).
+    /// The options that coverage needs, on top of the project's own: only the objects named to make are instrumented
+    /// (Documentation/dev-tools/gcov.rst).
     package static let fragment = """
         CONFIG_DEBUG_FS=y
         CONFIG_DEBUG_FS_ALLOW_ALL=y

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Pages of help that are about no verb.
+/// Help pages that do not belong to a verb.
 public enum HelpPages {
     /// The word for the project file's page.
     public static let projectFile = "project-file"
 
-    /// Every key of the project file: what it may hold and what it means.
+    /// Every key of the project file, with its values and meaning.
     public static var projectFileText: String {
         let rows = Schema.rows()
         var lines = [

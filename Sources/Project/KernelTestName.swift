@@ -2,13 +2,13 @@
 
 /// The names by which a project file selects the kernel's own tests.
 package enum KernelTestName {
-    /// Whether a word can be a pattern of suites (glob_match of lib/glob.c), and is one word of a kernel's command
-    /// line.
+    /// Whether a word is a valid pattern of suites (glob_match of lib/glob.c), and a single word of the kernel's
+    /// command line.
     package static func isSuitePattern(_ text: String) -> Bool {
         !text.isEmpty && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "_-.*?[]!".contains($0)) }
     }
 
-    /// Whether a word can be a collection's folder: names with slashes between, and none that leads elsewhere.
+    /// Whether a word is a valid folder of a collection: names separated by slashes, none of which leads elsewhere.
     package static func isCollection(_ name: String) -> Bool {
         let parts = name.split(separator: "/", omittingEmptySubsequences: false)
         return parts.allSatisfy { part in

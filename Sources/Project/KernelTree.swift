@@ -4,19 +4,19 @@ import Diagnostics
 import Foundation
 import SystemPackage
 
-/// A Linux source tree without a kbuild.yaml: where a kernel developer stands.
+/// A Linux source tree without a kbuild.yaml, as kernel developers have it.
 ///
-/// kbuild keeps a project for it in the cache, whose kernel source is the tree. The tree itself is never written to: it
-/// is copied once, later runs copy what changed, and objects lie in the cache.
+/// kbuild keeps a project for it in the cache, whose kernel source is the tree. kbuild never writes to the tree: it
+/// copies the tree once and the changes in later runs, and keeps objects in the cache.
 public enum KernelTree {
-    /// The folder of the cache that has the projects.
+    /// The cache's folder of projects.
     private static let collection = "trees"
-    /// The file in the project's folder that holds the tree's path.
+    /// The file in the project's folder that contains the tree's path.
     static let record = ".kernel-tree"
-    /// The name of the one test that such a project has.
+    /// The name of such a project's only test.
     public static let bootTest = "boot"
 
-    /// The tree that holds a folder; nil when none does.
+    /// The tree that contains a folder; nil when there is none.
     static func containing(_ folder: FilePath) -> FilePath? {
         var folder = folder
         while !isTree(folder) {
@@ -35,9 +35,9 @@ public enum KernelTree {
         return makefile.contains("\nPATCHLEVEL = ") && makefile.contains("\nKBUILD_")
     }
 
-    /// The project file of a tree, made in the cache when it is not there.
+    /// The project file of a tree, created in the cache if necessary.
     ///
-    /// - Throws: `Failure`: `usage` when there is no place for the cache, `infrastructure` when it cannot be written.
+    /// - Throws: `Failure`: `usage` when the cache's place is unknown, `infrastructure` when it cannot be written.
     static func projectFile(of tree: FilePath, environment: [String: String]) throws -> FilePath {
         // A double-quoted scalar of YAML.
         let path = tree.string.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"")
@@ -59,8 +59,8 @@ public enum KernelTree {
         return folder.appending(Project.fileName)
     }
 
-    /// The tree that a project file in the cache stands for; nil for a user's project, whatever lies beside its file,
-    /// and for the project without a tree.
+    /// The tree of a project file in the cache; nil for a user's project, regardless of the files beside it, and for
+    /// the project without a tree.
     static func tree(ofProjectFile file: FilePath) -> FilePath? {
         text(besideProjectFile: file).flatMap { $0 == treeless ? nil : FilePath($0) }
     }
@@ -68,7 +68,7 @@ public enum KernelTree {
     /// Whether a project file in the cache is kbuild's own, for a tree or without one.
     static func isStandIn(_ file: FilePath) -> Bool { text(besideProjectFile: file) != nil }
 
-    /// What the record beside a project file of kbuild's own says; nil for a user's project.
+    /// The record beside one of kbuild's own project files; nil for a user's project.
     private static func text(besideProjectFile file: FilePath) -> String? {
         let folder = file.removingLastComponent()
         guard folder.removingLastComponent().lastComponent?.string == collection,
@@ -78,19 +78,19 @@ public enum KernelTree {
         return text
     }
 
-    /// The record of the project that has no tree: its kernel's source is the default, or --kernel's.
+    /// The record of the project without a tree: its kernel source is the default, or that of --kernel.
     private static let treeless = "no tree"
 
-    /// The project file for patches that come with the command line alone, made in the cache when it is not there.
+    /// The project file for patches given only on the command line, created in the cache if necessary.
     ///
     /// - Throws: as `projectFile`.
     static func projectFileWithoutTree(environment: [String: String]) throws -> FilePath {
         try write(treeless, projectText(source: "", base: ""), environment: environment)
     }
 
-    /// A file of the cache with patches that came by standard input, named after what is in it.
+    /// A file of the cache with patches from standard input, named after its contents.
     ///
-    /// - Throws: `Failure`: `usage` when there is no place for the cache, `infrastructure` when it cannot be written.
+    /// - Throws: `Failure`: `usage` when the cache's place is unknown, `infrastructure` when it cannot be written.
     public static func keep(mail bytes: [UInt8], environment: [String: String]) throws -> FilePath {
         let layout = try CacheLayout(environment: environment)
         try layout.prepare()
@@ -103,8 +103,8 @@ public enum KernelTree {
     /// kbuild's own configuration, on top of tinyconfig.
     private static let fastFragment = "\(SupportFolder.name)/configs/base.config"
 
-    /// Takes the fragment with what a guest needs where the configuration starts from another base than the smallest:
-    /// kbuild's own configuration would turn off what the user has on.
+    /// Uses the fragment of a guest's requirements when the configuration starts from another base than the smallest:
+    /// kbuild's own configuration would turn off the user's options.
     static func adaptFragments(of project: inout Project) {
         guard project.kernel.base != .target("tinyconfig") else { return }
         let fast = Project.Fragment.file(project.folder.pushing(FilePath(fastFragment)))
@@ -124,7 +124,7 @@ public enum KernelTree {
         """
     }
 
-    /// A guest that runs it has a user space; what the kernel reported until then is in the log.
+    /// A guest that runs it has reached user space, and the kernel's reports until then are in the log.
     private static let bootSource = """
         #include <stdio.h>
         #include <sys/utsname.h>

@@ -3,7 +3,7 @@ import Diagnostics
 import Foundation
 import SystemPackage
 
-/// Where kbuild keeps what it can make again.
+/// The paths of kbuild's cache, all of which can be rebuilt.
 public struct CacheLayout: Sendable, Equatable {
     /// The cache's root folder.
     public var root: FilePath
@@ -15,7 +15,7 @@ public struct CacheLayout: Sendable, Equatable {
 
     /// `$KBUILD_CACHE`, else `$XDG_CACHE_HOME/kbuild`, else `~/.cache/kbuild`.
     ///
-    /// - Throws: `Failure` (`usage`) when none of the three is set.
+    /// - Throws: `Failure` (`usage`) when none of the three variables is set.
     public init(environment: [String: String]) throws(Failure) {
         func value(_ name: String) -> String? { environment[name].flatMap { $0.isEmpty ? nil : $0 } }
         if let path = value("KBUILD_CACHE") {
@@ -32,8 +32,8 @@ public struct CacheLayout: Sendable, Equatable {
         guard root.isAbsolute else {
             throw Failure(.usage, "the cache folder \(root) is not an absolute path")
         }
-        // The kernel's makefiles refuse the first two, and hand paths to make and to shells, which take the others
-        // apart.
+        // The kernel's makefiles refuse the first two, and pass paths to make and to shells, which give the others a
+        // meaning.
         let refused = root.string.first { $0.isWhitespace || ":\"'$\\`#%;&|<>()*?[]{}!=".contains($0) }
         if let refused {
             throw Failure(
@@ -50,7 +50,7 @@ public struct CacheLayout: Sendable, Equatable {
     public var sources: FilePath { root.appending("sources") }
     /// Each project's own tree and build folders.
     public var projects: FilePath { root.appending("projects") }
-    /// What is kept for the project in a folder.
+    /// The cached files of one project.
     public func folder(ofProject folder: FilePath) -> FilePath {
         projects.appending(Digest.of(folder.string).short)
     }
@@ -58,11 +58,11 @@ public struct CacheLayout: Sendable, Equatable {
     public var locks: FilePath { root.appending("locks") }
     /// The stat cache's file.
     public var statCache: FilePath { root.appending("stat-cache") }
-    /// Half-made things, which the next run may remove.
+    /// Unfinished files, which the next run may remove.
     public var temporary: FilePath { root.appending("tmp") }
 }
 
-/// A published result: a folder whose files do not change any more.
+/// A published result: a folder whose files no longer change.
 public struct Artifact: Sendable, Equatable {
     /// The digest of the key that it is filed under.
     public var key: Digest
@@ -75,16 +75,16 @@ public struct Artifact: Sendable, Equatable {
     public func path(_ name: String) -> FilePath { folder.pushing(FilePath(name)) }
 }
 
-/// Results of steps, filed by the digest of everything that went into them.
+/// Results of steps, stored under the digest of all inputs.
 ///
-/// An entry is made in a folder of its own and moved into place by one rename, so there is never a half-made one.
-/// On every use its files are checked against the digests in its manifest; one that does not agree is removed.
+/// An entry is made in a folder of its own and moved into place by one rename, so the store never holds an unfinished
+/// one. On every use its files are checked against the digests in its manifest; an entry that differs is removed.
 public struct ArtifactStore: Sendable {
     /// Where the cache lives.
     public let layout: CacheLayout
-    /// Remembers digests between runs.
+    /// Keeps digests between runs.
     public let statCache: StatCache
-    /// Whether the store is only looked at: nothing is published, and a damaged entry stays where it is.
+    /// Whether the store is read only: nothing is published, and a damaged entry stays.
     public var isReadOnly = false
 
     private struct Manifest: Codable {
@@ -102,10 +102,10 @@ public struct ArtifactStore: Sendable {
         self.statCache = statCache
     }
 
-    /// The entry for `key`, if there is one and all its files are as they were published.
+    /// The entry for `key`, if it exists and none of its files has changed since publication.
     public func lookup(_ key: ArtifactKey) -> Artifact? {
         let folder = folder(key)
-        // Before it is looked at, so that a `kbuild cache prune` of this moment leaves it.
+        // Marked before it is read, so that a concurrent `kbuild cache prune` keeps it.
         if !isReadOnly { markUsed(folder) }
         guard let bytes = try? readBytes(folder.appending(Self.manifestName)),
             let manifest = try? JSONDecoder().decode(Manifest.self, from: Data(bytes)), manifest.key == key.digest
@@ -121,12 +121,12 @@ public struct ArtifactStore: Sendable {
 
     /// Makes an entry: `make` fills an empty folder, which is then published.
     ///
-    /// The key is computed before the work and again after it. When it has changed meanwhile, or a file that it holds
-    /// was written to meanwhile, what was made is of neither contents: it is thrown away, and made again.
+    /// The key is computed before the work and again after it. If the key changed, or one of its files was written to,
+    /// the result matches neither state of the inputs: it is discarded and made again.
     ///
-    /// - Parameter key: Computes the key from all inputs as they are at the time.
+    /// - Parameter key: Computes the key from the current state of all inputs.
     /// - Throws: What `key` and `make` throw, with nothing published; `Failure` (`infrastructure`) when an input
-    ///   changes each time, which it names, or the cache cannot be written.
+    ///   changes during every attempt, or the cache cannot be written.
     public func publish(
         key: () async throws -> ArtifactKey, make: (FilePath) async throws -> Void
     ) async throws -> Artifact {
@@ -136,9 +136,9 @@ public struct ArtifactStore: Sendable {
         }
     }
 
-    // MARK: What tools read
+    // MARK: Files that tools read
 
-    /// The entry for `key` whose tools read files that are all as they were; nil when there is none.
+    /// The entry for `key` whose recorded tool inputs have not changed; nil when there is none.
     public func lookup(recorded key: ArtifactKey) -> Artifact? {
         for reads in records(key) {
             if let full = try? self.key(key, with: reads), let artifact = lookup(full) { return artifact }
@@ -146,9 +146,9 @@ public struct ArtifactStore: Sendable {
         return nil
     }
 
-    /// Makes an entry as `publish(key:make:)`, of which `make` tells afterwards what the tools read besides what `key`
-    /// holds. These files become part of the key, and the record of them is kept, so that `lookup(recorded:)` knows
-    /// which files to look at.
+    /// Makes an entry as `publish(key:make:)` does. `make` returns the files that the tools read in addition to those
+    /// in `key`. These files become part of the key, and their record is kept, so that `lookup(recorded:)` knows which
+    /// files to check.
     ///
     /// - Throws: As `publish(key:make:)`.
     public func publishRecorded(
@@ -157,8 +157,8 @@ public struct ArtifactStore: Sendable {
         try await publish(recording: key, make: make)
     }
 
-    /// How often an artifact is made whose inputs change meanwhile: somebody who saves once or twice during a build is
-    /// waited for, a file that changes all the time is not.
+    /// How often an artifact is made again because its inputs changed: enough for a user who saves once or twice during
+    /// a build; a file that changes all the time is an error.
     static let tries = 4
 
     private func publish(
@@ -184,7 +184,7 @@ public struct ArtifactStore: Sendable {
             do {
                 reads = try await make(temporary)
             } catch let failure as Failure {
-                // A tool that failed while its inputs changed has said nothing of either contents.
+                // When inputs changed during the work, the tool's failure is not conclusive.
                 guard let after = try? await watched(key),
                     let name = difference(before, after)
                         ?? expected.first(where: { signatures[$0] != .some(FileSignature.of(FilePath($0))) })
@@ -204,7 +204,7 @@ public struct ArtifactStore: Sendable {
                 continue
             }
             let full = try self.key(after.key, with: reads)
-            // Digests were taken after the work, so nothing may have been written up to then.
+            // Digests were computed after the work, so no file may have been written before that.
             if let name = change(of: reads, since: start, signatures) {
                 culprit = name
                 continue
@@ -224,23 +224,23 @@ public struct ArtifactStore: Sendable {
     private func watched(_ key: () async throws -> ArtifactKey) async throws -> Watched {
         let witness = FileWitness()
         let key = try await FileWitness.$current.withValue(witness) { try await key() }
-        // What is in the store or was unpacked for it is linked to from elsewhere, which changes a ctime and no
-        // contents; its digest is in the key.
+        // Files of the store and unpacked sources get further hard links, which change the ctime but not the contents;
+        // their digest is in the key.
         let own = [layout.store, layout.sources, layout.projects]
         let signatures = witness.signatures.filter { seen in !own.contains { FilePath(seen.key).starts(with: $0) } }
         return (key, signatures)
     }
 
-    /// The file, or else the part of the key, in which an input differs; nil when none does.
+    /// The changed file or, failing that, the changed part of the key; nil when nothing changed.
     private func difference(_ before: Watched, _ after: Watched) -> String? {
         for (path, signature) in before.signatures where after.signatures[path] != signature { return path }
         if let path = after.signatures.keys.first(where: { before.signatures[$0] == nil }) { return path }
         return before.key == after.key ? nil : after.key.difference(from: before.key) ?? "its key"
     }
 
-    /// A file that was written to after `start`, or appeared; nil when there is none.
+    /// A file that was written to or created after `start`; nil when there is none.
     ///
-    /// - Parameter signatures: Those of files that were known before.
+    /// - Parameter signatures: The signatures of the files known before the work.
     private func change(of reads: ToolReads, since start: Int64, _ signatures: [String: FileSignature?]) -> String? {
         for path in reads.files {
             let found = FileSignature.of(FilePath(path))
@@ -252,7 +252,7 @@ public struct ArtifactStore: Sendable {
                 return path
             }
         }
-        // A rename keeps a file's times of modification, and sets that of its change.
+        // A rename keeps a file's mtime and sets its ctime.
         let late = reads.passedOver.first { path in
             FileSignature.of(FilePath(path)).map { $0.changed > start - StatCache.granularity } ?? true
         }
@@ -265,9 +265,9 @@ public struct ArtifactStore: Sendable {
         return Int64(now.tv_sec) * 1_000_000_000 + Int64(now.tv_nsec)
     }
 
-    /// The key with what the tools read.
+    /// The key extended by the files that the tools read.
     ///
-    /// - Throws: `Failure` when a file is gone.
+    /// - Throws: `Failure` when a file no longer exists.
     private func key(_ key: ArtifactKey, with reads: ToolReads) throws -> ArtifactKey {
         var digests: [(String, Digest)] = []
         for path in reads.files.sorted() { digests.append((path, try statCache.digest(of: FilePath(path)))) }
@@ -283,7 +283,7 @@ public struct ArtifactStore: Sendable {
     /// How many sets of files are kept for one key: a source whose branches are compiled in turn includes other files.
     private static let keptRecords = 8
 
-    /// What tools were seen to read when they made artifacts of this key, the last one first.
+    /// The recorded tool inputs of artifacts of this key, the newest record first.
     private func records(_ key: ArtifactKey) -> [ToolReads] {
         guard let entry = lookup(key.ofRecords), let bytes = try? readBytes(entry.path(Self.recordsName)) else {
             return []
@@ -302,7 +302,7 @@ public struct ArtifactStore: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys]
             try writeAtomically(try encoder.encode(Array(records)), to: temporary.appending(Self.recordsName))
-            // Without the old one, whoever looks makes the artifact again.
+            // Without the old entry, a concurrent run makes the artifact again.
             try removeAll(folder(key.ofRecords))
             _ = try place(temporary, under: key.ofRecords)
         }
@@ -323,7 +323,7 @@ public struct ArtifactStore: Sendable {
 
         let target = folder(key)
         try createFolder(target.removingLastComponent())
-        // A stale or damaged entry makes way; one that another run published meanwhile is as good as ours.
+        // A stale or damaged entry is removed; an entry that another run published meanwhile is equivalent.
         if lookup(key) == nil { try removeAll(target) }
         if rename(temporary.string, target.string) != 0, lookup(key) == nil {
             throw Failure(.infrastructure, "cannot publish \(target)", details: errnoText())
@@ -331,7 +331,7 @@ public struct ArtifactStore: Sendable {
         return Artifact(key: key.digest, folder: target, files: files)
     }
 
-    /// Where an entry is made, except the random number that keeps two runs apart.
+    /// The prefix of the folder that an entry is made in; a random number that keeps two runs apart follows.
     public func draft(_ key: ArtifactKey) -> FilePath {
         layout.temporary.appending("\(key.step)-\(key.short)")
     }

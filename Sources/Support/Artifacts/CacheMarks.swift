@@ -5,11 +5,11 @@ import Glibc
 import SystemPackage
 
 extension CacheLayout {
-    /// What says that a folder is a cache of kbuild's, and keeps those apart who use it from who removes it.
+    /// The marker of a folder as kbuild's cache, and the lock between its users and its removal.
     public var marker: FilePath { root.appending(".kbuild-cache") }
-    /// What tells backup programs that the folder need not be kept (bford.info/cachedir).
+    /// The file that tells backup programs to skip the folder (bford.info/cachedir).
     var cacheTag: FilePath { root.appending("CACHEDIR.TAG") }
-    /// The record of who uses the cache.
+    /// The folder with the records of the cache's users.
     var uses: FilePath { root.appending("uses") }
 
     private static let markerText = """
@@ -23,8 +23,8 @@ extension CacheLayout {
 
         """
 
-    /// The folders that kbuild makes in a cache, and what the names of their entries look like. Names alone are not
-    /// enough to take a folder for kbuild's: `projects` and `sources` are usual ones.
+    /// The folders that kbuild makes in a cache, and the form of their entries' names. A folder's name alone does not
+    /// prove that kbuild made it: `projects` and `sources` are common names.
     private var folders: [(path: FilePath, isOwn: (String) -> Bool)] {
         [
             (store, { name in fileExists(store.appending(name)) && Self.isStep(store.appending(name)) }),
@@ -61,9 +61,9 @@ extension CacheLayout {
 
     private static func isRealFolder(_ path: FilePath) -> Bool { FileSignature.of(path)?.isDirectory == true }
 
-    /// Makes the cache's folder, or looks whether a folder that is there is one, and marks it.
+    /// Creates the cache's folder, or checks that the existing folder is a cache, and writes the marker.
     ///
-    /// A cache of an older kbuild, which made no marker, is known by the form of what is in it.
+    /// A cache of an older kbuild, which wrote no marker, is recognized by the form of its contents.
     ///
     /// - Throws: `Failure` (`usage`) for a folder of other files; `infrastructure` when it cannot be made.
     public func prepare() throws(Failure) {
@@ -81,9 +81,9 @@ extension CacheLayout {
         }
     }
 
-    /// Looks whether the folder is a cache of kbuild's, with the marker or without; one that is not there is.
+    /// Checks that the folder is a cache of kbuild's, with the marker or without; a folder that does not exist passes.
     ///
-    /// - Throws: `Failure` (`usage`) when it holds other files and nothing that kbuild has surely made.
+    /// - Throws: `Failure` (`usage`) when it holds other files and nothing that only kbuild makes.
     public func checkIsOwn() throws(Failure) {
         guard isFolder(root), FileSignature.of(marker)?.isRegularFile != true else { return }
         let names: [String]
@@ -92,7 +92,7 @@ extension CacheLayout {
         } catch {
             throw Failure(.infrastructure, "cannot read the cache folder \(root)", details: "\(error)")
         }
-        // A file system of its own, just made, has one.
+        // A newly made file system has this folder.
         let found = names.filter { $0 != "lost+found" }
         let own = found.filter(isOwnEntry)
         let strangers = found.filter { name in
@@ -108,8 +108,8 @@ extension CacheLayout {
         }
     }
 
-    /// Whether an entry of the root is what kbuild puts there, by name, kind and contents; an empty folder proves
-    /// nothing, but is nobody's loss.
+    /// Whether kbuild made an entry of the root, by name, kind and contents. An empty folder proves nothing, but can be
+    /// removed without loss.
     private func isOwnEntry(_ name: String) -> Bool {
         let path = root.appending(name)
         if Self.isOwnFile(name) { return FileSignature.of(path)?.isRegularFile == true }
@@ -120,10 +120,10 @@ extension CacheLayout {
         return names.allSatisfy(folder.isOwn)
     }
 
-    /// Removes what kbuild has put into a cache and, when nothing else is there, the marker and the folder. The caller
-    /// keeps others away (`CacheGate`).
+    /// Removes kbuild's files from a cache and, when nothing else is left, the marker and the folder. The caller holds
+    /// the `CacheGate`.
     ///
-    /// - Returns: The names of what is left: other files, which are not kbuild's to remove.
+    /// - Returns: The names of the remaining files, which kbuild did not make.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when something cannot be removed.
     func removeContents() throws -> [String] {
         try checkIsOwn()
@@ -131,14 +131,13 @@ extension CacheLayout {
         let isMarked = FileSignature.of(marker)?.isRegularFile == true
         for name in try namesInFolder(root) {
             let path = root.appending(name)
-            // In a cache that kbuild made, entries of these names are kbuild's, whatever an interrupted run left in
-            // them.
+            // In a marked cache, entries of these names are kbuild's, even with an interrupted run's files in them.
             let isNamed = folders.contains { $0.path == path } || path == temporary
             if isMarked ? isNamed && Self.isRealFolder(path) || isOwnEntry(name) : isOwnEntry(name) {
                 try removeAll(path)
             }
         }
-        // Beside other files the marker stays, or the next run would not know the folder for a cache.
+        // When other files are left, the marker stays: without it the next run would refuse the folder.
         let marks = [marker, cacheTag]
         let left = try namesInFolder(root).filter { !marks.contains(root.appending($0)) }
         guard left.isEmpty else { return left }

@@ -4,43 +4,43 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// Something that a cache keeps, and that can be removed by itself.
+/// An item of a cache that can be removed separately.
 public struct CacheItem: Sendable, Equatable {
-    /// What it is.
+    /// The kind of an item.
     public enum Kind: String, Sendable, Codable, CaseIterable {
         /// A built kernel.
         case kernel
         /// A kernel's source.
         case source
-        /// A tree with patches and what was built in it.
+        /// A patched tree and its build output.
         case output
-        /// A test program, a test bundle, or what they are made of.
+        /// A test program, a test bundle, or their inputs.
         case program
-        /// A saved machine.
+        /// A snapshot of a virtual machine.
         case snapshot
-        /// A root file system, or what it is made of.
+        /// A root file system, or its inputs.
         case rootFilesystem = "root-file-system"
         /// The reports and logs of a project's runs.
         case runs
         /// The compiler cache, which is not kbuild's own.
         case ccache
-        /// What a killed kbuild left, and files of little size.
+        /// Leftovers of a killed kbuild, and small files.
         case other
     }
 
-    /// What it is.
+    /// The item's kind.
     public var kind: Kind
-    /// Where it is.
+    /// The item's path.
     public var path: FilePath
-    /// The bytes of the disk that it takes. A file with names in several items counts for the first of them.
+    /// The bytes that it takes on the disk. A file with hard links in several items counts for the first of them.
     public var bytes: Int
     /// When it was last used, in seconds since 1970.
     public var lastUsed: Double
-    /// The folder of the project that it is kept for; nil for what all share.
+    /// The folder of the project that it belongs to; nil for a shared item.
     public var project: String?
-    /// Whether that project is not there any more.
+    /// Whether that project no longer exists.
     public var isOrphaned = false
-    /// Whether `prune` may remove it: it can be made again, and is kbuild's own.
+    /// Whether `prune` may remove it: kbuild made it and can make it again.
     public var isRemovable = true
 
     /// Creates an item.
@@ -58,17 +58,17 @@ public struct CacheItem: Sendable, Equatable {
     }
 }
 
-/// What a cache keeps.
+/// The items of a cache.
 public struct CacheInventory: Sendable {
-    /// The cache.
+    /// The cache's paths.
     public let layout: CacheLayout
-    /// All that it keeps.
+    /// All items.
     public var items: [CacheItem] = []
 
-    /// The bytes of what is kbuild's own.
+    /// The total bytes of the items that kbuild made.
     public var bytes: Int { items.filter { $0.kind != .ccache }.reduce(0) { $0 + $1.bytes } }
 
-    /// Looks at a cache. It takes about a second for 100,000 files.
+    /// Reads a cache, in about a second for 100,000 files.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read.
     public init(of layout: CacheLayout) throws {
@@ -88,7 +88,7 @@ public struct CacheInventory: Sendable {
                     project: project?.path,
                     isOrphaned: project?.isOrphaned ?? false, isRemovable: isRemovable))
         }
-        // First, so that their files, which trees share by hard links, count for them.
+        // First, so that files that trees share with them by hard links count for them.
         for source in try Self.folders(in: layout.sources) { add(.source, source) }
         for step in try Self.folders(in: layout.store) {
             let kind = Self.kind(ofStep: step.lastComponent?.string ?? "")
@@ -108,7 +108,7 @@ public struct CacheInventory: Sendable {
                 case _ where name.hasPrefix("kernel-") && FileSignature.of(part)?.isDirectory == true:
                     try addTree(part, ofProject: path, isOrphaned: isOrphaned, &counter)
                 default:
-                    // The folders of programs' builds have the project's time.
+                    // The folders of program builds get the project's time.
                     let isWhole = FileSignature.of(part)?.isDirectory == true
                     add(
                         isWhole ? .program : .other, part, used: used, project: project,
@@ -119,7 +119,7 @@ public struct CacheInventory: Sendable {
         for name in try namesInFolder(layout.root) {
             let path = layout.root.appending(name)
             switch name {
-            // What a link leads to is somebody else's.
+            // The target of a link is not part of the cache.
             case "tmp" where FileSignature.of(path)?.isDirectory == true:
                 for rest in (try? namesInFolder(path)) ?? [] {
                     add(.other, path.appending(rest))
@@ -131,8 +131,8 @@ public struct CacheInventory: Sendable {
         }
     }
 
-    /// Adds a kernel's outputs, one by one, and their tree, which goes with all of them. Each has the time of its last
-    /// use; the tree is never older than an output.
+    /// Adds each output of a kernel, and their tree, whose removal removes all of them. Each has the time of its last
+    /// use; the tree's time is never before an output's.
     private mutating func addTree(
         _ folder: FilePath, ofProject project: String?, isOrphaned: Bool, _ counter: inout TreeUsageCounter
     ) throws {
@@ -182,7 +182,7 @@ public struct CacheInventory: Sendable {
         return ofRoot.contains { step.hasPrefix($0) } ? .rootFilesystem : .program
     }
 
-    /// The project that a folder is kept for; nil when an older kbuild made it and none has used it since.
+    /// The project that a folder belongs to; nil when only an older kbuild, which kept no record, has used it.
     private static func project(of folder: FilePath) -> String? {
         guard let text = try? readText(folder.appending(CacheUse.projectFileName)), text.hasPrefix("/") else {
             return nil
@@ -192,11 +192,11 @@ public struct CacheInventory: Sendable {
 }
 
 extension CacheInventory {
-    /// What is to go so that no more than `most` bytes are kept: what is of projects that are gone and what killed
-    /// kbuilds left first, then what has not been used for longest.
+    /// The items to remove so that no more than `most` bytes are kept: first those of projects that no longer exist and
+    /// the leftovers of killed kbuilds, then the least recently used.
     ///
-    /// - Parameter users: Who uses the cache: what any of them may have taken from it, and all of their projects',
-    ///   stays.
+    /// - Parameter users: The cache's users: items that one of them may have taken, and all items of their projects,
+    ///   are kept.
     public func surplus(over most: Int, users: [CacheUse.User]) -> [CacheItem] {
         var bytes = bytes
         var surplus: [CacheItem] = []
@@ -204,7 +204,7 @@ extension CacheInventory {
         func rank(_ item: CacheItem) -> Int { item.isOrphaned || item.path.starts(with: leftovers) ? 0 : 1 }
         let candidates = items.filter { $0.isRemovable && !isInUse($0, users) }
             .sorted {
-                // What lies in another item goes before it.
+                // An item inside another one is removed before it.
                 (rank($0), $0.lastUsed, -$0.path.components.count, $0.path.string)
                     < (rank($1), $1.lastUsed, -$1.path.components.count, $1.path.string)
             }
@@ -215,21 +215,21 @@ extension CacheInventory {
         return surplus
     }
 
-    /// Whether somebody may have taken the item from the cache since they began. A use marks what it takes as used.
+    /// Whether a user may have taken the item since its run began. A run marks the items that it takes as used.
     private func isInUse(_ item: CacheItem, _ users: [CacheUse.User]) -> Bool {
         users.contains { user in
-            // A second for the clocks that stamp files.
+            // One second of tolerance for the coarse clock of file times.
             item.lastUsed >= (user.since ?? 0) - 1
                 || user.project.map { item.path.starts(with: layout.folder(ofProject: FilePath($0))) } == true
         }
     }
 
-    /// Removes items, unless they are in use by now.
+    /// Removes items, except those in use.
     ///
-    /// They leave their places at once while nobody can begin to use the cache, and are removed afterwards.
+    /// The items are renamed while `CacheGate` is held, so that no new user can take them, and are deleted afterwards.
     ///
-    /// - Returns: Those that are gone.
-    /// - Throws: `Failure` when one cannot be removed; `CancellationError`.
+    /// - Returns: The removed items.
+    /// - Throws: `Failure` when an item cannot be removed; `CancellationError`.
     public func remove(_ surplus: [CacheItem], progress: ProgressSink = .silent) async throws -> [CacheItem] {
         guard !surplus.isEmpty else { return [] }
         let (trash, removed) = try await leave(surplus, progress)
@@ -246,14 +246,14 @@ extension CacheInventory {
         var removed: [CacheItem] = []
         for (index, item) in surplus.enumerated() {
             var present = item
-            // The times of a project's parts are the project's.
+            // A project's parts have the project's time.
             present.lastUsed = item.project == nil || item.kind == .snapshot ? Self.time(item.path) : item.lastUsed
             guard !isInUse(present, users) else { continue }
             guard rename(item.path.string, trash.appending("\(index)").string) == 0 else { continue }
             removed.append(item)
             if item.kind == .output { for mark in OutputMark.allCases { unlink(mark.path(of: item.path).string) } }
         }
-        // Of a project that is gone nothing but its name is left then.
+        // After this only the record of the project's name is left.
         for folder in Set(removed.filter(\.isOrphaned).map { $0.path.removingLastComponent() })
         where (try? namesInFolder(folder)) == [CacheUse.projectFileName] {
             try? removeAll(folder)
@@ -263,14 +263,14 @@ extension CacheInventory {
 }
 
 extension CacheLayout {
-    /// A name for what leaves its place to be removed.
+    /// A path to move an item to before its deletion.
     fileprivate func newTrash() -> FilePath {
         temporary.appending("removed-\(getpid())-\(UInt32.random(in: 0 ... .max))")
     }
 
-    /// Removes what is kept for a project.
+    /// Removes all items of a project.
     ///
-    /// - Returns: Whether there was something.
+    /// - Returns: Whether there was anything to remove.
     /// - Throws: `Failure` (`infrastructure`) when a kbuild uses it or something cannot be removed; `usage` when the
     ///   folder is not a cache; `CancellationError`.
     public func removeProject(_ project: FilePath, progress: ProgressSink = .silent) async throws -> Bool {
@@ -292,9 +292,9 @@ extension CacheLayout {
         return true
     }
 
-    /// Removes the cache, as far as kbuild made it.
+    /// Removes everything in the cache that kbuild made.
     ///
-    /// - Returns: The names in its folder of what is left.
+    /// - Returns: The names of the remaining files in its folder.
     /// - Throws: As `removeProject`.
     public func removeCache(progress: ProgressSink = .silent) async throws -> [String] {
         guard isFolder(root) else { return [] }

@@ -8,9 +8,9 @@ import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
-/// Keeps those who begin to use a cache apart from those who remove something of it: a lock on the cache's marker. It
-/// is held for moments: shared while a use is recorded (`CacheUse`), exclusive while it is decided what is in use, and
-/// by `kbuild clean --all` until it is done.
+/// Excludes a removal while a run begins to use a cache, by a lock on the cache's marker. The lock is held briefly:
+/// shared while a use is recorded (`CacheUse`), exclusive while the items in use are determined. `kbuild clean --all`
+/// holds it until it is done.
 public final class CacheGate: Sendable {
     private let descriptor: Int32
 
@@ -20,11 +20,11 @@ public final class CacheGate: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Takes the gate, waiting if need be.
+    /// Takes the gate, and waits for it if necessary.
     ///
     /// - Parameters:
-    ///   - isExclusive: Whether nobody else may hold it.
-    ///   - progress: Told once when there is something to wait for.
+    ///   - isExclusive: Whether the lock is exclusive.
+    ///   - progress: Called once when the gate has to be waited for.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when it cannot be made;
     ///   `CancellationError`.
     public static func acquire(
@@ -41,14 +41,14 @@ public final class CacheGate: Sendable {
         }
     }
 
-    /// Takes the gate if nobody is in the way.
+    /// Takes the gate if no other process prevents it.
     ///
     /// - Throws: As `acquire`.
     public static func attempt(_ layout: CacheLayout, isExclusive: Bool) throws -> CacheGate? {
         try layout.prepare()
         let descriptor = open(layout.marker.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
         guard descriptor >= 0 else {
-            // Removed since: the next attempt makes it anew.
+            // The file was removed since; the next attempt makes a new one.
             if errno == ENOENT { return nil }
             throw Failure(.infrastructure, "cannot open \(layout.marker)", details: errnoText())
         }
@@ -59,7 +59,7 @@ public final class CacheGate: Sendable {
             }
             return nil
         }
-        // A lock on a file that has been removed keeps nobody away.
+        // A lock on a removed file excludes no other process.
         guard let held = FileStatus(ofDescriptor: descriptor), let named = FileStatus(layout.marker),
             held.isSameInode(as: named)
         else { return nil }
@@ -67,14 +67,14 @@ public final class CacheGate: Sendable {
     }
 }
 
-/// That a kbuild uses a cache, and for which project: a file that is locked as long as it does. What it has taken from
-/// the cache since it began is not removed meanwhile, nor anything of its project's.
+/// The record that a kbuild process uses a cache, and for which project: a file that is locked for as long. Items that
+/// the process took since it began, and all items of its project, are not removed meanwhile.
 public final class CacheUse: Sendable {
-    /// A kbuild that uses a cache.
+    /// A kbuild process that uses a cache.
     public struct User: Sendable, Codable, Equatable {
-        /// Its process.
+        /// The process ID.
         public var process: Int32
-        /// Its command line's first words.
+        /// The first words of its command line.
         public var command: String
         /// Its project's folder; nil for none.
         public var project: String?
@@ -95,14 +95,14 @@ public final class CacheUse: Sendable {
         close(descriptor)
     }
 
-    /// The file that says which project a folder of `CacheLayout.projects` is of; its time is that of the last use.
+    /// The file that names the project of a folder of `CacheLayout.projects`; its ctime is the time of the last use.
     static let projectFileName = "project"
 
-    /// Records a use of the cache, which is made if it is not there.
+    /// Records a use of the cache, and creates the cache if necessary.
     ///
     /// - Parameters:
     ///   - project: The project's folder; nil for a use without one.
-    ///   - command: What is told to who must wait.
+    ///   - command: The command to show to a process that has to wait.
     /// - Throws: `Failure` (`usage`) when the folder is not a cache; `infrastructure` when it cannot be written;
     ///   `CancellationError`.
     public static func begin(
@@ -138,9 +138,10 @@ public final class CacheUse: Sendable {
         return use
     }
 
-    /// Who uses a cache.
+    /// The current users of a cache.
     ///
-    /// - Parameter isAlone: Whether the caller holds the gate alone: then what killed kbuilds left is removed.
+    /// - Parameter isAlone: Whether the caller holds the gate exclusively; then the records of killed processes are
+    ///   removed.
     public static func users(of layout: CacheLayout, isAlone: Bool = false) -> [User] {
         let names = (try? namesInFolder(layout.uses)) ?? []
         return names.filter { $0.hasSuffix(".use") }.compactMap { name in
@@ -148,8 +149,8 @@ public final class CacheUse: Sendable {
             let descriptor = open(file.string, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
             guard descriptor >= 0 else { return nil }
             defer { close(descriptor) }
-            // Shared: who is just about to lock a new one must not find it locked for long, and does not at all by
-            // others like us.
+            // A shared lock: it does not exclude other readers, and a process that is about to lock its new record
+            // waits only briefly.
             if isAlone, flock(descriptor, LOCK_SH | LOCK_NB) == 0 {
                 unlink(file.string)
                 return nil
@@ -157,7 +158,7 @@ public final class CacheUse: Sendable {
             guard let status = FileStatus(ofDescriptor: descriptor), let text = try? readBytes(file),
                 var user = try? JSONDecoder().decode(User.self, from: Data(text))
             else {
-                // It is in use by one of whom nothing else is known.
+                // A process uses the cache, but its record is not readable.
                 return isAlone ? User(process: 0, command: "kbuild", project: nil, since: 0) : nil
             }
             guard isAlone || kill(user.process, 0) == 0 || errno == EPERM else { return nil }
@@ -167,9 +168,8 @@ public final class CacheUse: Sendable {
     }
 }
 
-/// Notes that something of the cache is used now: its time of change becomes the present. What has not been used for
-/// longest is removed first.
+/// Marks an item of the cache as used now, by its ctime. The least recently used items are removed first.
 public func markUsed(_ path: FilePath) {
-    // It costs some microseconds. A cache that cannot be written to keeps its times.
+    // This takes some microseconds. In a read-only cache the times do not change.
     utimensat(AT_FDCWD, path.string, nil, AT_SYMLINK_NOFOLLOW)
 }

@@ -9,7 +9,7 @@ public struct Digest: Sendable, Hashable, Codable, CustomStringConvertible {
     /// The 64 lower-case hexadecimal digits.
     public let hex: String
 
-    /// Wraps digits that were written earlier; nil when they are not 64 hexadecimal ones.
+    /// Creates a digest from its digits; nil when they are not 64 hexadecimal digits.
     public init?(hex: String) {
         guard hex.utf8.count == 64, hex.allSatisfy(\.isHexDigit) else { return nil }
         self.hex = hex.lowercased()
@@ -88,7 +88,7 @@ private final class SHA256 {
         var bytes = [UInt8](repeating: 0, count: 32)
         var count: UInt32 = 0
         isGood = isGood && EVP_DigestFinal_ex(context, &bytes, &count) == 1 && count == 32
-        // A wrong digest would give one artifact another's name, and kbuild can do nothing without digests.
+        // With a wrong digest one artifact would be taken for another, and kbuild cannot work without digests.
         precondition(isGood, "OpenSSL cannot compute SHA-256")
         return Digest(bytes)
     }

@@ -3,7 +3,7 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// An exclusive lock between processes. The kernel drops it when its holder ends, however that happens.
+/// An exclusive lock between processes. The kernel releases it when its holder ends for any reason.
 public final class FileLock: Sendable {
     private let descriptor: Int32
 
@@ -15,9 +15,9 @@ public final class FileLock: Sendable {
         close(descriptor)
     }
 
-    /// Takes the lock `name`, waiting for another process to give it up if need be.
+    /// Takes the lock `name`, and waits for another process to release it if necessary.
     ///
-    /// - Parameter progress: Told once when there is something to wait for.
+    /// - Parameter progress: Called once when the lock has to be waited for.
     /// - Throws: `Failure` (`infrastructure`) when the lock file cannot be opened; `CancellationError`.
     public static func acquire(
         _ name: String, in layout: CacheLayout, progress: ProgressSink = .silent
@@ -36,7 +36,7 @@ public final class FileLock: Sendable {
         return lock
     }
 
-    /// Takes the lock `name` if nobody holds it.
+    /// Takes the lock `name` if no process holds it.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the lock file cannot be opened.
     public static func attempt(_ name: String, in layout: CacheLayout) throws -> FileLock? {
@@ -65,8 +65,8 @@ public final class FileLock: Sendable {
         return false
     }
 
-    /// Writes who holds the lock into its file: process ID, seconds since 1970, command. That is for people only, so
-    /// that a full disk is no reason to go without the lock.
+    /// Writes the lock's holder into its file: process ID, seconds since 1970, command. The record is only information
+    /// for the user, so a failure to write it, as on a full disk, does not matter.
     private func sign() {
         let words = CommandLine.arguments.prefix(8).joined(separator: " ").prefix(200)
         let text = "\(getpid()) \(time(nil)) \(words)\n"
@@ -74,7 +74,7 @@ public final class FileLock: Sendable {
         _ = Array(text.utf8).withUnsafeBytes { pwrite(descriptor, $0.baseAddress, $0.count, 0) }
     }
 
-    /// "process 4711, kbuild run, for 12 s", by what the holder wrote; nil where it did not yet.
+    /// "process 4711, kbuild run, for 12 s", from the holder's record; nil when the holder has not written it yet.
     private static func holder(_ descriptor: Int32) -> String? {
         var buffer = [UInt8](repeating: 0, count: 512)
         let count = pread(descriptor, &buffer, buffer.count, 0)
@@ -82,7 +82,7 @@ public final class FileLock: Sendable {
         let fields = String(decoding: buffer[..<count], as: UTF8.self).textLines().first?
             .split(separator: " ", maxSplits: 2)
         guard let fields, fields.count == 3, let pid = Int32(fields[0]), let since = Int(fields[1]) else { return nil }
-        // A holder that ended left its words behind, and the next has not written its own.
+        // The record is of an earlier holder; the present one has not written its own yet.
         guard kill(pid, 0) == 0 || errno == EPERM else { return nil }
         let command = fields[2].split(separator: " ", maxSplits: 1)
         let name = command.first?.split(separator: "/").last ?? "kbuild"

@@ -6,8 +6,8 @@ package func nanoseconds(_ time: timespec) -> Int64 {
     Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
 }
 
-/// The time now in nanoseconds since the epoch, by the precise clock. The kernel stamps files by a coarse clock,
-/// which is never ahead of it: so this is later than the time of any object that exists.
+/// The current time in nanoseconds since the epoch, by the precise clock. The kernel stamps files by the coarse clock,
+/// which is never ahead of the precise one, so this time is later than that of any existing file.
 package func nanosecondsNow() -> Int64 {
     var now = timespec()
     clock_gettime(CLOCK_REALTIME, &now)

@@ -9,7 +9,7 @@ public func errnoText() -> String {
     String(cString: strerror(errno))
 }
 
-/// Opens a file to read it. A named pipe without a writer would block for ever, and a device may never end.
+/// Opens a regular file to read it. A named pipe without a writer would block forever, and a device may never end.
 ///
 /// - Throws: `Errno` when it cannot be opened; `Failure` with `code` when it is not a regular file.
 public func openRegularFile(_ path: FilePath, failingWith code: ExitStatus = .infrastructure) throws -> FileDescriptor {
@@ -39,7 +39,7 @@ public func readBytes(_ path: FilePath) throws -> [UInt8] {
     do {
         let file = try openRegularFile(path)
         return try file.closeAfter {
-            // Read in place; one byte more than there should be shows the end. Files of /proc say 0.
+            // One byte more than the size is read, so that the end is noticed. Files of /proc report the size 0.
             let size = Int(clamping: FileStatus(ofDescriptor: file.rawValue)?.size ?? 0)
             var isAtEnd = false
             var bytes = try [UInt8](unsafeUninitializedCapacity: size + 1) { buffer, used in
@@ -70,7 +70,7 @@ public func readText(_ path: FilePath) throws -> String {
     String(decoding: try readBytes(path), as: UTF8.self)
 }
 
-/// Writes a file so that a reader, or a crash at any point, sees the old contents or the new, never a part.
+/// Writes a file so that a reader, or a crash at any point, sees the old contents or the new ones, never a part.
 ///
 /// - Parameter mode: The permissions of the new file.
 /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
@@ -94,9 +94,9 @@ public func writeAtomically(_ text: String, to path: FilePath) throws {
     try writeAtomically(Array(text.utf8), to: path)
 }
 
-/// Creates a folder and those above it; one that is there already is no error.
+/// Creates a folder and its parents; an existing folder is not an error.
 ///
-/// - Throws: `Failure` (`infrastructure`) when one cannot be created.
+/// - Throws: `Failure` (`infrastructure`) when a folder cannot be created.
 public func createFolder(_ path: FilePath) throws {
     if mkdir(path.string, 0o755) == 0 { return }
     if errno == ENOENT, !path.removingLastComponent().isEmpty, path.removingLastComponent() != path {
@@ -107,7 +107,7 @@ public func createFolder(_ path: FilePath) throws {
     throw Failure(.infrastructure, "cannot create the folder \(path)", details: errnoText())
 }
 
-/// Whether `path` names something; a dangling link does.
+/// Whether `path` exists; true for a dangling link.
 public func fileExists(_ path: FilePath) -> Bool {
     FileStatus(path) != nil
 }
@@ -117,7 +117,7 @@ public func isFolder(_ path: FilePath) -> Bool {
     FileStatus(path, followsLink: true)?.isFolder == true
 }
 
-/// What a symbolic link points at.
+/// The target of a symbolic link.
 ///
 /// - Throws: `Failure` (`infrastructure`) when it cannot be read.
 public func symbolicLinkTarget(_ path: FilePath) throws -> String {
@@ -152,10 +152,10 @@ public func namesInFolder(_ folder: FilePath) throws -> [String] {
     return names.sorted()
 }
 
-/// Removes a file or a whole folder, however deep, without following links; nothing there is no error. See
+/// Removes a file or a whole folder of any depth, without following links; a missing file is not an error. See
 /// `removeTree(_:)`.
 ///
-/// - Throws: `Failure` (`infrastructure`) when something cannot be removed; as much as can be is.
+/// - Throws: `Failure` (`infrastructure`) when something cannot be removed; everything else is removed.
 public func removeAll(_ path: FilePath) throws {
     do {
         try removeTree(path)

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Whose code decided what an artifact holds. It is part of every key, so that nothing that a confined build made is
-/// found by trusted work, nor by work that is confined as somebody else.
+/// The trust in the code that determined an artifact's contents. It is part of every key, so that neither trusted work
+/// nor work confined under another name uses the results of a confined build.
 public enum TrustLevel: Sendable, Hashable, CustomStringConvertible {
-    /// The tools ran unconfined, on code that the user trusts.
+    /// The tools ran outside a sandbox, on code that the user trusts.
     case trusted
-    /// The tools ran in a sandbox. The name tells the projects and users apart whose builds may read each other's
-    /// results.
+    /// The tools ran in a sandbox. Builds of projects and users with the same name may read each other's results.
     case confined(as: String)
 
     /// "trusted", or "confined as NAME".
@@ -17,22 +16,22 @@ public enum TrustLevel: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What an artifact is filed under: the step that makes it, and the digest of all that it depends on.
+/// The key of an artifact: the step that makes it, and the digest of all inputs.
 ///
-/// Only a `KeyBuilder` makes one, and a `KeyBuilder` demands the level of trust.
+/// Only a `KeyBuilder` makes a key, and it requires the level of trust.
 public struct ArtifactKey: Sendable, Hashable {
     /// The step, which names a folder of the store.
     public let step: String
-    /// Whose code makes it.
+    /// The trust in the code that makes it.
     public let trust: TrustLevel
     /// The digest of all parts.
     public let digest: Digest
-    /// What the key is made of, by name: the texts themselves, or digests.
+    /// The parts of the key by name: texts, or digests.
     let parts: [ContentDigest.Part]
 
     /// The first 16 digits.
     public var short: String { digest.short }
-    /// The names of what the key is made of.
+    /// The names of the key's parts.
     public var inputs: [String] { parts.map(\.name) }
 
     /// The same key with further parts.
@@ -42,7 +41,7 @@ public struct ArtifactKey: Sendable, Hashable {
         return ArtifactKey(step: step, trust: trust, content: content)
     }
 
-    /// The key under which the store keeps what tools were seen to read when they made artifacts of this key.
+    /// The key under which the store keeps the recorded tool inputs of artifacts of this key.
     var ofRecords: ArtifactKey {
         ArtifactKey(step: step + "-reads", trust: trust, content: ContentDigest(parts: parts))
     }
@@ -69,8 +68,8 @@ public struct ArtifactKey: Sendable, Hashable {
     }
 }
 
-/// Builds the key of an artifact from everything that its contents depend on, each part under a name, so that two steps
-/// with the same bytes in different roles differ.
+/// Builds the key of an artifact from everything that its contents depend on. Each part has a name, so that the same
+/// bytes in different roles give different keys.
 public struct KeyBuilder: Sendable {
     private let step: String
     private let trust: TrustLevel
@@ -79,7 +78,7 @@ public struct KeyBuilder: Sendable {
     /// Starts a key for version `version` of the step `step`. Raise the version when the step's own code changes
     /// what it produces.
     ///
-    /// - Parameter trust: Whose code makes the artifact.
+    /// - Parameter trust: The trust in the code that makes the artifact.
     public init(step: String, version: Int, trust: TrustLevel) {
         self.step = step
         self.trust = trust
@@ -97,7 +96,7 @@ public struct KeyBuilder: Sendable {
     public var key: ArtifactKey { ArtifactKey(step: step, trust: trust, content: content) }
 }
 
-/// The digest of a thing with named parts: contents alone, whoever made them. It is no key of the store.
+/// The digest of a value with named parts, by contents alone and without the trust. It is not a key of the store.
 public struct ContentDigest: Sendable {
     struct Part: Sendable, Hashable {
         var name: String
@@ -108,7 +107,7 @@ public struct ContentDigest: Sendable {
 
     fileprivate init(parts: [Part]) { self.parts = parts }
 
-    /// Starts the digest of a kind of thing. Raise the version when the parts change their meaning.
+    /// Starts the digest of a kind of value. Raise the version when the parts change their meaning.
     public init(of kind: String, version: Int) {
         add("step", kind)
         add("version", String(version))

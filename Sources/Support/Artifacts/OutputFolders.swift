@@ -3,17 +3,17 @@ import SystemPackage
 
 /// A file beside a kernel's output folder, where make cannot write.
 public enum OutputMark: String, Sendable, CaseIterable {
-    /// What a confined build that came to its end was made from.
+    /// The inputs of a confined build that finished.
     case overlay
-    /// The tools that build there.
+    /// The tools used in the output folder.
     case tools
-    /// What the output was built from, for others to start from it.
+    /// The inputs of the output, for later builds that start from it.
     case description
 
-    /// Where the mark of an output lies.
+    /// The path of an output's mark.
     public func path(of output: FilePath) -> FilePath { FilePath("\(output).\(rawValue)") }
 
-    /// The output that a file marks; nil when it is another mark, or none.
+    /// The output that a file marks; nil when the file is another mark, or not a mark.
     public func output(ofMark path: FilePath) -> FilePath? {
         let ending = ".\(rawValue)"
         guard path.string.hasSuffix(ending) else { return nil }

@@ -5,7 +5,7 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// What the file system says of a file, enough to know that its contents are those digested before.
+/// The metadata of a file that shows whether its contents changed since they were digested.
 struct FileSignature: Hashable, Sendable {
     var device: UInt64
     var inode: UInt64
@@ -45,31 +45,31 @@ struct FileSignature: Hashable, Sendable {
     var isSymbolicLink: Bool { mode & UInt32(S_IFMT) == UInt32(S_IFLNK) }
     var isExecutable: Bool { mode & 0o111 != 0 }
 
-    /// The signature of what `path` names, without following a link; nil when there is nothing.
+    /// The signature of `path`, without following a link; nil when it does not exist.
     static func of(_ path: FilePath) -> FileSignature? {
         FileStatus(path).map { FileSignature($0) }
     }
 }
 
-/// Digests of file contents, remembered between runs by inode, size, mtime and ctime, so that an unchanged file is
-/// read once in its life.
+/// Digests of file contents, remembered between runs by inode, size, mtime and ctime, so that an unchanged file is read
+/// only once.
 ///
-/// The ctime cannot be set by a program, so an entry that agrees is one whose bytes did not change. A file that
-/// changed within the clock's granularity of being read is not remembered.
+/// A program cannot set the ctime, so equal metadata means unchanged bytes. The digest of a file that changed within
+/// the clock's granularity before it was read is not kept.
 public final class StatCache: Sendable {
     private struct State {
         var entries: [String: (signature: FileSignature, digest: Digest)] = [:]
         var isDirty = false
     }
 
-    /// Linux time stamps files with the kernel's coarse clock, which ticks at worst each 10 ms (CONFIG_HZ_100).
-    /// Twice that is the margin.
+    /// Linux time stamps files with the kernel's coarse clock, which ticks at least every 10 ms (CONFIG_HZ_100). Twice
+    /// that is the margin.
     static let granularity: Int64 = 20_000_000
 
     private let file: FilePath?
     private let state: Mutex<State>
 
-    /// Opens the cache kept in `file`; nil keeps it in memory only. A damaged line is left out.
+    /// Opens the cache in `file`; with nil the cache is only in memory. A damaged line is ignored.
     public init(file: FilePath? = nil) {
         self.file = file
         var state = State()
@@ -87,10 +87,10 @@ public final class StatCache: Sendable {
 
     /// The digest of a regular file's contents; a link is followed.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it is no file, or cannot be read.
+    /// - Throws: `Failure` (`infrastructure`) when it is not a regular file, or cannot be read.
     public func digest(of path: FilePath) throws -> Digest {
         if let signature = FileSignature.of(path), signature.isSymbolicLink {
-            // Which file the link leads to is found out each time, so that only the file's contents are remembered.
+            // The link is resolved each time; only the digest of its target is kept.
             guard let target = resolvedPath(path) else {
                 throw Failure(.infrastructure, "cannot read \(path)", details: errnoText())
             }
@@ -125,15 +125,15 @@ public final class StatCache: Sendable {
         return digest
     }
 
-    /// How long ago a file has to have been changed, in nanoseconds, so that a later change has another time stamp.
+    /// The age of a file's last change, in nanoseconds, from which a later change surely gets another time stamp.
     static func margin(of signature: FileSignature) -> Int64 {
         if distantDevices.contains(signature.device) { return 3600 * 1_000_000_000 }
-        // FAT and old file systems count in whole or in two seconds.
+        // FAT and old file systems have time stamps of one or two seconds' granularity.
         let isCoarse = signature.modified % 1_000_000_000 == 0 && signature.changed % 1_000_000_000 == 0
         return isCoarse ? 3_000_000_000 : granularity
     }
 
-    /// The devices of file systems whose time stamps another machine's clock sets (proc_pid_mountinfo(5)).
+    /// The devices of file systems whose time stamps come from another machine's clock (proc_pid_mountinfo(5)).
     private static let distantDevices: Set<UInt64> = {
         var devices = Set<UInt64>()
         for line in ((try? readText("/proc/self/mountinfo")) ?? "").textLines() {
@@ -175,8 +175,8 @@ public final class StatCache: Sendable {
         return key.digest
     }
 
-    /// The digest of all that can be read through a folder: as `digest(ofFolder:including:)`, and of what every link in
-    /// it leads to, wherever that lies.
+    /// The digest of everything that can be read through a folder: as `digest(ofFolder:including:)`, with the targets
+    /// of all links, also those outside of the folder.
     ///
     /// - Throws: `Failure` (`infrastructure`) when something cannot be read.
     public func digest(
@@ -187,7 +187,8 @@ public final class StatCache: Sendable {
         return key.digest
     }
 
-    /// - Parameter above: The folders that lead here, links followed: one that leads back to one of them ends there.
+    /// - Parameter above: The parent folders on the way here, with links resolved; a link back to one of them is not
+    ///   followed.
     private func add(
         _ folder: FilePath, as name: String, to key: inout ContentDigest, within above: Set<String>,
         including include: (String) -> Bool
@@ -199,7 +200,7 @@ public final class StatCache: Sendable {
         for child in try namesInFolder(folder) {
             let relative = name.isEmpty ? child : name + "/" + child
             let path = folder.appending(child)
-            // What is removed meanwhile is not there when the key is computed again.
+            // A file that is removed meanwhile is missing when the key is computed again, which is noticed.
             guard include(relative), let signature = FileSignature.of(path) else { continue }
             if signature.isSymbolicLink { key.add("link " + relative, try symbolicLinkTarget(path)) }
             if isFolder(path) {
@@ -217,7 +218,7 @@ public final class StatCache: Sendable {
         FileStatus(path, followsLink: true)?.isRegular == true
     }
 
-    /// What `digest(ofFolder:including:)` gives for a folder that holds these texts, none executable, and nothing else.
+    /// The digest that `digest(ofFolder:including:)` gives for a folder with exactly these texts, none executable.
     ///
     /// - Parameter texts: Each file's contents by its name.
     public static func digest(ofTexts texts: [String: String]) -> Digest {
@@ -229,7 +230,7 @@ public final class StatCache: Sendable {
     private static let folderStep = "folder"
     private static let folderVersion = 1
 
-    /// Writes what was learnt to the cache's file, atomically. A failure costs only time, so it is not an error.
+    /// Writes new digests to the cache's file, atomically. A failure costs only time, so it is not an error.
     public func save() {
         guard let file else { return }
         let text: String? = state.withLock { state in
@@ -244,14 +245,14 @@ public final class StatCache: Sendable {
 
 /// A file or folder below another.
 struct ListedFile {
-    /// From that folder.
+    /// The path relative to that folder.
     var path: String
     var signature: FileSignature
 }
 
 /// Everything below `folder`, sorted by path, with links not followed.
 ///
-/// - Throws: `Failure` (`infrastructure`) when something cannot be looked at. What goes away meanwhile is left out.
+/// - Throws: `Failure` (`infrastructure`) when something cannot be read. A file that is removed meanwhile is omitted.
 func listFolder(
     _ folder: FilePath, including include: (String) -> Bool = { _ in true }
 ) throws -> [ListedFile] {

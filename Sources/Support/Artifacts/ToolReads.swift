@@ -3,14 +3,14 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// The files that tools read besides those that are known beforehand, as the tools themselves record them.
+/// The files that tools read in addition to those known beforehand, as recorded by the tools.
 public struct ToolReads: Sendable, Hashable, Codable {
     /// Files whose contents were read, by absolute path.
     public var files: Set<String>
-    /// Files that were looked for and are not there: one that appears changes what the tools read.
+    /// Files that were searched for and do not exist: if one appears, the tools would read it.
     public var absent: Set<String>
-    /// Files that would have been read in place of others, are there after the work, and were not read: one that
-    /// appeared during the work came too late. Not part of the record.
+    /// Files that exist after the work and would be read in place of others, but were not read, because they appeared
+    /// during the work. Not part of the record.
     public var passedOver: Set<String> = []
 
     private enum CodingKeys: CodingKey {
@@ -26,10 +26,10 @@ public struct ToolReads: Sendable, Hashable, Codable {
     }
 }
 
-/// The signatures of all files that a stat cache was asked for while a key was computed: a file that was changed and
-/// put back has the same contents and another signature.
+/// The signatures of all files whose digests were requested while a key was computed. A file that was changed and
+/// restored has the same contents and another signature.
 final class FileWitness: Sendable {
-    /// Where the stat cache reports to during the computation of a key.
+    /// The receiver of signatures during the computation of a key.
     @TaskLocal static var current: FileWitness?
 
     private let state = Mutex<[String: FileSignature?]>([:])

@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Keeps text from being a command to the service that runs a CI job and reads what the job prints.
+/// Escapes text that a CI service would execute as a command when it reads a job's output.
 ///
-/// What the services look for, whatever else stands in the line:
+/// The services search for these, whatever else is in the line:
 /// - GitHub Actions (actions/runner, ActionCommand.cs): `::NAME ...::` at the start of a line, after blanks of any
-///   kind; `##[NAME ...]` anywhere in it. A name that is not known makes no command, but names come and go, so none is
-///   relied on.
+///   kind; `##[NAME ...]` anywhere in it. An unknown name is not a command, but the set of names changes, so every name
+///   is escaped.
 /// - Azure Pipelines: `##vso[`, `##[`; TeamCity: `##teamcity[`.
 /// - GitLab: `section_start:` and `section_end:`, which also need a control character.
 ///
-/// One character of each is spelled out as `\u{3A}`. All that is printed passes here, whether it runs in a job or not:
-/// what is printed to a file today may be shown in a job tomorrow. kbuild's own commands do not: see `JobCommand` in
+/// One character of each is written as an escape such as `\u{3A}`. All output is escaped, inside a job or not: a job
+/// may later print a file that was written elsewhere. Only kbuild's own commands are not escaped: see `JobCommand` in
 /// Reporting.
 struct CommandGuard {
-    /// Whether only blanks stand before, in this line.
+    /// Whether the line has only blanks so far.
     private var isAtStart = true
-    /// Whether the line begins with one colon, and that was the last character.
+    /// Whether the last character was a single colon at the start of the line.
     private var isAfterColon = false
-    /// The last characters, of which the longest mark looked for is one more than this many: `section_start`,
-    /// `##teamcity`.
+    /// The last characters, one fewer than the longest mark: `section_start`, `##teamcity`.
     private var word: [UInt8] = []
     private static let longestWord = 16
 
-    /// The next part of a text, with what would make a command spelled out.
+    /// The next part of a text, with the start of each command escaped.
     mutating func harmless(_ text: String, form: TerminalText.Form) -> String {
         var result = String.UnicodeScalarView()
         for scalar in text.unicodeScalars {
@@ -34,7 +33,7 @@ struct CommandGuard {
         return String(result)
     }
 
-    /// Whether a command would begin with this character, and takes note of it.
+    /// Records the character, and returns whether a command would begin with it.
     private mutating func isMark(_ scalar: Unicode.Scalar) -> Bool {
         if scalar == "\n" {
             self = CommandGuard()

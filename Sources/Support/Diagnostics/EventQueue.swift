@@ -2,10 +2,10 @@
 import Dispatch
 import Synchronization
 
-/// Delivers events to a sink: all of them, in the order in which they were sent, one at a time, on a queue of its own.
+/// Delivers all events to a sink in the order in which they were sent, one at a time, on a separate queue.
 ///
-/// Sending never blocks and calls nothing, so that it is allowed under a lock, whatever the sink does: a sink that
-/// waits for a stopped terminal holds up the events after it and nothing else.
+/// Sending never blocks and does not call the sink, so it is allowed under a lock. A sink that waits for a stopped
+/// terminal delays only the events after it.
 public final class EventQueue<Event: Sendable>: Sendable {
     private struct State {
         var pending: [Event] = []
@@ -20,12 +20,12 @@ public final class EventQueue<Event: Sendable>: Sendable {
 
     /// Creates a queue.
     ///
-    /// - Parameter sink: Called with each event. No lock is held, so that the sink may block.
+    /// - Parameter sink: Called with each event, without a lock, so that it may block.
     public init(_ sink: @escaping @Sendable (Event) -> Void) {
         self.sink = sink
     }
 
-    /// Adds an event, which is delivered later.
+    /// Adds an event for later delivery.
     public func send(_ event: Event) {
         let isIdle = state.withLock { state in
             state.pending.append(event)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Synchronization
 
-/// What has to be cleaned up even when the process ends at once: by a second signal, where no `defer` runs.
+/// Cleanup that is necessary even when the process ends immediately, by a second signal, where no `defer` runs.
 public final class ExitCleanup: Sendable {
     private struct State {
         var next = 0
@@ -23,12 +23,12 @@ public final class ExitCleanup: Sendable {
         }
     }
 
-    /// Takes the action back: its work has been done.
+    /// Unregisters the action, because its work has been done.
     public func cancel() {
         Self.state.withLock { state in _ = state.actions.removeValue(forKey: number) }
     }
 
-    /// Carries out the registered actions, the newest first, each once. Called right before the process ends.
+    /// Runs the registered actions, the newest first, each once. Called right before the process ends.
     public static func runAll() {
         let actions = state.withLock { state in
             defer { state.actions = [:] }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The process exit codes of kbuild. Each outcome has a code of its own, so that a script can tell a failed
-/// test from a kernel that did not compile without reading the log.
+/// The process exit codes of kbuild. Each outcome has a separate code, so that a script can distinguish a failed test
+/// from a kernel that did not compile without reading the log.
 public enum ExitStatus: Int32, Sendable, Codable, CaseIterable {
     /// Every planned test reported and passed.
     case success = 0
@@ -16,19 +16,19 @@ public enum ExitStatus: Int32, Sendable, Codable, CaseIterable {
     case guestCrash = 5
     /// A limit on time or silence was reached.
     case timeout = 6
-    /// A tool is missing or died, an image could not be built, or no test ran.
+    /// A tool is missing or crashed, an image could not be built, or no test ran.
     case infrastructure = 7
     /// The user interrupted the run: 128 + SIGINT, as shells report it.
     case interrupted = 130
 }
 
-/// An error that a person reads: what went wrong, why, and what to do next.
+/// An error for the user: what went wrong, why, and what to do next.
 public struct Failure: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The exit code that this failure ends the process with.
+    /// The exit code for this failure.
     public var code: ExitStatus
     /// One sentence that says what went wrong.
     public var message: String
-    /// The evidence: a tool's own words, the lines of a file. May be many lines.
+    /// The evidence, such as a tool's output or the lines of a file. It may have many lines.
     public var details: String?
     /// What the user can do about it.
     public var nextStep: String?

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Parts bytes into lines, however they are cut into chunks, in time linear in the bytes. Of a line no more is kept
-/// than `longest` bytes: nothing that a tool or a guest prints may fill the memory.
+/// Splits chunks of bytes into lines, in time linear in the bytes. At most `longest` bytes of a line are kept, so that
+/// the output of a tool or a guest cannot fill the memory.
 public struct LineSplitter: Sendable {
-    /// A line, without its end, be that LF or any number of CR and an LF.
+    /// A line without its end, which is an LF after any number of CRs.
     public struct Line: Sendable, Equatable {
-        /// Its bytes, of a very long one the first.
+        /// Its bytes; of a very long line, the first bytes.
         public var bytes: [UInt8]
-        /// How many more it had.
+        /// The number of bytes cut off.
         public var omitted: Int
 
-        /// The line as text, with bytes that are no UTF-8 spelled out, and with a remark when it was cut.
+        /// The line as text, with malformed UTF-8 escaped, and with a remark when it was cut.
         public var text: String {
             omitted == 0 ? VisibleText.decoded(bytes) : VisibleText.decoded(bytes) + cutRemark(omitted, "byte")
         }
@@ -27,7 +27,7 @@ public struct LineSplitter: Sendable {
         self.longest = longest
     }
 
-    /// Hands on the lines that the bytes complete.
+    /// Passes on the lines that the bytes complete.
     public mutating func consume(_ bytes: ArraySlice<UInt8>, _ body: (Line) throws -> Void) rethrows {
         var rest = bytes
         while let newline = rest.firstIndex(of: 0x0A) {
@@ -41,7 +41,7 @@ public struct LineSplitter: Sendable {
         }
     }
 
-    /// Hands on a last line that has no end.
+    /// Passes on a last line without an end.
     public mutating func finish(_ body: (Line) throws -> Void) rethrows {
         if hasPartial { try hand(to: body) }
     }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/// "1 file", "2 files": a number with what it counts, whose plural takes an s.
+/// "1 file", "2 files": a number with a noun whose plural ends in s.
 public func pluralized(_ number: Int, _ what: String) -> String { "\(number) \(what)\(number == 1 ? "" : "s")" }
 
-/// What is said where something is cut: " ... and 4,211 more issues not shown".
+/// The remark where a list is cut: " ... and 4,211 more issues not shown".
 public func cutRemark(_ number: Int, _ what: String) -> String {
     " ... and \(grouped(number)) more \(what)\(number == 1 ? "" : "s") not shown"
 }
@@ -23,7 +23,7 @@ extension String {
     public func cut(toBytes most: Int) -> String {
         let bytes = utf8
         guard bytes.count > most else { return self }
-        // Where a character begins: its later bytes are 10xxxxxx.
+        // The start of a character: its later bytes are 10xxxxxx.
         var end = bytes.index(bytes.startIndex, offsetBy: most)
         while end > bytes.startIndex, bytes[end] & 0xC0 == 0x80 { end = bytes.index(before: end) }
         return String(self[..<end]) + cutRemark(bytes.distance(from: end, to: bytes.endIndex), "byte")

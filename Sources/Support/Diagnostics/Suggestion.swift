@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// How many elements must be added, removed or replaced to get from one list to the other (Levenshtein's distance), for
-/// "did you mean".
+/// The Levenshtein distance of two lists, for "did you mean": the number of elements to add, remove or replace.
 public func editDistance<Element: Equatable>(_ left: [Element], _ right: [Element]) -> Int {
     var row = Array(0...right.count)
     for (i, a) in left.enumerated() {
@@ -15,7 +14,7 @@ public func editDistance<Element: Equatable>(_ left: [Element], _ right: [Elemen
     return row[right.count]
 }
 
-/// The candidate nearest to a misspelt word, if one is near enough to be meant.
+/// The candidate nearest to a misspelt word; nil when none is near enough.
 public func closestMatch(to word: String, among candidates: [String]) -> String? {
     let scored = candidates.map { ($0, editDistance(Array(word.lowercased()), Array($0.lowercased()))) }
     guard let best = scored.min(by: { $0.1 < $1.1 }), best.1 <= max(1, (word.count + 1) / 2 - word.count / 6) else {
@@ -24,7 +23,7 @@ public func closestMatch(to word: String, among candidates: [String]) -> String?
     return best.0
 }
 
-/// The end of a message about a misspelt word: "; did you mean X?", or nothing where no candidate is near.
+/// The end of a message about a misspelt word: "; did you mean X?", empty when no candidate is near.
 public func guess(for word: String, among candidates: [String]) -> String {
     closestMatch(to: word, among: candidates).map { "; did you mean \($0)?" } ?? ""
 }

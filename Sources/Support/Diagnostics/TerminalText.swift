@@ -1,36 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Text that a terminal, or a CI job's log, shows and does not obey.
+/// Text that is safe to print to a terminal or to a CI job's log.
 ///
-/// It is the only thing that kbuild prints. What a literal says is kbuild's own; every string put into one, or turned
-/// into one, is escaped, wherever it came from: a guest, a patch, a log, a report from elsewhere, a tool. There is no
-/// way to make one of a string without that, so nothing can reach a terminal raw. Colours are marks beside the text,
-/// which become control sequences only when it is rendered.
+/// kbuild prints only this type. Literals are kbuild's own text; every interpolated or converted string is escaped,
+/// whatever its source: a guest, a patch, a log, another report, a tool. No initializer takes an unescaped string, so
+/// none can reach a terminal. Colours are stored beside the text and become control sequences only when it is rendered.
 ///
 ///     let line: TerminalText = "applies  \(patch.name)"     // the name is escaped
 ///     let word = TerminalText("FAIL").painted(.red)
 ///     console.log("\(word) \(test.id)")                     // the word stays red
 public struct TerminalText: Sendable, Equatable {
-    /// A colour of the terminal's (ECMA-48 SGR).
+    /// A colour of the terminal (ECMA-48 SGR).
     public enum Paint: String, Sendable {
-        /// For what is wrong.
+        /// For errors.
         case red = "31"
-        /// For what is right.
+        /// For success.
         case green = "32"
-        /// For what is neither.
+        /// For warnings.
         case yellow = "33"
-        /// For what is said by the way.
+        /// For secondary text.
         case faint = "2"
     }
 
-    /// How a character that may not stand there is written.
+    /// The notation of an escaped character.
     enum Form: Sendable {
-        /// `\u{1B}`, for a person.
+        /// `\u{1B}`, for a reader.
         case plain
-        /// `\u001B`, which a reader of JSON takes for the character itself.
+        /// `\u001B`, which a JSON parser reads as the character itself.
         case json
     }
 
-    /// A part in one colour; escaped already.
+    /// A part in one colour, already escaped.
     struct Span: Sendable, Equatable {
         var text: String
         var paint: Paint?
@@ -43,8 +42,8 @@ public struct TerminalText: Sendable, Equatable {
         self.spans = spans.filter { !$0.text.isEmpty }
     }
 
-    /// A text in one line: line ends in it are shown as other control characters are, so that it cannot begin a line of
-    /// its own.
+    /// A text in one line: line ends are escaped as other control characters are, so that the text cannot begin a new
+    /// line.
     public init(_ text: some StringProtocol) {
         self.init(spans: [Span(text: VisibleText.line(String(text)))])
     }
@@ -54,17 +53,17 @@ public struct TerminalText: Sendable, Equatable {
         self.init(spans: [Span(text: VisibleText.lines(String(text)))])
     }
 
-    /// JSON: what may not stand there is escaped as JSON allows, so that it means the same to a program.
+    /// JSON, with unsafe characters escaped in JSON's notation, so that its value does not change.
     public init(json text: String) {
         self.init(spans: [Span(text: VisibleText.json(text), form: .json)])
     }
 
-    /// The same text in a colour; parts that have one keep it.
+    /// The same text in a colour; parts with a colour keep theirs.
     public func painted(_ paint: Paint?) -> TerminalText {
         TerminalText(spans: spans.map { Span(text: $0.text, paint: $0.paint ?? paint, form: $0.form) })
     }
 
-    /// One text after another.
+    /// Two texts, joined.
     public static func + (left: TerminalText, right: TerminalText) -> TerminalText {
         TerminalText(spans: left.spans + right.spans)
     }
@@ -72,13 +71,13 @@ public struct TerminalText: Sendable, Equatable {
     /// Adds a text.
     public static func += (left: inout TerminalText, right: TerminalText) { left.spans += right.spans }
 
-    /// Whether there is nothing to see.
+    /// Whether the text is empty.
     public var isEmpty: Bool { spans.isEmpty }
 
     /// The text without colours.
     public var plain: String { spans.map(\.text).joined() }
 
-    /// How many characters it has.
+    /// The number of characters.
     public var count: Int { spans.reduce(0) { $0 + $1.text.count } }
 
     /// The text with blanks added at its end.
@@ -110,9 +109,9 @@ public struct TerminalText: Sendable, Equatable {
         return lines.map { TerminalText(spans: $0) }
     }
 
-    /// The text, cut with an ellipsis where it has more characters than `most`.
+    /// The text, cut with an ellipsis when it has more characters than `most`.
     public func cut(to most: Int) -> TerminalText {
-        // A character has a byte at least.
+        // A character has at least one byte.
         guard spans.reduce(0, { $0 + $1.text.utf8.count }) > most, count > most else { return self }
         return prefix(most) + "…"
     }
@@ -168,8 +167,7 @@ public struct TerminalText: Sendable, Equatable {
             spans: spans.map { Span(text: $0.text.replacing("\t", with: "    "), paint: $0.paint, form: $0.form) })
     }
 
-    /// The text as it is written to a terminal or a log. Within it no line is a command to the service that runs a CI
-    /// job.
+    /// The text as it is written to a terminal or a log. None of its lines is a command to a CI service.
     public func rendered(usesColor: Bool = false) -> String {
         var guardian = CommandGuard()
         var result = ""
@@ -193,7 +191,7 @@ extension TerminalText: ExpressibleByStringInterpolation {
         /// Begins with nothing.
         public init(literalCapacity: Int, interpolationCount: Int) {}
 
-        /// What the source says. Its line ends stay.
+        /// A literal part. Its line ends stay.
         public mutating func appendLiteral(_ literal: StaticString) {
             spans.append(Span(text: VisibleText.lines(literal.description)))
         }
@@ -201,29 +199,29 @@ extension TerminalText: ExpressibleByStringInterpolation {
         /// A text, which keeps its colours.
         public mutating func appendInterpolation(_ text: TerminalText) { spans += text.spans }
 
-        /// A string, which is escaped and stays in its line.
+        /// A string, which is escaped to one line.
         public mutating func appendInterpolation(_ text: some StringProtocol) { spans += TerminalText(text).spans }
 
         /// A number.
         public mutating func appendInterpolation(_ number: some BinaryInteger) { spans.append(Span(text: "\(number)")) }
 
-        /// Anything that can be written, which is escaped as a string is.
+        /// Any other value, whose description is escaped as a string is.
         public mutating func appendInterpolation(_ value: some CustomStringConvertible) {
             spans += TerminalText(value.description).spans
         }
     }
 
-    /// What the source says, and what is put into it.
+    /// A literal with interpolated values.
     public init(stringInterpolation: StringInterpolation) { self.init(spans: stringInterpolation.spans) }
 
-    /// What the source says.
+    /// A literal.
     public init(stringLiteral value: StaticString) {
         self.init(spans: [Span(text: VisibleText.lines(value.description))])
     }
 }
 
 extension Sequence<TerminalText> {
-    /// The texts as one.
+    /// The texts, joined.
     public func joined(separator: TerminalText = "\n") -> TerminalText {
         var result = TerminalText("")
         for (index, text) in enumerated() {
@@ -235,12 +233,12 @@ extension Sequence<TerminalText> {
 }
 
 extension Failure {
-    /// The most lines of evidence that are printed, and characters of a line.
+    /// The most lines of evidence that are printed, and the most characters of a line.
     private static let mostDetailLines = 200
     private static let longestLine = 2000
 
-    /// The whole failure as it is printed, without a newline at its end. What follows its first line is indented, so
-    /// that the evidence cannot pass for words of kbuild's.
+    /// The whole failure as it is printed, without a trailing newline. The lines after the first are indented, so that
+    /// the evidence cannot be mistaken for kbuild's own messages.
     public var terminalText: TerminalText {
         func line(_ text: String) -> TerminalText { TerminalText(text).cut(to: Self.longestLine) }
         func block(_ text: String) -> TerminalText {

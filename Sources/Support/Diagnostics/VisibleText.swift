@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Makes seen what a terminal, a log or a browser would obey, or not show at all.
+/// Escapes characters that a terminal, a log or a browser would interpret or not show.
 public enum VisibleText {
-    /// A text in one line, with `\u{1B}` in place of each character that is not seen; line ends too. A tab stays.
+    /// A text in one line, with each invisible character, including line ends, as `\u{1B}`. A tab stays.
     public static func line(_ text: String) -> String { escaped(text) }
 
     /// The same for a text of several lines. A line's end is LF or CR LF.
@@ -10,7 +10,7 @@ public enum VisibleText {
         return parts(text).map(line).joined(separator: "\n")
     }
 
-    /// JSON with `\u001B` in place of each character that is not seen: the same document.
+    /// JSON with each invisible character as `\u001B`: the same document.
     static func json(_ text: String) -> String {
         guard needsEscape(text.utf8) else { return text }
         var result = String.UnicodeScalarView()
@@ -18,7 +18,7 @@ public enum VisibleText {
             if scalar == "\n" || scalar == "\t" || isSeen(scalar) {
                 result.append(scalar)
             } else {
-                // What lies beyond U+FFFF is two of UTF-16's units (RFC 8259, section 7).
+                // Characters beyond U+FFFF are two UTF-16 units (RFC 8259, section 7).
                 for unit in String(scalar).utf16 {
                     let digits = String(unit, radix: 16, uppercase: true)
                     let zeros = String(repeating: "0", count: 4 - digits.count)
@@ -29,7 +29,8 @@ public enum VisibleText {
         return String(result)
     }
 
-    /// The lines of a text by its bytes: "\r\n" is one Character in Swift. One at its end begins no further line.
+    /// The lines of a text by its bytes: "\r\n" is one Character in Swift. A line end at the end of the text does not
+    /// begin another line.
     public static func split(_ text: String) -> [String] {
         var lines = parts(text)
         if lines.count > 1, lines.last?.isEmpty == true { lines.removeLast() }
@@ -42,13 +43,14 @@ public enum VisibleText {
         }
     }
 
-    /// Bytes as text: `\xFF` in place of each that is not part of UTF-8, so that it is seen and two are told apart.
+    /// Bytes as text, with `\xFF` in place of each byte that is not part of UTF-8, so that different bytes stay
+    /// distinct.
     public static func decoded(_ bytes: some RandomAccessCollection<UInt8>) -> String {
         if let text = String(validating: bytes, as: UTF8.self) { return text }
         var result = ""
         var index = bytes.startIndex
         while index < bytes.endIndex {
-            // The first byte of a character tells its length (RFC 3629, section 3).
+            // The first byte of a character determines its length (RFC 3629, section 3).
             let length =
                 switch bytes[index] {
                 case 0..<0x80: 1
@@ -68,26 +70,26 @@ public enum VisibleText {
         return result
     }
 
-    /// A character, if it is seen as what it is; nil for one that a sink has to spell out.
+    /// The character when it is visible and unambiguous; nil when it has to be escaped.
     public static func isSeen(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.value < 0x7F { return scalar.value >= 0x20 }
         switch scalar.properties.generalCategory {
-        // C0, DEL and C1; marks of direction and zero-width ones; U+2028 and U+2029; what no font has.
+        // C0, DEL and C1; direction marks and zero-width characters; U+2028 and U+2029; characters that no font has.
         case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .surrogate: return false
-        // Such as variation selectors and fillers (Unicode, Default_Ignorable_Code_Point): nothing is to be seen of
-        // them, and comparisons that go by a language's rules pass over them.
+        // Such as variation selectors and fillers (Unicode, Default_Ignorable_Code_Point): they are invisible, and
+        // comparisons by a language's rules ignore them.
         default: return !scalar.properties.isDefaultIgnorableCodePoint
         }
     }
 
-    /// How a character that is not seen is spelled out: `\u{1B}`.
+    /// The escape of an invisible character: `\u{1B}`.
     public static func spelled(_ scalar: Unicode.Scalar) -> String {
         let digits = String(scalar.value, radix: 16, uppercase: true)
         return "\\u{\(digits.count == 1 ? "0" : "")\(digits)}"
     }
 
-    /// More combining marks than these on one character cover the lines around it. Vietnamese and Hebrew have up to
-    /// three.
+    /// The most combining marks on one character: more would cover the lines around it. Vietnamese and Hebrew have up
+    /// to three.
     private static let mostMarks = 4
 
     private static func escaped(_ text: String) -> String {
@@ -101,7 +103,7 @@ public enum VisibleText {
                 && [.nonspacingMark, .enclosingMark].contains(
                     scalar.properties.generalCategory)
             marks = isMark ? marks + 1 : 0
-            // U+FE0F asks for the coloured form of an emoji, and does nothing else there.
+            // After an emoji, U+FE0F only selects its coloured form.
             let isSelector = scalar.value == 0xFE0F && isEmoji
             isEmoji = scalar.value >= 0x203C && scalar.properties.isEmoji
             if scalar == "\t" || isSelector || marks <= mostMarks && isSeen(scalar) {

@@ -2,9 +2,9 @@
 import Glibc
 import SystemPackage
 
-/// What the file system says of a file. Where an initializer gives nil, `errno` says why.
+/// The metadata of a file. When an initializer gives nil, `errno` has the reason.
 package struct FileStatus: Hashable, Sendable {
-    /// What a name stands for.
+    /// The type of a file.
     package enum Kind: Sendable {
         case regular, folder, link, pipe, socket, device
     }
@@ -14,14 +14,14 @@ package struct FileStatus: Hashable, Sendable {
     private let mode: UInt32
     package let links: UInt64
     package let owner: UInt32
-    /// Bytes.
+    /// The size in bytes.
     package let size: Int64
     /// When its contents last changed, in nanoseconds since 1970.
     package let modified: Int64
     /// When its contents, owner, permissions or number of links last changed, in nanoseconds since 1970.
     package let changed: Int64
 
-    /// Takes over what stat(2) gave.
+    /// Converts the result of stat(2).
     package init(_ status: stat) {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
@@ -33,7 +33,7 @@ package struct FileStatus: Hashable, Sendable {
         changed = Self.nanoseconds(status.st_ctim)
     }
 
-    /// Nil when there is nothing at `path`.
+    /// Nil when `path` does not exist.
     package init?(_ path: FilePath, followsLink: Bool = false) {
         self.init(path.string, followsLink: followsLink)
     }
@@ -45,7 +45,7 @@ package struct FileStatus: Hashable, Sendable {
         self.init(status)
     }
 
-    /// The status of what a folder's descriptor has under `name`, links not followed.
+    /// The status of `name` in the folder of a descriptor, without following links.
     package init?(_ name: String, in folder: Int32) {
         var status = stat()
         guard fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 else { return nil }
@@ -73,16 +73,16 @@ package struct FileStatus: Hashable, Sendable {
     package var isRegular: Bool { kind == .regular }
     package var isFolder: Bool { kind == .folder }
     package var isLink: Bool { kind == .link }
-    /// Whether its owner may execute it.
+    /// Whether the file's owner may execute it.
     package var isExecutable: Bool { mode & 0o100 != 0 }
     /// Kind and permissions as st_mode has them.
     package var rawMode: UInt32 { mode }
     /// The permissions, without setuid, setgid and sticky bits.
     package var permissions: UInt32 { mode & 0o777 }
-    /// `modified` as utimensat(2) takes it.
+    /// `modified` in the form for utimensat(2).
     package var modificationTime: timespec {
         let (seconds, rest) = modified.quotientAndRemainder(dividingBy: 1_000_000_000)
-        // The kernel counts nanoseconds forwards, before 1970 too.
+        // The kernel counts nanoseconds forwards, also before 1970.
         return rest < 0
             ? timespec(tv_sec: Int(seconds) - 1, tv_nsec: Int(rest) + 1_000_000_000)
             : timespec(tv_sec: Int(seconds), tv_nsec: Int(rest))
@@ -95,7 +95,7 @@ package struct FileStatus: Hashable, Sendable {
     }
 }
 
-/// A path with all links followed; nil, with the reason in `errno`, when it leads to nothing.
+/// A path with all links resolved; nil, with the reason in `errno`, when it does not exist.
 package func resolvedPath(_ path: FilePath) -> FilePath? {
     guard let real = realpath(path.string, nil) else { return nil }
     defer { free(real) }

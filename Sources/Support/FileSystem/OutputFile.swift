@@ -2,11 +2,11 @@
 import Glibc
 import SystemPackage
 
-/// Why an output could not be written.
+/// The reason that an output could not be written.
 public struct OutputError: Error, Sendable, Equatable, CustomStringConvertible {
     /// What happened, without the path.
     public var description: String
-    /// What the user can do; nil where that is plain.
+    /// What the user can do; nil when it is obvious.
     public var nextStep: String?
 
     init(_ description: String, nextStep: String? = nil) {
@@ -19,8 +19,8 @@ public struct OutputError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// A folder that kbuild fills in somebody's working directory, which may have come with a pull request: it is held by
-/// its descriptor, a link in its place is refused, and so are links in the place of its files.
+/// An output folder in a working directory, whose contents may come from a pull request: it is accessed by its
+/// descriptor, and links in place of the folder or its files are refused.
 public final class OutputFolder: Sendable {
     private let descriptor: Int32
 
@@ -28,17 +28,17 @@ public final class OutputFolder: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Opens the folder, and makes it unless it is there.
+    /// Opens the folder, and creates it if necessary.
     ///
-    /// - Throws: `OutputError` when it cannot be made, or is a link or no folder.
+    /// - Throws: `OutputError` when it cannot be created, or is a link or not a folder.
     public init(_ path: FilePath) throws(OutputError) {
         if mkdir(path.string, 0o755) != 0, errno != EEXIST { throw .system() }
         descriptor = try Self.open(path.string, in: AT_FDCWD)
     }
 
-    /// Looks whether the folder is one, or can be made, and changes nothing.
+    /// Checks that the folder is a folder or can be created, without a change.
     ///
-    /// - Throws: `OutputError` when it is a link or no folder.
+    /// - Throws: `OutputError` when it is a link or not a folder.
     public static func check(_ path: FilePath) throws(OutputError) {
         guard FileStatus(path) != nil else { return }
         close(try open(path.string, in: AT_FDCWD))
@@ -56,7 +56,8 @@ public final class OutputFolder: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Writes a file at once: a reader sees the old one or the new one. A link of that name is replaced, not followed.
+    /// Writes a file atomically: a reader sees the old file or the new one. A link of that name is replaced, not
+    /// followed.
     ///
     /// - Throws: `OutputError` when it cannot be written.
     public func write(_ bytes: some Sequence<UInt8>, as name: String) throws(OutputError) {
@@ -74,16 +75,17 @@ public final class OutputFolder: Sendable {
     }
 
     private func create(_ name: String, _ bytes: [UInt8]) throws(OutputError) {
-        // openat(2) with a mode is variadic, which Swift does not import: a node first, which may not be there yet.
+        // Swift does not import openat(2) with a mode, which is variadic, so mknodat(2) creates the file; it must not
+        // exist.
         guard mknodat(descriptor, name, S_IFREG | 0o644, 0) == 0 else { throw .system() }
         let file = openat(descriptor, name, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
         guard file >= 0 else { throw .system() }
         try writeAll(bytes, to: FileDescriptor(rawValue: file), closing: true)
     }
 
-    /// Removes the regular files whose names `condition` takes; links and folders of such names stay.
+    /// Removes the regular files whose names satisfy `condition`; links and folders of such names stay.
     ///
-    /// - Throws: `OutputError` when one cannot be removed.
+    /// - Throws: `OutputError` when a file cannot be removed.
     public func removeFiles(where condition: (String) -> Bool) throws(OutputError) {
         let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let stream = fdopendir(copy) else {
@@ -102,13 +104,14 @@ public final class OutputFolder: Sendable {
     }
 }
 
-/// Writes what the user asked for to a path that the user gave.
+/// Writes output to a path that the user gave.
 ///
-/// - A pipe, a device, a socket, and what `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` stand for are written to.
-/// - A regular file is replaced at once: a reader sees the old one or the new one. So is a link, whatever it leads to:
-///   what it leads to stays. Links in /dev and /proc are followed.
-/// - A relative path must not leave the working directory by a link in place of one of its folders: whoever wrote what
-///   lies there, such as the author of a pull request, would choose where the file goes.
+/// - A pipe, a device, a socket, and the descriptors behind `/dev/stdout`, `/dev/stderr` and `/dev/fd/N` are written
+///   to.
+/// - A regular file is replaced atomically: a reader sees the old file or the new one. A link is replaced too, and its
+///   target stays. Links in /dev and /proc are followed.
+/// - A relative path must not leave the working directory by a link in place of one of its folders: the author of such
+///   a link, for example in a pull request, would choose the file's place.
 ///
 /// - Throws: `OutputError` when it cannot be written.
 public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError) {
@@ -132,9 +135,8 @@ public func writeOutput(_ bytes: [UInt8], to path: FilePath) throws(OutputError)
     }
 }
 
-/// Removes what an earlier run has written to a path that the user gave, so that nobody takes it for this run's: a
-/// regular file, or a link in the place of one, not what the link leads to. Pipes, devices and sockets stay, as
-/// `writeOutput(_:to:)` writes to them.
+/// Removes an earlier run's output at a path that the user gave, so that it is not mistaken for this run's: a regular
+/// file, or a link but not its target. Pipes, devices and sockets stay, because `writeOutput(_:to:)` writes to them.
 ///
 /// - Throws: `OutputError` when it cannot be removed.
 public func removeOutput(at path: FilePath) throws(OutputError) {
@@ -146,7 +148,7 @@ public func removeOutput(at path: FilePath) throws(OutputError) {
 }
 
 extension OutputFolder {
-    /// Opens a folder that is there, be the path a link or not.
+    /// Opens an existing folder; the path may be a link.
     fileprivate convenience init(following path: FilePath) throws(OutputError) {
         let descriptor = Glibc.open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .system() }
@@ -154,8 +156,8 @@ extension OutputFolder {
     }
 }
 
-/// The number of the open descriptor that a path stands for. Opening such a path anew would begin at the start of a
-/// file that others write to as well, and fails for a socket.
+/// The number of the open descriptor that a path names. Opening such a path again would begin at the start of a file
+/// that other processes write to, and fails for a socket.
 private func openDescriptor(named path: FilePath) -> Int32? {
     switch path.string {
     case "/dev/stdin": return STDIN_FILENO
@@ -167,7 +169,7 @@ private func openDescriptor(named path: FilePath) -> Int32? {
     }
 }
 
-/// Refuses a relative path whose folder lies, links followed, outside of the working directory.
+/// Refuses a relative path whose folder, with links resolved, is outside of the working directory.
 private func checkFolders(of path: FilePath) throws(OutputError) {
     let parent = path.removingLastComponent()
     guard path.isRelative, !parent.isEmpty, !parent.components.contains(where: { $0.kind == .parentDirectory }) else {

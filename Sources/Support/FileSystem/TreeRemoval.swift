@@ -2,32 +2,32 @@
 import Glibc
 import SystemPackage
 
-/// Why a tree could not be removed whole.
+/// The reason that a tree could not be removed completely.
 public struct RemovalError: Error, Sendable, Equatable, CustomStringConvertible {
-    /// The path of what is left.
+    /// The path of the first remaining file.
     public var path: String
-    /// Why.
+    /// The reason.
     public var reason: String
 
-    /// Both, a long path cut in its middle.
+    /// The path, shortened in its middle, and the reason.
     public var description: String { "\(shortened(path)): \(reason)" }
 }
 
-/// A path that a person can read: a long one is cut in its middle.
+/// A readable path: a long path is shortened in its middle.
 public func shortened(_ path: String) -> String {
     let most = 300
     guard path.utf8.count > most else { return path }
     return "\(path.prefix(most / 2))…\(path.suffix(most / 2)) (\(path.utf8.count) bytes)"
 }
 
-/// Removes a file, a link or a whole folder, however deep, without following links; nothing there is no error.
+/// Removes a file, a link or a whole folder of any depth, without following links; a missing file is not an error.
 ///
-/// Folders of this user's that cannot be read or written are given the permissions for that. What is on another file
-/// system, mounted below, stays, and is an error. As much as can be is removed.
+/// Unreadable or unwritable folders of this user get the permissions first. Files on another file system, mounted
+/// below, stay, and are an error. Everything that can be removed is removed.
 ///
-/// - Throws: `RemovalError` for the first thing that is left.
+/// - Throws: `RemovalError` for the first remaining file.
 public func removeTree(_ path: FilePath) throws(RemovalError) {
-    // A process that is just ending may put another file there meanwhile.
+    // A process that is about to end may create another file meanwhile.
     for attempt in 1...removalAttempts {
         var walker = TreeWalker<Remover>()
         walker.staysOnFileSystem = true
@@ -38,12 +38,12 @@ public func removeTree(_ path: FilePath) throws(RemovalError) {
     }
 }
 
-/// How often a tree is gone through for what appeared in it after it had been read.
+/// How often a tree is walked again for files that appeared after a folder was read.
 private let removalAttempts = 3
 
 private struct Remover: TreeVisitor {
     let parent: String
-    /// The first one.
+    /// The first error.
     var error: RemovalError?
     var isWorthAnotherTry = false
 

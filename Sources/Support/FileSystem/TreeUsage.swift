@@ -2,13 +2,13 @@
 import Glibc
 import SystemPackage
 
-/// How much of the disk trees take.
+/// The disk usage of trees.
 public struct TreeUsage: Sendable, Equatable {
-    /// The bytes of the disk, as `du` counts them.
+    /// The bytes on the disk, as `du` counts them.
     public var bytes = 0
-    /// How many files, links and folders there are.
+    /// The number of files, links and folders.
     public var files = 0
-    /// The first thing that could not be looked at; what is below it is not counted.
+    /// The first file or folder that could not be read; the files below it are not counted.
     public var obstacle: TreeObstacle?
 
     /// Creates a usage.
@@ -19,25 +19,25 @@ public struct TreeUsage: Sendable, Equatable {
     }
 }
 
-/// Counts how much of the disk trees take.
+/// Counts the disk usage of trees.
 public struct TreeUsageCounter: Sendable {
     private struct File: Hashable {
         var device: UInt64
         var inode: UInt64
     }
 
-    /// Whether a file that has several names is counted once, in the first tree that has it.
+    /// Whether a file with several hard links is counted once, in the first tree that has it.
     public var countsFilesOnce = false
     private var known: Set<File> = []
 
-    /// Creates a counter that has met no file yet.
+    /// Creates a counter that has not counted a file yet.
     public init(countsFilesOnce: Bool = false) {
         self.countsFilesOnce = countsFilesOnce
     }
 
-    /// Counts what `path` names and all below; nothing there takes no room.
+    /// Counts `path` and everything below it; a missing path counts as 0 bytes.
     ///
-    /// - Parameter most: Counting ends when this many files have been met.
+    /// - Parameter most: Counting ends after this many files.
     public mutating func usage(of path: FilePath, most: Int = .max) -> TreeUsage {
         var walker = TreeWalker<Visitor>()
         walker.mostNames = most
@@ -62,7 +62,7 @@ public struct TreeUsageCounter: Sendable {
         }
 
         mutating func meet(_ obstacle: TreeObstacle) {
-            // What goes away meanwhile takes no room.
+            // A file that is removed meanwhile counts as 0 bytes.
             if !obstacle.isGone, usage.obstacle == nil { usage.obstacle = obstacle }
         }
     }

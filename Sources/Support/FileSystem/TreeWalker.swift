@@ -2,24 +2,25 @@
 import Glibc
 import SystemPackage
 
-/// Something that a walk has found.
+/// A file, link or folder that a walk has found.
 public struct TreeEntry {
     /// The descriptor of the folder that holds it, open while the visitor is called. `unlinkat`, `fchownat` and their
-    /// like on it and `name` act on this very folder, wherever it has been moved meanwhile.
+    /// like on it and `name` act on this folder even if it has been moved meanwhile.
     public let folder: Int32
-    /// Its name, as bytes: a file's name may be no UTF-8.
+    /// Its name, as bytes: a file's name need not be UTF-8.
     public let name: [UInt8]
-    /// The path of the folder that holds it, relative to where the walk began, with a slash at its end; empty at the
+    /// The path of the folder that holds it, relative to the start of the walk, with a slash at its end; empty at the
     /// top.
     public let prefix: [UInt8]
-    /// What `fstatat` says of it, links not followed.
+    /// The result of `fstatat`, without following links.
     public let status: stat
 
     /// Its kind: one of `S_IFDIR`, `S_IFREG`, `S_IFLNK` and so on.
     public var kind: mode_t { status.st_mode & S_IFMT }
     /// Whether it is a folder; a link to one is not.
     public var isFolder: Bool { kind == S_IFDIR }
-    /// Its path relative to where the walk began, malformed UTF-8 repaired. It may be longer than the kernel takes.
+    /// Its path relative to the start of the walk, with malformed UTF-8 repaired. It may be longer than the kernel
+    /// accepts.
     public var path: String { String(decoding: prefix + name, as: UTF8.self) }
 
     /// Calls `body` with the name as a C string.
@@ -28,39 +29,39 @@ public struct TreeEntry {
     }
 }
 
-/// What a visitor wants next.
+/// A visitor's choice of the next step.
 public enum TreeStep: Sendable {
-    /// Walk on, and into this entry if it is a folder.
+    /// Continue, and enter this entry if it is a folder.
     case enter
-    /// Walk on, not into this entry.
+    /// Continue without entering this entry.
     case skip
     /// End the walk.
     case stop
 }
 
-/// What a walk could not look at.
+/// An entry that a walk could not read.
 public struct TreeObstacle: Sendable, Equatable {
-    /// Why.
+    /// The reason.
     public enum Reason: Sendable, Equatable {
         /// The system call failed with this `errno`.
         case system(Int32)
-        /// The folder was moved away while the walk was below it, so that the way back does not lead to it.
+        /// The folder was moved while the walk was below it, so `..` no longer leads to it.
         case moved
-        /// Another file system is mounted there, and the visitor wants to stay on one.
+        /// Another file system is mounted there, and the walk is restricted to one.
         case mounted
-        /// The walk has met as many names as it may; it ends.
+        /// The walk has reached its limit on names, and ends.
         case tooMany
     }
 
-    /// The path relative to where the walk began, malformed UTF-8 repaired.
+    /// The path relative to the start of the walk, with malformed UTF-8 repaired.
     public var path: String
-    /// Why.
+    /// The reason.
     public var reason: Reason
 
-    /// Whether it is merely not there any more.
+    /// Whether the entry was only removed meanwhile.
     public var isGone: Bool { reason == .system(ENOENT) }
 
-    /// The reason in words.
+    /// The reason as text.
     public var explanation: String {
         switch reason {
         case .system(let number): String(cString: strerror(number))
@@ -71,21 +72,22 @@ public struct TreeObstacle: Sendable, Equatable {
     }
 }
 
-/// What is done with each entry of a walk.
+/// The receiver of a walk's entries.
 public protocol TreeVisitor {
-    /// What ends the walk.
+    /// The error that ends the walk.
     associatedtype WalkError: Error
 
-    /// Called once a folder, with the names in it in the file system's order. Names that are taken out are not visited.
+    /// Called once for each folder, with its names in the file system's order. Names that are removed from the list are
+    /// not visited.
     ///
-    /// - Parameter prefix: The folder's path relative to where the walk began, with a slash at its end; empty at the
+    /// - Parameter prefix: The folder's path relative to the start of the walk, with a slash at its end; empty at the
     ///   top.
     mutating func select(_ names: inout [[UInt8]], in prefix: [UInt8]) throws(WalkError)
-    /// Called with each entry, a folder before what is in it.
+    /// Called with each entry, a folder before its contents.
     mutating func visit(_ entry: TreeEntry) throws(WalkError) -> TreeStep
-    /// Called with each folder that was entered, after all that is in it. The status is that of before.
+    /// Called with each folder that was entered, after its contents. The status is the one from before the contents.
     mutating func leave(_ entry: TreeEntry) throws(WalkError)
-    /// Called with what could not be looked at, which is then left out.
+    /// Called with an entry that could not be read, and is skipped.
     mutating func meet(_ obstacle: TreeObstacle) throws(WalkError)
 }
 
@@ -96,35 +98,34 @@ extension TreeVisitor {
     public mutating func leave(_ entry: TreeEntry) throws(WalkError) {}
 }
 
-/// Walks a tree of folders through descriptors: no path is looked up twice, no link is followed, and neither the depth
-/// of the tree nor a low limit on open files ends it.
+/// Walks a tree of folders through descriptors: no path is resolved twice, no link is followed, and neither the depth
+/// of the tree nor a low limit on open files stops the walk.
 ///
-/// At most `window` folders are open at once. The way back to one that was closed is `..`, and it counts only if it
-/// leads to the folder that the walk came from, by device and inode: a process that moves folders, or puts links in
-/// their place, while they are walked cannot lead the walk out of the tree. When it does not, the folder is looked for
-/// again from the top; if it is not in its place, the walk goes on above it and the visitor is told
-/// (`TreeObstacle.Reason.moved`).
+/// At most `window` folders are open at once. A closed folder is opened again by `..`, whose device and inode must be
+/// those of the folder that the walk came from: a process that moves folders or replaces them by links meanwhile cannot
+/// lead the walk out of the tree. When they differ, the folder is searched for again from the top; if it is no longer
+/// in its place, the walk continues above it and reports `TreeObstacle.Reason.moved` to the visitor.
 public struct TreeWalker<Visitor: TreeVisitor> {
-    /// How many folders are open at once, where the process may open that many; at least 2. A folder takes 32 KB while
-    /// it is open (glibc's buffer of a directory stream).
+    /// The most folders open at once, within the process's limit; at least 2. A folder takes 32 KB while it is open
+    /// (glibc's buffer of a directory stream).
     public var window = 24
-    /// The most names that are met. They are held in memory a folder at a time, so that this bounds that too.
+    /// The most names of a walk. The names of one folder at a time are in memory, so this also bounds the memory.
     public var mostNames = Int.max
     /// Whether folders on other file systems than the first one are left out.
     public var staysOnFileSystem = false
 
     private struct Frame {
-        /// -1 while it is closed.
+        /// -1 while the folder is closed.
         var descriptor: Int32
-        /// Owns the descriptor where it is not nil.
+        /// Owns the descriptor unless it is nil.
         var stream: OpaquePointer?
         var device: dev_t
         var inode: ino_t
         var names: [[UInt8]]
         var next = 0
-        /// What the folder above said of it.
+        /// The status read from the parent folder.
         var status: stat
-        /// The length of `prefix` for what is in the folder above.
+        /// The length of `prefix` in the parent folder.
         var outerPrefix: Int
 
         var isDone: Bool { next == names.count }
@@ -136,7 +137,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         }
     }
 
-    /// The folders from the top to where the walk is. The first one and the last one are always open.
+    /// The folders from the top to the current one. The first one and the last one are always open.
     private var frames: [Frame] = []
     /// The first folder after the top that is open; all after it are too.
     private var firstOpen = 1
@@ -146,8 +147,8 @@ public struct TreeWalker<Visitor: TreeVisitor> {
     /// Creates a walker.
     public init() {}
 
-    /// Visits what `path` names, be it a file, a link or a folder, and all below. Paths that the visitor gets begin
-    /// with the last component of `path`.
+    /// Visits `path`, which may be a file, a link or a folder, and everything below it. Paths that the visitor gets
+    /// begin with the last component of `path`.
     ///
     /// Links in `path` except its last component are followed: they are the caller's.
     public mutating func walk(_ path: FilePath, _ visitor: inout Visitor) throws(Visitor.WalkError) {
@@ -169,7 +170,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         try run(&visitor)
     }
 
-    /// Visits all that is in the folder `path`, and below. Paths that the visitor gets are relative to it.
+    /// Visits everything in the folder `path` and below. Paths that the visitor gets are relative to it.
     ///
     /// - Parameter followsLink: Whether `path` may be a link to the folder.
     public mutating func walk(
@@ -221,9 +222,9 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         TreeObstacle(path: String(decoding: prefix + name, as: UTF8.self), reason: reason)
     }
 
-    /// Opens a folder in the present one and makes it the present one.
+    /// Opens a folder in the current one and makes it the current one.
     ///
-    /// - Returns: Whether the walk goes on.
+    /// - Returns: Whether the walk continues.
     private mutating func enter(
         _ name: [UInt8], _ status: stat, _ visitor: inout Visitor
     ) throws(Visitor.WalkError) -> Bool {
@@ -242,7 +243,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         return try push(descriptor, status: status, outerPrefix: outerPrefix, &visitor)
     }
 
-    /// Reads the names in a folder and makes it the present one; owns its descriptor from here on.
+    /// Reads the names in a folder and makes it the current one; takes ownership of its descriptor.
     private mutating func push(
         _ descriptor: Int32, status: stat, outerPrefix: Int, _ visitor: inout Visitor
     ) throws(Visitor.WalkError) -> Bool {
@@ -307,7 +308,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         return true
     }
 
-    /// Closes the open folder that is needed last; false when only the top and the present one are open.
+    /// Closes the open folder that is needed last; false when only the top and the current one are open.
     private mutating func closeOldest() -> Bool {
         guard firstOpen < frames.count - 1 else { return false }
         frames[firstOpen].close()
@@ -315,7 +316,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         return true
     }
 
-    /// Goes back to the folder above, which the walk came from, or to the deepest above that which is in its place.
+    /// Returns to the parent folder, or to its deepest ancestor that is still in its place.
     private mutating func leave(_ visitor: inout Visitor) throws(Visitor.WalkError) {
         var child = frames.removeLast()
         let parent = frames.count - 1
@@ -329,7 +330,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
             TreeEntry(folder: frames[parent].descriptor, name: name, prefix: prefix, status: child.status))
     }
 
-    /// Whether `descriptor` is the folder of a frame.
+    /// Whether `descriptor` refers to the folder of a frame.
     private func isFolder(_ descriptor: Int32, of index: Int) -> Bool {
         var status = stat()
         return fstat(descriptor, &status) == 0 && status.st_dev == frames[index].device
@@ -337,7 +338,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
     }
 
     private mutating func reopen(_ index: Int, from child: Int32) -> Bool {
-        // What is in it has been read already, so that it need not be readable.
+        // Its names have been read already, so it need not be readable.
         let descriptor = openat(child, "..", O_PATH | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }
         guard isFolder(descriptor, of: index) else {
@@ -348,7 +349,8 @@ public struct TreeWalker<Visitor: TreeVisitor> {
         return true
     }
 
-    /// Looks for the present folder by its names from the top, and goes on from the deepest one that is in its place.
+    /// Searches for the current folder by its names from the top, and continues from the deepest one that is in its
+    /// place.
     private mutating func findWay(_ visitor: inout Visitor) throws(Visitor.WalkError) {
         var present = 0
         var moved = false
@@ -370,8 +372,7 @@ public struct TreeWalker<Visitor: TreeVisitor> {
             frames.removeLast(frames.count - present - 1)
         }
         firstOpen = max(present, 1)
-        // Where the present folder is in its place, it is the one below, whose entries have been walked, that went
-        // away.
+        // When the current folder is in its place, the folder below it, whose entries have been visited, was moved.
         let name = frames[present].names[frames[present].next - 1]
         try visitor.meet(obstacle(name, .moved))
     }
@@ -383,13 +384,13 @@ extension [UInt8] {
         var terminated = self
         terminated.append(0)
         return terminated.withUnsafeBytes { bytes in
-            // An array that holds a zero is not empty, so it has a base address; "" stands in for the compiler.
+            // The array holds a zero, so it has a base address; "" is only there for the compiler.
             guard let start = bytes.baseAddress else { return "".withCString(body) }
             return body(start.assumingMemoryBound(to: CChar.self))
         }
     }
 }
 
-/// `O_PATH` of open(2), a descriptor that names a file without opening it; glibc's header has it for C with GNU
-/// extensions alone. The value is that of asm-generic/fcntl.h, which x86 uses.
+/// `O_PATH` of open(2), a descriptor that refers to a file without opening it. glibc's header defines it only for C
+/// with GNU extensions. The value is that of asm-generic/fcntl.h, which x86 uses.
 let O_PATH: Int32 = 0o10_000_000

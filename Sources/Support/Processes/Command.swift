@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import SystemPackage
 
-/// A tool and its arguments, as a value: it can be compared, printed and tested without being run.
+/// A tool and its arguments, as a value that can be compared, printed and tested without running it.
 public struct Command: Sendable, Hashable {
     /// The executable: a name to look up on `PATH`, or a path when it holds a slash.
     public var tool: String
@@ -11,9 +11,10 @@ public struct Command: Sendable, Hashable {
     public var environment: [String: String?]
     /// Where the command runs; nil for kbuild's own working directory.
     public var workingDirectory: FilePath?
-    /// What the process finds as its descriptors 3, 4 and so on: Unix sockets, connected, and files, open for reading.
+    /// The process's descriptors 3, 4 and so on: connected Unix sockets, and files open for reading.
     public var descriptors: [FilePath]
-    /// The filter of system calls, which the process finds as BPF in the descriptor behind those; nil for none.
+    /// The filter of system calls, passed to the process as BPF in the next descriptor after `descriptors`; nil for
+    /// none.
     public var systemCallFilter: SystemCallFilter?
 
     /// The number of that descriptor.
@@ -35,7 +36,7 @@ public struct Command: Sendable, Hashable {
 }
 
 extension Command: CustomStringConvertible {
-    /// The command as it can be pasted into a POSIX shell.
+    /// The command, quoted for a POSIX shell.
     public var description: String {
         var words = environment.sorted { $0.key < $1.key }.compactMap { name, value in
             value.map { "\(name)=\(Command.quoted($0))" }
@@ -47,7 +48,7 @@ extension Command: CustomStringConvertible {
         return workingDirectory.map { "(cd \(Command.quoted($0.string)) && \(line))" } ?? line
     }
 
-    /// `word` quoted for a POSIX shell, where it needs to be.
+    /// `word`, quoted for a POSIX shell if necessary.
     public static func quoted(_ word: String) -> String {
         let plain = word.utf8.allSatisfy { byte in
             switch byte {

@@ -7,9 +7,9 @@ import SystemPackage
 
 /// How a process ended.
 public enum ProcessStatus: Sendable, Hashable, CustomStringConvertible {
-    /// It called exit with this code.
+    /// The process called exit with this code.
     case exited(Int32)
-    /// This signal ended it.
+    /// This signal ended the process.
     case signaled(Int32)
 
     /// Whether the process exited with code 0.
@@ -24,9 +24,9 @@ public enum ProcessStatus: Sendable, Hashable, CustomStringConvertible {
     }
 }
 
-/// What a finished command left behind.
+/// The result of a finished command.
 public struct CommandResult: Sendable, Equatable {
-    /// How it ended.
+    /// How the command ended.
     public var status: ProcessStatus
     /// All of its standard output.
     public var output: String
@@ -41,22 +41,22 @@ public struct CommandResult: Sendable, Equatable {
     }
 }
 
-/// What becomes of commands.
+/// How commands are executed.
 public enum CommandExecution: Sendable {
-    /// Each is a process.
+    /// Each command is run as a process.
     case processes
-    /// None is run, as in a dry run: whoever needs one's answer gets `CommandNotRun` instead.
+    /// No command is run, as in a dry run: a caller that needs a result gets `CommandNotRun` instead.
     case nothing
-    /// A function stands for the tools, so that tests of what uses them run none.
+    /// A function takes the place of the tools, so that tests run none.
     case scripted(@Sendable (Command) async throws -> CommandResult)
 
-    /// The function of one that is scripted.
+    /// The function of a scripted execution.
     var script: (@Sendable (Command) async throws -> CommandResult)? {
         if case .scripted(let script) = self { script } else { nil }
     }
 }
 
-/// A command that a dry run would have had to run to go on.
+/// A command that a dry run would have to run to continue.
 public struct CommandNotRun: Error {
     /// The command as it would have been started.
     public var command: Command
@@ -64,36 +64,37 @@ public struct CommandNotRun: Error {
 
 /// Runs commands: the only place in kbuild that starts processes.
 ///
-/// Every child gets a session of its own, so that cancelling the task ends it together with its descendants. With
-/// a supervisor the children also end when kbuild itself is killed without a chance to clean up.
+/// Every child gets its own session, so that cancelling the task ends it together with its descendants. With a
+/// supervisor the children also end when kbuild itself is killed and cannot clean up.
 public struct CommandRunner: Sendable {
     /// The kbuild executable to run as `kbuild __supervise`; nil runs children directly.
     public var supervisor: FilePath?
-    /// Told about each command, for `--verbose`.
+    /// Receives each command, for `--verbose`.
     public var progress: ProgressSink
     /// The search path for tools; nil for the PATH variable.
     public var searchPath: String?
     /// The whole environment of unconfined commands, except the variables that a command sets itself; nil for kbuild's
     /// own.
     public var environment: [String: String]?
-    /// What every command is confined by; nil for commands that nobody need fear.
+    /// The sandbox of every command; nil for trusted commands.
     public var sandbox: Sandbox?
-    /// What commands may put on the disk; nil for as much as there is room.
+    /// The most that commands may write to the disk; nil for no limit.
     public var quota: FolderQuota?
-    /// What becomes of commands.
+    /// How commands are executed.
     public var execution = CommandExecution.processes
 
-    /// Whether no command is run at all.
+    /// Whether this is a dry run.
     public var runsNothing: Bool { if case .nothing = execution { true } else { false } }
 
-    /// The most bytes handed on of a line that a command prints. A compiler's and a linker's have some thousands.
+    /// The most bytes of a line of a command's output that are passed on. Lines of compilers and linkers have some
+    /// thousands.
     public static let longestLine = 1 << 20
 
-    /// The first argument by which the kbuild executable knows that it is to supervise a command.
+    /// The first argument that makes the kbuild executable supervise a command.
     public static let superviseArgument = "__supervise"
-    /// What stands before each socket or file that the supervisor is to open for the command.
+    /// The option before each socket or file that the supervisor opens for the command.
     public static let descriptorArgument = "--descriptor"
-    /// What stands before the name of the filter of system calls that the supervisor is to write for the command.
+    /// The option before the name of the filter of system calls that the supervisor writes for the command.
     public static let filterArgument = "--system-call-filter"
 
     /// Creates a runner.
@@ -103,16 +104,16 @@ public struct CommandRunner: Sendable {
         self.searchPath = searchPath
     }
 
-    /// The same runner for commands that run code which nobody trusts.
+    /// The same runner for commands that run untrusted code.
     public func confined(by sandbox: Sandbox?) -> CommandRunner {
         var runner = self
         runner.sandbox = sandbox
         return runner
     }
 
-    /// The same runner for a command that, if it is confined, writes to one folder more.
+    /// The same runner for a command that, if confined, may write to one more folder.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when the folder cannot be handed over to the command's user.
+    /// - Throws: `Failure` (`infrastructure`) when the folder cannot be given to the command's user.
     public func writing(to folder: FilePath) throws(Failure) -> CommandRunner {
         guard sandbox != nil else { return self }
         var runner = self
@@ -121,19 +122,19 @@ public struct CommandRunner: Sendable {
         return runner
     }
 
-    /// The same runner for commands that may not fill the disk.
+    /// The same runner with a limit on what commands write to the disk.
     public func limited(by quota: FolderQuota) -> CommandRunner {
         var runner = self
         runner.quota = quota
         return runner
     }
 
-    /// The command as it would be started: in the sandbox, if there is one.
+    /// The command as it would be started, in the sandbox if there is one.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a tool is missing.
     public func planned(_ command: Command) throws -> Command { try confined(command).command }
 
-    /// Why commands cannot be confined on this machine; nil when they can.
+    /// The reason that commands cannot be confined on this machine; nil when they can.
     ///
     /// - Throws: `CancellationError`.
     public func obstacleToSandbox(user: UInt32?) async throws -> Failure? {
@@ -155,9 +156,9 @@ public struct CommandRunner: Sendable {
         searchPath ?? getenv("PATH").map { String(cString: $0) } ?? "/usr/bin:/bin"
     }
 
-    /// The path of `tool`, looked up as a shell would.
+    /// The path of `tool`, looked up as in a shell.
     ///
-    /// - Throws: `Failure` (`infrastructure`) that names the Debian package when the tool is not there.
+    /// - Throws: `Failure` (`infrastructure`) that names the Debian package when the tool is missing.
     public func locate(_ tool: String) throws(Failure) -> FilePath {
         if tool.contains("/") {
             if access(tool, X_OK) == 0 { return FilePath(tool) }
@@ -167,7 +168,7 @@ public struct CommandRunner: Sendable {
             let candidate = FilePath(String(directory)).appending(tool)
             if access(candidate.string, X_OK) == 0 { return candidate }
         }
-        // Debian keeps mke2fs and its like where an ordinary user's PATH does not look.
+        // Debian installs mke2fs and similar tools in folders that are not in an ordinary user's PATH.
         for directory in ["/usr/sbin", "/sbin"] where searchPath == nil {
             let candidate = FilePath(directory).appending(tool)
             if access(candidate.string, X_OK) == 0 { return candidate }
@@ -179,10 +180,10 @@ public struct CommandRunner: Sendable {
                 + "; `kbuild doctor` looks for all that is needed")
     }
 
-    /// The Debian package that holds `tool`, where it is known.
+    /// The Debian package that contains `tool`, if known.
     public static func debianPackage(of tool: String) -> String? { DebianPackage.byTool[tool] }
 
-    /// Runs a command to its end and collects what it prints.
+    /// Runs a command to its end and collects its output.
     ///
     /// - Parameter limit: The most bytes collected of each stream.
     /// - Throws: `Failure` when the tool is missing or prints more than `limit`; `CancellationError` when the task
@@ -219,10 +220,10 @@ public struct CommandRunner: Sendable {
         }
     }
 
-    /// Runs a command to its end and hands over each line of its output and errors, merged, as it comes.
+    /// Runs a command to its end and passes on each line of its merged output and errors as it arrives.
     ///
-    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 spelled out, and cut,
-    ///   with a remark, when it has more bytes than `longestLine`.
+    /// - Parameter onLine: Called in order with each line, without its end, with malformed UTF-8 escaped, and cut, with
+    ///   a remark, when it has more bytes than `longestLine`.
     /// - Throws: As `capture(_:limit:)`, and what `onLine` throws, after ending the command.
     @discardableResult
     public func stream(
@@ -264,8 +265,8 @@ public struct CommandRunner: Sendable {
         }
     }
 
-    /// Runs a command that talks with the user: kbuild's standard streams, and its terminal, are the command's until it
-    /// ends. The terminal's signals are for the command; kbuild must not end by them.
+    /// Runs an interactive command, which has kbuild's standard streams and terminal until it ends. The terminal's
+    /// signals are for the command; kbuild must not end by them.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the tool is missing; `CancellationError` when the task is cancelled,
     ///   after the command has been ended.
@@ -302,7 +303,7 @@ public struct CommandRunner: Sendable {
         return result.output.hasSuffix("\n") ? String(result.output.dropLast()) : result.output
     }
 
-    /// Runs a command while the limits are watched that it shares with all its processes.
+    /// Runs a command and watches the limits that all its processes share.
     private func watched<Result: Sendable>(
         _ command: Command, _ body: @escaping @Sendable () async throws -> Result
     ) async throws -> Result {
@@ -319,12 +320,12 @@ public struct CommandRunner: Sendable {
                 while true {
                     try await Task.sleep(for: pause)
                     let duration = try clock.measure { for quota in quotas { try quota.check() } }
-                    // Looking takes a twentieth of the time at most, however many files there are.
+                    // The check takes at most a twentieth of the time, for any number of files.
                     pause = max(.milliseconds(500), duration * 20)
                     if let deadline, ContinuousClock.now > deadline { throw Sandbox.outOfTime }
                 }
             }
-            // When the watch is first the command is ended before this returns.
+            // When the watch finishes first, the command is ended before this function returns.
             defer { group.cancelAll() }
             guard let result = try await group.next() else { throw CancellationError() }
             return result
@@ -334,7 +335,7 @@ public struct CommandRunner: Sendable {
         return result
     }
 
-    /// The command as it is started: in the sandbox, if there is one.
+    /// The command as it is started, in the sandbox if there is one.
     private func confined(_ command: Command) throws -> (command: Command, executable: FilePath) {
         let executable = try locate(command.tool)
         guard var sandbox else { return (command, executable) }
@@ -395,7 +396,7 @@ public struct CommandRunner: Sendable {
         return VisibleText.decoded(bytes)
     }
 
-    /// The supervisor turns a signal into 128 + N, as shells do.
+    /// The supervisor reports a signal as 128 + N, as shells do.
     private func supervised(_ status: TerminationStatus) -> ProcessStatus {
         switch ProcessStatus(status) {
         case .exited(let code) where code > 128 && code < 192: .signaled(code - 128)

@@ -4,22 +4,22 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// A compression that kbuild undoes, by the tool that Debian has for it.
+/// A compression format that kbuild decompresses with Debian's tool for it.
 public enum CompressionFormat: String, Sendable, CaseIterable {
     case gzip, xz, zstd, bzip2
 
-    /// The bytes that a file of this format begins with.
+    /// The magic bytes at the start of a file of this format.
     public var magic: [UInt8] {
         switch self {
         case .gzip: [0x1F, 0x8B]
         case .xz: [0xFD, 0x37, 0x7A, 0x58, 0x5A, 0x00]
         case .zstd: [0x28, 0xB5, 0x2F, 0xFD]
-        // "BZh", the block size, and pi, which begins each block.
+        // "BZh", the block size, and the digits of pi, which begin each block.
         case .bzip2: [0x42, 0x5A, 0x68]
         }
     }
 
-    /// The format that `head`, the first bytes of a file, belongs to; nil for none of them.
+    /// The format by `head`, the first bytes of a file; nil for none of these formats.
     public init?(head: some Collection<UInt8>) {
         guard let format = Self.allCases.first(where: { head.starts(with: $0.magic) }) else { return nil }
         if format == .bzip2 {
@@ -34,8 +34,7 @@ public enum CompressionFormat: String, Sendable, CaseIterable {
     /// The Debian package with the tool.
     var package: String { self == .xz ? "xz-utils" : rawValue }
 
-    /// The tool's arguments. The memory that a file may make it use is bounded; gzip and bzip2 have bounds of their
-    /// own.
+    /// The tool's arguments. They limit the memory; gzip and bzip2 have built-in limits.
     var arguments: [String] {
         switch self {
         case .gzip, .bzip2: ["-dc"]
@@ -45,13 +44,13 @@ public enum CompressionFormat: String, Sendable, CaseIterable {
     }
 }
 
-/// Runs a decompressor and hands on what it writes, within bounds.
+/// Runs a decompressor and passes on its output, within limits.
 public struct Decompressor: Sendable {
     /// The file's name, for messages.
     public var name: String
     /// The exit status of failures.
     public var code: ExitStatus
-    /// The most bytes that the file may hold. A small file can decompress to more than any disk has.
+    /// The most bytes of decompressed contents. A small file can decompress to more than any disk holds.
     public var limit: Int
 
     /// Creates a decompressor.
@@ -59,13 +58,13 @@ public struct Decompressor: Sendable {
         (self.name, self.code, self.limit) = (name, code, limit)
     }
 
-    /// The milliseconds that a tool may stay silent. It only reads a file that is already there.
+    /// The milliseconds that a tool may stay silent. It only reads a file that exists already.
     private static let longestSilence: Int32 = 60_000
 
-    /// Decompresses `input`, which is a file to read from its current offset.
+    /// Decompresses `input`, a file that is read from its current offset.
     ///
-    /// - Throws: `Failure` with `code` for a damaged file or too much in it, `infrastructure` for a missing tool; and
-    ///   what `body` throws.
+    /// - Throws: `Failure` with `code` for a damaged or too large file, `infrastructure` for a missing tool; and what
+    ///   `body` throws.
     public func expand(
         _ input: FileDescriptor, _ format: CompressionFormat, _ body: (ArraySlice<UInt8>) throws -> Void
     ) throws {
@@ -115,7 +114,7 @@ public struct Decompressor: Sendable {
         }
         let status = Self.wait(process)
         isReaped = true
-        // 2 is gzip's and xz' status for a warning, such as zeros behind the end.
+        // gzip and xz exit with 2 for a warning, such as zeros after the end.
         let isWarning = status == 2 << 8 && (format == .gzip || format == .xz)
         guard status == 0 || isWarning else {
             throw Failure(
@@ -133,7 +132,7 @@ public struct Decompressor: Sendable {
         for (from, to) in [(input, 0), (output, 1), (errors, 2)] as [(Int32, Int32)] {
             posix_spawn_file_actions_adddup2(&actions, from, to)
         }
-        // XZ_OPT and their like could change what the tool does.
+        // XZ_OPT and similar variables could change the tool's options.
         let environment = ["LC_ALL=C", "PATH=/usr/local/bin:/usr/bin:/bin"]
         var process: pid_t = 0
         let status = Self.withCStrings([format.rawValue] + format.arguments) { arguments in

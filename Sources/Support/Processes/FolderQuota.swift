@@ -3,22 +3,22 @@ import Diagnostics
 import FileSystem
 import SystemPackage
 
-/// How much a command may put into some folders, and what is said of one that puts more there.
+/// The limit on what a command may write to some folders, and the failure when it writes more.
 ///
-/// The folders are looked at twice a second or, with many files, less often, since no file system has to have quotas: a
-/// command may get beyond the limit by what it writes in that time.
+/// The folders are checked twice a second or, with many files, less often, because not every file system has quotas. A
+/// command may exceed the limit by what it writes between two checks.
 public struct FolderQuota: Sendable, Hashable {
     /// The folders.
     public var folders: [FilePath]
-    /// The most bytes of the disk that they may take together.
+    /// The most bytes on the disk for all folders together.
     public var bytes: Int
-    /// The most files in them.
+    /// The most files in all folders together.
     public var files: Int
-    /// What the failure is.
+    /// The failure's exit code.
     public var code: ExitStatus
-    /// What the failure says.
+    /// The failure's message.
     public var message: String
-    /// What it advises.
+    /// The failure's next step.
     public var nextStep: String?
 
     /// Creates a quota.
@@ -33,7 +33,7 @@ public struct FolderQuota: Sendable, Hashable {
         self.nextStep = nextStep
     }
 
-    /// Looks whether the folders hold too much.
+    /// Checks whether the folders exceed the limit.
     ///
     /// - Throws: `Failure` when they do.
     func check() throws(Failure) {
@@ -46,7 +46,7 @@ public struct FolderQuota: Sendable, Hashable {
                 if usage.obstacle != nil { count = max(count, files) }
                 continue
             }
-            // What cannot be counted is too much: a command could hide its files there.
+            // An uncountable folder exceeds the limit: a command could hide its files there.
             throw Failure(
                 code, message,
                 details: "its files cannot be counted: "

@@ -5,8 +5,8 @@ import Glibc
 
 /// The limits of this process (setrlimit(2)) that kbuild cannot work within.
 ///
-/// Libraries beneath kbuild trap, or wait for ever, where a descriptor or a thread is not to be had. So what is needed
-/// is looked for before any work begins.
+/// Libraries that kbuild uses trap or wait forever when they cannot get a descriptor or a thread, so the limits are
+/// checked before any work begins.
 public enum ProcessLimits {
     /// The least number of descriptors: a generous estimate for a build with one guest, not a measured need. With 16
     /// kbuild was seen to hang, with 12 to trap.
@@ -14,17 +14,16 @@ public enum ProcessLimits {
     /// The descriptors of one guest, an estimate: its sockets, the pipes of its process and of that process's
     /// supervisor, its files.
     static let descriptorsPerGuest: UInt64 = 32
-    /// More descriptors than these are not asked for: programs that kbuild starts may go through all that they can
-    /// have.
+    /// The most descriptors that kbuild asks for: programs that it starts may loop over all possible descriptors.
     private static let mostDescriptors: UInt64 = 65536
     /// The least number of processes and threads that the user may still start, an estimate: kbuild's own threads,
     /// make's jobs with their compilers, QEMU's threads.
     static let leastProcesses: UInt64 = 64
-    /// The least address space in bytes, with which `kbuild doctor` was seen to work. Address space is not memory: each
+    /// The least address space in bytes, with which `kbuild doctor` worked in a test. Address space is not memory: each
     /// thread has 8 MiB for its stack, and each library is mapped.
     static let leastAddressSpace: UInt64 = 2 << 30
 
-    /// The limits that were found.
+    /// The current limits.
     struct Found: Equatable {
         var descriptors: UInt64
         /// Processes that the user may still start; nil for no limit.
@@ -53,7 +52,7 @@ public enum ProcessLimits {
         }
     }
 
-    /// Checks that so many guests can run at once.
+    /// Checks that this many guests can run at once.
     ///
     /// - Throws: `Failure` (`infrastructure`) when they would need more descriptors than the process may open.
     public static func check(guests: Int) throws(Failure) {
@@ -92,8 +91,8 @@ public enum ProcessLimits {
         return getrlimit(__rlimit_resource_t(resource.rawValue), &limit) == 0 ? UInt64(limit.rlim_cur) : .max
     }
 
-    /// What is left of the user's limit on processes, which counts threads of all of the user's processes and does not
-    /// bind root; nil for no limit.
+    /// The rest of the user's limit on processes, which counts the threads of all the user's processes and does not
+    /// apply to root; nil for no limit.
     private static func processesLeft() -> UInt64? {
         let limit = value(__RLIMIT_NPROC)
         // The usual limit is in the thousands, and the count takes a while.
@@ -110,7 +109,7 @@ public enum ProcessLimits {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             guard name.allSatisfy(\.isNumber) else { continue }
-            // A process's folder is its user's. `task` holds a folder for each thread, beside "." and "..".
+            // The owner of a process's folder is its user. `task` holds a folder for each thread, beside "." and "..".
             guard let status = FileStatus("/proc/\(name)/task", followsLink: true), status.owner == user else {
                 continue
             }
@@ -119,8 +118,8 @@ public enum ProcessLimits {
         return count
     }
 
-    /// Opens /dev/null in place of a standard stream that is closed. The first file that kbuild opens would take its
-    /// number otherwise, and be printed to.
+    /// Opens /dev/null in place of a closed standard stream. Otherwise the first file that kbuild opens would get its
+    /// number, and output would be written to that file.
     private static func openStandardStreams() {
         for stream in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] where fcntl(stream, F_GETFD) < 0 && errno == EBADF {
             // The lowest number that is free, which is the stream's.

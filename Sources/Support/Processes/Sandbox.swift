@@ -3,28 +3,28 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// A confinement for a command that runs code which nobody trusts: a kernel's makefiles after a stranger's patch, or a
-/// test's build.
+/// The confinement of a command that runs untrusted code: a kernel's makefiles after a stranger's patch, or a test's
+/// build.
 ///
 /// The command sees the system's programs and libraries and the folders named here, and nothing else of the host. It
-/// has no network, no capabilities, no process but its own, a /tmp of its own, limits, and a filter of system calls.
-/// Where kbuild is root it becomes a user that owns nothing else. bubblewrap makes all of that, so that this is a value
-/// whose argv can be tested.
+/// has no network, no capabilities, no access to other processes, a private /tmp, limits, and a filter of system calls.
+/// When kbuild runs as root, the command runs as a user that owns nothing else. bubblewrap sets all of this up, so this
+/// type is a value whose argv can be tested.
 public struct Sandbox: Sendable, Hashable {
-    /// The user and group that the command runs as; nil for kbuild's own, which is all that one without root can have.
+    /// The user and group that the command runs as; nil for kbuild's own, the only choice without root.
     public var identity: UInt32?
     /// Files and folders that the command may read.
     public var readable: [FilePath]
     /// Folders that it may write to.
     public var writable: [FilePath]
-    /// Device nodes that it may open.
+    /// Device nodes that the command may open.
     public var devices: [FilePath]
-    /// The most that it may use.
+    /// The command's limits.
     public var limits: Limits
-    /// Whether the writable folders are the command's alone: they are given to its user, and what it left in them is
-    /// looked at before kbuild reads any of it.
+    /// Whether only the command uses the writable folders: they are given to its user, and their contents are checked
+    /// before kbuild reads them.
     public var ownsFolders: Bool
-    /// The system calls that it is refused.
+    /// The system calls that the command is refused.
     public var filter = SystemCallFilter.build
 
     /// Describes a sandbox.
@@ -41,21 +41,21 @@ public struct Sandbox: Sendable, Hashable {
         self.filter = filter
     }
 
-    /// The user that a command becomes where kbuild is root: one of the range that systemd gives out for a time
-    /// (DynamicUser), so that no account has it, and another one for each `name` so that they share no limits.
+    /// The user that a command runs as when kbuild is root: one of systemd's range for DynamicUser, which no account
+    /// has, and a different one for each `name`, so that they share no limits.
     public static func identity(for name: String, user: UInt32 = geteuid()) -> UInt32? {
         guard user == 0 else { return nil }
-        // FNV-1a: Swift's own hash changes with every process.
+        // FNV-1a, because Swift's hash differs in every process.
         let hash = name.utf8.reduce(UInt32(2_166_136_261)) { ($0 ^ UInt32($1)) &* 16_777_619 }
         return 61_184 + hash % 4_336
     }
 
-    /// What every command sees: programs, libraries, and the names that Debian chooses among programs by.
+    /// The files that every command sees: programs, libraries, and Debian's alternatives.
     static let system: [FilePath] = [
         "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives", "/etc/ld.so.cache",
     ]
 
-    /// The folder that holds a tool with its libraries, when `system` does not.
+    /// The folder with a tool and its libraries, when `system` does not contain it.
     ///
     /// - Parameter tool: The executable, links followed.
     public static func installation(of tool: FilePath) -> FilePath? {
@@ -68,11 +68,12 @@ public struct Sandbox: Sendable, Hashable {
 
     // MARK: The command
 
-    /// What is mounted, in an order in which nothing hides what came before it.
+    /// The mounts, in an order in which none hides an earlier one.
     private var mounts: [String] {
         var arguments: [String] = []
         var folders: Set<FilePath> = []
-        /// bubblewrap makes the folders above a mount for their owner alone, whom the command then is not.
+        /// bubblewrap creates the parent folders of a mount with permissions for their owner only, and the command runs
+        /// as another user.
         func makeFolders(above path: FilePath) {
             var folder = FilePath("/")
             for component in path.removingLastComponent().components {
@@ -87,7 +88,7 @@ public struct Sandbox: Sendable, Hashable {
             arguments += ["--ro-bind-try", path.string, path.string]
         }
         let binds = Set(readable).subtracting(writable).map { ($0, "--ro-bind") } + Set(writable).map { ($0, "--bind") }
-        // A folder comes before what is in it.
+        // A folder comes before its contents.
         for (path, option) in binds.sorted(by: {
             ($0.0.components.count, $0.0.string) < ($1.0.components.count, $1.0.string)
         }) {
@@ -99,9 +100,9 @@ public struct Sandbox: Sendable, Hashable {
 
     /// The command in the sandbox.
     ///
-    /// bubblewrap needs no root where the kernel lets users have namespaces, but it must reach the folders, and those
-    /// of root are closed to the user that the command becomes. So root has two of them: the outer one mounts them
-    /// where that user can reach them, the inner one is the same that everybody else has.
+    /// bubblewrap needs no root where the kernel allows unprivileged user namespaces, but it must reach the folders,
+    /// and the command's user cannot read root's folders. So root uses two of them: the outer one mounts the folders
+    /// where that user can reach them, and the inner one is the same as without root.
     ///
     /// - Parameters:
     ///   - executable: The command's tool, located.
@@ -109,7 +110,7 @@ public struct Sandbox: Sendable, Hashable {
     public func wrapping(_ command: Command, executable: FilePath, path: String) -> Command {
         var environment = ["HOME": "/tmp", "LC_ALL": "C.UTF-8", "PATH": path]
         for (name, value) in command.environment { environment[name] = value }
-        // Of kbuild's own environment nothing gets in: it may hold a job's credentials.
+        // None of kbuild's own variables are passed on: they may hold a job's credentials.
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         var words = ["-i"] + variables
         var filtered = Command("env", descriptors: command.descriptors, systemCallFilter: filter)
@@ -138,7 +139,7 @@ public struct Sandbox: Sendable, Hashable {
 
     // MARK: Before and after
 
-    /// Makes the writable folders, and gives them to the command's user.
+    /// Creates the writable folders, and gives them to the command's user.
     ///
     /// - Throws: `Failure` (`infrastructure`).
     func prepare() throws(Failure) {
@@ -146,7 +147,7 @@ public struct Sandbox: Sendable, Hashable {
         for folder in writable { try SandboxFolder(folder).chown(to: identity) }
     }
 
-    /// Gives a folder of kbuild's, with all that is in it, to the command's user.
+    /// Gives one of kbuild's folders, with its contents, to the command's user.
     ///
     /// - Throws: `Failure` (`infrastructure`).
     public func chown(_ folder: FilePath) throws(Failure) {
@@ -160,15 +161,15 @@ public struct Sandbox: Sendable, Hashable {
         if identity != nil { try SandboxFolder(folder).chown(to: geteuid()) }
     }
 
-    /// Looks at what the command left before anybody reads it.
+    /// Checks the files that the command left before kbuild reads them.
     ///
-    /// - Throws: `Failure` (`build`) when something is there that would lead a reader elsewhere.
+    /// - Throws: `Failure` (`build`) when a file could lead a reader out of the folder.
     func inspect() throws(Failure) {
         guard ownsFolders else { return }
         for folder in writable { try SandboxFolder(folder).inspect(allowing: readable + writable + Self.system) }
     }
 
-    /// What the command may put into its folders.
+    /// The quota for the command's folders.
     var quota: FolderQuota? {
         guard ownsFolders, let bytes = limits.diskBytes else { return nil }
         return FolderQuota(
@@ -177,7 +178,7 @@ public struct Sandbox: Sendable, Hashable {
             nextStep: "look for a recipe that writes without an end")
     }
 
-    /// What is said of a command that does not end.
+    /// The failure of a command that does not end.
     static let outOfTime = Failure(
         .timeout, "the sandbox was closed: its command did not end in time",
         nextStep: "look for a recipe or a test that waits for ever")

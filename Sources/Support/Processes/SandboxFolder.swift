@@ -4,7 +4,7 @@ import FileSystem
 import Glibc
 import SystemPackage
 
-/// A folder that a sandboxed command wrote to, and may have filled with traps.
+/// A folder that a sandboxed command wrote to, whose contents are untrusted.
 struct SandboxFolder {
     let path: FilePath
 
@@ -12,9 +12,9 @@ struct SandboxFolder {
         self.path = path
     }
 
-    /// Calls `body` with the folder and all that is in it, a folder before what it holds, following no link.
+    /// Calls `body` with the folder and everything in it, a folder before its contents, without following links.
     ///
-    /// - Throws: `Failure` (`build`) for what cannot be looked at; what `body` throws.
+    /// - Throws: `Failure` (`build`) for what cannot be read; what `body` throws.
     private func visit(_ body: @escaping (TreeEntry) throws(Failure) -> Void) throws(Failure) {
         var visitor = Visitor(parent: path.removingLastComponent(), body: body)
         var walker = TreeWalker<Visitor>()
@@ -37,10 +37,10 @@ struct SandboxFolder {
         }
     }
 
-    /// The path of something in the folder, for people and for what takes no descriptor.
+    /// The path of an entry of the folder, for messages and for calls that do not take a descriptor.
     private func location(_ entry: TreeEntry) -> String { "\(path.removingLastComponent())/\(entry.path)" }
 
-    /// Makes the folder and gives it, with all that is in it, to `user`.
+    /// Creates the folder and gives it, with its contents, to `user`.
     ///
     /// - Throws: `Failure` (`infrastructure`).
     func chown(to user: UInt32?) throws(Failure) {
@@ -53,7 +53,7 @@ struct SandboxFolder {
         guard let user else { return }
         try visit { (entry) throws(Failure) in
             guard entry.status.st_uid != user else { return }
-            // By the folder's descriptor: a path could lead elsewhere by now.
+            // By the folder's descriptor, because the path may lead elsewhere now.
             let result = entry.withName { fchownat(entry.folder, $0, user, user, AT_SYMLINK_NOFOLLOW) }
             guard result != 0 else { return }
             throw Failure(
@@ -62,15 +62,15 @@ struct SandboxFolder {
         }
     }
 
-    /// How much is in the folder. Counting ends at `files`: more is too much.
+    /// The disk usage of the folder. Counting ends beyond the limit of `files`.
     func usage(upTo files: Int) -> TreeUsage {
         var counter = TreeUsageCounter()
         return counter.usage(of: path, most: files)
     }
 
-    /// Makes sure that what is in the folder is files, folders, and links that stay within `roots`.
+    /// Checks that the folder contains only files, folders, and links that stay within `roots`.
     ///
-    /// - Throws: `Failure` (`build`) that names what is not.
+    /// - Throws: `Failure` (`build`) that names the first other file.
     func inspect(allowing roots: [FilePath]) throws(Failure) {
         try visit { (entry) throws(Failure) in
             func refuse(_ what: String) -> Failure {
@@ -84,7 +84,7 @@ struct SandboxFolder {
             case S_IFREG where entry.status.st_mode & (S_ISUID | S_ISGID) == 0: break
             case S_IFREG: throw refuse("a setuid or setgid file")
             case S_IFLNK:
-                // A link to nothing cannot be followed, and the folders on its way could come to be.
+                // The target of a dangling link cannot be checked, and could be created later.
                 guard let place = resolvedPath(FilePath(location(entry))) else { throw refuse("a link to nothing") }
                 guard roots.contains(where: { place.starts(with: resolvedPath($0) ?? $0) }) else {
                     throw refuse("a link to \(place)")

@@ -20,10 +20,10 @@ extension Sandbox {
         /// Bytes that the command may print.
         public var outputBytes = 256 << 20
 
-        /// The limits of a build. A kernel with every checker and its debug information takes a tenth of these.
+        /// The limits of a build. A kernel with every checker and debug information needs a tenth of them.
         public static let build = Limits(
             cpuSeconds: 3600, memoryBytes: 16 << 30, seconds: 2 * 3600, diskBytes: 24 << 30)
-        /// The limits of a virtual machine, whose time the session watches, and whose memory is on its command line.
+        /// The limits of a virtual machine. The session limits its time, and the command line its memory.
         public static let machine = Limits()
     }
 }

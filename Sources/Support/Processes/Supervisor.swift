@@ -4,9 +4,9 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// What `kbuild __supervise [--descriptor PATH]... [--system-call-filter NAME] COMMAND...` does: runs the command until
-/// it ends, or until standard input closes, with the sockets and files open as its descriptors 3, 4 and so on, and the
-/// filter behind them.
+/// Implements `kbuild __supervise [--descriptor PATH]... [--system-call-filter NAME] COMMAND...`: runs the command
+/// until it ends, or until standard input closes. The sockets and files are its descriptors 3, 4 and so on, and the
+/// filter is the next one.
 ///
 /// - Returns: The exit code to end with.
 public func supervise(_ arguments: [String]) -> Int32 {
@@ -20,7 +20,7 @@ public func supervise(_ arguments: [String]) -> Int32 {
         // Without the filter the command is not started.
         guard let name = command.dropFirst().first, let filter = SystemCallFilter(rawValue: name) else { return 127 }
         do throws(Failure) {
-            // It stays open, close-on-exec, until this process ends; the child opens it anew, at its beginning.
+            // It stays open, close-on-exec, until this process ends; the child opens it again, at its beginning.
             descriptors.append("/proc/self/fd/\(try filter.makeFile().rawValue)")
         } catch {
             _ = try? FileDescriptor.standardError.writeAll("kbuild: \(error.message)\n".utf8)
@@ -34,10 +34,10 @@ public func supervise(_ arguments: [String]) -> Int32 {
     return kbuild_supervise(strings(Array(command)), strings(descriptors))
 }
 
-/// Takes the priority that the user gave kbuild (`nice kbuild run`), so that what it starts has it too.
+/// Restores the priority that the user gave kbuild (`nice kbuild run`), so that its children inherit it.
 ///
-/// On Linux a priority is a thread's, and libdispatch sets that of its threads, which root may raise: a child of such a
-/// thread starts with another one than kbuild's main thread has.
+/// On Linux each thread has a priority. libdispatch sets that of its threads, which root may raise, so a child of such
+/// a thread starts with another priority than that of kbuild's main thread.
 private func takeParentsPriority() {
     errno = 0
     let priority = getpriority(__priority_which_t(PRIO_PROCESS.rawValue), UInt32(getppid()))

@@ -7,34 +7,34 @@ import SystemPackage
 /// The system calls that a confined command is refused: a seccomp filter, which bubblewrap installs right before it
 /// starts the command (`bwrap --seccomp`).
 ///
-/// Namespaces take files, processes and networks out of a command's sight. The filter takes away what namespaces do not
-/// cover (AF_VSOCK reaches the hypervisor from any network namespace) and parts of the kernel that no build needs and
-/// in which most of the holes have been found. Whatever is not named here is allowed. Calls by way of the 32-bit and
-/// the x32 entry are not looked at one by one: they end the process with SIGSYS.
+/// Namespaces hide files, processes and networks from a command. The filter refuses what namespaces do not cover
+/// (AF_VSOCK reaches the hypervisor from any network namespace) and the parts of the kernel that no build needs and
+/// that have had most of the vulnerabilities. All other calls are allowed. Any call through the 32-bit or the x32 entry
+/// ends the process with SIGSYS.
 public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
     /// For builds, and for tools that read what was built.
     case build
     /// For QEMU and user-mode Linux: the latter traces the processes of its guest and sets up their segments.
     case machine
 
-    /// What a call gets instead of being made.
+    /// The result of a refused call.
     enum Refusal: Hashable {
-        /// The caller is told that it may not: EPERM.
+        /// EPERM: the call is not permitted.
         case forbidden
-        /// The caller is told that the kernel has not got it, and falls back to something else: ENOSYS.
+        /// ENOSYS: the kernel lacks the call, so the caller uses a fallback.
         case missing
     }
 
-    /// A call that is refused whatever its arguments are.
+    /// A call that is refused with any arguments.
     struct RefusedCall {
         var name: String
         var refusal: Refusal
     }
 
-    /// Calls that are refused whatever their arguments are.
+    /// Calls that are refused with any arguments.
     var refused: [RefusedCall] {
         let missing = [
-            // Its flags lie in memory, which a filter cannot read; glibc falls back to clone.
+            // Its flags are in memory, which a filter cannot read; glibc falls back to clone.
             "clone3",
             "io_uring_setup", "io_uring_enter", "io_uring_register", "userfaultfd",
         ]
@@ -43,9 +43,9 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
             "unshare", "setns", "mount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen",
             "fsconfig",
             "fsmount", "fspick", "mount_setattr", "open_by_handle_at",
-            // Keys belong to the user, in no namespace of the sandbox.
+            // Keys belong to the user and are not covered by the sandbox's namespaces.
             "add_key", "request_key", "keyctl",
-            // Programs in the kernel, and looks into it.
+            // Programs in the kernel, and tracing of it.
             "bpf", "perf_event_open", "fanotify_init", "lookup_dcookie", "syslog", "init_module", "finit_module",
             "delete_module", "kexec_load", "kexec_file_load",
             // Other processes' descriptors.
@@ -59,16 +59,16 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
             + forbidden.map { RefusedCall(name: $0, refusal: .forbidden) }
     }
 
-    /// The flags of clone that make a namespace (linux/sched.h); CLONE_NEWTIME goes with unshare and clone3 alone.
+    /// The flags of clone that make a namespace (linux/sched.h); CLONE_NEWTIME works only with unshare and clone3.
     static let namespaceFlags: [UInt64] = [
         0x0002_0000, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000,
     ]
 
-    /// The families of sockets that remain (linux/socket.h): AF_UNIX, and AF_INET and AF_INET6 for the loopback device
-    /// of the sandbox's own network.
+    /// The allowed socket families (linux/socket.h): AF_UNIX, and AF_INET and AF_INET6 for the loopback device of the
+    /// sandbox's own network.
     static let socketFamilies: [UInt64] = [1, 2, 10]
 
-    /// What puts input into a terminal (TIOCSTI), and what controls a virtual console (TIOCLINUX):
+    /// The requests that insert input into a terminal (TIOCSTI) and control a virtual console (TIOCLINUX):
     /// asm-generic/ioctls.h.
     static let terminalRequests: [UInt64] = [0x5412, 0x541C]
 
@@ -108,8 +108,7 @@ public enum SystemCallFilter: String, Sendable, Hashable, CaseIterable {
             try add(
                 "clone", forbidden, [scmp_arg_cmp(arg: 0, op: SCMP_CMP_MASKED_EQ, datum_a: flag, datum_b: flag)])
         }
-        // The kernel takes the low 32 bits of the family. Registers with more than that are above the last family as
-        // well.
+        // The kernel uses the low 32 bits of the family. A register with higher bits set is also above the last family.
         let last = Self.socketFamilies.max() ?? 0
         let unsupported = kbuild_seccomp_errno(UInt16(EAFNOSUPPORT))
         for call in ["socket", "socketpair"] {

@@ -2,21 +2,20 @@
 import Diagnostics
 import Processes
 
-/// Turns a file's bytes, in pieces, into UTF-8 by its byte order mark, after a look at its beginning for what is no
-/// text.
+/// Converts a file's bytes, in pieces, to UTF-8 by its byte order mark, after checking that its beginning is text.
 struct TextDecoder {
     private enum Encoding { case bytes, utf16(isBig: Bool), utf32(isBig: Bool) }
 
     private let input: TextInput
-    /// The beginning, kept until there is enough to judge it by; nil afterwards.
+    /// The beginning, kept until it is long enough to check; nil afterwards.
     private var head: [UInt8]? = []
     private var encoding = Encoding.bytes
-    /// The bytes of a unit that the next piece completes.
+    /// The bytes of an incomplete unit, which the next piece completes.
     private var rest: [UInt8] = []
-    /// The first half of a pair of UTF-16.
+    /// The high surrogate of a UTF-16 pair.
     private var highHalf: UInt32?
 
-    /// The bytes that are judged: more than a page has before its first tag.
+    /// The number of bytes that are checked: more than an HTML page has before its first tag.
     private static let headBytes = 1024
 
     init(_ input: TextInput) { self.input = input }
@@ -113,9 +112,9 @@ struct TextDecoder {
             nextStep: "save it as UTF-8")
     }
 
-    // MARK: No text
+    // MARK: Other kinds of files
 
-    /// What files of other kinds begin with.
+    /// The magic bytes of other kinds of files.
     private static let signatures: [(bytes: [UInt8], name: String, step: String)] = [
         (Array("PK\u{3}\u{4}".utf8), "a ZIP archive", "unpack it"),
         ([0x37, 0x7A, 0xBC, 0xAF, 0x27, 0x1C], "a 7z archive", "unpack it"),
@@ -145,7 +144,7 @@ struct TextDecoder {
         if head.dropFirst(257).starts(with: Array("ustar".utf8)) {
             throw Failure(input.code, "\(input.name) is a tar archive, not \(input.purpose)", nextStep: "unpack it")
         }
-        // ASCII in UTF-16 has a zero in every second byte. No text in UTF-8 has a zero at all.
+        // ASCII in UTF-16 has a zero in every second byte. A text in UTF-8 has no zero byte.
         let pairs = head.count / 2
         guard pairs >= 4 else { return }
         let even = stride(from: head.startIndex, to: head.startIndex + pairs * 2, by: 2).count { head[$0] == 0 }

@@ -6,11 +6,11 @@ import Glibc
 import Processes
 import SystemPackage
 
-/// Reads a text file that a person hands in: a patch, a mailbox, a fragment, a project file, a log.
+/// Reads a text file from the user: a patch, a mailbox, a fragment, a project file, a log.
 ///
-/// Such a file may be compressed, begin with a byte order mark, be UTF-16, or be something else altogether, such as the
-/// HTML page around what was to be downloaded. What is certain is undone here, once for all readers; the rest is a
-/// failure that names the cause.
+/// Such a file may be compressed, begin with a byte order mark, be UTF-16, or not be text, such as the HTML page around
+/// the file to download. Known encodings are decoded here, for all readers; anything else is a failure that names the
+/// cause.
 public struct TextInput: Sendable {
     /// The file's name, for messages.
     public var name: String
@@ -18,7 +18,8 @@ public struct TextInput: Sendable {
     public var purpose: String
     /// The exit status of failures.
     public var code: ExitStatus
-    /// The most bytes that are kept of a file, compressed or not. No kernel release's patch has a quarter of it.
+    /// The most bytes of a file, compressed or not. The largest patch of a kernel release has less than a quarter of
+    /// this.
     public var limit: Int
 
     /// Creates a reader.
@@ -32,7 +33,7 @@ public struct TextInput: Sendable {
     /// The file's contents: decompressed, without a byte order mark, UTF-16 and UTF-32 as UTF-8. Line ends are as in
     /// the file.
     ///
-    /// - Throws: `Failure` with `code` when the file cannot be read or is no text.
+    /// - Throws: `Failure` with `code` when the file cannot be read or is not text.
     public func bytes(of path: FilePath) throws(Failure) -> [UInt8] {
         var bytes: [UInt8] = []
         try withFile(path) { file in
@@ -41,7 +42,7 @@ public struct TextInput: Sendable {
         return bytes
     }
 
-    /// The same of contents that were read already.
+    /// The same for contents that were read already.
     ///
     /// - Throws: `Failure` with `code`.
     public func bytes(decoding raw: [UInt8]) throws(Failure) -> [UInt8] {
@@ -67,24 +68,24 @@ public struct TextInput: Sendable {
         return bytes
     }
 
-    /// The file's contents as text whose lines end in LF, for formats in which the form of a line end says nothing.
+    /// The file's contents as text whose lines end in LF, for formats in which the kind of line end does not matter.
     ///
-    /// - Throws: `Failure` with `code` when the file cannot be read, or names the line that is no text.
+    /// - Throws: `Failure` with `code` when the file cannot be read or has a line that is not text, which it names.
     public func text(of path: FilePath) throws(Failure) -> String {
         try text(from: try bytes(of: path))
     }
 
-    /// The same of contents that were read already.
+    /// The same for contents that were read already.
     ///
     /// - Throws: `Failure` with `code`.
     public func text(decoding raw: [UInt8]) throws(Failure) -> String {
         try text(from: try bytes(decoding: raw))
     }
 
-    /// Hands on a file's contents in pieces, so that its size does not matter.
+    /// Passes on a file's contents in pieces, so that its size does not matter.
     ///
     /// - Parameter path: The file; nil for standard input.
-    /// - Returns: The number of bytes handed on.
+    /// - Returns: The number of bytes passed on.
     /// - Throws: `Failure` with `code`, and what `body` throws.
     public func stream(_ path: FilePath?, _ body: (ArraySlice<UInt8>) throws -> Void) throws(Failure) -> Int {
         var count = 0
@@ -102,12 +103,12 @@ public struct TextInput: Sendable {
 
     // MARK: Reading
 
-    /// - Parameter isStream: Whether a named pipe serves, as for a log that another program still writes.
+    /// - Parameter isStream: Whether a named pipe is allowed, as for a log that another program still writes.
     private func withFile(
         _ path: FilePath, isStream: Bool = false, _ body: (FileDescriptor) throws -> Void
     ) throws(Failure) {
         do {
-            // A shell's `<(command)` is a pipe that has its writer.
+            // A shell's `<(command)` is a pipe that already has a writer.
             let isOpen = path.string.hasPrefix("/dev/fd/") || path.string.hasPrefix("/proc/self/fd/")
             let file =
                 isStream || isOpen
@@ -135,7 +136,7 @@ public struct TextInput: Sendable {
         }
         var decoder = TextDecoder(self)
         var head: [UInt8] = []
-        // A pipe may give the first bytes one at a time.
+        // A pipe may deliver the first bytes one at a time.
         while head.count < 16, case let chunk = try Self.chunk(file), !chunk.isEmpty { head += chunk }
         if let format = CompressionFormat(head: head) {
             let copy = try compressed(file, head: head)
@@ -192,7 +193,7 @@ public struct TextInput: Sendable {
     private func text(from bytes: [UInt8]) throws(Failure) -> String {
         let bytes = bytes.last == 0x1A ? bytes.dropLast() : bytes[...]
         let (cr, lf) = (UInt8(ascii: "\r"), UInt8(ascii: "\n"))
-        // Only CR: Mac OS before X. Any LF makes the single CR of another line a mistake.
+        // Only CR: Mac OS before X. In a file with an LF, a single CR is a mistake.
         let hasOnlyReturns = !bytes.contains(lf) && bytes.contains(cr)
         var output: [UInt8] = []
         output.reserveCapacity(bytes.count)
@@ -222,7 +223,7 @@ public struct TextInput: Sendable {
         return String(decoding: output, as: UTF8.self)
     }
 
-    /// A line that is no UTF-8 is Latin-1 in a comment, where it does not matter; a value could come out as another.
+    /// A comment that is not UTF-8 is read as Latin-1, because it does not matter; a value could be changed by that.
     private func latin1(_ line: ArraySlice<UInt8>, _ number: Int) throws(Failure) -> [UInt8] {
         let first = line.firstIndex { $0 >= 0x80 } ?? line.endIndex
         let before = line[..<first]

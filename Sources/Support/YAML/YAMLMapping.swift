@@ -2,13 +2,13 @@
 import Diagnostics
 import Yams
 
-/// A mapping of a YAML file whose keys are known beforehand. Every accessor refuses a value of another type and
-/// names the file and line.
+/// A mapping of a YAML file with known keys. Every accessor refuses a value of another type and names the file and
+/// line.
 package struct YAMLMapping {
     private let values: [String: Node]
     private let marks: [String: Int]
     private let file: String
-    /// The line that the mapping begins on, from 1.
+    /// The line on which the mapping begins, from 1.
     package let line: Int
 
     /// Parses a file whose top level is a mapping with some of `keys`.
