@@ -2,8 +2,8 @@
 import Foundation
 import PackagePlugin
 
-/// Compiles the files that a new project begins with into the module ProjectTemplate, so that the executable alone is
-/// enough to make one.
+/// Compiles the files of a new project into the module ProjectTemplate, so that the executable needs no further files
+/// to make one.
 @main
 struct EmbedTemplate: BuildToolPlugin {
     /// Folders and files of this repository.
@@ -25,7 +25,7 @@ struct EmbedTemplate: BuildToolPlugin {
         ]
     }
 
-    /// The file `path`, or all files below it.
+    /// The file `path`, or all files below the folder `path`.
     private static func files(at path: String, in root: URL) throws -> [String] {
         let values = try root.appending(path: path).resourceValues(forKeys: [.isDirectoryKey])
         guard values.isDirectory == true else { return [path] }

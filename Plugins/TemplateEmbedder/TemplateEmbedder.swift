@@ -11,7 +11,7 @@ enum TemplateEmbedder {
         var text = "let carriedFiles: [(path: String, text: String)] = [\n"
         for path in arguments.dropFirst(3) {
             let contents = try String(contentsOf: root.appending(path: path), encoding: .utf8)
-            // More number signs than any file has after quotation marks. The newline before the closing ones is not
+            // More number signs than follow quotation marks in any file. The newline before the closing ones is not
             // part of the text.
             text += "(\"\(path)\", #####\"\"\"\n\(contents)\n\"\"\"#####),\n"
         }

@@ -13,29 +13,29 @@ import SystemPackage
 public struct CreatedProject: Sendable, Equatable {
     /// Its folder.
     public var folder: FilePath
-    /// What was written there, folders with a slash at the end.
+    /// The files and folders that were written; folders end with a slash.
     public var entries: [String]
 }
 
-/// Makes new projects.
+/// Creates new projects.
 public enum ProjectCreation {
-    /// The system call that a new project has, and its arguments.
+    /// A new project's system call, and its arguments.
     package static let call = (name: "hello_there", arguments: ["int number, const char __user *text"])
 
-    /// Makes a project that passes `kbuild run` as it stands.
+    /// Creates a project that passes `kbuild run` without a change.
     ///
     /// - Parameters:
-    ///   - folder: Where: a folder that is not there, or has nothing in it but a git repository's own.
+    ///   - folder: The project's folder, which does not exist, is empty, or contains only a git repository's own files.
     ///   - source: The kernel's source, as `KernelSource` reads it; nil for a default.
-    /// - Throws: `Failure`: `usage` when the folder has something in it, or for a bad source; `infrastructure` when a
-    ///   file cannot be written. Nothing is left in either case.
+    /// - Throws: `Failure`: `usage` when the folder has other files, or for a bad source; `infrastructure` when a file
+    ///   cannot be written. In either case no files are left.
     public static func create(in folder: FilePath, source: String?) throws -> CreatedProject {
         let source = source ?? HostRequirements.defaultSource
         _ = try KernelSource(parsing: source, relativeTo: folder)
         let isNew = !fileExists(folder)
         if !isNew { try checkIsEmpty(folder) }
         try createFolder(folder)
-        // Written where nobody looks, and put in place when all of it is there.
+        // Written to a temporary folder, and moved into place when complete.
         let draft = folder.appending(".kbuild-init-\(getpid())")
         do {
             for file in try files(name: folder.lastComponent?.string ?? "project", source: source) {

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// Takes a system call's entry out of the text of a spec and leaves the rest as it is, comments included.
+/// Removes a system call's entry from the text of a spec without changing the rest, including comments.
 package enum SyscallRemoval {
     /// The text without the entry: from the line with the call's name to the next line that is not indented deeper.
     ///
-    /// - Returns: Nil when no line of its own begins the entry.
+    /// - Returns: Nil when the entry does not begin on a separate line.
     package static func inSpec(_ text: String, name: String) -> String? {
-        // Lines with their CR, where they have one.
+        // Lines with their CR, if they have one.
         let lines = text.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { Substring($0) }
         guard let first = lines.firstIndex(where: { begins($0, entryOf: name) }) else { return nil }
         let depth = indent(lines[first])
         let next = lines[(first + 1)...].firstIndex { !isBlank($0) && indent($0) <= depth } ?? lines.endIndex
-        // Blank lines at the end separate what follows.
+        // Blank lines at the end separate the next entry.
         var end = next
         while end > first + 1, isBlank(lines[end - 1]) { end -= 1 }
         return (lines[..<first] + lines[end...]).joined(separator: "\n")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/// Gives a system call another name in the texts of a project. Only what names the call is changed: a helper of the C
-/// file that begins with the call's name stays as it is.
+/// Renames a system call in the texts of a project. Only names of the call are changed, not a helper of the C file
+/// whose name begins with the call's.
 package struct SyscallRename {
     private let old: String
     private let new: String
@@ -10,7 +10,7 @@ package struct SyscallRename {
 
     /// A spec: the call's `name:`.
     package func inSpec(_ text: String) -> String {
-        // The CR of CR LF stays.
+        // The CR of CR LF is kept.
         text.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init).map { line in
             line.contains("name:")
                 ? replacing(in: line, after: ["", "name:", "\"", "'", "{name:"]) : line
@@ -28,8 +28,8 @@ package struct SyscallRename {
     /// A page: the call's name as a word.
     package func inContract(_ text: String) -> String { replacing(in: text, after: [""]) }
 
-    /// Replaces each `old` that is a whole word once one of `marks`, which may end in a part of a word, has been taken
-    /// off its front. Blanks may stand between a mark and the word.
+    /// Replaces each `old` that follows one of `marks` as a whole word. A mark may end in a part of a word, and blanks
+    /// may follow it.
     private func replacing(in text: String, after marks: [String]) -> String {
         var result = ""
         var rest = text[...]

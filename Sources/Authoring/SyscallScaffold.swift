@@ -9,31 +9,31 @@ package struct SyscallScaffold {
     /// Creates the scaffold of a call.
     package init(signature: SyscallSignature) { self.signature = signature }
 
-    /// Longest buffer in bytes that the call takes, and longest string with its NUL: a page, so that a buffer of that
-    /// length can end at a guard page.
+    /// The longest buffer in bytes that the call accepts, and the longest string with its NUL: a page, so that a buffer
+    /// of that length can end at a guard page.
     static let bound = 4096
 
     private typealias Argument = SyscallSignature.Argument
 
     private var name: String { signature.name }
-    /// `hello_there` as a Swift type is called: HelloThere.
+    /// The name `hello_there` in the form of a Swift type: HelloThere.
     package static func typeName(_ name: String) -> String {
         let words = name.split { $0 == "_" || $0 == "-" }.map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
         return words.first?.isLetter == true ? words : "Syscall" + words
     }
     package var suite: String { Self.typeName(name) + "Tests" }
 
-    // MARK: What each argument is for
+    // MARK: The arguments' roles
 
-    /// What the scaffolded call does with an argument.
+    /// The role of an argument in the scaffolded call.
     private enum Role {
-        /// A number that must not be negative, where it has a sign.
+        /// A number that must not be negative, if its type is signed.
         case number(bits: Int, isSigned: Bool)
         /// The length in bytes of the pointer before it.
         case length(bits: Int, isSigned: Bool)
-        /// A string that is read.
+        /// A string to read.
         case string
-        /// Memory that is read or written: as long as the next argument says, or one element.
+        /// Memory to read or write, with the length in the next argument, or one element.
         case memory(isRead: Bool, length: String?, element: Int)
     }
 
@@ -65,7 +65,7 @@ package struct SyscallScaffold {
         }
     }
 
-    /// Whether a number says how long the memory before it is: a size_t, or a number with such a name.
+    /// Whether a number is the length of the memory before it: a size_t, or a number with such a name.
     private func isLength(_ number: Argument, of pointer: Argument) -> Bool {
         guard case .integer(let bits, _) = number.kind, bits >= 32, case .pointer(let pointee, _) = pointer.kind,
             pointee == .bytes || pointee == .characters
@@ -125,9 +125,9 @@ package struct SyscallScaffold {
             + calls.flatMap(\.code)).text
     }
 
-    /// A C file with the call behind what it has, and the headers that it lacks behind the last that it has.
+    /// A C file with the call added at the end, and missing headers added after the last one.
     package func adding(to source: String) -> String {
-        // The CR of CR LF stays.
+        // The CR of CR LF is kept.
         var lines = source.unicodeScalars.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         while lines.last?.isEmpty == true { lines.removeLast() }
         let present = Set(lines.map { $0.filter { !$0.isWhitespace } })
@@ -178,7 +178,7 @@ package struct SyscallScaffold {
                 "", "static long \(name)_read_string(const char __user *from)", "{", "\tchar *text;", "\tlong length;",
                 "",
                 "\ttext = kmalloc(\(limit), GFP_KERNEL);", "\tif (!text)", "\t\treturn -ENOMEM;",
-                // strndup_user takes a negative strnlen_user, as user-mode Linux returns it for a bad address, for a
+                // strndup_user treats a negative strnlen_user, which user-mode Linux returns for a bad address, as a
                 // length.
                 "\t/* -EFAULT for a bad address; \(limit) for a string without an end. */",
                 "\tlength = strncpy_from_user(text, from, \(limit));",
@@ -331,7 +331,7 @@ package struct SyscallScaffold {
         bits == 64 ? (isSigned ? "Int" : "UInt") : (isSigned ? "Int32" : "UInt32")
     }
 
-    /// Swift's own words end in an underscore here.
+    /// Swift's keywords get a final underscore.
     private func swiftName(_ argument: Argument) -> String {
         Self.swiftWords.contains(argument.name) ? argument.name + "_" : argument.name
     }
@@ -404,7 +404,7 @@ package struct SyscallScaffold {
                 "\(argument.name) that cannot be \(isRead ? "read" : "written") is EFAULT", "BadPointer.allCases",
                 "bad\(title)(pointer: BadPointer)", expectError("EFAULT", "pointer.address"))
             if !isRead {
-                // Valid calls write 16 bytes where there is a length.
+                // Valid calls write 16 bytes when there is a length.
                 let count = length == nil ? element : 16
                 var body = [
                     "let bytes = \(memoryName(argument)).bytes",

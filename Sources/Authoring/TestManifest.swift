@@ -5,9 +5,9 @@ import SystemPackage
 
 /// The manifest of a package of suites.
 package enum TestManifest {
-    /// Adds a test target like the last one that the manifest has.
+    /// Adds a test target like the last one of the manifest.
     ///
-    /// - Throws: `Failure` (`usage`) when the target exists, or the manifest has no list of targets to add to.
+    /// - Throws: `Failure` (`usage`) when the target exists, or the manifest has no list of targets.
     package static func adding(_ target: String, to text: String, file: FilePath) throws -> String {
         guard !text.contains("\"\(target)\"") else {
             throw Failure(
@@ -23,7 +23,7 @@ package enum TestManifest {
             return text.replacingCharacters(in: list, with: "targets: [\n        \(standard),")
         }
         let last = String(text[start..<end])
-        // The same dependencies, whatever the package calls them; a path would be the other target's.
+        // The same dependencies, under the package's names, but not the path, which is the other target's.
         let isPlain = !last.contains("path:") && !last.contains("sources:") && !last.contains("exclude:")
         var copy = standard
         if isPlain, let name = last.firstRange(of: /name:\s*"[^"]*"/) {
@@ -33,7 +33,7 @@ package enum TestManifest {
         return String(text[..<end]) + ",\n" + String(indent) + copy + String(text[end...])
     }
 
-    /// Where the parenthesis closes that opens first after `start`.
+    /// The closing parenthesis of the first one that opens after `start`.
     private static func closing(_ text: String, from start: String.Index) -> String.Index? {
         var depth = 0
         var isString = false

@@ -12,9 +12,9 @@ import TestSession
 
 import class Foundation.JSONEncoder
 
-/// What a person sees while kbuild works: progress on standard error, never mixed with results.
+/// The progress display on standard error, separate from results.
 ///
-/// On a terminal the last line shows what goes on now and is redrawn; elsewhere each thing is a line of its own.
+/// On a terminal the last line shows the current activity and is redrawn; elsewhere each event is a separate line.
 final class Console: Sendable {
     enum Verbosity: Int, Sendable, Comparable {
         case quiet, normal, verbose
@@ -26,15 +26,15 @@ final class Console: Sendable {
         var statusIsShown = false
         var lastDraw: ContinuousClock.Instant?
         var lastShare: [String: Int] = [:]
-        /// The crash report that was shown last, by its first line: one that turns out to be fatal is told of again.
+        /// The first line of the crash report that was shown last: a report that turns out to be fatal is shown again.
         var lastCrash: Int?
-        /// The lines of tests that were shown.
+        /// The number of test lines that were shown.
         var testLines = 0
-        /// The group of a job's log that is open.
+        /// The open group of the job's log.
         var group: JobGroup?
     }
 
-    /// The most tests that have a line of their own.
+    /// The most tests that are shown on separate lines.
     private static let mostTestLines = 10_000
 
     let verbosity: Verbosity
@@ -44,17 +44,17 @@ final class Console: Sendable {
     var renderer: TextReport {
         TextReport(width: Terminal.width(of: STDOUT_FILENO), isVerbose: verbosity == .verbose)
     }
-    /// How lines are broken on standard error.
+    /// The line width on standard error.
     private var logRenderer: TextReport { TextReport(width: Terminal.width(of: STDERR_FILENO)) }
     private let state = Mutex(State())
-    /// Draws the status line anew while nothing happens, so that it is seen that time passes.
+    /// Redraws the status line without events, so that the elapsed time advances.
     private let ticker = Mutex<(any DispatchSourceTimer)?>(nil)
 
-    /// Whether standard error is somebody else's too: steps that go as they always go, and notes, are left out.
+    /// Whether routine steps and notes are omitted, because another program also uses standard error.
     private let isTerse: Bool
     /// Whether each event is a line of JSON on standard output too.
     private let streamsEvents: Bool
-    /// Where it is all shown, when that folds groups of lines.
+    /// The job's log, when it folds groups of lines.
     private let jobLog: JobLog
 
     /// - Parameter streamsEvents: Whether each event is a line of JSON on standard output too.
@@ -112,7 +112,7 @@ final class Console: Sendable {
     /// Prints an error to standard error.
     func log(_ failure: Failure) { log(failure.terminalText) }
 
-    /// Tells the service that runs the CI job.
+    /// Sends a command to the CI service.
     func send(_ commands: [JobCommand]) {
         state.withLock { state in
             let erasure = erasure(of: &state)
@@ -120,12 +120,12 @@ final class Console: Sendable {
         }
     }
 
-    /// Prints a word in colour and a text to standard error.
+    /// Prints a coloured word and a text to standard error.
     private func log(_ word: TerminalText, _ paint: TerminalText.Paint?, _ text: TerminalText) {
         log(logRenderer.entry(word, paint, text, indent: "  ").joined())
     }
 
-    /// Takes the status line away, for good.
+    /// Removes the status line permanently.
     func finish() {
         state.withLock { state in
             state.status.clear()
@@ -183,7 +183,7 @@ final class Console: Sendable {
             let label = TerminalText(label).plain
             let isDue = state.withLock { state -> Bool in
                 state.status.advance(step, done: done, total: total, label: label)
-                // Off a terminal a line for each tenth is enough to see that it is alive.
+                // Without a terminal a line for each tenth of the work is enough.
                 let share = total.map { $0 > 0 ? done * 10 / $0 : 0 } ?? done / 100
                 defer { state.lastShare[step ?? ""] = share }
                 return state.lastShare[step ?? ""] != share
@@ -213,7 +213,7 @@ final class Console: Sendable {
                 state.testLines += 1
                 return state.testLines
             }
-            // A KTAP program may have a million.
+            // A KTAP program may have a million tests.
             guard number <= Self.mostTestLines else {
                 if number == Self.mostTestLines + 1 { log("  further tests are not shown one by one") }
                 return
@@ -234,27 +234,28 @@ final class Console: Sendable {
     private func redraw(now: Bool) {
         guard isLive else { return }
         state.withLock { state in
-            // More than ten times a second is flicker.
+            // Updates more often than ten times a second flicker.
             if !now, let last = state.lastDraw, .now - last < .milliseconds(100) { return }
             let drawing = drawing(of: &state)
             if drawing.isEmpty { eraseStatus(&state) } else { StandardStream.errors.write(drawing, .status) }
         }
     }
 
-    /// What draws the status line over the one that is shown; nothing when there is nothing to show.
+    /// The text that draws the status line over the present one; empty when there is nothing to show.
     private func drawing(of state: inout State) -> [StandardStream.Piece] {
         guard isLive, !state.status.isEmpty else { return [] }
         state.lastDraw = .now
         state.statusIsShown = true
         let width = Terminal.width(of: STDERR_FILENO) ?? 80
-        // Wrapping is off meanwhile (DECAWM): what is wider than it counts, as some writings are, ends at the margin.
+        // Wrapping is off meanwhile (DECAWM), because characters of some scripts are wider than counted; they end at
+        // the margin.
         return [
             .control("\r\u{1B}[?7l"), .text(TerminalText(state.status.text(width: width - 1))),
             .control("\u{1B}[K\u{1B}[?7h"),
         ]
     }
 
-    /// What takes the status line away.
+    /// The text that erases the status line.
     private func erasure(of state: inout State) -> [StandardStream.Piece] {
         guard state.statusIsShown else { return [] }
         state.statusIsShown = false
@@ -265,9 +266,9 @@ final class Console: Sendable {
     private func eraseStatus(_ state: inout State) { StandardStream.errors.write(erasure(of: &state)) }
 }
 
-/// Seconds as a person reads them.
+/// A duration for display.
 func format(_ seconds: Double) -> String {
-    // A guest may claim any time at all.
+    // A guest may report any duration.
     guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "?" }
     if seconds >= 100 { return "\(Int(seconds.rounded())) s" }
     let hundredths = Int((seconds * 100).rounded())

@@ -6,7 +6,8 @@ import RootFilesystem
 import SystemPackage
 import VirtualMachine
 
-/// Work that needs a process of its own, so that its crash or hang is not kbuild's: nil when `name` is no such work.
+/// Work in a separate process, so that a crash or hang does not affect kbuild; nil when `name` is not the name of such
+/// work.
 func helperProcess(_ name: String, _ arguments: [String]) -> Int32? {
     switch name {
     case AcceleratorProbe.argument: kvmProbeMain()
@@ -15,7 +16,7 @@ func helperProcess(_ name: String, _ arguments: [String]) -> Int32? {
     }
 }
 
-/// Compiles the guest's init for an installation; returns the exit code.
+/// Compiles the guest's init for an installation, and returns the exit code.
 func compileInit(_ sources: FilePath, to target: FilePath) async -> Int32 {
     let here = FilePath(FileManager.default.currentDirectoryPath)
     do {

@@ -4,44 +4,45 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// What SIGINT, SIGTERM and SIGHUP do, from the first `interruptible` to the end of the process.
+/// The handling of SIGINT, SIGTERM and SIGHUP, from the first `interruptible` to the end of the process.
 ///
-/// The first signal cancels what runs, and kbuild ends when its children are gone. Signals that follow within a second
-/// are the same wish: Ctrl-C and the terminal's hangup, or a service manager's SIGTERM to each process and to the
-/// group. A later one ends the process at once; the terminal is put back and the machines' private folders are removed
-/// on that path too.
+/// The first signal cancels the current work, and kbuild ends when its children have ended. Signals within the next
+/// second count as the same request: Ctrl-C and the terminal's hangup, or a service manager's SIGTERM to each process
+/// and to the group. A later signal ends the process at once, after restoring the terminal and removing the machines'
+/// private folders.
 enum Interruptions {
     private struct State {
-        /// Whether a child that talks with the user has the interrupt key.
+        /// Whether an interactive child gets the interrupt key.
         var isOfChild = false
         var first: (signal: Int32, at: ContinuousClock.Instant)?
-        /// Cancels what runs; nil while nothing that could be cancelled does.
+        /// Cancels the current work; nil while there is none.
         var cancel: (@Sendable () -> Void)?
         var sources: [any DispatchSourceSignal] = []
     }
 
     private static let state = Mutex(State())
 
-    /// How long signals count as one. People press a key twice in a second when nothing seems to happen; nobody knows
-    /// what the first press did before.
+    /// The time in which several signals count as one. Users press the key again within a second when nothing seems to
+    /// happen.
     private static let grace: Duration = .seconds(1)
 
-    /// The first signal that came.
+    /// The first signal.
     static var signal: Int32? { state.withLock { $0.first?.signal } }
 
-    /// A child is about to talk with the user. It and kbuild are one job of the shell's, so both get the signal.
+    /// Called before an interactive child starts. The child and kbuild are one job of the shell, so both get the
+    /// signal.
     static func leaveToChild() {
         state.withLock { $0.isOfChild = true }
         Glibc.signal(SIGQUIT, SIG_IGN)
     }
 
-    /// The child has ended.
+    /// Called after the child has ended.
     static func takeBack() {
         state.withLock { $0.isOfChild = false }
         Glibc.signal(SIGQUIT, SIG_DFL)
     }
 
-    /// Lets `cancel` be called by the first signal, which may have come already.
+    /// Registers `cancel` for the first signal, which may have arrived already.
     fileprivate static func begin(_ cancel: @escaping @Sendable () -> Void) {
         let isLate = state.withLock { state in
             if state.sources.isEmpty { state.sources = sources() }
@@ -55,7 +56,7 @@ enum Interruptions {
 
     private static func sources() -> [any DispatchSourceSignal] {
         [SIGINT, SIGTERM, SIGHUP].compactMap { number in
-            // nohup(1) asks for runs that outlive their terminal.
+            // With nohup(1) a run continues after its terminal is closed.
             if number == SIGHUP, isIgnored(number) { return nil }
             Glibc.signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
@@ -96,7 +97,7 @@ enum Interruptions {
         }
     }
 
-    /// Ends the process at once. The supervisors of its children notice that it is gone, and end them.
+    /// Ends the process at once. The supervisors of its children notice this and end them.
     private static func end(by signal: Int32, isAgain: Bool) -> Never {
         Terminal.restore()
         ExitCleanup.runAll()
@@ -104,21 +105,21 @@ enum Interruptions {
         _exit(128 + signal)
     }
 
-    /// Prints a line on standard error, unless that would block: nobody may read it any more.
+    /// Prints a line on standard error, unless that would block because the reader is gone.
     private static func say(_ text: TerminalText) {
         if StandardStream.errors.isReady { StandardStream.errors.writeNow([.control("\r"), .line(text)]) }
     }
 }
 
-/// How something ended that signals cancel.
+/// The result of work that signals can cancel.
 struct Interruptible<Value: Sendable>: Sendable {
-    /// What it returned or threw.
+    /// The returned value or the error.
     var result: Swift.Result<Value, any Error>
-    /// The signal, if one came.
+    /// The signal, if there was one.
     var signal: Int32?
 }
 
-/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns.
+/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children have ended when this returns.
 func interruptibly<Result: Sendable>(
     _ body: @escaping @Sendable () async throws -> Result
 ) async -> Interruptible<Result> {
@@ -129,7 +130,7 @@ func interruptibly<Result: Sendable>(
     return Interruptible(result: result, signal: Interruptions.signal)
 }
 
-/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children are gone when this returns.
+/// Runs `body` so that SIGINT, SIGTERM and SIGHUP cancel it; its children have ended when this returns.
 ///
 /// - Throws: What `body` throws; after a signal a `CommandFailure` of 128 + its number, as shells report it.
 func interruptible<Result: Sendable>(_ body: @escaping @Sendable () async throws -> Result) async throws -> Result {

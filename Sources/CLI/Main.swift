@@ -51,17 +51,17 @@ enum Main {
         if arguments.count == 4, arguments[1] == CompiledInit.argument {
             exit(await compileInit(FilePath(arguments[2]), to: FilePath(arguments[3])))
         }
-        // A reader that leaves early must not end a run in the middle.
+        // A reader that closes early must not end a run.
         signal(SIGPIPE, SIG_IGN)
         let code = await run(Array(arguments.dropFirst()))
         await OutputQueue.standard.flush()
         exit(code)
     }
 
-    /// Parses and carries out a command line; returns the exit code.
+    /// Parses and executes a command line, and returns the exit code.
     private static func run(_ arguments: [String]) async -> Int32 {
         do {
-            // A page, not a verb.
+            // A help page, not a verb.
             if arguments == ["help", HelpPages.projectFile] {
                 StandardStream.output.write(TerminalText(lines: HelpPages.projectFileText))
                 return ExitStatus.success.rawValue
@@ -92,12 +92,12 @@ enum Main {
     }
 }
 
-/// Ends the process with a code when everything that there is to say has been said.
+/// Ends the process with a code after all output has been written.
 struct CommandFailure: Error {
     var code: Int32
 }
 
-/// The running executable, which guards the processes that it starts.
+/// The running executable, which also supervises the processes that it starts.
 func ownExecutable() -> FilePath? {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let count = readlink("/proc/self/exe", &buffer, buffer.count - 1)

@@ -9,12 +9,12 @@ import Reporting
 import RunStore
 import SystemPackage
 
-/// How results are printed on standard output.
+/// The form of results on standard output.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json
 }
 
-/// How a run's results are printed on standard output.
+/// The form of a run's results on standard output.
 enum ReportFormat: String, ExpressibleByArgument, CaseIterable {
     case text, json, jsonl, b4
 }
@@ -24,7 +24,7 @@ enum AnnotationFormat: String, ExpressibleByArgument, CaseIterable {
     case github
 }
 
-/// Where the project is and how much to say: every verb has these.
+/// The options of every verb: the project and the amount of output.
 struct CommonOptions: ParsableArguments {
     @Option(
         name: .customLong("project"),
@@ -50,8 +50,7 @@ struct CommonOptions: ParsableArguments {
 
     var verbosity: Console.Verbosity { quiet ? .quiet : verbose ? .verbose : .normal }
 
-    /// - Parameter isTerse: Whether steps that go as they always go, and notes, are left out unless `--verbose` is
-    ///   given.
+    /// - Parameter isTerse: Whether routine steps and notes are omitted without `--verbose`.
     /// - Parameter jobLog: The CI job's log that standard error goes to; nil for none.
     /// - Parameter streamsEvents: Whether events go to standard output as lines of JSON.
     func makeConsole(isTerse: Bool = false, jobLog: JobLog? = nil, streamsEvents: Bool = false) -> Console {
@@ -61,7 +60,7 @@ struct CommonOptions: ParsableArguments {
     }
 }
 
-/// What is built.
+/// The options for what is built.
 struct BuildOptions: ParsableArguments {
     @Option(
         help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.",
@@ -150,7 +149,7 @@ struct BuildOptions: ParsableArguments {
 }
 
 extension BuildOptions {
-    /// What goes on top of the configuration's base.
+    /// The options on top of the configuration's base.
     private var configuration: [ProjectOverride] {
         fragment.map { name in
             let isOfTree = ["kernel:", "kselftest:"].contains(where: name.hasPrefix)
@@ -166,7 +165,7 @@ func fromHere(_ path: String) -> String {
     FilePath(FileManager.default.currentDirectoryPath).pushing(FilePath(path)).lexicallyNormalized().string
 }
 
-/// Where it runs.
+/// The options for the machine.
 struct MachineOptions: ParsableArguments {
     @Option(
         help: "The accelerator: auto (KVM if it works, else TCG), kvm or tcg.",
@@ -278,7 +277,7 @@ struct MachineOptions: ParsableArguments {
         } + devices
     }
 
-    /// What is added to the project's lists.
+    /// The options that add to the project's lists.
     private var devices: [ProjectOverride] {
         kernelArguments.map { ProjectOverride(key: "machine.command-line", .words($0), flag: "--append") }
             + writableFolders.map(fromHere).map { folder in
@@ -290,7 +289,7 @@ struct MachineOptions: ParsableArguments {
             + emulatorOptions.map { ProjectOverride(key: "machine.qemu-options", .entry($0), flag: "--qemu-arg") }
     }
 
-    /// A disk as the project file has it.
+    /// A disk in the project file's form.
     static func disk(_ text: String) -> [String: String] {
         if megabytes(in: text) != nil { return ["size": text] }
         let suffix = ":rw"
@@ -299,7 +298,7 @@ struct MachineOptions: ParsableArguments {
     }
 }
 
-/// The files that are made of a report.
+/// The files made from a report.
 struct FileOptions: ParsableArguments {
     @Option(help: "Write the report as one HTML page to this file.", completion: .file())
     var html: String?
@@ -324,7 +323,7 @@ struct FileOptions: ParsableArguments {
         ReportFiles(html: html, junit: junit, summary: summary, lcov: lcov, cobertura: cobertura)
     }
 
-    /// A file of coverage has coverage collected.
+    /// A coverage file enables the collection of coverage.
     var overrides: [ProjectOverride] {
         [(lcov, "--lcov"), (cobertura, "--cobertura")].filter { $0.0 != nil }.map {
             ProjectOverride(key: "coverage.collect", value: "on", flag: $0.1)
@@ -332,7 +331,7 @@ struct FileOptions: ParsableArguments {
     }
 }
 
-/// Where it runs, and what is made of the results.
+/// The options for the machine and the output of results.
 struct RunOptions: ParsableArguments {
     @OptionGroup var machine: MachineOptions
 
@@ -350,7 +349,7 @@ struct RunOptions: ParsableArguments {
     var overrides: [ProjectOverride] { machine.overrides + output.overrides }
 }
 
-/// Patches that come with the command line.
+/// Patches from the command line.
 struct MailOptions: ParsableArguments {
     @Option(
         help: """
@@ -359,9 +358,9 @@ struct MailOptions: ParsableArguments {
             """, completion: .file())
     var mbox: String?
 
-    /// The flag's name, by which standard input is told from a file of its name.
+    /// The flag's name, which distinguishes standard input from a file of that name.
     static let flag = "--mbox"
-    /// What stands for standard input.
+    /// The name of standard input.
     static let standardInput = "-"
 
     var overrides: [ProjectOverride] {
@@ -370,7 +369,7 @@ struct MailOptions: ParsableArguments {
     }
 }
 
-/// How a run goes about it.
+/// The options for the course of a run.
 struct RunModes: ParsableArguments {
     @OptionGroup var mail: MailOptions
 
@@ -411,7 +410,7 @@ struct RunModes: ParsableArguments {
     @Option(name: .customLong("for"), help: "Repeat the tests for so long, such as 90s or 10m.")
     var repeatTime: String?
 
-    /// How often the tests run; nil for once.
+    /// The number of runs of the tests; nil for one.
     var repeating: RepeatRequest? {
         RepeatRequest(count: repetitions, seconds: repeatTime.flatMap(seconds(in:)), untilFailure: untilFail)
     }
@@ -431,12 +430,12 @@ struct RunModes: ParsableArguments {
 
     /// The CI job's log; nil outside of one.
     var jobLog: JobLog? { ci ? JobLog(environment: ProcessInfo.processInfo.environment) : nil }
-    /// What a CI job keeps; nil outside of one.
+    /// The report folder of a CI job; nil outside of a job.
     var folder: ReportFolder? { ci ? ReportFolder(in: FilePath(FileManager.default.currentDirectoryPath)) : nil }
 }
 
 extension CompletionKind {
-    /// What is found in the project, or on this machine, when the shell asks.
+    /// The shell's completions from the project or this machine.
     static func found(_ candidates: @escaping @Sendable (Completions) -> [String]) -> CompletionKind {
         .custom { words, index, _ in
             let found = candidates(
@@ -447,18 +446,18 @@ extension CompletionKind {
         }
     }
 
-    /// A candidate as the shell that asks takes it for itself; nil when there is no way.
+    /// A candidate, quoted for the shell in use; nil when it cannot be quoted.
     private static func quoted(_ candidate: String) -> String? {
         let isBelowHome = candidate.hasPrefix("~")
         return switch CompletionShell.requesting {
-        // It would put the folder in the tilde's place, and then find that this is not what was typed.
+        // The shell would expand the tilde, and the result would no longer match the typed text.
         case .some(.bash): isBelowHome ? "\\" + candidate : candidate
-        // It has a description after a colon, and quotes the tilde.
+        // The shell separates a description by a colon, and quotes the tilde.
         case .some(.zsh): isBelowHome ? nil : candidate.replacing(":", with: "\\:")
         default: candidate
         }
     }
 
-    /// The words that a key of the project file may hold.
+    /// The allowed words of a key of the project file.
     static func choices(ofKey key: String) -> CompletionKind { .list(Completions.choices(ofKey: key)) }
 }

@@ -3,28 +3,27 @@ import Dispatch
 import Glibc
 import Synchronization
 
-/// What kbuild prints, on its way to standard output and standard error.
+/// The queue of output for standard output and standard error.
 ///
-/// Printing only adds to the queue, and one thread writes it, in order. A terminal that was stopped (Ctrl-S), or a
-/// pager in front of the output that was, blocks that thread and nothing else. Results are never left out; progress is,
-/// when much of it waits already.
+/// Printing only adds to the queue, and one thread writes it, in order. A stopped terminal (Ctrl-S) or pager blocks
+/// only that thread. Results are never omitted; progress is omitted when too much of it is waiting.
 final class OutputQueue: Sendable {
     /// The queue of this process's standard streams.
     static let standard = OutputQueue()
 
-    /// How much it matters that a text is read.
+    /// The priority of a text.
     enum Kind: Sendable {
         /// A result, an error, a test's line: always written.
         case result
-        /// What is going on: left out while `mostBytes` wait.
+        /// Progress: omitted while `mostBytes` wait.
         case progress
-        /// The status line: one that is not written yet gives way to the next.
+        /// The status line: the next one replaces one that is not written yet.
         case status
     }
 
     private enum Piece {
         case text(Int32, [UInt8], Kind)
-        /// Stands where progress was left out; how much is known when it is written.
+        /// Marks where progress was omitted; the number of lines is known when the mark is written.
         case omission(Int32)
     }
 
@@ -33,15 +32,15 @@ final class OutputQueue: Sendable {
         /// The bytes that wait or are being written.
         var bytes = 0
         var isWriting = false
-        /// Lines of progress left out at the omission that waits; nil while none does.
+        /// The lines of progress omitted at the waiting mark; nil while there is no mark.
         var omitted: Int?
         var isHurried = false
         var waiters: [CheckedContinuation<Void, Never>] = []
     }
 
-    /// Progress beyond so many bytes that wait is left out. A screen holds some 10 kB.
+    /// The most waiting bytes before progress is omitted. A screen holds some 10 kB.
     static let mostBytes = 1 << 20
-    /// How long a reader may take after a signal has asked kbuild to end.
+    /// The time for a reader after a signal to end kbuild.
     private static let hurriedGrace = DispatchTimeInterval.seconds(1)
 
     private let state = Mutex(State())
@@ -55,7 +54,7 @@ final class OutputQueue: Sendable {
         sink = write
     }
 
-    /// Adds a text to what is written to a descriptor.
+    /// Adds a text to the output for a descriptor.
     func add(_ text: String, to descriptor: Int32, _ kind: Kind = .result) {
         let bytes = Array(text.utf8)
         let isIdle = state.withLock { state in
@@ -79,7 +78,7 @@ final class OutputQueue: Sendable {
     /// Whether everything has been written.
     var isEmpty: Bool { state.withLock { !$0.isWriting } }
 
-    /// Waits until everything that was added has been written; after `hurry` not longer than a second.
+    /// Waits until everything that was added has been written, but at most one second after `hurry`.
     func flush() async {
         await withCheckedContinuation { continuation in
             let (isIdle, isHurried) = state.withLock { state in
@@ -91,13 +90,13 @@ final class OutputQueue: Sendable {
         }
     }
 
-    /// Waits until there is room for more, so that somebody who prints without end goes at the reader's pace. Blocks
-    /// the thread; returns at once after `hurry`.
+    /// Waits until there is room in the queue, so that endless output is limited to the reader's speed. Blocks the
+    /// thread; returns at once after `hurry`.
     func waitForRoom() {
         while state.withLock({ $0.bytes > Self.mostBytes && !$0.isHurried }) { usleep(10_000) }
     }
 
-    /// Makes that nobody waits for long any more: a signal has asked kbuild to end, and perhaps nobody reads.
+    /// Ends long waits: a signal has asked kbuild to end, and the reader may be gone.
     func hurry() {
         state.withLock { $0.isHurried = true }
         releaseSoon()

@@ -3,31 +3,31 @@ import Diagnostics
 import Glibc
 import Reporting
 
-/// Where kbuild prints: what is printed is queued, so that nobody waits for a terminal. Only what has been escaped, or
-/// is a command of kbuild's own to a CI service, can be printed: this file is the only one that writes to a standard
-/// stream, except what a program in a guest prints there by itself.
+/// A standard stream of kbuild. Output is queued, so that no caller waits for a terminal. Only escaped text, or one of
+/// kbuild's own commands to a CI service, can be printed: no other file writes to a standard stream, except for the
+/// output of a program in a guest.
 enum StandardStream: Int32 {
     case output = 1
     case errors = 2
 
-    /// Whether it is a terminal that shows colours, and the user wants them.
+    /// Whether the stream is a terminal with colours, and the user wants them.
     var usesColor: Bool { isatty(rawValue) == 1 && Self.wantsColor }
 
     /// Whether the terminal, if there is one, understands control sequences.
     static var isDumb: Bool { variable("TERM") ?? "dumb" == "dumb" }
 
-    // Set but empty counts as not set (no-color.org).
+    // An empty variable counts as not set (no-color.org).
     private static var wantsColor: Bool { !isDumb && variable("NO_COLOR") ?? "" == "" }
 
     private static func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
 
-    /// What can be printed.
+    /// A piece of output.
     enum Piece {
         /// A text without a line end.
         case text(TerminalText)
         /// A text and a line end.
         case line(TerminalText)
-        /// A command to the service that runs the CI job, and a line end.
+        /// A command to the CI service, and a line end.
         case command(JobCommand)
         /// Control sequences.
         case control(StaticString)
@@ -42,20 +42,20 @@ enum StandardStream: Int32 {
     /// Prints a text and a line end.
     func write(_ text: TerminalText) { write([.line(text)]) }
 
-    /// Prints pieces in one go, so that none is seen without the others.
+    /// Prints pieces together, so that none is visible without the others.
     func write(_ pieces: [Piece], _ kind: OutputQueue.Kind = .result) {
         guard !pieces.isEmpty else { return }
         OutputQueue.standard.add(rendered(pieces), to: rawValue, kind)
     }
 
-    /// Writes bytes as they are to a file or a program. A terminal gets them as text that cannot give it a command.
+    /// Writes bytes unchanged to a file or a program. For a terminal they are escaped.
     func write(exactly bytes: [UInt8]) {
         guard isatty(rawValue) == 1 else { return Self.writeBlocking(rawValue, bytes) }
         let text = String(decoding: bytes, as: UTF8.self)
         write(TerminalText(lines: text.hasSuffix("\n") ? String(text.dropLast()) : text))
     }
 
-    /// Prints pieces before all that is queued, for a process that ends at once.
+    /// Prints pieces before the queued output, for a process that ends at once.
     func writeNow(_ pieces: [Piece]) { Self.writeBlocking(rawValue, Array(rendered(pieces).utf8)) }
 
     private func rendered(_ pieces: [Piece]) -> String {
@@ -70,10 +70,9 @@ enum StandardStream: Int32 {
         }.joined()
     }
 
-    /// Writes all of the bytes, and waits for a reader that is slow. One that has gone away is no reason to stop
-    /// working.
+    /// Writes all bytes, and waits for a slow reader. A closed reader is not an error.
     static func writeBlocking(_ descriptor: Int32, _ bytes: [UInt8]) {
-        // A raw terminal does not go back to the first column by itself.
+        // A raw terminal does not return to the first column at a line feed.
         let bytes = Terminal.isRaw ? withCarriageReturns(bytes) : bytes
         var rest = bytes[...]
         while !rest.isEmpty {
@@ -83,7 +82,7 @@ enum StandardStream: Int32 {
             } else if count < 0, errno == EINTR {
                 continue
             } else if count < 0, errno == EAGAIN {
-                // Whoever shares the descriptor has made it non-blocking.
+                // Another process that shares the descriptor has made it non-blocking.
                 var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
                 _ = poll(&ready, 1, -1)
             } else {

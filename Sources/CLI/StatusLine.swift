@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The last line of the terminal: what goes on now, how long already, and how far it is.
+/// The last line of the terminal: the current activities, their durations and their progress.
 struct StatusLine {
     private struct Activity {
         var step: String
         var start: ContinuousClock.Instant
         var done: Int?
         var total: Int?
-        /// What is worked on.
+        /// The current item.
         var label = ""
     }
 
-    /// In the order of their starts.
+    /// Activities in the order of their starts.
     private var activities: [Activity] = []
 
     var isEmpty: Bool { activities.isEmpty }
@@ -30,12 +30,12 @@ struct StatusLine {
         activities[index].label = label
     }
 
-    /// Names what the step that began last works on.
+    /// Sets the current item of the step that began last.
     mutating func name(_ label: String) {
         if let last = activities.indices.last { activities[last].label = label }
     }
 
-    /// The line, of `width` characters at most. Activities share it evenly, so that none makes another jump about.
+    /// The line, of at most `width` characters. Activities share it evenly, so that none moves when another changes.
     func text(width: Int, at now: ContinuousClock.Instant = .now) -> String {
         let separator = " · "
         let gaps = separator.count * max(0, activities.count - 1)
@@ -58,7 +58,7 @@ struct StatusLine {
             words.append(count(done, of: activity.total))
         }
         let left = room - words.reduce(0) { $0 + $1.count + 1 }
-        // The end of a path or of a test's name tells more than its beginning; a few letters tell nothing.
+        // The end of a path or of a test's name is more informative than its beginning; a few letters are not enough.
         if activity.label.count <= left {
             if !activity.label.isEmpty { words.append(activity.label) }
         } else if left >= 8 {
@@ -67,6 +67,6 @@ struct StatusLine {
         return words.joined(separator: " ")
     }
 
-    /// How far something is: 3/12, or 3 of nobody knows how many.
+    /// The progress: 3/12, or 3 when the total is unknown.
     static func count(_ done: Int, of total: Int?) -> String { total.map { "\(done)/\(max($0, done))" } ?? "\(done)" }
 }

@@ -3,48 +3,48 @@ import Glibc
 import GuestSession
 import Synchronization
 
-/// The terminal that kbuild was started on.
+/// The terminal of kbuild's process.
 enum Terminal {
-    /// Its settings before they were changed; nil while they are as they were.
+    /// The original settings; nil while they are unchanged.
     private static let original = Mutex<termios?>(nil)
 
-    /// Whether somebody sits at both ends: what is typed comes on standard input, and what is printed is seen.
+    /// Whether standard input and standard output are both terminals.
     static var isThere: Bool { isatty(STDIN_FILENO) == 1 && isatty(STDOUT_FILENO) == 1 }
 
-    /// Whether each key goes to the guest as it is.
+    /// Whether each key is passed to the guest unchanged.
     static var isRaw: Bool { original.withLock { $0 != nil } }
 
-    /// The size; nil when it is not known.
+    /// The size; nil when it is unknown.
     static var size: TerminalSize? {
         var size = winsize()
         guard ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_row > 0, size.ws_col > 0 else { return nil }
         return TerminalSize(rows: Int(size.ws_row), columns: Int(size.ws_col))
     }
 
-    /// The width in columns of the terminal that a descriptor is; nil when it is none, or does not tell.
+    /// The width in columns of a descriptor's terminal; nil when it is not a terminal, or its width is unknown.
     static func width(of descriptor: Int32) -> Int? {
         var size = winsize()
         guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return nil }
         return Int(size.ws_col)
     }
 
-    /// Hands each key over as it is, the interrupt key included.
+    /// Passes each key on unchanged, including the interrupt key.
     static func makeRaw() {
         original.withLock { original in
             var settings = termios()
             guard original == nil, tcgetattr(STDIN_FILENO, &settings) == 0 else { return }
             original = settings
             cfmakeraw(&settings)
-            // At once: to wait for a terminal that was stopped (TCSADRAIN) could last for ever.
+            // Without a wait for output: TCSADRAIN could block forever on a stopped terminal.
             tcsetattr(STDIN_FILENO, TCSANOW, &settings)
         }
     }
 
-    /// Puts the settings back. Whatever ends kbuild calls this first.
+    /// Restores the settings. Every path that ends kbuild calls this first.
     static func restore() {
         original.withLock { original in
             guard var settings = original else { return }
-            // A process in the background is stopped when it changes the settings, unless it does not care.
+            // A background process is stopped when it changes the settings, unless it ignores SIGTTOU.
             let before = signal(SIGTTOU, SIG_IGN)
             tcsetattr(STDIN_FILENO, TCSANOW, &settings)
             signal(SIGTTOU, before)

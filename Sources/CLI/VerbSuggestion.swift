@@ -3,16 +3,16 @@ import ArgumentParser
 import Diagnostics
 import Project
 
-/// The parser suggests options; this does the same for verbs.
+/// Suggests verbs, because the parser suggests only options.
 enum VerbSuggestion {
-    /// The verb that an unknown word was meant to be, with the verbs above it; nil when all words are known, or none is
-    /// near enough.
+    /// The verb nearest to an unknown word, with its parent verbs; nil when all words are known, or none is near
+    /// enough.
     static func verb(for arguments: [String]) -> String? {
         var command: any ParsableCommand.Type = Kbuild.self
         var path = ["kbuild"]
         for word in arguments {
             let verbs = command.configuration.subcommands
-            // What follows the last verb are its own arguments; options come after verbs.
+            // The words after the last verb are its arguments; options come after verbs.
             guard !verbs.isEmpty, !word.hasPrefix("-") else { return nil }
             guard let verb = verbs.first(where: { $0.name == word }) else {
                 return closestMatch(to: word, among: verbs.map { $0.name }).map { (path + [$0]).joined(separator: " ") }
@@ -25,6 +25,6 @@ enum VerbSuggestion {
 }
 
 extension ParsableCommand {
-    /// The word that stands for the command: the parser's own rule where none is given.
+    /// The command's name, by the parser's rule when none is given.
     static var name: String { configuration.commandName ?? String(describing: Self.self).lowercased() }
 }

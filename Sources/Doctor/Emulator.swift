@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What kbuild has to know of QEMU.
+/// The properties of QEMU that matter to kbuild.
 package struct Emulator: Codable, Equatable {
-    /// Its version, as it tells it.
+    /// Its version, as QEMU reports it.
     package var version: String
-    /// Whether it can give up system calls, which some builds of it cannot.
+    /// Whether it supports a seccomp sandbox, which some builds lack.
     package var filtersSystemCalls: Bool
 
-    /// Describes a QEMU that has been asked for its version.
+    /// Describes a QEMU of a known version.
     package init(
         version: String, filtersSystemCalls: Bool
     ) {
@@ -16,13 +16,13 @@ package struct Emulator: Codable, Equatable {
         self.filtersSystemCalls = filtersSystemCalls
     }
 
-    /// The least version that serves: the first with `-action panic=exit-failure` (PanicAction in qapi/run-state.json),
-    /// without which a guest that panics looks like one that ends.
+    /// The least supported version: the first with `-action panic=exit-failure` (PanicAction in qapi/run-state.json),
+    /// without which a panic looks like a normal end.
     static let minimum = [7, 1]
 
     /// Reads `QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)`.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it is too old, or something else.
+    /// - Throws: `Failure` (`infrastructure`) when the version is too old, or the text is not of this form.
     package static func version(in text: String) throws(Failure) -> String {
         guard let version = HostCheck.version(in: text) else {
             throw Failure(

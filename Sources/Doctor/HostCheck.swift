@@ -10,7 +10,7 @@ import RootFilesystem
 import SystemPackage
 import VirtualMachine
 
-/// Looks whether the host has all that `kbuild run` needs.
+/// Checks that the host has everything that `kbuild run` needs.
 public struct HostCheck: Sendable {
     package static let qemu = "qemu-system-x86_64"
 
@@ -20,14 +20,14 @@ public struct HostCheck: Sendable {
     private let runner: CommandRunner
     private let requirements: HostRequirements
 
-    /// Prepares a check; nothing runs yet.
+    /// Prepares a check without running anything.
     ///
     /// - Parameters:
-    ///   - project: The project that is to run; nil for one as `kbuild init` makes it.
-    ///   - isUML: Whether a project that is not there would run in user-mode Linux.
-    ///   - executable: kbuild's own.
-    ///   - compilesInit: Whether the guest's init is compiled here.
-    /// - Throws: `Failure` (`usage`) when there is no place for the cache or the kernel source is named wrongly.
+    ///   - project: The project to run; nil for a new project of `kbuild init`.
+    ///   - isUML: Whether, without a project, user-mode Linux is meant.
+    ///   - executable: kbuild's executable.
+    ///   - compilesInit: Whether the guest's init is compiled on this host.
+    /// - Throws: `Failure` (`usage`) when the cache's place is unknown or the kernel source is invalid.
     public init(
         project: Project?, isUML: Bool = false, environment: [String: String], executable: FilePath?,
         compilesInit: Bool = true
@@ -53,7 +53,7 @@ public struct HostCheck: Sendable {
             compilesInit: compilesInit)
     }
 
-    /// Looks at everything.
+    /// Runs all checks.
     ///
     /// - Throws: `CancellationError`.
     public func examine() async throws -> HostReport {
@@ -115,7 +115,7 @@ public struct HostCheck: Sendable {
         text.firstMatch(of: /\d+(\.\d+)+/).map { String($0.output.0) }
     }
 
-    /// Whether a version is less than `minimum`; parts that are not there count as 0.
+    /// Whether a version is less than `minimum`; missing parts count as 0.
     static func isOlder(_ version: String, than minimum: [Int]) -> Bool {
         let parts = version.split(separator: ".").map { Int($0) ?? 0 }
         for (index, least) in minimum.enumerated() {
@@ -138,9 +138,9 @@ public struct HostCheck: Sendable {
             purpose: requirement.purpose, package: requirement.package)
     }
 
-    /// The guest's init and its C programs are static.
+    /// The guest's init and its C programs are linked statically.
     private func staticLibrary() async throws -> HostFinding {
-        // gcc answers with the bare name when it has no such file.
+        // gcc prints the bare name when the file does not exist.
         let answer = try await run(Command("gcc", ["-print-file-name=libc.a"]))?.output ?? ""
         let path = answer.textLines().first.map(String.init) ?? ""
         let isThere = path.hasPrefix("/")
@@ -179,7 +179,7 @@ public struct HostCheck: Sendable {
         let boards = try await run(Command(Self.qemu, ["-machine", "help"]))?.output ?? ""
         let devices = try await run(Command(Self.qemu, ["-device", "help"]))?.output ?? ""
         let offered = Set(boards.textLines().compactMap { $0.split(separator: " ").first.map(String.init) })
-        // "pc" is the other name of the newest board of its kind, and listed as such.
+        // "pc" is listed as an alias of the newest board of its kind.
         let wanted: [MachineType] =
             switch project?.machine.type ?? .auto {
             case .pc: [.pc]
@@ -189,7 +189,7 @@ public struct HostCheck: Sendable {
             }
         var absent = wanted.map(\.rawValue).filter { !offered.contains($0) }
         absent += ["virtio-9p-pci", "virtserialport"].filter { !devices.contains("name \"\($0)\"") }
-        // Without this a guest that panics looks like one that ends.
+        // Without this a panic looks like a normal end.
         let help = try await run(Command(Self.qemu, ["-help"]))?.output ?? ""
         if !help.contains("exit-failure") { absent.append("-action panic=exit-failure") }
         guard absent.isEmpty else {
@@ -261,13 +261,13 @@ public struct HostCheck: Sendable {
         }
     }
 
-    // MARK: Room
+    // MARK: Disk and memory
 
-    /// A kernel's source, its build and its results take about this much.
+    /// The approximate size of a kernel's source, build and results.
     private static let wantedSpace = 5 << 30
-    /// With less than this even a run that builds nothing may fail.
+    /// The least free space for a run that builds nothing.
     private static let leastSpace = 1 << 30
-    /// What kbuild, QEMU and make want beside the guest's memory.
+    /// The memory for kbuild, QEMU and make besides the guest's.
     private static let leastMemory = 512 << 20
 
     private func cacheSpace() -> HostFinding {
@@ -310,7 +310,7 @@ public struct HostCheck: Sendable {
             fix: "end other programs, or give --memory a smaller value")
     }
 
-    /// A size as people read it.
+    /// A size for display.
     package static func size(_ bytes: Int) -> String {
         bytes >= 10 << 30
             ? "\(bytes >> 30) GiB"
@@ -319,7 +319,7 @@ public struct HostCheck: Sendable {
 }
 
 extension Project {
-    /// Whether a program is to be compiled for i386.
+    /// Whether a program is compiled for i386.
     var has32BitPrograms: Bool {
         tests.contains { test in if case .program(let program) = test { program.is32Bit } else { false } }
     }

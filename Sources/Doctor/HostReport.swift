@@ -1,34 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What kbuild found of one thing that it needs of the host.
+/// The result of the check of one requirement.
 public struct HostFinding: Sendable, Equatable, Encodable {
-    /// Whether it is as it should be.
+    /// The state of a requirement.
     public enum Status: String, Sendable, Encodable {
-        /// It is there.
+        /// The requirement is met.
         case ok
-        /// It is not as good as it could be, or something that only some projects need is missing.
+        /// The requirement is met partly, or only some projects need it and it is missing.
         case warning
         /// `kbuild run` would fail without it.
         case missing
     }
 
-    /// What it is.
+    /// The requirement's name.
     public var name: String
-    /// Whether it is as it should be.
+    /// The requirement's state.
     public var status: Status
-    /// Its version, size or place, or why it does not serve.
+    /// The version, size or place, or the reason that it is not usable.
     public var found: String
-    /// Where it is, for a tool.
+    /// The path, for a tool.
     public var path: String?
-    /// What kbuild needs it for.
+    /// The purpose in kbuild.
     public var purpose: String
-    /// The Debian package that it comes in.
+    /// The Debian package that contains it.
     public var package: String?
-    /// What to do about it; nil when nothing needs to be done.
+    /// The fix; nil when none is needed.
     public var fix: String?
 
-    /// Creates a finding; one that is missing is mended by installing its package, unless something else is said.
+    /// Creates a finding. The default fix of a missing requirement is to install its package.
     public init(
         _ name: String, _ status: Status, found: String, path: String? = nil, purpose: String, package: String? = nil,
         fix: String? = nil
@@ -43,22 +43,22 @@ public struct HostFinding: Sendable, Equatable, Encodable {
     }
 }
 
-/// What kbuild found of the host.
+/// The result of the check of the host.
 public struct HostReport: Sendable, Equatable, Encodable {
-    /// The version of this form.
+    /// The version of this format.
     public var version = 1
     /// Whether `kbuild run` would work.
     public var isReady: Bool
-    /// All that was looked at, in the order in which a run needs it.
+    /// All findings, in the order in which a run needs the requirements.
     public var findings: [HostFinding]
 
-    /// Creates a report, and judges.
+    /// Creates a report, and determines whether a run would work.
     public init(_ findings: [HostFinding]) {
         self.findings = findings
         isReady = !findings.contains { $0.status == .missing }
     }
 
-    /// The report for people.
+    /// The report as text.
     public var text: TerminalText {
         let names = findings.map { TerminalText($0.name) }
         let width = names.map(\.count).max() ?? 0
@@ -72,14 +72,14 @@ public struct HostReport: Sendable, Equatable, Encodable {
         return (lines + [verdict]).joined()
     }
 
-    /// Room for what most findings are.
+    /// The width that most findings fit in.
     private static let foundWidth = 18
 
     private var verdict: TerminalText {
         let missing = findings.filter { $0.status == .missing }
         guard !missing.isEmpty else { return "READY: kbuild run works here" }
-        // One command for all that packages mend. A finding may have a fix of its own although a package is known: what
-        // the package brought is there and cannot be read.
+        // One command for all missing packages. A finding with a package may have another fix: the package's file
+        // exists but cannot be read.
         var packages: [String] = []
         var others: [String] = []
         for finding in missing {

@@ -5,19 +5,19 @@ import Processes
 package struct ToolRequirement: Sendable {
     /// Its name on `PATH`.
     package var tool: String
-    /// What it is for.
+    /// Its purpose.
     package var purpose: String
-    /// The least version that serves; empty for any.
+    /// The least supported version; empty for any.
     var minimum: [Int] = []
     /// Whether a run fails without it.
     package var isNeeded: Bool
-    /// What prints the version.
+    /// The arguments that print the version.
     var versionArguments = ["--version"]
-    /// What to do when it is missing and there is not a package.
+    /// The fix when it is missing and has no package.
     package var fix: String?
 }
 
-/// A header, looked for by compiling.
+/// A header, checked by a compilation.
 package struct HeaderRequirement: Sendable {
     package var header: String
     package var name: String
@@ -27,7 +27,7 @@ package struct HeaderRequirement: Sendable {
     package var options: [String] = []
 }
 
-/// What a project needs of the host.
+/// A project's requirements of the host.
 package struct HostRequirements: Sendable {
     package var isUML: Bool
     var hasDisk: Bool
@@ -36,16 +36,16 @@ package struct HostRequirements: Sendable {
     var isFromDebian: Bool
     /// Whether the guest's root file system is a Debian system.
     var isDebian = false
-    /// Whether there are suites in Swift, as a new project has one.
+    /// Whether there are suites in Swift, as in a new project.
     var hasSwiftSuites = true
-    /// Whether the guest's init is compiled here; an installed kbuild brings one.
+    /// Whether the guest's init is compiled on this host; an installed kbuild contains one.
     var compilesInit = true
 
     /// The tools, in the order in which a run needs them.
     package var tools: [ToolRequirement] {
         let swift = "install Swift 6.3 as https://www.swift.org/install/linux says"
         var tools: [ToolRequirement] = [
-            // The event stream of version 6.3 carries the results.
+            // Results need the event stream of version 6.3.
             .init(
                 tool: "swiftc", purpose: "compiles the guest's init", minimum: [6, 3],
                 isNeeded: hasSwiftSuites || compilesInit, fix: swift),
@@ -113,14 +113,14 @@ package struct HostRequirements: Sendable {
         ]
     }
 
-    /// The package of the kernel that libguestfs's appliance runs.
+    /// The package of the kernel for libguestfs's appliance.
     static let appliancePackage = "linux-image-cloud-amd64"
     /// The package of a static busybox.
     static let busyboxPackage = "busybox-static"
-    /// The kernel source of a project that names none.
+    /// The default kernel source.
     package static let defaultSource = "linux-source-6.1"
 
-    /// Every package that may be asked for.
+    /// Every package that may be required.
     package static var packages: Set<String> {
         let most = HostRequirements(
             isUML: false, hasDisk: true, has32BitPrograms: true, isFromGit: true, isFromDebian: true,

@@ -4,44 +4,44 @@ import RootFilesystem
 import SystemPackage
 import VirtualMachine
 
-/// What a run works from: kbuild.yaml with a profile and the command line's flags on top, checked and complete.
+/// The complete and checked configuration of a run: kbuild.yaml with a profile and the command line's flags on top.
 public struct Project: Sendable, Equatable {
     /// The kernel.
     public struct Kernel: Sendable, Equatable {
         /// The source, as `KernelSource` reads it.
         public var source: String
-        /// What a tarball's SHA-256 must be.
+        /// The required SHA-256 of a tarball.
         public var sha256: String?
         /// Folders with patches or specs, or single patch files.
         public var patches: [FilePath]
-        /// What the configuration starts from on QEMU; user-mode Linux always starts from tinyconfig.
+        /// The base of the configuration on QEMU; user-mode Linux always starts from tinyconfig.
         public var base = Base.target("tinyconfig")
         /// Configuration fragments, applied in order.
         public var config: [Fragment]
         /// The fragments for user-mode Linux, in place of `config`.
         public var umlConfig: [Fragment]
-        /// Options on top of the fragments, as lines of one: `CONFIG_NAME=VALUE`.
+        /// Options on top of the fragments, as lines of a fragment: `CONFIG_NAME=VALUE`.
         public var options: [String] = []
-        /// How many jobs make and SwiftPM may run; nil for the number of processors.
+        /// The most jobs of make and SwiftPM; nil for the number of processors.
         public var jobs: Int?
-        /// Whether it is built with debug information.
+        /// Whether the kernel is built with debug information.
         public var hasDebugInfo = false
-        /// The lines of context at either end of a hunk that need not agree.
+        /// The lines of context at either end of a hunk that need not match.
         public var fuzz = 0
-        /// How many patches are applied, from the first on; nil for all.
+        /// The number of patches to apply, from the first; nil for all.
         public var patchLimit: Int?
     }
 
-    /// What a configuration starts from.
+    /// The base of a configuration.
     public enum Base: Sendable, Equatable {
         /// A target of the kernel's makefiles.
         case target(String)
-        /// The running kernel's configuration, less the modules that are not loaded.
+        /// The running kernel's configuration, without the modules that are not loaded.
         case localModules
-        /// A whole configuration, such as a distribution's.
+        /// A complete configuration, such as a distribution's.
         case file(FilePath)
 
-        /// The words for bases that are not files.
+        /// The names of bases that are not files.
         public static let words = ["tinyconfig", "defconfig", "allnoconfig", "localmodconfig"]
     }
 
@@ -49,15 +49,15 @@ public struct Project: Sendable, Equatable {
     public enum Fragment: Sendable, Hashable {
         /// A file.
         case file(FilePath)
-        /// One of the kernel's own, by name: kernel/configs/NAME.config, or that of the architecture.
+        /// One of the kernel's fragments, by name: kernel/configs/NAME.config, or that of the architecture.
         case kernel(String)
-        /// The options that a collection of selftests wants: tools/testing/selftests/NAME/config.
+        /// The options that a collection of selftests requires: tools/testing/selftests/NAME/config.
         case kselftest(String)
 
-        /// The file; nil for one of the kernel's tree.
+        /// The file; nil for a fragment of the kernel's tree.
         public var file: FilePath? { if case .file(let path) = self { path } else { nil } }
 
-        /// What a fragment of the kernel's tree is called in the project file; nil for a file.
+        /// The name of a kernel's fragment in the project file; nil for a file.
         public var name: String? {
             switch self {
             case .file: nil
@@ -66,7 +66,7 @@ public struct Project: Sendable, Equatable {
             }
         }
 
-        /// Where the kernel's tree may have it, the likeliest first.
+        /// The possible paths in the kernel's tree, the likeliest first.
         public func paths(architecture: KernelArchitecture) -> [String] {
             switch self {
             case .file: []
@@ -78,49 +78,49 @@ public struct Project: Sendable, Equatable {
         }
     }
 
-    /// How the root file system is stored.
+    /// The type of a root file system.
     public enum RootFilesystemType: String, Sendable, CaseIterable {
         /// An ext4 image.
         case disk
         /// A cpio archive.
         case initramfs
-        /// An ext4 image of a Debian system, with all else laid over it.
+        /// An ext4 image of a Debian system, with all other files on top.
         case debian
-        /// The host's own, over 9p, with a layer in the guest's memory for what the guest writes.
+        /// The host's root over 9p, with an overlay in the guest's memory for its writes.
         case host
 
-        /// Whether libguestfs makes an image of it.
+        /// Whether libguestfs makes an image of this type.
         package var isDisk: Bool { self == .disk || self == .debian }
     }
 
-    /// What a Debian system for the guest is made of.
+    /// The contents of a Debian system for the guest.
     public struct Debian: Sendable, Equatable {
         /// The suite; nil for the host's.
         public var suite: String?
-        /// What is installed beside the essential packages.
+        /// The packages to install in addition to the essential ones.
         public var packages: [String]
-        /// Where packages come from; nil for where the host's do.
+        /// The archive of the packages; nil for the host's.
         public var mirror: String?
 
-        /// What a course on system calls wants at hand.
+        /// Packages that are useful in a course on system calls.
         public static let defaultPackages = ["gdb-minimal", "less", "procps", "strace"]
     }
 
     /// A folder that host and guest share.
     public struct SharedFolder: Sendable, Equatable {
-        /// On the host.
+        /// The path on the host.
         public var path: FilePath
-        /// In the guest.
+        /// The path in the guest.
         public var target: String
         /// Whether the guest may write.
         public var isWritable: Bool
     }
 
-    /// A disk behind the root's.
+    /// A disk after the root's.
     public enum Disk: Sendable, Equatable {
-        /// An empty one, new for each guest, of so many MiB.
+        /// An empty disk of this many MiB, new for each guest.
         case empty(megabytes: Int)
-        /// A file of the host. What a guest writes is gone with the guest, unless the file is writable.
+        /// A file of the host. A guest's writes are discarded when it ends, unless the file is writable.
         case file(FilePath, isWritable: Bool)
 
         /// The size of an empty disk in MiB; nil for a file.
@@ -129,29 +129,30 @@ public struct Project: Sendable, Equatable {
 
     /// The guest's network.
     public struct Network: Sendable, Equatable {
-        /// Whether the guest has QEMU's user network: it reaches what the host reaches, and nobody reaches the guest.
+        /// Whether the guest has QEMU's user network, in which the guest reaches the host's networks but cannot be
+        /// reached.
         public var isUser = false
-        /// The exceptions to that.
+        /// The forwarded ports, by which the guest can be reached.
         public var forwards: [PortForward] = []
     }
 
-    /// The board that was asked for.
+    /// The requested board.
     public enum MachineChoice: String, Sendable, CaseIterable {
-        /// kbuild's choice.
+        /// Chosen by kbuild.
         case auto
         /// Q35.
         case q35
         /// 440FX.
         case pc
-        /// Without PCI and firmware.
+        /// The microvm board, without PCI and firmware.
         case microvm
         /// User-mode Linux: the kernel as a process of the host.
         case uml
     }
 
-    /// The channel that was asked for.
+    /// The requested channel.
     public enum ResultsChoice: String, Sendable, CaseIterable {
-        /// kbuild's choice.
+        /// Chosen by kbuild.
         case auto
         /// A virtio port.
         case virtio
@@ -169,37 +170,37 @@ public struct Project: Sendable, Equatable {
         public var memoryMegabytes: Int
         /// Virtual CPUs.
         public var cpus: Int
-        /// How results leave the guest.
+        /// The channel for the guest's results.
         public var results: ResultsChoice
         /// Words added to the kernel's command line.
         public var kernelArguments: [String]
         /// Whether the memory of a guest that crashes or hangs is kept.
         public var keepsMemory = false
-        /// How many nodes memory and CPUs are divided among.
+        /// The number of NUMA nodes that memory and CPUs are divided among.
         public var numaNodes = 1
-        /// Options of QEMU's, each with its value: `-device virtio-rng-pci`.
+        /// QEMU options, each with its value: `-device virtio-rng-pci`.
         public var emulatorOptions: [String] = []
     }
 
-    /// How a program tells its results.
+    /// The form of a program's results.
     public enum ResultsProtocol: String, Sendable, CaseIterable {
-        /// By its exit code.
+        /// The exit code.
         case exit
         /// KTAP or TAP on standard output.
         case ktap
-        /// As the Linux Test Project's tests do: lines with TPASS and TFAIL, and the bits of the exit code.
+        /// The Linux Test Project's form: lines with TPASS and TFAIL, and the bits of the exit code.
         case ltp
     }
 
     /// Something to run in the guest.
     public enum Test: Sendable, Equatable {
-        /// The Swift Testing tests of a package, with filters as `swift test` takes them.
+        /// The Swift Testing tests of a package, with filters in `swift test`'s form.
         case swift(package: FilePath, filter: String?, skip: String?, timeout: Int?)
         /// A collection of the kernel's own selftests: a folder of tools/testing/selftests.
         case kselftest(collection: String, timeout: Int?)
-        /// The suites that are built into the kernel, those that match a pattern as shells have it.
+        /// The suites built into the kernel whose names match a shell pattern.
         case kunit(pattern: String, timeout: Int?)
-        /// A program: a C file to be compiled, or an executable.
+        /// A program: a C file to compile, or an executable.
         case program(ProgramTest)
     }
 
@@ -213,76 +214,76 @@ public struct Project: Sendable, Equatable {
         public var is32Bit: Bool
         /// The name in reports.
         public var name: String
-        /// Its arguments.
+        /// The program's arguments.
         public var arguments: [String]
-        /// How it tells its results.
+        /// The form of its results.
         public var resultsProtocol: ResultsProtocol
-        /// The exit code by which it says that it skipped; nil when every code but 0 is a failure.
+        /// The exit code that means skipped; nil when every code except 0 is a failure.
         public var skipCode: Int32?
-        /// The most seconds that it may take; nil for the project's `timeouts.test`.
+        /// Its time limit in seconds; nil for the project's `timeouts.test`.
         public var timeout: Int?
-        /// Whether it is one of those that a pattern named. The guest has the files of its folder beside it, and PATH
-        /// begins with that folder.
+        /// Whether a pattern selected it. Then the guest also has the other files of its folder, and PATH begins with
+        /// that folder.
         public var hasCompanions = false
     }
 
     /// Limits, in seconds.
     public struct Timeouts: Sendable, Equatable {
-        /// From QEMU's start to init's first word.
+        /// From QEMU's start to init's first frame.
         public var boot: Int
-        /// Without a sign of life.
+        /// Without output or a frame from the guest.
         public var silence: Int
-        /// For one test.
+        /// The limit for one test.
         public var test: Int
-        /// For everything in the guest.
+        /// The limit for everything in the guest.
         public var run: Int
     }
 
     /// What tests share.
     public enum Isolation: String, Sendable, CaseIterable {
-        /// One guest: a test finds it as the tests before have left it.
+        /// One guest: a test sees the changes of earlier tests.
         case none
-        /// Nothing: each test has a guest of its own, fresh from its start.
+        /// Nothing: each test runs in its own fresh guest.
         case test
     }
 
-    /// Which tree the kernel's own tests come from.
+    /// The tree of the kernel's own tests.
     public enum TestsFrom: String, Sendable, CaseIterable {
-        /// The kernel's source as it is without the patches, so that these decide nothing about their own tests.
+        /// The kernel's source without the patches, so that the patches cannot change their own tests.
         case pristine
         /// The tree with the patches, whose author is then trusted to test them.
         case patched
     }
 
-    /// Whether code is confined when it runs on the host.
+    /// The confinement of code that runs on the host.
     public enum SandboxChoice: String, Sendable, CaseIterable {
-        /// What a foreign input makes run (`Provenance`), where the host can.
+        /// Code from a foreign input is confined (`Provenance`), if the host supports it.
         case auto
-        /// Always; a host that cannot is an error.
+        /// Always; a host without support is an error.
         case on
         /// Never.
         case off
     }
 
-    /// What a kernel report that is not fatal does to the run.
+    /// The effect of a non-fatal kernel report on the run.
     public enum SplatPolicy: Sendable, Equatable {
         /// The run fails.
         case fail
         /// The report is shown.
         case warn
-        /// The run fails, unless one of these entries names the report. One that is fatal always fails it.
+        /// The run fails, unless one of these entries matches the report. A fatal report always fails the run.
         case known([KnownSplat])
     }
 
-    /// A kernel report that the project expects.
+    /// A kernel report that the project allows.
     public struct KnownSplat: Sendable, Equatable {
         /// A regular expression on the report's title.
         public var title: String
-        /// Why it is expected.
+        /// The reason that it is expected.
         public var reason: String
     }
 
-    /// What a skipped test, or a skipped case of one, does to the run.
+    /// The effect of a skipped test, or of a skipped case of a test, on the run.
     public enum SkipPolicy: Sendable, Equatable {
         /// The skip is counted and shown.
         case warn
@@ -298,90 +299,89 @@ public struct Project: Sendable, Equatable {
     public var profile: String?
     /// The kernel.
     public var kernel: Kernel
-    /// How the root file system is stored.
+    /// The type of the root file system.
     public var rootfsType: RootFilesystemType
-    /// What is in it.
+    /// The definition of its contents.
     public var rootfsDefinition: FilePath
-    /// What a root file system of the type `debian` is made of.
+    /// The contents of a root file system of the type `debian`.
     public var debian: Debian
-    /// Programs of the host that the guest gets, by name or path.
+    /// Programs of the host to copy to the guest, by name or path.
     public var hostTools: [String] = []
     /// Whether a guest with the host's root sees keys, tokens and browsers' folders.
     public var showsSecrets = false
-    /// Where a shell, or a command in its place, begins in the guest; nil for kbuild's choice.
+    /// The working directory of a shell or command in the guest; nil when kbuild chooses it.
     public var shellFolder: String?
     /// Folders that host and guest share.
     public var shares: [SharedFolder]
-    /// The disks of each guest behind the root's.
+    /// The disks of each guest after the root's.
     public var disks: [Disk]
     /// The guest's network.
     public var network = Network()
     /// The virtual machine.
     public var machine: Machine
-    /// What to run.
+    /// The tests to run.
     public var tests: [Test]
     /// What tests share.
     public var isolation: Isolation
-    /// How many guests run at once; nil for kbuild's choice.
+    /// The number of guests that run at once; nil when kbuild chooses it.
     public var guests: Int?
-    /// How often a test that fails is tried again.
+    /// The number of retries of a failed test.
     public var retries: Int
     /// Limits.
     public var timeouts: Timeouts
     /// Whether the first failure ends the run.
     public var failFast: Bool
-    /// What the compiler's warnings about the project's own C files do.
+    /// The effect of the compiler's warnings about the project's own C files.
     public var warnings = WarningPolicy.warn
-    /// Whether the tests run on after several guests with the same crash.
+    /// Whether the tests continue after several guests with the same crash.
     public var keepsGoing = false
-    /// What splats do.
+    /// The effect of splats.
     public var splats: SplatPolicy
-    /// What skipped tests do.
+    /// The effect of skipped tests.
     public var skips = SkipPolicy.warn
-    /// Whether builds and machines are confined.
+    /// The confinement of builds and machines.
     public var sandbox: SandboxChoice
-    /// Which tree the kernel's own tests come from.
+    /// The tree of the kernel's own tests.
     public var testsFrom: TestsFrom
-    /// The kernel's checkers that are turned on.
+    /// The kernel's checkers that are enabled.
     public var checks: [Checker] = []
-    /// Whether the command line says how long a run may take. It knows of the checkers, so that holds as it is.
+    /// Whether the command line sets the run's time limit. The user knows of the checkers, so that limit is not scaled.
     var hasRunLimitOfCommandLine = false
-    /// What is asked of coverage; nil when none is collected.
+    /// The coverage settings; nil when no coverage is collected.
     public var coverage: CoverageSettings?
-    /// The kernel tree that this is kbuild's own project of; nil for a user's project.
+    /// The kernel tree of kbuild's own project for it; nil for a user's project.
     public internal(set) var kernelTree: FilePath?
-    /// The files of a commit of the kernel tree's history, which are the kernel's source; nil where the tree itself is.
+    /// The files of a commit of the kernel tree, used as the kernel's source; nil when the tree itself is the source.
     public internal(set) var commitTree: FilePath?
     /// Whether it is kbuild's own project, for a kernel tree or for patches without one.
     public internal(set) var isStandIn = false
 
-    /// What the compiler's warnings about the project's own C files do.
+    /// The effect of the compiler's warnings about the project's own C files.
     public enum WarningPolicy: String, Sendable {
-        /// They are shown.
+        /// The warnings are shown.
         case warn
-        /// They fail the build.
+        /// The warnings fail the build.
         case fail
     }
 
-    /// What the kernel is built for.
+    /// The kernel's target.
     public var architecture: KernelArchitecture { machine.type == .uml ? .um : .x86_64 }
     /// Whether tests are built from the kernel's tree.
     package var hasKselftests: Bool {
         tests.contains { if case .kselftest = $0 { true } else { false } }
     }
-    /// The configuration fragments for that.
+    /// The configuration fragments for the target.
     public var fragments: [Fragment] { architecture == .um ? kernel.umlConfig : kernel.config }
-    /// What they go on top of.
+    /// The base below the fragments.
     public var configBase: Base { architecture == .um ? .target("tinyconfig") : kernel.base }
-    /// The files of the configuration: fragments, and a base that is one.
+    /// The files of the configuration: fragments, and the base if it is a file.
     public var configFragments: [FilePath] {
         var files = fragments.compactMap(\.file)
         if case .file(let path) = configBase { files.insert(path, at: 0) }
         return files
     }
 
-    /// The project with another folder for its kernel's source, which is as much the user's as the one before: a commit
-    /// of its history.
+    /// The project with another folder as its kernel's source, a commit of its history, with the same provenance.
     package func building(_ tree: FilePath) -> Project {
         var project = self
         project.kernel.source = tree.string
@@ -392,9 +392,9 @@ public struct Project: Sendable, Equatable {
 
     /// The folder of the project file, to which its paths are relative.
     public var folder: FilePath { file.removingLastComponent() }
-    /// Where the user stands: the project's folder, or the kernel tree.
+    /// The user's folder: the project's folder, or the kernel tree.
     public var place: FilePath { kernelTree ?? folder }
-    /// Whether the one thing to find out is whether the kernel boots and reports nothing.
+    /// Whether the run only checks that the kernel boots without a report.
     package var onlyBoots: Bool {
         guard isStandIn, tests.count == 1, case .program(let program) = tests[0] else { return false }
         return program.name == KernelTree.bootTest
@@ -403,21 +403,21 @@ public struct Project: Sendable, Equatable {
 
 /// A flag of the command line that overrides a key of the project file, or adds an entry to a list.
 public struct ProjectOverride: Sendable, Equatable {
-    /// What a flag gives for its key.
+    /// The effect of a flag on its key.
     public enum Value: Sendable, Equatable {
-        /// A value in place of the file's.
+        /// A value that replaces the file's.
         case scalar(String)
         /// A further entry of a list.
         case entry(String)
-        /// A further entry of a list, which is a map of keys.
+        /// A further entry of a list, as a map of keys.
         case fields([String: String])
-        /// Words after those of the file's text.
+        /// Words appended to the file's text.
         case words(String)
     }
 
     /// The key, with dots between levels: `machine.accel`.
     public var key: String
-    /// The value, as it would stand in the file.
+    /// The value, in the file's form.
     public var value: Value
     /// The flag, for errors.
     public var flag: String

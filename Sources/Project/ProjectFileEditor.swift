@@ -3,10 +3,10 @@ import Diagnostics
 import SystemPackage
 import Yams
 
-/// Adds to a project file's text and leaves the rest as it is, comments and layout included.
+/// Edits a project file's text without changing the rest, including comments and layout.
 ///
-/// The text is edited at the places that the YAML parser names, and then read again: when the result does not say what
-/// it should, nothing is written and the user is asked to make the edit.
+/// The text is edited at the positions that the YAML parser reports, and then parsed again: when the result is not the
+/// expected one, nothing is written and the user is asked to make the edit.
 package struct ProjectFileEditor {
     package let file: FilePath
     package private(set) var text: String
@@ -17,10 +17,10 @@ package struct ProjectFileEditor {
         self.text = text
     }
 
-    /// Adds a patch source to the project's list and to every profile that has a list of its own.
+    /// Adds a patch source to the project's list and to the list of every profile that has one.
     ///
     /// - Parameter path: The source, relative to the file.
-    /// - Throws: `Failure` (`usage`) when the file's layout is not one that can be edited.
+    /// - Throws: `Failure` (`usage`) when the file's layout cannot be edited.
     package mutating func addPatchSource(_ path: String) throws {
         try edit("kernel: patches:", adding: path, key: "patches", item: path) { ($0?["kernel"], "kernel") }
     }
@@ -28,7 +28,7 @@ package struct ProjectFileEditor {
     /// Adds a package of suites to the project's tests.
     ///
     /// - Parameter path: The package, relative to the file.
-    /// - Throws: `Failure` (`usage`) when the file's layout is not one that can be edited.
+    /// - Throws: `Failure` (`usage`) when the file's layout cannot be edited.
     package mutating func addTestPackage(_ path: String) throws {
         let old = try Project.load(text: text, file: file, profile: nil, overrides: [])
         var lines = Self.lines(text)
@@ -44,10 +44,10 @@ package struct ProjectFileEditor {
         }
     }
 
-    /// Takes a patch source out of the project's list and of every profile's that has it, where it has a line of its own.
+    /// Removes a patch source from the project's list and from those of the profiles, where it is on a separate line.
     ///
     /// - Parameter path: The source's folder or file.
-    /// - Throws: `Failure` (`usage`) when the file's layout is not one that can be edited.
+    /// - Throws: `Failure` (`usage`) when the file's layout cannot be edited.
     package mutating func removePatchSource(_ path: FilePath) throws {
         let folder = file.removingLastComponent()
         let profiles = try root()["profiles"]?.mapping?.keys.compactMap(\.string) ?? []
@@ -93,7 +93,7 @@ package struct ProjectFileEditor {
         var lines = Self.lines(text)
         var targets = [root["kernel"]?[key]]
         targets += profiles.map { root["profiles"]?[$0]?["kernel"]?[key] }
-        // From the end, so that the marks above stay true; an alias has the marks of what it stands for.
+        // From the end, so that the marks above stay valid; an alias has the marks of its anchor.
         var seen: Set<String> = []
         let nodes = targets.compactMap { $0 }.filter {
             seen.insert("\($0.mark?.line ?? 0):\($0.mark?.column ?? 0)").inserted
@@ -129,12 +129,12 @@ package struct ProjectFileEditor {
         return lines
     }
 
-    /// Adds an item to a list in the style that it has.
+    /// Adds an item to a list in the list's style.
     private func append(_ item: String, to node: Node, in lines: inout [String]) throws {
         guard case .sequence(let sequence) = node, let mark = node.mark, lines.indices.contains(mark.line - 1) else {
             throw byHand("the list", "- \(item)")
         }
-        // The parser does not tell the style. An anchor or a tag may stand before the bracket.
+        // The parser does not report the style. An anchor or a tag may precede the bracket.
         let start = lines[mark.line - 1].dropFirst(mark.column - 1).split(separator: " ")
             .first { !$0.hasPrefix("&") && !$0.hasPrefix("!") }
         if start?.hasPrefix("[") == true {
@@ -147,7 +147,7 @@ package struct ProjectFileEditor {
         lines.insert(String(lines[first - 1][..<dash]) + "- \(item)", at: end)
     }
 
-    /// The last line that a node begins a part of itself on; scalars of more lines are caught when the result is read.
+    /// The last line on which a part of a node begins; multi-line scalars are detected when the result is parsed.
     private static func lastLine(of node: Node) -> Int? {
         switch node {
         case .mapping(let mapping):
@@ -158,7 +158,7 @@ package struct ProjectFileEditor {
         }
     }
 
-    /// Puts an item before the bracket that closes a list.
+    /// Inserts an item before the closing bracket of a list.
     private func appendInFlow(_ item: String, isEmpty: Bool, from mark: Mark, in lines: inout [String]) throws {
         var depth = 0
         var quote: Character?
@@ -180,7 +180,7 @@ package struct ProjectFileEditor {
                     if depth == 0 {
                         let isAlone = characters[..<index].allSatisfy { $0 == " " }
                         if isAlone, !isEmpty {
-                            // The bracket has a line of its own, so the item gets one as well.
+                            // The bracket is on a separate line, so the item is too.
                             let above = lines[line - 1]
                             let indent = String(above.prefix { $0 == " " })
                             if !above.hasSuffix(",") { lines[line - 1] += "," }

@@ -4,7 +4,7 @@ import SystemPackage
 import VirtualMachine
 import Yams
 
-/// The devices of a guest beside its root: disks, network, and what QEMU is told in its own words.
+/// The devices of a guest besides its root: disks, network, and raw QEMU options.
 extension ProjectLoader {
     /// Reads an entry of `disks`.
     func disk(_ node: Node, index: Int, path: (String) -> FilePath) throws(Failure) -> Project.Disk {
@@ -40,11 +40,11 @@ extension ProjectLoader {
         if type == "none", !forwards.isEmpty {
             throw error("network.forward needs network.type user", at: node["forward"])
         }
-        // Who forwards a port wants a network.
+        // A forwarded port implies a network.
         return .init(isUser: type == "user" || !forwards.isEmpty, forwards: forwards)
     }
 
-    /// Finds devices that exclude each other or the machine.
+    /// Finds devices that conflict with each other or with the machine.
     func checkDevices(_ node: Node, _ disks: [Project.Disk], _ network: Project.Network) throws(Failure) {
         let machine = node["machine"]
         let type = machine?["type"]?.string

@@ -16,7 +16,8 @@ extension Project {
     /// Finds the project file: `path` itself, in the folder `path`, or in the working directory or the nearest folder
     /// above it.
     ///
-    /// - Parameter needsProject: Whether there has to be one; else kbuild's own serves, with the default kernel.
+    /// - Parameter needsProject: Whether a project file is required; otherwise kbuild's own project with the default
+    ///   kernel is used.
     /// - Throws: `Failure` (`usage`) when there is none.
     public static func locate(
         _ path: String?, from workingDirectory: FilePath, needsProject: Bool = true,
@@ -54,7 +55,7 @@ extension Project {
     private static let hint =
         "`kbuild init NAME` makes a project; or go to a project's folder or a kernel tree, or name it with --project"
 
-    /// Reads a project file, puts the profile and then the flags on top, and checks everything.
+    /// Reads a project file, applies the profile and then the flags, and checks everything.
     ///
     /// - Throws: `Failure` (`usage`) with every error found, each at its `file:line:column`.
     public static func load(
@@ -215,7 +216,7 @@ extension Project {
         }
     }
 
-    /// A YAML scalar: plain where that is safe, else in double quotes with JSON's escapes, which YAML shares.
+    /// A YAML scalar: plain if that is safe, otherwise in double quotes with JSON's escapes, which YAML also has.
     private static func quoted(_ text: String) -> String {
         let isPlain =
             text.utf8.allSatisfy { byte in
@@ -240,7 +241,8 @@ extension Project {
 }
 
 extension Failure {
-    /// Runs `body`; a failure to read what the user named is the user's to mend, so its code becomes `usage`.
+    /// Runs `body`. A file that the user named and that cannot be read is a usage error, so the failure's code becomes
+    /// `usage`.
     package static func asUsage<Result>(_ body: () throws -> Result) throws -> Result {
         do {
             return try body()
@@ -276,7 +278,7 @@ package struct ProjectLoader {
         node.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
     }
 
-    /// A parser's error at its place, in the form of all others.
+    /// A parser's error with its place, in the form of all other errors.
     private func failure(for error: YamlError, in text: String) -> Failure {
         func at(_ mark: Mark, _ message: String) -> Failure {
             Failure(.usage, "\(file):\(mark.line):\(mark.column): \(message)")
@@ -284,7 +286,7 @@ package struct ProjectLoader {
         // Carriage returns are not part of a line; "\r\n" is one Character.
         let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
         func line(_ number: Int) -> String { lines.indices.contains(number - 1) ? lines[number - 1] : "" }
-        /// What a person probably did at or above the place where the parser gave up.
+        /// The probable mistake at or above the place where the parser stopped.
         func cause(near mark: Mark) -> Failure? {
             for number in [mark.line, mark.line - 1] {
                 let text = line(number)
@@ -307,7 +309,7 @@ package struct ProjectLoader {
             return cause(near: mark) ?? at(mark, "this is not valid YAML: \(problem)")
         case .duplicatedKeysInMapping(let keys, let context):
             let names = keys.joined(separator: ", ")
-            // The parser tells where the map begins. The second place is the next line with the key and the map's
+            // The parser reports the start of the map. The second place is the next line with the key and the map's
             // indentation.
             let indent = String(repeating: " ", count: max(0, context.mark.column - 1))
             let places = lines.indices.filter { index in
@@ -323,7 +325,7 @@ package struct ProjectLoader {
         }
     }
 
-    /// Where the project file names a path, as `FILE:LINE: `; the file alone where no line has it.
+    /// The place of a path in the project file, as `FILE:LINE: `; only the file when no line contains the path.
     package static func place(of path: FilePath, in project: Project) -> String {
         var short = path
         _ = short.removePrefix(project.folder)
@@ -337,7 +339,7 @@ package struct ProjectLoader {
         return "\(project.file): "
     }
 
-    /// Profiles that extend what is not there, or themselves, whether they are used or not.
+    /// Errors for all profiles that extend an unknown profile or themselves, used or not.
     private func profileErrors(in node: Node) -> [String] {
         guard let profiles = node["profiles"]?.mapping else { return [] }
         let names: [String] = profiles.keys.compactMap(\.string)
@@ -376,7 +378,7 @@ package struct ProjectLoader {
         }
     }
 
-    /// Puts a profile, and before it those that it extends, on top of the rest of the file.
+    /// Applies a profile, after those that it extends, to the rest of the file.
     package func apply(profile: String?, to node: Node) throws(Failure) -> Node {
         guard case .mapping(var base) = node else { return node }
         let profiles = base["profiles"]?.mapping
@@ -408,7 +410,7 @@ package struct ProjectLoader {
     package func apply(overrides: [ProjectOverride], to node: Node) throws(Failure) -> Node {
         var node = node
         for override in overrides {
-            // User-mode Linux has a list of fragments of its own.
+            // User-mode Linux has a separate list of fragments.
             let isForUML = node["machine"]?["type"]?.string == Project.MachineChoice.uml.rawValue
             let key = override.key == "kernel.config" && isForUML ? "kernel.uml-config" : override.key
             let keys = key.split(separator: ".").map(String.init)
@@ -434,7 +436,7 @@ package struct ProjectLoader {
         return node
     }
 
-    /// A value for a list as an entry of one.
+    /// A single value for a list, as a list.
     private static func entry(_ value: ProjectOverride.Value) -> Node {
         switch value {
         case .scalar(let text), .entry(let text), .words(let text): Node(text)
@@ -442,8 +444,8 @@ package struct ProjectLoader {
         }
     }
 
-    /// Maps merge; anything else replaces. So does a kernel source: its keys name one thing together, and a profile's
-    /// git on top of the file's tarball must not come out as both.
+    /// Maps are merged; other values are replaced. A kernel source is also replaced, because its keys belong together:
+    /// a profile's git and the file's tarball must not be combined.
     package static func merge(_ top: Node, over bottom: Node) -> Node {
         guard case .mapping(let new) = top, case .mapping(var merged) = bottom else { return top }
         for (key, value) in new {
@@ -453,7 +455,7 @@ package struct ProjectLoader {
         return .mapping(merged)
     }
 
-    /// Reads checked values. What is optional has its default here.
+    /// Decodes checked values and fills in the defaults.
     package func project(from node: Node, profile: String?) throws(Failure) -> Project {
         let folder = file.removingLastComponent()
         func path(_ text: String) -> FilePath { folder.pushing(FilePath(text)).lexicallyNormalized() }
@@ -490,7 +492,7 @@ package struct ProjectLoader {
         func flag(_ node: Node?, _ fallback: Bool) -> Bool { text(node).flatMap(Schema.flag) ?? fallback }
 
         let kernel = node["kernel"]
-        // Each part is read on its own, so that all errors are reported at once.
+        // Each part is read separately, so that all errors are reported at once.
         var errors: [Failure] = []
         @discardableResult
         func attempt<Value>(_ body: () throws(Failure) -> Value) -> Value? {
@@ -610,7 +612,7 @@ package struct ProjectLoader {
         return try project.adjustedForCheckers()
     }
 
-    /// Reads what is asked of coverage.
+    /// Reads the coverage settings.
     private func coverage(_ node: Node?) throws(Failure) -> CoverageSettings? {
         guard let node else { return nil }
         if let word = node.scalar?.string { return Schema.flag(word) == true ? CoverageSettings() : nil }
@@ -628,7 +630,7 @@ package struct ProjectLoader {
     private func kernelSource(_ node: Node?) throws(Failure) -> (source: String, sha256: String?) {
         guard let node else { return ("linux-source-6.1", nil) }
         if let text = node.scalar?.string {
-            // A value from the command line has no place; it was checked under its flag.
+            // A value from the command line has no place in the file; it was checked with its flag.
             if node.mark != nil { try checkSource(text, place: place(node)) }
             return (text, nil)
         }
@@ -644,7 +646,7 @@ package struct ProjectLoader {
             guard let ref = text("ref") else { throw error("git needs a ref", at: node) }
             source = "git+\(value)#\(ref)"
         } else if kind == "directory", !value.contains("/"), !value.hasPrefix(".") {
-            // By itself a word would not be taken for a path.
+            // A bare word would not be read as a path.
             source = "./\(value)"
         }
         let sha256 = text("sha256")
@@ -659,7 +661,7 @@ package struct ProjectLoader {
         return (source, sha256)
     }
 
-    /// Reads a source as the kernel's steps will, so that what they would refuse is refused at its place.
+    /// Reads a source as the kernel's steps do, so that an error is reported with its place in the file.
     @discardableResult
     private func checkSource(
         _ text: String, sha256: String? = nil, place: String
@@ -714,7 +716,7 @@ package struct ProjectLoader {
         return .init(path: path(source), target: target, isWritable: text("writable").flatMap(Schema.flag) ?? true)
     }
 
-    /// The tests of an entry: one, or the programs that a pattern names.
+    /// The tests of an entry: one test, or the programs that a pattern matches.
     private func tests(
         _ node: Node, index: Int, path: (String) -> FilePath
     ) throws(Failure) -> [Project.Test] {

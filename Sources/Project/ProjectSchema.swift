@@ -2,7 +2,7 @@
 import Diagnostics
 import Yams
 
-/// What a place of the project file may hold. The loader checks against this table, and the reference documents it.
+/// The allowed values of a place in the project file. The loader checks them, and the reference is generated from them.
 package indirect enum Schema: Sendable {
     case text
     case integer(ClosedRange<Int>)
@@ -14,7 +14,7 @@ package indirect enum Schema: Sendable {
     case memory
     case list(Schema)
     case map([Key])
-    /// A map with keys of the user's own.
+    /// A map with the user's keys.
     case named(Schema)
     /// The first for a scalar, the second for a map.
     case either(Schema, Schema)
@@ -284,7 +284,7 @@ package indirect enum Schema: Sendable {
                 meaning: "named changes to the above: maps merge, lists and scalars replace")
         ]
 
-    /// What is expected, in words.
+    /// The description of the expected value.
     var expectation: String {
         switch self {
         case .text: "text"
@@ -299,11 +299,11 @@ package indirect enum Schema: Sendable {
         }
     }
 
-    /// Finds everything in `node` that does not fit.
+    /// Finds all values in `node` that do not match.
     package func check(_ node: Node, at path: String, report: (Node, String) -> Void) {
         switch (self, node) {
         case (.either(_, let other), .mapping), (.either(_, let other), .sequence):
-            // A value of neither form is told of both.
+            // The error for a value of neither form names both.
             guard other.accepts(node) else { return report(node, "\(path) must be \(expectation)") }
             other.check(node, at: path, report: report)
         case (.either(let scalar, _), .scalar(let text)) where scalar.accepts(text): break
@@ -333,7 +333,7 @@ package indirect enum Schema: Sendable {
         }
     }
 
-    /// How to write what was probably meant.
+    /// A suggestion for the probably intended value.
     private func hint(for node: Node, at path: String) -> String {
         let key = path.split(separator: ".").last.map(String.init) ?? path
         switch (self, node) {
@@ -348,13 +348,13 @@ package indirect enum Schema: Sendable {
         }
     }
 
-    /// `key: value` for a line with `key:value`, which YAML takes for one word.
+    /// `key: value` for a line with `key:value`, which YAML reads as one word.
     static func gluedKey(in line: String) -> String? {
         guard let match = line.firstMatch(of: /^\s*(?:- )?([a-z][a-z0-9-]*):([^\s:\/].*)$/) else { return nil }
         return "\(match.1): \(match.2)"
     }
 
-    /// Whether a map or a list can be of this form at all.
+    /// Whether a map or a list can have this form.
     private func accepts(_ node: Node) -> Bool {
         switch (self, node) {
         case (.map, .mapping), (.named, .mapping), (.list, .sequence): true
@@ -378,7 +378,7 @@ package indirect enum Schema: Sendable {
         case .integer(let range): return Int(text).map(range.contains) ?? false
         case .flag: return Self.flag(text) != nil
         case .choice(let choices):
-            // Who may say on and off may say it in YAML's other words.
+            // A value that may be on or off may use YAML's other words for them.
             return choices.contains(text) || choices.contains("on") && Self.flag(text) != nil
         case .duration: return seconds(in: text) != nil
         case .memory: return megabytes(in: text) != nil
@@ -387,7 +387,7 @@ package indirect enum Schema: Sendable {
     }
 }
 
-/// The seconds that `90`, `90s`, `5m` or `1h` mean; nil for anything else, and for none at all.
+/// The seconds of `90`, `90s`, `5m` or `1h`; nil for anything else, including 0.
 package func seconds(in text: String) -> Int? {
     let units: [Character: Int] = ["s": 1, "m": 60, "h": 3600]
     guard let last = text.last else { return nil }
@@ -397,7 +397,7 @@ package func seconds(in text: String) -> Int? {
     return overflow ? nil : product
 }
 
-/// The MiB that `512M` or `2G` mean; nil for anything else.
+/// The MiB of `512M` or `2G`; nil for anything else.
 package func megabytes(in text: String) -> Int? {
     let units: [Character: Int] = ["M": 1, "G": 1024]
     guard let last = text.last, let unit = units[last], let number = Int(text.dropLast()), number > 0,
@@ -407,7 +407,7 @@ package func megabytes(in text: String) -> Int? {
 }
 
 extension Schema {
-    /// A key with the keys above it, what it may hold, what it means.
+    /// A key with its parent keys, allowed values, and meaning.
     typealias Row = (path: String, expectation: String, meaning: String)
 
     /// Every key, each map's keys below it.

@@ -8,17 +8,17 @@ import SystemPackage
 /// The folder `.kbuild` of a project, which holds the files that come with the executable: configuration fragments, the
 /// root file system's definition, the sources of the guest's init, and the package with SyscallTesting.
 ///
-/// It lies in the project, so that editors find SyscallTesting, a confined build can read it, and its files are the
-/// project's own. kbuild writes it, and restores files that differ from those in the executable. A project that names
-/// none of it, such as one with a definition, fragments and a SyscallTesting of its own, does not get the folder.
+/// The folder is in the project, so that editors find SyscallTesting, a confined build can read it, and its files
+/// belong to the project. kbuild writes it, and restores files that differ from those in the executable. A project that
+/// uses none of its files, because it has its own definition, fragments and SyscallTesting, does not get the folder.
 public enum SupportFolder {
     /// The folder's name in the project's folder.
     public static let name = ".kbuild"
-    /// The fragment with what a guest needs of a configuration that is not kbuild's own.
+    /// The fragment with a guest's requirements for a configuration that is not kbuild's own.
     package static let guestFragment = "\(name)/configs/guest.config"
-    /// The definition of the root file system that a project has when it has none of its own.
+    /// The default definition of the root file system.
     static let definition = "\(name)/rootfs/default.yaml"
-    /// Folders that hold only what comes with the executable. Beside them SwiftPM and editors may keep files.
+    /// Folders that contain only the executable's files. SwiftPM and editors may keep files beside these folders.
     private static let owned = ["configs", "rootfs", "Sources"]
 
     /// Writes the files that a project uses and that are missing or differ.
@@ -43,7 +43,7 @@ public enum SupportFolder {
 
     /// Writes the folder in `project`.
     ///
-    /// - Throws: `Failure`: `usage` when a file, a link or a folder of somebody else's has its name, `infrastructure`
+    /// - Throws: `Failure`: `usage` when a file, a link or a folder not made by kbuild has its name, `infrastructure`
     ///   when a file cannot be written.
     package static func refresh(in project: FilePath) throws {
         let folder = project.appending(name)
@@ -54,7 +54,7 @@ public enum SupportFolder {
                     .usage, "\(folder) is not a folder, but kbuild writes the files there that come with it",
                     nextStep: "rm \(folder)")
             }
-            // Only what kbuild wrote is replaced and removed.
+            // Only kbuild's files are replaced and removed.
             let text = FileStatus(mark)?.isRegular == true ? try readText(mark) : nil
             let isEmpty = try namesInFolder(folder).isEmpty
             guard isEmpty || text == ProjectTemplate.supportMark.text else {
@@ -77,7 +77,7 @@ public enum SupportFolder {
         }
     }
 
-    /// Removes what does not come with the executable: a source that an older version had would be compiled. A link is
+    /// Removes files that do not come with the executable: an older version's source would be compiled. A link is
     /// removed, not followed.
     private static func removeOthers(in folder: FilePath, _ path: String, than files: Set<String>) throws {
         let full = folder.pushing(FilePath(path))

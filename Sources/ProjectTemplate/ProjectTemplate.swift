@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The files that a new project begins with, and those that come with the executable, embedded by
-/// Plugins/EmbedTemplate.
+/// The files of a new project, and those that come with the executable, embedded by Plugins/EmbedTemplate.
 public enum ProjectTemplate {
     /// A file of the project.
     public struct File: Sendable, Equatable {
-        /// Its path from the project's folder on.
+        /// Its path, relative to the project's folder.
         public var path: String
         /// Its contents.
         public var text: String
@@ -38,8 +37,8 @@ public enum ProjectTemplate {
             File(path: "Package.swift", text: manifest)
         ]
 
-    /// The file that marks the folder as kbuild's. Version control leaves the folder out, whatever the project's own
-    /// .gitignore says.
+    /// The file that marks the folder as kbuild's. It excludes the folder from version control, regardless of the
+    /// project's .gitignore.
     public static let supportMark = File(
         path: ".gitignore", text: "# kbuild writes this folder, and restores and removes files in it.\n*\n")
 

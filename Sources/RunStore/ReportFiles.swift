@@ -6,21 +6,21 @@ import Reporting
 import ResultsModel
 import SystemPackage
 
-/// The files that are made of a report, beside what is printed.
+/// The files made from a report, besides the printed output.
 public struct ReportFiles: Sendable, Equatable {
-    /// Where the page goes.
+    /// The path of the HTML page.
     public var html: FilePath?
-    /// Where the JUnit XML goes.
+    /// The path of the JUnit XML.
     public var junit: FilePath?
-    /// Where the summary in Markdown goes.
+    /// The path of the summary in Markdown.
     public var summary: FilePath?
 
-    /// Where the coverage in lcov's format goes.
+    /// The path of the coverage in lcov's format.
     public var lcov: FilePath?
-    /// Where the coverage in Cobertura's format goes.
+    /// The path of the coverage in Cobertura's format.
     public var cobertura: FilePath?
 
-    /// Names the files; nil for those that are not wanted.
+    /// Sets the paths; nil for files that are not wanted.
     public init(
         html: String? = nil, junit: String? = nil, summary: String? = nil, lcov: String? = nil,
         cobertura: String? = nil
@@ -32,19 +32,19 @@ public struct ReportFiles: Sendable, Equatable {
         self.summary = summary.map { FilePath($0) }
     }
 
-    /// Writes them.
+    /// Writes the files.
     ///
     /// - Parameters:
-    ///   - report: What they are made of.
+    ///   - report: The report.
     ///   - console: The console's log, for the page.
-    ///   - folder: The report folder, when files go there.
-    /// - Returns: What went wrong; one file's trouble keeps no other from being written.
+    ///   - folder: The report folder, when files are written there.
+    /// - Returns: The errors; an error of one file does not prevent the others.
     public func write(_ report: RunReport, console: FilePath?, in folder: ReportFolder? = nil) -> [Failure] {
         var failures: [Failure] = []
         func write(_ path: FilePath?, _ what: String, _ text: () -> String) {
             guard let path else { return }
             do {
-                // The report folder may not be a link, which a path cannot tell.
+                // The report folder must not be a link, which is not visible in a path.
                 if let folder, path.removingLastComponent() == folder.path {
                     try folder.write(text(), to: path)
                 } else {
@@ -71,10 +71,10 @@ public struct ReportFiles: Sendable, Equatable {
         return failures
     }
 
-    /// Removes the files of an earlier run. One that stayed would be taken for the result of a run that did not get to
-    /// write its own: it was killed, or its project file is wrong.
+    /// Removes the files of an earlier run. They would be mistaken for the result of a run that was killed before it
+    /// wrote its own, or whose project file is invalid.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be removed.
     public func removeOld() throws(Failure) {
         let files = [
             (html, "HTML file"), (junit, "JUnit file"), (summary, "summary"), (lcov, "lcov file"),
@@ -88,7 +88,7 @@ public struct ReportFiles: Sendable, Equatable {
 
     /// Removes a file of an earlier run.
     ///
-    /// - Parameter what: What the message calls it.
+    /// - Parameter what: The file's name in the message.
     /// - Throws: `Failure` (`infrastructure`) when it cannot be removed.
     public static func removeOld(_ path: FilePath, as what: String) throws(Failure) {
         do {
@@ -100,7 +100,7 @@ public struct ReportFiles: Sendable, Equatable {
         }
     }
 
-    /// Adds the summary to the file that GitHub shows with the job.
+    /// Appends the summary to the file that GitHub shows with the job.
     ///
     /// - Parameter environment: `GITHUB_STEP_SUMMARY` in it names the file; without it nothing happens.
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
@@ -110,7 +110,7 @@ public struct ReportFiles: Sendable, Equatable {
             let file = try FileDescriptor.open(
                 FilePath(path), .writeOnly, options: [.append, .create, .closeOnExec],
                 permissions: FilePermissions(rawValue: 0o644))
-            // What another tool wrote before may have no line's end.
+            // Another tool's earlier output may lack a final line end.
             try file.closeAfter { _ = try file.writeAll(Array("\n\(MarkdownSummary.render(report))".utf8)) }
         } catch {
             throw Failure(.infrastructure, "cannot add the summary to \(path)", details: "\(error)")
@@ -119,7 +119,7 @@ public struct ReportFiles: Sendable, Equatable {
 
     /// Writes a file as `writeOutput(_:to:)` does: devices and pipes are written to, files and links replaced.
     ///
-    /// - Parameter what: What the message calls it.
+    /// - Parameter what: The file's name in the message.
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
     public static func write(_ text: String, to path: FilePath, as what: String) throws(Failure) {
         do {

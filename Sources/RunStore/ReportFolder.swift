@@ -6,12 +6,12 @@ import Reporting
 import ResultsModel
 import SystemPackage
 
-/// The folder in which a CI job finds all that is worth keeping of a run: `kbuild run --ci` fills it.
+/// The folder with a run's artifacts for a CI job, written by `kbuild run --ci`.
 public struct ReportFolder: Sendable {
-    /// What it is called, in the working directory.
+    /// The folder's name in the working directory.
     public static let name = "kbuild-report"
 
-    /// Where it is.
+    /// The folder's path.
     public let path: FilePath
 
     /// The JUnit file.
@@ -19,15 +19,15 @@ public struct ReportFolder: Sendable {
     /// The report as a page.
     public var html: FilePath { path.appending("report.html") }
 
-    /// Names the folder in `folder`; nothing is written.
+    /// Sets the path to the folder in `folder`, without writing anything.
     public init(in folder: FilePath) {
         path = folder.appending(Self.name)
     }
 
-    /// Looks whether the folder can be filled, and changes nothing.
+    /// Checks that the folder can be written to, without a change.
     ///
-    /// - Throws: `Failure` (`usage`) when something else is in its place: a link, which may have come with a pull
-    ///   request and leads elsewhere, or a file.
+    /// - Throws: `Failure` (`usage`) when a file or a link is in its place: a link from a pull request may lead
+    ///   elsewhere.
     public func check() throws(Failure) {
         do {
             try OutputFolder.check(path)
@@ -36,9 +36,8 @@ public struct ReportFolder: Sendable {
         }
     }
 
-    /// Puts the report as JSON there, and copies of the run's logs; those of an earlier run go. Everything is written
-    /// within the folder itself, by its descriptor, and only regular files that have the names of kbuild's logs are
-    /// removed.
+    /// Writes the report as JSON and copies of the run's logs, and removes those of an earlier run. All files are
+    /// accessed by the folder's descriptor, and only regular files with the names of kbuild's logs are removed.
     ///
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be written.
     public func write(_ report: RunReport) throws {
@@ -60,9 +59,9 @@ public struct ReportFolder: Sendable {
         }
     }
 
-    /// Removes the files of an earlier run, those of kbuild's names; nothing when there is no folder.
+    /// Removes an earlier run's files, by kbuild's file names, if the folder exists.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when one cannot be removed.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be removed.
     public func removeOld() throws(Failure) {
         guard isFolder(path) else { return }
         do {
@@ -74,7 +73,7 @@ public struct ReportFolder: Sendable {
         }
     }
 
-    /// Writes a file there at once.
+    /// Writes a file to the folder atomically.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it cannot be written.
     package func write(_ text: String, to file: FilePath) throws(Failure) {
@@ -89,7 +88,7 @@ public struct ReportFolder: Sendable {
         Failure(code, "cannot write to the report folder \(path): \(error)", nextStep: error.nextStep)
     }
 
-    /// Whether a file is named as a run's logs are: `console.log`, `console-2.log`, `build.log`.
+    /// Whether a file has the name of a run's log: `console.log`, `console-2.log`, `build.log`.
     private static func isLog(_ name: String) -> Bool {
         name == "build.log" || (name.hasPrefix("console") && name.hasSuffix(".log"))
     }

@@ -8,26 +8,26 @@ import Reporting
 import ResultsModel
 import SystemPackage
 
-/// A run whose report is kept.
+/// A run with a stored report.
 public struct StoredRun: Sendable, Equatable {
-    /// What it is known by: when it began, and what tells it from others of that moment; or its report's path.
+    /// The run's name: the time of its start with a suffix that makes it unique, or its report's path.
     public var id: String
     /// The file with its report.
     public var file: FilePath
 
-    /// Its console's log, beside the report: another path that a report names is not believed, which may come from
-    /// anywhere. nil when it is not there.
+    /// The console's log beside the report; nil when it does not exist. A path in the report is not used, because a
+    /// report may be untrusted.
     public var console: FilePath? {
         let path = file.removingLastComponent().appending(RunHistory.consoleName)
         return fileExists(path) ? path : nil
     }
 
-    /// The most bytes of a report that are read: kbuild's own have a quarter of that at most.
+    /// The most bytes of a report that are read: kbuild's own reports have at most a quarter of this.
     private static let mostBytes = 128 << 20
 
     /// Reads its report.
     ///
-    /// - Throws: `Failure` (`usage`) when that cannot be read, is none, or is too large.
+    /// - Throws: `Failure` (`usage`) when the file cannot be read, is not a report, or is too large.
     public func report() throws(Failure) -> RunReport {
         do {
             let size = (try? FileManager.default.attributesOfItem(atPath: file.string))?[.size] as? Int ?? 0
@@ -58,14 +58,14 @@ public struct StoredRun: Sendable, Equatable {
     }
 }
 
-/// The runs of a project: a folder to each with its logs and, once it has ended, its report. The newest are kept.
+/// The runs of a project: each has a folder with its logs and, after its end, its report. The newest runs are kept.
 public struct RunHistory: Sendable {
-    /// How many runs with a report are kept, and how many without: those that were killed, and shells.
+    /// The most runs with a report, and the most without: killed runs, and shells.
     static let mostRuns = 50
     static let mostUnfinished = 10
-    /// How many runs keep the programs that their guests had.
+    /// The most runs that keep their guests' programs.
     static let mostWithPrograms = 5
-    /// The bytes of logs and reports that are kept; the newest run has its own whatever their size.
+    /// The most bytes of logs and reports; those of the newest run are kept in any size.
     package static let mostBytes = 1 << 30
 
     /// The console's log in a run's folder.
@@ -75,7 +75,7 @@ public struct RunHistory: Sendable {
     static let programsName = "guest"
     private static let latestName = "latest"
 
-    /// Where the runs are.
+    /// The folder of the runs.
     public let folder: FilePath
     private let project: FilePath
 
@@ -84,20 +84,20 @@ public struct RunHistory: Sendable {
         folder = layout.folder(ofProject: project).appending("runs")
     }
 
-    /// The history of the project in a folder. The project file is not read, which may be wrong just now.
+    /// The history of the project in a folder. The project file is not read, because it may be invalid.
     ///
     /// - Parameter file: The project file.
-    /// - Throws: `Failure` (`usage`) when there is no place for the cache.
+    /// - Throws: `Failure` (`usage`) when the cache's place is unknown.
     public init(projectFile file: FilePath, environment: [String: String]) throws(Failure) {
         self.init(layout: try CacheLayout(environment: environment), project: file.removingLastComponent())
     }
 
     // MARK: Writing
 
-    /// Makes the folder of a new run, and removes old ones.
+    /// Creates the folder of a new run, and removes old ones.
     ///
-    /// - Parameter progress: Told when those cannot be removed, which is no reason not to run.
-    /// - Throws: `Failure` (`infrastructure`) when it cannot be made.
+    /// - Parameter progress: Receives the error when old ones cannot be removed, which does not prevent the run.
+    /// - Throws: `Failure` (`infrastructure`) when it cannot be created.
     package func newRun(_ progress: Diagnostics.ProgressSink) throws -> FilePath {
         try createFolder(folder)
         do {
@@ -110,28 +110,28 @@ public struct RunHistory: Sendable {
             .verbatim(
                 "\(year: .defaultDigits)\(month: .twoDigits)\(day: .twoDigits)T\(hour: .twoDigits(clock: .twentyFourHour, hourCycle: .zeroBased))\(minute: .twoDigits)\(second: .twoDigits)",
                 timeZone: .gmt, calendar: Calendar(identifier: .iso8601)))
-        // Names are in the order of the runs, also of those that take less than a second.
+        // Names sort in the order of the runs, also for runs within a second.
         let thousandths = String(Int(now.timeIntervalSince1970 * 1000) % 1000 + 1000).dropFirst()
         let name = "\(time).\(thousandths)-\(getpid())-\(UInt16.random(in: 0 ... .max))"
         try createFolder(folder.appending(name))
-        // The link is a convenience; a race between two runs leaves it at either.
+        // The link is a convenience; after a race it leads to either of two runs.
         let link = folder.appending(Self.latestName)
         unlink(link.string)
         symlink(name, link.string)
         return folder.appending(name)
     }
 
-    /// Keeps a run's report beside its logs. From then on, and not before, the run is one that `kbuild report` knows:
-    /// the report comes to its place by a rename.
+    /// Stores a run's report beside its logs. From then on `kbuild report` lists the run: the report is moved into
+    /// place by a rename.
     ///
-    /// - Parameter progress: Told when it cannot be kept, which changes nothing in what the run came to.
+    /// - Parameter progress: Receives the error when it cannot be stored, which does not change the run's result.
     package func keep(_ report: RunReport, _ progress: Diagnostics.ProgressSink) {
-        // A run that could not have a folder has failed for that.
+        // A run whose folder could not be created has failed for that reason.
         guard let path = report.artifacts.folder else { return }
         let folder = FilePath(path)
         var report = report
         do {
-            // The next run's make writes over the log that this report speaks of.
+            // The next run's make overwrites the log that this report refers to.
             if report.exitCode == ExitStatus.build.rawValue, let log = report.artifacts.buildLog.map({ FilePath($0) }),
                 fileExists(log)
             {
@@ -145,9 +145,9 @@ public struct RunHistory: Sendable {
         }
     }
 
-    /// Removes the oldest runs, as far as there are more than are kept.
+    /// Removes the oldest runs beyond the limits.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when something cannot be removed; as much as can be is.
+    /// - Throws: `Failure` (`infrastructure`) when something cannot be removed; everything else is removed.
     package func prune() throws {
         var failure: (any Error)?
         var (kept, unfinished, bytes) = (0, 0, 0)
@@ -157,7 +157,7 @@ public struct RunHistory: Sendable {
                 if fileExists(run.appending(Self.reportName)) {
                     kept += 1
                     bytes += Self.bytes(of: run)
-                    // One more is about to be made.
+                    // Room for the new run.
                     let isOld = kept >= Self.mostRuns || kept > 1 && bytes > Self.mostBytes
                     if isOld {
                         try removeAll(run)
@@ -181,7 +181,7 @@ public struct RunHistory: Sendable {
         return try namesInFolder(folder).filter { $0 != Self.latestName && isFolder(folder.appending($0)) }.reversed()
     }
 
-    /// Whether the kbuild that made a folder may still be at work: its process number is in the folder's name.
+    /// Whether the kbuild process that made a folder may still be running: its process ID is in the folder's name.
     private static func isRunning(_ name: String) -> Bool {
         let parts = name.split(separator: "-")
         guard parts.count == 3, let process = pid_t(parts[1]), process > 0 else { return false }
@@ -202,7 +202,7 @@ public struct RunHistory: Sendable {
 
     // MARK: Reading
 
-    /// The runs that are kept, the newest first.
+    /// The stored runs, the newest first.
     ///
     /// - Throws: `Failure` (`usage`) when their folder cannot be read.
     public func runs() throws -> [StoredRun] {
@@ -213,8 +213,8 @@ public struct RunHistory: Sendable {
 
     /// Finds a run.
     ///
-    /// - Parameter name: -1 for the last run, -2 for the one before and so on; a run's name or a beginning of it that
-    ///   no other has; or the path of a report, with a slash in it or with .json at its end.
+    /// - Parameter name: -1 for the last run, -2 for the one before and so on; a run's name or a unique prefix of it;
+    ///   or the path of a report, with a slash in it or with .json at its end.
     /// - Throws: `Failure` (`usage`) when there is none, or more than one.
     public func find(_ name: String) throws -> StoredRun {
         if name.contains("/") || name.hasSuffix(".json") {
@@ -248,7 +248,7 @@ public struct RunHistory: Sendable {
 
     private static let hint = "kbuild report --list names them"
 
-    /// What the runs came to. One whose report cannot be read is listed by its name.
+    /// The results of the runs. A run whose report cannot be read is listed by its name.
     ///
     /// - Throws: `Failure` (`usage`) when their folder cannot be read.
     public func list() throws -> RunList {
@@ -261,9 +261,9 @@ public struct RunHistory: Sendable {
     /// Compares two runs.
     ///
     /// - Parameters:
-    ///   - names: The earlier one and the later one, as `find` takes them; without the later one the last run, and
+    ///   - names: The earlier run and the later run, in the form of `find`; without the later one the last run, and
     ///     without either the last two.
-    ///   - threshold: From when on a difference in time is told.
+    ///   - threshold: The least difference in time that is reported.
     /// - Throws: `Failure` (`usage`) when one of them cannot be found or read.
     public func compare(_ names: [String], threshold: RunComparison.Threshold) throws -> RunComparison {
         let base = try find(names.first ?? "-2")
@@ -275,7 +275,7 @@ public struct RunHistory: Sendable {
 }
 
 extension ConsoleExcerpt {
-    /// The most bytes of a console's log in a page.
+    /// The most bytes of a console's log in an HTML page.
     package static let mostBytes = 2 << 20
 
     /// Reads the end of a console's log.
@@ -286,7 +286,7 @@ extension ConsoleExcerpt {
         return try? file.closeAfter {
             let size = Int(try file.seek(offset: 0, from: .end))
             try file.seek(offset: 0, from: .start)
-            // The first line that is shown is a whole one: what comes before it is counted, and where it begins sought.
+            // The first line shown is a complete one, so its start is searched for and the bytes before it are counted.
             let wanted = max(0, size - most)
             var (at, line) = (0, 1)
             var text: [UInt8] = []

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// Addresses that a system call must refuse with EFAULT, each bad in its own way.
+/// Invalid addresses of different kinds, which a system call must refuse with EFAULT.
 public enum BadPointer: String, CaseIterable, Sendable, CustomStringConvertible {
     /// NULL.
     case null
-    /// A page of the process that is not mapped.
+    /// An unmapped page of the process.
     case unmapped
     /// An address in the kernel's half.
     case kernel
@@ -28,11 +28,11 @@ public enum BadPointer: String, CaseIterable, Sendable, CustomStringConvertible 
     public var description: String { rawValue }
 }
 
-/// Two pages of memory of which the second cannot be touched, so that one byte too many is a fault and not luck.
+/// Two pages of memory, of which the second is inaccessible, so that an access to one byte too many always faults.
 public final class GuardedBuffer {
     private let mapping: UnsafeMutableRawPointer
     private let page: Int
-    /// The usable bytes. They end where the guard page begins.
+    /// The usable bytes, which end at the guard page.
     public let bytes: UnsafeMutableRawBufferPointer
 
     /// Maps a buffer of `count` bytes (at most a page) that ends at a guard page.
@@ -62,13 +62,13 @@ public final class GuardedBuffer {
         munmap(mapping, 2 * page)
     }
 
-    /// Takes away the right to write: what the bytes hold can still be read, but a call must not change it.
+    /// Makes the usable bytes read-only, so that a call can read them but must not change them.
     ///
     /// - Throws: `Errno` when the kernel refuses.
     public func makeReadOnly() throws(Errno) {
         guard mprotect(mapping, page, PROT_READ) == 0 else { throw Errno(errno) }
     }
 
-    /// The first address past the usable bytes: touching it faults.
+    /// The first address after the usable bytes: an access to it faults.
     public var end: UnsafeMutableRawPointer { mapping + page }
 }

@@ -2,12 +2,12 @@
 import Foundation
 import Synchronization
 
-/// Runs `body` on a thread that lacks a capability. Linux keeps capabilities by thread, so nothing else is touched and
-/// there is nothing to put back.
+/// Runs `body` on a thread that lacks a capability. Linux has capabilities for each thread, so other threads are not
+/// affected and nothing has to be restored.
 ///
 /// - Parameters:
 ///   - capability: Its number, from linux/capability.h, such as 22 for CAP_SYS_BOOT.
-///   - body: What runs on that thread.
+///   - body: The code to run on that thread.
 /// - Throws: `Errno` when the capability cannot be dropped; what `body` throws.
 public func withoutCapability<Result: Sendable>(
     _ capability: Int, _ body: @escaping @Sendable () throws -> Result
@@ -20,17 +20,17 @@ public func withoutCapability<Result: Sendable>(
     }
 }
 
-/// Runs `body` on a thread with these capabilities and no others, and perhaps as another user. See `withoutCapability`.
+/// Runs `body` on a thread with only these capabilities, and optionally as another user. See `withoutCapability`.
 ///
 ///     // An ordinary user who may reboot the machine.
 ///     try withCapabilities([22], user: 1000) { try syscall(__NR_gated) }
 ///
 /// - Parameters:
-///   - effective: The numbers, from linux/capability.h, of those that count when the kernel checks.
-///   - permitted: Those that the thread might take into effect, beside `effective`.
+///   - effective: The numbers, from linux/capability.h, of the capabilities that the kernel checks.
+///   - permitted: Further capabilities that the thread could make effective.
 ///   - user: The user id to run as; nil for the process's.
-///   - body: What runs on that thread.
-/// - Throws: `Errno` when the thread cannot become that; what `body` throws.
+///   - body: The code to run on that thread.
+/// - Throws: `Errno` when the thread's user or capabilities cannot be set; what `body` throws.
 public func withCapabilities<Result: Sendable>(
     _ effective: [Int], permitted: [Int] = [], user: UInt32? = nil, _ body: @escaping @Sendable () throws -> Result
 ) throws -> Result {
@@ -38,8 +38,9 @@ public func withCapabilities<Result: Sendable>(
     let (effective, permitted) = (bits(effective), bits(effective) | bits(permitted))
     return try onOwnThread {
         if let user {
-            // Raw calls, because the C library's change the user of all threads. Numbers: prctl and setresuid of
-            // asm/unistd_64.h; 8 is PR_SET_KEEPCAPS of linux/prctl.h, without which a user who is not root keeps none.
+            // Raw calls, because the C library's functions change the user of all threads. Numbers: prctl and setresuid
+            // of asm/unistd_64.h; 8 is PR_SET_KEEPCAPS of linux/prctl.h, without which a user who is not root keeps
+            // none.
             try syscall(157, 8, 1)
             try syscall(117, user, user, user)
         }
@@ -63,7 +64,8 @@ private func onOwnThread<Result: Sendable>(_ body: @escaping @Sendable () throws
     return try result.get()
 }
 
-/// Changes the calling thread's effective, permitted and inheritable sets, in this order, one bit a capability.
+/// Changes the calling thread's effective, permitted and inheritable sets, in this order, with one bit for each
+/// capability.
 private func changeCapabilities(_ change: (inout [UInt64]) -> Void) throws(Errno) {
     // struct __user_cap_header_struct { __u32 version; int pid; }, version 3, and two of
     // struct __user_cap_data_struct { __u32 effective, permitted, inheritable; }, the first with the capabilities up

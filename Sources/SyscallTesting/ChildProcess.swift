@@ -3,22 +3,22 @@ import CSyscall
 import Glibc
 import Synchronization
 
-/// A process forked from this one, for what only another process can show: calls of another user, calls that end the
+/// A process forked from this one, for tests that need another process: calls by another user, calls that end the
 /// process, or several processes at once.
 ///
 ///     let child = try ChildProcess(user: 1000) { rawSyscall(__NR_gated) == -Int(EPERM) ? 0 : 1 }
 ///     #expect(try child.wait() == .exited(0))
 ///
-/// A fork copies one thread and leaves locks that others hold locked for ever. So the child's body must not
-/// allocate, print, throw or touch a class, an array or a string: it makes calls with `rawSyscall`, computes with
-/// integers and pointers, and returns its exit status. What it finds out reaches the parent by that status or through
+/// A fork copies only one thread, and locks held by other threads stay locked forever. So the child's body must not
+/// allocate, print, throw or use a class, an array or a string: it makes calls with `rawSyscall`, computes with
+/// integers and pointers, and returns its exit status. It passes results to the parent by that status or through
 /// `SharedCounters`.
 public struct ChildProcess: Sendable {
     /// How a process ended.
     public enum Ending: Sendable, Hashable {
-        /// By itself, with this status from 0 to 255.
+        /// It exited with this status, from 0 to 255.
         case exited(Int32)
-        /// By this signal.
+        /// This signal ended it.
         case signaled(Int32)
     }
 
@@ -29,28 +29,28 @@ public struct ChildProcess: Sendable {
     ///
     /// - Parameters:
     ///   - user: The user and group id that the child runs as, without supplementary groups and so without
-    ///     capabilities; nil for the parent's. A child that cannot become that user ends by SIGABRT.
-    ///   - body: What the child does. See the type's description for what it may not do.
+    ///     capabilities; nil for the parent's. A child that cannot change to that user ends by SIGABRT.
+    ///   - body: The child's code. See the type's description for what it must not do.
     /// - Throws: `Errno` when the process cannot be forked.
     public init(user: UInt32? = nil, _ body: () -> Int32) throws(Errno) {
         let pid = kbuild_fork()
         guard pid >= 0 else { throw Errno(errno) }
         if pid == 0 {
             if let user, !Self.becomes(Int(user)) { abort() }
-            // Not exit(): the parent's buffers and handlers are the parent's to run.
+            // Not exit(), which would flush the parent's buffers and run its handlers.
             _exit(body())
         }
         self.pid = pid
     }
 
-    /// Gives up groups first, as only a privileged user may. The numbers are of x86-64, asm/unistd_64.h.
+    /// Groups first, because only a privileged user may change them. The numbers are of x86-64, asm/unistd_64.h.
     private static func becomes(_ user: Int) -> Bool {
         let (setgroups, setresgid, setresuid): (Int32, Int32, Int32) = (116, 119, 117)
         return rawSyscall(setgroups, 0, 0) == 0 && rawSyscall(setresgid, user, user, user) == 0
             && rawSyscall(setresuid, user, user, user) == 0
     }
 
-    /// Waits until the process has ended, and says how. Call it once.
+    /// Waits until the process has ended, and returns how. Call it once.
     ///
     /// - Throws: `Errno` when there is no such child.
     public func wait() throws(Errno) -> Ending {
@@ -68,7 +68,7 @@ public struct ChildProcess: Sendable {
 /// Integers that this process shares with the children that it forks afterwards, all zero at first.
 public final class SharedCounters: Sendable {
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<Int>>
-    /// How many there are.
+    /// The number of integers.
     public let count: Int
 
     /// Maps memory for `count` integers.

@@ -5,7 +5,7 @@ import CSyscall
 ///
 ///     #expect(throws: Errno.ENODATA) { try syscall(__NR_box_get, &bytes, bytes.count) }
 ///
-/// It has every name of Linux's.
+/// It has every name of Linux.
 public struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
     /// The positive error number.
     public let code: Int32
@@ -15,13 +15,13 @@ public struct Errno: Error, Hashable, Sendable, CustomStringConvertible {
         self.code = code
     }
 
-    /// The symbolic name, such as "EFAULT", or "errno N" for one that the C library does not know.
+    /// The symbolic name, such as "EFAULT", or "errno N" for a number that the C library does not know.
     public var description: String {
         kbuild_errno_name(code).map { String(cString: $0) } ?? "errno \(code)"
     }
 }
 
-/// Lets an error number stand as the pattern of a catch: `catch Errno.ENODATA`.
+/// Allows an error number as the pattern of a catch: `catch Errno.ENODATA`.
 public func ~= (pattern: Errno, error: any Error) -> Bool {
     (error as? Errno) == pattern
 }

@@ -4,23 +4,23 @@ import Glibc
 /// kmemleak's file, in debugfs: Documentation/dev-tools/kmemleak.rst.
 private let kmemleak = "/sys/kernel/debug/kmemleak"
 
-/// Whether the kernel has kmemleak (CONFIG_DEBUG_KMEMLEAK), which `kernelLeaks` asks. Mounts debugfs where nobody did.
+/// Whether the kernel has kmemleak (CONFIG_DEBUG_KMEMLEAK), which `kernelLeaks` asks. Mounts debugfs if necessary.
 public let isKmemleakAvailable: Bool = {
     if access(kmemleak, F_OK) != 0 { _ = mount("debugfs", "/sys/kernel/debug", "debugfs", 0, nil) }
     return access(kmemleak, R_OK | W_OK) == 0
 }()
 
-/// Runs `body` and returns what it made the kernel leak: kmemleak's reports of memory that was allocated meanwhile and
-/// that nothing points at any more, each with the stack of the allocation, and one for each such stack.
+/// Runs `body` and returns the kernel's memory leaks: kmemleak's reports of memory that was allocated meanwhile and is
+/// no longer referenced, one for each stack of an allocation.
 ///
 ///     #expect(try kernelLeaks { _ = try? syscall(__NR_memcpy, bad, buffer, 16) } == [])
 ///
-/// It takes some six seconds, as kmemleak does not judge younger memory. An address that an unrelated word
-/// happens to hold hides a leak, so let `body` do what may leak several times.
+/// This takes about six seconds, because kmemleak does not report younger memory. An unrelated word that happens to
+/// hold the address hides a leak, so let `body` repeat the calls several times.
 ///
 /// - Throws: `Errno` when kmemleak cannot be asked; what `body` throws.
 public func kernelLeaks(during body: () throws -> Void) throws -> [String] {
-    // The first scan that meets an object only takes its checksum; the second one may report it.
+    // The first scan of an object only computes its checksum; the second may report it.
     try command("scan")
     try command("scan")
     try command("clear")

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import Glibc
 
-/// Runs `body` and returns what the kernel logged meanwhile, one message an element, without level and time.
+/// Runs `body` and returns the messages that the kernel logged meanwhile, one for each element, without level and time.
 ///
 ///     let log = try kernelLog { try syscall(__NR_getProcessInfo) }
 ///     #expect(log.contains("getProcessInfo - hey there"))
 ///
-/// Other parts of the kernel may log at the same time, so expect a message to be among these, not to be all of them.
+/// Other parts of the kernel may log at the same time, so expect the result to contain a message, not to equal it.
 ///
 /// - Throws: `Errno` when /dev/kmsg cannot be read; what `body` throws.
 public func kernelLog(during body: () throws -> Void) throws -> [String] {
@@ -15,7 +15,7 @@ public func kernelLog(during body: () throws -> Void) throws -> [String] {
 
 /// A message of the kernel's log.
 public struct KernelMessage: Sendable, Hashable {
-    /// How urgent it is, from 0 (emergency) to 7 (debug): linux/kern_levels.h. `pr_info` logs with 6.
+    /// The level, from 0 (emergency) to 7 (debug): linux/kern_levels.h. `pr_info` logs with 6.
     public let level: Int
     /// Its first line, without level and time.
     public let text: String
@@ -27,7 +27,7 @@ public struct KernelMessage: Sendable, Hashable {
     }
 }
 
-/// Runs `body` and returns what the kernel logged meanwhile, with levels. See `kernelLog`.
+/// Runs `body` and returns the messages that the kernel logged meanwhile, with levels. See `kernelLog`.
 ///
 ///     let log = try kernelMessages { try syscall(__NR_getProcessInfo) }
 ///     #expect(log.contains(KernelMessage(level: 6, text: "getProcessInfo - hey there")))
@@ -44,7 +44,7 @@ public func kernelMessages(during body: () throws -> Void) throws -> [KernelMess
     var buffer = [UInt8](repeating: 0, count: 8192)
     while true {
         let count = read(descriptor, &buffer, buffer.count)
-        // EPIPE: records were overwritten before they were read; the rest still comes.
+        // EPIPE: records were overwritten before they were read; the following reads return the rest.
         if count < 0, errno == EPIPE { continue }
         guard count > 0 else { return messages }
         // "PRIORITY,SEQUENCE,TIME,FLAGS;MESSAGE\n KEY=VALUE\n": Documentation/ABI/testing/dev-kmsg. The priority is the

@@ -4,17 +4,16 @@ import CSyscall
 /// The largest error number that the kernel returns in place of a result (MAX_ERRNO in include/linux/err.h).
 private let largestErrno = 4095
 
-/// What a system call can take for an argument: a number, a pointer, and what lies in memory for as long as the call
-/// takes: a string, with a NUL at its end, and an array of numbers. What the kernel is to write to is written
-/// `&variable` or `&array`.
+/// An argument of a system call: a number, a pointer, or memory that lives for the duration of the call: a string with
+/// a final NUL, or an array of numbers. Write `&variable` or `&array` for memory that the kernel writes to.
 public protocol SyscallArgument {
-    /// Calls `body` with the bits that go into the register. An address is good until it returns.
+    /// Calls `body` with the bits for the register. An address is valid until `body` returns.
     func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result
 }
 
-/// An argument that is what goes into the register.
+/// An argument that is passed directly in a register.
 public protocol SyscallRegister: SyscallArgument {
-    /// The bits that go into the register.
+    /// The bits for the register.
     var syscallArgument: Int { get }
 }
 
@@ -30,8 +29,8 @@ extension String: SyscallArgument {
     }
 }
 extension Array: SyscallArgument where Element: FixedWidthInteger {
-    /// Calls `body` with the address of the elements, or with one that is not NULL where there are none. The kernel may
-    /// only read there.
+    /// Calls `body` with the address of the elements; for an empty array the address is not NULL. The kernel may only
+    /// read there.
     public func withSyscallArgument<Result>(_ body: (Int) -> Result) -> Result {
         withUnsafeBufferPointer { body(Int(bitPattern: $0.baseAddress)) }
     }
@@ -74,9 +73,8 @@ extension Optional: SyscallRegister where Wrapped: SyscallRegister {
     public var syscallArgument: Int { self?.syscallArgument ?? 0 }
 }
 
-/// Makes a raw system call and returns what the kernel left in the result register: the result, or a negated error
-/// number. It neither allocates nor throws, so that a child process may use it (`ChildProcess`); elsewhere `syscall` is
-/// handier.
+/// Makes a raw system call and returns the result register: the result, or a negated error number. It neither allocates
+/// nor throws, so a child process may use it (`ChildProcess`); elsewhere `syscall` is more convenient.
 public func rawSyscall(_ number: Int32, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0) -> Int {
     kbuild_syscall6(Int(number), a, b, c, 0, 0, 0)
 }
@@ -89,8 +87,8 @@ public func rawSyscall(_ number: Int32, _ a: Int = 0, _ b: Int = 0, _ c: Int = 0
 ///
 /// - Parameters:
 ///   - number: The call's number, from the generated `SyscallNumbers` module.
-///   - arguments: At most six, in the call's order; those left out are 0. Numbers, pointers, strings, arrays, and
-///     `&variable` or `&array` for what the kernel writes to.
+///   - arguments: At most six, in the call's order; missing ones are 0. Numbers, pointers, strings, arrays, and
+///     `&variable` or `&array` for memory that the kernel writes to.
 /// - Throws: `Errno` when the kernel returns an error.
 @discardableResult
 public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws(Errno) -> Int {
@@ -101,7 +99,7 @@ public func syscall(_ number: Int32, _ arguments: any SyscallArgument...) throws
 func call(_ number: Int32, _ arguments: [any SyscallArgument]) throws(Errno) -> Int {
     precondition(arguments.count <= 6, "a system call takes at most six arguments")
     var registers = [0, 0, 0, 0, 0, 0]
-    /// Each argument's memory lasts until the call within has returned.
+    /// Each argument's memory is valid until the nested call has returned.
     func pass(_ index: Int) -> Int {
         guard index < arguments.count else {
             return kbuild_syscall6(
@@ -115,16 +113,16 @@ func call(_ number: Int32, _ arguments: [any SyscallArgument]) throws(Errno) -> 
     return try checked(pass(0))
 }
 
-/// Makes a system call of 32-bit programs, by `int 0x80`, and returns its result. The kernel takes the arguments for
-/// those of a 32-bit program, so that its compat entries can be tested from here; what an address points at must have a
-/// 32-bit program's layout and lie below 4 GiB: `GuardedBuffer(count:isLow:)`.
+/// Makes a system call as a 32-bit program does, by `int 0x80`, and returns its result. The kernel treats the arguments
+/// as those of a 32-bit program, so its compat entries can be tested. Memory for the call must have a 32-bit program's
+/// layout and be below 4 GiB: `GuardedBuffer(count:isLow:)`.
 ///
 ///     let struct32 = try GuardedBuffer(count: 12, isLow: true)
 ///     try int80(__NR_ia32_memcpy_struct, struct32.bytes.baseAddress)
 ///
 /// - Parameters:
 ///   - number: The call's number in the i386 table: `__NR_ia32_NAME` of the generated `SyscallNumbers` module.
-///   - arguments: At most five, in the call's order; those left out are 0.
+///   - arguments: At most five, in the call's order; missing ones are 0.
 /// - Throws: `Errno` when the kernel returns an error.
 /// - Precondition: There are at most five arguments, and each fits 32 bits.
 @discardableResult
@@ -142,8 +140,8 @@ public func int80(_ number: Int32, _ arguments: any SyscallRegister...) throws(E
     return try checked(result)
 }
 
-/// Whether the kernel serves `int80`: it may be built without 32-bit programs, and user-mode Linux has none. A child
-/// process tries, since the instruction then ends the process.
+/// Whether the kernel supports `int80`: it may be built without 32-bit programs, which user-mode Linux does not
+/// support. A child process tries it, because without support the instruction ends the process.
 public let isInt80Available: Bool = {
     let child = try? ChildProcess {
         // getpid: 20 in the i386 table, 39 in the x86-64 one.

@@ -3,10 +3,10 @@ import CInit
 
 /// The results channel to the host: numbered, checksummed lines.
 ///
-/// A frame is `RS "kb1" SP sequence SP crc32 SP kind SP payload LF`, where RS is U+001E, the checksum is CRC-32
-/// (IEEE 802.3) over `sequence SP kind SP payload`, in eight hexadecimal digits, and the payload has its
-/// backslashes and control characters escaped. On a virtio port frames are written once. On the serial console
-/// the kernel's own messages may land inside a frame, so each one is repeated until the host has acknowledged it.
+/// A frame is `RS "kb1" SP sequence SP crc32 SP kind SP payload LF`, where RS is U+001E, the checksum is CRC-32 (IEEE
+/// 802.3) over `sequence SP kind SP payload`, in eight hexadecimal digits, and the payload has its backslashes and
+/// control characters escaped. On a virtio port each frame is written once. On the serial console the kernel's messages
+/// may be printed inside a frame, so each frame is repeated until the host has acknowledged it.
 struct Channel {
     let descriptor: Int32
     let isAcknowledged: Bool
@@ -20,20 +20,20 @@ struct Channel {
         self.isAcknowledged = isAcknowledged
     }
 
-    /// How long the host has to answer a frame on the serial console before it is sent again.
+    /// The time for the host's answer to a frame on the serial console before the frame is sent again.
     private static let replyMilliseconds: Int32 = 500
-    /// With no answer to this many sendings there is nobody to talk to.
+    /// After this many unanswered attempts the host is considered gone.
     private static let attempts = 120
 
-    /// After so long without a frame the host is told that the guest lives, in nanoseconds.
+    /// The time without a frame after which a sign of life is sent, in nanoseconds.
     private static let longestQuiet: Int64 = 1_000_000_000
 
-    /// Tells the host that the guest lives, when nothing else has done so for a while. A kernel that hangs cannot.
+    /// Sends a sign of life to the host when no other frame was sent for a while. A hanging kernel sends none.
     mutating func beat() {
         if kbuild_monotonic() - lastSent >= Self.longestQuiet { send("beat", "") }
     }
 
-    /// Begins anew with record 1.
+    /// Starts again with record 1.
     mutating func restart() { sequence = 0 }
 
     @discardableResult
@@ -45,7 +45,7 @@ struct Channel {
         covered += Array(kind.utf8)
         covered.append(UInt8(ascii: " "))
         escape(payload, into: &covered)
-        // A line feed first ends whatever the kernel was printing.
+        // A line feed first ends an unfinished line of the kernel.
         var frame: [UInt8] = isAcknowledged ? [UInt8(ascii: "\n")] : []
         frame += [0x1E] + Array("kb1 \(sequence) ".utf8)
         frame += hexadecimal(crc32(covered)) + [UInt8(ascii: " ")]
@@ -65,8 +65,8 @@ struct Channel {
         send(kind, Array(payload.utf8))
     }
 
-    /// Waits until the host has read all that was sent and says `bye`: what is on its way when the machine ends is
-    /// lost. The host has the limit.
+    /// Waits until the host has read everything that was sent and answers `bye`: data in transit when the machine ends
+    /// is lost. The host enforces the time limit.
     func awaitFarewell() {
         guard !isAcknowledged else { return }
         var pending: [UInt8] = []
@@ -74,12 +74,12 @@ struct Channel {
             pending += chunk
             var lines = pending.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
             pending = Array(lines.removeLast())
-            // Others may be meant for a program that has ended.
+            // Other lines may be for a program that has ended.
             if lines.contains(where: { Array($0).text() == "bye" }) { return }
         }
     }
 
-    /// Waits for `ack SEQUENCE`. Answers to earlier sendings are passed over; a `nak` means: send again now.
+    /// Waits for `ack SEQUENCE`. Answers to earlier frames are ignored; a `nak` asks to send again at once.
     private mutating func waitForAcknowledgement() -> Bool {
         let deadline = kbuild_monotonic() + Int64(Self.replyMilliseconds) * 1_000_000
         while true {

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// How often the code of the project's objects ran, as the kernel counts it (CONFIG_GCOV_KERNEL;
-/// Documentation/dev-tools/gcov.rst): one file for each object that was compiled to count.
+/// The coverage counters of the project's objects (CONFIG_GCOV_KERNEL; Documentation/dev-tools/gcov.rst): one file for
+/// each instrumented object.
 ///
-/// A `coverage` frame carries the path of an object's counters, a line feed, and the counters as they are: they go on
-/// counting from one frame to the next. Only what has changed is sent.
+/// A `coverage` frame contains the path of an object's counters, a line feed, and the raw counters, which are not reset
+/// between frames. Only changed counters are sent.
 struct CoverageCounters {
-    /// Where the kernel shows them.
+    /// The kernel's folder of counters.
     private let folder: String
     private var files: [String] = []
-    /// What was read last, by file.
+    /// The counters last read, by file.
     private var captured: [[UInt8]] = []
-    /// What the host knows.
+    /// The counters last sent to the host.
     private var sent: [[UInt8]] = []
 
     init(folder: String = "/sys/kernel/debug/gcov") { self.folder = folder }
 
-    /// Looks for objects: modules that are loaded later bring theirs then.
+    /// Searches for objects: modules that are loaded later add theirs.
     mutating func findObjects() { find(in: folder) }
 
     private mutating func find(in parent: String) {
@@ -42,7 +42,7 @@ struct CoverageCounters {
         }
     }
 
-    /// Sends what was read and has changed since it was last sent.
+    /// Sends the counters that have changed since they were last sent.
     mutating func send(_ channel: inout Channel) {
         for index in files.indices where captured[index] != sent[index] {
             let name = Array(Array(files[index].utf8).dropFirst(folder.utf8.count))
@@ -51,7 +51,7 @@ struct CoverageCounters {
         }
     }
 
-    /// Has everything sent again: another guest wakes, and its host knows nothing.
+    /// Forces all counters to be sent again: in a restored guest, the host has received none.
     mutating func restart() {
         for index in sent.indices { sent[index] = [] }
     }

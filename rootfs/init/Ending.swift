@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// How a program ended, as the host reads it.
+/// How a program ended, in the form for the host.
 enum Ending {
     case exited(Int32)
     case signaled(Int32)
@@ -17,7 +17,7 @@ enum Ending {
         }
     }
 
-    /// The ending that waitpid tells.
+    /// The ending by a status of waitpid.
     init(status: Int32) {
         self = kbuild_exited(status) != 0 ? .exited(kbuild_exit_status(status)) : .signaled(kbuild_term_signal(status))
     }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// The host's root in the place of the archive that the guest booted from.
+/// The host's root, which replaces the archive that the guest booted from.
 enum HostRoot {
     /// The tag of the share with the host's root.
     private static let tag = "hostroot"
     private static let (host, layer, root) = ("/kbuild/host", "/kbuild/layer", "/kbuild/root")
-    /// What goes along into the new root.
+    /// The mounts that move to the new root.
     private static let mounts = ["/proc", "/sys", "/dev", "/run"]
 
-    /// Mounts the host's root, lays a file system in memory over it, hides what the archive names, and goes on there.
+    /// Mounts the host's root with an overlay in memory, hides the paths that the archive lists, and makes it the root.
     ///
-    /// - Returns: What went wrong; nil when all went well.
+    /// - Returns: The error; nil on success.
     static func enter() -> String? {
         let hidden = (System.read("/etc/kbuild-hidden") ?? []).lines()
-        // Nothing of the host's changes what the guest has read, except what its users do meanwhile.
+        // The host's files change only by other users of the host meanwhile, so the guest may cache what it has read.
         guard
             System.mount(
                 tag, host, type: "9p", options: "trans=virtio,version=9p2000.L,msize=512000,cache=loose",
@@ -32,7 +32,7 @@ enum HostRoot {
                 line.first == UInt8(ascii: "d")
                 ? System.mount("tmpfs", path, type: "tmpfs", options: "mode=700,size=4k", flags: UInt(MS_RDONLY))
                 : unlink(path) == 0
-            // What the user cannot read is not there for the guest either.
+            // Files that the user cannot read do not exist for the guest either.
             if !isHidden, kbuild_errno() != ENOENT, kbuild_errno() != EACCES {
                 return "cannot hide \(Array(line.dropFirst(2)).text()): \(System.lastError)"
             }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// PID 1 of the guest: mounts what the programs need, runs them one after another, tells the host what happened,
-/// and ends the machine with a code by which the host knows that it ended on purpose.
+/// PID 1 of the guest: mounts the file systems, runs the programs one after another, reports to the host, and ends the
+/// machine with a code that shows the host that the end was intended.
 @main
 struct Init {
     static func main() {
@@ -31,7 +31,7 @@ struct Init {
         if let name = options["kbuild.hold"] {
             held = hold(name, fstab, channel: &channel, options)
             if looksForLeaks { Leaks.forgetBoot() }
-            // The boot is the saved machine's; those who wake tell only of what comes after.
+            // The boot belongs to the saved machine; a restored guest reports only later events.
             log.sample(&channel)
             taintBefore = log.taint
             channel.send("ready", "")
@@ -39,16 +39,16 @@ struct Init {
                 channel.send("error", "the guest did not wake: \(System.lastError)")
                 shutDown(options)
             }
-            // This is another guest, and the first of its records is number 1.
+            // This is a restored guest, whose records start at number 1.
             channel.restart()
             log.coverage?.restart()
             planName = request.plan
             filters = request.filters
         }
-        // A held program is in memory already, and each mount takes as long as a small test.
+        // A held program is already in memory, and each mount takes as long as a small test.
         mountShares(fstab, byHostfs: byHostfs) { held == nil || $0 != programsFolder }
         offerConfiguration()
-        // The boot was quiet; what the kernel says from here on belongs to the tests.
+        // The boot was quiet; the kernel's messages from here on belong to the tests.
         let rateLimits = Printing.currentRateLimits()
         Printing.reset(rateLimits: rateLimits)
         channel.send("hello", description(taintBefore: taintBefore))
@@ -71,7 +71,7 @@ struct Init {
             shutDown(options)
         }
         noteMissingNamespaces(for: plan, channel: &channel)
-        // They concern only those who come after.
+        // Only later programs need them.
         let settings = plan.programs.count > 1 ? Settings() : nil
         if looksForLeaks { Leaks.forgetBoot() }
         for (index, program) in plan.programs.enumerated() {
@@ -93,7 +93,7 @@ struct Init {
         shutDown(options)
     }
 
-    /// Says once what the kernel lacks to keep programs apart.
+    /// Reports once which namespaces the kernel lacks.
     private static func noteMissingNamespaces(for plan: Plan, channel: inout Channel) {
         guard plan.programs.count > 1 else { return }
         var missing: [String] = []
@@ -109,7 +109,7 @@ struct Init {
         System.read("\(programsFolder)/\(name)").flatMap { Plan($0) }
     }
 
-    /// Gets ready to be put to sleep: the program of the plan `name` is held, and no share is mounted.
+    /// Prepares for a snapshot: the program of the plan `name` is held, and no share is mounted.
     private static func hold(
         _ name: String, _ fstab: [UInt8], channel: inout Channel, _ options: [String: String]
     ) -> HeldProgram? {
@@ -148,7 +148,7 @@ struct Init {
         _ = System.mount("tmpfs", "/tmp", type: "tmpfs", options: "mode=1777")
         _ = System.mount("tmpfs", "/run", type: "tmpfs", options: "mode=755")
         mountOffered()
-        // The kernel opens the console for an initramfs only when that brings the node along.
+        // The kernel opens the console for an initramfs only when the initramfs contains the node.
         let console = kbuild_open("/dev/console", O_RDWR)
         if console >= 0 {
             for descriptor in 0...2 as ClosedRange<Int32> where descriptor != console { dup2(console, descriptor) }
@@ -156,8 +156,8 @@ struct Init {
         }
     }
 
-    /// Mounts what test suites expect to find, as far as this kernel has it: it made the folders under /sys, and
-    /// refuses a type that it does not know.
+    /// Mounts the file systems that test suites expect, if the kernel has them: the kernel made the folders under /sys,
+    /// and refuses an unknown type.
     private static func mountOffered() {
         mkdir("/dev/mqueue", 0o1777)
         mkdir("/dev/hugepages", 0o755)
@@ -179,7 +179,7 @@ struct Init {
             return complain("cannot set up the network on eth0: \(System.lastError)")
         }
         let (file, target) = ("/dev/kbuild-resolv.conf", "/etc/resolv.conf")
-        // The host's may be a link to what only the host has.
+        // The host's file may be a link whose target exists only on the host.
         unlink(target)
         let isChangeable = access(target, F_OK) != 0
         let descriptor = kbuild_open(isChangeable ? target : file, O_WRONLY | O_CREAT | O_CLOEXEC)
@@ -189,8 +189,8 @@ struct Init {
         else { return complain("cannot name the network's server in \(target): \(System.lastError)") }
     }
 
-    /// Shows the kernel's configuration under the name by which programs look for it (such as LTP's tst_kconfig),
-    /// unless the root file system has it there.
+    /// Provides the kernel's configuration at the path where programs such as LTP's tst_kconfig search for it, unless
+    /// the root file system has it there.
     private static func offerConfiguration() {
         var name = utsname()
         uname(&name)
@@ -210,12 +210,12 @@ struct Init {
     ///
     /// - Parameters:
     ///   - fstab: The table's text.
-    ///   - isWanted: Told each mount point.
+    ///   - isWanted: Whether to mount at a mount point.
     private static func mountShares(_ fstab: [UInt8], byHostfs: Bool, where isWanted: (String) -> Bool) {
         for line in fstab.lines() {
             let fields = words(line)
             guard fields.count >= 4, fields[2] == "9p", isWanted(fields[1]) else { continue }
-            // Another root than the one that fstab is of does not have the folder.
+            // A root other than the one that fstab is for does not have the folder.
             System.makeFolders(fields[1])
             let isReadOnly = words(Array(fields[3].utf8), separator: UInt8(ascii: ",")).contains("ro")
             if !System.mount(
@@ -241,7 +241,7 @@ struct Init {
     }
 
     /// Opens what `kbuild.results` names: `virtio`, `serial` (the console, shared with the kernel's messages), or
-    /// `ttyS0` (a line of its own, as user-mode Linux has).
+    /// `ttyS0` (a separate line, as in user-mode Linux).
     private static func openChannel(_ kind: String) -> Channel? {
         if kind == "serial" || kind == "ttyS0" {
             let descriptor = kbuild_open("/dev/ttyS0", O_RDWR | O_NOCTTY | O_CLOEXEC)
@@ -263,7 +263,7 @@ struct Init {
         return nil
     }
 
-    /// - Parameter taintBefore: The kernel's taint when the guest was put to sleep; 0 for one that booted.
+    /// - Parameter taintBefore: The kernel's taint when the snapshot was taken; 0 for a guest that booted.
     private static func description(taintBefore: UInt64) -> String {
         var name = utsname()
         uname(&name)

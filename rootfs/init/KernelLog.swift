@@ -1,40 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// What the kernel says, read where no program can silence, tear or imitate it: the records of /dev/kmsg, and the
-/// taint.
+/// The kernel's messages from /dev/kmsg, where no program can suppress, truncate or forge them, and the taint.
 ///
-/// The kernel numbers its records from 0 without gaps, and says which facility each is of: what a program writes to
-/// /dev/kmsg is never of the kernel's own, 0 (kernel/printk/printk.c, devkmsg_write). The descriptors are opened before
-/// any program runs, so that nothing mounted later stands before them. The host compares what comes by this way with
-/// the console.
+/// The kernel numbers its records from 0 without gaps, and each has a facility: a record that a program writes to
+/// /dev/kmsg never has the kernel's, 0 (kernel/printk/printk.c, devkmsg_write). The descriptors are opened before any
+/// program runs, so that a later mount cannot hide the files. The host compares these records with the console.
 ///
-/// - `log` frames carry records as /dev/kmsg has them, one a line, without their dictionaries.
-/// - `kernel` frames carry `CLOCK TAINT SEQUENCE LOST WITHHELD`: the monotonic clock in nanoseconds,
-///   /proc/sys/kernel/tainted, the number of the last record that was read (`-` when there is not a log), how many were
-///   overwritten before they were read, and how many were read and not sent.
+/// - `log` frames contain records in the form of /dev/kmsg, one on each line, without their dictionaries.
+/// - `kernel` frames contain `CLOCK TAINT SEQUENCE LOST WITHHELD`: the monotonic clock in nanoseconds,
+///   /proc/sys/kernel/tainted, the number of the last record that was read (`-` without a log), the number of records
+///   that were overwritten before they were read, and of those that were read and not sent.
 struct KernelLog {
-    /// To be polled: readable when there is a record.
+    /// The descriptor to poll: readable when there is a record.
     let descriptor: Int32
     private let taintDescriptor: Int32
-    /// The number that the next record has unless some are lost.
+    /// The number of the next record, unless records are lost.
     private var next: UInt64 = 0
     private var lost: UInt64 = 0
     private var withheld: UInt64 = 0
-    /// How many more bytes of records may be sent.
+    /// The bytes of records that may still be sent.
     private var budget = 16 << 20
-    /// The counters of the project's objects; nil where nobody asked for coverage.
+    /// The counters of the project's objects; nil without coverage.
     var coverage: CoverageCounters?
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: longestRecord)
 
     /// A record has at most 8 KiB here (CONSOLE_EXT_LOG_MAX, PRINTK_MESSAGE_MAX in kernel/printk/internal.h).
     private static let longestRecord = 16 << 10
-    /// Records are sent in pieces of some such size.
+    /// Records are sent in pieces of about this size.
     private static let piece = 16 << 10
-    /// So many records are read at a time, so that a kernel that prints without end does not keep init from the rest.
+    /// The most records read at a time, so that a kernel that prints endlessly does not block init.
     private static let mostAtOnce = 20_000
-    /// On the console the kernel's records take as long as its own printing of them does, so only these levels and
-    /// lower ones are sent: warnings (KERN_WARNING), of which reports are made.
+    /// On the console sending a record takes as long as the kernel's printing of it, so only records of this level and
+    /// more severe ones are sent: warnings (KERN_WARNING), of which reports consist.
     private static let highestLevelOnConsole: UInt64 = 4
 
     init() {
@@ -44,21 +42,21 @@ struct KernelLog {
     }
 
     /// - Parameters:
-    ///   - records: Gives one record a read, as /dev/kmsg does, and does not wait.
-    ///   - taint: Gives the taint in decimal digits.
+    ///   - records: Returns one record for each read, as /dev/kmsg does, without waiting.
+    ///   - taint: Returns the taint in decimal digits.
     init(records: Int32, taint: Int32) {
         descriptor = records
         taintDescriptor = taint
     }
 
-    /// Sends what the kernel has printed since this was last done.
+    /// Sends the kernel's new records.
     mutating func forward(_ channel: inout Channel) {
         guard descriptor >= 0 else { return }
         var records: [UInt8] = []
         for _ in 0..<Self.mostAtOnce {
             let count = read(descriptor, buffer.baseAddress, buffer.count)
             if count < 0 {
-                // EPIPE: what comes next was overwritten; the following read has the oldest record that is left.
+                // EPIPE: the next records were overwritten; the following read returns the oldest remaining one.
                 if kbuild_errno() == EINTR || kbuild_errno() == EPIPE { continue }
                 break
             }
@@ -72,20 +70,20 @@ struct KernelLog {
         if !records.isEmpty { channel.send("log", records) }
     }
 
-    /// Sends what the kernel has printed, and then its taint and the state of its log; before that the counters of the
-    /// project's objects, where coverage was asked for.
+    /// Sends, with coverage, the counters of the project's objects, then the kernel's new records, then its taint and
+    /// the state of its log.
     ///
-    /// - Parameter capturing: Whether the counters are read now, and not as they were last read.
+    /// - Parameter capturing: Whether the counters are read now; otherwise the values last read are sent.
     mutating func sample(_ channel: inout Channel, capturing: Bool = true) {
         if capturing { coverage?.capture() }
         coverage?.send(&channel)
-        // The taint comes last: the kernel prints a report and then sets the bit.
+        // The taint is last, because the kernel prints a report and then sets the bit.
         forward(&channel)
         let sequence = next == 0 ? "-" : "\(next - 1)"
         channel.send("kernel", "\(kbuild_monotonic()) \(taint) \(sequence) \(lost) \(withheld)")
     }
 
-    /// The taint; 0 when the kernel does not say (CONFIG_PROC_SYSCTL).
+    /// The taint; 0 when the kernel does not provide it (CONFIG_PROC_SYSCTL).
     var taint: UInt64 {
         var digits: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
         return withUnsafeMutableBytes(of: &digits) { bytes in
@@ -96,7 +94,7 @@ struct KernelLog {
         }
     }
 
-    /// Takes in a record: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, a line feed, and a dictionary.
+    /// Processes a record: `PREFIX,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, a line feed, and a dictionary.
     private mutating func take(_ record: UnsafeBufferPointer<UInt8>, into records: inout [UInt8], isConsole: Bool) {
         let prefix = Self.number(record, from: 0)
         let sequence = Self.number(record, from: prefix.end + 1)
@@ -112,7 +110,7 @@ struct KernelLog {
         records += UnsafeBufferPointer(rebasing: record[..<length])
     }
 
-    /// Reads decimal digits; `end` is the place behind the last.
+    /// Reads decimal digits; `end` is the place after the last.
     private static func number(_ bytes: UnsafeBufferPointer<UInt8>, from start: Int) -> (value: UInt64, end: Int) {
         var value: UInt64 = 0
         var index = start
@@ -124,16 +122,17 @@ struct KernelLog {
     }
 }
 
-/// What the kernel prints, and how: a program may have changed it, and the next one's reports must not suffer.
+/// The kernel's printing settings, which are restored after each program, so that a program cannot suppress the next
+/// one's reports.
 enum Printing {
     private static let rateLimits = ["/proc/sys/kernel/printk_ratelimit", "/proc/sys/kernel/printk_ratelimit_burst"]
 
-    /// The rate limits that the kernel started with.
+    /// The kernel's original rate limits.
     static func currentRateLimits() -> [(path: String, value: [UInt8])] {
         rateLimits.compactMap { path in System.read(path).map { (path, $0) } }
     }
 
-    /// All levels go to the console, lines have time stamps, and the rate limits are what they were.
+    /// Sends all levels to the console, with time stamps, and restores the rate limits.
     static func reset(rateLimits: [(path: String, value: [UInt8])]) {
         // 8: SYSLOG_ACTION_CONSOLE_LEVEL (include/linux/syslog.h).
         klogctl(8, nil, 8)

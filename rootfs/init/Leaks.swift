@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// Looks for memory that the programs made the kernel leak, where the kernel has kmemleak (CONFIG_DEBUG_KMEMLEAK;
+/// Detects kernel memory that the programs leaked, if the kernel has kmemleak (CONFIG_DEBUG_KMEMLEAK;
 /// Documentation/dev-tools/kmemleak.rst).
 enum Leaks {
     private static let file = "/sys/kernel/debug/kmemleak"
     private static let verbose = "/sys/module/kmemleak/parameters/verbose"
 
-    /// Forgets what the boot seems to have left.
+    /// Clears the suspected leaks of the boot.
     static func forgetBoot() {
         guard access(file, W_OK) == 0 else { return }
         System.write(file, "scan\n")
@@ -15,8 +15,8 @@ enum Leaks {
         noteTime()
     }
 
-    /// Says in the kernel's log how its jiffies and the clock of the tests go together: kmemleak says of leaked memory
-    /// at how many jiffies it was allocated.
+    /// Writes the relation of the kernel's jiffies to the tests' clock to the kernel's log: kmemleak reports the
+    /// jiffies at which leaked memory was allocated.
     static func noteTime() {
         for line in (System.read("/proc/timer_list") ?? []).lines() {
             let fields = words(line)
@@ -26,10 +26,10 @@ enum Leaks {
         }
     }
 
-    /// Has the kernel report leaks in its log, where the host finds them.
+    /// Makes the kernel report leaks in its log, for the host.
     ///
-    /// It takes six seconds: kmemleak judges no memory that is younger than MSECS_MIN_AGE (5000) of mm/kmemleak.c, and
-    /// takes two scans to be sure.
+    /// This takes six seconds: kmemleak reports only memory older than MSECS_MIN_AGE (5000) of mm/kmemleak.c, and needs
+    /// two scans.
     static func report() {
         guard access(file, W_OK) == 0 else { return }
         noteTime()

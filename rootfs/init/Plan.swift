@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What PID 1 is to run, read from the file `plan` on the share of test programs.
+/// The programs for PID 1, read from the file `plan` on the share of test programs.
 ///
 /// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `arg TEXT` and `env NAME=VALUE`
-/// lines, and `end`; last `done`. A plan without its `done` was cut short and is refused.
+/// lines, and `end`; last `done`. A plan without `done` is truncated and is refused.
 struct Plan {
-    /// How a program is joined to the host.
+    /// How a program is connected to the host.
     enum Kind {
-        /// It writes Swift Testing's event stream to the descriptor that it is given.
+        /// It writes Swift Testing's event stream to a descriptor.
         case swift
-        /// What it prints is forwarded.
+        /// Its output is forwarded.
         case output
         /// The host is its terminal; see Shell.swift.
         case terminal
-        /// The host has the other ends of its standard streams; see Shell.swift.
+        /// Its standard streams are connected to the host; see Shell.swift.
         case streams
 
         init?(_ word: String) {
@@ -28,7 +28,7 @@ struct Plan {
 
     struct Program {
         var kind: Kind
-        /// The most seconds that it may run; 0 for no limit.
+        /// The time limit in seconds; 0 for no limit.
         var seconds: Int
         var arguments: [String] = []
         var environment: [String] = []

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// A test program that runs under PID 1, its output and events forwarded as they come.
+/// A test program that runs under PID 1, whose output and events are forwarded at once.
 ///
-/// It runs in namespaces of its own, as far as the kernel has them: what it mounts, what it leaves in /tmp, /dev/shm
-/// and /run, its processes and its IPC objects end with it. A program that is held for a snapshot does not: its guest
-/// runs nothing else, and a fork and five mounts more are a part of what a guest takes that wakes for one test.
+/// It runs in its own namespaces, if the kernel has them: its mounts, its files in /tmp, /dev/shm and /run, its
+/// processes and its IPC objects end with it. A program that is held for a snapshot does not, because its guest runs
+/// nothing else, and a fork and five mounts would slow down a guest that is restored for one test.
 struct RunningProgram {
-    /// The program, or the keeper of its namespaces.
+    /// The process ID of the program, or of the keeper of its namespaces.
     private let process: pid_t
     private let processDescriptor: Int32
-    /// Where the keeper tells how the program ended; -1 when there is none.
+    /// The pipe on which the keeper reports how the program ended; -1 without a keeper.
     private let account: Int32
     private var output: Int32
     private var events: Int32
@@ -31,7 +31,7 @@ struct RunningProgram {
         return running.finish(seconds: program.seconds, index: index, channel: &channel, log: &log)
     }
 
-    /// Sees the program through to its end, its limit counted from now.
+    /// Waits for the program's end, with its limit counted from now.
     mutating func finish(seconds: Int, index: Int, channel: inout Channel, log: inout KernelLog) -> Ending {
         let ending = wait(seconds: seconds, index: index, channel: &channel, log: &log)
         System.endEverybody()
@@ -39,16 +39,16 @@ struct RunningProgram {
         return ending
     }
 
-    /// Whether the program has ended, without taking its end from whoever waits for it.
+    /// Whether the program has ended, without reaping it.
     var hasEnded: Bool {
         var waiting = pollfd(fd: processDescriptor, events: Int16(POLLIN), revents: 0)
         return poll(&waiting, 1, 0) > 0
     }
 
     /// - Parameters:
-    ///   - isApart: Whether it gets namespaces of its own.
-    ///   - isStepped: Whether each event that it writes waits until the one before it was read. Counters that are read
-    ///     before the event that a test has ended are the test's then, and not the next one's.
+    ///   - isApart: Whether the program gets its own namespaces.
+    ///   - isStepped: Whether each event that it writes waits until the previous one was read. Then the counters that
+    ///     are read before a test's end event contain nothing of the next test.
     init?(_ program: Plan.Program, isApart: Bool, isStepped: Bool) {
         guard let output = System.pipe(), let events = System.pipe() else { return nil }
         if isStepped, kbuild_hold_one_packet(events.write) != 0 { return nil }
@@ -97,7 +97,7 @@ struct RunningProgram {
                 pollfd(fd: log.descriptor, events: Int16(POLLIN), revents: 0),
             ]
             let left = deadline == .max ? 1000 : max(0, min(1000, (deadline - kbuild_monotonic()) / 1_000_000 + 1))
-            // An ended child of an ended parent becomes ours; a second at most passes before it is reaped.
+            // An orphaned zombie becomes a child of init, which reaps it within a second.
             _ = poll(&waiting, 4, processDescriptor < 0 ? 20 : Int32(left))
             if waiting[3].revents != 0 { log.forward(&channel) }
             forwardOutput(index: index, channel: &channel)
@@ -119,7 +119,7 @@ struct RunningProgram {
         }
     }
 
-    /// How the program ended, by what its keeper told.
+    /// How the program ended, by its keeper's message.
     private func ending(status: Int32) -> Ending {
         guard account >= 0 else { return Ending(status: status) }
         defer { close(account) }
@@ -130,7 +130,7 @@ struct RunningProgram {
             return .notStarted(System.lastError)
         }
         // In a namespace of process IDs reboot(2) ends the keeper by a signal instead of the machine
-        // (kernel/pid_namespace.c, reboot_pid_ns). The program asked for the machine, so the machine it is.
+        // (kernel/pid_namespace.c, reboot_pid_ns). The program meant the machine, so the machine is rebooted or ended.
         if kbuild_exited(status) == 0 {
             if kbuild_term_signal(status) == kbuild_sighup { reboot(Int32(bitPattern: UInt32(RB_AUTOBOOT))) }
             if kbuild_term_signal(status) == kbuild_sigint { reboot(Int32(bitPattern: UInt32(RB_POWER_OFF))) }
@@ -161,7 +161,7 @@ struct RunningProgram {
     private mutating func forwardEvents(index: Int, channel: inout Channel, log: inout KernelLog) {
         while events >= 0 {
             if log.coverage != nil {
-                // The counters are read while the event is still in the pipe: what comes after it waits.
+                // The counters are read while the event is still in the pipe, which blocks the next event.
                 guard System.isReadable(events) else { return }
                 log.coverage?.capture()
             }
@@ -174,7 +174,7 @@ struct RunningProgram {
             pendingEvent += bytes
             while let newline = pendingEvent.firstIndex(of: UInt8(ascii: "\n")) {
                 let event = Array(pendingEvent[..<newline])
-                // Before the host hears that the test is over, so that what the kernel did is the test's.
+                // Sent before the host learns of the test's end, so that the kernel's messages belong to the test.
                 if kbuild_contains(event, event.count, "\"testEnded\"") != 0 { log.sample(&channel, capturing: false) }
                 channel.send("event", event)
                 pendingEvent.removeSubrange(...newline)
@@ -184,9 +184,9 @@ struct RunningProgram {
 }
 
 extension System {
-    /// Ends every process but this one: what a program leaves behind must not disturb the next.
+    /// Ends every other process: a program's leftovers must not disturb the next program.
     static func endEverybody() {
-        // From PID 1, -1 is everybody else.
+        // From PID 1, -1 means all other processes.
         kill(-1, kbuild_sigkill)
         while waitpid(-1, nil, 0) > 0 {}
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/// What the host says to a program that it talks with, a line each on the results port.
+/// The host's requests to an interactive program, one on each line of the results port.
 ///
 ///     size ROWS COLUMNS     of the terminal
 ///     go                    the program may start
@@ -21,7 +21,7 @@ enum ShellRequest: Equatable {
     case resize(rows: UInt16, columns: UInt16)
     case end
 
-    /// Reads a line without its line feed; nil when it is none of these.
+    /// Reads a line without its line feed; nil for an unknown request.
     init?(_ line: [UInt8]) {
         let fields = line.split(separator: UInt8(ascii: " "))
         guard let keyword = fields.first else { return nil }
@@ -49,7 +49,7 @@ enum ShellRequest: Equatable {
     }
 }
 
-/// What the host says to a guest that wakes, a line each on the results port.
+/// The host's requests to a restored guest, one on each line of the results port.
 ///
 ///     time SECONDS NANOSECONDS      the host's clock
 ///     seed HEXADECIMAL              random bytes of the host's
@@ -57,7 +57,7 @@ enum ShellRequest: Equatable {
 ///     filter PATTERN                a pattern for the tests that the held program is to run; there may be several
 ///     go
 struct ResumeRequest {
-    /// The host's clock, since 1970.
+    /// The host's time since 1970.
     var seconds: Int64 = 0
     var nanoseconds: Int64 = 0
     /// For the kernel's random numbers.
@@ -66,14 +66,14 @@ struct ResumeRequest {
     /// The patterns, each with a line feed.
     var filters: [UInt8] = []
 
-    /// What a line means for those that may follow it.
+    /// The effect of a line on the reading of the request.
     enum Progress {
         case more
         case complete
         case unreadable
     }
 
-    /// Takes in a line without its line feed.
+    /// Reads a line without its line feed.
     mutating func take(_ line: [UInt8]) -> Progress {
         let space = line.firstIndex(of: UInt8(ascii: " ")) ?? line.count
         let rest = Array(line[min(space + 1, line.count)...])

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// The settings under /proc/sys that a program can change, so that what it changed does not reach the next.
+/// The settings under /proc/sys, which are restored after each program, so that its changes do not affect the next one.
 struct Settings {
     private var values: [(name: String, value: [UInt8])] = []
 
     private static let root = "/proc/sys"
-    /// Settings that change by themselves, cannot be put back, or do something when they are read.
+    /// Settings that change by themselves, cannot be restored, or have an effect when read.
     private static let exceptions = ["kernel/ns_last_pid", "kernel/tainted", "vm/stat_refresh"]
-    /// Longer values are lists of what is there, not settings.
+    /// Longer values are lists, not settings.
     private static let longest = 4096
 
-    /// Reads them all.
+    /// Reads all settings.
     init() {
         walk("")
     }
@@ -31,9 +31,9 @@ struct Settings {
         }
     }
 
-    /// Puts back what differs.
+    /// Restores changed settings.
     ///
-    /// - Parameter changed: Told each setting that differed, in a sentence.
+    /// - Parameter changed: Called with a sentence for each changed setting.
     func restore(_ changed: (String) -> Void) {
         for (name, value) in values {
             let path = "\(Self.root)/\(name)"
@@ -45,7 +45,7 @@ struct Settings {
         }
     }
 
-    /// As sysctl(8) names it.
+    /// The name for sysctl(8).
     private static func dotted(_ name: String) -> String {
         Array(name.utf8).map { $0 == UInt8(ascii: "/") ? UInt8(ascii: ".") : $0 }.text()
     }

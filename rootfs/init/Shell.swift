@@ -4,19 +4,20 @@ import CInit
 /// Whether a program has asked PID 1 to end the machine.
 private nonisolated(unsafe) var isAskedToEnd = false
 
-/// A program that somebody at the host talks with while it runs.
+/// An interactive program, connected to the host.
 ///
-/// Its output comes in frames as every program's does; what is meant for its standard error is of the kind `errors`,
-/// and `ack` says how many bytes of its input are out of the way, so that the host may send more. What the host says
-/// are `ShellRequest`s.
+/// Its output is sent in frames, as for every program. Frames of the kind `errors` contain its standard error, and
+/// `ack` frames the number of processed bytes of its input, so that the host may send more. The host sends
+/// `ShellRequest`s.
 struct Shell {
     private var process: pid_t = 0
     private var processDescriptor: Int32 = -1
-    /// Where its input is written to: the terminal's other end, or a pipe.
+    /// The descriptor for its input: the terminal's other end, or a pipe.
     private var input: Int32 = -1
     private var output: Int32 = -1
     private var errors: Int32 = -1
-    /// The program's end of its terminal, held open so that the other end outlives who closes it in between.
+    /// The program's end of its terminal, held open so that the other end stays usable when all programs close theirs
+    /// for a time.
     private var terminal: Int32 = -1
     private var pendingInput: [UInt8] = []
     private var pendingRequests: [UInt8] = []
@@ -27,7 +28,7 @@ struct Shell {
     private var columns: UInt16 = 0
 
     static func run(_ program: Plan.Program, index: Int, channel: inout Channel) -> Ending {
-        // What busybox's reboot, halt and poweroff send to PID 1.
+        // The signals that busybox's reboot, halt and poweroff send to PID 1.
         for number in [kbuild_sigterm, kbuild_sigusr1, kbuild_sigusr2] { signal(number) { _ in isAskedToEnd = true } }
         channel.send("start", "\(index) \(kbuild_monotonic())")
         var shell = Shell()
@@ -42,7 +43,7 @@ struct Shell {
         return ending
     }
 
-    // MARK: Its start
+    // MARK: Start
 
     private mutating func start(_ program: Plan.Program) -> Bool {
         let process: pid_t?
@@ -54,7 +55,7 @@ struct Shell {
             input = output
             setSize()
             process = System.spawn(program, in: "/tmp") { actions in
-                // The first terminal that the leader of a session opens is its controlling one.
+                // The first terminal that a session leader opens becomes its controlling terminal.
                 posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0)
                 posix_spawn_file_actions_adddup2(&actions, 0, 1)
                 posix_spawn_file_actions_adddup2(&actions, 0, 2)
@@ -85,12 +86,12 @@ struct Shell {
         kbuild_set_terminal_size(output, rows, columns)
     }
 
-    // MARK: Its life
+    // MARK: Input and output
 
     private mutating func wait(seconds: Int, channel: inout Channel) -> Ending {
         let deadline = seconds > 0 ? kbuild_monotonic() + Int64(seconds) * 1_000_000_000 : Int64.max
         while true {
-            // A descriptor of -1 is passed over.
+            // poll ignores a descriptor of -1.
             var waiting = [
                 pollfd(fd: processDescriptor, events: Int16(POLLIN), revents: 0),
                 pollfd(fd: output, events: Int16(POLLIN), revents: 0),
@@ -114,10 +115,10 @@ struct Shell {
         }
     }
 
-    /// Reads what the host has said, waiting for something if need be.
+    /// Reads the host's requests, and waits for one if necessary.
     private mutating func takeRequests(on descriptor: Int32) {
         guard let chunk = System.readChunk(descriptor), !chunk.isEmpty else {
-            // Nobody is there to talk with.
+            // The host is gone.
             isToEnd = true
             return
         }
@@ -135,10 +136,10 @@ struct Shell {
         case .input(let bytes): pendingInput += bytes
         case .endOfInput:
             inputEnds = true
-            // The host's own terminal is gone.
+            // The host's terminal is gone.
             if terminal >= 0 { isToEnd = true }
         case .end: isToEnd = true
-        // The program is told as the kernel tells it: by SIGPIPE.
+        // The program gets SIGPIPE, as from the kernel.
         case .close(.output): drop(&output)
         case .close(.errors): drop(&errors)
         case .resize(let rows, let columns):
@@ -147,7 +148,8 @@ struct Shell {
         }
     }
 
-    /// Hands on what the program takes of its input; returns how many bytes that was, or that nobody will ever take.
+    /// Passes the input on to the program; returns the number of bytes that were accepted, or discarded because there
+    /// is no reader.
     private mutating func writeInput() -> Int {
         let before = pendingInput.count
         while input >= 0, !pendingInput.isEmpty {
@@ -157,7 +159,7 @@ struct Shell {
             } else if kbuild_errno() == EAGAIN {
                 return before - pendingInput.count
             } else if kbuild_errno() != EINTR {
-                // Nobody reads it any more.
+                // The reader is gone.
                 if terminal < 0 { drop(&input) } else { pendingInput = [] }
             }
         }
@@ -172,23 +174,23 @@ struct Shell {
     }
 
     private func forward(_ descriptor: inout Int32, as kind: String, _ channel: inout Channel) {
-        // One piece at a time: who prints without end must not keep the host from being heard.
+        // One piece at a time: endless output must not delay the host's requests.
         guard descriptor >= 0, let bytes = System.readChunk(descriptor) else { return }
         if bytes.isEmpty { drop(&descriptor) } else { channel.send(kind, bytes) }
     }
 
-    /// Closes a descriptor that is open.
+    /// Closes a descriptor if it is open.
     private func drop(_ descriptor: inout Int32) {
         if descriptor >= 0 { close(descriptor) }
         descriptor = -1
     }
 
-    // MARK: Its end
+    // MARK: End
 
-    /// Forwards what is left when nobody writes any more.
+    /// Forwards the rest of the output after the last writer has ended.
     private mutating func drain(_ channel: inout Channel) {
         drop(&terminal)
-        // A terminal may have output on its way to the reader; only who waits gets it all, and then an error.
+        // A terminal may still deliver output; the reader has to wait for all of it, until a read fails.
         for descriptor in [output, errors] where descriptor >= 0 { _ = kbuild_set_blocking(descriptor) }
         for (descriptor, kind) in [(output, "output"), (errors, "errors")] where descriptor >= 0 {
             while let bytes = System.readChunk(descriptor), !bytes.isEmpty { channel.send(kind, bytes) }

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// A guest that is put to sleep before it does anything for the host, so that many can wake from one image of it.
+/// A guest that is saved before it runs anything for the host, so that many guests can be restored from one snapshot.
 ///
-/// `kbuild.hold=PLAN` on the kernel's command line asks for it. The program of that plan is started and held at the
-/// point where it asks what to do, because starting it takes longer than most tests; `kbuild.hold=none` holds none.
-/// Then init says `ready`, and the host may save the machine. Whoever wakes, in the same machine or in another, finds
-/// `ResumeRequest` on the results port.
+/// `kbuild.hold=PLAN` on the kernel's command line requests it. The program of that plan is started and held at the
+/// point where it asks for its tests, because starting it takes longer than most tests; `kbuild.hold=none` holds none.
+/// Then init sends `ready`, and the host may save the machine. A restored guest, in the same machine or in another,
+/// reads a `ResumeRequest` from the results port.
 enum Snapshot {
-    /// Reads the host's request, which may come at any time from now on; nil when the port is gone.
+    /// Reads the host's request, which may arrive at any time from now on; nil when the port is gone.
     static func waitForRequest(on descriptor: Int32) -> ResumeRequest? {
         var request = ResumeRequest()
         var pending: [UInt8] = []
         while let chunk = System.readChunk(descriptor) {
             if chunk.isEmpty {
-                // Nobody at the other end: that changes when the machine wakes.
+                // The other end is closed until the machine is restored.
                 usleep(1000)
                 continue
             }
@@ -32,18 +32,19 @@ enum Snapshot {
         return nil
     }
 
-    /// Sets the clock, which stood still, and makes the random numbers other ones than any other guest draws that
-    /// wakes from the same image.
+    /// Sets the clock, which was stopped, and makes the random numbers differ from those of other guests restored from
+    /// the same snapshot.
     ///
-    /// - Returns: Whether the kernel took the seed; a guest whose random numbers repeat must not run tests.
+    /// - Returns: Whether the kernel accepted the seed; a guest with repeated random numbers must not run tests.
     static func obey(_ request: ResumeRequest) -> Bool {
         if request.seconds > 0 { kbuild_set_clock(request.seconds, request.nanoseconds) }
         return request.seed.withUnsafeBytes { kbuild_reseed($0.baseAddress, UInt32($0.count)) } == 0
     }
 
-    /// Reads every library of the root file system, so that those who wake find them in memory. They have to fit well.
+    /// Reads every library of the root file system, so that restored guests have them in memory, if there is ample
+    /// room.
     static func warmUp() {
-        // A part of what is free: programs and tests want the rest.
+        // A part of the free memory: programs and tests need the rest.
         var budget = kbuild_free_memory() / 3
         for folder in ["/usr/lib", "/usr/lib64"] {
             for name in System.names(in: folder) {
@@ -58,10 +59,10 @@ enum Snapshot {
     }
 }
 
-/// A Swift Testing bundle that has been started and waits to be told which tests to run.
+/// A Swift Testing bundle that has been started and waits for the patterns of the tests to run.
 ///
-/// The library beside it on the share, made of rootfs/snapshot-harness, takes the place of its main function and reads
-/// patterns from a pipe with a name, which holds it until something is written there.
+/// The library beside it on the share, built from rootfs/snapshot-harness, replaces its main function and reads the
+/// patterns from a named pipe, which blocks until they are written.
 struct HeldProgram {
     var program: Plan.Program
     var running: RunningProgram
@@ -71,13 +72,13 @@ struct HeldProgram {
     private static let pipe = "/run/kbuild/requests"
     private static let library = "/run/kbuild/snapshot-harness.so"
 
-    /// How long a program may take from its start to its question, in seconds.
+    /// The time limit from a program's start to its read of the patterns, in seconds.
     private static let patience = 120
 
     /// Copies the program off the share, which cannot stay mounted while the machine is saved, and starts it.
     ///
     /// - Parameter isStepped: Whether the counters of coverage are read at each of its events.
-    /// - Returns: Nil when it could not be started or ended without having asked; `error` says why.
+    /// - Returns: Nil when it could not be started or ended before it read the patterns; `error` has the reason.
     init?(_ original: Plan.Program, isStepped: Bool, error: inout String) {
         program = original
         mkdir(Self.folder, 0o755)
@@ -98,11 +99,11 @@ struct HeldProgram {
             return nil
         }
         self.running = running
-        // Without a reader an open that may not wait fails.
+        // Without a reader a non-blocking open fails.
         for _ in 0..<(Self.patience * 200) {
             request = kbuild_open(Self.pipe, O_WRONLY | O_CLOEXEC | O_NONBLOCK)
             if request >= 0 {
-                // It is on its way into its read, and then sleeps.
+                // The program is about to enter its read, and then sleeps.
                 usleep(50_000)
                 return
             }
@@ -113,7 +114,7 @@ struct HeldProgram {
         return nil
     }
 
-    /// Tells it which tests to run and sees it through, as the first program of a session.
+    /// Sends the patterns to the program and waits for its end, as the first program of a session.
     func run(filters: [UInt8], channel: inout Channel, log: inout KernelLog) {
         var running = running
         channel.send("start", "0 \(kbuild_monotonic())")

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import CInit
 
-/// The calls of the C library that PID 1 makes, with Swift's types.
+/// The C library's calls that PID 1 makes, with Swift types.
 enum System {
     static func mount(_ source: String, _ target: String, type: String, options: String = "", flags: UInt = 0) -> Bool {
         CInit.mount(source, target, type, flags, options.isEmpty ? nil : options) == 0
     }
 
-    /// Makes a folder and those above it, as far as they are missing and can be made.
+    /// Creates a folder and its parents, as far as possible.
     static func makeFolders(_ path: String) {
         guard access(path, F_OK) != 0 else { return }
         let bytes = Array(path.utf8)
@@ -17,7 +17,7 @@ enum System {
         mkdir(path, 0o755)
     }
 
-    /// The whole of a file; nil when it cannot be read.
+    /// The contents of a file; nil when it cannot be read.
     static func read(_ path: String) -> [UInt8]? {
         let descriptor = kbuild_open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -27,7 +27,7 @@ enum System {
         return bytes
     }
 
-    /// What can be read now: empty at the end of the file, nil when nothing is there yet or the read failed.
+    /// The bytes that can be read now: empty at the end of the file, nil when there are none yet or the read failed.
     static func readChunk(_ descriptor: Int32) -> [UInt8]? {
         var count = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: 16384) { buffer, used in
@@ -39,13 +39,13 @@ enum System {
         return count < 0 ? nil : bytes
     }
 
-    /// Whether a read would not wait: something is there, or the other end is gone.
+    /// Whether a read would not block: there is data, or the other end is closed.
     static func isReadable(_ descriptor: Int32) -> Bool {
         var waiting = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return poll(&waiting, 1, 0) > 0
     }
 
-    /// Writes everything, however many calls that takes; false when the other end is gone.
+    /// Writes everything, in several calls if necessary; false when the other end is closed.
     @discardableResult
     static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
         var offset = 0
@@ -103,9 +103,9 @@ enum System {
         return result == 0 ? (ends[0], ends[1]) : nil
     }
 
-    /// Starts a program in a session of its own; nil when it cannot be started, with errno telling why.
+    /// Starts a program in its own session; nil, with errno set, when it cannot be started.
     ///
-    /// - Parameter streams: Adds the actions that open its descriptors.
+    /// - Parameter streams: Adds the actions that open the program's descriptors.
     static func spawn(
         _ program: Plan.Program, in folder: String, streams: (inout posix_spawn_file_actions_t) -> Void
     ) -> pid_t? {
@@ -130,11 +130,11 @@ enum System {
         return process
     }
 
-    /// Starts a program in /tmp and in namespaces of its own; nil when that cannot be done, with errno telling why.
+    /// Starts a program in /tmp and in its own namespaces; nil, with errno set, when that fails.
     ///
     /// - Parameters:
-    ///   - streams: Its descriptors 0 to 3; -1 leaves one out.
-    ///   - account: Where the keeper of the namespaces writes how the program ended; see CInit.h.
+    ///   - streams: The program's descriptors 0 to 3; -1 skips a descriptor.
+    ///   - account: The pipe to which the keeper of the namespaces writes how the program ended; see CInit.h.
     /// - Returns: The keeper.
     static func spawnApart(_ program: Plan.Program, streams: [Int32], account: Int32) -> pid_t? {
         var (arguments, environment) = Self.strings(of: program)
@@ -149,7 +149,7 @@ enum System {
     private static func strings(
         of program: Plan.Program
     ) -> (arguments: [UnsafeMutablePointer<CChar>?], environment: [UnsafeMutablePointer<CChar>?]) {
-        // With two of a name some programs take the first, others the last.
+        // With two variables of one name some programs use the first, others the last.
         let defaults = [
             ("PATH=", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"), ("HOME=", "/root"), ("TERM=", "dumb"),
         ].filter { name, _ in !program.environment.contains { $0.hasPrefix(name) } }.map { $0 + $1 }
@@ -158,7 +158,7 @@ enum System {
         )
     }
 
-    /// The last error, as the C library words it.
+    /// The C library's text for the last error.
     static var lastError: String {
         strerror(kbuild_errno()).map { String(cString: $0) } ?? "error"
     }

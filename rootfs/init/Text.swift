@@ -19,7 +19,7 @@ extension Array where Element == UInt8 {
     func text() -> String { String(decoding: self, as: UTF8.self) }
 }
 
-/// The bytes that pairs of hexadecimal digits stand for; none when one is no such digit.
+/// The bytes of pairs of hexadecimal digits; empty when there is another character.
 func bytes(hexadecimal digits: some RandomAccessCollection<UInt8>) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(digits.count / 2)

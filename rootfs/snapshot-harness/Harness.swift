@@ -3,17 +3,16 @@ import Dispatch
 import Glibc
 import Testing
 
-/// Takes the place of a Swift Testing bundle's main function in a guest that is put to sleep: it gets the bundle as far
-/// as it can go without running a test, waits to be told which test to run, and runs it just as the bundle would have.
+/// Replaces a Swift Testing bundle's main function in a guest that is saved as a snapshot: initializes the bundle as
+/// far as possible without running a test, waits for the tests to run, and runs them as the bundle would.
 ///
-/// Starting a bundle takes a guest longer than most tests do: linking two dozen libraries, and then what the runtime
-/// finds out once and remembers (which type conforms to what, what the encoder of events looks like, how a pattern
-/// compiles). So the library goes through a run with no test in it before it waits. What it calls is what SwiftPM's own
-/// main function of a bundle calls.
+/// Starting a bundle takes longer than most tests: the guest links two dozen libraries, and the runtime fills caches
+/// (protocol conformances, the encoder of events, compiled patterns). So the library performs a run without tests
+/// before it waits. It calls the same function as SwiftPM's main function of a bundle.
 @_cdecl("kbuild_harness_main")
 public func harnessMain() -> Int32 {
     guard let pipe = getenv("KBUILD_HOLD").map({ String(cString: $0) }) else { return EX_USAGE }
-    // Children, such as those of exit tests, are not to be held.
+    // Children, such as those of exit tests, must not be held.
     unsetenv("LD_PRELOAD")
     unsetenv("KBUILD_HOLD")
     Task.detached {
@@ -21,7 +20,7 @@ public func harnessMain() -> Int32 {
         guard let orders = read(pipe) else { exit(EX_IOERR) }
         exit(await run(filter: orders.split(separator: "\n").map(String.init), eventsTo: "/proc/self/fd/3"))
     }
-    // Tests of the main actor run on this thread.
+    // Tests on the main actor run on this thread.
     dispatchMain()
 }
 
@@ -30,14 +29,14 @@ private func run(filter: [String], eventsTo path: String) async -> Int32 {
     var arguments = __CommandLineArguments_v0()
     arguments.filter = filter
     arguments.parallel = false
-    // As with --quiet: the events tell all, and nobody reads the rest.
+    // As with --quiet: the events contain everything, and the other output is not read.
     arguments.verbosity = .min
     arguments.eventStreamOutputPath = path
     arguments.eventStreamSchemaVersion = "6.3"
     return await Testing.__swiftPMEntryPoint(passing: arguments)
 }
 
-/// The whole of a file, or of what comes through a named pipe until its writer closes it.
+/// The contents of a file, or of a named pipe until its writer closes it.
 private func read(_ path: String) -> String? {
     let file = open(path, O_RDONLY | O_CLOEXEC)
     guard file >= 0 else { return nil }

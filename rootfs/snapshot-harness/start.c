@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The C library calls a program's main function through this one (glibc's csu/libc-start.c). A library that is loaded before it
-// has the first word.
+// The C library calls a program's main function through this function (glibc's csu/libc-start.c). The definition
+// of a preloaded library takes precedence.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdlib.h>

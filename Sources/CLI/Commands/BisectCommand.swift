@@ -66,7 +66,7 @@ struct BisectCommand: AsyncParsableCommand {
         if result.commits.count > 1 { throw CommandFailure(code: ExitStatus.build.rawValue) }
     }
 
-    /// Runs a commit until it fails, or as often as it has to pass.
+    /// Runs a commit until it fails, or has passed the required number of times.
     private func trial(of project: Project, filter: String?, _ console: Console) async throws -> Bisection.Trial {
         var seconds = 0.0
         for number in 1...repetitions {
@@ -88,7 +88,7 @@ struct BisectCommand: AsyncParsableCommand {
         return .init(verdict: .good, reason: "passed", seconds: seconds)
     }
 
-    /// What is printed at the end.
+    /// The final output.
     static func text(of result: Bisection.Result) -> String {
         var lines: [String] = []
         if let only = result.commits.first, result.commits.count == 1 {

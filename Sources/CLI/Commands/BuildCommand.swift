@@ -38,7 +38,7 @@ struct BuildCommand: AsyncParsableCommand {
             console.log("\(written.file.string): \(written.count) entries")
             return console.output("\(written.kernel.bootFile.string)")
         }
-        // Checkers that exclude each other take a kernel each.
+        // Checkers that exclude each other need separate kernels.
         for part in project.checkerSets {
             let actions = BuildActions(try await makeContext(part, console, build))
             let kernel = try await interruptible { try await actions.kernel() }

@@ -20,7 +20,7 @@ struct CacheCommand: AsyncParsableCommand {
             """,
         subcommands: [List.self, Prune.self])
 
-    /// How it is told.
+    /// The form of the output.
     struct Options: ParsableArguments {
         @Option(help: "Print text or json.")
         var format: OutputFormat = .text
@@ -91,7 +91,7 @@ struct CacheCommand: AsyncParsableCommand {
     }
 }
 
-/// Prints notes, and nothing else, of what goes on.
+/// Prints only the notes among the progress events.
 func notes(on console: Console) -> Diagnostics.ProgressSink {
     Diagnostics.ProgressSink { event in
         if case .note(let text) = event { console.log("note: \(text)") }

@@ -27,7 +27,7 @@ struct CleanCommand: AsyncParsableCommand {
         let console = common.makeConsole()
         let actions = try CacheActions(environment: ProcessInfo.processInfo.environment)
         let progress = notes(on: console)
-        // What the project file says does not matter here, and it may be wrong just now.
+        // The project file is not read, because its contents do not matter here and may be invalid.
         let here = FilePath(FileManager.default.currentDirectoryPath)
         let project = all ? nil : try Project.locate(common.project, from: here).removingLastComponent()
         let done = try await interruptible {

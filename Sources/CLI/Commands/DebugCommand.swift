@@ -56,10 +56,10 @@ struct DebugCommand: AsyncParsableCommand {
                 console.finish()
                 guard !wait else {
                     console.output(target.instructions)
-                    // Until somebody ends kbuild.
+                    // Waits until kbuild is ended.
                     while true { try await Task.sleep(for: .seconds(3600)) }
                 }
-                // The terminal and its signals are gdb's now.
+                // gdb gets the terminal and its signals.
                 await OutputQueue.standard.flush()
                 Interruptions.leaveToChild()
                 defer { Interruptions.takeBack() }
@@ -76,7 +76,7 @@ struct DebugCommand: AsyncParsableCommand {
 }
 
 extension DebugTarget {
-    /// How gdb and editors join the guest.
+    /// The ways for gdb and editors to attach to the guest.
     fileprivate var instructions: TerminalText {
         """
         The guest stands at its first instruction. Ctrl-C ends it.

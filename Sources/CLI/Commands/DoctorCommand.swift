@@ -38,7 +38,7 @@ struct DoctorCommand: AsyncParsableCommand {
         if !report.isReady { throw CommandFailure(code: ExitStatus.infrastructure.rawValue) }
     }
 
-    /// The project here; nil when there is none and none was asked for.
+    /// The current project; nil when there is none and none was requested.
     private func project() throws -> Project? {
         let here = FilePath(FileManager.default.currentDirectoryPath)
         if common.project == nil, (try? Project.locate(nil, from: here)) == nil { return nil }

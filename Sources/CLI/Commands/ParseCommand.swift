@@ -19,7 +19,7 @@ struct ParseCommand: AsyncParsableCommand {
             """,
         subcommands: [ConsoleLog.self, KTAPLog.self])
 
-    /// What is read, and how it is told.
+    /// The input, and the form of the output.
     struct Options: ParsableArguments {
         @Argument(help: "The log, or - for standard input.", completion: .file())
         var log: String
@@ -36,7 +36,7 @@ struct ParseCommand: AsyncParsableCommand {
         /// The log's path; nil for standard input.
         var path: FilePath? { log == "-" ? nil : FilePath(log) }
 
-        /// Removes the JUnit file of an earlier log, which must not stand for one that cannot be read.
+        /// Removes the JUnit file of an earlier log, which would be mistaken for the result of an unreadable one.
         func removeOld() throws {
             if let junit { try ReportFiles.removeOld(FilePath(junit), as: "JUnit file") }
         }

@@ -103,7 +103,7 @@ struct ReportCommand: AsyncParsableCommand {
         }
     }
 
-    /// The project file here; a report from elsewhere needs none.
+    /// The current project file; a report from elsewhere does not need one.
     private func projectFile() throws -> FilePath {
         let here = FilePath(FileManager.default.currentDirectoryPath)
         do {

@@ -9,7 +9,7 @@ import ResultsModel
 import RunStore
 import SystemPackage
 
-/// Loads the project that the options name, and writes the files that come with kbuild where it has none of its own.
+/// Loads the project that the options name, and writes kbuild's files where the project has none of its own.
 func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
     let here = FilePath(FileManager.default.currentDirectoryPath)
     let patches = overrides.contains { $0.flag == MailOptions.flag }
@@ -20,7 +20,7 @@ func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws
     return project
 }
 
-/// A flag that names standard input for patches, with a file that has what came from there.
+/// A flag that names standard input for patches, with the file that standard input was saved to.
 private func readingStandardInput(_ override: ProjectOverride) throws -> ProjectOverride {
     guard override.flag == MailOptions.flag, override.value == .entry(MailOptions.standardInput) else {
         return override
@@ -36,8 +36,8 @@ private func readingStandardInput(_ override: ProjectOverride) throws -> Project
     return override
 }
 
-/// Makes the context of a project, with the console as its audience. Until it is gone nothing that it takes from the
-/// cache is removed, nor what is kept for the project.
+/// Makes the context of a project, which reports to the console. While the context exists, the items that it takes from
+/// the cache, and those of the project, are not removed.
 func makeContext(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil, isDryRun: Bool = false
 ) async throws -> ProjectContext {
@@ -50,14 +50,14 @@ func makeContext(
     return context
 }
 
-/// A run of the project for each kernel that its checkers take.
+/// The runs of a project, one for each kernel that its checkers need.
 struct RunsOfKernels {
-    /// That of the first.
+    /// The context of the first run.
     var context: ProjectContext
     var runs: [TestRun]
 }
 
-/// Makes a run of the project for each kernel that its checkers take.
+/// Makes a run of the project for each kernel that its checkers need.
 func makeRuns(
     _ project: Project, _ console: Console, _ build: BuildOptions? = nil
 ) async throws -> RunsOfKernels {
@@ -67,7 +67,7 @@ func makeRuns(
     return RunsOfKernels(context: context, runs: runs)
 }
 
-/// Runs everything and prints the report; ends with the code that the modes ask for.
+/// Runs everything and prints the report; ends with the exit code of the modes.
 func runAndReport(
     _ common: CommonOptions, _ build: BuildOptions, _ options: RunOptions, _ modes: RunModes, filter: String? = nil
 ) async throws {
@@ -120,7 +120,7 @@ private func runOnce(
         }
     let signal = ended.signal
     var report = try ended.result.get()
-    // A signal may come when the last test has ended: kbuild ends with the signal's code then, and so does the report.
+    // A signal may arrive after the last test: then kbuild ends with the signal's code, and the report has it too.
     if signal != nil { report.noteInterruption() }
     console.finish()
     record(&report, run, options, modes)
@@ -138,13 +138,13 @@ private func runOnce(
         for trouble in report.troubles { console.log(trouble.failure) }
     case .b4: console.output(TerminalText(json: try B4Checks.render(report)))
     case .text:
-        // Errors belong to standard error; the verdict is the result.
+        // Errors go to standard error; the verdict is the result.
         for trouble in report.troubles { console.log(trouble.failure) }
         let renderer = console.renderer
         console.output(
             console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
     }
-    // A reader that does not read may be waited for as long as nobody interrupts that.
+    // The wait for a slow reader lasts until it is interrupted.
     if let signal = await interruptibly({ await OutputQueue.standard.flush() }).signal {
         report.noteInterruption()
         record(&report, run, options, modes)
@@ -155,7 +155,7 @@ private func runOnce(
     if report.exitCode != 0 { throw CommandFailure(code: report.exitCode) }
 }
 
-/// A prefix of a project's patches that did not pass.
+/// The prefix of a project's patches that did not pass.
 private struct FailingPrefix {
     var made: RunsOfKernels
     var report: RunReport
@@ -164,7 +164,7 @@ private struct FailingPrefix {
 /// Runs the project with its first patch, its first two and so on, up to the last but one, and prints a line on each.
 ///
 /// - Returns: The first prefix that did not pass, whose report is the command's: a second run of it might pass. Nil if
-///   all patches are still to be run.
+///   all prefixes passed, so that all patches are still to be run.
 private func firstFailingPrefix(
     of project: Project, filter: String?, _ console: Console, _ build: BuildOptions
 ) async throws -> FailingPrefix? {
@@ -182,10 +182,10 @@ private func firstFailingPrefix(
     return nil
 }
 
-/// Writes the files that are made of a report, and keeps it as it then is.
+/// Writes the files made from a report, and stores the final report.
 ///
-/// A file that cannot be written is a trouble of the run, with which kbuild ends. The others were written without it,
-/// so they are written again: no file says PASSED of a run that ends with 7.
+/// A file that cannot be written is an error of the run, and decides its exit code. The other files were written before
+/// that error, so they are written again: no file says PASSED for a run that ends with 7.
 private func record(
     _ report: inout RunReport, _ run: TestRun, _ options: RunOptions, _ modes: RunModes
 ) {
@@ -211,9 +211,9 @@ private func record(
     run.keep(report)
 }
 
-/// Tells GitHub of a run: what failed at its lines, and a summary of the job.
+/// Reports a run to GitHub: annotations at the failed lines, and a summary of the job.
 private func annotate(_ report: RunReport, _ console: Console) {
-    // Workflow commands are read from standard error as well, where they do not spoil JSON.
+    // GitHub also reads workflow commands from standard error, where they do not corrupt JSON output.
     console.send(GitHubAnnotations.render(report))
     do {
         try ReportFiles.addStepSummary(report, environment: ProcessInfo.processInfo.environment)
@@ -222,7 +222,7 @@ private func annotate(_ report: RunReport, _ console: Console) {
     }
 }
 
-/// Gives a shell in a fresh guest when the tests ran and not all passed.
+/// Opens a shell in a fresh guest when the tests ran and not all passed.
 private func showShell(after report: RunReport, _ context: ProjectContext, _ console: Console) async throws {
     let codes: [ExitStatus] = [.testFailure, .guestCrash, .timeout]
     guard codes.map(\.rawValue).contains(report.exitCode) else { return }
@@ -234,7 +234,7 @@ private func showShell(after report: RunReport, _ context: ProjectContext, _ con
             request: GuestShell.request(command: nil, isTerminal: true, limit: nil)
         ).run()
     } catch is CommandFailure {
-        // The run's own code is the one that counts.
+        // The run's exit code is kept.
     }
 }
 
@@ -298,7 +298,7 @@ struct RunCommand: AsyncParsableCommand {
     func run() async throws {
         guard command.isEmpty else {
             let project = try loadProject(common, build.overrides + options.overrides + modes.mail.overrides)
-            // The exit code is the command's, of one kernel: it may not stand for the checkers of two.
+            // The exit code is that of the command in one kernel, which cannot cover the checkers of two kernels.
             guard project.checkerSets.count == 1 else {
                 throw Failure(
                     .usage, "a command after -- runs in one kernel, and memory and races take one each",

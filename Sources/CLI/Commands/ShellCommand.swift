@@ -43,15 +43,15 @@ struct ShellCommand: AsyncParsableCommand {
         let isTerminal = command.isEmpty || tty
         guard Terminal.isThere || !isTerminal else { throw GuestShell.noTerminal }
         let project = try loadProject(common, build.overrides + machine.overrides + mail.overrides)
-        // A shell lasts as long as its user, unless a limit was asked for.
+        // A shell has no time limit, unless one was requested.
         let isLimited = !command.isEmpty || machine.timeout != nil
         try await GuestShell.run(command, in: project, common, build, isTerminal: isTerminal, isLimited: isLimited)
     }
 }
 
-/// Joins this process's terminal, or its standard streams, with a program in a guest.
+/// Connects this process's terminal, or its standard streams, to a program in a guest.
 struct GuestShell {
-    /// Runs a command, or a shell where there is none, in a guest of the project.
+    /// Runs a command, or by default a shell, in a guest of the project.
     static func run(
         _ command: [String], in project: Project, _ common: CommonOptions, _ build: BuildOptions, isTerminal: Bool,
         isLimited: Bool
@@ -81,7 +81,7 @@ struct GuestShell {
 
     /// Boots the guest and returns when the program has ended.
     ///
-    /// - Throws: `CommandFailure` with the code to end with, unless that is 0; what `ShellSession.run` throws.
+    /// - Throws: `CommandFailure` with the exit code, unless that is 0; what `ShellSession.run` throws.
     func run() async throws {
         let output = OutputDescriptor(STDOUT_FILENO)
         let errors = OutputDescriptor(STDERR_FILENO)
@@ -98,7 +98,7 @@ struct GuestShell {
             }, errors: { errors.write($0) },
             kernelLine: { line in
                 link?.show(kernelLine: line)
-                // A kernel that prints without end goes at the terminal's pace, as the program does.
+                // The output of the kernel and of the program is limited to the terminal's speed.
                 OutputQueue.standard.waitForRoom()
             })
         defer { link?.release() }
@@ -130,7 +130,7 @@ struct GuestShell {
 private final class TerminalLink: Sendable {
     private let console: Console
     private let showsKernel = Mutex(true)
-    /// Whether the cursor is known to stand at the beginning of a line.
+    /// Whether the cursor is known to be at the beginning of a line.
     private let isAtLineStart = Mutex(true)
     private let filter = Mutex(EscapeFilter())
     private let resizes = Mutex<(any DispatchSourceSignal)?>(nil)
@@ -139,7 +139,7 @@ private final class TerminalLink: Sendable {
         self.console = console
     }
 
-    /// Hands the terminal over to the guest.
+    /// Gives the terminal to the guest.
     func takeOver(_ input: GuestInput) {
         resizes.withLock { resizes in
             let source = DispatchSource.makeSignalSource(signal: SIGWINCH, queue: .global())
@@ -158,10 +158,10 @@ private final class TerminalLink: Sendable {
         Terminal.restore()
     }
 
-    /// Takes note of what the program prints.
+    /// Records the program's output.
     func follow(_ output: [UInt8]) { isAtLineStart.withLock { $0 = output.last == 0x0A } }
 
-    /// A line of the kernel's, dim, between what the program prints.
+    /// A line of the kernel, dimmed, between the program's output.
     func show(kernelLine line: String) {
         guard showsKernel.withLock({ $0 }), !line.contains("kbuild: clock ") else { return }
         let start: TerminalText = isAtLineStart.withLock { isAtStart in
@@ -195,8 +195,7 @@ private final class TerminalLink: Sendable {
     }
 }
 
-/// A standard stream for what a program in the guest prints, as it is, as ssh does: written to as fast as its reader
-/// reads.
+/// A standard stream for the raw output of a program in the guest, as with ssh, at the speed of its reader.
 private final class OutputDescriptor: Sendable {
     private let descriptor: Int32
     private let isAbandoned = Atomic<Bool>(false)
@@ -205,10 +204,10 @@ private final class OutputDescriptor: Sendable {
         self.descriptor = descriptor
     }
 
-    /// Gives up on a reader that does not read, so that it does not keep the guest from being ended.
+    /// Gives up on a reader that does not read, so that the guest can be ended.
     func abandon() { isAbandoned.store(true, ordering: .relaxed) }
 
-    /// Writes all of it, after what kbuild itself has printed before; false when nobody reads any more.
+    /// Writes all bytes, after kbuild's own earlier output; false when the reader is gone.
     func write(_ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !OutputQueue.standard.isEmpty, !isAbandoned.load(ordering: .relaxed) { usleep(1000) }
@@ -216,7 +215,7 @@ private final class OutputDescriptor: Sendable {
             if isAbandoned.load(ordering: .relaxed) { return true }
             var waiting = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
             guard poll(&waiting, 1, 200) > 0 else { continue }
-            // A pipe that is said to be ready takes as much as this at once (pipe(7): PIPE_BUF).
+            // A pipe that is ready accepts at least this many bytes at once (pipe(7): PIPE_BUF).
             let count = rest.prefix(4096).withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             if count < 0 {
                 if errno == EINTR || errno == EAGAIN { continue }

@@ -32,7 +32,7 @@ struct WatchCommand: AsyncParsableCommand {
             try await interruptible {
                 var project = try loadProject(common, overrides)
                 while true {
-                    // Looked at before the run reads them, so that no change falls between.
+                    // The files' state is taken before the run reads them, so that no change is missed.
                     let watcher = ProjectWatcher(project)
                     let changes = try await Self.runOnce(project, filter: filter, watcher, console)
                     console.log("changed: \(Self.describe(changes, in: project.folder))")
@@ -47,7 +47,7 @@ struct WatchCommand: AsyncParsableCommand {
 
     /// Runs the project, and waits for a change of its files.
     ///
-    /// - Returns: The files that changed, be it during the run, which is then given up, or after it.
+    /// - Returns: The files that changed after the run, or during it, which cancels the run.
     private static func runOnce(
         _ project: Project, filter: String?, _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> [FilePath] {
@@ -66,7 +66,7 @@ struct WatchCommand: AsyncParsableCommand {
             defer { group.cancelAll() }
             let changes = try await group.next() ?? []
             group.cancelAll()
-            // Everything that the run had started is gone before the next one begins.
+            // All processes of the run have ended before the next run begins.
             while await group.nextResult() != nil {}
             console.finish()
             return changes
@@ -79,14 +79,14 @@ struct WatchCommand: AsyncParsableCommand {
         while true {
             try await Task.sleep(for: watcher.interval)
             let more = watcher.changes()
-            // Several files may be saved in one go: they are waited for.
+            // Several files may be saved together, so the command waits for all of them.
             if more.isEmpty, !changes.isEmpty { return changes }
             changes += more.filter { !changes.contains($0) }
         }
     }
 
-    /// Reads the project file again; while it is wrong, as it is while one is amid writing it, says so and waits until
-    /// it has changed.
+    /// Reads the project file again. While it is invalid, as during an edit, prints the error and waits for the next
+    /// change.
     private static func reload(
         _ common: CommonOptions, _ overrides: [ProjectOverride], _ watcher: ProjectWatcher, _ console: Console
     ) async throws -> Project {

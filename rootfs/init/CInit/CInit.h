@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What PID 1 needs of the C library: Embedded Swift has no Glibc module, and cannot call variadic functions.
+// The parts of the C library that PID 1 needs: Embedded Swift has no Glibc module, and cannot call variadic functions.
 #ifndef KBUILD_CINIT_H
 #define KBUILD_CINIT_H
 
@@ -42,7 +42,8 @@ static inline int kbuild_exited(int status) { return WIFEXITED(status); }
 static inline int kbuild_exit_status(int status) { return WEXITSTATUS(status); }
 static inline int kbuild_term_signal(int status) { return WTERMSIG(status); }
 static inline int kbuild_set_nonblocking(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK); }
-// Makes a pipe hold one packet: a write waits until the one before it was read (pipe(7), O_DIRECT). 0 when that was done.
+// Limits a pipe to one packet: a write waits until the previous packet was read (pipe(7), O_DIRECT). Returns 0 on
+// success.
 static inline int kbuild_hold_one_packet(int fd) {
     int flags = fcntl(fd, F_GETFL);
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_DIRECT) < 0) return -1;
@@ -66,7 +67,7 @@ static inline int64_t kbuild_free_memory(void) {
     return sysinfo(&information) == 0 ? (int64_t)information.freeram * information.mem_unit : 0;
 }
 
-// Adds random bytes that nobody else knows to the kernel's and draws new keys from them all. 0 when that was done.
+// Adds secret random bytes to the kernel's pool and reseeds it. Returns 0 on success.
 static inline int kbuild_reseed(const void *bytes, uint32_t count) {
     struct {
         struct rand_pool_info info;
@@ -90,7 +91,7 @@ static inline int kbuild_set_terminal_size(int fd, uint16_t rows, uint16_t colum
     return ioctl(fd, TIOCSWINSZ, &size);
 }
 
-// Makes a terminal, writes the name of the end for programs to `name` and returns the other end, or -1.
+// Creates a pseudo-terminal, writes the name of the programs' end to `name` and returns the other end, or -1.
 static inline int kbuild_open_terminal(char *name, size_t size) {
     int fd = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
     int locked = 0;
@@ -103,7 +104,7 @@ static inline int kbuild_open_terminal(char *name, size_t size) {
     snprintf(name, size, "/dev/pts/%u", number);
     struct termios settings;
     if (tcgetattr(fd, &settings) == 0) {
-        // Erasing takes away a whole character.
+        // Erase removes a whole character.
         settings.c_iflag |= IUTF8;
         tcsetattr(fd, TCSANOW, &settings);
     }
@@ -114,7 +115,8 @@ static inline int kbuild_contains(const uint8_t *bytes, size_t count, const char
     return memmem(bytes, count, text, strlen(text)) != NULL;
 }
 
-// What is at a path under /proc/sys: 1 for a folder, 2 for a setting that can be read and written, 0 for anything else.
+// The type of a path under /proc/sys: 1 for a folder, 2 for a setting that can be read and written, 0 for anything
+// else.
 static inline int kbuild_setting_kind(const char *path) {
     struct stat status;
     if (lstat(path, &status) != 0) return 0;
@@ -141,7 +143,7 @@ static inline struct sockaddr kbuild_address(const char *text) {
     return generic;
 }
 
-// Gives an interface an address and brings it up, with a way out by a gateway. 0 or -1.
+// Gives an interface an address and a default gateway, and brings it up. 0 or -1.
 static inline int kbuild_set_up_interface(const char *name, const char *address, const char *mask, const char *gateway) {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return -1;
@@ -169,9 +171,10 @@ static inline int kbuild_has_namespace(const char *kind) {
     return access(path, F_OK) == 0;
 }
 
-// What the keeper of a program's namespaces tells init by its pipe.
+// The message from the keeper of a program's namespaces to init, by a pipe.
 struct kbuild_account {
-    // 0: the program ended, and value is its status as waitpid has it. 1: it could not be started, and value is the error.
+    // 0: the program ended, and value is its status in waitpid's form. 1: it could not be started, and value is the
+    // error.
     int kind;
     int value;
 };
@@ -181,13 +184,13 @@ static inline void kbuild_tell(int pipe, int kind, int value) {
     (void)!write(pipe, &account, sizeof account);
 }
 
-// Reads what was told; 0 when nothing was.
+// Reads the message; 0 when there is none.
 static inline int kbuild_read_account(int pipe, struct kbuild_account *account) {
     return read(pipe, account, sizeof *account) == sizeof *account;
 }
 
-// Starts a child with the same number in its own namespace of process IDs and in its parent's, where that number is free: a
-// system call that uses current->pid and a test that compares it with getpid() agree, as they do without namespaces.
+// Starts a child with the same process ID in its own namespace and in its parent's, if that ID is free: then a system
+// call that uses current->pid agrees with a test that calls getpid(), as without namespaces.
 static inline pid_t kbuild_fork_as(pid_t wanted) {
     for (pid_t number = wanted; wanted > 1 && number < wanted + 16; number++) {
         pid_t numbers[2] = {number, number};
@@ -201,22 +204,24 @@ static inline pid_t kbuild_fork_as(pid_t wanted) {
     return fork();
 }
 
-// Gives this process's mount namespace fresh folders for what programs leave, and the /proc of its own processes. 0 or -1.
+// Mounts fresh folders for the files that programs leave, and a /proc of the namespace's own processes, in this
+// process's mount namespace. 0 or -1.
 static inline int kbuild_mount_apart(int has_pids) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) return -1;
     if (mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777") != 0) return -1;
     if (mount("tmpfs", "/dev/shm", "tmpfs", 0, "mode=1777") != 0 && errno != ENOENT) return -1;
     if (mount("tmpfs", "/run", "tmpfs", 0, "mode=755") != 0 && errno != ENOENT) return -1;
-    // The queues of the program's own namespace, where the kernel has any.
+    // The message queues of the program's own namespace, if the kernel has them.
     (void)mount("mqueue", "/dev/mqueue", "mqueue", 0, NULL);
     return has_pids ? mount("proc", "/proc", "proc", 0, NULL) : 0;
 }
 
-// Starts a program in namespaces of its own: mounts, and as far as the kernel has them process IDs and IPC. The child that is
-// returned is their keeper: it mounts what is the program's alone, starts it in a session of its own, takes over orphans, and
-// writes to the pipe how the program ended. With the keeper ends all that the program left. Returns -1 with errno set.
+// Starts a program in its own namespaces: mounts and, if the kernel has them, process IDs and IPC. The returned child
+// is their keeper: it makes the program's private mounts, starts the program in its own session, adopts orphans, and
+// writes to the pipe how the program ended. When the keeper ends, everything that the program left is gone. Returns -1
+// with errno set.
 //
-// streams: the program's descriptors 0 to 3; -1 leaves a descriptor out.
+// streams: the program's descriptors 0 to 3; -1 skips a descriptor.
 static inline pid_t kbuild_spawn_apart(
     char *const arguments[], char *const environment[], const int streams[4], int account) {
     int has_pids = kbuild_has_namespace("pid");
@@ -226,7 +231,7 @@ static inline pid_t kbuild_spawn_apart(
     pid_t keeper = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
     if (keeper != 0) return keeper;
 
-    // The number that the outside knows the keeper by, while /proc is still the outside's.
+    // The keeper's process ID outside of its namespace, read while /proc is still the outer one.
     char number[16] = "";
     pid_t outside = readlink("/proc/self", number, sizeof number - 1) > 0 ? atoi(number) : 0;
     if (kbuild_mount_apart(has_pids) != 0) {
@@ -237,7 +242,7 @@ static inline pid_t kbuild_spawn_apart(
     if (program == 0) {
         setsid();
         int failed = 0;
-        // Above all that they are to become.
+        // Above all of the target numbers.
         int high[4];
         for (int i = 0; i < 4; i++) high[i] = streams[i] < 0 ? -1 : fcntl(streams[i], F_DUPFD_CLOEXEC, 10);
         for (int i = 0; i < 4; i++) {
@@ -251,7 +256,7 @@ static inline pid_t kbuild_spawn_apart(
         kbuild_tell(account, 1, errno);
         _exit(1);
     }
-    // Pipes that only the program and what it starts may hold open.
+    // Pipes that only the program and its children may hold open.
     if (account > 0) syscall(SYS_close_range, 0, account - 1, 0);
     syscall(SYS_close_range, account + 1, ~0U, 0);
     for (;;) {
