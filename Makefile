@@ -1,37 +1,37 @@
-# The two commands to know: `make run` and `make test`. Both install what is missing and build everything first.
+# The main commands are `make run` and `make test`. Both first install missing packages and build everything.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
-# Everything that kbuild runs, in the one list that the executable reads too.
+# All packages that kbuild uses, in the list that the executable also reads.
 PACKAGE_LIST := Sources/Support/Processes/packages.txt
 packages = $(shell awk '/^[a-z]/ && $$2 ~ /^($(1))$$/ { print $$1 }' $(PACKAGE_LIST))
 PACKAGES := $(call packages,required|optional|build)
-# Of these kbuild's own build alone takes
+# Those of them that only kbuild's own build needs,
 BUILD_PACKAGES := $(call packages,build)
-# and a run can do without, or takes for some projects only.
+# and those that a run can do without, or needs for some projects only.
 OPTIONAL_PACKAGES := $(call packages,optional)
-# What the benchmarks take besides.
+# Further packages for the benchmarks.
 BENCH_PACKAGES := python3-venv
-# What `make deb` takes besides.
+# Further packages for `make deb`.
 DEB_PACKAGES := dpkg-dev
 
-# Where `make install` puts things, and a folder that stands for the root of the file system.
+# The target of `make install`, and a folder in place of the root of the file system.
 PREFIX ?= /usr/local
 DESTDIR ?=
 
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KBUILD := .build/release/kbuild
 DEB := .build/kbuild-cli.deb
-# With Swift's libraries in it, so that it runs where no toolchain is, or another one.
+# Swift's libraries are linked statically, so that kbuild runs without a toolchain, or with another one.
 BUILD := swift build -c release --static-swift-stdlib
 ARGS ?=
 
-# A comma in an argument of a call.
+# A comma for arguments of make functions.
 , := ,
 
-# Says what it does, does it, and says how long that took: $(call step,WHAT,COMMAND)
+# Prints what a command does, runs it, and prints the time it took: $(call step,WHAT,COMMAND)
 step = @start=$$(date +%s); echo "==> $(1)"; $(2); echo "==> $(1): $$(( $$(date +%s) - start )) s"
 
 .PHONY: help
@@ -54,14 +54,14 @@ build: setup ## Build kbuild in release mode.
 	$(call step,building kbuild,$(BUILD) --product kbuild)
 
 .PHONY: run
-run: build ## Patch, build, boot and test: the main job. ARGS="..." adds flags.
+run: build ## Patch, build, boot and test: the main command. ARGS="..." adds flags.
 	$(call step,kbuild run,$(KBUILD) run $(ARGS))
 
 .PHONY: test
 test: unit-test bench-test integration-test ## Run all tests except those that build extra kernels.
 
 .PHONY: unit-test
-unit-test: setup ## Run the tests that need no kernel.
+unit-test: setup ## Run the tests that do not need a kernel.
 	$(call step,unit tests,swift test)
 
 .PHONY: integration-test
@@ -73,7 +73,7 @@ kernels-test: build ## Run the tests that compile other kernels: with every chec
 	$(call step,tests with other kernels,KBUILD_TESTS=kernels KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: long-test
-long-test: build ## Run the tests that compile kernels of their own: all of docs/tutorial, gdb included, KUnit, and a guest with Debian.
+long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, gdb included, KUnit, and a guest with Debian.
 	$(call step,long tests,KBUILD_TESTS=long KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: verify-builds
@@ -81,43 +81,43 @@ verify-builds: build ## Show that incremental builds agree with plain ones, on e
 	$(call step,verify-builds,KBUILD_TESTS=guest$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter VerifyBuildTests)
 
 .PHONY: mutations
-mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant takes some.
+mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant selects some.
 	$(call step,mutations,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test --no-parallel --filter MutationTests)
 
 .PHONY: soak
-soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans and leaks. BOOTS=50 SEED=7 for others.
+soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans and leaks. BOOTS=50 SEED=7 changes the run.
 	$(call step,soak,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) BOOTS=$(BOOTS) SEED=$(SEED) swift test --no-parallel --filter SoakTests)
 
 .PHONY: staleness
-staleness: build ## Change each kind of input before and during builds and count stale verdicts. TRIES=40 SEED=7 ONLY=patch for others.
+staleness: build ## Change each kind of input before and during builds and count stale verdicts. TRIES=40 SEED=7 ONLY=patch changes the run.
 	$(call step,staleness,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) TRIES=$(TRIES) SEED=$(SEED) ONLY=$(ONLY) swift test --no-parallel --filter StalenessTests)
 
 .PHONY: patches-test
-patches-test: ## Compare kbuild with git on 5,000 damaged patches and mails. MUTATIONS=300 SEED=7 for others.
+patches-test: ## Compare kbuild with git on 5,000 damaged patches and mails. MUTATIONS=300 SEED=7 changes the run.
 	$(call step,mutated patches,KBUILD_PATCH_MUTATIONS=$(or $(MUTATIONS),5000) KBUILD_PATCH_SEED=$(or $(SEED),1) swift test --filter PatchMutationTests)
 
 .PHONY: matrix
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.
 	$(call step,matrix,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter MatrixTests)
 
-# Rows are those of Benchmarks/RESULTS.md. virtme-ng comes from PyPI into an environment in kbuild's cache.
+# The rows are those of Benchmarks/RESULTS.md. virtme-ng is installed from PyPI into an environment in kbuild's cache.
 .PHONY: bench
 bench: EXTRA_PACKAGES := $(BENCH_PACKAGES)
-bench: build ## Measure against targets and peers. ROUNDS=5, ONLY=boot,uml for some rows, COLD=1 for the long ones too.
+bench: build ## Measure against targets and peers. ROUNDS=5, ONLY=boot,uml selects rows, COLD=1 adds the long ones.
 	$(call step,building the benchmarks,swift build --package-path Benchmarks -c release --product bench)
 	$(call step,bench,KBUILD_EXECUTABLE=$(abspath $(KBUILD)) ROUNDS=$(ROUNDS) ONLY=$(ONLY) COLD=$(COLD) Benchmarks/.build/release/bench)
 
 .PHONY: bench-test
-bench-test: ## Test what the benchmarks reckon with.
+bench-test: ## Test the benchmarks' calculations.
 	$(call step,tests of the benchmarks,swift test --package-path Benchmarks)
 
-# Built by the user who calls make; only the copying may need more rights.
+# The user who calls make builds; only copying may need more privileges.
 .PHONY: install
 install: build man ## Install kbuild, completions, man pages and documents below PREFIX (/usr/local), in DESTDIR.
 	$(if $(DESTDIR),,$(SUDO)) $(STAGE) install $(STAGED)
 
 .PHONY: uninstall
-uninstall: ## Remove what `make install` with the same PREFIX and DESTDIR put there.
+uninstall: ## Remove the files of `make install` with the same PREFIX and DESTDIR.
 	$(if $(DESTDIR),,$(SUDO)) $(STAGE) remove $(STAGED)
 
 STAGE := Packaging/stage.sh
@@ -125,11 +125,11 @@ STAGED = "$(DESTDIR)" "$(PREFIX)" "$(PREFIX)/share/doc/kbuild" "$(PREFIX)/share/
 
 .PHONY: pictures
 pictures: EXTRA_PACKAGES := tmux python3
-pictures: build ## Make the README's pictures anew, from runs of a new project: a kernel is compiled.
+pictures: build ## Make the README's pictures again, from runs of a new project. This compiles a kernel.
 	$(call step,pictures,docs/pictures/make.sh $(KBUILD))
 
 .PHONY: man
-man: build ## Make the man pages, from what the command line's parser knows.
+man: build ## Make the man pages from the command-line parser.
 	$(call step,man pages,Packaging/make-man.sh)
 
 .PHONY: deb
@@ -138,7 +138,7 @@ deb: build man ## Make a Debian package, .build/kbuild-cli.deb.
 	$(call step,the Debian package,Packaging/make-deb.sh $(DEB) "$(filter-out $(BUILD_PACKAGES) $(OPTIONAL_PACKAGES),$(PACKAGES))" "$(OPTIONAL_PACKAGES)")
 
 .PHONY: deb-test
-deb-test: deb ## Show that the package is whole and works where it is unpacked.
+deb-test: deb ## Show that the package is complete and works where it is unpacked.
 	$(call step,test of the Debian package,Packaging/test-deb.sh $(DEB))
 
 .PHONY: check
@@ -155,5 +155,5 @@ format: ## Format the sources.
 	swift format --in-place --parallel --recursive Package.swift Sources Plugins Tests rootfs Benchmarks
 
 .PHONY: clean
-clean: ## Remove what the build made here. `kbuild clean` empties the cache.
+clean: ## Remove the build's files here. `kbuild clean` empties the cache.
 	rm -rf .build Benchmarks/.build
