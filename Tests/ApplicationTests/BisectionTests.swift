@@ -57,7 +57,7 @@ struct BisectionTests {
             seconds: 1)
     }
 
-    @Test("it finds the commit that breaks, skips what does not build, and leaves the tree as it is")
+    @Test("it finds the breaking commit, skips commits that do not build, and does not change the tree")
     func finds() async throws {
         defer { try? removeAll(scratch) }
         let commits = try await makeHistory()
@@ -77,7 +77,7 @@ struct BisectionTests {
         #expect(try await git("status", "--porcelain") == "")
     }
 
-    @Test("a search that was interrupted goes on, and another question begins anew")
+    @Test("an interrupted search continues, and a different search starts from the beginning")
     func resumes() async throws {
         defer { try? removeAll(scratch) }
         let commits = try await makeHistory()
@@ -107,7 +107,7 @@ struct BisectionTests {
         #expect(other.commits == [commits[17]])
     }
 
-    @Test("where all that is left does not build, every commit that it could be is named")
+    @Test("when no remaining commit builds, every possible commit is named")
     func skipped() async throws {
         defer { try? removeAll(scratch) }
         let commits = try await makeHistory()
@@ -118,7 +118,7 @@ struct BisectionTests {
         #expect(Set(result.commits) == Set(commits[7...9]))
     }
 
-    @Test("commits that are not there, or in the wrong order, are refused before anything is tried")
+    @Test("unknown commits, and commits in the wrong order, are refused before anything is built")
     func refused() async throws {
         defer { try? removeAll(scratch) }
         let commits = try await makeHistory()
@@ -133,7 +133,7 @@ struct BisectionTests {
         #expect(!fileExists(bisection().clone))
     }
 
-    @Test("what git says at the end is read, and nothing else is taken for it")
+    @Test("git's final message is recognized, and other output is not mistaken for it")
     func answers() {
         let commit = String(repeating: "a1", count: 20)
         #expect(Bisection.firstBadCommits(in: "\(commit) is the first bad commit\ncommit \(commit)\n") == [commit])

@@ -22,7 +22,7 @@ struct CacheActionsTests {
         #expect(CacheActions.bytes(text) == bytes)
     }
 
-    @Test("the limit is 20 GB, what KBUILD_CACHE_MAX says, or none")
+    @Test("the limit is 20 GB, the value of KBUILD_CACHE_MAX, or none")
     func limit() throws {
         func limit(_ value: String?) throws -> Int? {
             try CacheActions(environment: ["KBUILD_CACHE": "/c", "KBUILD_CACHE_MAX": value].compactMapValues { $0 })
@@ -36,7 +36,7 @@ struct CacheActionsTests {
         #expect(failure?.code == .usage)
     }
 
-    @Test("after a run what is too much goes, once an hour, and what the run needs stays")
+    @Test("after a run the excess is removed, at most once an hour, and the run's own items are kept")
     func afterRun() async throws {
         let root = FilePath(NSTemporaryDirectory()).appending("kbuild-prune-\(UUID().uuidString)")
         defer { try? removeAll(root) }

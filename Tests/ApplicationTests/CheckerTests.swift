@@ -15,7 +15,7 @@ struct CheckerTests {
     }
 
     @Test(
-        "they are words, a list of words, or all",
+        "the value is a word, a list of words, or all",
         arguments: [
             ("check: memory\n", [Checker.memory]), ("check: \"locks, memory\"\n", [.memory, .locks]),
             ("check: [leaks, locks, leaks]\n", [.locks, .leaks]), ("check: all\n", Checker.allCases), ("{}\n", []),
@@ -25,7 +25,7 @@ struct CheckerTests {
         #expect(try load("check: races\n", "locks,stack").checks == [.locks, .stack])
     }
 
-    @Test("memory and races take two kernels, whatever else is asked for; any other set takes one")
+    @Test("memory and races together need two kernels; any other set needs one")
     func kernels() throws {
         func sets(_ words: String) throws -> [[Checker]] { try load("{}\n", words).checkerSets.map(\.checks) }
         #expect(try sets("memory,races") == [[.memory], [.races]])
@@ -35,7 +35,7 @@ struct CheckerTests {
         #expect(try load("{}\n").checkerSets.map(\.checks) == [[]])
     }
 
-    @Test("an unknown one is guessed, and user-mode Linux has none")
+    @Test("an unknown checker gets a suggestion, and user-mode Linux supports none")
 
     func errors() {
         let unknown = #expect(throws: Failure.self) { try load("check: memmory\n") }
@@ -46,7 +46,7 @@ struct CheckerTests {
         }
     }
 
-    @Test("limits and memory grow with what they cost, and nothing else does")
+    @Test("only limits and memory grow with the checkers' cost")
     func costs() throws {
         let plain = try load("{}\n")
         let checked = try load("{}\n", "memory")
@@ -60,7 +60,7 @@ struct CheckerTests {
         #expect(try load("{}\n", "stack").limits == plain.timeouts)
     }
 
-    @Test("a limit of the command line holds as it was typed, and one of the project file grows")
+    @Test("a limit on the command line is not scaled, and one in the project file is")
     func typedLimit() throws {
         let typed = try Project.load(
             text: "check: memory\ntimeouts: {run: 20}\n", file: "/p/kbuild.yaml", profile: nil,
@@ -69,7 +69,7 @@ struct CheckerTests {
         #expect(try load("check: memory\ntimeouts: {run: 20}\n").limits.run == 60)
     }
 
-    @Test("KASAN goes on after its first report, and KCSAN watches few files harder than many")
+    @Test("KASAN continues after its first report, and KCSAN sets more watchpoints for few files than for many")
     func commandLine() {
         #expect(Checker.memory.kernelArguments(watchingFewFiles: true) == ["kasan_multi_shot"])
         let few = Checker.races.kernelArguments(watchingFewFiles: true)
@@ -78,14 +78,14 @@ struct CheckerTests {
         #expect(Checker.leaks.kernelArguments(watchingFewFiles: false) == ["kbuild.leaks=on"])
     }
 
-    @Test("each fragment is one", arguments: Checker.allCases)
+    @Test("each fragment is valid", arguments: Checker.allCases)
     func fragments(checker: Checker) throws {
         let fragment = try ConfigFragment(parsing: checker.fragment, file: checker.rawValue)
         #expect(!fragment.entries.isEmpty)
         #expect(Set(fragment.entries.map(\.name)).count == fragment.entries.count)
     }
 
-    @Test("what is shown of a project is read again")
+    @Test("the printed project can be read again")
     func rendered() throws {
         let project = try load("check: [locks, stack]\n")
         #expect(try load(project.rendered()).checks == project.checks)

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-@Suite("The init that an installation brings", .timeLimit(.minutes(5)))
+@Suite("The compiled init of an installation", .timeLimit(.minutes(5)))
 struct CompiledInitTests {
     private let scratch: FilePath
 
@@ -25,7 +25,7 @@ struct CompiledInitTests {
             runner: CommandRunner(supervisor: executable), progress: .silent)
     }
 
-    @Test("it is taken for the sources that it was compiled from, and for no others")
+    @Test("it is used only for the sources that it was compiled from")
     func find() throws {
         defer { try? removeAll(scratch) }
         let (sources, home) = (scratch.appending("sources"), scratch.pushing("usr/lib/kbuild"))

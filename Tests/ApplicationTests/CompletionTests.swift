@@ -9,7 +9,7 @@ import Testing
 @testable import Application
 @testable import RunStore
 
-@Suite("What a shell completes", .timeLimit(.minutes(5)))
+@Suite("Shell completion", .timeLimit(.minutes(5)))
 struct CompletionTests {
     private let folder: FilePath
     private let cache: CacheLayout
@@ -52,7 +52,7 @@ struct CompletionTests {
         return project
     }
 
-    @Test("profiles are those of the project file, here or above or named, even where it is wrong elsewhere")
+    @Test("profiles are those of the project file, here, above or named, even if the file has errors elsewhere")
     func profiles() throws {
         defer { try? removeAll(folder) }
         #expect(completions().profiles == [])
@@ -68,7 +68,7 @@ struct CompletionTests {
         #expect(completions().profiles == [])
     }
 
-    @Test("tests are those of the last runs' reports, as patterns that need no quoting")
+    @Test("tests are those of the last runs' reports, as patterns without a need for quoting")
     func tests() throws {
         defer { try? removeAll(folder) }
         let project = folder.appending("project")
@@ -92,7 +92,7 @@ struct CompletionTests {
         #expect(completions().runs == ["20260101T000000-1-1"])
     }
 
-    @Test("the suites of the project's package are patterns, and its programs commands, before anything ran")
+    @Test("before the first run the package's suites are offered as patterns, and its programs as commands")
     func suites() throws {
         defer { try? removeAll(folder) }
         _ = try makeProject()
@@ -100,7 +100,7 @@ struct CompletionTests {
         #expect(completions().programs == ["put"])
     }
 
-    @Test("patches are the project's, of the profile too, as paths from here; then files and folders")
+    @Test("patches are those of the project and the profile, as paths from here; then files and folders")
     func patches() throws {
         defer { try? removeAll(folder) }
         let project = try makeProject()
@@ -122,7 +122,7 @@ struct CompletionTests {
         #expect(completions(check + ["x"], in: ".").runs == [])
     }
 
-    @Test("what a shell would carry out is kept from it")
+    @Test("words that a shell would execute are not offered")
     func harmless() {
         let good = ["M.S/good", "kselftest:openat2/x_y-1", "../a+b@2.patch", "Grüße", "-1"]
         let bad = [
@@ -143,7 +143,7 @@ struct CompletionTests {
 
 @Suite("The report's folder", .timeLimit(.minutes(5)))
 struct ReportFolderTests {
-    @Test("it has the report and this run's logs, and none of an earlier run")
+    @Test("it contains the report and this run's logs, and no log of an earlier run")
     func write() throws {
         let folder = FilePath(FileManager.default.temporaryDirectory.path(percentEncoded: false))
             .appending("kbuild-\(UUID().uuidString)")

@@ -15,7 +15,7 @@ struct CoverageSettingsTests {
             overrides: isAsked ? [.init(key: "coverage.collect", value: "on", flag: "--coverage")] : [])
     }
 
-    @Test("the flag asks for it, and so does the project file, which also says of what and how much")
+    @Test("the flag and the project file enable coverage; the project file also sets the files and the minimum")
     func forms() throws {
         #expect(try load("{}\n").coverage == nil)
         #expect(try load("coverage: off\n").coverage == nil)
@@ -30,7 +30,7 @@ struct CoverageSettingsTests {
     }
 
     @Test(
-        "what cannot be is refused",
+        "impossible settings are refused",
         arguments: [
             "coverage: {minimum: 101}\n", "coverage: {files: [kernel/signal.h]}\n", "coverage: {files: [/etc/a.c]}\n",
             "coverage: {files: [../a.c]}\n", "coverage: 90\n", "coverage: {least: 3}\n",
@@ -40,7 +40,7 @@ struct CoverageSettingsTests {
         #expect(#expect(throws: Failure.self) { try load(text) }?.code == .usage)
     }
 
-    @Test("what is shown of a project is read again")
+    @Test("the printed project can be read again")
     func rendered() throws {
         for text in ["coverage: on\n", "coverage: {minimum: 75, files: [kernel/a.c, mm/b.c]}\n"] {
             let project = try load(text)
@@ -48,21 +48,21 @@ struct CoverageSettingsTests {
         }
     }
 
-    @Test("of two kernels the first has it, and a single one with races has it too")
+    @Test("the first of two kernels has coverage, and so does a single kernel with races")
     func kernels() throws {
         let sets = try load("check: all\ncoverage: on\n").checkerSets
         #expect(sets.map { $0.coverage != nil } == [true, false])
         #expect(try load("check: races\ncoverage: on\n").checkerSets.map { $0.coverage != nil } == [true])
     }
 
-    @Test("its fragment is one, and counts in no object by itself")
+    @Test("its fragment is valid, and does not instrument any object")
     func fragment() throws {
         let entries = try ConfigFragment(parsing: CoverageSettings.fragment, file: "coverage").entries
         #expect(entries.contains { $0.name == "GCOV_KERNEL" } || entries.contains { $0.name == "CONFIG_GCOV_KERNEL" })
         #expect(CoverageSettings.fragment.contains("# CONFIG_GCOV_PROFILE_ALL is not set"))
     }
 
-    @Test("the objects of C files are named as make names them, and none by which a makefile could say more")
+    @Test("the objects of C files have make's names, and names with a meaning in a makefile are refused")
     func objects() {
         #expect(KernelSteps.objects(of: ["kernel/a/b.c", "mm/c-d.c", "x/$(shell id).c"]) == ["b.o", "c-d.o"])
         #expect(CoverageNotes.name(of: "kernel/a/b.c") == "kernel,a,b.gcno")

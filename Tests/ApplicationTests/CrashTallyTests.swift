@@ -15,7 +15,7 @@ struct CrashTallyTests {
         return SessionResult(outcome: outcome, exit: nil, limit: limit, machineSeconds: 1)
     }
 
-    @Test("the third equal crash ends the run, told once")
+    @Test("the third equal crash ends the run, with one message")
     func third() {
         let tally = CrashTally(isOn: true)
         #expect(tally.count(result("a")) == nil)
@@ -27,7 +27,7 @@ struct CrashTallyTests {
         #expect(tally.reason != nil)
     }
 
-    @Test("a thread that the kernel ended counts; a report that a guest got over does not, nor does a limit")
+    @Test("a thread that the kernel ended counts; a report that a guest survived and a time limit do not")
     func kinds() {
         let tally = CrashTally(isOn: true)
         for _ in 0..<5 { #expect(tally.count(result("WARNING in f", fatal: false)) == nil) }
@@ -43,7 +43,7 @@ struct CrashTallyTests {
         return result
     }
 
-    @Test("two hangs in one place of the kernel end the run; programs in loops of their own have no place in common")
+    @Test("two hangs at one place in the kernel end the run; programs in endless loops have no common place")
     func hangs() {
         func blocked(_ function: String) -> SessionResult {
             hang(
@@ -88,7 +88,7 @@ struct CrashTallyTests {
         #expect(loops.reason == nil)
     }
 
-    @Test("with --keep-going nothing ends it")
+    @Test("with --keep-going no crash ends the run")
     func keepGoing() {
         let tally = CrashTally(isOn: false)
         for _ in 0..<9 { #expect(tally.count(result("a")) == nil) }

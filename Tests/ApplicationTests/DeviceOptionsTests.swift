@@ -14,7 +14,7 @@ struct DeviceOptionsTests {
         try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
     }
 
-    @Test("a device asks for its options, with what they depend on, and nothing else does")
+    @Test("only a device requires its options, with their dependencies")
     func options() throws {
         #expect(try DeviceOptions.fragments(for: load("kernel: {}\n")).isEmpty)
         let fragments = try DeviceOptions.fragments(for: load("network: {type: user}\nmachine: {numa: 2}\n"))
@@ -29,7 +29,7 @@ struct DeviceOptionsTests {
         #expect(!own.flatMap(\.entries).contains { $0.name == "WLAN" })
     }
 
-    @Test("options that stand alone are read with and without their prefix, and a wrong one is named")
+    @Test("separate options are read with and without their prefix, and an invalid one is named")
     func alone() throws {
         let fragment = try KernelSteps.options(["CONFIG_A=y", "B=16", "# CONFIG_C is not set"])
         #expect(fragment.entries.map(\.text) == ["CONFIG_A=y", "CONFIG_B=16", "# CONFIG_C is not set"])
@@ -39,7 +39,7 @@ struct DeviceOptionsTests {
     }
 
     @Test(
-        "what reaches further than the machine is named; an empty disk and nodes of memory do not",
+        "devices that reach beyond the machine are named; an empty disk and NUMA nodes are not",
         arguments: [
             ("network: {type: user}\n", "network.type user"), ("disks: [{file: a}]\n", "disks[].file"),
             ("machine: {qemu-options: [-s]}\n", "machine.qemu-options"),

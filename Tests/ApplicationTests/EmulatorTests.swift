@@ -10,17 +10,17 @@ import Testing
 @Suite("QEMU's version, and suites in the kernel", .timeLimit(.minutes(5)))
 struct EmulatorTests {
     @Test(
-        "a version that is new enough serves", arguments: ["7.1.0", "7.2.17", "8.0", "10.1.2"])
+        "a version that is new enough is accepted", arguments: ["7.1.0", "7.2.17", "8.0", "10.1.2"])
     func newEnough(version: String) throws {
         #expect(try Emulator.version(in: "QEMU emulator version \(version) (Debian 1:\(version)+dfsg)\n") == version)
     }
 
-    @Test("one that is too old, or none, is told", arguments: ["QEMU emulator version 7.0.0", "5.2.0", "", "words"])
+    @Test("an old or unknown version is reported", arguments: ["QEMU emulator version 7.0.0", "5.2.0", "", "words"])
     func tooOld(text: String) {
         #expect(throws: Failure.self) { try Emulator.version(in: text) }
     }
 
-    @Test("kunit on the command line is all that runs, with a pattern if there is one")
+    @Test("with kunit on the command line only KUnit runs, with the pattern if there is one")
     func kunit() throws {
         let text = "tests: [{kunit: \"list*\", timeout: 7}, {program: /x}]"
         let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])

@@ -27,7 +27,7 @@ struct EventLineTests {
         return try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
     }
 
-    @Test("each is one object in one line, with the keys that it has")
+    @Test("each event is one JSON object on one line, with its keys")
     func lines() throws {
         let objects = try Self.events.map { try object(EventLines.line($0)) }
         #expect(
@@ -42,7 +42,7 @@ struct EventLineTests {
         #expect(EventLines.line(.progress(nil, .command("make"))) == nil && EventLines.line(.session(.ended)) == nil)
     }
 
-    @Test("the last is the report, with its verdict")
+    @Test("the last event is the report, with its verdict")
     func report() throws {
         let report = RunReport(startedAt: "now", project: "/p")
         let object = try object(EventLines.line(report))
@@ -51,7 +51,7 @@ struct EventLineTests {
         #expect(inner["exitCode"] as? Int == Int(report.exitCode))
     }
 
-    @Test("every event stands in the documentation")
+    @Test("every event is documented")
     func documented() throws {
         let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         let page = try readText(root.pushing("docs/guide/reports.md"))

@@ -74,7 +74,7 @@ struct GuestSessionTests {
         }
     }
 
-    @Test("a sink that blocks stops no limit: the machine is ended meanwhile, and then every event comes in order")
+    @Test("a blocked sink does not stop a limit: the machine is ended, and later every event arrives in order")
     func blockedSink() async throws {
         defer { unlink(log.string) }
         let seen = Seen()
@@ -91,7 +91,7 @@ struct GuestSessionTests {
         #expect(seen.names.withLock { $0 } == ["booted"])
     }
 
-    @Test("a healthy guest behind a blocked sink times out in nothing, and all its events are delivered")
+    @Test("a healthy guest with a blocked sink does not time out, and all its events are delivered")
     func healthy() async throws {
         defer { unlink(log.string) }
         let seen = Seen()
@@ -107,7 +107,7 @@ struct GuestSessionTests {
         #expect(seen.names.withLock { $0 } == ["booted", "ended", "end"])
     }
 
-    @Test("a client that does not return holds up the guest and no limit")
+    @Test("a client that does not return delays the guest, but not a limit")
     func slowClient() async throws {
         defer { unlink(log.string) }
         let gate = DispatchSemaphore(value: 0)

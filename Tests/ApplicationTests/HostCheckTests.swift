@@ -8,10 +8,10 @@ import Testing
 
 @testable import Doctor
 
-@Suite("What kbuild needs of the host", .timeLimit(.minutes(5)))
+@Suite("Requirements of the host", .timeLimit(.minutes(5)))
 struct HostCheckTests {
     @Test(
-        "a tool's version is found in what it prints",
+        "a tool's version is found in its output",
         arguments: [
             ("gcc (Debian 12.2.0-14+deb12u1) 12.2.0\nCopyright (C) 2022\n", "12.2.0"),
             ("mke2fs 1.47.0 (5-Feb-2023)\n", "1.47.0"), ("bc 1.07.1\n", "1.07.1"), ("*** lz4 v1.9.4, by me\n", "1.9.4"),
@@ -32,7 +32,7 @@ struct HostCheckTests {
         #expect(HostCheck.isOlder(version, than: minimum) == isOlder)
     }
 
-    @Test("one missing thing makes the host not ready, and one command installs all packages")
+    @Test("one missing requirement makes the host not ready, and one command installs all packages")
     func verdict() {
         let ok = HostFinding("gcc", .ok, found: "12.2", purpose: "compiles", package: "gcc")
         let warning = HostFinding("ccache", .warning, found: "not on PATH", purpose: "spares", package: "ccache")
@@ -49,7 +49,7 @@ struct HostCheckTests {
         #expect(report.text.plain.hasSuffix("NOT READY: flex, bc\nnext: apt-get install flex bc"))
     }
 
-    @Test("the next step is the fix that a finding has, not the package that is there already")
+    @Test("the next step is the finding's fix, not a package that is already installed")
     func ownFix() {
         let kernel = HostFinding(
             "appliance kernel", .missing, found: "unreadable", purpose: "makes", package: "linux-image",
@@ -81,7 +81,7 @@ struct HostCheckTests {
         }
     }
 
-    @Test("every package that is asked for is in the list, and the list has no other without a reason")
+    @Test("every required package is in the list, and every other package in the list has a reason")
     func packages() {
         #expect(HostRequirements.packages.subtracting(DebianPackage.all.map(\.name)) == [])
         // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
@@ -96,7 +96,7 @@ struct HostCheckTests {
         #expect(CommandRunner.debianPackage(of: "strip") == "binutils")
     }
 
-    @Test("what a new project needs is among what the Debian package depends on")
+    @Test("the Debian package depends on everything that a new project needs")
     func dependencies() {
         let optional = DebianPackage.all.filter { $0.use == .optional || $0.use == .build }.map(\.name)
         let new = HostRequirements(
@@ -108,7 +108,7 @@ struct HostCheckTests {
         #expect(Set(optional).intersection(needed) == [])
     }
 
-    @Test("what is needed follows the project")
+    @Test("the requirements follow the project")
     func needs() {
         func tools(isUML: Bool, hasDisk: Bool) -> [String] {
             HostRequirements(
@@ -122,7 +122,7 @@ struct HostCheckTests {
         #expect(!tools(isUML: false, hasDisk: true).contains("ccache"))
     }
 
-    @Test("sizes are read by people", arguments: [(512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (47 << 30, "47 GiB")])
+    @Test("sizes are readable", arguments: [(512 << 20, "512 MiB"), (3 << 29, "1.5 GiB"), (47 << 30, "47 GiB")])
     func sizes(bytes: Int, text: String) {
         #expect(HostCheck.size(bytes) == text)
     }

@@ -23,7 +23,7 @@ struct HostRootTests {
         try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
     }
 
-    @Test("secrets that are there are hidden, folders and files each in their way, and links lead to what is hidden")
+    @Test("existing secrets are hidden, both folders and files, and links to them lead to the hidden ones")
     func secrets() throws {
         let home = FilePath(FileManager.default.temporaryDirectory.path).appending("home-\(UUID().uuidString)")
         defer { try? removeAll(home) }
@@ -45,7 +45,7 @@ struct HostRootTests {
         #expect(HostRoot.definition(hiding: []).texts[HostRoot.hiddenList]?.contents == "")
     }
 
-    @Test("every name that is hidden stands in the documentation")
+    @Test("every hidden name is documented")
     func documented() throws {
         let page = try readText(Self.repository.pushing("docs/SECURITY.md"))
         for name in HostRoot.secretsOfHomes + HostRoot.secretsOfSystem {
@@ -53,7 +53,7 @@ struct HostRootTests {
         }
     }
 
-    @Test("the share is read-only, a folder that may be written keeps modes, and the machine is not saved")
+    @Test("the share is read-only, a writable folder keeps modes, and the machine is not saved")
     func machine() throws {
         let project = try load("rootfs: {type: host}\nshares: [{path: /a, target: /a}]\n")
         let shares = HostRoot.shares(of: project)
@@ -63,7 +63,7 @@ struct HostRootTests {
         #expect(try DeviceOptions.fragments(for: project).flatMap(\.entries).contains { $0.name == "OVERLAY_FS" })
     }
 
-    @Test("a command begins where its user is, with the user's PATH and home, or where it is told to")
+    @Test("a command starts in its user's folder with the user's PATH and home, or in a given folder")
     func request() throws {
         let environment = ["PATH": "/opt/x:/bin", "HOME": "/home/u", "SSH_AUTH_SOCK": "/run/agent", "LANG": "C.UTF-8"]
         let plain = ShellRequest(command: ["true"], isTerminal: false)
@@ -80,7 +80,7 @@ struct HostRootTests {
     }
 
     @Test(
-        "what does not go with it is refused",
+        "incompatible settings are refused",
         arguments: [
             ("rootfs: {type: host, tools: [mkfs.ext4]}\n", "rootfs.tools goes with disk and initramfs"),
             (

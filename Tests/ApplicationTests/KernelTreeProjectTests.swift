@@ -50,7 +50,7 @@ struct KernelTreeProjectTests {
         #expect(!selftests.onlyBoots && filter == nil)
     }
 
-    @Test("the name of a tree beside a user's project file means nothing")
+    @Test("a record of a tree beside a user's project file is ignored")
     func forgedRecord() throws {
         defer { try? removeAll(scratch) }
         let tree = try makeTree("linux")
@@ -62,7 +62,7 @@ struct KernelTreeProjectTests {
         #expect(project.kernelTree == nil && Provenance(of: project).hasForeignKernel)
     }
 
-    @Test("the tree's own .config is what the configuration starts from, and a base on the command line comes first")
+    @Test("the configuration starts from the tree's own .config, and a base on the command line has precedence")
     func ownConfiguration() throws {
         defer { try? removeAll(scratch) }
         let tree = try makeTree("linux")
@@ -98,7 +98,7 @@ struct KernelTreeProjectTests {
         #expect(Provenance(of: project).hasForeignKernel)
     }
 
-    @Test("a kbuild.yaml above or in the tree comes first, and another folder has no project")
+    @Test("a kbuild.yaml above or in the tree has precedence, and another folder has no project")
     func precedence() throws {
         defer { try? removeAll(scratch) }
         #expect(throws: Failure.self) { try Project.locate(nil, from: scratch, environment: environment) }
@@ -110,7 +110,7 @@ struct KernelTreeProjectTests {
         #expect(throws: Failure.self) { try Project.locate(nil, from: tree, environment: environment) }
     }
 
-    @Test("a clean boot is a verdict of its own; a report of the kernel's is a crash")
+    @Test("a clean boot is a separate verdict; a report of the kernel is a crash")
     func verdict() {
         var report = RunReport(startedAt: "", project: "/linux")
         report.isBootCheck = true

@@ -9,7 +9,7 @@ import Testing
 @Suite("kselftest", .timeLimit(.minutes(5)))
 struct KselftestUnitTests {
     @Test(
-        "a collection is a folder below the selftests, and nothing else",
+        "a collection can only be a folder below the selftests",
         arguments: [
             ("openat2", true), ("futex/functional", true), ("clone3", true), ("", false), ("..", false),
             ("a/../b", false),
@@ -20,7 +20,7 @@ struct KselftestUnitTests {
         #expect((Kselftests.collection(namedBy: "kselftest:\(name)") == name) == isCollection)
     }
 
-    @Test("a collection on the command line is all that runs, with the project's limit if it has one")
+    @Test("with a collection on the command line only that collection runs, with the project's limit if there is one")
     func selecting() throws {
         let text = "tests: [{kselftest: pidfd, timeout: 7}, {program: /x}]"
         let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
@@ -36,7 +36,7 @@ struct KselftestUnitTests {
         }
     }
 
-    @Test("--add-config asks for what each collection wants, once")
+    @Test("--add-config adds the options of each collection once")
     func addedOptions() throws {
         let text =
             "kernel: {config: [a, 'kselftest:pidfd']}\ntests: [{kselftest: pidfd}, {kselftest: close_range}, {program: /x}]"
@@ -46,7 +46,7 @@ struct KselftestUnitTests {
         #expect(project.kernel.umlConfig == [.kselftest("pidfd"), .kselftest("core")])
     }
 
-    @Test("options that a collection wants are compared with the kernel's; built in is as good as a module")
+    @Test("the options of a collection are compared with the kernel's; a built-in option satisfies a module")
     func options() {
         let wanted = "# for tests\nCONFIG_A=y\nCONFIG_B=m\nCONFIG_C=m\nCONFIG_D=y\nCONFIG_E=\"x\"\n"
         let config = "CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=m\n# CONFIG_D is not set\nCONFIG_E=\"x\"\n"

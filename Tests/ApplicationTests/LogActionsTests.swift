@@ -38,7 +38,7 @@ struct LogActionsTests {
 
         """
 
-    @Test("a console's crash reports come with their lines")
+    @Test("a console's crash reports have their lines")
     func console() async throws {
         try await withLog("hello\n" + oops) { file in
             let report = try await LogActions.console(file)
@@ -79,7 +79,7 @@ struct LogActionsTests {
         }
     }
 
-    @Test("frames get files and lines from the vmlinux that ran, and none from another")
+    @Test("frames get files and lines only from the vmlinux that ran")
     func symbols() async throws {
         let folder = try temporaryFolder("symbols")
         defer { try? removeAll(folder) }

@@ -7,7 +7,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Which output a configuration has, and where a new one starts", .timeLimit(.minutes(5)))
+@Suite("The output of a configuration, and the start of a new one", .timeLimit(.minutes(5)))
 struct OutputOriginTests {
     private func request(_ text: String, base: ConfigBase = .smallest) throws -> ConfigRequest {
         .merge([try ConfigFragment(parsing: text, file: "a.config")], base: base)
@@ -19,7 +19,7 @@ struct OutputOriginTests {
             overrides: check.map { [.init(key: "check", value: $0, flag: "--check")] } ?? [])
     }
 
-    @Test("each configuration, architecture, compiler and set of checkers has one of its own, and always the same")
+    @Test("each configuration, architecture, compiler and set of checkers always has the same separate output")
     func names() throws {
         let plain = try project("{}\n")
         let options = "CONFIG_A=y\nCONFIG_B=y\n"
@@ -53,7 +53,7 @@ struct OutputOriginTests {
             source: "s", tools: "t", architecture: "x86_64", hasDebugInfo: false, base: base, options: options)
     }
 
-    @Test("outputs of another source, machine or tools serve nobody, nor those whose objects name their tree")
+    @Test("outputs of another source, machine or tools are not used, nor those whose objects name their tree")
     func distances() {
         let wanted = description(["A", "B"])
         #expect(wanted.distance(to: wanted) == 0)
@@ -71,7 +71,7 @@ struct OutputOriginTests {
         }
     }
 
-    @Test("the nearest configuration comes first, then the own tree's output, then the one used last")
+    @Test("the nearest configuration is preferred, then the tree's own output, then the most recently used one")
     func order() {
         func origin(_ folder: String, _ name: String, distance: Int, used: Int64 = 0) -> OutputOrigin {
             let folder = FilePath(folder)

@@ -43,7 +43,7 @@ struct PatchPrefixTests {
         """
     }
 
-    @Test("a mail without a project has kbuild's own, which boots; without a mail there has to be one")
+    @Test("a mail without a project uses kbuild's own project, which boots; without a mail a project is required")
     func withoutProject() throws {
         defer { try? removeAll(scratch) }
         #expect(throws: Failure.self) { try Project.locate(nil, from: scratch, environment: environment) }
@@ -62,7 +62,7 @@ struct PatchPrefixTests {
         #expect(Provenance(of: project).hasForeignKernel)
     }
 
-    @Test("a series is gone through patch by patch, in the order of its numbers")
+    @Test("a series is tested patch by patch, in the order of its numbers")
     func prefixes() throws {
         defer { try? removeAll(scratch) }
         let mail = scratch.appending("series.mbox")
@@ -82,7 +82,7 @@ struct PatchPrefixTests {
     }
 
     @Test(
-        "git bisect run is told good, bad, untestable, or to stop",
+        "git bisect run gets the exit codes for good, bad, untestable and stop",
         arguments: [(0, 0), (1, 1), (5, 1), (6, 1), (3, 125), (4, 125), (2, 130), (7, 135), (130, 130)]
             as [(Int32, Int32)])
     func codes(own: Int32, git: Int32) {

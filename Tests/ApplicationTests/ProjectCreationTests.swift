@@ -35,7 +35,7 @@ struct ProjectCreationTests {
         try Project.load(folder.appending("kbuild.yaml"), profile: profile, overrides: [])
     }
 
-    @Test("it has eight files, loads, and finds the rest in the folder that kbuild writes")
+    @Test("it has eight files, can be loaded, and finds the other files in the folder that kbuild writes")
     func complete() throws {
         defer { try? removeAll(folder) }
         let created = try ProjectCreation.create(in: folder, source: nil)
@@ -102,7 +102,7 @@ struct ProjectCreationTests {
         #expect(try FileManager.default.attributesOfItem(atPath: base.string)[.systemFileNumber] as? Int == stamp)
     }
 
-    @Test("a link in place of the folder that kbuild writes is refused, and what it leads to is left alone")
+    @Test("a link in place of the folder that kbuild writes is refused, and its target is not changed")
     func refusesLink() throws {
         defer { try? removeAll(folder) }
         _ = try ProjectCreation.create(in: folder, source: nil)
@@ -116,7 +116,7 @@ struct ProjectCreationTests {
         #expect(try namesInFolder(folder.appending("other")).isEmpty)
     }
 
-    @Test("a folder of that name that kbuild did not write is refused, and left as it is", arguments: ["", "*\n"])
+    @Test("a folder of that name that kbuild did not write is refused and not changed", arguments: ["", "*\n"])
     func refusesForeignFolder(ignored: String) throws {
         defer { try? removeAll(folder) }
         _ = try ProjectCreation.create(in: folder, source: nil)
@@ -131,7 +131,7 @@ struct ProjectCreationTests {
         #expect(try readText(support.pushing("configs/notes")) == "mine")
     }
 
-    @Test("a project with files of its own, as earlier versions made them, gets no folder from kbuild")
+    @Test("a project with its own files, as earlier versions made them, does not get kbuild's folder")
     func oldShape() throws {
         defer { try? removeAll(folder) }
         try createFolder(folder.appending("rootfs"))
@@ -159,7 +159,7 @@ struct ProjectCreationTests {
         #expect(fileExists(folder.pushing(".kbuild/rootfs/init/Init.swift")))
     }
 
-    @Test("a folder with something in it is refused with the next step, and left as it is")
+    @Test("a folder that is not empty is refused with the next step, and is not changed")
     func refuses() throws {
         defer { try? removeAll(folder) }
         try createFolder(folder)

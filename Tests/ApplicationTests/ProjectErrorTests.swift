@@ -101,7 +101,7 @@ struct ProjectErrorTests {
         #expect(off.sandbox == .off && !off.failFast && !off.shares[0].isWritable)
     }
 
-    @Test("a file that is not there is named with the line that names it, and one that may be meant")
+    @Test("a missing file is reported with its line and a suggestion")
     func missingFiles() throws {
         let folder = FilePath(FileManager.default.temporaryDirectory.path).appending("missing-\(UUID().uuidString)")
         defer { try? removeAll(folder) }
@@ -119,7 +119,7 @@ struct ProjectErrorTests {
                 == true)
     }
 
-    @Test("errors of every kind of part are told together")
+    @Test("errors in parts of every kind are reported together")
     func together() throws {
         let text = """
             kernel: {source: {git: x}}
@@ -132,7 +132,7 @@ struct ProjectErrorTests {
         #expect(try errors(circles).split(separator: "\n").count == 4)
     }
 
-    @Test("a kernel source on the command line is checked under its flag")
+    @Test("an error in a kernel source on the command line names its flag")
     func flag() throws {
         let text = try errors("kernel: {}\n", ProjectOverride(key: "kernel.source", value: "linux", flag: "--kernel"))
         #expect(text.hasPrefix("--kernel: the kernel source 'linux' is not a package"))
@@ -149,7 +149,7 @@ struct ProjectErrorTests {
 
 @Suite("Merging and rendering", .timeLimit(.minutes(5)))
 struct ProjectMergeTests {
-    @Test("a profile's kernel source takes the place of the file's, whatever their forms")
+    @Test("a profile's kernel source replaces the file's, in any form")
     func sourceReplaces() throws {
         let text = """
             kernel: {source: {git: /r, ref: v6}, jobs: 2}

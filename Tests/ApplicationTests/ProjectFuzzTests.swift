@@ -47,7 +47,7 @@ struct ProjectFuzzTests {
     ]
 
     @Test(
-        "a damaged project file is a usage error of one line and its places, or a project",
+        "a damaged project file is a usage error of one line with its places, or a valid project",
         arguments: 0..<16 as Range<UInt64>)
     func load(seed: UInt64) {
         var mutator = Mutator(seed: seed, of: Self.seeds, words: Self.words)

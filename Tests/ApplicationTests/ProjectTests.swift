@@ -130,7 +130,7 @@ struct ProjectTests {
         #expect(fragments[2].paths(architecture: .um) == ["tools/testing/selftests/net/forwarding/config"])
     }
 
-    @Test("what is left out has its documented default")
+    @Test("a missing key has its documented default")
     func defaults() throws {
         let project = try load("kernel: {}\n")
         #expect(project.kernel.source == "linux-source-6.1")
@@ -143,7 +143,7 @@ struct ProjectTests {
         #expect(project.skips == .warn)
     }
 
-    @Test("a profile goes on top: maps merge, lists and scalars replace, and it may extend another")
+    @Test("a profile is applied on top: maps are merged, lists and scalars replaced, and it may extend another profile")
     func profiles() throws {
         let one = try load(full, profile: "one")
         #expect(one.machine.cpus == 8)
@@ -157,7 +157,7 @@ struct ProjectTests {
         #expect(two.splats == .known([.init(title: "^WARNING in f$", reason: "until 6.13: see the list")]))
     }
 
-    @Test("flags win over the file and its profile")
+    @Test("flags have precedence over the file and its profile")
     func overrides() throws {
         let project = try load(
             full, profile: "two", ProjectOverride(key: "machine.memory", value: "1G", flag: "--memory"),
@@ -167,7 +167,7 @@ struct ProjectTests {
         #expect(project.kernel.source == "git+https://x/y#v6.1")
     }
 
-    @Test("flags add options, fragments and devices to what the file has, and each is written as it was read")
+    @Test("flags add options, fragments and devices to those of the file, and each is written in the form that is read")
     func additions() throws {
         let text = """
             kernel: {config: [a.config], uml-config: [u.config], options: [CONFIG_A=y]}
@@ -206,7 +206,7 @@ struct ProjectTests {
     }
 
     @Test(
-        "devices that exclude each other, the machine or several guests are refused at their place",
+        "devices that conflict with each other, with the machine or with several guests are refused at their place",
         arguments: [
             ("disks: [{}]\n", "disks[0] needs either size, such as 300M, or file"),
             ("disks: [{size: 8M, file: x}]\n", "disks[0] needs either size, such as 300M, or file"),
@@ -239,7 +239,7 @@ struct ProjectTests {
         #expect(failure.message.hasPrefix("--machine: machine.type must be one of: auto, microvm, q35, pc, uml"))
     }
 
-    @Test("the kernel's source may be spelt out")
+    @Test("the kernel's source may be a map")
     func sources() throws {
         #expect(try load("kernel: {source: {debian: linux-source-6.12}}").kernel.source == "linux-source-6.12")
         #expect(try load("kernel: {source: {directory: ../linux}}").kernel.source == "../linux")
@@ -254,7 +254,7 @@ struct ProjectTests {
     }
 
     @Test(
-        "an error has its place, and says what is allowed",
+        "an error has its place, and names the allowed values",
         arguments: [
             ("machine:\n  cpu: 2\n", "/p/kbuild.yaml:2:3: unknown key machine.cpu; did you mean cpus?"),
             ("machine:\n  cpus: many\n", "/p/kbuild.yaml:2:9: machine.cpus must be a whole number from 1 to 64"),
@@ -293,14 +293,14 @@ struct ProjectTests {
         #expect(failure.message.contains(expected), "\(failure.message)")
     }
 
-    @Test("all errors are told at once")
+    @Test("all errors are reported at once")
     func manyErrors() throws {
         let failure = try failure("a: 1\nmachine: {b: 2}\nkernel: {jobs: none}\n")
         let details = try #require(failure.details)
         #expect(details.split(separator: "\n").count == 3)
     }
 
-    @Test("a key that stands twice is an error")
+    @Test("a duplicate key is an error")
     func duplicateKey() throws {
         #expect(try failure("machine: {cpus: 1, cpus: 2}\n").code == .usage)
     }
@@ -315,7 +315,7 @@ struct ProjectTests {
         #expect(circle.details?.contains("b > a > b") == true)
     }
 
-    @Test("the effective configuration loads again as what it came from", arguments: [nil, "one", "two"])
+    @Test("the effective configuration can be loaded again with the same result", arguments: [nil, "one", "two"])
     func rendered(profile: String?) throws {
         var project = try load(full, profile: profile)
         project.machine.kernelArguments = ["quote=\"'\\", "über", "#", "true"]
@@ -326,7 +326,7 @@ struct ProjectTests {
         #expect(try load(rendered).rendered() == rendered)
     }
 
-    @Test("no project file is an error that says how to go on")
+    @Test("a missing project file is an error with the next step")
     func missing() {
         let failure = #expect(throws: Failure.self) { try Project.locate(nil, from: "/nonexistent/folder") }
         #expect(failure?.code == .usage)
@@ -335,7 +335,7 @@ struct ProjectTests {
         #expect(HelpPages.projectFileText.contains("  machine.type: one of: auto, microvm"))
     }
 
-    @Test("docs/reference/project-file.md has a row for every key, and none for another")
+    @Test("docs/reference/project-file.md has a row for every key, and no other row")
     func reference() throws {
         let file = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
             .pushing("docs/reference/project-file.md")
@@ -349,7 +349,7 @@ struct ProjectTests {
     }
 
     @Test(
-        "what is no time",
+        "invalid times",
         arguments: ["", "s", "-1", "0", "1.5", "1d", "m5", "99999999999999999999", "9223372036854775807h"])
     func noTimes(text: String) {
         #expect(seconds(in: text) == nil)
@@ -370,7 +370,7 @@ struct TestSelectionTests {
     }
 
     @Test(
-        "a name is found as a person types it, and else guessed",
+        "a name is found as typed, or gets a suggestion",
         arguments: [
             ("hello", ["K.HelloThereTests/greets()"]), ("hello-there", ["K.HelloThereTests/greets()"]),
             ("Hello There", ["K.HelloThereTests/greets()"]), ("GREETS()", ["K.HelloThereTests/greets()"]),
@@ -382,7 +382,7 @@ struct TestSelectionTests {
     }
 
     @Test(
-        "what is near to a word is a suite or a program",
+        "suggestions are suites and programs",
         arguments: [
             ("HelloTereTests", "HelloThereTests"), ("helo", "HelloThereTests"), ("msgbx_put", "msgbox_put"),
             ("HeloThere", "HelloThereTests"), ("quite else", nil),
@@ -391,7 +391,7 @@ struct TestSelectionTests {
         #expect(TestSelection.guess(for: word, among: ["K.HelloThereTests/greets()", "msgbox_put"]) == expected)
     }
 
-    @Test("an escaped name matches itself alone", arguments: ["M.S/a(b:c:)", "M.`x y`/über()", "a+b*[c]\\d$"])
+    @Test("an escaped name matches only itself", arguments: ["M.S/a(b:c:)", "M.`x y`/über()", "a+b*[c]\\d$"])
     func escaping(name: String) throws {
         let pattern = try Regex("^\(TestSelection.escaped(name))$")
         #expect(name.contains(pattern))

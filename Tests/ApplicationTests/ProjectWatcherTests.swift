@@ -22,7 +22,7 @@ struct ProjectWatcherTests {
         try writeAtomically(text, to: folder.pushing(FilePath(name)))
     }
 
-    @Test("what is edited, comes or goes is told once; what the guest and SwiftPM write is not")
+    @Test("an edited, new or removed file is reported once; files that the guest and SwiftPM write are not")
     func changes() throws {
         defer { try? removeAll(folder) }
         var watcher = ProjectWatcher(try Project.load(folder.appending("kbuild.yaml")))

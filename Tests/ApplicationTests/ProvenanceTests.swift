@@ -8,7 +8,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Who is foreign", .timeLimit(.minutes(5)))
+@Suite("Provenance of inputs", .timeLimit(.minutes(5)))
 struct ProvenanceTests {
     private let root: FilePath
     private var home: FilePath { root.appending("project") }
@@ -52,11 +52,11 @@ struct ProvenanceTests {
 
         """
 
-    @Test("a project with nothing but its own has no foreign input")
+    @Test("a project with only its own files has no foreign input")
     func nothing() throws { #expect(try remarks(Self.own).isEmpty) }
 
     @Test(
-        "a foreign file may be a link within its folder, to the project or the system, and to nothing else of the host")
+        "a foreign file may be a link within its folder, to the project or the system, but not to other host files")
     func linkedPrograms() throws {
         defer { try? removeAll(root) }
         func check(_ name: String, _ target: FilePath, sandbox: String = "auto") throws {
@@ -80,7 +80,7 @@ struct ProvenanceTests {
     }
 
     @Test(
-        "what lies outside of the folder is foreign, and the remark names it",
+        "a file outside of the folder is foreign, and the remark names it",
         arguments: [
             ("kernel/a", "../elsewhere/1.patch", "the patch"),
             ("./linux", "../elsewhere/linux", "the kernel source"),
@@ -97,7 +97,7 @@ struct ProvenanceTests {
         #expect(found.first?.hasSuffix("is from outside of the project") == true)
     }
 
-    @Test("links do not make anything the project's own, wherever they stand")
+    @Test("a link anywhere does not make its target the project's own")
     func links() throws {
         try removeAll(home.pushing("kernel/a"))
         try link("kernel/a", to: outside.string)
@@ -110,7 +110,7 @@ struct ProvenanceTests {
         #expect(found.contains { $0.hasPrefix("the test program") && $0.contains("header.h beside it") })
     }
 
-    @Test("a link within the project is the project's own")
+    @Test("a link within the project belongs to the project")
     func innerLinks() throws {
         try link("tests/suite/Sources", to: "../../kernel")
         try link("patches", to: "kernel/a")
@@ -126,7 +126,7 @@ struct ProvenanceTests {
         #expect(!provenance.hasForeignNumbers)
     }
 
-    @Test("a definition of the root file system outside is foreign, with its init, and may name no file of the host's")
+    @Test("an outside definition of the root file system is foreign, with its init, and must not name host files")
     func rootfs() throws {
         let yaml = Self.own + "rootfs: {definition: ../elsewhere/rootfs/default.yaml}\n"
         let provenance = try provenance(yaml)
@@ -143,7 +143,7 @@ struct ProvenanceTests {
         #expect(try remarks(Self.own, rootfsFiles: [outside.appending("one.c"), secret]).count == 1)
     }
 
-    @Test("a test package that names a package outside is foreign, however far the way is")
+    @Test("a test package that depends on an outside package is foreign, also indirectly")
     func dependencies() throws {
         try createFolder(home.pushing("lib"))
         try writeAtomically(
@@ -156,7 +156,7 @@ struct ProvenanceTests {
         #expect(try remarks(Self.own).isEmpty)
     }
 
-    @Test("of the system's files only those count that nobody but root can change, and archives that a package lists")
+    @Test("only system files that only root can change, and archives that a package lists, are trusted")
     func system() throws {
         defer { try? removeAll(root) }
         #expect(Provenance.isOfSystem(Provenance.resolved("/bin/sh")))
@@ -174,7 +174,7 @@ struct ProvenanceTests {
         #expect(!Provenance.onlyRootChanges("/tmp"))
     }
 
-    @Test("the numbers' text makes what includes it as foreign as the patch; own tests are trusted with own patches")
+    @Test("the generated numbers make their users as foreign as the patch; own tests are trusted with own patches")
     func numbers() throws {
         defer { try? removeAll(root) }
         func rules(_ yaml: String) throws -> Confinement.Rules {
@@ -191,7 +191,7 @@ struct ProvenanceTests {
         #expect(tested.covering(outside.appending("one.c"), includingNumbers: true) != nil)
     }
 
-    @Test("what is said names one input of each kind, and how many more there are")
+    @Test("the message names one input of each kind, and the number of the others")
     func said() throws {
         let yaml = Self.own.replacing("[kernel/a]", with: "[../elsewhere/1.patch, ../elsewhere/header.h]")
             .replacing("x.config", with: "../elsewhere/x.config")

@@ -38,7 +38,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
 
 @Suite("Skips and known kernel reports", .timeLimit(.minutes(5)))
 struct ResultPolicyTests {
-    @Test("by default a skip fails nothing, and is counted")
+    @Test("by default a skip is counted and does not fail the run")
     func warn() {
         var report = report()
         report.crashes = []
@@ -59,7 +59,7 @@ struct ResultPolicyTests {
         #expect(judged(report) == .testFailure)
     }
 
-    @Test("a list names the skips that are expected; others fail, and an entry that matches none is noted")
+    @Test("a list names the expected skips; other skips fail, and an entry without a match is noted")
     func expected() {
         var good = report()
         good.crashes = []
@@ -100,7 +100,7 @@ struct ResultPolicyTests {
         #expect(judged(fatal) == .guestCrash)
     }
 
-    @Test("the project's word on a title is the same for a shell as for a run")
+    @Test("the project's known reports apply to a shell as to a run")
     func titles() {
         let known = Project.SplatPolicy.known([.init(title: "^WARNING in f$", reason: "bug 1")])
         #expect(!known.fails(title: "WARNING in f"))
@@ -110,7 +110,7 @@ struct ResultPolicyTests {
     }
 }
 
-@Suite("What an entry selects", .timeLimit(.minutes(5)))
+@Suite("Selection by an entry", .timeLimit(.minutes(5)))
 struct SuiteSelectionTests {
     private let tests = ["M.A/one()", "M.B/two()"]
 
@@ -122,7 +122,7 @@ struct SuiteSelectionTests {
     }
 
     @Test(
-        "an entry that leaves its suite no test is an error that names it, whatever the command line says",
+        "an entry that selects no test of its suite is an error that names it, with any command line",
         arguments: [
             ("Sloow", nil, "tests[1].filter 'Sloow' matches no test of Tests/G"),
             (nil, "M", "tests[1].skip 'M' matches every test of Tests/G"),
@@ -135,7 +135,7 @@ struct SuiteSelectionTests {
         #expect(failure?.details?.contains("M.A/one()") == true)
     }
 
-    @Test("a pattern of the command line may leave an entry nothing: another entry may have what it means")
+    @Test("a pattern of the command line may select no test of an entry, because it may be meant for another entry")
     func commandLine() throws {
         #expect(try check(filter: "A", command: "nothing") == nil)
         #expect(try check(skip: "two", command: "two") == nil)
@@ -146,7 +146,7 @@ struct SuiteSelectionTests {
         #expect(try check(skip: "Sloow") == "tests[1].skip 'Sloow' matches no test of Tests/G")
     }
 
-    @Test("XCTest cases that are selected are an error that names them; those that are left out on purpose are not")
+    @Test("selected XCTest cases are an error that names them; intentionally excluded ones are not")
     func xctest() throws {
         let cases = ["X.Old/testOne", "X.Old/testTwo"]
         let failure = #expect(throws: Failure.self) { try check(xctests: cases) }
@@ -160,7 +160,7 @@ struct SuiteSelectionTests {
         #expect(throws: Failure.self) { try check(xctests: cases, command: "Old") }
     }
 
-    @Test("XCTest's list is read behind other output, and what is no list is an error")
+    @Test("XCTest's list is read after other output, and output without a list is an error")
     func listing() throws {
         let text = """
             loaded {
@@ -176,9 +176,9 @@ struct SuiteSelectionTests {
     }
 }
 
-@Suite("Lines of sources", .timeLimit(.minutes(5)))
+@Suite("Source lines", .timeLimit(.minutes(5)))
 struct SourceLineTests {
-    @Test("the line of a file of the project is read, cut, and without the blanks around it")
+    @Test("the line of a project's file is read, shortened, and trimmed")
     func lines() throws {
         try withFolder { folder in
             let file = folder.appending("T.swift")
@@ -192,7 +192,7 @@ struct SourceLineTests {
         }
     }
 
-    @Test("a file outside of the project is not read, by whatever path a guest names it")
+    @Test("a file outside of the project is not read by any path that a guest names")
     func outside() throws {
         try withFolder { folder in
             let project = folder.appending("project")

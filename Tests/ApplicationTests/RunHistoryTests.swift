@@ -47,7 +47,7 @@ private final class Scratch: Sendable {
 
 @Suite("Run history", .timeLimit(.minutes(5)))
 struct RunHistoryTests {
-    @Test("runs are found by their place, their name, a beginning of it, and their report's path")
+    @Test("runs are found by their position, their name, a prefix of it, and their report's path")
     func finding() throws {
         let scratch = try Scratch()
         let history = scratch.history
@@ -77,7 +77,7 @@ struct RunHistoryTests {
         #expect(scratch.notes.withLock { $0 }.isEmpty)
     }
 
-    @Test("a run is known once its report is there, and one whose report is damaged is listed and refused")
+    @Test("a run is listed once it has a report, and one with a damaged report is listed and refused")
     func publication() throws {
         let scratch = try Scratch()
         let folder = try scratch.history.newRun(scratch.progress)
@@ -95,7 +95,7 @@ struct RunHistoryTests {
         }
     }
 
-    @Test("a run that is kept again is what it came to last, in the list too, and one run")
+    @Test("a run that is stored again is one run with its last result, also in the list")
     func keptAgain() throws {
         let scratch = try Scratch()
         let folder = try scratch.add()
@@ -111,7 +111,7 @@ struct RunHistoryTests {
         #expect(try scratch.history.find("-1").report().exitCode == 130)
     }
 
-    @Test("the newest are kept; runs that are not done are not in their way, and running ones are left alone")
+    @Test("the newest runs are kept; unfinished runs do not count, and running ones are not removed")
     func bounds() throws {
         let scratch = try Scratch()
         let first = try scratch.add()
@@ -146,7 +146,7 @@ struct RunHistoryTests {
         #expect(folders.allSatisfy { fileExists($0.appending("console.log")) })
     }
 
-    @Test("a report that cannot be kept is told once, and nothing is thrown")
+    @Test("a report that cannot be stored gives one message and no error")
     func failure() throws {
         let scratch = try Scratch()
         let folder = try scratch.add { report in
@@ -159,7 +159,7 @@ struct RunHistoryTests {
         #expect(try namesInFolder(folder).allSatisfy { !$0.hasSuffix(".tmp") })
     }
 
-    @Test("a build that failed keeps its log, which the next build's would replace")
+    @Test("a failed build keeps its log, which the next build would replace")
     func buildLog() throws {
         let scratch = try Scratch()
         let log = scratch.root.appending("build.log")
@@ -199,7 +199,7 @@ struct ReportFilesTests {
         try body(folder)
     }
 
-    @Test("each file is written, and one that cannot be keeps none from it")
+    @Test("each file is written, also when another one cannot be")
     func writing() throws {
         try inFolder { folder in
             let console = folder.appending("console.log")
@@ -223,7 +223,7 @@ struct ReportFilesTests {
         #expect(status.st_mode & S_IFMT == S_IFCHR)
     }
 
-    @Test("the job's summary is added to what is there; without one nothing happens")
+    @Test("the job's summary is appended; without a summary file nothing happens")
     func stepSummary() throws {
         try inFolder { folder in
             let file = folder.appending("summary.md")
@@ -241,7 +241,7 @@ struct ReportFilesTests {
         }
     }
 
-    @Test("of a long console the last whole lines are shown, with their numbers")
+    @Test("the last complete lines of a long console are shown, with their numbers")
     func console() throws {
         try inFolder { folder in
             let file = folder.appending("console.log")

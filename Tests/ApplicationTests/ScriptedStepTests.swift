@@ -186,7 +186,7 @@ struct ScriptedStepTests {
 
     // MARK: The kernel
 
-    @Test("the source is taken in once, and again when a file of it has changed")
+    @Test("the source is copied once, and again when one of its files has changed")
     func source() async throws {
         defer { try? removeAll(scratch) }
         func take() async throws -> KernelSourceArtifact {
@@ -207,7 +207,7 @@ struct ScriptedStepTests {
         #expect(tools.take().isEmpty)
     }
 
-    @Test("patches reach the tree that make builds in, and never the pristine source")
+    @Test("patches change the tree that make builds in, but never the pristine source")
     func patch() async throws {
         defer { try? removeAll(scratch) }
         let context = try context()
@@ -231,7 +231,7 @@ struct ScriptedStepTests {
         #expect(context.log.steps.last?.outcome == .failed)
     }
 
-    @Test("a kernel is configured and built with make, filed, and found again; another patch makes another")
+    @Test("a kernel is configured and built with make, stored, and found again; another patch makes another kernel")
     func kernel() async throws {
         defer { try? removeAll(scratch) }
         let first = try context()
@@ -275,7 +275,7 @@ struct ScriptedStepTests {
         return steps.make(patched).output
     }
 
-    @Test("each configuration has its own output, which starts from the nearest finished one; a switch back finds it")
+    @Test("each configuration has its own output, which starts from the nearest finished one and is found again later")
     func configurations() async throws {
         defer { try? removeAll(scratch) }
         _ = try await buildKernel(try context())
@@ -297,7 +297,7 @@ struct ScriptedStepTests {
         #expect(try await output(try context()) == first)
     }
 
-    @Test("a second project starts from the first one's output, unless somebody edited the first one's tree")
+    @Test("a second project starts from the first one's output, unless the first one's tree was edited")
     func secondProject() async throws {
         defer { try? removeAll(scratch) }
         _ = try await buildKernel(try context())
@@ -337,7 +337,7 @@ struct ScriptedStepTests {
         #expect(!fileExists(scratch.pushing("cache/store/kernel")))
     }
 
-    @Test("what a compiler says of a patched file is the message; nothing is filed, and the next run builds again")
+    @Test("a compiler's error in a patched file is the message; nothing is stored, and the next run builds again")
     func compilerError() async throws {
         defer { try? removeAll(scratch) }
         tools.state.withLock {

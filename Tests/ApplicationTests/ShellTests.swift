@@ -10,7 +10,7 @@ import Testing
 @testable import GuestSession
 @testable import Project
 
-@Suite("What is typed for a guest", .timeLimit(.minutes(5)))
+@Suite("Input for a guest", .timeLimit(.minutes(5)))
 struct EscapeFilterTests {
     private func actions(_ pieces: String...) -> [EscapeFilter.Action] {
         var filter = EscapeFilter()
@@ -28,7 +28,7 @@ struct EscapeFilterTests {
         #expect(actions("\n~\u{1A}") == [send("\n"), .suspend])
     }
 
-    @Test("all else is the guest's")
+    @Test("all other input is the guest's")
     func plain() {
         #expect(actions("a~.") == [send("a~.")])
         #expect(actions("~~.") == [send("~.")])
@@ -37,7 +37,7 @@ struct EscapeFilterTests {
         #expect(actions("~") == [])
     }
 
-    @Test("the terminal's answer about its cursor leaves a line's beginning what it is; other keys do not")
+    @Test("the terminal's answer about its cursor does not end a line's beginning; other keys do")
     func reports() {
         #expect(actions("ls\r\u{1B}[12;22R~.") == [send("ls\r\u{1B}[12;22R"), .end])
         #expect(actions("x\u{1B}[12;22R~.") == [send("x\u{1B}[12;22R~.")])
@@ -45,7 +45,7 @@ struct EscapeFilterTests {
     }
 }
 
-@Suite("What a shell finds in the guest", .timeLimit(.minutes(5)))
+@Suite("The environment of a shell in the guest", .timeLimit(.minutes(5)))
 struct ShellFolderTests {
     private let calls: [RegisteredSyscall]
 
@@ -81,7 +81,7 @@ struct ShellFolderTests {
         #expect(script == "cd '/root/a b' 2>/dev/null || cd /tmp\nexec printf %s 'it'\\''s\n$HOME'\n")
     }
 
-    @Test("the exit code is the program's own, unless something else went wrong")
+    @Test("the exit code is the program's, unless another error occurred")
     func exitCodes() {
         var result = ShellResult(ending: .exited(3))
         #expect(result.exitCode == 3)
@@ -95,7 +95,7 @@ struct ShellFolderTests {
         #expect(ShellResult(ending: .timedOut).exitCode == 6)
     }
 
-    @Test("input is handed over as digits")
+    @Test("input is sent as hexadecimal digits")
     func input() {
         #expect(GuestInput.encoded([0, 0x7E, 0xFF]) == Array("in 007eff\n".utf8))
     }

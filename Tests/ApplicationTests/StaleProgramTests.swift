@@ -54,7 +54,7 @@ struct StaleProgramTests {
     }
 
     @Test(
-        "an edit of whatever gcc, as or ld read has the program compiled again, wherever that lies (A3 a)",
+        "an edit of any file that gcc, as or ld read has the program compiled again (A3 a)",
         arguments: [
             ("../lib/x.h", "#include \"../lib/x.h\"\nint main(void) { return VALUE; }\n"),
             ("util/more.c", "#include \"util/more.c\"\nint main(void) { return VALUE; }\n"),
@@ -76,7 +76,7 @@ struct StaleProgramTests {
         #expect(try await run() == Outcome(code: .exited(7), isHit: true))
     }
 
-    @Test("a header that appears where it is found first, and one that was asked for in vain (A3, sibling)")
+    @Test("a header that appears where it is found first, and one that was missing before (A3, sibling)")
     func appearing() async throws {
         try write("lib/x.h", "#define VALUE 1\n")
         try write("lib/y.h", "#include \"x.h\"\n")
@@ -97,7 +97,7 @@ struct StaleProgramTests {
         #expect(try await run() == Outcome(code: .exited(1), isHit: true))
     }
 
-    @Test("two projects with one source and headers of their own each have their program (A3, sibling)")
+    @Test("two projects with the same source and different headers have separate programs (A3, sibling)")
     func twoPlaces() async throws {
         try write("p/main.c", "#include \"x.h\"\nint main(void) { return VALUE; }\n")
         try write("p/x.h", "#define VALUE 1\n")
@@ -143,7 +143,7 @@ struct StaleProgramTests {
         }
     }
 
-    @Test("what a confined build made is not found by a trusted one, nor by that of another project (C2, sibling)")
+    @Test("the result of a confined build is not used by a trusted one, nor by that of another project (C2, sibling)")
     func trust() throws {
         let source = scratch.pushing("p/main.c")
         try write("p/main.c", "int main(void) { return 0; }\n")
@@ -179,7 +179,7 @@ struct StaleProgramTests {
         try await builder.bundleRecipe(package: scratch.appending("s"), numbers: numbers)
     }
 
-    @Test("as many jobs as the user allows build a package; what comes of it does not depend on them")
+    @Test("a package is built with the user's number of jobs, and the result does not depend on it")
     func jobs() async throws {
         try write("s/Package.swift", manifest("Suite"))
         try write("s/Tests/T/t.swift", "let a = 1\n")
@@ -222,7 +222,7 @@ struct StaleProgramTests {
         #expect(try await recipe().key.digest == keys.last)
     }
 
-    @Test("a header outside of a package is known as one, by whatever path the compiler names it (A3, sibling)")
+    @Test("a header outside of a package is recognized by any path that the compiler names (A3, sibling)")
     func farHeaders() throws {
         try write("far/x.h", "")
         try write("s/Sources/C/own.h", "")

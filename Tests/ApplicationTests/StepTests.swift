@@ -32,7 +32,7 @@ struct StepTests {
         }
     }
 
-    @Test("who carries steps out performs them, and remembers how they ended")
+    @Test("an executor performs steps, and records how they ended")
     func performs() async throws {
         let log = StepLog { _ in }
         #expect(try await log.carryOut(step(.compile, foreseen: nil)) == 7)
@@ -41,7 +41,7 @@ struct StepTests {
         #expect(log.steps.map(\.detail) == ["done"])
     }
 
-    @Test("a result that is there is a hit, and nothing is performed")
+    @Test("an existing result is a hit, and nothing is performed")
     func found() async throws {
         let log = StepLog { _ in }
         let step = Step<Int>(.source) { _ in .found(3, "it") }
@@ -52,7 +52,7 @@ struct StepTests {
         #expect(recorder.steps(of: [.source]).map(\.outcome) == [.hit])
     }
 
-    @Test("a step that fails, or is cancelled, ends as that")
+    @Test("a step that fails or is cancelled ends as such")
     func failures() async throws {
         let log = StepLog { _ in }
         let failing = Step<Int>(.patch) { _ in throw Failure(.patch, "no such line") }
@@ -63,7 +63,7 @@ struct StepTests {
         #expect(log.steps.first?.detail == "no such line")
     }
 
-    @Test("a recorder performs nothing; what it cannot know is what later steps depend on")
+    @Test("a recorder performs nothing; later steps depend on what it cannot determine")
     func records() async throws {
         let recorder = PlanRecorder()
         #expect(try await recorder.carryOut(step(.compile, foreseen: 5)) == 5)
@@ -79,7 +79,7 @@ struct StepTests {
         #expect(calls.names.withLock { $0 } == ["forecast compile", "forecast programs", "forecast rootfs"])
     }
 
-    @Test("a command that would have to be asked is what the step depends on")
+    @Test("a step depends on the command whose output it needs")
     func questions() async throws {
         let recorder = PlanRecorder()
         var runner = CommandRunner()
@@ -97,7 +97,7 @@ struct StepTests {
         await #expect(throws: Failure.self) { try await recorder.find { throw Failure(.usage, "no") } as Int? }
     }
 
-    @Test("of two things at once the first to fail ends the other")
+    @Test("the first of two concurrent steps to fail ends the other")
     func together() async throws {
         let log = StepLog { _ in }
         let (one, two) = try await log.together {

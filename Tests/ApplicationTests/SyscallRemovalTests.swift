@@ -29,7 +29,7 @@ struct SyscallRemovalTests {
 
         """
 
-    @Test("an entry goes with all that is indented below it, and nothing else does")
+    @Test("an entry is removed with everything indented below it, and nothing else is")
     func entries() {
         let lines = Self.spec.textLines(keepsEmpty: true).map(String.init)
         func without(_ range: Range<Int>) -> String {
@@ -55,7 +55,7 @@ struct SyscallRemovalTests {
                 environment: ["KBUILD_CACHE": scratch.appending("cache").string], supervisor: nil, onEvent: { _ in }))
     }
 
-    @Test("one of several calls leaves the spec, the last one's folder leaves the project file, and no file is deleted")
+    @Test("a call is removed from the spec, the last call's folder from the project file, and no file is deleted")
     func actions() throws {
         let scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("remove-\(UUID().uuidString)")
         defer { try? removeAll(scratch) }

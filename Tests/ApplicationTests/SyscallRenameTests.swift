@@ -17,7 +17,7 @@ struct SyscallRenameTests {
         #expect(rename.inSpec("  - name: \"box\"") == "  - name: \"chest\"")
     }
 
-    @Test("in C only what defines the call changes; helpers, variables and calls with a longer name stay")
+    @Test("in C only the call's definition changes; helpers, variables and calls with a longer name stay")
     func source() {
         let text = """
             static long box_read(int box);

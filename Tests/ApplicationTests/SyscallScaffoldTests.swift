@@ -76,7 +76,7 @@ struct SyscallScaffoldTests {
 
     // MARK: Several calls in one C file
 
-    @Test("calls that share a C file have one spec, each header once, and each a definition of its own")
+    @Test("calls that share a C file have one spec, each header once, and separate definitions")
     func shared() throws {
         let calls = try [scaffold("box_put", "const void *bytes, size_t length"), scaffold("box_size")]
         #expect(SyscallScaffold.spec(calls, file: "box").contains("sources: [box.c]\nsyscalls:\n  - name: box_put\n"))
@@ -92,7 +92,7 @@ struct SyscallScaffoldTests {
         #expect(SyscallScaffold.source([calls[0]]) == calls[0].source)
     }
 
-    @Test("a call that is added to a C file brings the headers that it lacks, and leaves the rest as it is")
+    @Test("a call that is added to a C file adds missing headers, and does not change the rest")
     func added() throws {
         let own =
             "// mine\n#include <linux/syscalls.h>\n#include  <linux/errno.h>\n\nSYSCALL_DEFINE0(mine)\n{\n\treturn 7;\n}\n\n"
@@ -112,7 +112,7 @@ struct SyscallScaffoldTests {
         return editor.text
     }
 
-    @Test("a list keeps its comments and its layout, in the project and in profiles with a list of their own")
+    @Test("a list keeps its comments and its layout, in the project and in profiles with their own list")
     func blockLists() throws {
         let text = """
             # mine
@@ -173,7 +173,7 @@ struct SyscallScaffoldTests {
         #expect(try adding(text) == text.replacing("[a]", with: "[a, kernel/new]"))
     }
 
-    @Test("a package of suites joins the tests, or makes them")
+    @Test("a package of suites is added to the tests, or begins the list")
     func testPackage() throws {
         var editor = ProjectFileEditor(file: "/p/kbuild.yaml", text: "tests:\n  - {c: x.c, arguments: [a]}\n")
         try editor.addTestPackage("Tests/GuestTests")

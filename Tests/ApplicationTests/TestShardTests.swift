@@ -25,7 +25,7 @@ struct TestShardTests {
             name: "put", arguments: ["/kbuild/programs/put"], resultsProtocol: .exitCode(skip: nil)),
         executable: "/put", fileName: "put", isStatic: true)
 
-    @Test("alone, each test is a shard with a filter for it and nothing else")
+    @Test("with one test in each shard, the filter matches only that test")
     func alone() throws {
         let shards = TestShard.shards(of: [bundle("a", "M.S/one()", "M.S/two(x:)"), program], among: nil)
         #expect(shards.map(\.name) == ["M.S/one()", "M.S/two(x:)", "put"])
@@ -38,7 +38,7 @@ struct TestShardTests {
         #expect(shards[2].patterns.isEmpty)
     }
 
-    @Test("among guests, each has as many tests or one more, in order, and none is lost", arguments: 1...9)
+    @Test("shards for guests differ by at most one test, are in order, and lose none", arguments: 1...9)
     func among(guests: Int) {
         let programs = [bundle("a", "1", "2", "3", "4"), program, bundle("b", "5", "6")]
         let shards = TestShard.shards(of: programs, among: guests)
@@ -79,7 +79,7 @@ struct TestShardTests {
             exit: exit, limit: limit, bootSeconds: booted ? 1 : nil, machineSeconds: 2)
     }
 
-    @Test("what a guest that crashed did not get to is left for the next, without the test that crashed it")
+    @Test("the tests that a crashed guest did not reach are left for the next guest, without the test that crashed it")
     func remainder() throws {
         let programs = [bundle("a", "1", "2", "3"), program, bundle("b", "4")]
         let whole = TestShard(all: programs)
@@ -96,7 +96,7 @@ struct TestShardTests {
         #expect(second.remainder(after: result([[.crashed]], of: second), of: programs) == nil)
     }
 
-    @Test("nothing is left when all was told, none got done, or another guest would fare no better")
+    @Test("no tests are left when all were reported, when none ended, or when another guest would not help")
     func noRemainder() {
         let programs = [bundle("a", "1", "2")]
         let whole = TestShard(all: programs)

@@ -8,9 +8,9 @@ import Testing
 
 @testable import Application
 
-@Suite("What tools read", .timeLimit(.minutes(5)))
+@Suite("Files that tools read", .timeLimit(.minutes(5)))
 struct ToolReadsTests {
-    @Test("the makefiles of gcc, as and ld give the files that were read")
+    @Test("the dependency files of gcc, as and ld list the files that were read")
     func makefiles() {
         let text = """
             program: /p/a.c /p/../lib/x.h \\
@@ -36,7 +36,7 @@ struct ToolReadsTests {
         #expect(CompilerReads.prerequisites(inMakefile: "a:\\\n b") == ["b"])
     }
 
-    @Test("gcc's list of folders has those that do not exist too, and the compiler proper")
+    @Test("gcc's list of folders includes those that do not exist, and the compiler proper")
     func search() {
         let text = """
             Using built-in specs.
@@ -54,7 +54,7 @@ struct ToolReadsTests {
         #expect(found.compiler == "/usr/lib/gcc/x86_64-linux-gnu/12/cc1")
     }
 
-    @Test("names are found in every form in which C and assembly name a file")
+    @Test("file names are found in every form of C and assembly")
     func names() {
         let text = #"""
             #include "a.h"
@@ -72,7 +72,7 @@ struct ToolReadsTests {
     }
 
     @Test(
-        "a header is missed where it would be found first: beside the file that names it, and in each folder of the list"
+        "a header is recorded as missing where it would be found first: beside the including file, and in the listed folders"
     )
     func absent() {
         let texts = ["/p/a.c": "#include \"x.h\"\n#include <sys/y.h>\n", "/lib/x.h": "#include \"z.h\"\n"]
@@ -84,7 +84,7 @@ struct ToolReadsTests {
         #expect(missed.passedOver == ["/lib/z.h"])
     }
 
-    @Test("a variable reaches a tool only when it changes nothing, or is part of the key")
+    @Test("a variable is passed to a tool only when it has no effect or is part of the key")
     func environment() {
         let inherited = [
             "PATH": "/bin", "HOME": "/h", "LC_ALL": "C", "https_proxy": "p", "CPATH": "/inc", "GITHUB_RUN_ID": "7",
@@ -105,7 +105,7 @@ struct ToolReadsTests {
         try SwiftPackages.Description(parsing: "warning: a note\n" + json)
     }
 
-    @Test("the inputs of a package are the folders that SwiftPM names, in all packages that are reached")
+    @Test("the inputs of a package are the folders that SwiftPM names, in all its dependencies")
     func packages() throws {
         let main = try description(
             """
@@ -137,7 +137,7 @@ struct ToolReadsTests {
         #expect(packages.testProduct == nil)
     }
 
-    @Test("what editors and version control keep in a package is no input")
+    @Test("files of editors and version control in a package are not inputs")
     func inputs() {
         for path in [".build", "a/.git", ".swiftpm", "a/.#b.c", "a/b.c~", "a/.b.c.swp", ".x.swo", "4913"] {
             #expect(!SwiftPackages.isInput(path), "\(path)")

@@ -51,7 +51,7 @@ struct ArtifactStoreTests {
         }
     }
 
-    @Test("what was published is found, with its files")
+    @Test("a published entry is found, with its files")
     func hit() async throws {
         #expect(store.lookup(key) == nil)
         let made = try await publish()
@@ -62,7 +62,7 @@ struct ArtifactStoreTests {
         #expect(store.lookup(Self.key("key", step: "other")) == nil)
     }
 
-    @Test("a store that is only looked at publishes nothing, and leaves a damaged entry where it is")
+    @Test("a read-only store publishes nothing, and keeps a damaged entry")
     func readOnly() async throws {
         let made = try await publish()
         var reader = store
@@ -75,7 +75,7 @@ struct ArtifactStoreTests {
         #expect(fileExists(made.folder))
     }
 
-    @Test("the digest of texts is that of a folder that holds them")
+    @Test("the digest of texts is that of a folder with these files")
     func textsDigest() throws {
         let folder = scratch.path.appending("texts")
         try createFolder(folder)
@@ -114,7 +114,7 @@ struct ArtifactStoreTests {
         }
     }
 
-    @Test("publishing twice keeps a whole entry")
+    @Test("publishing twice keeps a complete entry")
     func twice() async throws {
         _ = try await publish("first")
         _ = try await publish("second")
@@ -152,7 +152,7 @@ struct StaleArtifactTests {
         }
     }
 
-    @Test("a file that is edited while it is built is built again, and its old key holds nothing")
+    @Test("a file that is edited while it is built is built again, and its old key has no entry")
     func edited() async throws {
         let old = try key()
         let tries = Counter()
@@ -163,7 +163,7 @@ struct StaleArtifactTests {
         #expect(store.lookup(old) == nil)
     }
 
-    @Test("an edit that is taken back during the build is noticed as well")
+    @Test("an edit that is undone during the build is also noticed")
     func restored() async throws {
         let tries = Counter()
         let made = try await store.publish(key: key) { folder in
@@ -226,7 +226,7 @@ struct StaleArtifactTests {
         #expect(tries.value == 2)
     }
 
-    @Test("what a tool was seen to read is part of the key, near and far, and so is what it did not find")
+    @Test("the files that a tool read are part of the key, in any folder, and so are those that it did not find")
     func recorded() async throws {
         let header = scratch.path.appending("header")
         let earlier = scratch.path.appending("earlier")
@@ -262,7 +262,7 @@ struct StaleArtifactTests {
         #expect(store.lookup(recorded: try key()) == nil)
     }
 
-    @Test("a header that is first heard of after the build, and was written to during it, has the build done again")
+    @Test("a header that is known only after the build, and was written to during it, causes another build")
     func headerEdited() async throws {
         let header = scratch.path.appending("header")
         try writeAtomically("one", to: header)
@@ -278,7 +278,7 @@ struct StaleArtifactTests {
         #expect(store.lookup(recorded: try key()) == made)
     }
 
-    @Test("no level of trust finds what another one made")
+    @Test("no level of trust finds entries of another one")
     func trust() async throws {
         let levels: [TrustLevel] = [.trusted, .confined(as: "a"), .confined(as: "b"), .confined(as: "trusted")]
         for level in levels {
@@ -294,7 +294,7 @@ struct StaleArtifactTests {
         }
     }
 
-    @Test("a pipe or a device is no input: reading it might never end")
+    @Test("a pipe or a device is not an input: reading it might never end")
     func devices() throws {
         let pipe = scratch.path.appending("pipe")
         #expect(mkfifo(pipe.string, 0o600) == 0)
@@ -302,7 +302,7 @@ struct StaleArtifactTests {
         #expect(throws: Failure.self) { try store.statCache.digest(of: "/dev/zero") }
     }
 
-    @Test("a tree's digest follows links to files and folders elsewhere, and ends where they go round")
+    @Test("a tree's digest follows links to files and folders elsewhere, and stops at circular links")
     func trees() throws {
         let (tree, far) = (scratch.path.appending("tree"), scratch.path.appending("far"))
         try createFolder(tree)
@@ -344,7 +344,7 @@ struct DigestTests {
             Digest.of("abc").hex == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
     }
 
-    @Test("keys keep names, values and their borders apart")
+    @Test("keys distinguish names, values and the boundaries between them")
     func keys() {
         func key(_ parts: (String, String)...) -> ArtifactKey {
             var builder = KeyBuilder(step: "s", version: 1, trust: .trusted)
@@ -362,7 +362,7 @@ struct DigestTests {
         #expect(key(("a", "b")) == key(("a", "b")))
     }
 
-    @Test("a folder's digest follows names, contents, links and the executable bit, and nothing else")
+    @Test("a folder's digest depends only on names, contents, links and the executable bit")
     func folders() async throws {
         let scratch = try ScratchFolder()
         let file = scratch.path.appending("file")
@@ -388,7 +388,7 @@ struct DigestTests {
 
 @Suite("Stat cache", .timeLimit(.minutes(5)))
 struct StatCacheTests {
-    @Test("a change of contents is seen even when size and mtime are put back")
+    @Test("a change of contents is noticed even when size and mtime are restored")
     func restoredTime() async throws {
         let scratch = try ScratchFolder()
         let file = scratch.path.appending("file")
@@ -404,7 +404,7 @@ struct StatCacheTests {
         #expect(try cache.digest(of: file) == .of("bbbb"))
     }
 
-    @Test("what was learnt is there in the next run, and damage to the file costs nothing but time")
+    @Test("digests are kept for the next run, and damage to the file costs only time")
     func persistence() async throws {
         let scratch = try ScratchFolder()
         let file = scratch.path.appending("with space")
@@ -429,7 +429,7 @@ struct StatCacheTests {
 @Suite("Cache layout", .timeLimit(.minutes(5)))
 struct CacheLayoutTests {
     @Test(
-        "the first of three variables that is set decides",
+        "the first of three variables that is set determines the cache's folder",
         arguments: [
             (["KBUILD_CACHE": "/k", "XDG_CACHE_HOME": "/x", "HOME": "/h"], "/k"),
             (["KBUILD_CACHE": "", "XDG_CACHE_HOME": "/x", "HOME": "/h"], "/x/kbuild"),
@@ -439,7 +439,7 @@ struct CacheLayoutTests {
         #expect(try CacheLayout(environment: environment).root == FilePath(root))
     }
 
-    @Test("none set, or a relative one, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
+    @Test("no variable, or a relative path, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
     func errors(environment: [String: String]) throws {
         #expect(throws: Failure.self) { try CacheLayout(environment: environment) }
         // Where the kernel's makefiles or their shells would come to grief.
@@ -452,7 +452,7 @@ struct CacheLayoutTests {
 
 @Suite("Locks", .timeLimit(.minutes(5)))
 struct FileLockTests {
-    @Test("who waits is told the process that holds the lock, its command, and for how long")
+    @Test("a waiting process reports the lock's holder, its command, and the time")
     func holder() async throws {
         let scratch = try ScratchFolder()
         let layout = CacheLayout(root: scratch.path)
@@ -519,7 +519,7 @@ struct RegularFileTests {
         scratch = try ScratchFolder()
     }
 
-    @Test("a pipe, a device, a folder, or a link to one, is named and not read")
+    @Test("a pipe, a device, a folder, or a link to one, is reported and not read")
     func otherKinds() throws {
         let pipe = scratch.path.appending("pipe")
         #expect(mkfifo(pipe.string, 0o600) == 0)

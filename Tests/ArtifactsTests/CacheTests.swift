@@ -49,9 +49,9 @@ private struct SampleCache {
     }
 }
 
-@Suite("Whose a cache is", .timeLimit(.minutes(5)))
+@Suite("Ownership of a cache", .timeLimit(.minutes(5)))
 struct CacheMarksTests {
-    @Test("a new or empty folder is marked, with a tag for backup programs, and removed whole")
+    @Test("a new or empty folder is marked, with a tag for backup programs, and removed completely")
     func new() async throws {
         let sample = try SampleCache()
         for isThere in [false, true] {
@@ -67,7 +67,7 @@ struct CacheMarksTests {
     }
 
     @Test(
-        "a folder of other files is refused and stays as it is, also where a name in it is one that kbuild uses",
+        "a folder of other files is refused and not changed, also if it has one of kbuild's names",
         arguments: [
             ["letter.txt"], ["projects/thesis/chapter"], ["sources/linux/Makefile"], ["store/shop/items"],
             ["tmp/draft"], ["projects/0123456789abcdef/x", "sources/mine/y"], ["kvm-probe/notes", "letter"],
@@ -86,7 +86,7 @@ struct CacheMarksTests {
         #expect(!fileExists(sample.layout.marker))
     }
 
-    @Test("the cache of an older kbuild is known by what is in it; other files beside it stay")
+    @Test("the cache of an older kbuild is recognized by its contents; other files beside it stay")
     func adopted() async throws {
         let sample = try SampleCache()
         try sample.add("store/kernel/\(SampleCache.key)")
@@ -106,7 +106,7 @@ struct CacheMarksTests {
         #expect(try await sample.layout.removeCache() == ["mine"])
     }
 
-    @Test("links of the names that kbuild uses are not followed, and not removed")
+    @Test("links with kbuild's names are not followed, and not removed")
     func links() async throws {
         let sample = try SampleCache()
         try sample.layout.prepare()
@@ -122,7 +122,7 @@ struct CacheMarksTests {
 
 @Suite("Use and removal of a cache", .timeLimit(.minutes(5)))
 struct CacheUseTests {
-    @Test("clean refuses while a kbuild uses the project, says which, and removes only that project's")
+    @Test("clean refuses while another kbuild uses the project, names it, and removes only that project's items")
     func clean() async throws {
         let sample = try SampleCache()
         let (a, b) = (try await sample.project("a", hours: 1), try await sample.project("b", hours: 1))
@@ -144,7 +144,7 @@ struct CacheUseTests {
         #expect(try await sample.layout.removeCache() == [])
     }
 
-    @Test("what a killed kbuild recorded holds nothing up, and a new one waits until a removal is decided")
+    @Test("a killed kbuild's record does not block a removal, and a new kbuild waits until the items are chosen")
     func gate() async throws {
         let sample = try SampleCache()
         let project = try await sample.project("a", hours: 1)
@@ -164,7 +164,7 @@ struct CacheUseTests {
         withExtendedLifetime(use) {}
     }
 
-    @Test("the least recently used goes first, what is of projects that are gone before, and what is in use never")
+    @Test("items of removed projects are removed first, then the least recently used, and items in use never")
     func prune() async throws {
         let sample = try SampleCache()
         let old = try sample.add("store/kernel/\(SampleCache.key)", hours: 90)
@@ -206,7 +206,7 @@ struct CacheUseTests {
         #expect(fileExists(present.folder.appending("runs")))
     }
 
-    @Test("each output of a tree is an item of its own, with its marks; the tree goes after all of them")
+    @Test("each output of a tree is a separate item, with its marks; the tree is removed after all of them")
     func outputs() async throws {
         let sample = try SampleCache()
         let project = try await sample.project("a", hours: 1)
@@ -239,7 +239,7 @@ struct CacheUseTests {
         #expect(fileExists(confined.appending("file")) && fileExists(tree.appending("file")))
     }
 
-    @Test("looking something up marks it as used; files that two things share count once")
+    @Test("a lookup marks an item as used; files that two items share count once")
     func lookups() async throws {
         let sample = try SampleCache()
         let store = ArtifactStore(layout: sample.layout, statCache: StatCache())
@@ -261,7 +261,7 @@ struct CacheUseTests {
         #expect(try CacheInventory(of: sample.layout).bytes < 2 << 20)
     }
 
-    @Test("what a link in the cache leads to is neither counted nor removed")
+    @Test("the target of a link in the cache is neither counted nor removed")
     func links() async throws {
         let sample = try SampleCache()
         _ = try await sample.project("a", hours: 1)

@@ -16,7 +16,7 @@ struct CounterDataTests {
         return words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * UInt32($0))) } }
     }
 
-    @Test("counters are added and subtracted, and all else stays as it is", arguments: ["B22*", "A94*"])
+    @Test("counters are added and subtracted, and all other data is unchanged", arguments: ["B22*", "A94*"])
     func arithmetic(version: String) throws {
         func data(_ counts: UInt64...) throws -> CounterData { try CounterData(Self.data(counts, version: version)) }
         let earlier = try data(1, 0, 1 << 40)
@@ -27,14 +27,14 @@ struct CounterDataTests {
         #expect(try !later.isZero && data(0, 0, 0).isZero)
     }
 
-    @Test("a counter that was set back counts from there")
+    @Test("a counter that was reset counts from its new value")
     func reset() throws {
         let earlier = try CounterData(Self.data([5, 5]))
         let later = try CounterData(Self.data([2, 6]))
         #expect(try later.since(earlier) == CounterData(Self.data([2, 1])))
     }
 
-    @Test("what is none is refused: no magic number, a strange version, a record that is cut off, another object")
+    @Test("invalid data is refused: a wrong magic number, an unknown version, a truncated record, another object")
     func damaged() throws {
         let whole = Self.data([1, 2])
         #expect(throws: Failure.self) { try CounterData([]) }
@@ -45,7 +45,7 @@ struct CounterDataTests {
         #expect(throws: Failure.self) { try CounterData(whole).adding(other) }
     }
 
-    @Test("each test has what it counted, whatever came before it, and the guests add up")
+    @Test("each test has its own counts, independent of earlier tests, and the guests' counts are added")
     func guests() throws {
         func sample(_ test: String?, _ object: String, _ counts: [UInt64]) -> CounterSample {
             CounterSample(test: test, object: object, bytes: Self.data(counts))

@@ -40,7 +40,7 @@ struct CoverageReportTests {
     }
 
     @Test(
-        "gcov's counts become the file's, with the tests of each line; what SYSCALL_DEFINE adds and headers are left out"
+        "gcov's counts become the file's, with the tests of each line; code of SYSCALL_DEFINE and headers is left out"
     )
     func building() throws {
         let report = try Self.report()
@@ -63,7 +63,7 @@ struct CoverageReportTests {
         #expect(file.text(ofLine: 14) == "line 14 & <more>" && file.text(ofLine: 22) == nil)
     }
 
-    @Test("a minimum is met from its very share on, and by no report without a line")
+    @Test("a minimum is met at exactly that share, and not by a report without lines")
     func minimum() throws {
         var report = try Self.report()
         #expect(!report.isBelowMinimum)
@@ -77,7 +77,7 @@ struct CoverageReportTests {
         #expect(CoverageTally().percent == nil)
     }
 
-    @Test("a header's code that several objects have is added up")
+    @Test("the counts of a header's code in several objects are added")
     func severalObjects() throws {
         let reports = try GcovReport.parse(Self.gcov([2, 1, 0]) + "\n" + Self.gcov([3, 0, 1]))
         var builder = CoverageBuilder(files: ["kernel/call.c": "call.c"])
@@ -87,13 +87,13 @@ struct CoverageReportTests {
         #expect(file.functions.map(\.count) == [5, 1])
     }
 
-    @Test("what is not gcov's is refused")
+    @Test("data that is not from gcov is refused")
     func garbage() {
         #expect(throws: Failure.self) { try GcovReport.parse("File 'a.c'\nLines executed: 50.00% of 2\n") }
         #expect(throws: Failure.self) { try GcovReport.parse("{\"files\": 3}\n") }
     }
 
-    @Test("lcov's file has each record, and no branch of a line that was never reached is called untaken")
+    @Test("lcov's file has each record, and branches of unreached lines are not called untaken")
     func lcov() throws {
         var report = try Self.report()
         report.files[0].lines[4].branches = [0, 0]
@@ -128,7 +128,7 @@ struct CoverageReportTests {
         #expect(LcovFile.render(report).contains("SF:a?DA:1,1\n"))
     }
 
-    @Test("Cobertura's file has packages, classes and lines, and what comes from outside is escaped")
+    @Test("Cobertura's file has packages, classes and lines, and untrusted text is escaped")
     func cobertura() throws {
         var report = try Self.report()
         let text = CoberturaFile.render(report, startedAt: "2026-01-02T03:04:05Z")

@@ -15,7 +15,7 @@ struct ArchitectureTests {
         .map(\.title)
     }
 
-    @Test("arm64: an oops, whose panic is a part of it, and BUG()")
+    @Test("arm64: an oops, which includes its panic, and BUG()")
     func arm64() {
         let oops = """
             Unable to handle kernel paging request at virtual address dead000000000108
@@ -51,7 +51,7 @@ struct ArchitectureTests {
         #expect(titles(bug) == ["kernel BUG in ring_push"])
     }
 
-    @Test("arm: frames that name who calls, with addresses and without")
+    @Test("arm: frames that name their caller, with addresses and without")
     func arm() {
         let oops = """
             8<--- cut here ---
@@ -161,7 +161,7 @@ struct ArchitectureTests {
     }
 
     @Test(
-        "encoded names are read",
+        "mangled names are demangled",
         arguments: [
             ("_RNvNtCsabc_4ring5queue4push", "ring::queue::push"),
             ("_RNvMNtC4ring5queueNtB2_5Queue4take", "ring::queue::Queue::take"),
@@ -173,7 +173,7 @@ struct ArchitectureTests {
         #expect(functionName(symbol) == name)
     }
 
-    @Test("a task that hangs is blamed by what it waits for; a stall by what a table called")
+    @Test("a hung task is blamed on what it waits for; a stall on the function called through a table")
     func waits() {
         func hung(_ frames: String) -> String {
             "INFO: task pusher:55 blocked for more than 120 seconds.\nCall Trace:\n <TASK>\n __schedule+0x1/0x2\n"

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("Tasks of a guest that hangs", .timeLimit(.minutes(5)))
+@Suite("Tasks of a hanging guest", .timeLimit(.minutes(5)))
 struct BlockedTaskTests {
     private func lines(_ text: String) -> [ConsoleLine] {
         text.split(separator: "\n").map { ConsoleLine(Array("[   11.550790][    C0] \($0)".utf8)) }
@@ -41,7 +41,7 @@ struct BlockedTaskTests {
         """
 
     @Test(
-        "a task in a mutex has its stack, without what the unwinder is not sure of; one that sleeps in the call counts too"
+        "a task in a mutex has its stack, without unreliable frames; a task that sleeps in the call counts too"
     )
     func mutex() throws {
         let tasks = BlockedTask.tasks(in: lines(Self.mutex), calls: ["hello_there"])
@@ -55,7 +55,7 @@ struct BlockedTaskTests {
         #expect(BlockedTask.tasks(in: lines(Self.mutex), calls: []).map(\.pid) == [37])
     }
 
-    @Test("a processor that spins has its stack; an idle one is nothing to tell of")
+    @Test("a spinning processor has its stack; an idle one is not reported")
     func spinning() {
         let text = """
             sysrq: Show backtrace of all active CPUs
@@ -77,7 +77,7 @@ struct BlockedTaskTests {
     }
 
     @Test(
-        "a task that spins is told by its own function, not by the interrupt in which the kernel answered",
+        "a spinning task is named by its own function, not by the interrupt in which the kernel answered",
         arguments: ["asm_common_interrupt", "asm_sysvec_apic_timer_interrupt", "asm_sysvec_call_function_single"])
     func interrupted(entry: String) throws {
         func text(_ registers: String) -> String {
@@ -118,7 +118,7 @@ struct BlockedTaskTests {
         #expect(torn.waitsIn?.function == "__do_sys_spin")
     }
 
-    @Test("of a task of which nothing but the interrupt is known, the interrupt is told")
+    @Test("a task of which only the interrupt is known is named by the interrupt")
     func interruptAlone() throws {
         let text = """
             task:spinner         state:D  stack:0     pid:37    ppid:34     flags:0x00004008
@@ -129,7 +129,7 @@ struct BlockedTaskTests {
         #expect(task.frames.map(\.symbol) == ["show_state_filter", "asm_common_interrupt"])
     }
 
-    @Test("where lockdep is there, each lock has the place where it was taken")
+    @Test("with lockdep each lock has the place where it was taken")
     func locks() throws {
         let text =
             Self.mutex + """
@@ -147,7 +147,7 @@ struct BlockedTaskTests {
     }
 
     @Test(
-        "lines of another form are left out",
+        "lines of another form are ignored",
         arguments: [
             "task:", "task: state:", "task:x state:D pid:", "task:x state:D stack:0 pid:99999999999999999999",
             "CPU: 1 PID: x Comm: y",

@@ -6,7 +6,7 @@ import Testing
 @Suite("Console lines", .timeLimit(.minutes(5)))
 struct ConsoleLineTests {
     @Test(
-        "time stamps and callers are taken off",
+        "time stamps and callers are removed",
         arguments: [
             ("[    1.234567] hello", 1.234567, "hello"),
             ("[   12.5][   T42] hello", 12.5, "hello"),

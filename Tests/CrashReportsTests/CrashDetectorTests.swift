@@ -33,7 +33,7 @@ private let noise = [
 
 @Suite("Crash reports", .timeLimit(.minutes(5)))
 struct CrashReportTests {
-    @Test("each kind is named, blamed and read whole", arguments: crashSamples)
+    @Test("each kind has its name, its blamed function and all of its lines", arguments: crashSamples)
     func sample(sample: CrashSample) throws {
         let lines = sample.console()
         let crashes = detect(lines: noise.map { stamp(0.5) + $0 } + lines + noise.map { stamp(9) + $0 })
@@ -60,7 +60,7 @@ struct CrashReportTests {
         }
     }
 
-    @Test("each is the same without callers, and without time stamps", arguments: crashSamples)
+    @Test("each report is the same without callers, and without time stamps", arguments: crashSamples)
     func plainer(sample: CrashSample) {
         #expect(detect(lines: sample.console(caller: nil)).map(\.title) == [sample.title])
         let bare = sample.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
@@ -70,7 +70,7 @@ struct CrashReportTests {
     }
 
     @Test(
-        "each is the same behind what other tools put before a line", arguments: crashSamples,
+        "each report is the same after the prefixes of other tools", arguments: crashSamples,
         [
             "<4>", "2026-01-02T03:04:05.678Z ", "Jan  2 03:04:05 host kernel: ", "kern  :warn  : ", "job 7 | ",
             "\u{1B}[33m",
@@ -88,7 +88,9 @@ struct CrashReportTests {
         }
     }
 
-    @Test("two in a row are two", arguments: crashSamples, crashSamples.filter { $0.name.hasSuffix("6.1") })
+    @Test(
+        "two reports in a row are two reports", arguments: crashSamples,
+        crashSamples.filter { $0.name.hasSuffix("6.1") })
     func pairs(first: CrashSample, second: CrashSample) {
         // Nothing comes after a panic but its own last words.
         guard !first.isFatal else { return }
@@ -97,7 +99,7 @@ struct CrashReportTests {
         #expect(detect(lines: lines).map(\.title) == expected)
     }
 
-    @Test("a report that breaks off is told, and said to be cut", arguments: crashSamples)
+    @Test("a truncated report is reported, and marked as truncated", arguments: crashSamples)
     func truncated(sample: CrashSample) {
         let lines = sample.console()
         for count in 1..<lines.count {
@@ -117,7 +119,7 @@ struct CrashReportTests {
         }
     }
 
-    @Test("a report whose beginning is lost names no wrong fault", arguments: crashSamples)
+    @Test("a report without its beginning does not name a wrong fault", arguments: crashSamples)
     func beheaded(sample: CrashSample) {
         let lines = sample.console()
         for count in 1..<max(2, min(lines.count, 12)) {
@@ -135,7 +137,7 @@ struct CrashDetectorTests {
         try #require(crashSamples.first { $0.name == name })
     }
 
-    @Test("what two callers print at once is told apart, however it is mixed", arguments: 0..<200 as Range<UInt64>)
+    @Test("the interleaved lines of two callers are distinguished in any order", arguments: 0..<200 as Range<UInt64>)
     func interleaving(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         let samples = crashSamples.filter { !$0.isFatal && $0.kind != .memoryLeak }.shuffled(using: &generator).prefix(
@@ -182,7 +184,7 @@ struct CrashDetectorTests {
         #expect(parser.finish() == expected)
     }
 
-    @Test("no input crashes it, and what it keeps is bounded", arguments: 0..<300 as Range<UInt64>)
+    @Test("no input crashes the detector, and its memory is bounded", arguments: 0..<300 as Range<UInt64>)
     func fuzz(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let pieces =
@@ -221,7 +223,7 @@ struct CrashDetectorTests {
         #expect(crashes.allSatisfy { $0.lines.count <= CrashReportBuilder.mostLines })
     }
 
-    @Test("a panic that an oops causes makes that fatal; its last words are a part of it")
+    @Test("a panic that an oops causes makes the oops fatal; the panic's lines are part of it")
     func panicOfAnOops() throws {
         let lines =
             Self.oops.console()
@@ -239,7 +241,7 @@ struct CrashDetectorTests {
     }
 
     @Test(
-        "what panics because of a setting is its cause's",
+        "a panic because of a setting belongs to the report that caused it",
         arguments: [
             ("WARN, 6.1", "panic_on_warn set ..."), ("WARN, 6.1", "kernel: panic_on_warn set ..."),
             ("KASAN slab-out-of-bounds", "KASAN: panic_on_warn set ..."),
@@ -270,7 +272,7 @@ struct CrashDetectorTests {
          </TASK>
         """
 
-    @Test("init dies of an oops of its own, and else for a reason of its own")
+    @Test("init's death belongs to its own oops, and is otherwise a separate report")
     func init_() {
         let panic = "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000009"
         let oops =
@@ -281,7 +283,7 @@ struct CrashDetectorTests {
         #expect(detect(lines: other).map(\.title) == [Self.oops.title, "kernel panic: Attempted to kill init!"])
     }
 
-    @Test("it tells of a report when its title is known, once, and again when it turns out to be fatal")
+    @Test("a report is passed on once when its title is known, and again when it turns out to be fatal")
     func announcements() throws {
         var detector = CrashDetector()
         var told: [String] = []
@@ -301,7 +303,7 @@ struct CrashDetectorTests {
         #expect(other.crashes.map(\.title) == ["kernel panic: VFS: no root"])
     }
 
-    @Test("an asked-for backtrace of another processor belongs to the report that asked")
+    @Test("a backtrace of another processor belongs to the report that requested it")
     func otherProcessors() {
         let lines =
             stamped(
@@ -328,7 +330,7 @@ struct CrashDetectorTests {
         #expect(crashes.first?.cpu == 0)
     }
 
-    @Test("the leaks of a scan are one report for each function that allocated; the count is not one more")
+    @Test("the leaks of a scan are one report for each allocating function; the count is not a separate report")
     func leaks() {
         func leak(_ function: String) -> String {
             """
@@ -360,7 +362,7 @@ struct CrashDetectorTests {
             ])
     }
 
-    @Test("a start that nobody asked for is a crash; one that follows a panic or a reboot is not")
+    @Test("an unexpected boot is a crash; a boot after a panic or a reboot is not")
     func reboots() {
         let boot = ["Linux version 6.1.192 (gcc 12.2.0) #1 SMP", "Command line: console=ttyS0"].map {
             stamp(0, caller: "T0") + $0
@@ -377,7 +379,7 @@ struct CrashDetectorTests {
     }
 
     @Test(
-        "what only looks like a crash is none",
+        "lines that only look like a crash are not a crash",
         arguments: [
             "kmemleak: Kernel memory leak detector initialized (mem pool available: 15742)",
             "kmemleak: Automatic memory scanning thread started", "Warning: unable to open an initial console.",
@@ -404,7 +406,7 @@ struct CrashDetectorTests {
         #expect(detect(lines: [line], trust: .allUntilStamped).isEmpty)
     }
 
-    @Test("a control group that reaches its limit is no crash")
+    @Test("a control group that reaches its limit is not a crash")
     func memoryControlGroup() {
         let crashes = detect(
             """
@@ -426,7 +428,7 @@ struct CrashDetectorTests {
     }
 
     @Test(
-        "what is left of a report is said to be that",
+        "the rest of a report is marked as a rest",
         arguments: [
             ("------------[ cut here ]------------\nsomething", "corrupted report"),
             ("refcount_t: underflow; use-after-free.", "WARNING: refcount bug"),
@@ -442,7 +444,7 @@ struct CrashDetectorTests {
         #expect(crashes.first?.corruption != nil)
     }
 
-    @Test("a report that need not have a trace does not take in all that follows")
+    @Test("a report that need not have a trace does not include all following lines")
     func withoutTrace() {
         let lines =
             ["BUG: key 00000000b0d7b9b4 has not been registered!"] + (0..<200).map { "work as usual, part \($0)" }
@@ -458,7 +460,7 @@ struct CrashDetectorTests {
         #expect(detect(lines: lines).map(\.title) == [Self.oops.title])
     }
 
-    @Test("a program's lines amid a report are not taken into it")
+    @Test("a program's lines within a report are not part of it")
     func programsBetween() {
         let lines = Self.oops.console()
         let mixed = lines.flatMap { [$0, "Kernel panic - not syncing: says a program"] }
@@ -469,7 +471,7 @@ struct CrashDetectorTests {
         #expect(crashes.first?.lastLine == mixed.count - 1)
     }
 
-    @Test("frames tell the symbol, the offset and the size; those that the unwinder doubts are marked")
+    @Test("frames have the symbol, the offset and the size; unreliable ones are marked")
     func frames() throws {
         let frames = try #require(detect(lines: Self.oops.console()).first).frames
         #expect(
@@ -505,7 +507,7 @@ struct CrashDetectorTests {
         #expect(detect(lines: panics).count <= 2 * CrashDetector.mostReports + 1)
     }
 
-    @Test("reports beyond the bound are one report, so that none hides behind a hundred that are expected")
+    @Test("reports beyond the bound are one report, so that none is hidden by a hundred known ones")
     func omitted() {
         let warning = [stamp(1) + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2", stamp(1) + "---[ end trace"]
         let others = [
@@ -524,7 +526,7 @@ struct CrashDetectorTests {
         #expect(!detect(lines: within).map(\.title).contains(said))
     }
 
-    @Test("a flood and a long line are read in time that grows with their length")
+    @Test("the time for a flood and for a long line is linear in their length")
     func floods() {
         var parser = ConsoleLogParser()
         let line = Array((stamp(1) + "eth0: some words that mean nothing, at: all, CPU: none\n").utf8)

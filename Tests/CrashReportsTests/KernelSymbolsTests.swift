@@ -19,7 +19,7 @@ struct KernelSymbolsTests {
             """)
 
     @Test(
-        "an address is told by the last function that begins before it",
+        "an address belongs to the last function that begins before it",
         arguments: [
             (UInt64(0xffff_ffff_8100_0000), "_text+0x0"), (0xffff_ffff_8100_00ff, "_text+0xff"),
             (0xffff_ffff_8100_01a0, "alias+0xa0"), (0xffff_ffff_8100_0201, "weak_one+0x1"),
@@ -28,7 +28,7 @@ struct KernelSymbolsTests {
         #expect(symbols.name(at: address) == name)
     }
 
-    @Test("outside of the code there is no function", arguments: [UInt64(0), 0x1000, 0x7fff_0000, .max])
+    @Test("an address outside of the code has no function", arguments: [UInt64(0), 0x1000, 0x7fff_0000, .max])
     func outside(address: UInt64) {
         #expect(symbols.name(at: address) == nil)
         #expect(KernelSymbols(parsing: "").name(at: address) == nil)

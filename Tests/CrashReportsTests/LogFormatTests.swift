@@ -35,7 +35,7 @@ struct LogFormatTests {
 
     /// Each form by the words before a line; `%` stands for two digits that count.
     @Test(
-        "what a tool puts before each line is taken off",
+        "a tool's prefix of each line is removed",
         arguments: [
             "", "[   12.3456%] ", "[   12.3456%][   T77] ", "<4>[   12.3456%] ", "<4>", "kern  :warn  : ",
             "kern  :warn  : [   12.3456%] ", "[   12.3456% <    0.000012>] ", "[<    0.0000%>] ", "[  +0.0000%] ",
@@ -62,7 +62,7 @@ struct LogFormatTests {
     }
 
     @Test(
-        "dmesg -H has the day on one line and differences on the others, in any language",
+        "dmesg -H has the date on one line and differences on the others, in any language",
         arguments: ["Feb 3", "Mär 6", "2月 3"])
     func human(day: String) {
         expectTheReport(
@@ -74,7 +74,7 @@ struct LogFormatTests {
         "\"" + text.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : "\($0)" }.joined() + "\""
     }
 
-    @Test("the journal's JSON, with a line each or all in one, and with programs' lines")
+    @Test("the journal's JSON, one object on each line or one array, and with programs' lines")
     func journal() {
         func record(_ message: String, _ transport: String = "kernel") -> String {
             #"{"__CURSOR":"s=1","PRIORITY":"4","_TRANSPORT":"\#(transport)","MESSAGE":"# + message
@@ -115,7 +115,7 @@ struct LogFormatTests {
     }
 
     @Test(
-        "what a program wrote to the kernel's log is not believed",
+        "a program's records in the kernel's log are not trusted",
         arguments: ["12,7,99,-;", "user  :warn  : ", "<12>"])
     func facilities(prefix: String) {
         var parser = ConsoleLogParser()
@@ -123,7 +123,7 @@ struct LogFormatTests {
         #expect(parser.finish().isEmpty)
     }
 
-    @Test("a console that shows a report, and the log printed once more, have one report")
+    @Test("a report on the console and in a later copy of the log is one report")
     func replay() {
         let boot = ["Linux version 6.6.30 (gcc 12.2.0) #2 SMP", "Command line: quiet"].map { "[    0.000000] " + $0 }
         let rest = Self.lines.enumerated().map { "[   12.3456\(10 + $0)] " + $1 }
@@ -141,7 +141,7 @@ struct LogFormatTests {
         #expect(parse((first + later).joined(separator: "\n")).count == 2)
     }
 
-    @Test("lines of others amid a trace without a marked end do not hide the blamed function")
+    @Test("other lines within a trace without a marked end do not hide the blamed function")
     func torn() {
         let text = """
             [    5.000001] BUG: sleeping function called from invalid context at mm/slab.c:1
@@ -178,7 +178,7 @@ struct LogFormatTests {
     }
 
     @Test(
-        "a log that begins within a report is known for one", arguments: ["", "[   12.345678] ", "Feb  3 10:11:12  "])
+        "a log that begins within a report is recognized", arguments: ["", "[   12.345678] ", "Feb  3 10:11:12  "])
     func cut(prefix: String) {
         func begins(_ lines: [String]) -> Bool {
             var parser = ConsoleLogParser()
@@ -194,7 +194,7 @@ struct LogFormatTests {
         #expect(!begins(["ring+0x: text", "usb 1-1: new device"]))
     }
 
-    @Test("a list's corruption without a trace is the headline's function")
+    @Test("a list corruption without a trace is blamed on the headline's function")
     func listWithoutTrace() {
         let text = """
             [    1.000001] ------------[ cut here ]------------
@@ -213,7 +213,7 @@ struct LogFormatTests {
     }
 
     @Test(
-        "what is not a kernel's log is not taken for one, though a line or two look like it",
+        "a text that is not a kernel's log is not mistaken for one, even if a line or two look like it",
         arguments: [
             "<!DOCTYPE html>\n<html><body>This job's log has expired.</body></html>\n",
             "{\"message\":\"404 Not Found\"}",

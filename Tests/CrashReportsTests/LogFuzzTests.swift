@@ -25,7 +25,7 @@ struct LogFuzzTests {
             "---[ end trace 0000000000000000 ]---\n", "\u{1B}", "\u{1B}[", "kernel: ", "+0x1e/0x40", "Call Trace:\n",
         ]
 
-    @Test("what is found has its lines within the log, whatever the pieces", arguments: 0..<16 as Range<UInt64>)
+    @Test("reports have their lines within the log, with chunks of any size", arguments: 0..<16 as Range<UInt64>)
     func logs(seed: UInt64) {
         var mutator = Mutator(seed: seed, of: Self.seeds, words: Self.words)
         var generator = SeededGenerator(seed: seed)
@@ -51,7 +51,7 @@ struct LogFuzzTests {
         }
     }
 
-    @Test("a line's message is a part of the line, whatever stands before it", arguments: 0..<8 as Range<UInt64>)
+    @Test("a line's message is a part of the line, after any prefix", arguments: 0..<8 as Range<UInt64>)
     func lines(seed: UInt64) {
         var mutator = Mutator(seed: seed, of: Self.prefixes.map { $0 + "BUG: x" }, words: Self.words)
         for _ in 0..<400 {

@@ -32,14 +32,14 @@ struct SymbolizerTests {
         return symbolizer.resolve(frame)
     }
 
-    @Test("two functions of one name are told apart by their size")
+    @Test("two functions of the same name are distinguished by their size")
     func duplicates() {
         #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x20)) == .address(0xffff_ffff_8100_0017))
         #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x10)) == .address(0xffff_ffff_8100_0077))
         #expect(resolve(.init(symbol: "twin", offset: 8, size: 0x10)) == .ambiguous)
     }
 
-    @Test("a call's line is looked up, not the line it returns to; a fault's own is")
+    @Test("for a call the line of the call is looked up, not the line it returns to; for a fault the exact line")
     func returns() {
         let symbol = "probe.constprop.0"
         #expect(resolve(.init(symbol: symbol, offset: 8, size: 0x40)) == .address(0xffff_ffff_8100_0037))
@@ -50,7 +50,7 @@ struct SymbolizerTests {
         #expect(resolve(.init(symbol: "alias", offset: 0, size: 0x40)) == .address(0xffff_ffff_8100_0030))
     }
 
-    @Test("another build, a module and the unknown are not guessed at")
+    @Test("addresses of another build, of a module and of unknown functions get no place")
     func strangers() {
         #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x21)) == .otherBuild)
         #expect(resolve(.init(symbol: "helper", offset: 8, size: 0x20, module: "m")) == .unknown)
@@ -90,7 +90,7 @@ struct SymbolizerTests {
         #expect(crashes[0].frames.map(\.locations.count) == [2, 0])
     }
 
-    @Test("an object that ccache took over from another project's tree is one of this tree's")
+    @Test("an object that ccache took from another project's tree has paths of this tree")
     func otherTree() {
         func file(_ path: String) -> String? {
             Symbolizer.locations(in: "0x1\nf\n\(path):3", root: "/c/projects/1/kernel-9/tree")[1]?.first?.file
@@ -101,7 +101,7 @@ struct SymbolizerTests {
         #expect(file("/usr/src/tree/kernel/f.c") == "/usr/src/tree/kernel/f.c")
     }
 
-    @Test("each line that names a function gets its place, the user's own file first and by the user's name for it")
+    @Test("each line that names a function gets its place, first the user's own file, by the user's path")
     func lines() {
         let stamp = "[    1.000000][   T77] "
         var report = crash()
@@ -129,7 +129,7 @@ struct SymbolizerTests {
         #expect(added == ["", "", own, own, own, " (include/linux/slab.h:600)", "", ""])
     }
 
-    @Test("no answer crashes it", arguments: 0..<200 as Range<UInt64>)
+    @Test("no answer crashes the symbolizer", arguments: 0..<200 as Range<UInt64>)
     func fuzz(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         let pieces = ["0x", "ffffffff81000010", " t ", "helper", "\n", ":", "12", "??", "/", "..", " ", "0", "é", "-1"]

@@ -23,7 +23,7 @@ struct OutputFileTests {
         return lstat(path.string, &status) == 0 ? status.st_mode & S_IFMT : nil
     }
 
-    @Test("a new file is made, and one that is there replaced at once, with nothing left beside it")
+    @Test("a new file is created, and an existing one replaced atomically, without a temporary file left")
     func files() throws {
         let path = scratch.path.appending("r.xml")
         try writeOutput(text, to: path)
@@ -34,7 +34,7 @@ struct OutputFileTests {
         #expect(throws: OutputError.self) { try writeOutput(text, to: scratch.folder("folder")) }
     }
 
-    @Test("what an earlier run wrote is removed; what is no file stays, and so does what a link leads to")
+    @Test("an earlier run's file is removed; anything that is not a file stays, and so does a link's target")
     func removal() throws {
         let file = scratch.path.appending("old.xml")
         try writeOutput(text, to: file)
@@ -87,7 +87,7 @@ struct OutputFileTests {
         #expect(kind(path) == S_IFIFO)
     }
 
-    @Test("a socket is written to, be it by its path or as an open descriptor; a pipe in /dev/fd too")
+    @Test("a socket is written to, by its path or as an open descriptor, and so is a pipe in /dev/fd")
     func sockets() throws {
         var pair: [Int32] = [-1, -1]
         try #require(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
@@ -120,7 +120,7 @@ struct OutputFileTests {
         #expect(kind(path) == S_IFSOCK)
     }
 
-    @Test("a link is replaced, be it to a file, to nothing or to a device; what it leads to stays")
+    @Test("a link to a file, to nothing or to a device is replaced; its target stays")
     func links() throws {
         let victim = try scratch.file("victim", bytes: 3)
         for target in [victim.string, scratch.path.appending("nothing").string, "/dev/null"] {
@@ -135,7 +135,7 @@ struct OutputFileTests {
     }
 
     @Test(
-        "a report folder that is a link, or lies behind a name that is no folder, is refused; its files' links are replaced"
+        "a report folder that is a link, or is not a folder, is refused; links in place of its files are replaced"
     )
     func folders() throws {
         let outside = try Scratch()

@@ -95,7 +95,7 @@ struct TreeWalkerTests {
         walker.walk(contentsOf: path ?? scratch.path, &recorder)
     }
 
-    @Test("everything is visited once, a folder before and left after what is in it; links are not followed")
+    @Test("everything is visited once, a folder before and left after its contents; links are not followed")
     func order() throws {
         try scratch.file("a", "b", "file")
         try scratch.file("a", "other")
@@ -113,7 +113,7 @@ struct TreeWalkerTests {
         }
     }
 
-    @Test("a walk of one path begins with that path, be it a file, a link or a folder; a missing one is told")
+    @Test("a walk of a path begins with that path, which may be a file, a link or a folder; a missing one is reported")
     func single() throws {
         try scratch.file("a", "file")
         symlink("a", scratch.path.appending("link").string)
@@ -131,7 +131,7 @@ struct TreeWalkerTests {
         #expect(recorder.obstacles.map(\.reason) == [.system(ENOTDIR)])
     }
 
-    @Test("5 MB in 5,000 nested folders, far deeper than a path can be, are counted and removed")
+    @Test("5 MB in 5,000 nested folders, far deeper than the longest path, are counted and removed")
     func deep() throws {
         try scratch.nest(5000, bytes: 1000)
         var counter = TreeUsageCounter()
@@ -143,7 +143,7 @@ struct TreeWalkerTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path.string).isEmpty)
     }
 
-    @Test("long names make paths too long with few folders, and wide folders come beside deep ones")
+    @Test("paths of long names that are too long in few folders, and wide folders beside deep ones, are walked")
     func longNames() throws {
         let name = String(repeating: "n", count: 255)
         try scratch.nest(40, name: name, bytes: 10)
@@ -157,7 +157,7 @@ struct TreeWalkerTests {
         #expect(!exists(scratch.path))
     }
 
-    @Test("counting ends at a number of names, and says so")
+    @Test("counting ends at the limit of names, and reports that")
     func bound() throws {
         for index in 0..<50 { try scratch.file("\(index)") }
         var counter = TreeUsageCounter()
@@ -166,7 +166,7 @@ struct TreeWalkerTests {
         #expect(counter.usage(of: scratch.path.appending("missing")) == TreeUsage())
     }
 
-    @Test("a file with several names is counted once where that is wanted, also across trees")
+    @Test("a file with several hard links is counted once if requested, also across trees")
     func hardLinks() throws {
         let file = try scratch.file("a", "f", bytes: 100_000)
         _ = scratch.folder("b")
@@ -198,7 +198,7 @@ struct TreeWalkerTests {
         #expect(exists(victim))
     }
 
-    @Test("a folder that is moved out of the tree while the walk is below it does not take the walk along")
+    @Test("a folder that is moved out of the tree while the walk is below it does not lead the walk out")
     func moved() throws {
         let outside = try Scratch()
         let victim = try outside.file("victim")
@@ -222,7 +222,7 @@ struct TreeWalkerTests {
         #expect(exists(victim))
     }
 
-    @Test("removal while another process puts links in place of folders never reaches what they lead to")
+    @Test("removal never reaches the targets of links that another process puts in place of folders")
     func hostile() throws {
         let outside = try Scratch()
         for index in 0..<20 { try outside.file("keep", "\(index)") }
@@ -252,7 +252,7 @@ struct TreeWalkerTests {
         try removeTree(scratch.path.appending("t"))
     }
 
-    @Test("names that are no UTF-8 are removed too")
+    @Test("names that are not UTF-8 are removed too")
     func bytes() throws {
         let name: [CChar] = [0x61, -1, -2, 0x62, 0]
         let folder = open(scratch.path.string, O_RDONLY | O_DIRECTORY)
@@ -281,9 +281,9 @@ struct TreeWalkerTests {
 }
 
 /// What needs another limit on open files, or another user, than the tests have: in a process of its own.
-@Suite("Tree walker in a process of its own", .timeLimit(.minutes(5)))
+@Suite("Tree walker in a separate process", .timeLimit(.minutes(5)))
 struct TreeWalkerProcessTests {
-    @Test("few descriptors and no rights but a user's own: counted, refused and removed all the same")
+    @Test("trees are counted, refused and removed with few descriptors and an ordinary user's rights")
     func fewDescriptors() async throws {
         let scratch = try Scratch()
         try scratch.nest(2000, bytes: 1000)

@@ -52,7 +52,7 @@ struct GuestInitTests {
 
     // MARK: Frames
 
-    @Test("what init sends is what the host decodes, byte for byte", arguments: 1...20)
+    @Test("the host decodes init's frames byte for byte", arguments: 1...20)
     func frames(seed: UInt64) throws {
         let connection = try Connection()
         var channel = Channel(descriptor: connection.guest, isAcknowledged: false)
@@ -81,7 +81,7 @@ struct GuestInitTests {
         #expect(sent.count == 30)
     }
 
-    @Test("on the console a frame is sent again when the host says that it was torn, and counts once")
+    @Test("on the console a frame is sent again when the host reports it as truncated, and counts once")
     func acknowledged() throws {
         let connection = try Connection()
         // The first answer is for a frame that the kernel's message tore, the second for the one before: passed over.
@@ -102,7 +102,7 @@ struct GuestInitTests {
         #expect(replies == Array("nak 1\nack 1\n".utf8))
     }
 
-    @Test("a channel whose other end is gone says so")
+    @Test("a channel reports that its other end is closed")
     func gone() throws {
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]
@@ -114,7 +114,7 @@ struct GuestInitTests {
         close(ends[1])
     }
 
-    @Test("init waits for the host's farewell, whatever else the host says before it")
+    @Test("init waits for the host's bye, after any other messages")
     func farewell() throws {
         let connection = try Connection()
         let channel = Channel(descriptor: connection.guest, isAcknowledged: false)
@@ -145,7 +145,7 @@ struct GuestInitTests {
         #expect(plan.programs.map(\.kind) == [.swift, .output, .output, .terminal, .streams])
     }
 
-    @Test("a plan that was cut short anywhere is refused, and so is one with a line that means nothing")
+    @Test("a plan that is truncated anywhere is refused, and so is one with an unknown line")
     func damagedPlans() throws {
         let bytes = Array(try Self.sessionPlan.encoded().utf8)
         // Its last line feed alone does not matter.
@@ -165,7 +165,7 @@ struct GuestInitTests {
 
     // MARK: Endings
 
-    @Test("how a program ended is read as it was told")
+    @Test("the message about a program's end is read as it was written")
     func endings() {
         // As waitpid(2) has them: the code in the second byte, or the signal in the first.
         for code in 0...255 as ClosedRange<Int32> {
@@ -184,7 +184,7 @@ struct GuestInitTests {
 
     // MARK: Orders
 
-    @Test("a waking guest reads the clock, the seed, the plan and the patterns that it is told")
+    @Test("a restored guest reads the clock, the seed, the plan and the patterns from the host")
     func resumeRequest() throws {
         let before = time(nil)
         let command = ResumeCommand(plan: "plan-3", filters: ["^A/one$", "two\nlines", " spaces "])
@@ -212,7 +212,7 @@ struct GuestInitTests {
         }
     }
 
-    @Test("what the host says to a program is what init understands")
+    @Test("init reads the host's requests to a program")
     func shellRequests() throws {
         let input = GuestInput()
         let said = Said()
@@ -246,7 +246,7 @@ struct GuestInitTests {
 
     // MARK: The kernel's log
 
-    @Test("records are forwarded without their dictionaries, and what was lost or withheld is counted")
+    @Test("records are forwarded without their dictionaries, and lost or withheld ones are counted")
     func kernelLog() throws {
         let connection = try Connection()
         // A datagram is read whole, as a record of /dev/kmsg is.
@@ -299,7 +299,7 @@ struct GuestInitTests {
 
     // MARK: Coverage
 
-    @Test("counters are sent when they have changed, as they were when they were read, and again to another host")
+    @Test("changed counters are sent with the values that were read, and again to another host")
     func coverage() throws {
         let folder = try #require(mkdtempPath())
         defer { _ = system("rm -r '\(folder)'") }

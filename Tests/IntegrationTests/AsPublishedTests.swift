@@ -68,7 +68,7 @@ struct AsPublishedTests {
     }
 
     @Test(
-        "the strict box that copies with interrupts off: sleeping where that is forbidden",
+        "the strict box that copies with interrupts off: sleeping in invalid context",
         .tags(.kernels))
     func sleeping() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-strict-as-published")

@@ -49,7 +49,9 @@ extension RunTests {
             lines.joined(separator: "\n").replacing("\n  cpus: 2\n", with: "\n  cpus: 2\n  command-line: \(words)\n"))
     }
 
-    @Test("boot: a warning of the boot fails each run: guests that boot, that wake, and that wake from a kept snapshot")
+    @Test(
+        "boot: a warning of the boot fails each run, of booted guests and of restored ones, also from a stored snapshot"
+    )
     func warningAtBoot() async throws {
         try warn()
         try fixture.faults([("first", "pass"), ("second", "pass")])
@@ -98,7 +100,7 @@ extension RunTests {
         }
     }
 
-    @Test("memory: a program as root hides a warning from the console, the log and init, and not from the host")
+    @Test("memory: a root program hides a warning from the console, the log and init, but not from the host")
     func hiddenWarning() async throws {
         try warn()
         try fixture.write(

@@ -233,7 +233,7 @@ struct CheckerRunTests {
         return lines.count { $0.contains(place) }
     }
 
-    @Test("each mistake is found by its checker, put down to its test, and at the user's own line")
+    @Test("each bug is found by its checker, and assigned to its test and to the user's line")
     func planted() async throws {
         try plant()
         let run = try await fixture.report("test", "[-]|leak|clean", "--check", Self.checkers, "--coverage")
@@ -260,7 +260,7 @@ struct CheckerRunTests {
         #expect(run.tests["no-lock"] == "passed" && run.tests["clean"] == "passed")
     }
 
-    @Test("a counter without a lock is a race with two stacks, both in the user's own line")
+    @Test("a counter without a lock is a race with two stacks, both in the user's line")
     func race() async throws {
         try plant()
         let run = try await fixture.report("test", "no-lock", "--check", "races")
@@ -298,7 +298,7 @@ struct CheckerRunTests {
             count: line["count"] as? Int ?? -1, tests: (line["tests"] as? [Int] ?? []).map { tests[$0] })
     }
 
-    @Test("each test has its lines, a panic's are said to be unknown, and the sum is gcov's to the count")
+    @Test("each test has its lines, a panic's are marked as unknown, and the sums equal gcov's")
     func coverage() async throws {
         try plant()
         let run = try await fixture.report(

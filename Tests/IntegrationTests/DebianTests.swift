@@ -22,7 +22,7 @@ extension RunTests {
             return result
         }
 
-        @Test("a course's tools are there, and trace an added call; the share is at its place")
+        @Test("a course's tools are installed and trace an added call; the share is mounted")
         func tools() async throws {
             let script = """
                 . /etc/os-release; echo "id $ID"
@@ -48,7 +48,7 @@ extension RunTests {
             try removeAll(written)
         }
 
-        @Test("the suites run there as everywhere")
+        @Test("the suites run on it as on other root file systems")
         func suites() async throws {
             let result = try await kbuild("test", "CaesarTests", "--rootfs", "debian")
             #expect(result.status == .exited(0))

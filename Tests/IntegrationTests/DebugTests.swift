@@ -57,7 +57,7 @@ extension AsPublishedTests {
     }
 
     @Test(
-        "debug: the guest goes on to its end, whose verdicts are told; gdb's errors are told with what to do",
+        "debug: the guest runs to its end, and the verdicts are printed; gdb's errors have the next step",
         .tags(.kernels))
     func debugGoesOn() async throws {
         try oneCall()
@@ -73,7 +73,7 @@ extension AsPublishedTests {
     }
 
     @Test(
-        "debug --wait: what is printed is enough for a gdb started by hand, and an interrupt ends the guest",
+        "debug --wait: the output is enough to start gdb manually, and an interrupt ends the guest",
         .tags(.kernels))
     func debugByHand() async throws {
         try oneCall()

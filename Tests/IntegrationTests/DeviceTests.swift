@@ -14,7 +14,7 @@ extension RunTests {
 
         init() throws { fixture = try Fixture() }
 
-        @Test("disks, words for the kernel and QEMU's own options reach the guest; only a writable file is changed")
+        @Test("disks, kernel arguments and QEMU options reach the guest; only a writable file is changed")
         func disks() async throws {
             let (kept, changed) = (fixture.project.appending("kept.img"), fixture.project.appending("changed.img"))
             let image = [UInt8](repeating: 0x61, count: 1 << 20)
@@ -57,7 +57,7 @@ extension RunTests {
             #expect(FileManager.default.isExecutableFile(atPath: "\(folder)/shared/out"))
         }
 
-        @Test("the guest reaches the host, and the host a port of the guest's", .tags(.kernels))
+        @Test("the guest reaches the host, and the host reaches a port of the guest", .tags(.kernels))
         func network() async throws {
             let result = try await fixture.kbuild(
                 "shell", "-q", "--forward", "20022:22", "--", "sh", "-c",

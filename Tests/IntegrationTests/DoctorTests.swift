@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 extension RunTests {
-    @Test("doctor: this machine is ready, and says with what; JSON")
+    @Test("doctor: this machine is ready, with the versions found; JSON")
     func doctorReady() async throws {
         let text = try await fixture.kbuild("doctor")
         #expect(text.status == .exited(0))
@@ -22,7 +22,7 @@ extension RunTests {
         #expect(!names.contains("qemu-system-x86_64"))
     }
 
-    @Test("doctor: what a run would miss is exit 7 with the command that installs it; what it would not is a warning")
+    @Test("doctor: a missing requirement is exit 7 with the command that installs it; an optional one is a warning")
     func doctorMissing() async throws {
         // All the tools of this machine but some.
         let folder = fixture.project.appending("tools")

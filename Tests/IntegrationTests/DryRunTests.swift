@@ -39,7 +39,7 @@ extension RunTests {
         (step?["actions"] as? [[String: Any]] ?? []).compactMap { $0["command"] as? String }
     }
 
-    @Test("run --dry-run: says what the next run then does, by the same commands, and changes nothing")
+    @Test("run --dry-run: prints the commands that the next run then executes, and changes nothing")
     func dryRun() async throws {
         // No kernel that the store has: the tree is in line, and built, afterwards.
         func change() throws {
@@ -103,7 +103,7 @@ extension RunTests {
         #expect(commands(try await plan()["compile"]).isEmpty)
     }
 
-    @Test("run --dry-run: what would be made first, and what depends on it")
+    @Test("run --dry-run: the first steps to perform, and those that depend on them")
     func dryRunOfAll() async throws {
         try fixture.edit(
             "kernel/msgbox/syscall.yaml", replacing: "number: { \"6.1\": 451 }", with: "number: { \"6.1\": 470 }")
@@ -128,7 +128,7 @@ extension RunTests {
         #expect(plan.status != .exited(0))
     }
 
-    @Test("run --ci: JUnit, JSON and logs in a folder; groups and annotations where the service has them")
+    @Test("run --ci: JUnit, JSON and logs in a folder; groups and annotations if the service has them")
     func continuousIntegration() async throws {
         let folder = fixture.project.appending("kbuild-report")
         try removeAll(folder)

@@ -40,7 +40,7 @@ extension RunTests {
         }
         """
 
-    @Test("evidence: a warning that a program hides from the console fails the run, and is told with that program")
+    @Test("evidence: a warning that a program hides from the console fails the run, and is reported with that program")
     func hiddenWarnings() async throws {
         try fixture.faults("pass")
         try fixture.haveCaesarWarn()
@@ -149,7 +149,7 @@ extension RunTests {
         """
 
     @Test(
-        "programs apart: what one mounts, leaves, kills, sets or fills does not reach the next",
+        "isolation of programs: mounts, files, kills, settings and full disks do not affect the next program",
         arguments: ["auto", "uml"])
     func programsApart(machine: String) async throws {
         try fixture.faults([])

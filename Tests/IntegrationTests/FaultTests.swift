@@ -10,7 +10,7 @@ import Testing
 /// done, kbuild's exit code, and that everything else still reports.
 extension RunTests {
     @Test(
-        "fault: what a test does to the guest is told by its own status, and the tests around it pass",
+        "fault: only the test that breaks the guest is marked, and the tests around it pass",
         arguments: Fault.all.filter { !$0.callsCaesar })
     func fault(fault: Fault) async throws {
         let run = try await fault.inject(into: fixture)
@@ -18,7 +18,7 @@ extension RunTests {
         #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 
-    @Test("fault: tests that each crash or hang their guest all have their own verdict")
+    @Test("fault: tests that each crash or hang their guest have separate verdicts")
     func manyFaults() async throws {
         try fixture.faults("pass", "panic", "hang", "reset", "abort", "daemon")
         try fixture.edit("kbuild.yaml", replacing: "test: 300", with: "test: 5")
@@ -37,7 +37,7 @@ extension RunTests {
         #expect(console.contains("==> guest 3: abort and 1 more"))
     }
 
-    @Test("retries: a test that fails and then passes is flaky, which is no pass; one that only fails stays failed")
+    @Test("retries: a test that fails and then passes is flaky, which is not a pass; one that only fails stays failed")
     func retries() async throws {
         try removeAll(fixture.project.pushing("shared/flaky-mark"))
         try fixture.faults("pass", "flaky", "fail")
@@ -65,7 +65,7 @@ extension RunTests {
         #expect(run.crashes.count == 2)
     }
 
-    @Test("fault: QEMU killed under a run is exit 7, and the next run is right")
+    @Test("fault: QEMU killed during a run is exit 7, and the next run is correct")
     func killedQEMU() async throws {
         try fixture.faults("pass", "hang")
         let command = try fixture.reporting(["run"])
@@ -87,7 +87,7 @@ extension RunTests {
         #expect(try await fixture.report("run").exitCode == 0)
     }
 
-    @Test("fault: kbuild killed at any point leaves no process, and the next run is right")
+    @Test("fault: kbuild killed at any point leaves no process, and the next run is correct")
     func killedAnywhere() async throws {
         let file = "kernel/caesar/caesar.c"
         let source = try readText(fixture.project.pushing(FilePath(file)))
@@ -109,7 +109,7 @@ extension RunTests {
         try fixture.write(file, source)
     }
 
-    @Test("fault: two runs at once in one project, and a third in another, are all right")
+    @Test("fault: two runs at once in one project, and a third in another, are all correct")
     func twoRuns() async throws {
         try fixture.faults("pass", "fail")
         let command = try fixture.reporting(["run"])
@@ -127,7 +127,7 @@ extension RunTests {
         try removeAll(folder)
     }
 
-    @Test("fault: a truncated and a changed file of the cache are found out and made anew")
+    @Test("fault: a truncated and a changed file of the cache are detected and made again")
     func damagedCache() async throws {
         try fixture.faults("pass")
         let before = try await fixture.report("run")

@@ -23,7 +23,7 @@ extension RunTests {
         return result
     }
 
-    @Test("fault: a host without room for the cache is exit 7 that says so")
+    @Test("fault: a host without room for the cache is exit 7 with that reason")
     func fullCache() async throws {
         try fixture.faults("pass")
         let cache = fixture.project.removingLastComponent().appending("small")
@@ -35,7 +35,7 @@ extension RunTests {
         #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 
-    @Test("fault: a host without room for a run's logs has the run's verdict, and says what is missing")
+    @Test("fault: a host without room for a run's logs has the run's verdict, and reports the missing logs")
     func fullLogs() async throws {
         try fixture.faults("pass", "daemon", "fail")
         let artifacts = try #require(try await fixture.report("run").json["artifacts"] as? [String: Any])
@@ -52,7 +52,7 @@ extension RunTests {
         #expect(result.errors.contains("the console's log lacks a part: No space left on device"))
     }
 
-    @Test("fault: a host without room for a guest's memory has the run's verdict, and says so")
+    @Test("fault: a host without room for a guest's memory has the run's verdict, and reports that")
     func fullMemoryDump() async throws {
         try fixture.faults("pass", "panic")
         let artifacts = try #require(try await fixture.report("run").json["artifacts"] as? [String: Any])
@@ -66,7 +66,7 @@ extension RunTests {
         #expect((run.json["artifacts"] as? [String: Any])?["memory"] == nil)
     }
 
-    @Test("fault: results that cannot be written are exit 7, whatever the verdict was")
+    @Test("fault: results that cannot be written are exit 7 with any verdict")
     func fullResults() async throws {
         try fixture.faults("pass")
         let folder = fixture.project.removingLastComponent().appending("small")
@@ -78,7 +78,7 @@ extension RunTests {
         #expect(result.errors.contains("\(folder)/junit.xml"))
     }
 
-    @Test("fault: a host whose clock jumps by years has the same verdict, and times that can be")
+    @Test("fault: a host whose clock jumps by years has the same verdict, and plausible times")
     func jumpingClock() async throws {
         try fixture.faults("pass", "fail", "daemon")
         // The time of day as the C library tells it: a year ahead after 0.6 s, two years back after 1.2 s.
@@ -133,7 +133,7 @@ extension RunTests {
         #expect(years.count > 1, "the clock did jump: \(years)")
     }
 
-    @Test("fault: a project folder that cannot be written to is run all the same")
+    @Test("fault: a project in a read-only folder can be run")
     func readOnlyProject() async throws {
         try fixture.faults("pass", "fail")
         let project = fixture.project
@@ -146,7 +146,7 @@ extension RunTests {
     }
 
     @Test(
-        "fault: a project's path may hold spaces, quotes, a newline and letters of all kinds",
+        "fault: a project's path may contain spaces, quotes, a newline and letters of all kinds",
         arguments: ["two words", "it's \"quoted\" $HOME `x`", "line\nbreak, comma; (and) &", "æøå 漢字 🐧"])
     func oddPaths(name: String) async throws {
         try fixture.faults("pass", "fail")
@@ -164,7 +164,7 @@ extension RunTests {
         try removeAll(folder)
     }
 
-    @Test("fault: a cache in a folder that make cannot work in is exit 2 with what to do")
+    @Test("fault: a cache in a folder that make cannot work in is exit 2 with the next step")
     func oddCache() async throws {
         try fixture.faults("pass")
         let cache = fixture.project.removingLastComponent().appending("two words")

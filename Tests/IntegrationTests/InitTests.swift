@@ -45,7 +45,7 @@ extension RunTests {
         #expect(listed.output.contains(/452 +x86-64 +another/))
     }
 
-    @Test("the tutorial: each of its commands prints what stands there")
+    @Test("the tutorial: each of its commands prints the documented output")
     func tutorial() async throws {
         let (home, bin) = try installation()
         try removeAll(home.appending("first-call"))

@@ -49,7 +49,7 @@ extension RunTests {
         return output.filter { $0.hasPrefix(prefix) }.map { String($0.dropFirst(prefix.count)) }
     }
 
-    @Test("isolate: two tests that wake from one snapshot draw other random numbers, know the time and share nothing")
+    @Test("isolate: two tests from one snapshot get different random numbers and the right time, and share nothing")
     func isolationIsFresh() async throws {
         try witnesses(("first", "look"), ("second", "look"), ("third", "look"))
         let run = try await fixture.report("test", "^(first|second|third)$", "--isolate", "test", "--guests", "2")
@@ -78,7 +78,7 @@ extension RunTests {
         #expect(together.tests == ["first": "passed", "second": "failed", "third": "failed"])
     }
 
-    @Test("isolate: a test that panics does not touch the others, which all report")
+    @Test("isolate: a test that panics does not affect the others, which all report")
     func isolationContainsPanics() async throws {
         try witnesses(("first", "look"), ("second", "panic"), ("third", "look"))
         let run = try await fixture.report(
@@ -101,7 +101,7 @@ extension RunTests {
         #expect(console[line - 1].hasSuffix(text))
     }
 
-    @Test("results that a test closes, cuts, doubles or garbles are no pass of it, and another's stays")
+    @Test("results that a test closes, truncates, repeats or corrupts are not a pass, and other tests keep theirs")
     func spoiltResults() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -138,7 +138,7 @@ extension RunTests {
         #expect(run.tests["OnlyTests.ePasses()"] == "passed")
     }
 
-    @Test("isolate: a test that writes another's pass into the results of its own guest changes nothing for the other")
+    @Test("isolate: a test that writes another test's pass to its own guest's results does not change the other")
     func isolationDefeatsForgery() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -168,7 +168,7 @@ extension RunTests {
         #expect((run.json["guests"] as? [String: Any])?["count"] as? Int == 2)
     }
 
-    @Test("isolate: a damaged snapshot is made anew")
+    @Test("isolate: a damaged snapshot is made again")
     func isolationMendsSnapshots() async throws {
         try witnesses(("first", "look"))
         let whole = try await fixture.report("test", "^first$", "--isolate", "test")
@@ -187,7 +187,7 @@ extension RunTests {
         #expect(mended.steps["snapshot"] == "made")
     }
 
-    @Test("guests: a suite spread over guests has the same tests, in one order", arguments: ["qemu", "uml"])
+    @Test("guests: a suite that is sharded over guests has the same tests, in one order", arguments: ["qemu", "uml"])
     func spreadOverGuests(machine: String) async throws {
         let kind = machine == "uml" ? ["--machine", "uml"] : []
         let pattern = "CaesarTests|SixArgs|^msgbox_ktap$"
@@ -204,7 +204,7 @@ extension RunTests {
         #expect(one.json["guests"] == nil)
     }
 
-    @Test("isolate: in user-mode Linux each test has a boot of its own")
+    @Test("isolate: in user-mode Linux each test has a separate boot")
     func isolationInUserModeLinux() async throws {
         try witnesses(("first", "look"), ("second", "look"))
         let run = try await fixture.report(

@@ -6,7 +6,7 @@ import ProjectFixture
 import Testing
 
 extension RunTests {
-    @Test("kunit: a kernel without any suites is exit 2 with what to do")
+    @Test("kunit: a kernel without suites is exit 2 with the next step")
     func noKUnit() async throws {
         let without = try await fixture.kbuild("test", "kunit", "--machine", "uml")
         #expect(without.status == .exited(2))

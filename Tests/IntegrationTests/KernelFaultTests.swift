@@ -76,7 +76,7 @@ extension RunTests {
     }
 
     @Test(
-        "fault: a triple fault, a deadlock, a loop with interrupts off and a stack that ran over, each by its own name")
+        "fault: a triple fault, a deadlock, a loop with interrupts off and a stack overflow each have their own name")
     func kernelFaults() async throws {
         try kernelFaults(["triple", "deadlock", "interrupts", "stack"])
         let run = try await fixture.report("run", "--memory-dump")
@@ -108,7 +108,7 @@ extension RunTests {
         try removeAll(memory)
     }
 
-    @Test("fault: a test whose thread the kernel ended crashes alone, though its process would wait for ever")
+    @Test("fault: only the test whose thread the kernel ended crashes, although its process would wait forever")
     func lostThread() async throws {
         try fixture.edit(
             "kernel/caesar/caesar.c", replacing: "\tfor (i = 0; i < length; i++)\n",
@@ -166,7 +166,7 @@ extension RunTests {
         #expect(try Fixture.processes(containing: fixture.marker).isEmpty)
     }
 
-    @Test("fault: what a guest in user-mode Linux does when it hangs is on its console")
+    @Test("fault: the tasks of a hanging guest in user-mode Linux are on its console")
     func hangInUserModeLinux() async throws {
         // Its one processor is the program's alone, so that init cannot say that the guest lives.
         try fixture.faults("starve")
@@ -181,7 +181,7 @@ extension RunTests {
         #expect(console.contains("sysrq: Show Memory"))
     }
 
-    @Test("fail-fast: the first failure ends the run, and what is left is not reported")
+    @Test("fail-fast: the first failure ends the run, and the remaining tests are not reported")
     func failFast() async throws {
         try fixture.faults([("first", "pass"), ("second", "fail"), ("third", "hang")])
         let run = try await fixture.report("run", "--fail-fast")

@@ -31,7 +31,7 @@ struct KselftestTests {
         #expect(again.tests.keys.sorted() == run.tests.keys.sorted())
     }
 
-    @Test("an entry of the project file stands beside other tests, and a filter picks its programs")
+    @Test("an entry of the project file runs beside other tests, and a filter selects its programs")
     func entry() async throws {
         try fixture.edit(
             "kbuild.yaml", replacing: "tests:\n  - swift", with: "tests:\n  - {kselftest: close_range}\n  - swift")
@@ -44,7 +44,7 @@ struct KselftestTests {
         #expect(status.status.isSuccess)
     }
 
-    @Test("a collection that this kernel has not got is named with those that it has")
+    @Test("a collection that this kernel does not have is reported with the existing ones")
     func missing() async throws {
         let result = try await fixture.kbuild("test", "kselftest:openat3")
         #expect(result.status == .exited(2))

@@ -19,7 +19,7 @@ extension RunTests {
         return (id, code)
     }
 
-    @Test("order: behind a reader that is stopped the tests run, pass and are kept; once it goes on all comes in order")
+    @Test("order: with a stopped reader the tests run, pass and are stored; later all output arrives in order")
     func stoppedReader() async throws {
         try fixture.faults("pass", "daemon", "disk")
         // Far less than the reader is stopped for.
@@ -73,7 +73,7 @@ extension RunTests {
     }
 
     @Test(
-        "order: signals that come together are one clean end",
+        "order: signals that arrive together cause one clean end",
         arguments: [(SIGTERM, SIGTERM), (SIGINT, SIGTERM), (SIGHUP, SIGTERM)])
     func signalsTogether(first: Int32, second: Int32) async throws {
         try fixture.faults("hang")
@@ -103,7 +103,7 @@ extension RunTests {
         return Set(try namesInFolder(FilePath(base)).filter { $0.hasPrefix("kbuild-") && $0.utf8.count == 13 })
     }
 
-    @Test("order: a file that cannot be written is what the process ends with, and what is kept")
+    @Test("order: a file that cannot be written determines the exit code and the stored report")
     func unwritableFile() async throws {
         try fixture.faults("pass")
         let junit = fixture.project.removingLastComponent().appending("junit.xml")
@@ -117,7 +117,7 @@ extension RunTests {
     }
 
     @Test(
-        "order: a limit that is too low is named before any work, with exit 7",
+        "order: a limit that is too low is reported before any work, with exit 7",
         arguments: [
             ("ulimit -n 24", "24 files at once"), ("ulimit -v 1000000", "may map 976 MiB"),
             ("ulimit -n 100", "100 files at once"),
@@ -131,7 +131,7 @@ extension RunTests {
     }
 
     @Test(
-        "order: closed standard streams, and a file that may not grow, end nothing by a signal",
+        "order: closed standard streams, and a limit on file size, do not end a process by a signal",
         arguments: ["exec 0<&- 1>&- 2>&-", "exec 0<&-", "ulimit -f 1"])
     func oddStreams(preparation: String) async throws {
         let command = Command(

@@ -17,7 +17,7 @@ extension RunTests {
         }
 
         @Test(
-            "what is exported comes, as the only patches of another project, to the same tree; authors and messages stay"
+            "the exported patches alone give the same tree in another project; authors and messages are kept"
         )
         func roundTrip() async throws {
             let folder = fixture.project.appending("outgoing")
@@ -57,7 +57,7 @@ extension RunTests {
             #expect(taken.output == diff.output)
         }
 
-        @Test("one source alone, as a mailbox; a name that the project does not have is an error with a guess")
+        @Test("a single source as a mailbox; an unknown name is an error with a suggestion")
         func one() async throws {
             let mailbox = try await fixture.kbuild("patch", "export", "caesar", "--mbox")
             #expect(mailbox.status == .exited(0))
@@ -71,7 +71,7 @@ extension RunTests {
             #expect(both.status == .exited(2))
         }
 
-        @Test("a tree to edit has each patch as a commit; commits there come back as a series, again and again")
+        @Test("a tree to edit has each patch as a commit; its commits become a series, repeatedly")
         func edit() async throws {
             let tree = fixture.project.appending("edited-tree")
             let folders = [tree, fixture.project.appending("edited"), fixture.project.appending("tiny")]

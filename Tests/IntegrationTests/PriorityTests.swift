@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 extension RunTests {
-    @Test("priority: what kbuild starts has the priority that the user gave kbuild")
+    @Test("priority: the processes that kbuild starts have the priority that the user gave kbuild")
     func priority() async throws {
         // git is what kbuild asks first; this one notes its own priority.
         try fixture.write("bin/git", "#!/bin/sh\nnice >\"$NOTED\"\nexit 1\n")

@@ -21,7 +21,7 @@ extension AsPublishedTests {
         """
 
     @Test(
-        "LKDTM: what the kernel provokes in itself is told by kind, function and test, and the rest still runs",
+        "LKDTM: provoked crashes are reported with kind, function and test, and the other tests still run",
         .tags(.kernels))
     func provoked() async throws {
         let faults = [

@@ -33,7 +33,7 @@ struct ReportTests {
         }
     }
 
-    @Test("a report from elsewhere gives no orders to the terminal or to the service that runs the job")
+    @Test("a report from elsewhere cannot send commands to the terminal or to the CI service")
     func foreign() async throws {
         let scratch = try Scratch()
         #expect(try await scratch.kbuild("run").status == .exited(2))
@@ -65,7 +65,7 @@ struct ReportTests {
         #expect(unknown.errors.contains(#"\u{1B}[2J.json"#))
     }
 
-    @Test("the last run, one before it, by name and by path; what is not there is an error")
+    @Test("the last run, an earlier one, by name and by path; a missing one is an error")
     func finding() async throws {
         let scratch = try Scratch()
         #expect(try await scratch.kbuild("report").status == .exited(2))
@@ -98,7 +98,7 @@ struct ReportTests {
         #expect(try await scratch.kbuild("report").output == last.output)
     }
 
-    @Test("files are made of a run, and two runs are compared")
+    @Test("files are made from a run, and two runs are compared")
     func making() async throws {
         let scratch = try Scratch()
         let html = scratch.root.appending("a.html")
@@ -125,7 +125,7 @@ struct ReportTests {
         #expect(json.output.contains("\"schemaVersion\" : 1"))
     }
 
-    @Test("the job's summary gets the run's")
+    @Test("the run's summary is appended to the job's")
     func stepSummary() async throws {
         let scratch = try Scratch()
         let file = scratch.root.appending("summary.md")

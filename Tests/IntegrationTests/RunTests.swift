@@ -18,7 +18,7 @@ struct RunTests {
 
     // MARK: What works
 
-    @Test("run: from the patches to a passing report, and again with nothing rebuilt")
+    @Test("run: from the patches to a passing report, and again without a rebuild")
     func passing() async throws {
         let junit = fixture.project.appending("junit.xml")
         let first = try await fixture.report("run", "--junit", junit.string)
@@ -92,7 +92,7 @@ struct RunTests {
         #expect(run.tests == ["MsgboxTests.MsgboxTests/order()": "passed"])
     }
 
-    @Test("what the guest and the host write to the shared folder the other can read")
+    @Test("the guest and the host can read each other's files in the shared folder")
     func sharedFolder() async throws {
         try fixture.write("shared/from-host", "host says hello\n")
         try fixture.write(
@@ -150,7 +150,7 @@ struct RunTests {
         #expect(result.errors.contains(/msgbox\.c:\d+:\d+: error: expected/))
     }
 
-    @Test("an option that kconfig drops is exit 4 with the dependency that is not met")
+    @Test("an option that kconfig drops is exit 4 with the unmet dependency")
     func droppedOption() async throws {
         try fixture.write("configs/extra.config", "CONFIG_USB_STORAGE=y\n")
         try fixture.edit(
@@ -162,7 +162,7 @@ struct RunTests {
         #expect(result.errors.contains("USB"))
     }
 
-    @Test("a patch against other lines is exit 3, names the hunk and leaves the tree as it was")
+    @Test("a patch against other lines is exit 3, names the hunk and does not change the tree")
     func patchConflict() async throws {
         _ = try await fixture.kbuild("patch", "apply")
         let before = try await fixture.kbuild("patch", "status")
@@ -191,7 +191,7 @@ struct RunTests {
         #expect(after.output == before.output)
     }
 
-    @Test("a wrong command line or project file is exit 2 with what is allowed")
+    @Test("a wrong command line or project file is exit 2 with the allowed values")
     func usage() async throws {
         let machine = try await fixture.kbuild("run", "--machine", "pdp11")
         #expect(machine.status == .exited(2))
@@ -268,7 +268,7 @@ struct RunTests {
         try fixture.write("kbuild.yaml", lines.filter { !$0.hasPrefix("  - {c:") }.joined(separator: "\n"))
     }
 
-    @Test("a test that calls exit(0) is a failure, and those after it run in a new guest")
+    @Test("a test that calls exit(0) is a failure, and the tests after it run in a new guest")
     func exitZero() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -315,7 +315,7 @@ struct RunTests {
         #expect(try run.test("OnlyTests.never()")["status"] as? String == "skipped")
     }
 
-    @Test("a panic is exit 5, put down to the test that ran; the others run in a new guest")
+    @Test("a panic is exit 5, assigned to the test that ran; the others run in a new guest")
     func panic() async throws {
         try onlyTheSuite()
         try replaceSuite(
@@ -381,7 +381,7 @@ struct RunTests {
         #expect(try await fixture.kbuild("run").status == .exited(6))
     }
 
-    @Test("another call under the same names is a profile, and its suite passes")
+    @Test("a profile has another call under the same names, and its suite passes")
     func strictProfile() async throws {
         let run = try await fixture.report("run", "--profile", "msgbox-strict")
         #expect(run.exitCode == 0)
@@ -417,7 +417,7 @@ struct RunTests {
         return (process, marker)
     }
 
-    @Test("Ctrl-C is exit 130 with no process left and with reports that say so", arguments: [SIGINT, SIGTERM])
+    @Test("Ctrl-C is exit 130 without a process left and with reports that name it", arguments: [SIGINT, SIGTERM])
     func interrupt(signal: Int32) async throws {
         let (process, marker) = try await startHangingRun()
         kill(process.processIdentifier, signal)
@@ -429,7 +429,7 @@ struct RunTests {
         #expect(try readText(interruptedPage).contains("<h1>INTERRUPTED</h1>"))
     }
 
-    @Test("kbuild killed outright leaves no QEMU behind, and the next run is right")
+    @Test("a killed kbuild leaves no QEMU, and the next run is correct")
     func killed() async throws {
         let (process, marker) = try await startHangingRun()
         kill(process.processIdentifier, SIGKILL)
@@ -477,7 +477,7 @@ struct RunTests {
         #expect(again["kernel/sys.c"] == before["kernel/sys.c"])
     }
 
-    @Test("config --show prints the effective configuration, which loads again as it is")
+    @Test("config --show prints the effective configuration, which can be loaded again")
     func configuration() async throws {
         let shown = try await fixture.kbuild("config", "--show", "--memory", "1G", "--profile", "serial")
         #expect(shown.status == .exited(0))

@@ -114,7 +114,7 @@ struct SandboxTests {
         #expect(!fileExists(target))
     }
 
-    @Test("a foreign patch is confined without being asked for, one of the project's own is not")
+    @Test("a foreign patch is confined by default, one of the project's own is not")
     func foreign() async throws {
         try writeKconfigAttack("{ echo pwned >'\(target)'; } && echo wrote-target")
         let outside = fixture.project.removingLastComponent().appending("submission")
@@ -246,7 +246,7 @@ struct SandboxTests {
         #expect(read.errors.contains("/etc/shadow"))
     }
 
-    @Test("processes of a build have a limit, and none survives it")
+    @Test("the number of a build's processes is limited, and none survives the build")
     func forkBomb() async throws {
         // A number that no other sleep has.
         let seconds = 31_415_926
@@ -264,7 +264,7 @@ struct SandboxTests {
         #expect(try await Fixture.lastingProcesses(containing: "sleep \(seconds)") == [])
     }
 
-    @Test("links and pipes that a build leaves where kbuild reads are found before it does")
+    @Test("links and pipes that a build leaves are found before kbuild reads there")
     func traps() async throws {
         try fixture.write(
             "evil/attack.patch",
@@ -297,7 +297,7 @@ struct SandboxTests {
         #expect(result.errors.contains(reason))
     }
 
-    @Test("a series that makes a link and writes through it is refused")
+    @Test("a series that creates a link and writes through it is refused")
     func linkInSeries() async throws {
         try fixture.write(
             "evil/1.patch",
@@ -318,7 +318,7 @@ struct SandboxTests {
         #expect(!fileExists(target))
     }
 
-    @Test("a source that unpacks without an end is stopped, and nothing of it stays")
+    @Test("a source that unpacks endlessly is stopped, and its files are removed")
     func decompressionBomb() async throws {
         try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: Self.patches)
         let folder = fixture.project.appending("bomb")
@@ -338,7 +338,7 @@ struct SandboxTests {
 
     // MARK: The guest
 
-    @Test("a link that the guest plants in a share is none on the host")
+    @Test("a link that the guest creates in a share is not a link on the host")
     func plantedLink() async throws {
         try fixture.edit("kbuild.yaml", replacing: "  patches:\n    - evil\n", with: Self.patches)
         try fixture.write(

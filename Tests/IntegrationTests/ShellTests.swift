@@ -39,13 +39,13 @@ extension RunTests {
 
         // MARK: A command
 
-        @Test("--: standard output and error stay apart, and the exit code is the command's")
+        @Test("--: standard output and error stay separate, and the exit code is the command's")
         func command() async throws {
             let result = try await shell(["--", "sh", "-c", "echo out; echo err >&2; exit 7"])
             #expect(result == CommandResult(status: .exited(7), output: "out\n", errors: "err\n"))
         }
 
-        @Test("--: arguments keep their bounds, and a signal is 128 + N")
+        @Test("--: arguments stay separate, and a signal is 128 + N")
         func arguments() async throws {
             let result = try await shell(
                 [
@@ -67,7 +67,7 @@ extension RunTests {
             #expect(try await shell(["--", "true"], input: text).status == .exited(0))
         }
 
-        @Test("--: a reader that leaves is told to the command as a broken pipe")
+        @Test("--: the command gets a broken pipe when the reader closes")
         func brokenPipe() async throws {
             let executable = Command.quoted(try Fixture.executable())
             let result = try await CommandRunner().capture(
@@ -79,7 +79,7 @@ extension RunTests {
             #expect(try Fixture.processes(containing: marker).isEmpty)
         }
 
-        @Test("--: a slow reader gets all of a long output, and the exit code is still the command's")
+        @Test("--: a slow reader gets a long output completely, and the exit code is still the command's")
         func slowReader() async throws {
             let executable = Command.quoted(try Fixture.executable())
             let reader =
@@ -95,7 +95,7 @@ extension RunTests {
             #expect(try readText(file) == (1...100_000).map { "\($0)\n" }.joined())
         }
 
-        @Test("--: it works where it is handed over: the shares, the programs, the numbers, the kernel")
+        @Test("--: the guest has the shares, the programs, the numbers and the kernel")
         func surroundings() async throws {
             try fixture.write("shared/from-host", "of the host")
             let script = """
@@ -114,7 +114,7 @@ extension RunTests {
             #expect((suite.output + suite.errors).contains("passed"))
         }
 
-        @Test("--: in user-mode Linux it is the same")
+        @Test("--: the same in user-mode Linux")
         func userModeLinux() async throws {
             let result = try await shell(
                 ["--machine", "uml", "--", "sh", "-c", "cat; echo err >&2; exit 9"], input: "in\n")
@@ -147,7 +147,7 @@ extension RunTests {
             #expect(serial.errors.contains("next: "))
         }
 
-        @Test("kbuild killed outright leaves no QEMU behind")
+        @Test("a killed kbuild leaves no QEMU")
         func killed() async throws {
             let process = Process()
             process.executableURL = URL(fileURLWithPath: try Fixture.executable())
@@ -228,7 +228,7 @@ extension RunTests {
             case terminated, hungUp, panic, deadMachine, poweroff
         }
 
-        @Test("the terminal is restored and QEMU gone, whatever ends the session", arguments: End.allCases)
+        @Test("the terminal is restored and QEMU has ended after any end of the session", arguments: End.allCases)
         func restored(end: End) async throws {
             let terminal = try await terminal()
             let before = terminal.settings

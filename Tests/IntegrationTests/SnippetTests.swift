@@ -39,7 +39,7 @@ struct SnippetTests {
         return (imports + lines.filter { !$0.hasPrefix("import ") }).joined(separator: "\n") + "\n"
     }
 
-    @Test("there are pages with snippets; the recipes are among them")
+    @Test("pages with snippets are found, including the recipes")
     func found() {
         #expect(Self.pages.contains("docs/guide/recipes.md"))
         #expect(Self.source(of: "a\n```swift\nlet a = 1\n```\nb\n```\nc\n```\n") == "let a = 1\n")

@@ -15,7 +15,7 @@ extension RunTests {
         #expect(chmod(path.string, name == "data" ? 0o644 : 0o755) == 0)
     }
 
-    @Test("suites: programs of a pattern run as LTP's do, in a guest with what they expect")
+    @Test("suites: programs of a pattern run as LTP's do, in a guest that meets their expectations")
     func pattern() async throws {
         try fixture.faults("pass")
         try fixture.edit(

@@ -16,7 +16,7 @@ extension RunTests {
             fixture = try Fixture()
         }
 
-        @Test("new: what it scaffolds passes as it stands, in user-mode Linux too")
+        @Test("new: the scaffold passes without a change, also in user-mode Linux")
         func newPasses() async throws {
             // What the table changes from is a kernel that was built to its end, and not taken from the store.
             let caesar = try fixture.text("kernel/caesar/caesar.c")
@@ -65,7 +65,7 @@ extension RunTests {
         }
 
         @Test(
-            "new: what cannot be is refused with exit 2 and the next step",
+            "new: impossible requests are refused with exit 2 and the next step",
             arguments: [
                 (["9lives"], "is not a C identifier"), (["futex"], "exists already, with number 202"),
                 (["caesar"], "kernel/caesar exists already"), (["sys"], "has a file kernel/sys.c"),
@@ -85,7 +85,7 @@ extension RunTests {
                     == readText(Fixture.repository.appending("kbuild.yaml")))
         }
 
-        @Test("list: numbers follow the kernel; --all has the kernel's own; JSON")
+        @Test("list: numbers follow the kernel; --all includes the kernel's own; JSON")
         func list() async throws {
             let old = try await fixture.kbuild("syscall", "list")
             #expect(old.status == .exited(0))
@@ -102,7 +102,7 @@ extension RunTests {
             #expect((object?["syscalls"] as? [[String: Any]])?.first?["source"] as? String == "kernel/msgbox")
         }
 
-        @Test("check: clean for the project; every mistake of a patch at its line; and run refuses it")
+        @Test("check: passes for the project; each error of a patch has its line; and run refuses the patch")
         func check() async throws {
             let clean = try await fixture.kbuild("syscall", "check")
             #expect(clean.status == .exited(0))

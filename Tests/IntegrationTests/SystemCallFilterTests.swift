@@ -125,7 +125,7 @@ struct SystemCallFilterTests {
     ]
 
     @Test(
-        "each call is refused to builds and machines, and forks, pairs of sockets and the loopback stay",
+        "each call is refused to builds and machines; forks, socket pairs and the loopback device are allowed",
         arguments: SystemCallFilter.allCases)
     func refused(filter: SystemCallFilter) async throws {
         defer { try? removeAll(folder) }
@@ -138,7 +138,7 @@ struct SystemCallFilterTests {
         #expect((answers["process_vm_readv"] == "EPERM") == (filter == .build))
     }
 
-    @Test("without the filter the kernel itself answers: the probe is not blind, and the namespaces do not do it all")
+    @Test("without the filter the kernel answers: the probe works, and the namespaces alone are not enough")
     func probeSees() async throws {
         defer { try? removeAll(folder) }
         let answers = try await answers(nil)

@@ -62,7 +62,7 @@ extension RunTests {
     }
 
     @Test(
-        "uml: however a guest ends, the exit code is QEMU's and no process is left",
+        "uml: after any end of a guest the exit code is the same as with QEMU, and no process is left",
         arguments: [("panic", 5, "crashed"), ("off", 5, "crashed"), ("again", 5, "crashed"), ("hang", 6, "timedOut")])
     func umlEndings(mode: String, code: Int32, status: String) async throws {
         try onlyProgram(mode)
@@ -73,7 +73,7 @@ extension RunTests {
         #expect(try Fixture.processes(containing: marker).isEmpty)
     }
 
-    @Test("uml: the shared folder goes both ways, the programs' one way")
+    @Test("uml: the shared folder can be written by both sides, the programs' folder only by the host")
     func umlShares() async throws {
         try onlyProgram("share")
         let run = try await fixture.report("test", "^mischief$", "--machine", "uml")
@@ -82,7 +82,7 @@ extension RunTests {
         #expect(text == "hello\n")
     }
 
-    @Test("uml: killed outright, kbuild leaves no guest behind")
+    @Test("uml: a killed kbuild leaves no guest")
     func umlKilled() async throws {
         try onlyProgram("hang")
         let marker = try markGuest()

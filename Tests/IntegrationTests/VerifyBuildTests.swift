@@ -73,7 +73,7 @@ struct VerifyBuildTests {
 
     // MARK: C files
 
-    @Test("a function's body, a comment, an include, an exported symbol and an initcall take an incremental build")
+    @Test("a function's body, a comment, an include, an exported symbol and an initcall use an incremental build")
     func sources() async throws {
         try await buildSnapshot()
         let name = fresh()
@@ -101,7 +101,7 @@ struct VerifyBuildTests {
         #expect(fileExists(FilePath(String(image.result.output.dropLast()))))
     }
 
-    @Test("two files in two folders take one incremental build; a file that was only touched takes none")
+    @Test("two files in two folders use one incremental build; a file that was only touched uses none")
     func severalFiles() async throws {
         try await buildSnapshot()
         let name = fresh()
@@ -117,7 +117,7 @@ struct VerifyBuildTests {
         #expect(try await verified().isHit)
     }
 
-    @Test("an error in a C file reads as from a plain make, and its correction takes an incremental build")
+    @Test("an error in a C file is reported as by a plain make, and its correction uses an incremental build")
     func errors() async throws {
         try await buildSnapshot()
         let before = try readText(fixture.project.pushing(FilePath(Self.box)))
@@ -149,7 +149,7 @@ struct VerifyBuildTests {
 
     // MARK: Other files
 
-    @Test("a header beside the sources takes an incremental build once it is there")
+    @Test("a header beside the sources uses an incremental build once it exists")
     func header() async throws {
         try await buildSnapshot()
         let name = fresh()
@@ -165,7 +165,7 @@ struct VerifyBuildTests {
         #expect(edited.objects == 1)
     }
 
-    @Test("a new file, a deleted one, a makefile and an option take a plain make")
+    @Test("a new file, a deleted one, a makefile and an option need a plain make")
     func plain() async throws {
         try await buildSnapshot()
         let name = fresh()
@@ -197,7 +197,7 @@ struct VerifyBuildTests {
         #expect(try await verified().isIncremental)
     }
 
-    @Test("patches to a makefile, to Kconfig and to a header that others include take a plain make")
+    @Test("patches to a makefile, to Kconfig and to a header that others include need a plain make")
     func patches() async throws {
         try await buildSnapshot()
         let name = fresh()
@@ -247,7 +247,7 @@ struct VerifyBuildTests {
     private static let isAllWanted = CostTrait.isWanted(.proof)
 
     @Test(
-        "on the newer kernel and on user-mode Linux an edit takes an incremental build as well",
+        "on the newer kernel and on user-mode Linux an edit also uses an incremental build",
         .enabled(if: isAllWanted),
         arguments: [["--kernel", "linux-source-6.12"], ["--machine", "uml"]])
     func otherKernels(arguments: [String]) async throws {
@@ -267,7 +267,7 @@ struct VerifyBuildTests {
     }
 
     @Test(
-        "a second project and another configuration start from the first output, and a make from nothing agrees",
+        "a second project and another configuration start from the first output, and agree with a clean build",
         .enabled(if: isAllWanted))
     func copies() async throws {
         try await buildSnapshot()
@@ -317,7 +317,7 @@ struct VerifyBuildTests {
     }
 
     @Test(
-        "a line in the table takes a plain make, and the next edit of a C file an incremental one",
+        "a line in the table needs a plain make, and the next edit of a C file an incremental build",
         .enabled(if: isAllWanted))
     func table() async throws {
         try await buildSnapshot()

@@ -67,7 +67,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 
     @Test(
-        "a TAP subtest with the plan 1..0 was skipped, and its parent has not passed",
+        "a TAP subtest with the plan 1..0 is skipped, and its parent does not pass",
         arguments: [
             ("    1..0\nok 1 - sub\n", "sub:skipped", "its plan is 1..0"),
             ("    1..0 # SKIP no device\nok 1 - sub\n", "sub:skipped", "no device"),
@@ -331,7 +331,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 
     @Test(
-        "a line that begins like a result or a plan and is not one is an error once results are due, at any depth",
+        "a line that begins like a result or a plan but is not one is an error once results are due, at any depth",
         arguments: [
             "notok 2 b", "Not ok 2 b", "NOT OK 2", "not-ok 2", "not  OK", "not ok2", "Ok 2 b", "OK\t2", "ok2",
             "bail out! no disk",
@@ -350,7 +350,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 
     @Test(
-        "prose that only looks a little like a result is still prose",
+        "prose that only resembles a result is still prose",
         arguments: [
             "okay 1", "ok: all is well", "OK", "Ok then", "nothing", "not okay", "note 1", "not_ok", "# ok so far",
             "only 2 left", "1..a", "1...2", "10..12",
@@ -418,7 +418,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
 @Suite("Results as a terminal shows them", .timeLimit(.minutes(5)))
 struct ShownLineTests {
     @Test(
-        "escape sequences, progress and erasures are no part of a line",
+        "escape sequences, progress and erasures are not part of a line",
         arguments: [
             ("\u{1B}[32mok 1 - open\u{1B}[0m\n\u{1B}[?25lok 2 - read\n\u{1B}[?25hok 3 - close\n", "open read close"),
             ("\u{1B}[?2004l\rok 1 a\r\nok 2 b\r\r\n\u{1B}[?2004hok 3 c\u{1B}[K\r\u{1B}[0m\n", "a b c"),
@@ -436,7 +436,7 @@ struct ShownLineTests {
     }
 
     @Test(
-        "a failure is not painted over",
+        "a failure cannot be overwritten",
         arguments: [
             "not ok 1 a\rok 1 a", "not ok 1 a\u{1B}[2K\u{1B}[Gok 1 a", "\u{1B}[31mnot ok 1 a\u{1B}[0m",
             "\u{1B}[31mnot\u{1B}[0m ok 1 a", "# 50%\rnot ok 1 a", "Bail out!\rok 1 a", "not ok\rok 1 a",
@@ -446,11 +446,11 @@ struct ShownLineTests {
     }
 }
 
-@Suite("Results that a kernel message tore", .timeLimit(.minutes(5)))
+@Suite("Results that a kernel message split", .timeLimit(.minutes(5)))
 struct TornResultTests {
     private let stamp = "[   12.345678] "
 
-    @Test("the two halves become one again, and the result is said to be torn")
+    @Test("the two halves are joined, and the result is marked as truncated")
     func halves() {
         let document = KTAPParser.parse(
             """
@@ -476,7 +476,7 @@ struct TornResultTests {
         #expect(!document.hasErrors)
     }
 
-    @Test("a plan and a version line are put together too, and a failure never becomes a pass")
+    @Test("a plan and a version line are joined too, and a failure never becomes a pass")
     func others() {
         #expect(KTAPParser.parse("KTAP ver\(stamp)a\nsion 1\n1.\(stamp)a\n.1\nok 1 a\n").isPass)
         #expect(!KTAPParser.parse("1..1\nno\(stamp)a\nt ok 1 a\n").isPass)
@@ -489,7 +489,7 @@ struct TornResultTests {
 
 @Suite("prove -v", .timeLimit(.minutes(5)))
 struct ProveTests {
-    @Test("what prove says of a file is the parent of its results")
+    @Test("prove's line about a file is the parent of its results")
     func files() {
         let passing = "t/a.t .. \nok 1 - one\n1..1\nok\nt/bc.t . \n"
         #expect(!KTAPParser.parse(passing).results.isEmpty)
@@ -531,7 +531,7 @@ struct ProveTests {
         #expect(!document.hasErrors, "\(document.problems)")
     }
 
-    @Test("all that passes is a pass, and what prove knows better is an error")
+    @Test("passing results are a pass, and a contradiction by prove is an error")
     func totals() {
         let good = "t/a.t ..\n1..1\nok 1 - one\nok\nt/b.t ..\nok 1\n1..1\nok\nAll tests successful.\n"
         #expect(KTAPParser.parse(good + "Files=2, Tests=2,  0 wallclock secs\nResult: PASS\n").isPass)

@@ -42,7 +42,7 @@ final class CacheVerbTests {
 
     private func exists(_ path: String) -> Bool { FileManager.default.fileExists(atPath: "\(root)/\(path)") }
 
-    @Test("clean --all and clean refuse a folder of other files, also one with the names that kbuild uses")
+    @Test("clean --all and clean refuse a folder of other files, also one with kbuild's names")
     func foreignFolder() async throws {
         try file("home/letter.txt")
         try file("work/projects/thesis/text.tex")
@@ -60,7 +60,7 @@ final class CacheVerbTests {
         #expect(exists("home/letter.txt") && exists("work/projects/thesis/text.tex"))
     }
 
-    @Test("clean removes the project's part and clean --all the cache; neither needs a project file that is right")
+    @Test("clean removes the project's part and clean --all the cache; neither needs a valid project file")
     func clean() async throws {
         let step = "cache/store/kernel/" + String(repeating: "0123456789abcdef", count: 2)
         try file("\(step)/image")
@@ -81,7 +81,7 @@ final class CacheVerbTests {
         #expect(!exists("none"))
     }
 
-    @Test("prune removes what is too much, and refuses a size that is none")
+    @Test("prune removes the excess, and refuses an invalid size")
     func prune() async throws {
         let entry = "cache/store/kernel/" + String(repeating: "0123456789abcdef", count: 2)
         try file("\(entry)/image", String(repeating: "x", count: 1 << 20))
@@ -113,7 +113,7 @@ final class CacheVerbTests {
         #expect(try FileManager.default.contentsOfDirectory(atPath: "\(root)/outside") == ["mine.log"])
     }
 
-    @Test("parse --junit writes to a FIFO and an open descriptor, replaces a link, and leaves what it leads to")
+    @Test("parse --junit writes to a FIFO and an open descriptor, replaces a link, and keeps its target")
     func junit() async throws {
         try file("log", "KTAP version 1\n1..1\nok 1 a\n")
         try file("victim")

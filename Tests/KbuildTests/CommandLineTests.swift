@@ -15,7 +15,7 @@ struct CommandLineTests {
         [(path, command)] + command.configuration.subcommands.flatMap { commands($0, path + [$0.name]) }
     }
 
-    @Test("every command says what it is for and shows examples, which parse")
+    @Test("every command has an abstract and examples, which parse")
     func examples() throws {
         #expect(Self.commands().count > 20)
         for (path, command) in Self.commands() {
@@ -33,7 +33,7 @@ struct CommandLineTests {
         }
     }
 
-    @Test("a disk is a size or a file, which is relative to the working directory and read-only unless it says rw")
+    @Test("a disk is a size or a file, which is relative to the working directory and read-only without rw")
     func disks() {
         #expect(MachineOptions.disk("2G") == ["size": "2G"])
         #expect(MachineOptions.disk("/a/x.img") == ["file": "/a/x.img"])
@@ -44,7 +44,7 @@ struct CommandLineTests {
     }
 
     @Test(
-        "a misspelt verb is told what it was meant to be",
+        "a misspelt verb gets a suggestion",
         arguments: [
             (["rnu"], "kbuild run"), (["docter", "--format", "json"], "kbuild doctor"),
             (["patch", "aply"], "kbuild patch apply"), (["syscall", "ceck"], "kbuild syscall check"),
@@ -55,7 +55,7 @@ struct CommandLineTests {
     }
 
     @Test(
-        "a word that is no verb's misspelling, or a verb's own argument, is left alone",
+        "a word that is not a misspelt verb, or is a verb's argument, gets no suggestion",
         arguments: [
             ["xyzzyquux"], ["run", "tset"], ["--verson"], ["test", "rnu"], [],
         ])
@@ -64,7 +64,7 @@ struct CommandLineTests {
     }
 
     @Test(
-        "a misspelt option is told what it was meant to be",
+        "a misspelt option gets a suggestion",
         arguments: [
             (["run", "--acel", "tcg"], "--accel"), (["run", "--dryrun"], "--dry-run"),
             (["doctor", "--formt", "json"], "--format"), (["test", "--retires", "2"], "--retries"),

@@ -61,7 +61,7 @@ struct ContinuousIntegrationTests {
     }
 
     /// docs.gitlab.com: CI/CD YAML syntax reference.
-    @Test("the pipeline has GitLab's keys, and its stages are there")
+    @Test("the pipeline has GitLab's keys, and its stages exist")
     func gitlabKeys() throws {
         let root = try example(Self.gitlab)
         let global: Set<String> = ["default", "include", "stages", "variables", "workflow", "spec"]
@@ -119,7 +119,7 @@ struct ContinuousIntegrationTests {
         }
     }
 
-    @Test("what they keep is where --ci puts it, and what they cache is what a restored cache may hold")
+    @Test("their artifacts are in the folder of --ci, and they cache only what a restored cache may contain")
     func places() throws {
         for name in [Self.github, Self.gitlab] {
             let text = try text("docs/ci/\(name)")

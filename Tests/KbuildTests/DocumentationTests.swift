@@ -48,7 +48,7 @@ struct DocumentationTests {
         #expect(try Self.text("README.md").split(separator: "\n", omittingEmptySubsequences: false).count <= 151)
     }
 
-    @Test("README's Swift is that of a suite, which is compiled and run")
+    @Test("README's Swift code is from a suite that is compiled and run")
     func example() throws {
         let suite = "Tests/GuestTests/Tests/MsgboxTests"
         let sources = try ["Msgbox.swift", "MsgboxTests.swift"].map { try Self.text("\(suite)/\($0)") }.joined()
@@ -65,7 +65,7 @@ struct DocumentationTests {
         #expect(lines[number - 1].drop { $0 == " " } == failing.2)
     }
 
-    @Test("the tests that docs/RELIABILITY.md names are there")
+    @Test("the tests that docs/RELIABILITY.md names exist")
     func namedTests() throws {
         let tests = Self.repository.appending(path: "Tests")
         let names = try FileManager.default.subpathsOfDirectory(atPath: tests.path(percentEncoded: false))
@@ -91,7 +91,7 @@ struct DocumentationTests {
         }
     }
 
-    @Test("every link within the repository leads to a file, and to a heading where it names one")
+    @Test("every link within the repository leads to an existing file and heading")
     func links() throws {
         var count = 0
         for page in try Self.allPages() {
@@ -117,7 +117,7 @@ struct DocumentationTests {
         #expect(count > 50)
     }
 
-    @Test("the contents of a folder name each of its pages", arguments: ["docs/guide", "docs/decisions"])
+    @Test("the table of contents of a folder names each of its pages", arguments: ["docs/guide", "docs/decisions"])
     func contents(folder: String) throws {
         let contents = try Self.text("\(folder)/README.md")
         let pages = try Self.pages(in: folder).map { $0.dropFirst(folder.count + 1) }.filter { $0 != "README.md" }
@@ -159,7 +159,7 @@ struct DocumentationTests {
         return commands
     }
 
-    @Test("the command line's parser takes every command that README and the guide show")
+    @Test("the command line's parser accepts every command that README and the guide show")
     func shownCommands() throws {
         var count = 0
         for page in try ["README.md"] + Self.pages(in: "docs/guide") + ["docs/tutorial/README.md"] {

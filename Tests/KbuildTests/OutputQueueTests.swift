@@ -21,7 +21,7 @@ struct OutputQueueTests {
         }
     }
 
-    @Test("nobody waits for a stopped terminal, which gets all results in order once it goes on")
+    @Test("no caller waits for a stopped terminal, which later gets all results in order")
     func stopped() async {
         let terminal = Terminal()
         let queue = OutputQueue(write: terminal.take)
@@ -35,7 +35,7 @@ struct OutputQueueTests {
     }
 
     @Test(
-        "of progress beyond a bound the number of lines is told; results are kept; status lines give way to newer ones")
+        "progress beyond a bound is counted; results are kept; status lines are replaced by newer ones")
     func bounds() async {
         let terminal = Terminal()
         let queue = OutputQueue(write: terminal.take)
@@ -54,7 +54,7 @@ struct OutputQueueTests {
         #expect(seen.filter { $0.contains("status") } == ["2: status 499"])
     }
 
-    @Test("after a signal a reader that does not read is waited for no longer than a second")
+    @Test("after a signal the wait for a blocked reader is at most a second")
     func hurried() async {
         let terminal = Terminal()
         let queue = OutputQueue(write: terminal.take)
@@ -66,7 +66,7 @@ struct OutputQueueTests {
         terminal.gate.signal()
     }
 
-    @Test("a reader that goes away, and a descriptor that is not open, end nothing; a pipe that blocks is waited for")
+    @Test("a closed reader and a closed descriptor are not errors; a blocked pipe is waited for")
     func realDescriptors() async {
         signal(SIGPIPE, SIG_IGN)
         var ends: [Int32] = [-1, -1]

@@ -18,7 +18,7 @@ struct OutputTests {
         return try names.map { ($0, try String(contentsOf: folder.appending(path: $0), encoding: .utf8)) }
     }
 
-    @Test("only StandardStream writes to a standard stream, but for a guest's own output and helpers' pipes")
+    @Test("only StandardStream writes to a standard stream, except for a guest's output and helpers' pipes")
     func onlyPlace() throws {
         let write =
             /(^|[^.\w"])(print|debugPrint|dump|fputs|fputc|fwrite|putchar|puts|printf|vprintf|perror|write)\(|Glibc\.write\(|(FileHandle|FileDescriptor)\.standard(Output|Error)/
@@ -51,7 +51,7 @@ struct OutputTests {
         }
     }
 
-    @Test("no control sequence stands in a string outside of StandardStream's calls and the renderers of text")
+    @Test("no string outside of StandardStream's calls and the text renderers contains a control sequence")
     func sequences() throws {
         for file in try Self.files(Self.sources.appending(path: "CLI")) {
             for line in file.text.split(separator: "\n") where line.contains(#"\u{1B}"#) {
@@ -60,7 +60,7 @@ struct OutputTests {
         }
     }
 
-    @Test("completion scripts are printed as they are", arguments: [CompletionShell.bash, .zsh, .fish])
+    @Test("completion scripts are printed unchanged", arguments: [CompletionShell.bash, .zsh, .fish])
     func completions(shell: CompletionShell) {
         let script = Kbuild.completionScript(for: shell)
         #expect(TerminalText(lines: script).rendered() == script)

@@ -13,7 +13,7 @@ struct StatusLineTests {
         return line
     }
 
-    @Test("it tells the step, how long, how far and at what, as far as there is room")
+    @Test("it shows the step, the time, the progress and the current item, if there is room")
     func room() {
         var line = line()
         line.advance("compile", done: 311, total: 1088, label: "drivers/virtio/virtio_mmio.o")
@@ -34,7 +34,7 @@ struct StatusLineTests {
         #expect(line.text(width: width, at: start + .seconds(100_000)).count <= width)
     }
 
-    @Test("steps at the same time share it, and leave it when they end")
+    @Test("concurrent steps share it, and are removed when they end")
     func steps() {
         var line = line(["compile", "rootfs"])
         line.advance("compile", done: 1, total: 4, label: "a.o")

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Boot features", .timeLimit(.minutes(5)))
 struct BootFeaturesTests {
-    @Test("what is set counts, what is not does not")
+    @Test("only options that are set count")
     func parsing() {
         let some = BootFeatures(
             parsing: "CONFIG_PVH=y\n# CONFIG_VIRTIO_MMIO is not set\nCONFIG_HZ_100=y\nCONFIG_HZ=100\n")

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KernelBuild
 
-@Suite("How long a build still takes", .timeLimit(.minutes(5)))
+@Suite("Remaining time of a build", .timeLimit(.minutes(5)))
 struct BuildPaceTests {
     /// The seconds to each step of a build like the kernel's: a tenth of the steps takes half of the time.
     private func times(steps: Int, seconds: Double) -> [Double] {
@@ -14,7 +14,7 @@ struct BuildPaceTests {
     }
 
     @Test(
-        "after a minute it is right within a quarter, on a machine of any speed and for a kernel of another size",
+        "after a minute it is accurate within a quarter, on a machine of any speed and for a kernel of another size",
         arguments: [0.5, 1, 3], [800, 1600, 6400])
     func accuracy(slowness: Double, steps: Int) throws {
         let pace = try #require(BuildPace(times: times(steps: 1600, seconds: 300), expectedSteps: 1500))
@@ -28,7 +28,7 @@ struct BuildPaceTests {
         }
     }
 
-    @Test("in the first minute the last build's speed counts; the rule of three is wrong there")
+    @Test("in the first minute it uses the last build's speed, because extrapolation is wrong there")
     func beginning() throws {
         let pace = try #require(BuildPace(times: times(steps: 1600, seconds: 300), expectedSteps: 1600))
         let left = try #require(pace.secondsLeft(done: 16, of: 1600, after: 15))
@@ -37,7 +37,7 @@ struct BuildPaceTests {
         #expect(left < 600)
     }
 
-    @Test("the last step leaves nothing, and nothing is told of what is not known")
+    @Test("no time remains at the last step, and an unknown time is not shown")
     func edges() throws {
         let pace = try #require(BuildPace(times: times(steps: 1600, seconds: 300), expectedSteps: 1600))
         #expect(pace.secondsLeft(done: 1600, of: 1600, after: 300) == 0)
@@ -56,7 +56,7 @@ struct BuildPaceTests {
     }
 
     @Test(
-        "its words are as rough as it is",
+        "its text is as coarse as its accuracy",
         arguments: [
             (3.0, "about 10 s left"), (44, "about 40 s left"), (89, "about 90 s left"), (95, "about 2 min left"),
             (610, "about 10 min left"),

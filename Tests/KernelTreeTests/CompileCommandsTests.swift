@@ -9,7 +9,7 @@ import Testing
 @Suite("compile_commands.json", .timeLimit(.minutes(5)))
 struct CompileCommandsTests {
     @Test(
-        "a record's compilation is read without cache and checks, as a shell takes it",
+        "a record's command is read as by a shell, without cache and checks",
         arguments: [
             (
                 "savedcmd_lib/x.o := ccache gcc -DA=\\#1 -c -o lib/x.o ../t/lib/x.c \n\nsource_lib/x.o := y\n",
@@ -26,7 +26,7 @@ struct CompileCommandsTests {
         #expect(CompileCommands.compilation(inRecord: text)?.command == command)
     }
 
-    @Test("sources are named where the user has them: in the project, in the user's tree, else in the built one")
+    @Test("sources have the user's paths: in the project, in the user's tree, or else in the built tree")
     func files() throws {
         let scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("cc-\(UUID().uuidString)")
         defer { try? removeAll(scratch) }

@@ -211,7 +211,7 @@ struct IncrementalMakeTests {
     }
 
     @Test(
-        "short builds are for the versions that they are proven on",
+        "incremental builds are used only for the verified versions",
         arguments: [
             ("6.1.192", true), ("6.1", true), ("6.12.43+deb13", true), ("6.12-rc3", true), ("6.10.1", false),
             ("6.6.5", false), ("16.1.2", false), ("6", false), ("", false),

@@ -243,7 +243,7 @@ import Testing
     }
 
     @Test(
-        "a series of any length is known to be incomplete, and a mark needs no brackets",
+        "a series of any length is recognized as incomplete, and a mark does not need brackets",
         arguments: [
             ("[PATCH 1/2000000000] a", "[PATCH 2/2000000000] b", "2 of the 2000000000 patches", "3/2000000000"),
             ("[PATCH 1/10000] a", "[PATCH 10000/10000] b", "2 of the 10000 patches", "2/10000"),
@@ -257,7 +257,7 @@ import Testing
     }
 
     @Test(
-        "words that are no mark of a series",
+        "words that are not a mark of a series",
         arguments: ["patch the 1/2 page: a", "24/7: a", "PATCH a and b and c 1/2: d"])
     func noMark(subject: String) { #expect(MailTag(subject).place == nil) }
 
@@ -334,7 +334,7 @@ import Testing
         }
     }
 
-    @Test("a line of a hunk that lost its leading blank is named for that")
+    @Test("a line of a hunk without its leading blank is reported as such")
     func lostBlank() {
         let header = "--- a/x.c\n+++ b/x.c\n@@ -1,3 +1,3 @@\n"
         let lost = failure { _ = try parse(header + " a\nint x;\n-b\n+c\n") }

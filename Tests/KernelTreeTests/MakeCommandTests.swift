@@ -22,7 +22,7 @@ struct MakeCommandTests {
             ])
     }
 
-    @Test("variables of the makefiles are make's last settings, and stand in no environment")
+    @Test("variables of the makefiles are passed as make's last arguments, and not in the environment")
     func variables() throws {
         var make = KernelMake(tree: "/p/tree", output: "/p/out")
         let plain = make.command(["vmlinux"], environment: ["PATH": "/bin"]).arguments

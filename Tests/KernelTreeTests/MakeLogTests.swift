@@ -185,7 +185,7 @@ struct MakeLogTests {
         }
     }
 
-    @Test("warnings about the user's own files are found, each once, and no other's")
+    @Test("only warnings about the user's own files are found, each once")
     func warnings() {
         let log = """
               CC      kernel/hello/hello.o

@@ -6,7 +6,7 @@ import Testing
 
 @testable import IncrementalBuild
 
-@Suite("Changes of the calls' tables", .timeLimit(.minutes(5)))
+@Suite("Changes of the system-call tables", .timeLimit(.minutes(5)))
 struct MakeTablesTests {
     private let numbers = "/out/arch/x86/include/generated/uapi/asm/unistd_64.h"
     private let prototypes = "/tree/include/linux/syscalls.h"
@@ -45,14 +45,14 @@ struct MakeTablesTests {
         #expect(change.names == ["a"])
     }
 
-    @Test("the lists of calls concern whoever includes them")
+    @Test("a change of the call lists affects every file that includes them")
     func lists() throws {
         let path = "/out/arch/x86/include/generated/asm/syscalls_64.h"
         #expect(try #require(HeaderChange(path: path, from: "", to: "__SYSCALL(1, sys_a)\n")).isList)
     }
 
     @Test(
-        "anything else takes a plain make",
+        "any other change needs a plain make",
         arguments: [
             "#define __NR_a (1 + 2)", "#define OTHER 3", "#undef __NR_a", "#define __NR_a 1 /* one */", "int a;",
         ])
@@ -60,7 +60,7 @@ struct MakeTablesTests {
         #expect(HeaderChange(path: numbers, from: "#define __NR_b 1\n", to: "#define __NR_b 1\n\(line)\n") == nil)
     }
 
-    @Test("another header takes a plain make")
+    @Test("another header needs a plain make")
     func otherHeader() {
         #expect(HeaderChange(path: "/tree/include/linux/sched.h", from: "", to: "#define __NR_a 1\n") == nil)
     }
@@ -86,7 +86,7 @@ struct MakeTablesTests {
     }
 
     @Test(
-        "what does more than declare a call takes a plain make",
+        "a change that does more than declare a call needs a plain make",
         arguments: [
             "static inline int f(void) { return 1; }", "#define F 1", "extern int variable;", "long other(void);",
             "asmlinkage long sys_a(void) __attribute__((weak));", "asmlinkage long sys_a(int x = 1);",
@@ -109,7 +109,7 @@ struct MakeTablesTests {
         return (Set(scan.users.compactMap { $0.lastComponent?.string }), scan.macros)
     }
 
-    @Test("a file that names the macro uses it; one that names a longer word does not")
+    @Test("a file that names the macro uses it; a file that names only a longer word does not")
     func directUse() throws {
         let found = try scan(
             ["__NR_syscalls"],
@@ -117,7 +117,7 @@ struct MakeTablesTests {
         #expect(found.users == ["a.c"])
     }
 
-    @Test("a macro made of it carries it on, through continued lines and other files, however often")
+    @Test("a macro that is defined by it passes it on, through continued lines and other files, in any number of steps")
     func indirectUse() throws {
         let found = try scan(
             ["__NR_syscalls"],
@@ -131,7 +131,7 @@ struct MakeTablesTests {
         #expect(found.macros == ["__NR_syscalls", "NR_syscalls", "LIMIT", "TWICE"])
     }
 
-    @Test("code is sensitive to its line when a macro in it comes to __LINE__, by whatever way")
+    @Test("code depends on its line number when a macro in it expands to __LINE__, directly or indirectly")
     func lines() throws {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-\(UUID().uuidString)")
         try createFolder(folder)
@@ -152,7 +152,7 @@ struct MakeTablesTests {
         #expect(!definitions.reach("__LINE__", from: "return PLAIN(3) + LOOP + CHECKED;"))
     }
 
-    @Test("a condition, an undefinition and a comment count as uses: better too many than too few")
+    @Test("a condition, an undefinition and a comment count as uses, to be on the safe side")
     func conditions() throws {
         let found = try scan(
             ["N"], ["a.h": "#if N > 3\n#endif", "b.h": "#undef N", "c.h": "/* N */", "d.h": "// #define M N"])

@@ -6,7 +6,7 @@ import Testing
 @Suite("Names in a Makefile", .timeLimit(.minutes(5)))
 struct MakefileNamesTests {
     @Test(
-        "an assignment discards what stands above it, and only that",
+        "an assignment discards only what is above it",
         arguments: [
             ("obj-y += mine.o\nobj-y = other.o", 2), ("obj-y += mine.o\n\nobj-y := a.o \\\n\tb.o", 3),
             ("obj-y = a.o\nobj-y += \\\n mine.o\nobj-y ::= b.o # mine.o", 4),
@@ -19,7 +19,7 @@ struct MakefileNamesTests {
     }
 
     @Test(
-        "what is added after the assignment, again, elsewhere or in a condition is named",
+        "names added after the assignment, again, elsewhere or in a condition are reported",
         arguments: [
             "obj-y = other.o\nobj-y += mine.o", "obj-y += mine.o\nobj-y := $(obj-y) other.o",
             "obj-y += mine.o\nobj-y = ${obj-y}", "obj-y += mine.o\nobj-y = other.o\nobj-$(CONFIG_X) += mine.o",
@@ -33,7 +33,7 @@ struct MakefileNamesTests {
         #expect(names.discarded["mine.o"] == nil)
     }
 
-    @Test("a registration goes below the last assignment")
+    @Test("a registration is added below the last assignment")
     func insertion() {
         var lines = ["obj-y += a.o", "obj-y = b.o", "ifdef X", "obj-y = c.o", "endif", "obj-y += d.o"]
         SyscallRegistration.insertObjects(["obj-y += mine.o"], into: &lines)

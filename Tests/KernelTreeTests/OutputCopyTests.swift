@@ -54,7 +54,7 @@ struct OutputCopyTests {
 
     private func text(_ name: String) throws -> String { try readText(target.output.pushing(FilePath(name))) }
 
-    @Test("records, makefiles and links name the new tree and output; longer names that begin alike stay")
+    @Test("records, makefiles and links name the new tree and output; longer names with the same prefix stay")
     func paths() throws {
         _ = try OutputCopy(from: origin, to: target).write(to: target.output)
         let (tree, output) = (target.tree, target.output)
@@ -75,7 +75,7 @@ struct OutputCopyTests {
         #expect(try symbolicLinkTarget(output.pushing("arch/boot")) == "../x86/boot")
     }
 
-    @Test("what is compiled with a path in it is left out, except the build's own tools; all else is equal")
+    @Test("objects that contain a path are left out, except the build's own tools; all other files are equal")
     func contents() throws {
         let leftOut = try OutputCopy(from: origin, to: target).write(to: target.output)
         #expect(leftOut == ["arch/built.o", "kernel/box.o"])
@@ -93,7 +93,7 @@ struct OutputCopyTests {
                 != FileStatus(origin.output.pushing("kernel/fork.o"))?.inode)
     }
 
-    @Test("time stamps are kept to the nanosecond, also of files whose text changes")
+    @Test("time stamps are kept to the nanosecond, also for files whose text changes")
     func times() throws {
         _ = try OutputCopy(from: origin, to: target).write(to: target.output)
         for (index, name) in ["kernel/fork.o", "kernel/.fork.o.cmd", "include/config/SMP", "scripts/tool"].enumerated()
@@ -103,7 +103,7 @@ struct OutputCopyTests {
         }
     }
 
-    @Test("within one tree the output's name alone changes")
+    @Test("within one tree only the output's name changes")
     func sameTree() throws {
         var other = target
         other.tree = origin.tree
@@ -127,7 +127,7 @@ struct OutputCopyTests {
         #expect(try text("Makefile") == "include \(target.tree)/Makefile\n")
     }
 
-    @Test("the record of what it was built from goes along, and allows no incremental build until make has looked")
+    @Test("the record of inputs is copied, and allows an incremental build only after make has run")
     func snapshot() throws {
         let runner = CommandRunner()
         let commands = [origin, target].map { $0.command(["bzImage"], environment: [:]) }
@@ -159,7 +159,7 @@ struct OutputCopyTests {
 }
 
 extension PatchWorkTreeTests {
-    @Test("a tree is as recorded until somebody else changes a file, and then never again")
+    @Test("a tree matches its record until another process changes a file, and never again afterwards")
     func recordedTrees() throws {
         #expect(!work.isAsRecorded())
         try work.synchronize(overlay: overlay(["kernel/fork.c": "new\n", "info/x.c": "x\n"]), output: output)

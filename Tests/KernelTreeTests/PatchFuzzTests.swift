@@ -87,7 +87,7 @@ struct PatchFuzzTests {
         #expect(read > 0)
     }
 
-    @Test("every whole seed is read")
+    @Test("every undamaged seed is read")
     func seeds() throws {
         for text in Self.seeds { #expect(try !PatchParser.parse(Array(text.utf8), file: "x.patch").isEmpty) }
     }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import PatchedTree
 
-@Suite("The overlay that is kept", .timeLimit(.minutes(5)))
+@Suite("The stored overlay", .timeLimit(.minutes(5)))
 struct PatchMemoTests {
     private let scratch: PatchScratch
     private let memo: OverlayCache
@@ -28,7 +28,7 @@ struct PatchMemoTests {
             pristine: pristine, sources: [try PatchSource.load(scratch.path.appending("box"))])
     }
 
-    @Test("what was kept comes back as it was, under its own key alone")
+    @Test("a stored overlay is read back unchanged, and only under its own key")
     func roundTrip() throws {
         let overlay = try overlay()
         #expect(overlay.files.count > 3)
@@ -37,7 +37,7 @@ struct PatchMemoTests {
         #expect(memo.load(key: .of("two")) == nil)
     }
 
-    @Test("nothing, half of it, and bytes that changed are no overlay")
+    @Test("a missing, truncated or changed file is not an overlay")
     func damage() throws {
         #expect(memo.load(key: .of("one")) == nil)
         memo.save(try overlay(), key: .of("one"))
@@ -52,7 +52,7 @@ struct PatchMemoTests {
         #expect(memo.load(key: .of("one")) == nil)
     }
 
-    @Test("a source's identity follows each file of its folder, without the source being read")
+    @Test("a source's identity depends on each file of its folder, without parsing the source")
     func identity() throws {
         func identity(_ path: String) throws -> Digest? {
             try PatchSource.identity(of: scratch.path.pushing(FilePath(path)), digest: Digest.ofFile)

@@ -340,7 +340,7 @@ import Testing
         return try await leads(text) ? "several of these rules together" : nil
     }
 
-    @Test("kbuild and git take the same and come to the same", arguments: [false, true])
+    @Test("kbuild and git accept the same patches with the same results", arguments: [false, true])
     func agreesWithGit(isMail: Bool) async throws {
         let scratch = try PatchScratch()
         let runner = CommandRunner()

@@ -149,7 +149,7 @@ import Testing
     }
 
     @Test(
-        "a path that no file of a tree can have, or that is not what the patch wrote, is refused",
+        "a path that is impossible in a tree, or that differs from the patch's text, is refused",
         arguments: [
             (Array("kernel/\(String(repeating: "x", count: 256))".utf8), "more than 255 bytes"),
             (Array(repeating: "folder", count: 300).joined(separator: "/").utf8.map { $0 }, "more than 2048 bytes"),
@@ -209,7 +209,7 @@ import Testing
     }
 
     @Test(
-        "a new file without contents is an empty one only where git says so, or another diff follows",
+        "a new file without contents is an empty file only if git's header says so, or another diff follows",
         arguments: [
             ("index 0000000..e69de29\n", true), ("", false), ("index 0000000..48050df\n", false),
             ("diff --git a/y b/y\nnew file mode 100644\nindex 0000000..e69de29\n", true),

@@ -7,7 +7,7 @@ import Testing
 @testable import Patching
 @testable import Syscalls
 
-@Suite("Patches one at a time, and the flags of own objects", .timeLimit(.minutes(5)))
+@Suite("Patches one at a time, and the flags of the project's objects", .timeLimit(.minutes(5)))
 struct PatchStageTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
@@ -31,7 +31,7 @@ struct PatchStageTests {
         return String(decoding: file.bytes, as: UTF8.self)
     }
 
-    @Test("each spec is a stage on top of the last, with its registrations and without kbuild's own flags")
+    @Test("each spec is a stage on top of the previous one, with its registrations and without kbuild's own flags")
     func specs() throws {
         let sources = [try spec("one"), try spec("two")]
         let stages = try PatchStage.stages(pristine: pristine, sources: sources)
@@ -46,7 +46,7 @@ struct PatchStageTests {
     }
 
     @Test(
-        "the objects of the project's own files, and no others, get line numbers where the kernel has no debug information"
+        "only the objects of the project's files get line numbers when the kernel has no debug information"
     )
     func flags() throws {
         let overlay = try TreeOverlay.compute(
@@ -62,7 +62,7 @@ struct PatchStageTests {
         #expect(strict.digest != overlay.digest)
     }
 
-    @Test("a patch that adds a C file has its flags only where the makefile builds it")
+    @Test("a patch that adds a C file has its flags only if the makefile builds it")
     func series() throws {
         try scratch.write(
             """
@@ -92,7 +92,7 @@ struct PatchStageTests {
     }
 
     @Test(
-        "a subject's tags are left out",
+        "a subject's tags are removed",
         arguments: [
             ("[PATCH 1/2] x: y", "x: y"), ("[RFC][PATCH] x", "x"), ("x [y]", "x [y]"), ("[open", "[open"),
         ])

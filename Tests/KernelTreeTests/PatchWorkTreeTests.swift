@@ -262,7 +262,7 @@ import Testing
     }
 
     @Test(
-        "times of the user's files say nothing: contents alone decide what is written",
+        "the times of the user's files are ignored: only the contents determine what is written",
         arguments: [
             nanosecondsNow() / 1_000_000_000 + 7200, 315_532_800, 0,
         ])

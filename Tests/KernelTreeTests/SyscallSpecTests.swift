@@ -97,7 +97,7 @@ import Testing
         #expect(failed?.message.contains("\(link) is a link") == true, "\(failed?.message ?? "nothing")")
     }
 
-    @Test("a folder in place of a call's file is named", arguments: ["syscall.yaml", "x.c", "Makefile"])
+    @Test("a folder in place of a call's file is reported", arguments: ["syscall.yaml", "x.c", "Makefile"])
     func folders(name: String) throws {
         try scratch.write("sources: [x.c]\nsyscalls: [{ name: a }]\n", to: SyscallSpec.fileName)
         try removeAll(scratch.path.appending(name))

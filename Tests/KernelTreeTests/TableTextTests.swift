@@ -61,7 +61,7 @@ import Testing
         return [try PatchSource.load(scratch.path.appending("evil"))]
     }
 
-    @Test("a patch that adds a line which is no row is refused at its line, with the text escaped", arguments: attacks)
+    @Test("an added line that is not a row is refused at its line, with the text escaped", arguments: attacks)
     func added(table: String, line: String, reason: String) throws {
         let sources = try adding(line, to: table)
         let analysis = try PatchAnalysis(pristine: pristine, sources: sources)
@@ -80,7 +80,7 @@ import Testing
         #expect(!SyscallHeader.text(analysis.overlay.syscalls).contains("asm("))
     }
 
-    @Test("a line of the kernel itself that is no row is refused as well", arguments: attacks)
+    @Test("a line of the kernel itself that is not a row is also refused", arguments: attacks)
     func standing(table: String, line: String, reason: String) throws {
         let old = try #require(smallKernel[table])
         try scratch.write(old + line + "\n", to: "pristine/\(table)")
@@ -94,7 +94,7 @@ import Testing
         #expect(failure?.code == .patch)
     }
 
-    @Test("a carriage return hides no line in the one before it")
+    @Test("a carriage return does not hide a line in the one before it")
     func carriageReturns() throws {
         let lines = "# a comment\r\n451\tcommon\tmy\"call\tsys_mycall\r\n"
         try scratch.write(try #require(smallKernel[SyscallTable.x8664]) + lines, to: "pristine/\(SyscallTable.x8664)")
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test(
-        "rows as kernels have them are read",
+        "rows of real kernels are read",
         arguments: [
             "0\tcommon\tread\t\t\tsys_read", "59\t64\texecve\t\t\t__x64_sys_execve/ptregs", "17\ti386\tbreak",
             "1\ti386\texit\t\t\tsys_exit\t\t\t-\t\t\tnoreturn", "547\tx32\tpwritev2\t\tcompat_sys_pwritev64v2",
@@ -117,7 +117,7 @@ import Testing
         #expect("\(line.split(separator: "\t")[0])" == "\(row.number)")
     }
 
-    @Test("an overlay that is kept with another name than an identifier is not taken for one")
+    @Test("a stored overlay with a name that is not an identifier is refused")
     func kept() throws {
         let call = RegisteredSyscall(name: try #require(CIdentifier("mine")), number: 451, abi: .common)
         let text = String(decoding: try JSONEncoder().encode(call), as: UTF8.self)
@@ -130,7 +130,7 @@ import Testing
     }
 
     @Test(
-        "a spec's files and folder are names that makefiles read as one word",
+        "a spec's files and folder must be names that makefiles read as one word",
         arguments: [
             ("$(shell id).c", "kernel"), ("a b.c", "kernel"), ("-x.c", "kernel"), ("a\\.c", "kernel"),
             ("box.c", "ke$(shell id)l"), ("box.c", "a b"), ("box.c", "x/-y"), ("box.c", "a:b"),

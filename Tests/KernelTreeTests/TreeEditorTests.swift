@@ -18,7 +18,7 @@ import Testing
 
     private func creation(_ path: String) -> String { "--- /dev/null\n+++ b/\(path)\n@@ -0,0 +1 @@\n+x\n" }
 
-    @Test("a patch of many files takes time for each of them, not for each pair")
+    @Test("the time for a patch is linear in the number of its files")
     func manyFiles() throws {
         let count = 20_000
         let patches = try parse((0..<count).map { creation("kernel/many/x\($0).c") }.joined())
@@ -27,7 +27,7 @@ import Testing
         #expect(editor.changes.count == count)
     }
 
-    @Test("a name is free for a file when the last file below it is gone")
+    @Test("a folder's name can be used for a file when the last file below it is removed")
     func folderBecomesFile() throws {
         var editor = TreeEditor(pristine: pristine)
         try editor.write("new/a/x.c", file)
@@ -49,7 +49,7 @@ import Testing
         #expect(throws: Failure.self) { try editor.write("new/a", file) }
     }
 
-    @Test("a patch that is being applied ends when its task is cancelled, with nothing changed")
+    @Test("a patch that is being applied ends when its task is cancelled, without a change")
     func cancellation() async throws {
         let patches = try parse(creation("kernel/x.c"))
         let pristine = pristine

@@ -25,7 +25,7 @@ struct LayeringTests {
         try ManifestTarget.all(in: String(contentsOf: root.appending(path: "Package.swift"), encoding: .utf8))
     }
 
-    @Test("the manifest is read: a target's dependencies, its products left out, and its folder")
+    @Test("the manifest is read: a target's dependencies without products, and its folder")
     func reader() {
         let text = """
             .target(
@@ -46,7 +46,7 @@ struct LayeringTests {
             ])
     }
 
-    @Test("the imports of a file are read, whatever stands before the word")
+    @Test("the imports of a file are read, with any word before `import`")
     func importReader() {
         let text = """
             // import Comment
@@ -57,7 +57,7 @@ struct LayeringTests {
         #expect(ManifestTarget.imports(in: text) == ["A", "B", "C"])
     }
 
-    @Test("each target has a place in the module map, and each depends only downward")
+    @Test("each target has a place in the module map, and depends only on targets below it")
     func downward() throws {
         let targets = try Self.manifest().filter { $0.path.hasPrefix("Sources/") || $0.path.hasPrefix("Plugins/") }
         #expect(Set(targets.map(\.name)) == Set(Self.order))
@@ -71,7 +71,7 @@ struct LayeringTests {
         }
     }
 
-    @Test("each target imports what it declares, and nothing else of kbuild's or of the packages that kbuild uses")
+    @Test("each target imports exactly the declared modules among those of kbuild and its packages")
     func imports() throws {
         let targets = try Self.manifest()
         let own = Set(targets.flatMap { [$0.name] + $0.products })
@@ -91,7 +91,7 @@ struct LayeringTests {
         #expect(count > targets.count)
     }
 
-    @Test("every target's files see the members of the modules that they import themselves, and no others")
+    @Test("every target's files see only the members of the modules that they import themselves")
     func visibility() throws {
         let manifest = try String(contentsOf: Self.root.appending(path: "Package.swift"), encoding: .utf8)
         #expect(manifest.contains(#".enableUpcomingFeature("MemberImportVisibility")"#))
@@ -114,7 +114,7 @@ struct LayeringTests {
         #expect(found == [], "use textLines()")
     }
 
-    @Test("each suite has one limit on time, and a tag of its cost where it boots guests")
+    @Test("each suite has one time limit, and a tag of its cost if it boots guests")
     func suites() throws {
         let tests = Self.root.appending(path: "Tests")
         let names = (FileManager.default.subpaths(atPath: tests.path) ?? []).filter {
@@ -146,7 +146,7 @@ struct LayeringTests {
         #expect(untagged == [], "@Suite(..., .tags(.guest), .costly)")
     }
 
-    @Test("only FileSystem asks the system what a file is, and where a path leads")
+    @Test("only FileSystem calls stat and resolves paths")
     func fileStatus() throws {
         let sources = Self.root.appending(path: "Sources")
         let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }
@@ -172,7 +172,7 @@ struct LayeringTests {
             + properties.filter { !$0.words.contains("private") }.map { String($0.name) }
     }
 
-    @Test("no tuple crosses a function that others call, or is a property that others see: it is a type with a name")
+    @Test("functions and properties that are not private have named types, not tuples")
     func tuplesAreTypes() throws {
         let example = """
             struct A {

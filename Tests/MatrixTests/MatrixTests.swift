@@ -15,7 +15,7 @@ struct MatrixTests {
         fixture = try Fixture()
     }
 
-    @Test("the calls as they should be pass", arguments: Place.all, Self.profiles)
+    @Test("the correct calls pass", arguments: Place.all, Self.profiles)
     func correct(place: Place, profile: String?) async throws {
         let run = try await fixture.report(
             ["run"] + place.arguments + (profile.map { ["--profile", $0] } ?? []))
@@ -29,7 +29,7 @@ struct MatrixTests {
         }
     }
 
-    @Test("the calls as they should be pass in a kernel with every checker, and leak nothing", arguments: Place.kernels)
+    @Test("the correct calls pass in a kernel with every checker, and leak nothing", arguments: Place.kernels)
     func checked(kernel: String) async throws {
         let run = try await fixture.report("run", "--profile", "checks", "--kernel", "linux-source-\(kernel)")
         let rows = Matrix.rows(of: run, at: Place(kernel: kernel, machine: "checks"))

@@ -20,7 +20,7 @@ struct MutationListTests {
         #expect(mutant.survives?.isEmpty != true)
     }
 
-    @Test("each call has ten mutants or more, of which most must be noticed, and no name twice")
+    @Test("each call has at least ten mutants with unique names, most of which must be noticed")
     func enough() throws {
         let mutants = try MutationList.all()
         #expect(Set(mutants.map(\.name)).count == mutants.count)

@@ -28,7 +28,7 @@ struct MutationTests {
     }
 
     @Test(
-        "without a mutant the suites pass, or else a failure means nothing",
+        "without a mutant the suites pass; otherwise a failure would not be conclusive",
         arguments: try MutationList.selectedProfiles())
     func unmutated(profile: String?) async throws {
         let suites = Set(try MutationList.selected().filter { $0.profile == profile }.map(\.suite))

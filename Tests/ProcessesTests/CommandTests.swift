@@ -11,7 +11,7 @@ import Testing
 @Suite("Commands", .timeLimit(.minutes(5)))
 struct CommandTests {
     @Test(
-        "words are quoted for a shell where they need to be",
+        "words are quoted for a shell if necessary",
         arguments: [
             ("plain-1.0_/=,:+@%", "plain-1.0_/=,:+@%"), ("", "''"), ("two words", "'two words'"),
             ("it's", "'it'\\''s'"), ("$HOME", "'$HOME'"), ("a\nb", "'a\nb'"), ("über", "'über'"),
@@ -20,7 +20,7 @@ struct CommandTests {
         #expect(Command.quoted(word) == quoted)
     }
 
-    @Test("a command prints as it can be pasted")
+    @Test("a command is printed so that it can be pasted")
     func description() {
         let command = Command(
             "make", ["O=out dir", "all"], environment: ["LC_ALL": "C", "A": "b c"], workingDirectory: "/tmp/x y")
@@ -28,7 +28,7 @@ struct CommandTests {
         #expect(Command("x", environment: ["GONE": String?.none]).description == "env -u GONE x")
     }
 
-    @Test("a shell reads a printed command as it was", arguments: ["a b", "it's", "\"x\"", "*", "a\\b", "\n"])
+    @Test("a shell reads a printed command unchanged", arguments: ["a b", "it's", "\"x\"", "*", "a\\b", "\n"])
     func roundTrip(word: String) async throws {
         let printed = Command("printf", ["%s", word]).description
         let result = try await CommandRunner().capture(Command("sh", ["-c", printed]))
@@ -40,7 +40,7 @@ struct CommandTests {
 struct CommandRunnerTests {
     let runner = CommandRunner()
 
-    @Test("a runner that runs nothing says what it would have run, in its sandbox if it has one")
+    @Test("a runner for a dry run reports the command, in its sandbox if there is one")
     func dryRun() async throws {
         let file = FilePath(FileManager.default.temporaryDirectory.path).appending("kbuild-\(UUID().uuidString)")
         let command = Command("touch", [file.string])
@@ -56,14 +56,14 @@ struct CommandRunnerTests {
         await #expect(throws: Failure.self) { _ = try await dry.capture(Command("no-such-tool-anywhere")) }
     }
 
-    @Test("output, errors and exit come back apart")
+    @Test("output, errors and exit code are returned separately")
     func capture() async throws {
         let result = try await runner.capture(Command("sh", ["-c", "echo out; echo err >&2; exit 3"]))
         #expect(result == CommandResult(status: .exited(3), output: "out\n", errors: "err\n"))
         #expect(try await runner.capture(Command("sh", ["-c", "kill -9 $$"])).status == .signaled(9))
     }
 
-    @Test("variables are set and removed, and the folder is entered")
+    @Test("variables are set and removed, and the command runs in its folder")
     func environment() async throws {
         let command = Command(
             "sh", ["-c", "echo \"$A-${HOME-unset}\"; pwd"], environment: ["A": "1", "HOME": String?.none],
@@ -71,7 +71,7 @@ struct CommandRunnerTests {
         #expect(try await runner.output(of: command) == "1-unset\n/usr")
     }
 
-    @Test("lines come as they are written, long and malformed ones too")
+    @Test("lines arrive as they are written, including long and malformed ones")
     func stream() async throws {
         let lines = Mutex<[String]>([])
         let script = "echo one; echo two >&2; head -c 300000 /dev/zero | tr '\\0' x; echo; printf 'a\\377b\\r\\nlast'"
@@ -85,7 +85,7 @@ struct CommandRunnerTests {
         #expect(seen[4] == "last")
     }
 
-    @Test("of a line without an end no more is kept than a mebibyte, and the rest is said")
+    @Test("at most a mebibyte of an endless line is kept, and the rest is counted")
     func longLine() async throws {
         let lines = Mutex<[String]>([])
         let script = "head -c 5000000 /dev/zero | tr '\\0' x; echo; echo after"
@@ -98,7 +98,7 @@ struct CommandRunnerTests {
         #expect(seen[1] == "after")
     }
 
-    @Test("a tool that is not there is named, with the package that has it")
+    @Test("a missing tool is reported with its package")
     func missing() async {
         let runner = CommandRunner(searchPath: "/nonexistent")
         let failure = await #expect(throws: Failure.self) {

@@ -21,7 +21,7 @@ struct LineSplitterTests {
         #expect(found.map(\.omitted) == [0, 0, 0, 1, 0])
     }
 
-    @Test("a line without an end costs its limit and no more, in chunks of any size")
+    @Test("an endless line takes only its limit of memory, in chunks of any size")
     func endless() {
         var splitter = LineSplitter(longest: 100)
         let chunk = [UInt8](repeating: 0x78, count: 1 << 16)

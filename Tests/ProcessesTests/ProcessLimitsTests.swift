@@ -8,7 +8,7 @@ import Testing
 struct ProcessLimitsTests {
     private let plenty = ProcessLimits.Found(descriptors: 1024, processes: nil, addressSpace: .max)
 
-    @Test("limits that suffice are no failure, at their very edge either")
+    @Test("sufficient limits are not a failure, also at the exact minimum")
     func enough() throws {
         #expect(ProcessLimits.failure(plenty) == nil)
         let edge = ProcessLimits.Found(
@@ -18,7 +18,7 @@ struct ProcessLimitsTests {
         try ProcessLimits.check(guests: 1)
     }
 
-    @Test("each limit that is too low is named, with what was found and what is needed")
+    @Test("each limit that is too low is reported with the value found and the value needed")
     func tooLow() {
         var few = plenty
         few.descriptors = 24
@@ -33,7 +33,7 @@ struct ProcessLimitsTests {
         #expect(ProcessLimits.failure(narrow)?.message.contains("500 MiB and needs 2048 MiB") == true)
     }
 
-    @Test("more guests at once than there are descriptors for are refused")
+    @Test("more concurrent guests than the descriptors allow are refused")
     func guests() {
         #expect(throws: Failure.self) { try ProcessLimits.check(guests: 1 << 40) }
     }

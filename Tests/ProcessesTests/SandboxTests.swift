@@ -19,7 +19,7 @@ struct SandboxTests {
         words.indices.contains { words[$0...].starts(with: part) }
     }
 
-    @Test("the command has namespaces of its own, no capability, and cannot get any")
+    @Test("the command has its own namespaces, no capability, and cannot gain one")
     func namespaces() {
         let words = words(Sandbox())
         for option in [
@@ -48,7 +48,7 @@ struct SandboxTests {
         #expect(words.suffix(3) == ["--", "/usr/bin/make", "all"])
     }
 
-    @Test("it sees the system and what is named, and writes to what is named for that")
+    @Test("it sees the system and the named folders, and writes only to the writable ones")
     func folders() {
         let words = words(Sandbox(readable: ["/p/tree", "/p/out/x"], writable: ["/p/out"]))
         #expect(has(words, "--ro-bind", "/p/tree", "/p/tree"))
@@ -70,7 +70,7 @@ struct SandboxTests {
                 == true)
     }
 
-    @Test("where kbuild is root, the command becomes another user between two sandboxes")
+    @Test("when kbuild runs as root, the command becomes another user between two sandboxes")
     func identity() throws {
         let plain = words(Sandbox())
         #expect(plain.count { $0 == "bwrap" } == 1)
@@ -88,7 +88,7 @@ struct SandboxTests {
         #expect(Sandbox.identity(for: "a", user: 0) == Sandbox.identity(for: "a", user: 0))
     }
 
-    @Test("limits are set for the command alone, after bubblewrap has started it")
+    @Test("limits are set only for the command, after bubblewrap has started it")
     func limits() throws {
         var sandbox = Sandbox()
         sandbox.limits = .init(cpuSeconds: 7, memoryBytes: 8, fileBytes: 9, processes: 10)
@@ -100,7 +100,7 @@ struct SandboxTests {
         #expect(!self.words(sandbox).contains { $0.hasPrefix("--as=") })
     }
 
-    @Test("nothing of kbuild's own environment gets in but what the command is given")
+    @Test("only the command's own variables are passed, none of kbuild's environment")
     func environment() {
         let command = Command("make", environment: ["V": "1", "GONE": String?.none], workingDirectory: "/p")
         let wrapped = Sandbox(readable: ["/p"]).wrapping(command, executable: "/usr/bin/make", path: "/b")
@@ -111,7 +111,7 @@ struct SandboxTests {
     }
 
     @Test(
-        "a tool outside of the system brings the folder that it is installed in",
+        "for a tool outside of the system its installation folder is mounted",
         arguments: [
             ("/usr/bin/gcc", nil), ("/opt/swift/usr/bin/swift-build", "/opt/swift/usr"), ("/bin/sh", nil),
             ("/home/me/tool", "/home/me/tool"), ("/users/bin/x", "/users"),
@@ -121,7 +121,7 @@ struct SandboxTests {
     }
 
     @Test(
-        "what a build leaves is files, folders and links that stay there",
+        "a build may leave only files, folders and links within its folder",
         arguments: [
             ("ln -s /etc/hostname x", "a link to /etc/hostname"), ("ln -s nowhere x", "a link to nothing"),
             ("mkfifo x", "a device, pipe or socket"), ("touch x; chmod u+s x", "a setuid or setgid file"),
@@ -157,7 +157,7 @@ struct SandboxTests {
         #expect(failure?.details?.contains("50 files") == true)
     }
 
-    @Test("files that lie deeper than a path can say count for the quota, and go to the sandbox's user and back")
+    @Test("files deeper than the longest path count for the quota, and are given to the sandbox's user and back")
     func deep() async throws {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-deep-\(UUID().uuidString)")
         try SandboxFolder(folder).chown(to: nil)
@@ -178,7 +178,7 @@ struct SandboxTests {
         try removeTree(folder)
     }
 
-    @Test("what cannot be counted is too much")
+    @Test("an uncountable folder exceeds the quota")
     func obstacle() throws {
         let file = FilePath(NSTemporaryDirectory()).appending("kbuild-file-\(UUID().uuidString)")
         try Data("x".utf8).write(to: URL(fileURLWithPath: file.string))

@@ -19,7 +19,7 @@ struct B4ChecksTests {
         .init(id: name, name: name, status: status)
     }
 
-    @Test("what passed is one entry; a clean boot says so")
+    @Test("a passed run is one entry; a clean boot is named")
     func passed() throws {
         var report = report([test("a", .passed), test("b", .passed)])
         #expect(
@@ -32,7 +32,7 @@ struct B4ChecksTests {
         #expect(parsed?.count == 1 && parsed?[0]["status"] == "pass" && parsed?[0]["tool"] == "kbuild")
     }
 
-    @Test("what failed is named with its reasons, kernel reports with their lines")
+    @Test("failures are listed with their reasons, kernel reports with their lines")
     func failed() {
         var failing = test("a", .failed)
         failing.issues = [.init(message: "1 is not 2"), .init(message: "known", isKnown: true)]
@@ -48,7 +48,7 @@ struct B4ChecksTests {
         #expect(B4Checks.checks(of: report)[1].status == .warn)
     }
 
-    @Test("an error of the patches fails them; one of the machine that tests them says nothing of them")
+    @Test("an error of the patches fails them; an error of the testing machine does not")
     func errors() {
         for (code, status) in [
             (ExitStatus.patch, "fail"), (.build, "fail"), (.infrastructure, "warn"), (.usage, "warn"),
@@ -62,7 +62,7 @@ struct B4ChecksTests {
         }
     }
 
-    @Test("entries and their lines are bounded, and the rest is counted")
+    @Test("entries and their lines are limited, and the rest is counted")
     func bounds() {
         var report = report((0..<80).map { test("t\($0)", .failed) })
         report.crashes = [.init(title: "x", isFatal: true, lines: (0..<100).map { "line \($0)" })]

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("What is printed of a cache", .timeLimit(.minutes(5)))
+@Suite("Text output of a cache", .timeLimit(.minutes(5)))
 struct CacheTextTests {
     private static func entry(
         _ kind: String, _ bytes: Int, project: String? = nil, isOrphaned: Bool = false, day: Int = 1
@@ -24,7 +24,7 @@ struct CacheTextTests {
         root: "/c", isDryRun: true, maxBytes: 1 << 30, bytesBefore: 3 << 30, bytesAfter: 2 << 30,
         removed: [entry("kernel", 1 << 30, project: "/p", isOrphaned: true)])
 
-    @Test("a list is by project and kind, with sums and the last use; a project that is gone is told")
+    @Test("a list is grouped by project and kind, with sums and the last use; a removed project is marked")
     func list() {
         let text = TextReport().render(Self.list).plain
         let lines = text.split(separator: "\n").map(String.init)
@@ -41,7 +41,7 @@ struct CacheTextTests {
         #expect(TextReport().render(all).plain.contains("kbuild keeps all"))
     }
 
-    @Test("what goes is named with its size and its last use, and so is what cannot go")
+    @Test("removed items are listed with their size and last use, and so are those that cannot be removed")
     func pruned() {
         let text = TextReport().render(Self.pruning).plain
         #expect(

@@ -28,7 +28,7 @@ struct CoverageRenderingTests {
         return report
     }
 
-    @Test("the terminal has a table, what is not known, and each line that was never reached with its text")
+    @Test("the terminal has a table, the unknown counts, and each unreached line with its text")
     func text() {
         let text = TextReport().render(report()).plain
         #expect(
@@ -41,7 +41,7 @@ struct CoverageRenderingTests {
         #expect(text.contains("never reached:\n  kernel/call/call.c:3  return -EINVAL;\n"))
     }
 
-    @Test("of very many lines the first are shown, and how many are left out")
+    @Test("of very many lines the first are shown, with the number of the others")
     func manyLines() {
         var report = report()
         report.coverage?.files[0].lines = (1...100).map { CoveredLine(number: $0, count: 0) }
@@ -51,7 +51,7 @@ struct CoverageRenderingTests {
         #expect(TextReport(isVerbose: true).render(report).plain.contains("call.c:100"))
     }
 
-    @Test("the page leads from a line to its tests and from a test to its lines, and nothing in it is markup")
+    @Test("the page links a line to its tests and a test to its lines, and no text in it is markup")
     func page() {
         let page = HTMLReport.render(report())
         #expect(page.contains("<tr id=\"cover-1-2\" class=\"partly\">"))
@@ -64,12 +64,12 @@ struct CoverageRenderingTests {
         #expect(!HTMLReport.render(sample()).contains("id=\"coverage\""))
     }
 
-    @Test("it is kept in the JSON form as it was")
+    @Test("its JSON form is read back unchanged")
     func json() throws {
         #expect(try JSONReport.parse(JSONReport.render(report())) == report())
     }
 
-    @Test("too little coverage fails a run that passed, with the code of a failed test, and hides no worse code")
+    @Test("too little coverage fails a passed run with the code of a failed test, and does not replace a worse code")
     func verdict() {
         var report = report()
         report.suites[0].tests.removeSubrange(1...)

@@ -57,7 +57,7 @@ struct CrashGroupTests {
             suites: [.init(name: "S", kind: "swift-testing", tests: tests)], crashes: tests.map { crash(in: $0.id) })
     }
 
-    @Test("a recursion is one place and one line that counts the others; with -v the report is whole")
+    @Test("a recursion is one place and one line that counts the others; with -v the report is complete")
     func recursion() {
         var report = report(1)
         let frame = report.crashes[0].frames[0]
@@ -88,7 +88,7 @@ struct CrashGroupTests {
         #expect(CrashGroup.groups(of: [crash(in: "a"), crash(in: "b")]).first?.remark == "and in 1 more test")
     }
 
-    @Test("what a person reads of a report has no registers, code bytes, stamps or doubtful functions")
+    @Test("the short form of a report has no registers, code bytes, time stamps or unreliable functions")
     func tellingLines() {
         #expect(
             crash(in: nil).tellingLines == [
@@ -106,7 +106,7 @@ struct CrashGroupTests {
         #expect(sanitizer.tellingLines.count == 4)
     }
 
-    @Test("eight tests that met one fault are one report of half a screen, which names the tests; -v has every line")
+    @Test("eight tests with the same fault are one report of half a screen, which names the tests; -v has every line")
     func text() {
         let text = TextReport(width: 80).render(report(8)).plain
         #expect(text.split(separator: "\n", omittingEmptySubsequences: false).count <= 24, "\(text)")
@@ -119,7 +119,7 @@ struct CrashGroupTests {
         #expect(verbose.contains("RAX") && verbose.contains("Code:"))
     }
 
-    @Test("a test that failed besides keeps its issue, and the words of the kernel that no crash report has")
+    @Test("a test that also failed keeps its issue, and the kernel's lines outside of crash reports")
     func failedBesides() {
         var report = report(2)
         report.suites[0].tests[1].status = .failed
@@ -131,7 +131,7 @@ struct CrashGroupTests {
         #expect(!text.contains("RAX"))
     }
 
-    @Test("tests that did not run for one reason are told of once")
+    @Test("tests that did not run for the same reason are reported once")
     func notRun() {
         var report = report(1)
         report.suites[0].tests += (1..<30).map {
@@ -144,7 +144,7 @@ struct CrashGroupTests {
     }
 
     @Test(
-        "a page begins with the crash, has registers behind a click, and says before them nothing of what went wrong later"
+        "a page begins with the crash, has folded registers, and does not show later errors before them"
     )
     func page() throws {
         var report = report(3)

@@ -52,7 +52,7 @@ struct EscapedTests {
         }.joined()
     }
 
-    @Test("in XML a text is text, in an element and in an attribute", arguments: hostile)
+    @Test("in XML a text is not markup, in an element and in an attribute", arguments: hostile)
     func xml(text: String) throws {
         let document: XMLText = "<r a=\"\(text)\">\(text)</r>"
         let found = try read(document.markup)
@@ -60,7 +60,7 @@ struct EscapedTests {
         #expect(found.attribute == visible(text, except: "\r\n\t"))
     }
 
-    @Test("in HTML a text is text, in an element and in an attribute", arguments: hostile)
+    @Test("in HTML a text is not markup, in an element and in an attribute", arguments: hostile)
     func html(text: String) throws {
         let document: HTMLText = "<r a=\"\(text)\">\(text)</r>"
         // These pages have no entity but XML's own and numbers, so that its parser can judge them.
@@ -69,7 +69,7 @@ struct EscapedTests {
         for mark in ["<", ">", "\"", "'"] { #expect(!HTMLText(text).markup.contains(mark)) }
     }
 
-    @Test("in Markdown no ASCII mark is left but those of references, and no line ends", arguments: hostile)
+    @Test("in Markdown no ASCII punctuation is left except in references, and no line ends", arguments: hostile)
     func markdown(text: String) {
         let markup = MarkdownText(text).markup
         let rest = markup.replacing(/&#[0-9]+;/, with: "")
@@ -86,7 +86,7 @@ struct EscapedTests {
         #expect(block.components(separatedBy: "<").count == 3 && block.hasSuffix("\n</pre>"))
     }
 
-    @Test("in a command to GitHub's runner a text cannot begin another, nor a property", arguments: hostile)
+    @Test("in a command to GitHub's runner a text cannot begin another command or a property", arguments: hostile)
     func commands(text: String) {
         let command = JobCommand(github: "error", [("file", text), ("title", text)], text: text)
         #expect(JobRunner.commands(in: command.line).count == 1)
@@ -96,14 +96,14 @@ struct EscapedTests {
         #expect(properties.split(separator: ",").map { $0.prefix { $0 != "=" } } == ["file", "title"])
     }
 
-    @Test("on a terminal and in a job's log a text is neither a sequence nor a command", arguments: hostile)
+    @Test("on a terminal and in a job's log a text is neither a control sequence nor a command", arguments: hostile)
     func terminal(text: String) {
         let shown = ("\(text)" as TerminalText).rendered(usesColor: true)
         #expect(shown.unicodeScalars.allSatisfy { VisibleText.isSeen($0) || $0 == "\t" })
         #expect(JobRunner.commands(in: shown).isEmpty)
     }
 
-    @Test("markup of the same format is put in as it is, and once")
+    @Test("markup of the same format is inserted unchanged, and once")
     func nesting() {
         let cell: HTMLText = "<td>\("a<b")</td>"
         let row: HTMLText = "<tr>\(cell)\(7)</tr>"
@@ -115,7 +115,7 @@ struct EscapedTests {
         #expect(("\(part)\(part.dropFirst())" as HTMLText).markup == "x&lt;y&gt;&lt;y&gt;")
     }
 
-    @Test("each renderer makes a string of its markup in one place, where it returns the page")
+    @Test("each renderer converts its markup to a string in one place, where it returns the page")
     func onePlace() throws {
         let folder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Sources/Results/Reporting")

@@ -57,7 +57,7 @@ struct HTMLReportTests {
         sample(),
         console: ConsoleExcerpt(text: (1...20).map { "console line \($0)" }.joined(separator: "\n")))
 
-    @Test("it has the verdict, the steps, tests, failures with the kernel's words and the trace, the console, the rest")
+    @Test("it has the verdict, steps, tests, failures with kernel messages and the trace, the console, and the rest")
     func content() {
         for part in [
             "<h1>CRASHED</h1>", "1 passed, 1 failed, 1 without result, 1 skipped in 12.35 s", "M.S/good()",
@@ -94,7 +94,7 @@ struct HTMLReportTests {
         for label in values("for") { #expect(ids.contains(label)) }
     }
 
-    @Test("it needs no other file, and its policy lets it load and run nothing but what it has")
+    @Test("it needs no other file, and its content policy does not let it load or run anything else")
     func selfContained() throws {
         for part in ["http:", "https:", "src=", "url(", "@import", "<link", "<iframe", "<img", "innerHTML", "eval("] {
             #expect(!page.contains(part), "\(part)")
@@ -112,7 +112,7 @@ struct HTMLReportTests {
         #expect(page.contains("content=\"default-src 'none'; "))
     }
 
-    @Test("no text of a guest's makes a tag or an attribute, or gets into the script", arguments: nastyTexts)
+    @Test("no text of a guest becomes a tag or an attribute, or gets into the script", arguments: nastyTexts)
     func untrusted(text: String) throws {
         func page(_ text: String) -> String {
             let (report, console) = report(of: text)
@@ -134,7 +134,7 @@ struct HTMLReportTests {
         #expect(!page(text).unicodeScalars.contains("\u{202E}"))
     }
 
-    @Test("the tokenizer of these tests sees what gets out")
+    @Test("the tokenizer of these tests detects unescaped text")
     func tokenizer() throws {
         #expect(try tags("<p>&lt;b&gt; < 3</p>").map(\.name) == ["p", "/p"])
         #expect(try tags("<p title=\"<b>\"><b onclick=x>").map(\.name) == ["p", "b"])
@@ -142,7 +142,7 @@ struct HTMLReportTests {
         #expect(try tags("<script>if (a < b) c</script>").map(\.name) == ["script", "/script"])
     }
 
-    @Test("the console's parts hold every line once, also where crash reports lie in one another")
+    @Test("the console's parts contain every line once, also for nested crash reports")
     func console() throws {
         var report = sample()
         report.crashes = (0..<3).map { _ in report.crashes[0] }
@@ -162,7 +162,7 @@ struct HTMLReportTests {
         #expect(late.contains("From line 1250"))
     }
 
-    @Test("times that are none, no steps, no tests and thousands of them make a page all the same")
+    @Test("invalid times, no steps, no tests and thousands of tests also give a page")
     func extremes() throws {
         var report = sample()
         report.seconds = .nan
@@ -184,7 +184,7 @@ struct HTMLReportTests {
         #expect(HTMLReport.render(report).contains("No test passed."))
     }
 
-    @Test("a run without the times of its steps says so")
+    @Test("a run without the times of its steps has a remark")
     func oldReport() {
         var report = sample()
         for index in report.steps.indices { report.steps[index].startSeconds = nil }

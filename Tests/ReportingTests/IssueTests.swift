@@ -31,7 +31,7 @@ struct IssueTests {
     private let arguments =
         "16 times, with n → 1 <b>; n → 2 <b>; n → 3 <b>; n → 4 <b>; n → 5 <b>; n → 6 <b>; n → 7 <b>; n → 8 <b>; ..."
 
-    @Test("the terminal shows the line, and how often and with what it failed, once")
+    @Test("the terminal shows the line, the number of failures and the values once")
     func text() {
         let lines = TextReport().render(report()).plain.split(separator: "\n").map(String.init)
         #expect(
@@ -44,7 +44,7 @@ struct IssueTests {
         #expect(TextReport().liveLine(for: report().tests[0]).plain.hasSuffix("(n → 3) < 3 (\(arguments))"))
     }
 
-    @Test("HTML, JUnit, Markdown and GitHub's annotations do as well, each escaped in its own way")
+    @Test("so do HTML, JUnit, Markdown and GitHub's annotations, each with its escapes")
     func others() {
         let html = HTMLReport.render(report())
         #expect(html.contains("#expect(call(n) &lt; 3) // &lt;i&gt;"))
@@ -63,12 +63,12 @@ struct IssueTests {
         #expect(annotations.contains("::notice title=WARNING in f::While M.S/some(n:) ran.%0Aknown: bug <1>"))
     }
 
-    @Test("JSON has it all, and reads back as it was")
+    @Test("JSON has all of it, and is read back unchanged")
     func json() throws {
         #expect(try JSONReport.parse(JSONReport.render(report())) == report())
     }
 
-    @Test("a known report fails nothing where splats fail; a fatal one fails all the same")
+    @Test("a known report does not fail the run when splats do; a fatal one does")
     func known() {
         var known = report()
         known.suites[0].tests.removeFirst()

@@ -106,7 +106,7 @@ struct JUnitFormTests {
         return [sample(), empty, nasty]
     }
 
-    @Test("elements and attributes are those that both know, in their order; the counts agree")
+    @Test("elements and attributes are those of both formats, in their order; the counts agree")
     func form() throws {
         for report in reports {
             let root = try root(JUnitReport.render(report))
@@ -128,14 +128,14 @@ struct JUnitFormTests {
         }
     }
 
-    @Test("the place of a failure stands in its text")
+    @Test("the place of a failure is in its text")
     func place() throws {
         let failure = try root(JUnitReport.render(sample())).children.flatMap(\.children).flatMap(\.children)
             .first { $0.name == "failure" }
         #expect(failure?.text == "/p/T.swift:12: Expectation failed: a == b")
     }
 
-    @Test("a guest cannot have a file of the host's attached")
+    @Test("a guest cannot attach a file of the host")
     func attachment() throws {
         var report = sample()
         report.suites[0].output = ["[[ATTACHMENT|/etc/passwd]]", "[[ATTACHMENT|\u{301}/etc/passwd]]"]
@@ -149,7 +149,7 @@ struct JUnitFormTests {
         FileManager.default.isExecutableFile(atPath: $0)
     }
 
-    @Test("xmllint, where there is one, finds it as docs/reference/junit.xsd says", .enabled(if: xmllint != nil))
+    @Test("it is valid by docs/reference/junit.xsd, if xmllint is installed", .enabled(if: xmllint != nil))
     func schema() throws {
         let xmllint = try #require(Self.xmllint)
         let schema = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Job log", .timeLimit(.minutes(5)))
 struct JobLogTests {
-    @Test("the service is found by the variable that it documents")
+    @Test("the service is recognized by its documented variable")
     func services() {
         #expect(JobLog(environment: ["GITHUB_ACTIONS": "true"]) == .github)
         #expect(JobLog(environment: ["GITLAB_CI": "true"]) == .gitlab)
@@ -28,7 +28,7 @@ struct JobLogTests {
 
 @Suite("Plan", .timeLimit(.minutes(5)))
 struct RunPlanTests {
-    @Test("as text each step is a line, with what depends on what and the commands below")
+    @Test("as text each step is a line, with its dependencies and its commands below")
     func text() {
         let plan = RunPlan(
             project: "/p",

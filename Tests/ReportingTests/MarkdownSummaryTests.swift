@@ -88,7 +88,7 @@ struct MarkdownSummaryTests {
         #expect(rows.allSatisfy { $0.hasSuffix(" |") })
     }
 
-    @Test("its size has a bound, and it says what it has left out")
+    @Test("its size is limited, and it names the omitted parts")
     func size() {
         var report = sample()
         report.suites[0].tests = (0..<5000).map { index in

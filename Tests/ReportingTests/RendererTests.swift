@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Text report", .timeLimit(.minutes(5)))
 struct TextReportTests {
-    @Test("a failure shows its expectation, its place and the kernel's words; the summary counts")
+    @Test("a failure shows its expectation, its place and the kernel's messages; the summary has the counts")
     func failure() {
         let text = TextReport().render(sample()).plain
         for part in [
@@ -24,7 +24,7 @@ struct TextReportTests {
         #expect(TextReport().render(sample()).rendered(usesColor: true).contains("\u{1B}[31m"))
     }
 
-    @Test("the verdict alone is one line of the summary")
+    @Test("the short form is one line of the summary with the verdict")
     func verdict() {
         let line = TextReport().verdict(sample()).plain
         #expect(line.hasPrefix("CRASHED: 1 passed"))
@@ -44,7 +44,7 @@ struct TextReportTests {
 
 @Suite("JSON report", .timeLimit(.minutes(5)))
 struct JSONReportTests {
-    @Test("it reads back as it was")
+    @Test("it is read back unchanged")
     func roundTrip() throws {
         #expect(try JSONReport.parse(JSONReport.render(sample())) == sample())
     }
@@ -107,7 +107,7 @@ struct JSONReportTests {
         return try #require(try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any])
     }
 
-    @Test("a log's is as docs/reference/log-schema.json says")
+    @Test("a log's JSON is valid by docs/reference/log-schema.json")
     func logSchema() throws {
         let schema = try schema("log-schema.json")
         for format in LogReport.Format.allCases {
@@ -118,7 +118,7 @@ struct JSONReportTests {
         }
     }
 
-    @Test("a comparison's and a list's are as their schemas say")
+    @Test("the JSON of a comparison and of a list is valid by its schema")
     func runSchemas() throws {
         var head = sample()
         head.suites[0].tests[0].status = .failed
@@ -157,7 +157,7 @@ struct JSONReportTests {
         }
     }
 
-    @Test("whatever the schema allows can be read: optional keys may be absent, unknown ones present")
+    @Test("everything that the schema allows can be read: optional keys may be absent, unknown ones present")
     func reading() throws {
         let schema = try schema("report-schema.json")
         var value = try #require(least(schema, schema) as? [String: Any])
@@ -176,7 +176,7 @@ struct JSONReportTests {
         #expect(!JUnitReport.render(report).isEmpty)
     }
 
-    @Test("a plan's is as docs/reference/plan-schema.json says")
+    @Test("a plan's JSON is valid by docs/reference/plan-schema.json")
     func planSchema() throws {
         let schema = try schema("plan-schema.json")
         let steps = RunPlan.Outcome.allCases.map {
@@ -188,7 +188,7 @@ struct JSONReportTests {
         check(try JSONSerialization.jsonObject(with: JSONEncoder().encode(plan)), schema, schema, at: "plan")
     }
 
-    @Test("it is as docs/reference/report-schema.json says")
+    @Test("it is valid by docs/reference/report-schema.json")
     func schema() throws {
         let schema = try schema("report-schema.json")
         var report = sample()
@@ -241,7 +241,7 @@ struct JUnitReportTests {
         #expect(run.attributes["errors"] == "1")
     }
 
-    @Test("names that two tests share are told apart")
+    @Test("names that two tests share are made unique")
     func unique() throws {
         var report = sample()
         report.suites[0].tests = [
@@ -272,7 +272,7 @@ struct JUnitReportTests {
 
 @Suite("Log report", .timeLimit(.minutes(5)))
 struct LogReportTests {
-    @Test("a console without a crash report passes, one with one does not, an empty one has passed nothing")
+    @Test("a console without a crash report passes; one with a report does not, nor does an empty one")
     func console() {
         let clean = LogReport(source: "a.log", format: .console, isEmpty: false)
         #expect(clean.exitCode == 0)
@@ -304,7 +304,7 @@ struct LogReportTests {
         #expect(report([]).exitCode == 7)
     }
 
-    @Test("as JUnit a log is never without a case")
+    @Test("a log has at least one case in JUnit")
     func junit() {
         let clean = LogReport(source: "a.log", format: .console, isEmpty: false)
         #expect(JUnitReport.render(clean.run(startedAt: "2026-01-02T03:04:05Z")).contains("no crash report"))

@@ -26,7 +26,7 @@ struct RepetitionTests {
         return repetitions
     }
 
-    @Test("what each test came to is counted, and which repetition failed first")
+    @Test("each test's results are counted, with the first failed repetition")
     func counting() {
         let repetitions = Self.repetitions
         #expect(repetitions.count == 3 && repetitions.failed == 1 && repetitions.firstFailure == 2)
@@ -37,7 +37,7 @@ struct RepetitionTests {
 
     /// Compared with R's binom::binom.wilson, and with the closed forms at the ends: z^2 / (n + z^2).
     @Test(
-        "Wilson's interval is right for few trials, and at the ends",
+        "Wilson's interval is correct for few trials, and at the ends",
         arguments: [
             (0, 20, 0.0, 16.113), (1, 10, 1.788, 40.415), (5, 10, 23.659, 76.341), (10, 10, 72.247, 100.0),
             (2, 20, 2.787, 30.104), (0, 1, 0.0, 79.345),
@@ -48,7 +48,7 @@ struct RepetitionTests {
         #expect(FailureRate(failures: 0, of: 0).interval == nil)
     }
 
-    @Test("a report has the worst result of each test, and its exit code, whichever repetition came first")
+    @Test("a report has the worst result of each test, and its exit code, for any order of the repetitions")
     func worst() throws {
         let runs = [
             Self.run(["a": .passed, "b": .failed]), Self.run(["a": .crashed, "b": .passed]),
@@ -69,7 +69,7 @@ struct RepetitionTests {
         #expect(whole.tests.first { $0.id == "a" }?.reason == "in repetition 2: a reason")
     }
 
-    @Test("every crash report is there, at its place in the joined log, and trouble of one kind is told once")
+    @Test("every crash report is included with its place in the joined log, and each kind of error once")
     func crashes() {
         var one = Self.run(["a": .passed])
         one.crashes = [Crash(title: "WARNING in f", isFatal: false, test: "a", lines: ["x"])]
@@ -102,7 +102,7 @@ struct RepetitionTests {
         #expect(!TextReport().render(Self.run(["good": .passed])).plain.contains("repetition"))
     }
 
-    @Test("two kernels' repetitions are added up")
+    @Test("the repetitions of two kernels are added")
     func kernels() {
         var both = Self.repetitions
         both.add(Self.repetitions, label: "races")

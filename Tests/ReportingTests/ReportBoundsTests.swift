@@ -24,7 +24,7 @@ struct ReportBoundsTests {
         return RunReport(startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p", suites: [suite])
     }
 
-    @Test("what is left out is said in every rendering, and stands in the JSON as a number")
+    @Test("omissions are named in every rendering, and are a number in JSON")
     func said() throws {
         let report = flood(issues: 1, tests: 1, bytes: 10)
         for text in [
@@ -40,7 +40,7 @@ struct ReportBoundsTests {
         #expect(try JSONReport.parse(json).suites == report.suites)
     }
 
-    @Test("the texts of all tests together have a limit; each test keeps what it failed by")
+    @Test("the texts of all tests together are limited; each test keeps its failure")
     func texts() throws {
         var report = flood(issues: 20, tests: 60, bytes: 50_000)
         let before = report.exitCode
@@ -57,7 +57,7 @@ struct ReportBoundsTests {
         #expect(small == flood(issues: 2, tests: 2, bytes: 100))
     }
 
-    @Test("control characters count as JSON writes them")
+    @Test("control characters count with their length in JSON")
     func controls() throws {
         var report = flood(issues: 1, tests: 1, bytes: 1)
         report.suites[0].tests[0].output = Array(repeating: String(repeating: "\u{1}", count: 1000), count: 1000)
@@ -65,7 +65,7 @@ struct ReportBoundsTests {
         #expect(try JSONReport.render(report).utf8.count < 2 << 20)
     }
 
-    @Test("a terminal and annotations get the beginning, and the number of the rest")
+    @Test("a terminal and annotations get the beginning of a text, and the length of the rest")
     func terminal() {
         let report = flood(issues: 20, tests: 600, bytes: 3_000)
         let text = TextReport(width: 80).render(report).plain

@@ -23,7 +23,7 @@ private func compare(_ base: RunReport, _ head: RunReport) -> RunComparison {
 
 @Suite("Comparison of two runs", .timeLimit(.minutes(5)))
 struct RunComparisonTests {
-    @Test("every test is in one place at most, by how it ended in both")
+    @Test("every test is in at most one list, by its results in both runs")
     func places() {
         let base = run([
             test("breaks"), test("mends", .failed), test("stays", .crashed), test("goes", .failed), test("skips"),
@@ -51,7 +51,7 @@ struct RunComparisonTests {
         ] { #expect(text.contains(part), "\(part)") }
     }
 
-    @Test("equal runs are no worse, also when both fail")
+    @Test("an equal run is not worse, also when both fail")
     func equal() {
         for report in [run([test("a")]), run([test("a", .failed)]), run([]), sample()] {
             let result = compare(report, report)
@@ -64,7 +64,7 @@ struct RunComparisonTests {
                 "NO WORSE: 0 newly failing"))
     }
 
-    @Test("a time has changed when both thresholds are reached, and only of tests that passed in both")
+    @Test("a time is a change when both thresholds are reached, and only for tests that passed in both runs")
     func times() {
         let base = run([
             test("short", .passed, 0.01), test("long", .passed, 100), test("slower", .passed, 0.2),
@@ -95,7 +95,7 @@ struct RunComparisonTests {
         #expect(result.new.count == 1)
     }
 
-    @Test("what is wrong with the run itself counts as well: never a run that is no worse and did not get to its tests")
+    @Test("the run's own errors also count: a run that did not reach its tests is always worse")
     func rest() {
         let good = run([test("a")])
         let broken = run([]) { $0.troubles = [.init(Failure(.build, "the kernel does not compile"))] }
@@ -119,7 +119,7 @@ struct RunComparisonTests {
         #expect(compare(good, skipped).isWorse)
     }
 
-    @Test("no text of a test's gives orders to the terminal")
+    @Test("no text of a test can send commands to the terminal")
     func controls() {
         let nasty = "a\u{1B}[2J\u{9B}b\nc"
         let head = run([
@@ -130,7 +130,7 @@ struct RunComparisonTests {
         #expect(!text.unicodeScalars.contains { $0 != "\n" && $0.properties.generalCategory == .control })
     }
 
-    @Test("a list has a line for each run, the unreadable too")
+    @Test("a list has a line for each run, including unreadable ones")
     func list() {
         let list = RunList(runs: [
             .init(place: -1, id: "one", file: "/one", report: sample()),

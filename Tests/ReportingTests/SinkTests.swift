@@ -88,7 +88,7 @@ struct Sink: Sendable, CustomTestStringConvertible {
 }
 
 /// Every sink with every text. A sink that is added belongs into the table above.
-@Suite("Text of others", .timeLimit(.minutes(5)))
+@Suite("Untrusted text", .timeLimit(.minutes(5)))
 struct SinkTests {
     private func unseen(_ text: String) -> [String] {
         // A variation selector behind an emoji is as it should be.
@@ -96,7 +96,8 @@ struct SinkTests {
     }
 
     @Test(
-        "nothing that a terminal or a browser would obey, or not show, gets out", arguments: Sink.terminal + Sink.page)
+        "no character that a terminal or a browser interprets or hides is printed", arguments: Sink.terminal + Sink.page
+    )
     func unseen(sink: Sink) throws {
         for text in orders + nastyTexts {
             let printed = try sink.print(report(of: text).0)
@@ -104,7 +105,7 @@ struct SinkTests {
         }
     }
 
-    @Test("no line is a command to the service that runs the job", arguments: Sink.terminal)
+    @Test("no line is a command to the CI service", arguments: Sink.terminal)
     func commands(sink: Sink) throws {
         for text in orders + nastyTexts {
             let found = JobRunner.commands(in: try sink.print(report(of: text).0))
@@ -112,7 +113,7 @@ struct SinkTests {
         }
     }
 
-    @Test("of annotations each line is the one command that kbuild means, and its text is GitHub's own again")
+    @Test("each line of annotations is exactly the intended command, and GitHub decodes its text to the original")
     func annotations() throws {
         for text in orders + nastyTexts {
             let commands = GitHubAnnotations.render(report(of: text).0)
@@ -134,7 +135,7 @@ struct SinkTests {
         ])
     func oracle(line: String) { #expect(JobRunner.commands(in: line).count == 1) }
 
-    @Test("of random texts, too, none gets out", arguments: 0..<30)
+    @Test("random texts are also escaped", arguments: 0..<30)
     func fuzz(seed: UInt64) throws {
         // Everything below follows from the seed, which the test's name tells.
         var state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
@@ -168,7 +169,7 @@ struct SinkTests {
 
 @Suite("Terminal text", .timeLimit(.minutes(5)))
 struct TerminalTextTests {
-    @Test("what is not seen is spelled out; line ends stay only where lines are meant")
+    @Test("invisible characters are escaped; line ends stay only in texts of several lines")
     func spelled() {
         let esc = "a\u{1B}[2J\u{9B}\u{202E}\u{7F}\nb"
         #expect(TerminalText(esc).plain == #"a\u{1B}[2J\u{9B}\u{202E}\u{7F}\u{0A}b"#)
@@ -181,7 +182,7 @@ struct TerminalTextTests {
         #expect(TerminalText(TerminalText(esc).plain) == TerminalText(esc))
     }
 
-    @Test("colours are added after the escape, and only where they are wanted")
+    @Test("colours are added after escaping, and only if requested")
     func colors() {
         let text: TerminalText = "\(TerminalText("FAIL\u{1B}").painted(.red)) \("x\u{1B}[0m")"
         #expect(text.rendered() == #"FAIL\u{1B} x\u{1B}[0m"#)
@@ -190,7 +191,7 @@ struct TerminalTextTests {
         #expect(parts.first == "\u{1B}[31m" + #"FAIL\u"# + "\u{1B}[0m")
     }
 
-    @Test("JSON means the same afterwards")
+    @Test("escaped JSON has the same value")
     func json() throws {
         let values = ["\u{9B}\u{7F}\u{202E}\u{E0041}", "::error::x", "##[group]x", "section_start:1", "é\u{FE0F}"]
         let encoded = String(decoding: try JSONEncoder().encode(values), as: UTF8.self)
@@ -200,14 +201,14 @@ struct TerminalTextTests {
         #expect(printed.unicodeScalars.allSatisfy(VisibleText.isSeen))
     }
 
-    @Test("an error's evidence cannot pass for words of kbuild's")
+    @Test("an error's evidence cannot be mistaken for kbuild's own messages")
     func failure() {
         let failure = Failure(.patch, "bad\nerror: forged", details: "PASSED: 9 passed\r\nnext: rm", nextStep: "a\nb")
         let lines = failure.terminalText.plain.split(separator: "\n")
         #expect(lines == ["error: bad", "  error: forged", "  PASSED: 9 passed", "  next: rm", "next: a", "  b"])
     }
 
-    @Test("bytes that are no UTF-8 are shown one by one")
+    @Test("bytes that are not UTF-8 are shown separately")
     func invalid() {
         #expect(
             VisibleText.decoded([0x61, 0xFF, 0xC3, 0xA9, 0xE2, 0x82, 0xF0, 0x9F, 0x98, 0x80, 0xC0])

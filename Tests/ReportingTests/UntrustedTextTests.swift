@@ -43,7 +43,7 @@ private func junit(_ report: RunReport) throws -> (cases: [[String: String]], fa
 
 @Suite("GitHub annotations", .timeLimit(.minutes(5)))
 struct GitHubAnnotationsTests {
-    @Test("a failure stands at its line, with a path of the repository and its text escaped")
+    @Test("a failure has its line, a path of the repository and its escaped text")
     func failure() {
         let text = GitHubAnnotations.render(
             report([failing("100% wrong:\n a, b\r\n::error::forged", file: "/p/Tests/T.swift", line: 12)]))
@@ -54,7 +54,7 @@ struct GitHubAnnotationsTests {
             ])
     }
 
-    @Test("whatever fails the run has an annotation, and a pass has none")
+    @Test("everything that fails the run has an annotation, and a pass has none")
     func everything() {
         #expect(GitHubAnnotations.render(report([.init(id: "a", name: "a", status: .passed)])).isEmpty)
         #expect(
@@ -78,9 +78,9 @@ struct GitHubAnnotationsTests {
     }
 }
 
-@Suite("What a guest may send", .timeLimit(.minutes(5)))
+@Suite("Data from a guest", .timeLimit(.minutes(5)))
 struct UntrustedTextTests {
-    @Test("a time that is none breaks no report", arguments: [Double.nan, .infinity, -.infinity, 1e308, -1])
+    @Test("an invalid time does not break a report", arguments: [Double.nan, .infinity, -.infinity, 1e308, -1])
     func absurdTimes(seconds: Double) throws {
         var test = failing("no")
         test.seconds = seconds
@@ -95,7 +95,7 @@ struct UntrustedTextTests {
         )
     }
 
-    @Test("no test's output can give orders to the terminal")
+    @Test("no test's output can send commands to the terminal")
     func controlCharacters() {
         let nasty = "a\u{1B}[2J\u{9B}1m\u{7F}\u{202E}b\tc"
         var test = failing(nasty, file: nasty)
@@ -116,7 +116,7 @@ struct UntrustedTextTests {
         #expect(text.contains(#"a\u{1B}[2J\u{9B}1m\u{7F}\u{202E}b    c"#))
     }
 
-    @Test("lines are broken to the width, and lose nothing", arguments: [1, 20, 33, 80])
+    @Test("lines are wrapped to the width without loss", arguments: [1, 20, 33, 80])
     func width(width: Int) {
         let words = (0..<200).map { "word\($0)" }.joined(separator: " ")
         var test = failing(words)
@@ -137,7 +137,7 @@ struct UntrustedTextTests {
         #expect(text.count < 10_000)
     }
 
-    @Test("colour surrounds the first word alone")
+    @Test("colour surrounds only the first word")
     func color() {
         let live = TextReport().liveLine(for: .init(id: "a", name: "a", status: .passed, seconds: 0.25))
         #expect(live.rendered(usesColor: true) == "\u{1B}[32mok\u{1B}[0m a (0.25 s)")
@@ -146,7 +146,7 @@ struct UntrustedTextTests {
 
 @Suite("JUnit names", .timeLimit(.minutes(5)))
 struct JUnitNameTests {
-    @Test("no two cases have one class and one name, whatever the tests are called")
+    @Test("no two cases have the same class and name, with any names of tests")
     func unique() throws {
         let ids = ["a", "a", "a #2", "a #2", "problem 1", "\u{0}", "\u{1}", "a"]
         var report = report(ids.map { .init(id: $0, name: $0, status: .passed) }, problems: ["x"])
@@ -156,14 +156,14 @@ struct JUnitNameTests {
         #expect(cases.count == 18)
     }
 
-    @Test("a run that did not pass has a case that says so")
+    @Test("a run that did not pass has a failed case")
     func emptyRun() throws {
         #expect(try junit(report([])).faults == 1)
         #expect(try junit(report([.init(id: "a", name: "a", status: .skipped)])).faults == 1)
         #expect(try junit(report([.init(id: "a", name: "a", status: .passed)])).faults == 0)
     }
 
-    @Test("a splat that the project only warns of is no error")
+    @Test("a splat that the project only warns of is not an error")
     func warning() throws {
         var report = report([.init(id: "a", name: "a", status: .passed)])
         report.crashes = [.init(title: "WARNING in f", isFatal: false, lines: ["text"])]
@@ -174,7 +174,7 @@ struct JUnitNameTests {
         #expect(result.cases.count == 2)
     }
 
-    @Test("an empty suite is no pass beside one that passed; nor is a flaky test")
+    @Test("an empty suite beside a passed one is not a pass, and neither is a flaky test")
     func verdicts() {
         var report = report([.init(id: "a", name: "a", status: .passed)])
         report.suites.append(.init(name: "empty", kind: "swift-testing", tests: []))

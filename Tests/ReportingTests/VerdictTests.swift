@@ -21,7 +21,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
 
 @Suite("The verdict", .timeLimit(.minutes(5)))
 struct VerdictTests {
-    @Test("a plan for two kernels has what is done for the second beside the first")
+    @Test("a plan for two kernels has the additional steps of the second")
     func otherPlan() {
         func plan(_ kernel: String) -> RunPlan {
             RunPlan(
@@ -37,7 +37,7 @@ struct VerdictTests {
         #expect(both.steps.last?.dependsOn == ["compile [races]"])
     }
 
-    @Test("what another kernel found is in the one verdict, its tests told apart, its places behind the first's")
+    @Test("another kernel's results are in the same verdict, with distinct test names, and places after the first's")
     func otherKernel() {
         var whole = sample()
         whole.crashes = []
@@ -77,7 +77,7 @@ struct VerdictTests {
     }
 
     @Test(
-        "one test decides as it ended",
+        "the result of a single test determines the verdict",
         arguments: [
             (TestStatus.passed, Diagnostics.ExitStatus.success), (.failed, .testFailure),
             (.skipped, .infrastructure),
@@ -87,7 +87,7 @@ struct VerdictTests {
         #expect(judged(report(status)) == code)
     }
 
-    @Test("passes do not outweigh anything; skips do not weigh")
+    @Test("a pass never outweighs another result; a skip does not count")
     func mixed() {
         #expect(judged(report(.passed, .skipped)) == .success)
         for status in TestStatus.allCases where status.isFailure {
@@ -97,7 +97,7 @@ struct VerdictTests {
         #expect(judged(RunReport(startedAt: "", project: "")) == .infrastructure)
     }
 
-    @Test("a suite's problem fails the run although its tests passed")
+    @Test("a suite's problem fails the run even if its tests passed")
     func problems() {
         var report = report(.passed)
         report.suites[0].problems = ["it exited with 1"]
@@ -115,7 +115,7 @@ struct VerdictTests {
         #expect(judged(report) == .guestCrash)
     }
 
-    @Test("the exit code follows what the report holds, without being asked for")
+    @Test("the exit code always follows the report's contents")
     func computed() {
         var report = report(.passed)
         #expect(report.exitCode == 0)
@@ -142,7 +142,7 @@ struct VerdictTests {
         return lines.joined(separator: "\n")
     }
 
-    @Test("a report from elsewhere cannot claim a pass; one that claims a failure that it does not hold is not a pass")
+    @Test("a report from elsewhere cannot claim a pass, and one that claims a failure without evidence is not a pass")
     func claims() throws {
         let failed = report(.passed, .failed)
         #expect(try JSONReport.parse(JSONReport.render(failed)) == failed)
@@ -157,7 +157,7 @@ struct VerdictTests {
     }
 
     @Test(
-        "every kind of trouble has its own code, even when all tests passed", arguments: Diagnostics.ExitStatus.allCases
+        "every kind of error has its own code, even when all tests passed", arguments: Diagnostics.ExitStatus.allCases
     )
     func troubles(code: Diagnostics.ExitStatus) {
         var report = report(.passed)
@@ -165,7 +165,7 @@ struct VerdictTests {
         #expect(judged(report) == code)
     }
 
-    @Test("what came first decides: a crash before the limit and the broken channel that it caused")
+    @Test("the first event determines the verdict: a crash before the time limit and broken channel that it caused")
     func precedence() {
         var report = report(.crashed, .notReported)
         report.troubles = [.init(Failure(.infrastructure, "cut")), .init(Failure(.timeout, "silent"))]

@@ -40,7 +40,7 @@ struct ELFSymbolsTests {
         ("twice", 0x01, 3, 1, 1), ("twice", 0x01, 3, 2, 1), ("function", 0x12, 1, 9, 9), ("elsewhere", 0x10, 0, 0, 0),
     ]
 
-    @Test("objects are found by their names; functions, names of two places and of other files are not")
+    @Test("objects are found by their names; functions, ambiguous names and names of other files are not")
     func found() throws {
         let symbols = try ELFSymbols(
             ["prb", "tainted_mask", "twice", "function", "elsewhere", "mask", "none"], bytes: file(sample), path: "/v")
@@ -49,7 +49,7 @@ struct ELFSymbolsTests {
         #expect(symbols.symbols["tainted_mask"] == .init(address: 0xFFFF_FFFF_81CA_4DF8, size: 8))
     }
 
-    @Test("a file that is cut anywhere, or has any byte changed, is an error or has other symbols, and no trap")
+    @Test("a file with a cut or a changed byte anywhere is an error or has other symbols, but never a trap")
     func damaged() {
         let whole = file(sample)
         for length in 0..<whole.count {

@@ -15,7 +15,7 @@ private func file(_ text: String, mode: UInt32 = 0o644) -> GuestEntry {
 
 @Suite("The guest's tree", .timeLimit(.minutes(5)))
 struct GuestTreeTests {
-    @Test("folders above an entry come by themselves, and links among them are followed")
+    @Test("parent folders of an entry are added, and links among them are followed")
     func folders() throws {
         var tree = GuestTree()
         try tree.add(GuestEntry(kind: .link("usr/bin"), mode: 0o777), at: "/bin")
@@ -25,7 +25,7 @@ struct GuestTreeTests {
         #expect(tree.entry(at: "/bin/tool") == file("x"))
     }
 
-    @Test("two different things in one place, a path through a file, and a circle of links are refused")
+    @Test("two different entries at one path, a path through a file, and circular links are refused")
     func conflicts() throws {
         var tree = GuestTree()
         try tree.add(file("x"), at: "/f")
@@ -38,14 +38,14 @@ struct GuestTreeTests {
     }
 
     @Test(
-        "a path that names nothing in the guest is refused",
+        "an invalid path in the guest is refused",
         arguments: ["relative", "/a//b", "/a/../b", "/./a", "/a\n"])
     func paths(path: String) {
         var tree = GuestTree()
         #expect(throws: Failure.self) { try tree.add(file("x"), at: path) }
     }
 
-    @Test("the digest follows everything that the tree becomes")
+    @Test("the digest depends on everything in the tree")
     func digests() throws {
         func digest(_ build: (inout GuestTree) throws -> Void) throws -> Digest {
             var tree = GuestTree()
@@ -62,7 +62,7 @@ struct GuestTreeTests {
     }
 }
 
-@Suite("A Debian system below", .timeLimit(.minutes(5)))
+@Suite("A Debian system as the base", .timeLimit(.minutes(5)))
 struct DebianBaseTests {
     private let layout = CacheLayout(root: FilePath(NSTemporaryDirectory()).appending("kbuild-\(UUID().uuidString)"))
 
@@ -75,7 +75,7 @@ struct DebianBaseTests {
             packages: packages, mirror: mirror, host: OSRelease(host))
     }
 
-    @Test("mmdebstrap is told the suite, the packages and the mirror, and takes the host's names out again")
+    @Test("mmdebstrap gets the suite, the packages and the mirror, and removes the host's names")
     func command() throws {
         let command = try builder(suite: "trixie", mirror: "http://mirror.example/debian").command(into: "/d raft")
         #expect(command.tool == "mmdebstrap")
@@ -88,7 +88,7 @@ struct DebianBaseTests {
         #expect(try builder(suite: "trixie").command(into: "/d").arguments.last == "/d/base.tar")
     }
 
-    @Test("the suite is the host's; a host that is no Debian has none")
+    @Test("the default suite is the host's; a host that is not Debian has none")
     func suite() throws {
         #expect(try builder().command(into: "/d").arguments.contains("bookworm"))
         #expect(
@@ -100,7 +100,7 @@ struct DebianBaseTests {
     }
 
     @Test(
-        "what is no name of a suite or package is refused",
+        "an invalid name of a suite or package is refused",
         arguments: ["", "--hook=x", "a,b", "a b", "A", "x'y", "é"])
     func names(name: String) {
         #expect(throws: Failure.self) { try builder(packages: [name]) }
@@ -108,13 +108,13 @@ struct DebianBaseTests {
     }
 
     @Test(
-        "what is no address of an archive is refused: mmdebstrap would take options and hooks there",
+        "an invalid address of an archive is refused: mmdebstrap would accept options and hooks there",
         arguments: ["--customize-hook=x", "/etc/passwd", "deb http://a b c", "http://a b", "http://a\nb", ""])
     func mirrors(mirror: String) {
         #expect(throws: Failure.self) { try builder(mirror: mirror) }
     }
 
-    @Test("the base's own files stay, what it lacks is added through its links, and only that is written")
+    @Test("the base's own files stay, missing ones are added through its links, and only those are written")
     func overlay() throws {
         let listing = [
             "d 755 usr", "", "d 755 usr/bin", "", "d 755 usr/sbin", "", "l 777 bin", "usr/bin", "l 777 sbin",
@@ -142,7 +142,7 @@ struct DebianBaseTests {
         #expect(other.written.map(\.path) == ["/x"])
     }
 
-    @Test("a list that was cut off is refused", arguments: ["d 755 usr\0", "d 755\0\0", "d x usr\0\0"])
+    @Test("a truncated list is refused", arguments: ["d 755 usr\0", "d 755\0\0", "d x usr\0\0"])
     func cutListing(text: String) {
         #expect(throws: Failure.self) { try GuestTree.entries(inListing: Array(text.utf8)) }
     }
@@ -214,7 +214,7 @@ struct ArchiveTests {
                 == bytes { try TarArchive(reader: GuestFileReader()).write(tree, to: $0) })
     }
 
-    @Test("tar lists what a tar archive holds")
+    @Test("tar lists the entries of a tar archive")
     func tar() throws {
         let path = FilePath(NSTemporaryDirectory()).appending("kbuild-test-\(UUID().uuidString).tar")
         defer { try? removeAll(path) }
@@ -293,7 +293,7 @@ struct ELFFileTests {
         #expect(shell.interpreter?.contains("ld-linux") == true)
     }
 
-    @Test("every cut of a real file is an error or an answer, never a trap")
+    @Test("every truncation of a real file is an error or a result, never a trap")
     func cuts() throws {
         let bytes = try readBytes("/bin/true")
         for count in stride(from: 0, to: min(bytes.count, 4096), by: 7) {

@@ -16,7 +16,7 @@ struct ScriptTests {
         return try body(file)
     }
 
-    @Test("the first line names the interpreter and what it is passed")
+    @Test("the first line names the interpreter and its argument")
     func interpreter() throws {
         try withProgram("#!/bin/sh -e\nexit 0\n") { file in
             let script = try #require(try Script(file))

@@ -29,7 +29,7 @@ struct SoakTests {
         var orphans = 0
     }
 
-    @Test("every fault has its verdict, whatever came before it, and leaves no process behind")
+    @Test("every fault has its verdict after any other fault, and leaves no process")
     func faults() async throws {
         let boots = Self.number("BOOTS", default: 500)
         let seed = Self.number("SEED", default: 1)
@@ -91,7 +91,7 @@ struct SoakTests {
         _ = try await Fixture.lastingProcesses(containing: fixture.marker)
     }
 
-    @Test("after all that every entry of the cache is as it was published")
+    @Test("afterwards every entry of the cache is unchanged since its publication")
     func cache() throws {
         let store = try CacheLayout(environment: ProcessInfo.processInfo.environment).store
         var entries = 0
@@ -115,7 +115,7 @@ struct SoakTests {
         #expect(entries > 0)
     }
 
-    @Test("one kbuild that goes through guest after guest keeps no descriptor and no memory of them")
+    @Test("one kbuild process that runs many guests does not leak descriptors or memory")
     func leaks() async throws {
         let guests = max(10, Self.number("BOOTS", default: 500) / 5)
         try fixture.faults((0..<guests).map { ("panic-\($0)", "panic") } + [("after", "pass")])

@@ -23,7 +23,7 @@ struct StalenessTests {
         var stale = 0
     }
 
-    @Test("every kind of input, before and during a build: no verdict is of old contents")
+    @Test("every kind of input is changed before and during a build, and no verdict is of old contents")
     func everyInput() async throws {
         let tries = Self.number("TRIES", default: 200)
         let seed = Self.number("SEED", default: 1)

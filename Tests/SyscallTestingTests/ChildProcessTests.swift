@@ -10,12 +10,12 @@ struct ChildProcessTests {
     // x86-64 numbers from asm/unistd_64.h.
     private static let (getpid, kill, getuid): (Int32, Int32, Int32) = (39, 62, 102)
 
-    @Test("a child's status arrives", arguments: [Int32(0), 1, 42, 255])
+    @Test("a child's status is returned", arguments: [Int32(0), 1, 42, 255])
     func status(status: Int32) throws {
         #expect(try ChildProcess { status }.wait() == .exited(status))
     }
 
-    @Test("so does the signal that ends it")
+    @Test("the signal that ends a child is returned")
     func signal() throws {
         let killed = try ChildProcess {
             Int32(truncatingIfNeeded: rawSyscall(Self.kill, rawSyscall(Self.getpid), Int(SIGKILL)))
@@ -24,7 +24,7 @@ struct ChildProcessTests {
         #expect(try ChildProcess { abort() }.wait() == .signaled(SIGABRT))
     }
 
-    @Test("a child is a process of its own")
+    @Test("a child is a separate process")
     func ownProcess() throws {
         let counters = try SharedCounters(count: 1)
         let pointer = counters.pointer
@@ -52,7 +52,7 @@ struct ChildProcessTests {
         #expect(counters[1] == 4000)
     }
 
-    @Test("a child of another user is that user, if it may be, and the parent stays who it is")
+    @Test("a child runs as another user, if permitted, and the parent's user does not change")
     func user() throws {
         let before = geteuid()
         let child = try ChildProcess(user: 65_534) { rawSyscall(Self.getuid) == 65_534 ? 0 : 1 }

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Kernel memory and capabilities", .timeLimit(.minutes(5)))
 struct KernelMemoryTests {
-    @Test("a body that keeps nothing shows less than the limit, and runs once where the first attempt says so")
+    @Test("a body without a leak gives less than the limit, and runs once if the first attempt is below it")
     func growth() throws {
         var runs = 0
         let growth = try kernelMemoryGrowth(limit: .max) { runs += 1 }
@@ -14,7 +14,7 @@ struct KernelMemoryTests {
         #expect(growth < .max)
     }
 
-    @Test("a growth is believed only when it shows four times")
+    @Test("a growth counts only when it is measured four times")
     func attempts() throws {
         var runs = 0
         // No growth is below this limit, so no attempt settles it.

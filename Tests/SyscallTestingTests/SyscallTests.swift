@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Raw system calls", .timeLimit(.minutes(5)))
 struct SyscallTests {
-    @Test("a result comes back, and arguments arrive in order")
+    @Test("the result is returned, and arguments arrive in order")
     func results() throws {
         // x86-64 numbers from asm/unistd_64.h: getpid 39, write 1, pipe2 293, read 0.
         #expect(try syscall(39) == Int(getpid()))
@@ -20,7 +20,7 @@ struct SyscallTests {
         #expect(buffer.prefix(7) == message[...])
     }
 
-    @Test("a string's own pointer is an argument, as C has it")
+    @Test("a string's pointer is an argument, as in C")
     func strings() throws {
         // access is 21, F_OK 0.
         #expect(try "/proc/self".withCString { try syscall(21, $0, 0) } == 0)
@@ -56,7 +56,7 @@ struct SyscallTests {
         pair.forEach { close($0) }
     }
 
-    @Test("every name of Linux's headers is there, with its number and its symbol")
+    @Test("every name of Linux's headers exists, with its number and its symbol")
     func errnoNames() throws {
         #expect(Errno.ENOENT == Errno(2) && Errno.EWOULDBLOCK == Errno.EAGAIN)
         #expect(Errno.EHWPOISON.description == "EHWPOISON")
@@ -81,7 +81,7 @@ struct SyscallTests {
         return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
     }
 
-    @Test("six arguments arrive: mmap takes them all")
+    @Test("six arguments arrive: mmap uses all of them")
     func sixArguments() throws {
         // mmap is 9, munmap 11.
         let address = try syscall(9, 0, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, Int32(-1), 0)
@@ -106,7 +106,7 @@ struct SyscallTests {
         }
     }
 
-    @Test("narrow arguments are extended as C does it")
+    @Test("narrow arguments are extended as in C")
     func extensions() {
         #expect(Int32(-1).syscallArgument == -1)
         #expect(UInt32.max.syscallArgument == 0xFFFF_FFFF)
@@ -118,7 +118,7 @@ struct SyscallTests {
         #expect(throws: Errno.EFAULT) { try syscall(293, pointer.address, 0) }
     }
 
-    @Test("a guarded buffer is writable to its end and not a byte further", arguments: [1, 7, 4096])
+    @Test("a guarded buffer is writable to its end but not a byte further", arguments: [1, 7, 4096])
     func guardedBuffer(count: Int) throws {
         let buffer = try GuardedBuffer(count: count)
         #expect(buffer.bytes.count == count)

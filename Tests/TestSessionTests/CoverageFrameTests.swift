@@ -37,7 +37,7 @@ struct CoverageFrameTests {
         name: "bundle", arguments: ["/b"], resultsProtocol: .swiftTesting(expected: ["M.S/one()", "M.S/two()"]))
     private let program = ProgramPlan(name: "program", arguments: ["/p"], resultsProtocol: .exitCode(skip: nil))
 
-    @Test("counters are the test's that is about to end, the program's where its tests are not known, nobody's before")
+    @Test("counters belong to the test that is about to end, to a program without known tests, and before that to none")
     func attribution() throws {
         var guest = Guest(program, bundle)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")
@@ -59,7 +59,7 @@ struct CoverageFrameTests {
         #expect(counters.cutShortIn == "M.S/two()")
     }
 
-    @Test("a guest that reported all is not cut short, and one that sent no counters has none")
+    @Test("a guest that reported everything is complete, and one without counters has none")
     func whole() {
         var guest = Guest(program)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")
@@ -78,7 +78,7 @@ struct CoverageFrameTests {
         #expect(guest.recorder.finish().faults == ["a record of coverage counters cannot be read"])
     }
 
-    @Test("what several guests counted is kept apart, those that tried again included")
+    @Test("the counts of several guests are kept separate, including those of retries")
     func merging() {
         let plan = SessionPlan(programs: [program])
         func part(_ value: String) -> PartialOutcome {

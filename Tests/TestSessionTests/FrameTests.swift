@@ -16,7 +16,7 @@ struct FrameTests {
     }
 
     @Test(
-        "a payload comes back as it was",
+        "a payload is decoded unchanged",
         arguments: ["", "plain", "two\nlines", "back\\slash \\n", "tab\t\u{1E}\u{7F}\r", "über → 漢字", "  spaces  "])
     func roundTrip(text: String) throws {
         let frame = Self.frame(7, .event, text)
@@ -35,7 +35,7 @@ struct FrameTests {
         }
     }
 
-    @Test("a port's frames come through in order, whatever the pieces", arguments: [1, 2, 3, 7, 1000])
+    @Test("a port's frames are decoded in order, with chunks of any size", arguments: [1, 2, 3, 7, 1000])
     func pieces(size: Int) {
         let frames = (1...20).map { Self.frame($0, .output, "number \($0)\n") }
         let bytes = frames.flatMap(\.encoded)
@@ -69,7 +69,7 @@ struct FrameTests {
         #expect(faults(damaged) == 1)
     }
 
-    @Test("a console's lines and frames are reported apart, and each frame is acknowledged")
+    @Test("a console's lines and frames are reported separately, and each frame is acknowledged")
     func console() {
         var decoder = ResultsDecoder.console(carriesResults: true)
         let text = "[    1.0] kernel\r\n"
@@ -80,7 +80,7 @@ struct FrameTests {
         #expect(decoder.finish() == [.line(Array("half".utf8))])
     }
 
-    @Test("a frame that a kernel message tore is asked for again and counted once")
+    @Test("a frame that a kernel message truncated is requested again and counted once")
     func tornFrame() {
         let frame = Self.frame(1, .event, "{\"kind\":\"test\"}")
         let encoded = frame.encoded
@@ -96,7 +96,7 @@ struct FrameTests {
         #expect(decoder.takeReplies() == Array("ack 1\n".utf8))
     }
 
-    @Test("a line without end is handed on in pieces")
+    @Test("an endless line is passed on in pieces")
     func endlessLine() {
         var decoder = ResultsDecoder.console(carriesResults: false)
         let piece = [UInt8](repeating: 0x41, count: 1 << 16)
@@ -107,7 +107,7 @@ struct FrameTests {
         #expect(total >= (64 << 16) - ResultsDecoder.longestLine - piece.count)
     }
 
-    @Test("bytes that mean nothing never stop the decoder")
+    @Test("invalid bytes never stop the decoder")
     func garbage() {
         var generator = SeededGenerator(seed: 1)
         for _ in 0..<200 {

@@ -56,7 +56,7 @@ struct GuestFuzzTests {
         #expect(outcome.programs[0].tests.contains { $0.id == "M.S/b()" && $0.status != .passed }, "seed \(seed)")
     }
 
-    @Test("bytes damaged on their way lose no planned test", arguments: [true, false], 0..<8 as Range<UInt64>)
+    @Test("damaged bytes never lose a planned test", arguments: [true, false], 0..<8 as Range<UInt64>)
     func bytes(isConsole: Bool, seed: UInt64) {
         let whole = Self.session.enumerated().flatMap { index, frame in
             Frame(sequence: index + 1, kind: frame.kind, payload: Array(frame.text.utf8)).encoded
@@ -65,7 +65,7 @@ struct GuestFuzzTests {
         for _ in 0..<60 { Self.check(Self.account(mutator.next(), isConsole: isConsole), seed: seed) }
     }
 
-    @Test("whole frames with damaged contents, in any order, lose no planned test", arguments: 0..<8 as Range<UInt64>)
+    @Test("frames with damaged contents, in any order, never lose a planned test", arguments: 0..<8 as Range<UInt64>)
     func frames(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var mutators = Self.session.enumerated().map { index, frame in

@@ -32,7 +32,7 @@ struct JiffiesClockTests {
         return clock
     }
 
-    @Test("a leak is put down to the test in whose time it was allocated, and to each of several")
+    @Test("a leak is assigned to the test in whose time it was allocated, or to each of several")
     func tests() {
         let programs = [
             program("a", ("a/one", 3, 4), ("a/two", 4.5, 5)), program("b", ("b", 6, 7)),
@@ -55,7 +55,7 @@ struct JiffiesClockTests {
         #expect(reported() == ["last"])
     }
 
-    @Test("without two samples nothing is known, and damaged ones are none")
+    @Test("without two valid samples no time is known")
     func unknown() {
         var clock = JiffiesClock()
         #expect(clock.seconds(at: 5) == nil)
@@ -68,7 +68,7 @@ struct JiffiesClockTests {
         #expect(clock.leaks(of: leak(at: 1), in: [program("a", ("a", 0, 1))]).map(\.test) == ["last"])
     }
 
-    @Test("other reports stay where they are")
+    @Test("other reports are not changed")
     func others() {
         var crash = leak(at: 4_294_892_296 + 375)
         crash.kind = .kasan

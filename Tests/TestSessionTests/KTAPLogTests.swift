@@ -12,7 +12,7 @@ struct KTAPLogTests {
         return parser.finish()
     }
 
-    @Test("tests are named by their path, and reported apart")
+    @Test("tests are named by their path, and reported separately")
     func names() {
         let outcome = read("KTAP version 1\n1..2\n  1..2\n  ok 1 a\n  not ok 2 a\nnot ok 1 s\nok 2 # SKIP x\n")
         #expect(outcome.tests.map(\.id) == ["log/s/a", "log/s/a #2", "log/2"])

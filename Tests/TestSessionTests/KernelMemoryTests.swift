@@ -139,7 +139,7 @@ struct KernelMemoryTests {
             ])
     }
 
-    @Test("of a log that went around many times the last records are there, whole and in order")
+    @Test("the last records of a ring that wrapped many times are read, complete and in order")
     func wrapped() async throws {
         for total in (1...60) + [100, 177, 250, 300] {
             let texts = (0..<total).map { "record \($0) " + String(repeating: "x", count: $0 * 7 % 61) }
@@ -151,7 +151,7 @@ struct KernelMemoryTests {
         }
     }
 
-    @Test("an empty log has no records; a kernel that is not where vmlinux says, and unknown structures, are refused")
+    @Test("an empty log has no records; a kernel at another address than vmlinux, or unknown structures, are refused")
     func refused() async throws {
         #expect(try await FakeKernel([]).read().records.isEmpty)
         var moved = FakeKernel([])
@@ -177,7 +177,7 @@ struct KernelMemoryTests {
         await #expect(throws: KernelLogLayout.Obstacle.self) { try await other.read() }
     }
 
-    @Test("memory of which any byte is changed gives records or an obstacle, and no trap")
+    @Test("memory with any changed byte gives records or an obstacle, and never a trap")
     func damaged() async throws {
         let kernel = FakeKernel((0..<40).map { .init(text: "record \($0)", nanoseconds: 1) })
         var refused = 0
@@ -232,7 +232,7 @@ struct KernelMemoryTests {
         return recorder
     }
 
-    @Test("a warning that the console never showed is reported, with the test in whose time it came")
+    @Test("a warning that the console never showed is reported with the test that ran at that time")
     func hidden() throws {
         var recorder = guest()
         let events = recorder.take(KernelMemory(taint: .warning, records: records(Self.warning)))
@@ -246,7 +246,7 @@ struct KernelMemoryTests {
         #expect(outcome.unexplainedTaint.isEmpty)
     }
 
-    @Test("one that the console showed, whole or without its first line, is reported once")
+    @Test("a warning that the console showed, completely or without its first line, is reported once")
     func shown() {
         let records = records(Self.warning)
         for dropped in [0, 1] {
@@ -259,7 +259,7 @@ struct KernelMemoryTests {
         }
     }
 
-    @Test("one of the boot before a snapshot is that boot's; one of the boot that nobody saw is reported so")
+    @Test("a warning of the boot before a snapshot belongs to that boot, and one that was not seen is reported")
     func boot() {
         let records = records(Self.warning).map { record in
             var record = record
@@ -278,14 +278,14 @@ struct KernelMemoryTests {
         #expect(outcome.unexplainedTaint.isEmpty)
     }
 
-    @Test("what a program writes to the kernel's log is no report")
+    @Test("a program's records in the kernel's log are not a report")
     func imitated() {
         var recorder = guest()
         #expect(recorder.take(KernelMemory(taint: [], records: records(Self.warning, facility: 1))).isEmpty)
         #expect(recorder.finish().crashes.isEmpty)
     }
 
-    @Test("a taint that no report explains fails; one that says how the kernel is set up does not")
+    @Test("a taint without a report fails the run; a taint by the kernel's configuration does not")
     func taint() {
         var recorder = guest()
         _ = recorder.take(KernelMemory(taint: [.warning, .badPage], records: []))
@@ -297,7 +297,7 @@ struct KernelMemoryTests {
         #expect(outcome.faults.isEmpty)
     }
 
-    @Test("a guest that tells of less, or of more, than is in its memory cannot be trusted")
+    @Test("a guest that reports less or more than is in its memory cannot be trusted")
     func lies() {
         let log = records(["one", "two"])
         func faults(_ taint: KernelTaint, reported: (UInt64, String)) -> [String] {

@@ -123,7 +123,7 @@ struct KernelWitnessTests {
         #expect(guest.reported == ["WARNING in __do_sys_caesar"])
     }
 
-    @Test("a report whose first line is behind too much of a program's output comes whole out of the log")
+    @Test("a report whose first line is after too much of a program's output is read completely from the log")
     func torn() {
         var guest = Guest()
         guest.run(0) { guest in
@@ -153,7 +153,7 @@ struct KernelWitnessTests {
         #expect(guest.reported.count == 2)
     }
 
-    @Test("a report that the console has before the results port tells of its program is that program's")
+    @Test("a report on the console before the results port names its program belongs to that program")
     func consoleAhead() {
         var guest = Guest()
         guest.run(0) { guest in
@@ -167,7 +167,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.map(\.test) == ["second"])
     }
 
-    @Test("a panic that only the console has the end of stays fatal, and is one report")
+    @Test("a panic whose end is only on the console stays fatal, and is one report")
     func panic() {
         var guest = Guest()
         guest.send(.start, "0 1")
@@ -179,7 +179,7 @@ struct KernelWitnessTests {
     }
 
     @Test(
-        "an error bit without a report is a crash of its own, given to what ran",
+        "an error bit without a report is a separate crash of the running test",
         arguments: [(4, "M"), (5, "B"), (7, "D"), (9, "W"), (14, "L"), (40, "bit 40")] as [(UInt64, String)])
     func unexplained(bit: UInt64, letter: String) {
         var guest = Guest()
@@ -194,7 +194,7 @@ struct KernelWitnessTests {
     }
 
     @Test(
-        "what a module, a firmware, a live patch or a user taints is no failure",
+        "a taint by a module, a firmware, a live patch or a user is not a failure",
         arguments: [0, 1, 2, 3, 6, 8, 10, 11, 12, 13, 15, 16, 17, 18] as [UInt64])
     func benign(bit: UInt64) {
         var guest = Guest()
@@ -203,7 +203,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.isEmpty)
     }
 
-    @Test("a report of another kind, and one at another time, explain nothing")
+    @Test("a report of another kind, or at another time, does not explain a taint")
     func wrongExplanation() {
         var guest = Guest()
         guest.run(0) { guest in
@@ -215,7 +215,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.map(\.kind) == [.warning, .taint])
     }
 
-    @Test("a report whose words were overwritten explains what its own time tainted, and nothing soon after")
+    @Test("an overwritten report explains a taint of its own time, but not a later one")
     func corrupted() {
         let rest = [
             "------------[ cut here ]------------", "RIP: 0010:__do_sys_caesar+0x1a/0x40", "Call Trace:", " <TASK>",
@@ -235,7 +235,7 @@ struct KernelWitnessTests {
         #expect(crashes.last?.test == "second")
     }
 
-    @Test("a report that a program writes to the console, or to the log, explains nothing")
+    @Test("a report that a program writes to the console or to the log does not explain a taint")
     func forged() {
         var guest = Guest()
         guest.run(0) { guest in
@@ -248,7 +248,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.contains { $0.kind == .taint && $0.test == "first" })
     }
 
-    @Test("a program's records in the log are no reports of the kernel's")
+    @Test("a program's records in the log are not reports of the kernel")
     func programRecords() {
         var guest = Guest()
         guest.run(0) { guest in
@@ -259,7 +259,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.isEmpty)
     }
 
-    @Test("a guest that wakes answers for what came after it was put to sleep alone")
+    @Test("a restored guest has only the reports from after its snapshot")
     func woken() {
         var guest = Guest(tainted: Self.w)
         guest.sample(Self.w)
@@ -268,7 +268,7 @@ struct KernelWitnessTests {
         #expect(guest.finish().crashes.map(\.title).allSatisfy { $0.hasPrefix("kernel tainted: B") })
     }
 
-    @Test("records that were overwritten or withheld are reported with the program in whose time that was")
+    @Test("overwritten or withheld records are reported with the program that ran at that time")
     func lost() {
         var guest = Guest()
         guest.run(0) { $0.sample(0, lost: 40) }
@@ -291,7 +291,7 @@ struct KernelWitnessTests {
         #expect(faults.first?.contains("CONFIG_PRINTK") == true)
     }
 
-    @Test("a record is read as the console shows it, with control characters and several lines")
+    @Test("a record is read in the console's form, with control characters and several lines")
     func record() throws {
         let record = try #require(KernelRecord(Array(#"6,339,5140900,-,caller=T1;one\x0atwo \x5c \xc3\xa6"#.utf8)))
         #expect(record.isKernels)
@@ -302,7 +302,7 @@ struct KernelWitnessTests {
         #expect(KernelRecord(Array("6,1;no".utf8)) == nil)
     }
 
-    @Test("a note is the running program's, or else the guest's; a beat is nothing to tell")
+    @Test("a note belongs to the running program, or else to the guest; a sign of life is not reported")
     func notes() {
         var guest = Guest()
         guest.send(.note, "no namespaces")

@@ -18,7 +18,7 @@ struct LTPResultsTests {
     }
 
     @Test(
-        "the exit code's bits and the lines say how a test ended",
+        "the exit code's bits and the lines determine a test's result",
         arguments: [
             ("open01.c:53: TPASS: sticky bit is set\n", "exit 0", TestStatus.passed, 0),
             ("open01.c:53: \u{1B}[1;32mTPASS: \u{1B}[0mfine\n", "exit 0", .passed, 0),
@@ -50,7 +50,7 @@ struct LTPResultsTests {
         #expect(program.kind == "ltp")
     }
 
-    @Test("each failure is an issue with its file and line, and a skip says why")
+    @Test("each failure is an issue with its file and line, and a skip has its reason")
     func issues() throws {
         let output =
             "tst_test.c:1560: TINFO: Timeout\nopen02.c:31: TFAIL: open() failed: EINVAL (22)\n"

@@ -5,7 +5,7 @@ import Testing
 @testable import CrashReports
 @testable import TestSession
 
-@Suite("What several guests did, as one", .timeLimit(.minutes(5)))
+@Suite("Merged sessions of several guests", .timeLimit(.minutes(5)))
 struct SessionMergeTests {
     private let plan = SessionPlan(programs: [
         ProgramPlan(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),
@@ -38,7 +38,7 @@ struct SessionMergeTests {
         #expect(whole.isComplete)
     }
 
-    @Test("one guest that did not end well makes the whole incomplete, and its output is kept")
+    @Test("one guest with a bad end makes the session incomplete, and its output is kept")
     func incomplete() {
         let whole = SessionOutcome.merging(
             [
@@ -49,7 +49,7 @@ struct SessionMergeTests {
         #expect(whole.programs[0].output == ["fine", "help"])
     }
 
-    @Test("what no guest has reported of is not reported, and nothing at all is not complete")
+    @Test("a test that no guest reported is unreported, and an empty session is not complete")
     func nothing() {
         let nothing = SessionOutcome.merging([], plan: plan)
         #expect(!nothing.isComplete)
@@ -61,7 +61,7 @@ struct SessionMergeTests {
         #expect(half.programs[1].tests.map(\.status) == [.notReported])
     }
 
-    @Test("a guest that takes over has the last word on what another did not get to")
+    @Test("the results of a following guest count for tests that another guest did not reach")
     func takenOver() {
         var first = outcome("1", .crashed, isComplete: false)
         first.programs[0].tests.append(TestResult(id: "2", name: "2", status: .notReported, reason: "it crashed"))
@@ -75,7 +75,7 @@ struct SessionMergeTests {
     }
 
     @Test(
-        "a test that passes in one try and not in another is flaky; any other keeps its first account",
+        "a test that passes in one try and not in another is flaky; any other test keeps its first result",
         arguments: [
             (TestStatus.failed, TestStatus.passed, TestStatus.flaky),
             (.crashed, .passed, .flaky), (.timedOut, .passed, .flaky), (.notReported, .passed, .flaky),

@@ -84,7 +84,7 @@ struct SessionRecorderTests {
         return guest.recorder.finish()
     }
 
-    @Test("a whole session is complete and says what each test did")
+    @Test("a whole session is complete and has each test's result")
     func complete() {
         var guest = passing()
         let outcome = finish(&guest)
@@ -120,7 +120,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].problems.isEmpty)
     }
 
-    @Test("a planned test that is never heard of is named")
+    @Test("a planned test that is never reported is named")
     func notReported() {
         var guest = Guest(bundle)
         guest.send(.hello, "release=6.1.0")
@@ -134,7 +134,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].problems == ["its run ended without M.S/two()"])
     }
 
-    @Test("a test that calls exit(0) fails, and its program is reported off")
+    @Test("a test that calls exit(0) fails, and its program's end is a problem")
     func callsExit() {
         var guest = Guest(bundle)
         guest.send(.hello, "release=6.1.0")
@@ -150,7 +150,7 @@ struct SessionRecorderTests {
     }
 
     @Test(
-        "an exit code at odds with the events is a problem",
+        "an exit code that contradicts the events is a problem",
         arguments: ["exit 1", "exit 69", "signal 11", "failed No such file or directory"])
     func exitCodeDisagrees(ending: String) {
         var guest = passing()
@@ -211,7 +211,7 @@ struct SessionRecorderTests {
         #expect(!finish(&guest).programs[0].problems.isEmpty)
     }
 
-    @Test("a test that starts or ends a second time is reported off, and its first account stands")
+    @Test("a test that starts or ends a second time is a problem, and its first result is kept")
     func invented() {
         var guest = Guest(bundle)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")
@@ -233,7 +233,7 @@ struct SessionRecorderTests {
             ])
     }
 
-    @Test("a run that ends, or says so, while a test is running fails that test")
+    @Test("a run that ends, or reports its end, while a test is running fails that test")
     func endedInTheMiddle() {
         var guest = Guest(bundle)
         guest.send(.hello, "version=1 release=6.1.0 cpus=2")
@@ -247,7 +247,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].problems == ["its run ended while a test was running"])
     }
 
-    @Test("an issue that comes after its test's end fails it all the same")
+    @Test("an issue after its test's end also fails the test")
     func lateIssue() {
         var guest = passing()
         guest.issue("one")
@@ -264,7 +264,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].problems.isEmpty)
     }
 
-    @Test("a crash is put down to the running test, which did not pass")
+    @Test("a crash is assigned to the running test, which did not pass")
     func crash() {
         var guest = Guest(bundle)
         guest.send(.hello, "release=6.1.0")
@@ -304,7 +304,7 @@ struct SessionRecorderTests {
     }
 
     @Test(
-        "an exit code is a verdict: 4 skips for selftests alone, and elsewhere only the code that the project names does",
+        "an exit code is a verdict: 4 is a skip only for selftests, and elsewhere only the project's code is",
         arguments: [
             (ProgramProtocol.exitCode(skip: nil), "exit 0", TestStatus.passed),
             (.exitCode(skip: nil), "exit 4", .failed), (.exitCode(skip: nil), "exit 32", .failed),
@@ -328,7 +328,7 @@ struct SessionRecorderTests {
         #expect(outcome.programs[0].tests[0].seconds == 2.5)
     }
 
-    @Test("a plan says what to run, and refuses what its format cannot carry")
+    @Test("a plan lists the programs, and refuses texts that its format cannot contain")
     func plan() throws {
         let plan = SessionPlan(programs: [
             ProgramPlan(
@@ -382,7 +382,7 @@ struct FloodTests {
         return programs.reduce(0, +) + outcome.faults.reduce(0) { $0 + $1.utf8.count }
     }
 
-    @Test("30 MB of a test's issues cost little, and are counted; the test fails")
+    @Test("30 MB of a test's issues take little memory, and are counted; the test fails")
     func issues() {
         var guest = guest()
         guest.event("testStarted", "one")
@@ -400,7 +400,7 @@ struct FloodTests {
         #expect(outcome.programs[0].tests[1].status == .passed)
     }
 
-    @Test("the one issue that fails a test is kept behind any number of known ones")
+    @Test("the one issue that fails a test is kept after any number of known ones")
     func knownIssues() {
         var guest = guest()
         guest.event("testStarted", "one")
@@ -415,7 +415,7 @@ struct FloodTests {
         #expect(test.issues.count + test.omittedIssues == 601)
     }
 
-    @Test("records that cannot be read, and issues of no test, are problems of which a hundred are kept")
+    @Test("unreadable records, and issues without a test, are problems, of which a hundred are kept")
     func problems() {
         var guest = guest()
         for _ in 0..<5000 { guest.send(.event, "no JSON") }
@@ -450,7 +450,7 @@ struct FloodTests {
         #expect(outcome.programs[0].tests.map(\.id) == ["M.S/one()", "M.S/two()"])
     }
 
-    @Test("of what a program prints the last lines are kept, and of each its beginning")
+    @Test("the last lines of a program's output are kept, and the beginning of each")
     func output() {
         var guest = guest()
         guest.send(.output, String(repeating: "z", count: 900_000) + "\n")
@@ -464,7 +464,7 @@ struct FloodTests {
         #expect(output.last?.hasSuffix("q ... and 895,904 more bytes not shown") == true)
     }
 
-    @Test("notes of a program and of the guest are a hundred at most, each cut, and the last says so")
+    @Test("at most a hundred notes of a program and of the guest are kept, each shortened, and the last one says so")
     func notes() {
         var guest = Guest(ProgramPlan(name: "p", arguments: ["/p"], resultsProtocol: .exitCode(skip: nil)))
         guest.send(.hello, "release=6.1.0")
@@ -483,7 +483,7 @@ struct FloodTests {
         #expect(outcome.programs[0].tests.map(\.status) == [.passed])
     }
 
-    @Test("a program that prints results without end does not pass, and says why")
+    @Test("a program that prints results endlessly does not pass, with that reason")
     func results() {
         var guest = Guest(ProgramPlan(name: "p", arguments: ["/p"], resultsProtocol: .ktap))
         guest.send(.hello, "release=6.1.0")
@@ -500,7 +500,7 @@ struct FloodTests {
         #expect(program.problems.allSatisfy { $0.utf8.count < 5000 })
     }
 
-    @Test("the kernel's log that is given to tests has a limit, which is said; one test gets 500 lines at most")
+    @Test("the kernel's log for tests has a limit, which is named; one test gets at most 500 lines")
     func kernelLog() {
         let names = (0..<40).map { "t\($0)" }
         var guest = Guest(

@@ -138,7 +138,7 @@ struct SwiftTestingEventTests {
     }
 
     @Test(
-        "the library's own word for a test's end counts",
+        "the library's own result of a test counts",
         arguments: [
             ("pass", TestStatus.passed), ("passWithKnownIssue", .passed), ("skip", .skipped), ("fail", .failed),
             ("melted", .failed),
@@ -167,7 +167,7 @@ struct SwiftTestingEventTests {
             ])
     }
 
-    @Test("a warning, and a known issue, do not fail; a known issue that did not come does")
+    @Test("a warning and a known issue do not fail a test; a known issue that did not occur does")
     func milderIssues() {
         var bundle = Bundle("warns()", "known()", "gone()")
         bundle.start("warns()")
@@ -182,7 +182,7 @@ struct SwiftTestingEventTests {
         #expect(bundle.finish("exit 1").tests.map(\.status) == [.passed, .passed, .failed])
     }
 
-    @Test("equal issues are one, with how often it came and in which cases")
+    @Test("equal issues are one, with their number and their cases")
     func equalIssues() {
         var bundle = Bundle("param(s:n:)", "loop()")
         bundle.start("param(s:n:)")
@@ -207,7 +207,7 @@ struct SwiftTestingEventTests {
         #expect(program.tests[1].issues[0].arguments.isEmpty)
     }
 
-    @Test("a case's text that reads otherwise is kept as it is, and a long one is cut")
+    @Test("a case's text of another form is kept unchanged, and a long one is shortened")
     func caseTexts() {
         #expect(TestCases.arguments(in: "Case 7 begins") == "Case 7 begins")
         #expect(TestCases.arguments(in: #"Test case passing 1 argument n → 1 to "to be" started."#) == "n → 1")

@@ -20,7 +20,7 @@ struct TestNameTests {
         }
     }
 
-    @Test("a program cannot be named as a result of another would be")
+    @Test("a program cannot have the name of another program's result")
     func paths() throws {
         for shape in [ProgramProtocol.ktap, .kselftest] {
             let failure = try #require(refusal(program("a/b", .ktap), program("a", shape)))
@@ -39,7 +39,7 @@ struct TestNameTests {
         #expect(refusal(program("a", .ktap), program("ab", .ktap), program("b/a", .ktap)) == nil)
     }
 
-    @Test("two programs, and two packages, cannot share a name")
+    @Test("two programs or two packages cannot share a name")
     func equal() {
         #expect(refusal(program("a", .ktap), program("a", .exitCode(skip: nil)))?.message == "two tests are named a")
         #expect(refusal(program("kunit", .ktap), program("kunit", .ktap))?.code == .usage)
@@ -49,7 +49,7 @@ struct TestNameTests {
         #expect(refusal(one, program("Tests/Two", .swiftTesting(expected: ["N.S/b()"]))) == nil)
     }
 
-    @Test("results of one program are reported apart, whatever they are described as")
+    @Test("results of one program are reported separately, with any descriptions")
     func results() {
         func ids(_ names: String...) -> [String] {
             let lines = names.enumerated().map { "ok \($0 + 1) \($1)\n" }.joined()

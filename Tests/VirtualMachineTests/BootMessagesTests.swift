@@ -5,7 +5,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("What a boot shows", .timeLimit(.minutes(5)))
+@Suite("Boot messages", .timeLimit(.minutes(5)))
 struct BootMessagesTests {
     @Test("every machine's kernel shows warnings while it boots")
     func level() {
@@ -22,7 +22,7 @@ struct BootMessagesTests {
     }
 
     @Test(
-        "a user's words that hide warnings are named",
+        "a user's kernel arguments that hide warnings are reported",
         arguments: [
             (["quiet"], ["quiet"]), (["a=1 quiet"], ["quiet"]), (["loglevel=4"], ["loglevel=4"]),
             (["loglevel=0x3"], ["loglevel=0x3"]), (["loglevel=\"1\""], ["loglevel=\"1\""]),
@@ -36,7 +36,7 @@ struct BootMessagesTests {
     }
 
     @Test(
-        "words that hide nothing are not, nor those behind others that show all, nor init's",
+        "kernel arguments that hide nothing, earlier ones that a later one overrides, and init's are not reported",
         arguments: [
             [], ["loglevel=5"], ["loglevel=0x8"], ["loglevel=05"], ["quiet loglevel=7"], ["quiet", "debug"],
             ["quiet", "ignore_loglevel"], ["kmemleak.verbose=1"], ["printk.time=1"], ["--", "quiet"], ["x=quiet"],

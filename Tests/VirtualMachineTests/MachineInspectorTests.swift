@@ -3,9 +3,9 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("What a guest's processors do", .timeLimit(.minutes(5)))
+@Suite("State of a guest's processors", .timeLimit(.minutes(5)))
 struct MachineInspectorTests {
-    @Test("each processor's address, mode and flags are read, and what is none of them is left out")
+    @Test("each processor's address, mode and flags are read, and other text is ignored")
     func registers() {
         let text = """
 
@@ -34,12 +34,12 @@ struct MachineInspectorTests {
         #expect(ProcessorState.parse("RIP=1 RFL=2 CPL=0").isEmpty)
     }
 
-    @Test("nobody waits for a machine that cannot tell")
+    @Test("there is no wait for a machine that cannot answer")
     func noAnswer() async {
         #expect(await MachineInspector().inspect(within: .seconds(3600)).isEmpty)
     }
 
-    @Test("a machine that does not answer in time is not waited for")
+    @Test("the wait for a machine's answer is limited")
     func lateAnswer() async {
         let inspector = MachineInspector()
         inspector.serve()

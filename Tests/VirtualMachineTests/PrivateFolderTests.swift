@@ -43,7 +43,7 @@ struct PrivateFolderTests {
         return folder.appending(try #require(names.first))
     }
 
-    @Test("what a killed kbuild left is removed, and nothing that is in use, somebody else's or of another form")
+    @Test("a killed kbuild's folders are removed, but none that are in use, of another user or of another form")
     func forgotten() throws {
         defer { try? removeAll(parent) }
         let forgotten = try folder("kbuild-abcdef")
@@ -77,7 +77,7 @@ struct PrivateFolderTests {
         for path in kept + [target] { #expect(fileExists(path.appending("console")), "\(path)") }
     }
 
-    @Test("a folder is this user's alone, stays while it is held, and goes when it is removed")
+    @Test("a folder is accessible only to this user, stays while it is held, and can be removed")
     func held() throws {
         defer { try? removeAll(parent) }
         let folder = try PrivateFolder()

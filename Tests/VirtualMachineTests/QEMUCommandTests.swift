@@ -36,7 +36,7 @@ struct QEMUCommandTests {
         #expect(value("-cpu", in: arguments) == [accelerator == .kvm ? "host" : "max,la57=off"])
     }
 
-    @Test("a machine whose guest's memory is kept stays when the guest ends; one for a debugger waits for it")
+    @Test("a machine whose guest's memory is saved stays when the guest ends; one for a debugger waits for it")
     func observed() {
         var kept = configuration()
         kept.memoryDump = "/dump"
@@ -51,7 +51,7 @@ struct QEMUCommandTests {
         #expect(!self.arguments(configuration()).contains("-S"))
     }
 
-    @Test("disks: empty ones beside the sockets, files whose writes are dropped unless they are meant to stay")
+    @Test("disks: empty ones beside the sockets, files whose writes are discarded unless they are writable")
     func disks() {
         var configuration = configuration(type: .microvm)
         configuration.disks = [
@@ -71,7 +71,7 @@ struct QEMUCommandTests {
     }
 
     @Test(
-        "the network is QEMU's own, and ports are open to programs of the host alone", arguments: MachineType.allCases)
+        "the network is QEMU's user network, and ports are open only on the host", arguments: MachineType.allCases)
     func network(type: MachineType) throws {
         var configuration = configuration(type: type)
         #expect(!arguments(configuration).contains("-netdev"))
@@ -89,7 +89,7 @@ struct QEMUCommandTests {
     }
 
     @Test(
-        "a port's forward is two ports, with a protocol or without",
+        "a forwarded port is a pair of ports, with or without a protocol",
         arguments: [
             ("2222:22", "2222:22"), ("tcp:1:2", "1:2"), ("udp:1:65535", "udp:1:65535"), ("0:1", nil), ("1:65536", nil),
             ("1", nil), ("1:2:3", nil), ("sctp:1:2", nil), ("", nil), (":", nil), ("127.0.0.1:1:2", nil), ("-1:2", nil),
@@ -98,7 +98,7 @@ struct QEMUCommandTests {
         #expect(PortForward(parsing: text)?.description == description)
     }
 
-    @Test("NUMA nodes share memory and CPUs to the last; options of one's own come last; neither machine is saved")
+    @Test("NUMA nodes divide all memory and CPUs; the user's options come last; neither machine is saved")
     func nodes() {
         var configuration = configuration()
         #expect(configuration.obstacleToSaving == nil)
@@ -161,7 +161,7 @@ struct QEMUCommandTests {
         #expect(throws: Failure.self) { try sockets.createScratchDisks([1]) }
     }
 
-    @Test("programs are shared read-only; what the guest may write is mapped")
+    @Test("programs are shared read-only; files in writable shares are mapped")
     func shares() {
         let arguments = arguments(
             configuration(shares: [
@@ -176,7 +176,7 @@ struct QEMUCommandTests {
         #expect(value("-device", in: arguments).contains("virtio-9p-pci,fsdev=share1,mount_tag=shared"))
     }
 
-    @Test("the results port is there when it is used, and the guest is told")
+    @Test("the results port exists when it is used, and the guest's command line names it")
     func results() {
         let virtio = arguments(configuration())
         #expect(value("-device", in: virtio).contains("virtserialport,chardev=results,name=kbuild.results"))
@@ -192,7 +192,7 @@ struct QEMUCommandTests {
     }
 
     @Test(
-        "QEMU's exit says how the machine ended",
+        "QEMU's exit status determines how the machine ended",
         arguments: [
             (ProcessStatus.exited(85), "", MachineExit.finished),
             (.exited(0), "", .reset),
@@ -207,7 +207,7 @@ struct QEMUCommandTests {
         #expect(QEMUMachine.interpret(CommandResult(status: status, output: "", errors: errors)) == expected)
     }
 
-    @Test("microvm has no PCI, and its guest is told what it cannot measure")
+    @Test("microvm has no PCI, and its guest gets the values that it cannot measure")
     func microvm() throws {
         var configuration = configuration(type: .microvm)
         configuration.timeStampKilohertz = 2_500_000

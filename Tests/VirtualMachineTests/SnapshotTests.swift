@@ -39,7 +39,7 @@ struct SnapshotTests {
         #expect(!arguments.contains { $0.contains("memory-backend") })
     }
 
-    @Test("one who wakes is told the time, 32 random bytes that differ, and what to do, go last")
+    @Test("a restored guest gets the time, 32 unique random bytes and its requests, with go as the last one")
     func command() throws {
         let command = ResumeCommand(plan: "plan-7", filters: ["^a", "b\nc"])
         let lines = String(decoding: command.encoded, as: UTF8.self).split(separator: "\n").map(String.init)
@@ -65,7 +65,7 @@ struct SnapshotTests {
         return try await QEMUMonitor(lines: stream) { _ in }
     }
 
-    @Test("an event before a command's answer is kept for whoever waits for it")
+    @Test("an event before a command's answer is kept for a later wait")
     func events() async throws {
         var monitor = try await monitor(
             #"{"event": "STOP", "timestamp": {}}"#, #"{"return": {}}"#,
@@ -76,7 +76,7 @@ struct SnapshotTests {
         #expect(try await monitor.wait(for: "MIGRATION", statuses: ["completed", "failed"]) == "completed")
     }
 
-    @Test("a refusal is a failure with QEMU's words, and the end of the connection is told apart")
+    @Test("a refusal is a failure with QEMU's message, distinct from the end of the connection")
     func refusal() async throws {
         var monitor = try await monitor(#"{"error": {"class": "GenericError", "desc": "not now"}}"#)
         let failure = await #expect(throws: Failure.self) { try await monitor.execute("migrate") }
@@ -84,7 +84,7 @@ struct SnapshotTests {
         await #expect(throws: QEMUMonitor.Closed.self) { try await monitor.execute("cont") }
     }
 
-    @Test("what is no JSON is a failure")
+    @Test("a line that is not JSON is a failure")
     func garbage() async throws {
         var monitor = try await monitor("hello")
         await #expect(throws: Failure.self) { try await monitor.execute("cont") }

@@ -40,7 +40,7 @@ private func message(_ sender: Int, _ number: Int) -> [UInt8] {
 
 @Suite("Send queue", .timeLimit(.minutes(5)))
 struct SendQueueTests {
-    @Test("bytes stay in order when each write takes only a few of them, is interrupted or refused")
+    @Test("bytes stay in order when each write accepts only a few of them, is interrupted or refused")
     func partialWrites() throws {
         let taken = Mutex<[UInt8]>([])
         let turn = Mutex(0)
@@ -73,7 +73,7 @@ struct SendQueueTests {
         _ = far
     }
 
-    @Test("what waits for a full socket is not overtaken by what is sent later, by any thread")
+    @Test("bytes that wait for a full socket are sent before later ones of any thread")
     func order() async throws {
         let (near, far) = try socketPair()
         let queue = SendQueue()
@@ -103,7 +103,7 @@ struct SendQueueTests {
         #expect(next == [each, each, each, each, 0, 0, 0, 0, 0, 1])
     }
 
-    @Test("a queue that is closed, or whose peer has gone, takes what is sent and drops it")
+    @Test("a queue that is closed, or whose peer is gone, discards new bytes")
     func gone() throws {
         let (near, far) = try socketPair()
         let closed = SendQueue()
@@ -120,7 +120,7 @@ struct SendQueueTests {
         _ = far
     }
 
-    @Test("a descriptor is closed once, when its last user has let go of it, and not while it is used")
+    @Test("a descriptor is closed once, after its last user has released it, and not while it is used")
     func ownership() throws {
         let queue = SendQueue()
         let far = try connected()
@@ -156,7 +156,7 @@ struct SocketListenerTests {
         return peer
     }
 
-    @Test("what was sent before the peer connected comes first, and more than a socket holds comes whole")
+    @Test("bytes sent before the peer connected arrive first, and more than a socket's buffer arrives completely")
     func sending() async throws {
         defer { unlink(path.string) }
         let listener = try SocketListener(path: path)
@@ -172,7 +172,7 @@ struct SocketListenerTests {
         await listener.finish()
     }
 
-    @Test("what a peer said before the end is read, and sends at the time of the end reach nobody else's file")
+    @Test("a peer's bytes before the end are read, and a concurrent send never reaches another file")
     func ending() async throws {
         for _ in 0..<20 {
             let listener = try SocketListener(path: path)

@@ -15,7 +15,7 @@ struct UMLCommandTests {
             kernel: "/store/linux", memoryMegabytes: 96, root: root, shares: shares, kernelArguments: ["extra=1"])
     }
 
-    @Test("the kernel itself is the command, with its lines on the sockets that it inherits")
+    @Test("the command is the kernel, with its serial lines on inherited sockets")
     func command() {
         let sockets = MachineSockets(folder: "/private")
         let command = configuration().command(folder: "/private", sockets: sockets)
@@ -27,7 +27,7 @@ struct UMLCommandTests {
         #expect(command.arguments.last == "extra=1")
     }
 
-    @Test("a root's path goes by a link, because a comma or a colon would end it")
+    @Test("a root's path is passed as a link, because a comma or a colon would end it")
     func root() {
         let sockets = MachineSockets(folder: "/private")
         let disk = configuration().command(folder: "/private", sockets: sockets).arguments
@@ -41,7 +41,7 @@ struct UMLCommandTests {
         #expect(!archive.contains { $0.hasPrefix("ubd0") })
     }
 
-    @Test("scratch disks are the block devices behind the root's")
+    @Test("scratch disks are the block devices after the root's")
     func scratchDisks() {
         var configuration = configuration()
         configuration.scratchMegabytes = [300, 1]
@@ -70,7 +70,7 @@ struct UMLCommandTests {
     }
 
     @Test(
-        "how the process ends tells how the guest ended",
+        "the process's end determines the guest's end",
         arguments: [
             (ProcessStatus.exited(85), MachineExit.finished), (.exited(0), .reset), (.signaled(SIGABRT), .panicked),
             (.signaled(SIGKILL), .failed(.signaled(SIGKILL), message: "words")),

@@ -37,7 +37,7 @@ extension CaesarTests {
         }
     }
 
-    @Test("the kernel's buffer is freed, however the call ends", arguments: Ending.allCases)
+    @Test("the kernel's buffer is freed after every end of the call", arguments: Ending.allCases)
     func freed(ending: Ending) throws {
         // 4096 buffers of 4 KiB.
         let limit = 8 << 20

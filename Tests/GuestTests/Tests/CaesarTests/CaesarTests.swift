@@ -45,7 +45,7 @@ struct CaesarTests {
         #expect(try caesar(Self.alphabet, op: 1, rot: rot) == expected(Self.alphabet, -Int(rot)))
     }
 
-    @Test("what was encrypted decrypts to itself", arguments: [Int32(1), 5, 100, -7])
+    @Test("an encrypted string decrypts to the original", arguments: [Int32(1), 5, 100, -7])
     func roundTrip(rot: Int32) throws {
         #expect(try caesar(caesar(Self.alphabet, rot: rot), op: 1, rot: rot) == Self.alphabet)
     }
@@ -62,13 +62,13 @@ struct CaesarTests {
         #expect(text == Array("Ifmmp".utf8) + [0])
     }
 
-    @Test("another operation is EINVAL, before the addresses are looked at", arguments: [Int32(2), -1, .max, .min])
+    @Test("another operation is EINVAL, before the addresses are checked", arguments: [Int32(2), -1, .max, .min])
     func operations(op: Int32) {
         #expect(throws: Errno.EINVAL) { try caesar("text", op: op, rot: 1) }
         #expect(throws: Errno.EINVAL) { try syscall(__NR_caesar, 0, 0, op, 1) }
     }
 
-    @Test("memory that may only be read is no place for the result")
+    @Test("read-only memory is not a valid place for the result")
     func readOnlyDestination() throws {
         let target = try GuardedBuffer(count: 4)
         try target.makeReadOnly()

@@ -9,7 +9,7 @@ struct GatedTests {
     /// CAP_SYS_ADMIN, CAP_SYS_BOOT and CAP_SYS_NICE in linux/capability.h.
     private static let (systemAdmin, systemBoot, systemNice) = (21, 22, 23)
 
-    @Test("root, who has every capability, may")
+    @Test("root, with every capability, gets 0")
     func allowed() throws {
         #expect(try syscall(__NR_gated) == 0)
     }
@@ -19,7 +19,7 @@ struct GatedTests {
         #expect(throws: Errno.EPERM) { try withoutCapability(Self.systemBoot) { try syscall(__NR_gated) } }
     }
 
-    @Test("another user, who has no capability, gets EPERM")
+    @Test("another user, without capabilities, gets EPERM")
     func otherUser() throws {
         let child = try ChildProcess(user: 1000) { rawSyscall(__NR_gated) == -Int(EPERM) ? 0 : 1 }
         #expect(try child.wait() == .exited(0))
@@ -47,14 +47,14 @@ struct GatedTests {
         #expect(throws: Errno.EPERM) { try withCapabilities(others) { try syscall(__NR_gated) } }
     }
 
-    @Test("a capability that is permitted but not in effect does not count")
+    @Test("a capability that is permitted but not effective does not count")
     func permitted() {
         #expect(throws: Errno.EPERM) {
             try withCapabilities([], permitted: [Self.systemBoot]) { try syscall(__NR_gated) }
         }
     }
 
-    @Test("dropping it on one thread leaves the others alone")
+    @Test("dropping it on one thread does not affect the others")
     func leavesNothingBehind() throws {
         _ = try? withoutCapability(Self.systemBoot) { try syscall(__NR_gated) }
         #expect(try syscall(__NR_gated) == 0)

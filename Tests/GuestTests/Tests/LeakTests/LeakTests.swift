@@ -40,7 +40,7 @@ struct LeakTests {
         }
     }
 
-    @Test("no call that fails keeps memory")
+    @Test("a call that fails does not leak memory")
     func failures() throws {
         // All in one: each question to kmemleak takes seconds.
         let leaks = try kernelLeaks {

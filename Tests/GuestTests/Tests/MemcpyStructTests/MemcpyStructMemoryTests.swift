@@ -5,7 +5,7 @@ import Testing
 /// What the call does with lengths that are no lengths, and with the kernel's memory.
 extension MemcpyStructTests {
     @Test(
-        "a size is 64 bits wide: one whose lower half looks short is E2BIG",
+        "a size is 64 bits wide: one with a small lower half is E2BIG",
         arguments: [1 << 32, 1 << 32 + 16, 1 << 63] as [UInt])
     func wideSize(size: UInt) throws {
         let memory = try LowMemory()

@@ -86,7 +86,7 @@ struct MemcpyStructTests {
     static let bound = 1 << 20
 
     @Test(
-        "exactly the bytes asked for are copied",
+        "exactly the requested bytes are copied",
         arguments: Entry.available, [1, 2, 12, 24, 4095, 4096, 4097, 100_000])
     func exactLength(entry: Entry, count: Int) throws {
         let (source, target) = (try LowMemory(), try LowMemory())
@@ -109,7 +109,7 @@ struct MemcpyStructTests {
         #expect(arguments.bytes.elementsEqual(source.bytes[..<entry.structSize]))
     }
 
-    @Test("overlapping ranges copy as if through a buffer", arguments: Entry.available, [-3, -1, 0, 1, 3])
+    @Test("overlapping ranges are copied as if through a buffer", arguments: Entry.available, [-3, -1, 0, 1, 3])
     func overlap(entry: Entry, shift: Int) throws {
         let memory = try LowMemory()
         memory.fill(64)
@@ -119,7 +119,7 @@ struct MemcpyStructTests {
         #expect(Array(memory.bytes[(16 + shift)..<(48 + shift)]) == expected)
     }
 
-    @Test("no bytes is a success that looks at neither address", arguments: Entry.available)
+    @Test("a size of 0 succeeds without checking the addresses", arguments: Entry.available)
     func zeroLength(entry: Entry) throws {
         #expect(try entry.copy(0, 0, 0) == 0)
     }
@@ -140,7 +140,7 @@ struct MemcpyStructTests {
         #expect(throws: Errno.EFAULT) { try Entry.native.call(pointer.address.map { UnsafeRawPointer($0) }) }
     }
 
-    @Test("so is one that is cut off by an unreadable page", arguments: Entry.available)
+    @Test("a struct that runs into an unreadable page is EFAULT", arguments: Entry.available)
     func cutStruct(entry: Entry) throws {
         let memory = try LowMemory()
         for missing in [1, entry.wordSize, 2 * entry.wordSize] {
@@ -162,7 +162,7 @@ struct MemcpyStructTests {
     }
 
     @Test(
-        "and so they are in a 32-bit program's struct",
+        "bad addresses in a 32-bit program's struct are EFAULT",
         .enabled(if: isInt80Available, "this kernel runs no 32-bit programs"),
         // NULL, the page after it, and the last of the 32-bit addresses, where no program has memory.
         arguments: [0, 0x800, 0xFFFF_F000] as [UInt])
@@ -175,7 +175,7 @@ struct MemcpyStructTests {
         }
     }
 
-    @Test("memory that may only be read is no destination, but may hold the struct", arguments: Entry.available)
+    @Test("read-only memory is not a valid destination, but may contain the struct", arguments: Entry.available)
     func readOnly(entry: Entry) throws {
         let (memory, target) = (try LowMemory(), try GuardedBuffer(count: 16, isLow: true))
         memory.fill(16)

@@ -34,7 +34,7 @@ struct MemcpyTests {
         #expect(target == expected)
     }
 
-    @Test("exactly the bytes asked for are written", arguments: [1, 2, 63, 4095, 4096, 4097, 100_000])
+    @Test("exactly the requested bytes are written", arguments: [1, 2, 63, 4095, 4096, 4097, 100_000])
     func exactLength(count: Int) throws {
         let source = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ 7) }
         var target = [UInt8](repeating: 0xA5, count: count + 16)
@@ -45,7 +45,7 @@ struct MemcpyTests {
     }
 
     @Test(
-        "no bytes is a success that touches nothing and does not look at the pointers", arguments: BadPointer.allCases)
+        "a length of 0 succeeds, writes nothing and does not check the pointers", arguments: BadPointer.allCases)
     func zeroLength(pointer: BadPointer) throws {
         var target: [UInt8] = [0xA5]
         #expect(try copy([1] as [UInt8], &target, 0) == 0)
@@ -54,7 +54,7 @@ struct MemcpyTests {
         #expect(try copy([1] as [UInt8], pointer.address, 0) == 0)
     }
 
-    @Test("overlapping ranges copy as if through a buffer", arguments: [-3, -1, 0, 1, 3])
+    @Test("overlapping ranges are copied as if through a buffer", arguments: [-3, -1, 0, 1, 3])
     func overlap(shift: Int) throws {
         var bytes = (0..<64).map { UInt8($0) }
         let expected = Array(bytes[16..<48])
@@ -90,7 +90,7 @@ struct MemcpyTests {
         #expect(throws: Errno.EFAULT) { try copy(source, pointer.address, 16) }
     }
 
-    @Test("memory that may only be read is no destination: EFAULT")
+    @Test("read-only memory is not a valid destination: EFAULT")
     func readOnlyDestination() throws {
         let target = try GuardedBuffer(count: 16)
         try target.makeReadOnly()

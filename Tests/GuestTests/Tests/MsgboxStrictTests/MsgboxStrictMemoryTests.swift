@@ -5,7 +5,7 @@ import Testing
 
 /// Messages of no bytes and of too many, and that none of them stays in the kernel.
 extension MsgboxStrictTests {
-    @Test("a message of no bytes is a message, and fits a buffer of none")
+    @Test("an empty message is a message, and fits an empty buffer")
     func zeroLength() throws {
         try Self.put("underneath")
         var byte: UInt8 = 0xA5
@@ -18,7 +18,7 @@ extension MsgboxStrictTests {
         #expect(try Self.get() == "underneath")
     }
 
-    @Test("a message that memory has no room for is EADDRNOTAVAIL, and the kernel stays calm")
+    @Test("a message without memory for it is EADDRNOTAVAIL, and the kernel logs no warning")
     func memory() throws {
         var byte: UInt8 = 0
         let log = try kernelMessages {
@@ -52,7 +52,7 @@ extension MsgboxStrictTests {
         #expect(refused < limit)
     }
 
-    @Test("a message of no bytes is freed when it is taken")
+    @Test("an empty message is freed when it is taken")
     func emptyFreed() throws {
         var byte: UInt8 = 0
         // 32,768 messages of no bytes take 32 bytes each.

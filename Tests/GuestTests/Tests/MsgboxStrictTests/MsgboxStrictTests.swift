@@ -40,7 +40,7 @@ struct MsgboxStrictTests {
         return String(decoding: buffer[..<length], as: UTF8.self)
     }
 
-    @Test("NULL is EINVAL, whatever the length", arguments: [0, 1, 10, -1, Int32.min])
+    @Test("NULL is EINVAL with any length", arguments: [0, 1, 10, -1, Int32.min])
     func null(length: Int32) {
         #expect(throws: Errno.EINVAL) { try Self.put(nil, length) }
         #expect(throws: Errno.EINVAL) { try Self.get(nil, length) }
@@ -53,7 +53,7 @@ struct MsgboxStrictTests {
         #expect(throws: Errno.EINVAL) { try Self.get(&byte, length) }
     }
 
-    @Test("the length counts, not where the string ends", arguments: [4, 5, 6])
+    @Test("the length counts, not the end of the string", arguments: [4, 5, 6])
     func lengths(length: Int) throws {
         let bytes = Array("hello\u{0}tail".utf8)
         _ = try bytes.withUnsafeBytes { try Self.put($0.baseAddress, Int32(length)) }
@@ -76,7 +76,7 @@ struct MsgboxStrictTests {
         #expect(try Self.get(capacity: 7) == "message")
     }
 
-    @Test("a long buffer is written to only as far as the message goes")
+    @Test("in a long buffer only the message's length is written")
     func longBuffer() throws {
         try Self.put("abc")
         var buffer = [UInt8](repeating: 0xA5, count: 16)
@@ -95,7 +95,7 @@ struct MsgboxStrictTests {
         #expect(try Self.get() == "kept")
     }
 
-    @Test("memory that may only be read can be put, but not got into; the message stays")
+    @Test("read-only memory can be put from, but not got into; the message stays")
     func readOnlyMemory() throws {
         let buffer = try GuardedBuffer(count: 4)
         try buffer.makeReadOnly()
@@ -159,7 +159,7 @@ struct MsgboxStrictTests {
         }
     }
 
-    @Test("what 200 threads put, 1,000 messages each, one thread drains exactly", arguments: [200, 1])
+    @Test("one thread gets exactly the messages that 200 threads put, 1,000 each", arguments: [200, 1])
     func drained(threads: Int) throws {
         let messagesEach = 200_000 / 200
         together(

@@ -20,7 +20,7 @@ extension MsgboxTests {
     }
 
     @Test(
-        "a length is 64 bits wide: put refuses one whose lower half looks short, get copies the whole message",
+        "a length is 64 bits wide: put refuses one with a small lower half, get copies the whole message",
         arguments: [1 << 32, 1 << 32 + 1, Int.max])
     func wideLength(length: Int) throws {
         var byte: UInt8 = 7
@@ -32,7 +32,7 @@ extension MsgboxTests {
         #expect(buffer.prefix(3) == [1, 2, 3])
     }
 
-    @Test("putting NULL is EFAULT whatever the length", arguments: [0, 1, bound + 1, -1, Int.min])
+    @Test("putting NULL is EFAULT with any length", arguments: [0, 1, bound + 1, -1, Int.min])
     func putNullFirst(length: Int) {
         #expect(throws: Errno.EFAULT) { try Msgbox.put(nil, length) }
     }
@@ -66,7 +66,7 @@ extension MsgboxTests {
         #expect(refused < limit)
     }
 
-    @Test("a message of no bytes is freed when it is taken")
+    @Test("an empty message is freed when it is taken")
     func emptyFreed() throws {
         var byte: UInt8 = 0
         // 32,768 messages of no bytes take 32 bytes each.

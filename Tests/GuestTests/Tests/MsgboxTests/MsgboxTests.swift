@@ -21,7 +21,7 @@ struct MsgboxTests {
         }
     }
 
-    @Test("a message comes back as it was put", arguments: [1, 2, 7, 64, 255, 1000, 4096, 20_000])
+    @Test("a message is returned unchanged", arguments: [1, 2, 7, 64, 255, 1000, 4096, 20_000])
     func roundTrip(length: Int) throws {
         let message = (0..<length).map { _ in UInt8.random(in: 0...255) }
         try Msgbox.put(message)
@@ -46,7 +46,7 @@ struct MsgboxTests {
         for message in messages.reversed() { #expect(try Msgbox.get() == message) }
     }
 
-    @Test("a short buffer gets the message's start; the rest is gone and the full length returned")
+    @Test("a short buffer gets the message's start; the rest is lost and the full length returned")
     func shortBuffer() throws {
         try Msgbox.put(Array("underneath".utf8))
         try Msgbox.put(Array("abcdefgh".utf8))
@@ -57,7 +57,7 @@ struct MsgboxTests {
         #expect(try Msgbox.get() == Array("underneath".utf8))
     }
 
-    @Test("a long buffer is written to only as far as the message goes")
+    @Test("in a long buffer only the message's length is written")
     func longBuffer() throws {
         try Msgbox.put([1, 2, 3])
         var buffer = [UInt8](repeating: 0xA5, count: 64)
@@ -65,7 +65,7 @@ struct MsgboxTests {
         #expect(buffer == [1, 2, 3] + [UInt8](repeating: 0xA5, count: 61))
     }
 
-    @Test("a message of no bytes is a message")
+    @Test("an empty message is a message")
     func zeroLength() throws {
         try Msgbox.put([9])
         var byte: UInt8 = 0xA5
@@ -81,7 +81,7 @@ struct MsgboxTests {
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 
-    @Test("NULL is refused even for no bytes")
+    @Test("NULL is refused even with a length of 0")
     func putNull() throws {
         #expect(throws: Errno.EFAULT) { try Msgbox.put(nil, 0) }
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
@@ -115,7 +115,7 @@ struct MsgboxTests {
         #expect(throws: Errno.ENODATA) { try Msgbox.get() }
     }
 
-    @Test("memory that may only be read can be put, but not got into")
+    @Test("read-only memory can be put from, but not got into")
     func readOnlyMemory() throws {
         let buffer = try GuardedBuffer(count: 4)
         buffer.bytes.copyBytes(from: [1, 2, 3, 4])
@@ -139,7 +139,7 @@ struct MsgboxTests {
     }
 
     @Test(
-        "a negative length is a huge one: put fails with ENOMEM, get copies the whole message",
+        "a negative length is read as a very large one: put fails with ENOMEM, get copies the whole message",
         arguments: [-1, Int.min])
     func negativeLength(length: Int) throws {
         var byte: UInt8 = 7
@@ -163,7 +163,7 @@ struct MsgboxTests {
         #expect(try Msgbox.get() == [2])
     }
 
-    @Test("three threads that put and three that get at once lose no message and see none twice")
+    @Test("three threads that put and three that get at once lose no message and get none twice")
     func concurrentThreads() throws {
         let (putters, getters, messagesEach) = (3, 3, 4000)
         let received = Mutex<[String: Int]>([:])

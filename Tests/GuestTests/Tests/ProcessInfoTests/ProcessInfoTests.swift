@@ -5,7 +5,7 @@ import Testing
 
 @Suite("getProcessInfo")
 struct ProcessInfoTests {
-    @Test("it returns 0 and says hello in the kernel's log, once a call, at level info")
+    @Test("it returns 0 and writes its line to the kernel's log once for each call, at level info")
     func hello() throws {
         var result = -1
         let log = try kernelMessages { result = try syscall(__NR_getProcessInfo) }
@@ -14,7 +14,7 @@ struct ProcessInfoTests {
         #expect(log.filter { $0.text.contains("hey") } == [KernelMessage(level: 6, text: "getProcessInfo - hey there")])
     }
 
-    @Test("it says so every time, however often it is called")
+    @Test("it writes the line at every call, for any number of calls")
     func everyTime() throws {
         // More than the ten in five seconds that a rate limit lets through.
         let log = try kernelLog {

@@ -25,12 +25,12 @@ struct SillyCopyTests {
         #expect(throws: Errno.EFAULT) { try copy([1, 2, 3, 4, 5, 6, 7, 8] as [UInt8], pointer.address, 8) }
     }
 
-    @Test("a copy of no bytes does not look at its addresses", arguments: BadPointer.allCases)
+    @Test("a copy of 0 bytes does not check its addresses", arguments: BadPointer.allCases)
     func noBytes(pointer: BadPointer) throws {
         #expect(try copy(pointer.address.map { UnsafeRawPointer($0) }, pointer.address, 0) == 0)
     }
 
-    @Test("nothing past the count is read or written", arguments: 1...8)
+    @Test("no byte after the count is read or written", arguments: 1...8)
     func guardPages(count: Int) throws {
         let source = try GuardedBuffer(count: count)
         let target = try GuardedBuffer(count: count)
@@ -43,7 +43,7 @@ struct SillyCopyTests {
         #expect(throws: Errno.EFAULT) { try copy(bytes, target.bytes.baseAddress, count + 1) }
     }
 
-    @Test("more is EINVAL, whatever the addresses", arguments: [9, 16, 64, 256, 1 << 32, -1, Int.min, Int.max])
+    @Test("more is EINVAL with any addresses", arguments: [9, 16, 64, 256, 1 << 32, -1, Int.min, Int.max])
     func tooLong(count: Int) {
         let source = [UInt8](repeating: 0x41, count: 256)
         var target = [UInt8](repeating: 0xA5, count: 256)

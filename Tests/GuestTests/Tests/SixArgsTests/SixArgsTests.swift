@@ -6,7 +6,7 @@ import Testing
 
 @Suite("six_args and no_args")
 struct SixArgsTests {
-    @Test("every argument arrives whole, in its place")
+    @Test("every argument arrives complete and in its place")
     func whole() throws {
         let values: [UInt] = [0x1111_2222_3333_4444, .max, 0, 0x8000_0000_0000_0000, 0x7FFF_FFFF_FFFF_FFFF]
         // Not zeros: what the kernel has behind its copy may well be zeros.
@@ -21,7 +21,7 @@ struct SixArgsTests {
         #expect(seen == values + [address, 0xA5A5_A5A5_A5A5_A5A5])
     }
 
-    @Test("six words are written and not a byte more; a page that ends before that is EFAULT")
+    @Test("exactly six words are written; a page that ends before that is EFAULT")
     func guardPage() throws {
         let buffer = try GuardedBuffer(count: 6 * MemoryLayout<UInt>.size)
         let words = buffer.bytes.bindMemory(to: UInt.self)
@@ -37,7 +37,7 @@ struct SixArgsTests {
         #expect(throws: Errno.EFAULT) { try syscall(__NR_six_args, 1, 2, 3, 4, 5, pointer.address) }
     }
 
-    @Test("no_args returns the process id, whatever lies in the registers")
+    @Test("no_args returns the process ID, with any values in the registers")
     func noArguments() throws {
         #expect(try syscall(__NR_no_args) == Int(getpid()))
         #expect(try syscall(__NR_no_args, 1, 2, 3, 4, 5, 6) == Int(getpid()))
@@ -51,7 +51,7 @@ struct SixArgsTests {
     }
 
     @Test(
-        "in a namespace of process ids it is the id there",
+        "in a PID namespace it is the ID there",
         .enabled(if: access("/proc/self/ns/pid", F_OK) == 0, "this kernel has no namespaces of process ids"))
     func noArgumentsInNamespace() async throws {
         let ending = try await withCheckedThrowingContinuation { continuation in

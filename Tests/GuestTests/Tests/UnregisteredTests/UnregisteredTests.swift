@@ -2,7 +2,7 @@
 import SyscallTesting
 import Testing
 
-@Suite("numbers that no call has")
+@Suite("unused system-call numbers")
 struct UnregisteredTests {
     @Test("they are ENOSYS", arguments: [Int32(335), 500, 511, 600, 4095, .max, -1])
     func unregistered(number: Int32) {
