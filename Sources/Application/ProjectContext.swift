@@ -188,7 +188,7 @@ public struct ProjectContext: Sendable {
         project.shares.enumerated().map { index, share in
             Share(
                 tag: GuestShare.tag(ofShare: index), path: share.path, isReadOnly: !share.isWritable,
-                // Code of strangers has no such guest.
+                // Untrusted code does not get such a guest.
                 keepsModes: project.rootfsType == .host)
         }
     }

@@ -11,7 +11,7 @@ import SystemPackage
 ///
 /// The project's own inputs are the files in its folder, all links followed: their author also writes the project file,
 /// and could name any command there. The system's inputs are files that only root can change and that a package
-/// installed: whoever can change them can change the compiler as well. All other inputs are foreign.
+/// installed: a user who can change them can also change the compiler. All other inputs are foreign.
 struct Provenance: Sendable {
     /// The origin of an input.
     enum Origin: Sendable, Hashable {
@@ -84,7 +84,7 @@ struct Provenance: Sendable {
         var inputs = project.kernel.patches.map { input(.patch, $0) }
         inputs.append(Self.kernelSource(of: project, home: home))
         inputs += project.configFragments.map { path in
-            // The configuration of the tree that the user stands in is as much theirs as its sources.
+            // The configuration of the user's tree belongs to the user, as its sources do.
             let isOfTree = project.kernelTree.map { Self.resolved(path) == Self.resolved($0.appending(".config")) }
             return isOfTree == true
                 ? Input(kind: .configFragment, name: path.string, origin: .own) : input(.configFragment, path)
@@ -185,7 +185,7 @@ struct Provenance: Sendable {
                 resolved(path).starts(with: home) || path == project.kernelTree || path == project.commitTree
                     ? .own : .foreign(outside)
             case .tarball(let path, _): origin(of: path, home: home)
-            // Everyone who can write to the repository decides what the ref names.
+            // Everyone who can write to the repository can change the ref.
             case .git: .foreign(git)
             // The step that would use an unreadable source refuses it.
             case nil: .foreign(outside)
@@ -255,7 +255,7 @@ struct Provenance: Sendable {
         return ((try? readText(list)) ?? "").textLines().contains { $0 == real.string }
     }
 
-    /// Whether root owns a file and every folder above it, and nobody else may write to them.
+    /// Whether root owns a file and every folder above it, and no other user may write to them.
     static func onlyRootChanges(_ path: FilePath) -> Bool {
         var path = path
         while true {

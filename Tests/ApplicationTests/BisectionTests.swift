@@ -100,7 +100,7 @@ struct BisectionTests {
         }
         #expect(result.commits == [commits[6]])
         #expect(result.steps.prefix(2).map(\.reason) == tried.map { "it is \($0)" })
-        // What was found for one question is no answer to another.
+        // The results of one search are not valid for another.
         let other = try await bisection.run(good: commits[0], bad: commits[19], question: "b") { _ in
             trial(try number(bisection), breaksAt: 18)
         }

@@ -217,7 +217,7 @@ struct StaleProgramTests {
             keys.append(try await recipe().key.digest)
         }
         #expect(Set(keys).count == keys.count)
-        // What no target reads is no input.
+        // A file that no target reads is not an input.
         try write("s/README.md", "text")
         #expect(try await recipe().key.digest == keys.last)
     }

@@ -469,7 +469,7 @@ struct FileLockTests {
         let note = try #require(notes.withLock { $0.first })
         #expect(note.hasPrefix("waiting for another kbuild that holds name: process \(getpid()) ("))
         #expect(note.contains("), since "))
-        // The words of a holder that is gone are no holder's.
+        // The record of a previous holder does not count.
         try writeAtomically("999999999 1 kbuild run\n", to: layout.locks.appending("gone.lock"))
         _ = try await FileLock.acquire("gone", in: layout, progress: progress)
         #expect(notes.withLock { $0.count } == 1)

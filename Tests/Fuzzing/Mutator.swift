@@ -20,7 +20,7 @@ public struct Mutator: Sendable {
         self.init(seed: seed, of: seeds.map { Array($0.utf8) }, words: words)
     }
 
-    /// The same for inputs that are no text.
+    /// The same for inputs that are not text.
     public init(seed: UInt64, of seeds: [[UInt8]], words: [String] = []) {
         generator = SeededGenerator(seed: seed)
         self.seeds = seeds

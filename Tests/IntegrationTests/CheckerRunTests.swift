@@ -238,7 +238,8 @@ struct CheckerRunTests {
         try plant()
         let run = try await fixture.report("test", "[-]|leak|clean", "--check", Self.checkers, "--coverage")
         #expect(run.exitCode == 5)
-        // The console may tell of it before the word has come that the first program started, so it may be no test's.
+        // The console may show it before the message about the first program's start arrives, so it may not belong to a
+        // test.
         #expect(run.crashes.contains("BUG: stack guard page was hit in deep"))
         #expect(run.tests["deep-stack"] == "crashed")
         #expect(

@@ -160,7 +160,7 @@ extension RunTests {
         let run = try await fixture.report("run", "--machine", machine)
         #expect(run.exitCode == 0)
         #expect(run.tests == Dictionary(uniqueKeysWithValues: modes.map { ($0, "passed") }))
-        // What was put back is said, of the program that had changed it, and is no failure.
+        // Restored settings are reported with the program that changed them, and are not a failure.
         let notes = run.suites.first { $0["name"] as? String == "settings" }?["notes"] as? [String] ?? []
         #expect(notes.count == 3, "\(notes)")
         for name in ["kernel.randomize_va_space from 2 to 0", "vm.overcommit_memory from 0 to 1", "kernel.hostname"] {

@@ -93,7 +93,7 @@ struct ReportTests {
             let name = try #require(run[key] as? String)
             #expect(try await scratch.kbuild("report", name).output == last.output)
         }
-        // A project file that is wrong just now is no matter.
+        // An invalid project file does not matter here.
         try writeAtomically("nonsense: [", to: scratch.root.appending("kbuild.yaml"))
         #expect(try await scratch.kbuild("report").output == last.output)
     }

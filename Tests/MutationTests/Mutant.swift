@@ -67,7 +67,7 @@ enum MutationList {
 
     /// Every mutant, call by call in the order of their names.
     ///
-    /// - Throws: `Failure` when a file cannot be read or is no list of mutants.
+    /// - Throws: `Failure` when a file cannot be read or is not a list of mutants.
     static func all() throws -> [Mutant] {
         let folder = Fixture.repository.appending("Tests").appending("Mutations")
         return try namesInFolder(folder).filter { $0.hasSuffix(".yaml") }.sorted().flatMap { name in

@@ -207,7 +207,7 @@ public struct Run {
 
     /// Reads what `kbuild --format json` printed.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it is no report.
+    /// - Throws: `Failure` (`infrastructure`) when it is not a report.
     public init(_ result: CommandResult) throws(Failure) {
         guard
             let object = try? JSONSerialization.jsonObject(with: Data(result.output.utf8)),

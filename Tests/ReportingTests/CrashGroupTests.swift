@@ -102,7 +102,7 @@ struct CrashGroupTests {
             "[ 1.0] BUG: KASAN: use-after-free in f+0x1/0x2", "[ 1.0] Read of size 1 at addr ffff888 by task a/1",
             "[ 1.0] ", "[ 1.0] The buggy address belongs to the object at ffff888", "[ 1.0] Freed by task 1:",
         ]
-        // What tells of memory is no register.
+        // Lines about memory are not registers.
         #expect(sanitizer.tellingLines.count == 4)
     }
 

@@ -148,8 +148,8 @@ struct Shell {
         }
     }
 
-    /// Passes the input on to the program; returns the number of bytes that were accepted, or discarded because there
-    /// is no reader.
+    /// Passes the input on to the program; returns the number of bytes that were accepted, or discarded without a
+    /// reader.
     private mutating func writeInput() -> Int {
         let before = pendingInput.count
         while input >= 0, !pendingInput.isEmpty {

@@ -11,7 +11,7 @@ public enum CommandFailure: String, Sendable, Codable {
     case failed
     /// There was nothing to run.
     case notMeasured = "not measured"
-    /// A figure to read beside the others, with no target of its own.
+    /// A figure without a target, to read beside the others.
     case none = "–"
 
     /// Compares a figure with the most that it may be.

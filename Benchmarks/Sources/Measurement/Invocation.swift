@@ -38,7 +38,7 @@ public struct Invocation: Sendable {
 
     /// The command as it could be pasted into a shell.
     ///
-    /// - Parameter names: What stands for paths of this machine: longer paths first.
+    /// - Parameter names: The replacements of this machine's paths; longer paths first.
     public func text(_ names: [(path: String, name: String)]) -> String {
         let variables = environment.sorted { $0.key < $1.key }.map { "\($0.key)=\(Self.quoted($0.value))" }
         var text = (variables + words.map(Self.quoted)).joined(separator: " ")

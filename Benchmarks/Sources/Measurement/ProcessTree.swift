@@ -3,8 +3,8 @@ import Glibc
 
 /// A look at running processes through /proc.
 public enum ProcessTree {
-    /// Reads a file as bytes; nil when it is not there or its process has gone. The size of files in /proc is not known
-    /// beforehand.
+    /// Reads a file as bytes; nil when it does not exist or its process has ended. The size of files in /proc is not
+    /// known beforehand.
     public static func read(_ path: String) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -34,7 +34,7 @@ public enum ProcessTree {
         return found
     }
 
-    /// A process's command line; empty when it has gone.
+    /// A process's command line; empty when the process has ended.
     public static func arguments(of pid: pid_t) -> [String] {
         (read("/proc/\(pid)/cmdline") ?? []).split(separator: 0, omittingEmptySubsequences: false).dropLast()
             .map { String(decoding: $0, as: UTF8.self) }

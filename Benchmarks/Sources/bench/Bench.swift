@@ -16,7 +16,7 @@ enum Bench {
         }
     }
 
-    /// Measures; returns whether every figure could be taken. A target that is missed is no failure.
+    /// Measures; returns whether every figure could be taken. A missed target is not a failure.
     private static func run(_ environment: [String: String]) throws -> Bool {
         let rounds = try roundCount(environment["ROUNDS"])
         let workspace = try Workspace(environment: environment)

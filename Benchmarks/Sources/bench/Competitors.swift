@@ -14,7 +14,7 @@ struct Competitors {
         peers = Peers(workspace: workspace)
     }
 
-    /// Whether the kbuild that is measured can give each test a guest of its own.
+    /// Whether the measured kbuild can run each test in a separate guest.
     func canIsolate() throws -> Bool {
         try workspace.run(Invocation([workspace.kbuild, "run", "--help"], in: workspace.root)).output
             .contains("--isolate")
@@ -55,8 +55,8 @@ struct Competitors {
         return try report(["run"] + arguments, in: project, watch: .nothing, limit: limit).1
     }
 
-    /// Has the project to edit built in its own tree as it stands, and not only its kernel found in the store: what is
-    /// edited next is then all that make has to do.
+    /// Builds the project to edit in its own tree, not only its kernel in the store, so that make has to build only the
+    /// next edit.
     @discardableResult
     private func warmTree(_ arguments: [String] = []) throws -> Report {
         try projects.edit()
@@ -340,7 +340,7 @@ struct Competitors {
                 let name = Projects.freshCallName()
                 let table = "arch/x86/entry/syscalls/syscall_64.tbl"
                 let lines = try peers.readTree(table)
-                // The x32 numbers above 511 are no place for new calls.
+                // The x32 numbers above 511 are not available for new calls.
                 let numbers = lines.split(separator: "\n").compactMap { line in
                     line.split(whereSeparator: \.isWhitespace).first.flatMap { Int($0) }
                 }

@@ -14,7 +14,7 @@ func machineFacts(_ workspace: Workspace, virtme: String?) throws -> [String] {
             .map { $0.trimmingCharacters(in: CharacterSet(charactersIn: " \t\"")) }
     }
     let memory = field("MemTotal", "/proc/meminfo", ":").flatMap { Int($0.split(separator: " ")[0]) } ?? 0
-    // What follows the version is a name that somebody gave that kernel.
+    // The text after the version is the local name of that kernel.
     let release = first(["uname", "-r"]).split(separator: "-").first.map { String($0) } ?? "unknown"
     var facts = [
         "\(field("model name", "/proc/cpuinfo", ":") ?? "unknown processor"), "

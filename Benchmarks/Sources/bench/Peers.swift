@@ -8,7 +8,7 @@ struct Peers {
 
     // MARK: virtme-ng
 
-    /// Installs virtme-ng from PyPI into an environment of its own.
+    /// Installs virtme-ng from PyPI into a separate environment.
     func installVirtme() throws {
         let folder = workspace.root + "/venv"
         guard !FileManager.default.isExecutableFile(atPath: folder + "/bin/vng") else { return }

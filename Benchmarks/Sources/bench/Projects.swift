@@ -2,8 +2,8 @@
 import Foundation
 import Measurement
 
-/// The projects that kbuild is measured on, made anew from the repository with each run of the benchmarks. Their paths
-/// stay the same, so that their kernels and trees are there from the last time.
+/// The projects that kbuild is measured on, copied again from the repository in each run of the benchmarks. Their paths
+/// stay the same, so that their kernels and trees are kept from the last run.
 struct Projects {
     let workspace: Workspace
 

@@ -47,7 +47,7 @@ struct Report: Decodable {
 }
 
 extension [Report.Step] {
-    /// The steps that kbuild told on standard error: `  compile    made   1.30 s   1 object, incremental`.
+    /// The steps that kbuild printed on standard error: ` compile made 1.30 s 1 object, incremental`.
     init(log: String) {
         self = log.split(separator: "\n").compactMap { line in
             let words = line.split(separator: " ", maxSplits: 4)

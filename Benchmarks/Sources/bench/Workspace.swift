@@ -39,7 +39,7 @@ struct Workspace {
             + (changes.output.isEmpty ? "" : " with changes")
     }
 
-    /// A command as it stands in the results, where no path of this machine has a place.
+    /// A command in the form for the results, without paths of this machine.
     func text(_ invocation: Invocation) -> String {
         invocation.text([
             (kbuild, "kbuild"), (root, "$BENCH"), (cache, "$KBUILD_CACHE"), (repository, "$REPOSITORY"),
@@ -110,7 +110,7 @@ struct Workspace {
     }
 }
 
-/// Tells whoever waits what goes on.
+/// Prints the progress.
 func tell(_ text: String) {
     FileHandle.standardError.write(Data((text + "\n").utf8))
 }

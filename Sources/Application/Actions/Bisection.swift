@@ -19,7 +19,7 @@ public struct Bisection: Sendable {
         case skip
     }
 
-    /// What a run of a commit came to.
+    /// The result of a commit's run.
     public struct Trial: Sendable {
         /// What that makes of the commit.
         public var verdict: Verdict
@@ -48,7 +48,7 @@ public struct Bisection: Sendable {
         public var seconds: Double
     }
 
-    /// What came of the search.
+    /// The result of the search.
     public struct Result: Sendable {
         /// The first bad commit; several where those between could not be built.
         public var commits: [String] = []
@@ -110,8 +110,9 @@ public struct Bisection: Sendable {
     /// - Parameters:
     ///   - good: A commit, tag or branch that is known to be good.
     ///   - bad: One that is known to be bad, and comes after it.
-    ///   - question: What else decides what a commit turns out to be. A search for another answer begins anew.
-    ///   - trial: Tries the commit whose files lie in `clone`.
+    ///   - question: The other inputs that determine a commit's result. A search with other inputs starts from the
+    ///     beginning.
+    ///   - trial: Tests the commit whose files are in `clone`.
     /// - Throws: `Failure`: `usage` when a commit is not there or they are in the wrong order, `infrastructure` when
     /// git
     ///   fails; `CancellationError`; what `trial` throws. What was found until then is kept.
@@ -157,7 +158,7 @@ public struct Bisection: Sendable {
                 if found.count == 1 {
                     result.description = try await git(["show", "--stat", "--format=medium", found[0]])
                 }
-                // The next search begins anew.
+                // The next search starts from the beginning.
                 try removeAll(requestFile)
                 return result
             }
@@ -165,7 +166,7 @@ public struct Bisection: Sendable {
         }
     }
 
-    /// The commits that git names when a search has come to its end: one, or all that it could be.
+    /// The commits that git names at the end of a search: one, or all possible ones.
     static func firstBadCommits(in output: String) -> [String] {
         func isCommit(_ text: Substring) -> Bool {
             [40, 64].contains(text.utf8.count) && text.allSatisfy(\.isHexDigit)

@@ -101,7 +101,7 @@ struct CoverageCollection: Sendable {
         return places(counters.total, nil) + counters.tests.flatMap { places($0.objects, $0.name) }
     }
 
-    /// Writes counters and notes beside each other, as gcov wants them.
+    /// Writes counters and notes beside each other, as gcov requires.
     ///
     /// - Returns: The files of counters.
     private func write(_ places: [Place], in folder: FilePath) throws -> [FilePath] {
@@ -126,7 +126,7 @@ struct CoverageCollection: Sendable {
                 "gcov", ["--json-format", "--stdout", "--branch-probabilities"] + part.map(\.string),
                 environment: ["LC_ALL": "C"], workingDirectory: folder)
             let result = try await runner.capture(command)
-            // A gcov of another gcc says so, and goes on with what may be nonsense.
+            // A gcov of another gcc prints a warning, and continues with possibly wrong data.
             guard result.status.isSuccess, !result.errors.contains("version") else {
                 throw Failure(
                     .infrastructure, "gcov cannot read the kernel's coverage counters",

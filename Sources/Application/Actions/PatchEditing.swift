@@ -9,7 +9,7 @@ import Project
 import SystemPackage
 import TextInput
 
-/// What `kbuild patch edit` came to.
+/// The result of `kbuild patch edit`.
 public struct PatchEditing: Sendable {
     /// What there is to say, in lines.
     public var lines: [String]
@@ -36,7 +36,7 @@ extension PatchActions {
         do {
             try await tree.make(stages, of: pristine, including: sources.map(\.name))
         } catch {
-            // A tree without its mark would be refused for ever.
+            // A tree without its mark would always be refused.
             try? removeAll(folder)
             throw error
         }
@@ -122,7 +122,7 @@ extension PatchActions {
 
     /// The patches that were taken before under a name.
     ///
-    /// - Throws: `Failure` (`usage`) when the folder was made by somebody else.
+    /// - Throws: `Failure` (`usage`) when kbuild did not make the folder.
     private func taken(_ target: FilePath) throws -> [String] {
         guard fileExists(target), try !namesInFolder(target).isEmpty else { return [] }
         guard let series = try? readText(target.appending("series")), series.hasPrefix(EditTree.mark) else {

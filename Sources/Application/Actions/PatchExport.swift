@@ -40,7 +40,7 @@ public struct ExportedPatches: Sendable {
 
     /// Writes a file for each patch.
     ///
-    /// - Parameter hasSeries: Whether a file `series` lists them, as quilt wants it.
+    /// - Parameter hasSeries: Whether a file `series` lists them, as quilt requires.
     /// - Returns: The files.
     /// - Throws: `Failure` (`infrastructure`) when one cannot be written.
     public func write(to folder: FilePath, hasSeries: Bool) throws -> [FilePath] {

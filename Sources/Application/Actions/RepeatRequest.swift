@@ -12,7 +12,7 @@ import TestSession
 public struct RepeatRequest: Sendable, Equatable {
     /// So many repetitions; nil for as many as there is time for.
     public var count: Int?
-    /// None is begun after so many seconds; nil for no such limit.
+    /// The seconds after which no repetition is started; nil for no limit.
     public var seconds: Int?
     /// Whether the first that does not pass is the last.
     public var untilFailure: Bool
@@ -36,8 +36,8 @@ public struct RepeatRequest: Sendable, Equatable {
 extension TestRun {
     private static let folderName = "repetitions"
 
-    /// Runs the tests again and again, each time in guests of their own. The report has the worst result of each test,
-    /// and all that is known so far whenever this ends.
+    /// Runs the tests repeatedly, each time in fresh guests. The report has the worst result of each test, and contains
+    /// all results so far even when an error ends the repetitions.
     ///
     /// - Returns: The counters of all guests.
     func repeatTests(
@@ -87,7 +87,7 @@ private struct JoinedConsole {
 
     init(file: FilePath) { self.file = file }
 
-    /// Puts a log behind the others.
+    /// Appends a log to the others.
     ///
     /// - Returns: How many lines come before it; nil when it cannot be read or written.
     mutating func add(_ log: FilePath, title: String) -> Int? {

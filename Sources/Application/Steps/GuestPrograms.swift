@@ -299,7 +299,7 @@ struct GuestProgramBuilder: Sendable {
                         without: [recipe.scratch] + toolchain))
             }
         }
-        // Files in the packages are in the key already; files that an earlier build read may be gone.
+        // Files in the packages are in the key already; files that an earlier build read may have been removed.
         return ToolReads(files: Self.files(files, outsideOf: recipe.inputs))
     }
 

@@ -26,7 +26,7 @@ enum HostKernel {
     /// The loaded modules in lsmod's format, one a line, in the order of their names: whether a module is in use does
     /// not matter, and must not change the configuration's key.
     static func loadedModules() throws -> String {
-        // A kernel without CONFIG_MODULES has no such file.
+        // A kernel without CONFIG_MODULES does not have this file.
         let list = fileExists("/proc/modules") ? try readText("/proc/modules") : ""
         let names = list.textLines().compactMap { $0.split(separator: " ").first }
         return "Module Size Used by\n" + names.sorted().map { "\($0) 0 0\n" }.joined()

@@ -52,7 +52,7 @@ extension KernelSteps {
         key.add("base", request.base.name)
         key.add("request", request.text)
         key.add("compiler", compiler)
-        // Which objects count is not in the request: make is told of them.
+        // The request does not contain the instrumented objects: they are passed to make.
         if let coverage = project.coverage { key.add("coverage", coverage.files.joined(separator: "\n")) }
         let words =
             (project.kernel.hasDebugInfo ? ["debug"] : []) + project.checks.map(\.rawValue)

@@ -44,8 +44,8 @@ struct Kselftests: Sendable {
     }
 
     /// Coreutils' library that makes a program write each line at once, as the kernel's own runner of selftests uses
-    /// it: otherwise the children of a program that forks amid its results would repeat the buffered lines. Nil if this
-    /// machine does not have it.
+    /// it: otherwise the children of a program that forks between its results would repeat the buffered lines. Nil if
+    /// this machine does not have it.
     static let lineBuffer: FilePath? = ["/usr/libexec/coreutils/libstdbuf.so", "/usr/lib/coreutils/libstdbuf.so"]
         .map { FilePath($0) }.first(where: fileExists)
 
@@ -65,18 +65,18 @@ struct Kselftests: Sendable {
 
     /// Builds a collection, unless the store has it.
     ///
-    /// - Throws: `Failure`: `usage` when the kernel has no such collection; `build` when it does not compile.
+    /// - Throws: `Failure`: `usage` when the kernel does not have the collection; `build` when it does not compile.
     func build(_ recipe: Recipe, _ progress: ProgressSink) async throws -> Collection {
         let name = recipe.name
         if let artifact = recipe.artifact { return try collection(name, artifact) }
-        // One output folder serves all collections.
+        // All collections share one output folder.
         let lock = "kselftest-" + Digest.of(output.string).short
         return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
             let published = try await tools.store.publish(key: { try self.recipe(name).key }) { folder in
                 let (programs, scripts) = try await compile(recipe, to: folder)
                 try writeAtomically(
                     "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
-                // The cache's copy of the source serves all projects; a makefile that writes to it fails the build.
+                // All projects share the cache's copy of the source; a makefile that writes to it fails the build.
                 if !isPatched { try patched.pristine.verify() }
             }
             return try collection(name, published)
@@ -97,7 +97,7 @@ struct Kselftests: Sendable {
 
     /// Computes a collection's inputs, and whether it exists.
     ///
-    /// - Throws: `Failure` (`usage`) when the kernel has no such collection.
+    /// - Throws: `Failure` (`usage`) when the kernel does not have the collection.
     func recipe(_ requested: String) throws -> Recipe {
         let name = Self.folders[requested] ?? requested
         let source = selftests.pushing(FilePath(name))

@@ -15,7 +15,7 @@ import struct Foundation.Data
 import class Foundation.JSONDecoder
 import class Foundation.JSONEncoder
 
-/// What a finished output was built from, as far as another may start from it. It lies beside the output.
+/// The inputs of a finished output that matter for another one to start from it. The record is beside the output.
 struct OutputDescription: Codable, Equatable {
     var format = 1
     /// The pristine source's identity.
@@ -35,13 +35,13 @@ struct OutputDescription: Codable, Equatable {
         return description.flatMap { $0.format == 1 ? $0 : nil }
     }
 
-    /// How much the configurations differ; nil when an output of one cannot serve the other: of another source, with
-    /// other tools, for another machine, or where each object names its tree.
+    /// How much the configurations differ; nil when an output of one cannot be used for the other: with another source,
+    /// other tools, another machine, or objects that name their tree.
     func distance(to other: OutputDescription) -> Int? {
         guard source == other.source, tools == other.tools, architecture == other.architecture, !hasDebugInfo,
             !other.hasDebugInfo
         else { return nil }
-        // A base stands for hundreds of options.
+        // A base sets hundreds of options.
         return Set(options).symmetricDifference(other.options).count + (base == other.base ? 0 : 200)
     }
 }

@@ -133,7 +133,7 @@ struct SnapshotSteps: Sendable {
     ///   - harness: The library that holds it.
     ///   - needed: How many snapshots this run uses.
     ///   - boots: Receives the boots that were needed.
-    /// - Returns: Nil when no machine could be saved; a note has told the user why.
+    /// - Returns: Nil when no machine could be saved; a note has given the reason to the user.
     /// - Throws: `Failure` (`infrastructure`) when the files cannot be written; `CancellationError`.
     private func snapshot(
         holding program: Int?, harness: FilePath?, needed: Int, boots: inout [SavedBoot], _ progress: ProgressSink

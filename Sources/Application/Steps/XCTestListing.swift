@@ -16,7 +16,7 @@ enum XCTestListing {
 
     /// The cases as SwiftPM names them: `Module.Class/method`.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when the output holds no such list.
+    /// - Throws: `Failure` (`infrastructure`) when the output does not contain the list.
     static func names(in output: String) throws(Failure) -> [String] {
         // Code that runs while the bundle is loaded may print lines before it. Bytes are split, because CR LF is one
         // Character in Swift.

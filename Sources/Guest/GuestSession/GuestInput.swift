@@ -67,7 +67,7 @@ public final class GuestInput: Sendable {
     /// Starts the program.
     package func go() { order("go") }
 
-    /// Closes the program's standard output (1) or standard error (2), because nobody reads it any more.
+    /// Closes the program's standard output (1) or standard error (2), because its reader is gone.
     package func close(stream: Int32) { order("close-stream \(stream)") }
 
     /// Ends the program, and the guest with it.

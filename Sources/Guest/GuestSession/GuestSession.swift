@@ -435,7 +435,7 @@ package struct GuestSession: Sendable {
                 {
                     return .limit(.test(program.name, Double(program.seconds)))
                 }
-                // A quiet boot has a limit of its own.
+                // A quiet boot has a separate limit.
                 let silence = state.booted == nil ? 0 : Self.seconds(now - state.lastSign)
                 if silence > limits.silence { return .limit(.silence(limits.silence)) }
                 if state.hasLostThread, let test = state.testStarted {

@@ -5,8 +5,8 @@ import ResultsModel
 import SystemPackage
 import TestSession
 
-/// The boot of a guest that was to be saved. Each restored guest has this boot behind it, so the kernel's reports in it
-/// are part of the report of each run that restores one, also when the guest could not be saved.
+/// The boot of a guest that was to be saved. Each restored guest has had this boot, so the kernel's reports in it are
+/// part of the report of each run that restores one, also when the guest could not be saved.
 package struct SavedBoot: Sendable {
     /// The heading of its log.
     package var title: String

@@ -13,7 +13,7 @@ public protocol Machine: Sendable {
 
     /// Boots the guest and returns when it has ended and all its output has been handled.
     ///
-    /// Cancelling the task kills the machine, which leaves nothing behind on any path.
+    /// Cancelling the task kills the machine, which leaves no processes or files on any path.
     ///
     /// - Throws: `Failure` (`infrastructure`) when the machine cannot be started; `CancellationError`.
     func run(_ handlers: MachineHandlers) async throws -> MachineExit

@@ -54,7 +54,7 @@ public enum RootDevice: Sendable, Hashable {
 
 /// How test results leave the guest.
 public enum ResultsChannel: String, Sendable, Codable, CaseIterable {
-    /// A virtio serial port of their own.
+    /// A separate virtio serial port.
     case virtio
     /// Framed on the serial console, among the kernel's messages.
     case serial
@@ -91,7 +91,7 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var filtersSystemCalls: Bool
     /// The file for the guest's memory when it crashes, resets or reaches a limit; nil to discard it.
     public var memoryDump: FilePath?
-    /// The disks behind the root's.
+    /// The disks after the root's.
     public var disks: [MachineDisk] = []
     /// Whether the guest has QEMU's user network.
     public var hasUserNetwork = false

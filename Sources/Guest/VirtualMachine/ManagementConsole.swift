@@ -54,8 +54,8 @@ struct ManagementConsole: Sendable {
         return words + text + Array(repeating: 0, count: mostData - text.count)
     }
 
-    /// Sends a command; false when nobody receives it. Its answer, which only confirms that it was carried out, is not
-    /// read.
+    /// Sends a command; false when there is no receiver. Its answer, which only confirms that it was carried out, is
+    /// not read.
     private func send(_ command: String) -> Bool {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)

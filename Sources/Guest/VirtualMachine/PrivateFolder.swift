@@ -93,7 +93,7 @@ final class PrivateFolder {
         }
     }
 
-    /// Whether a folder has the marker, and nobody holds its lock.
+    /// Whether a folder has the marker, and no process holds its lock.
     private static func isForgotten(_ folder: Int32) -> Bool {
         let marker = openat(folder, markerName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
         guard marker >= 0 else { return false }

@@ -22,7 +22,7 @@ package struct CommandReplay: Equatable {
 
     /// The script's name there.
     package static let scriptName = ".kbuild-replay.sh"
-    /// With more objects make's own parallel build is no slower.
+    /// With more objects make's own parallel build is at least as fast.
     private static let mostObjects = 4
     /// The top folder's records that a replay knows, in the order in which they are made again after `vmlinux.a`.
     /// `IncrementalLink` replays the record of vmlinux.

@@ -25,8 +25,8 @@ public struct CompileCommands: Sendable {
     /// - Parameters:
     ///   - output: The folder.
     ///   - tree: The tree that was built in it.
-    ///   - userFiles: Files of the user's that lie in the tree as copies, by their paths there. They have the commands of
-    ///     their copies.
+    ///   - userFiles: The user's files with copies in the tree, by their paths there. They have the commands of their
+    ///     copies.
     ///   - origin: The user's tree whose copy `tree` is; nil when the user has none. Files that are there are named there.
     /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read; `CancellationError`.
     public init(output: FilePath, tree: FilePath, userFiles: [String: FilePath] = [:], origin: FilePath? = nil) throws {
@@ -65,7 +65,7 @@ public struct CompileCommands: Sendable {
         var command: String
         /// The source, as the command has it.
         var source: String
-        /// Where that stands in the command.
+        /// The position of that word in the command.
         var place: Range<String.Index> { command.index(command.endIndex, offsetBy: -source.count)..<command.endIndex }
     }
 

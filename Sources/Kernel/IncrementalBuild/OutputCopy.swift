@@ -11,10 +11,10 @@ import SystemPackage
 /// A copy of a finished output folder for another tree, or for another configuration of the same tree.
 ///
 /// make decides by time stamps and by the commands in its records. The copy keeps the time stamps of all files, and in
-/// the records, makefiles and links the paths of the new tree and output stand in the place of the old ones. Objects
-/// whose contents name one of the old paths (those with debug information) are left out, so that make compiles them.
-/// Which files of the tree have the contents that the objects were compiled from is told by the output's record of
-/// sources, which is part of the copy (`WorkTree`).
+/// the records, makefiles and links the paths of the new tree and output replace the old ones. Objects whose contents
+/// name one of the old paths (those with debug information) are left out, so that make compiles them. The output's
+/// record of sources, which is part of the copy, lists the files of the tree with the contents that the objects were
+/// compiled from (`WorkTree`).
 ///
 /// The host's own tools keep the paths that they were compiled with: no kernel contains them.
 package struct OutputCopy {

@@ -38,8 +38,8 @@ package enum StaleTargets {
         return removed
     }
 
-    /// Removes objects whose source is gone: make then has no rule for them, and would link the object of a source that
-    /// a patch no longer has.
+    /// Removes objects whose source no longer exists: make then has no rule for them, and would link the object of a
+    /// source that a patch no longer has.
     ///
     /// - Throws: `Failure` (`infrastructure`); `CancellationError`.
     package static func removeOrphans(in make: KernelMake) throws {

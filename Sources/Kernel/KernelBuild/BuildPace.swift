@@ -47,7 +47,7 @@ public struct BuildPace: Sendable, Equatable, Codable {
         return before + (seconds[part] - before) * (position - Double(part))
     }
 
-    /// The seconds that a build still takes; nil when that cannot be told.
+    /// The seconds that a build still takes; nil when that is unknown.
     ///
     /// In its first minute a build counts as fast as the last one was; from then on its own speed counts.
     ///

@@ -189,7 +189,7 @@ public struct KernelBuilder: Sendable {
         return result
     }
 
-    /// Whether a build in an output folder has come to its end, so that another output may start from it.
+    /// Whether a build in an output folder has finished, so that another output may start from it.
     public static func isFinished(_ output: FilePath) -> Bool {
         let state = BuildState(output: output)
         return state.isComplete && !state.isRunning && OutputRecord.load(output: output) != nil
@@ -198,11 +198,11 @@ public struct KernelBuilder: Sendable {
     /// Whether make was ever started in an output folder.
     public static func hasBegun(_ output: FilePath) -> Bool { BuildState.exists(output: output) }
 
-    /// Makes an output folder as a copy of a finished one. The caller sees to it that nobody builds in either of them
-    /// meanwhile, and that the original's tree has nothing but what its record says.
+    /// Makes an output folder as a copy of a finished one. The caller ensures that no other process builds in either of
+    /// them meanwhile, and that the original's tree matches its record.
     ///
     /// - Parameters:
-    ///   - make: How the new output is going to be built; what lies there is replaced.
+    ///   - make: The build of the new output; existing files there are replaced.
     ///   - origin: How the finished one was built.
     /// - Returns: How many objects were left out, for make to compile.
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be read or written; `CancellationError`. The folder is

@@ -100,7 +100,7 @@ struct MakeRun {
         do {
             status = try await builder.runner.stream(command) { try recorder.record($0) }
         } catch {
-            // make may have been killed amid a recipe: the next build finds `isRunning` still set.
+            // make may have been killed during a recipe: the next build finds `isRunning` still set.
             if !state.isComplete { state.steps = recorder.stepsSoFar }
             try? state.write()
             throw error

@@ -209,7 +209,7 @@ extension ConfigFragment {
 
     /// The fragment with the options that its own depend on, which kbuild adds where they can be set.
     ///
-    /// - Parameter isListed: Whether the user is told which of its options the base does not have: they did not ask for
+    /// - Parameter isListed: Whether to list the options that the base does not have, because the user did not request
     ///   them one by one.
     public func supported(isListed: Bool) -> ConfigFragment {
         var fragment = self
@@ -284,7 +284,7 @@ extension ConfigRequest {
     ///
     /// - Parameters:
     ///   - base: The base before the request was merged into it.
-    ///   - config: What came of both.
+    ///   - config: The result of both.
     func changes(of base: ConfigFile, to config: ConfigFile) -> [String] {
         var files: [String] = []
         var lines: [String: [String]] = [:]

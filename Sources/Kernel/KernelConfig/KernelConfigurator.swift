@@ -268,7 +268,7 @@ public struct KernelConfigurator: Sendable {
     }
 
     private func setModificationTime(_ file: FilePath, _ time: timespec) {
-        // If this fails, make runs kconfig once more than necessary: only time is lost.
+        // If this fails, make runs kconfig one time more than necessary: only time is lost.
         utimensat(AT_FDCWD, file.string, [time, time], 0)
     }
 }

@@ -118,7 +118,7 @@ extension SourceCache {
             if manifest.identity == nil { try await seal(home, scanOfUser: scan) }
             return
         }
-        // From here to the end the mirror is a mixture of the old and the new tree, and its manifest says so.
+        // From here to the end the mirror is a mixture of the old and the new tree, as its manifest records.
         var updated = manifest.marking(changed)
         let manifestFile = home.appending(KernelSourceArtifact.manifestName)
         try updated.write(to: manifestFile)

@@ -126,7 +126,7 @@ public struct KernelSourceArtifact: Sendable, Equatable {
     static let manifestName = "manifest"
     static let scanName = "scan"
 
-    /// Checks that nobody changed the tree in the cache: a work tree shares its files by hard links, so an editor that
+    /// Checks that the tree in the cache is unchanged: a work tree shares its files by hard links, so an editor that
     /// writes into a file instead of replacing it changes the source of every project.
     ///
     /// Takes some 0.2 s; worth it before a build, not before a cache hit.

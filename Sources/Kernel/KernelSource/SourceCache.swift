@@ -121,7 +121,7 @@ public struct SourceCache: Sendable {
             try move(top, to: finished.appending(KernelSourceArtifact.treeName))
             try await seal(finished, identity: identity)
             try createFolder(layout.sources)
-            // It is damaged, or from a version with another format: nobody trusts it.
+            // The record is damaged, or from a version with another format, and is not trusted.
             try removeAll(home)
             try move(finished, to: home)
             guard let kernel = try published(identity, at: home, source: source) else {

@@ -349,9 +349,9 @@ public struct WorkTree: Sendable {
         return found
     }
 
-    /// Whether the tree holds nothing but pristine files and what `synchronize` put there, and nobody else was ever seen
-    /// to change one: then an output's record says all that the output can have been built from, and a copy of it may
-    /// serve another tree. It takes some tenths of a second.
+    /// Whether the tree contains only pristine files and those of `synchronize`, and no change by another process was
+    /// ever detected: then an output's record lists all of the output's possible inputs, and a copy of it may be used
+    /// for another tree. It takes some tenths of a second.
     public func isAsRecorded() -> Bool {
         guard let manifest = WorkTreeManifest.load(tree: tree) else { return false }
         for (path, left) in manifest.files {

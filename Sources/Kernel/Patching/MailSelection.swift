@@ -216,7 +216,7 @@ package struct MailSelection {
     }
 
     /// Checks that no patch is missing from a series whose subjects state its length: a verdict on the other patches
-    /// would pass for a verdict on the series. A user who hands in a single patch has chosen it deliberately.
+    /// would pass for a verdict on the series. A user who gives a single patch has chosen it deliberately.
     ///
     /// - Throws: `Failure` (`patch`) that names the missing patches.
     package static func checkCompleteness(of tags: [MailTag], in file: String, nextStep: String) throws(Failure) {

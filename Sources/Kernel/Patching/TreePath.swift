@@ -31,7 +31,8 @@ package enum TreePath {
         if components.contains(where: { $0.isEmpty || $0 == "." }) { return "has an empty component" }
         if components.contains(where: { $0.lowercased() == ".git" }) { return "lies in git's own folder" }
         if path.utf8.contains(where: { $0 < 32 || $0 == 127 }) { return "has a control character" }
-        // The decoder's replacement for invalid bytes: two names could become the same, or a name that nobody wrote.
+        // The decoder's replacement for invalid bytes: two names could become the same, or a name that is not in the
+        // patch.
         if path.unicodeScalars.contains("\u{FFFD}") { return "is not UTF-8" }
         if components.contains(where: { $0.utf8.count > longestName }) {
             return "has a component of more than \(longestName) bytes"

@@ -209,7 +209,7 @@ extension SyscallCheck {
             if self.isNamed(below + object, inMakefilesOf: folder) { isNamed = true }
             discard = discard ?? self.discard(of: below + object, inMakefilesOf: folder)
         }
-        // A C file that another file includes has no object of its own.
+        // A C file that another file includes does not have its own object.
         let isIncluded = final.changes.contains { path, entry in
             guard path != item.path, path.hasSuffix(".c"), case .file(let file) = entry else { return false }
             return String(decoding: file.bytes, as: UTF8.self).contains("#include \"\(name)\"")

@@ -41,7 +41,7 @@ public struct CounterData: Sendable, Equatable {
         while let tag = word(offset), tag != 0 {
             guard let length = word(offset + 4) else { throw damaged("they end within a record") }
             offset += 8
-            // A negative length stands for counters that are all 0 and are not there.
+            // A negative length means that all counters are 0 and are omitted.
             guard Int32(bitPattern: length) >= 0 else { continue }
             let end = offset + Int(length) * (isInBytes ? 1 : 4)
             guard end <= bytes.count else { throw damaged("they end within a record") }

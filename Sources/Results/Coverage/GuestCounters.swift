@@ -3,7 +3,7 @@ import Diagnostics
 
 /// The counters of one object at one moment of a guest's life.
 public struct CounterSample: Sendable, Equatable {
-    /// Whose time ended at that moment: a test, a program whose tests are not known one by one, or nobody.
+    /// The owner of the time until that moment: a test, a program without known tests, or none.
     public var test: String?
     /// The object's file of counters as the kernel names it: an absolute path that ends in `.gcda`.
     public var object: String
@@ -50,7 +50,7 @@ public struct RunCounters: Sendable, Equatable {
     /// The tests that reached something, in the order in which they first did.
     public private(set) var tests: [Test] = []
 
-    /// What counted before the first program ran, and is no test's.
+    /// The name of the counts from before the first program, which do not belong to a test.
     public static let bootName = "(boot)"
 
     /// Takes the samples of a run's guests apart.

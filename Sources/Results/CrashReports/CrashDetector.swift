@@ -49,7 +49,7 @@ public struct CrashDetector: Sendable {
     /// The most lines of a boot to remember.
     static let mostBootLines = 4096
     private var expectsReboot = false
-    /// Whether reports are omitted; one report then says so.
+    /// Whether reports are omitted; then one report has that remark.
     private var isCut = false
 
     /// Creates a detector that has seen nothing.

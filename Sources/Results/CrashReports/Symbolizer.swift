@@ -12,7 +12,7 @@ public struct Symbolizer: Sendable {
     public enum Resolution: Sendable, Equatable {
         /// Its address in the file, to be looked up.
         case address(UInt64)
-        /// The file has no such function: it may be a module's.
+        /// The file does not have the function, which may be a module's.
         case unknown
         /// The function has another size, so the file is of another build.
         case otherBuild
@@ -135,7 +135,7 @@ public struct Symbolizer: Sendable {
     }
 
     /// A file's path relative to the tree. ccache may return an object of another project's build, whose tree is
-    /// elsewhere and ends in the same two names; nil if the file is in no such tree.
+    /// elsewhere and ends in the same two names; nil if the file is not in such a tree.
     private static func path(of file: String, below root: String) -> String? {
         if file.hasPrefix(root + "/") { return String(file.dropFirst(root.count + 1)) }
         let names = root.split(separator: "/").suffix(2)

@@ -2,7 +2,7 @@
 
 /// The kind of a kernel's crash report.
 public enum CrashKind: String, Sendable, Codable, CaseIterable {
-    /// `Kernel panic`, for a reason without a kind of its own.
+    /// `Kernel panic`, for a reason without a separate kind.
     case panic
     /// PID 1 ended, which panics.
     case initKilled

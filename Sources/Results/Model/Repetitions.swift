@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the tests came to when they were repeated: how often each ended in which way.
+/// The results of repeated tests: the number of each result.
 public struct Repetitions: Codable, Sendable, Equatable {
     /// A test, and how often it ended in which way.
     public struct Test: Codable, Sendable, Equatable {
@@ -55,7 +55,7 @@ public struct Repetitions: Codable, Sendable, Equatable {
 
     /// Takes in the repetitions in another kernel.
     ///
-    /// - Parameter label: Stands behind the names of its tests.
+    /// - Parameter label: The suffix of the names of its tests.
     public mutating func add(_ other: Repetitions, label: String) {
         if let first = other.firstFailure { firstFailure = firstFailure ?? count + first }
         count += other.count
@@ -65,7 +65,7 @@ public struct Repetitions: Codable, Sendable, Equatable {
     }
 }
 
-/// How often something fails, and between which bounds that lies with a confidence of 95 %.
+/// A rate of failures, and its bounds with a confidence of 95 %.
 public struct FailureRate: Sendable, Equatable {
     /// How often it failed.
     public let failures: Int
@@ -99,13 +99,14 @@ public struct FailureRate: Sendable, Equatable {
 }
 
 extension RunReport {
-    /// Takes in what another repetition of the same run came to, so that each test has its worst result, and each
-    /// report of the kernel's is there.
+    /// Adds the results of another repetition of the same run, so that each test has its worst result, and every kernel
+    /// report is included.
     ///
     /// - Parameters:
     ///   - other: The repetition's report.
     ///   - number: Which repetition it was, from 1.
-    ///   - lines: How many lines the console's log has before those of the other's; nil when it has not the other's.
+    ///   - lines: The number of lines in the console's log before the other's; nil when the log does not contain the
+    ///     other's.
     public mutating func add(repetition other: RunReport, number: Int, consoleLinesBefore lines: Int?) {
         for suite in other.suites {
             guard let place = suites.firstIndex(where: { $0.name == suite.name }) else {

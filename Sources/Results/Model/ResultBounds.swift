@@ -11,7 +11,7 @@ package enum ResultBounds {
     /// The most bytes to keep of a problem.
     package static let longestProblem = 4 << 10
 
-    /// Omits notes beyond the bound; the last kept note then says so.
+    /// Omits notes beyond the bound; the last kept note then has that remark.
     package static func bound(notes: inout [String]) {
         if let last = notes.last, last.utf8.count > longestProblem + 100 {
             notes[notes.count - 1] = last.cut(toBytes: longestProblem)

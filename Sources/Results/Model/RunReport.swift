@@ -159,7 +159,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// Files that the run left behind.
+    /// The files that the run left.
     public struct Artifacts: Codable, Sendable, Equatable {
         /// The run's folder.
         public var folder: String?

@@ -22,7 +22,7 @@ public struct TestResult: Codable, Sendable, Equatable {
     public var kernelLog: [String] = []
     /// Its output, if that is known for each test.
     public var output: [String] = []
-    /// The guest's monotonic clock at its start, in seconds; not in a report, whose reader has no such clock.
+    /// The guest's monotonic clock at its start, in seconds; not in a report, whose reader does not have this clock.
     package var started: Double?
     /// The same at its end.
     package var ended: Double?

@@ -65,8 +65,8 @@ public enum JSONReport {
     }
 
     /// Reads a report that was rendered earlier. The exit code is computed from its contents. If a report claims a
-    /// failure that its contents do not have, it was cut or changed: then the claim becomes an error of its own, so
-    /// that no report passes that claims a failure.
+    /// failure that its contents do not have, it was cut or changed: then the claim becomes a separate error, so that a
+    /// report that claims a failure never passes.
     ///
     /// - Throws: `DecodingError` when it is not a report, or of a later version.
     public static func parse(_ text: String) throws -> RunReport {

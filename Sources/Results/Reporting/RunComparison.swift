@@ -47,7 +47,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
     }
 
     /// The least difference in time to report. Both values must be reached: the times of short tests vary by
-    /// themselves, and a second more is no change in a long test.
+    /// themselves, and an additional second is not a change in a long test.
     public struct Threshold: Codable, Sendable, Equatable {
         /// The difference as a share of the shorter time: 0.5 is half as much again.
         public var relative: Double

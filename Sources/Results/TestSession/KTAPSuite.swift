@@ -78,7 +78,7 @@ struct KTAPSuite {
         let path = "\(path)/\(name)"
         let childFails = result.children.contains(where: \.status.isFailure)
         for (index, child) in result.children.enumerated() { add(child, path: path, position: index + 1, to: &tests) }
-        // A parent is a test of its own only when it fails for a reason that no child shows.
+        // A parent is a separate test only when it fails for a reason that no child shows.
         guard result.children.isEmpty || result.status.isFailure && !childFails else { return }
         let status: TestStatus =
             switch result.status {

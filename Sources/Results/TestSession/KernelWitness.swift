@@ -246,7 +246,7 @@ extension KernelTaint {
     }
 }
 
-/// Records of the kernel's log that nobody read.
+/// Records of the kernel's log that were not read.
 public struct LostLog: Sendable, Equatable {
     /// How many.
     public var records: UInt64

@@ -2,7 +2,7 @@
 import SyscallTesting
 import Testing
 
-/// What the call does with lengths that are no lengths, and with the kernel's memory.
+/// The call with invalid lengths, and its use of the kernel's memory.
 extension MemcpyStructTests {
     @Test(
         "a size is 64 bits wide: one with a small lower half is E2BIG",
