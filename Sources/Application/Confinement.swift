@@ -5,7 +5,7 @@ import Project
 import RootFilesystem
 import SystemPackage
 
-/// Decides whether code of foreign inputs is confined when it runs on the host. The decision is made once a run.
+/// Decides whether code of foreign inputs is confined when it runs on the host. The decision is made once in each run.
 actor Confinement {
     /// How code is confined, and which code.
     struct Rules: Sendable {

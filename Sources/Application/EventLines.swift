@@ -5,10 +5,10 @@ import Reporting
 import ResultsModel
 import TestSession
 
-/// A run's events as JSON, a line each, for programs that follow it: `--format jsonl`. docs/guide/reports.md describes
+/// A run's events as lines of JSON, for programs that follow the run: `--format jsonl`. docs/guide/reports.md describes
 /// the lines.
 public enum EventLines {
-    /// An event. Keys that an event does not have are left out.
+    /// An event. Missing keys are omitted.
     private struct Line: Encodable {
         var event: String
         var step: String?
@@ -26,7 +26,7 @@ public enum EventLines {
         var isFatal: Bool?
     }
 
-    /// The line of an event, without a newline; nil for one that is of no use to a program.
+    /// The line of an event, without a newline; nil for an event that is not useful to a program.
     public static func line(_ event: StepEvent) -> String? {
         switch event {
         case .stepStarted(let step): encoded(Line(event: "step-started", step: step.rawValue))
@@ -59,14 +59,14 @@ public enum EventLines {
 
     /// The last line of a run: its report.
     ///
-    /// - Throws: `EncodingError`, which no report is known to cause.
+    /// - Throws: `EncodingError`, which no known report causes.
     public static func line(_ report: RunReport) throws -> String {
         "{\"event\":\"report\",\"report\":\(try JSONReport.render(report, isOneLine: true))}"
     }
 
     private static func encoded(_ line: Line) -> String? {
         var line = line
-        // JSON has no other numbers.
+        // JSON has only finite numbers.
         if line.seconds?.isFinite == false { line.seconds = nil }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -56,8 +56,8 @@ struct Pipeline: Sendable {
     /// Makes the parts that a guest needs.
     ///
     /// - Parameters:
-    ///   - selection: Which tests are built, and whether there must be any.
-    ///   - note: Called with what is known early, for the report of a run that fails later.
+    ///   - selection: The tests to build, and whether at least one is required.
+    ///   - note: Called with early results, for the report of a run that fails later.
     /// - Throws: `Failure` with its own exit code; `CancellationError`.
     func parts(
         _ selection: RequestedTests, note: (PatchedKernelArtifact, _ buildLog: FilePath) -> Void = { _, _ in }
@@ -124,7 +124,7 @@ struct Pipeline: Sendable {
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)
     }
 
-    /// Makes what the guests wake from; nil where they boot, and where a dry run does not know.
+    /// Makes the guests' snapshots; nil when they boot, or when a dry run cannot know.
     func snapshots(for guests: RunGuests) async throws -> SnapshotArtifacts? {
         guard project.isolation == .test, project.architecture != .um, guests.programs.isComplete else { return nil }
         return try await executor.carryOut(SnapshotSteps(context: context, guests: guests).snapshots())

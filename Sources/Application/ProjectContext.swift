@@ -41,14 +41,14 @@ public struct ProjectContext: Sendable {
     /// kbuild's own arguments, for the report; empty when they are not known.
     public var arguments: [String] = []
 
-    /// Prepares the context; nothing runs yet.
+    /// Prepares the context without running anything.
     ///
     /// - Parameters:
     ///   - supervisor: The kbuild executable, which supervises the started processes.
     ///   - isDryRun: Whether the context is for a `RunPlanner` alone: then nothing can be run or changed by mistake.
     ///   - substitute: The function in place of the tools, in tests.
     ///   - onEvent: Called with each event, from any thread.
-    /// - Throws: `Failure` (`usage`) when there is no place for the cache.
+    /// - Throws: `Failure` (`usage`) when the cache's place is unknown.
     public init(
         project: Project, environment: [String: String], supervisor: FilePath?, isDryRun: Bool = false,
         substitute: ToolSubstitute? = nil, onEvent: @escaping @Sendable (StepEvent) -> Void

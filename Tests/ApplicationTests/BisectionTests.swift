@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-/// The search in a history, with git and without a kernel: what a commit is, its number says.
+/// The search in a history, with git and without a kernel: a commit's number determines its verdict.
 @Suite("Bisection", .timeLimit(.minutes(5)))
 struct BisectionTests {
     private let scratch: FilePath
@@ -28,7 +28,7 @@ struct BisectionTests {
         return result.output.trimmingNewlines
     }
 
-    /// Makes a history of commits 1 to 20, each with its number in a file.
+    /// Creates a history of commits 1 to 20, each with its number in a file.
     private func makeHistory() async throws -> [String] {
         try createFolder(tree)
         _ = try await git("init", "--quiet")
@@ -46,7 +46,7 @@ struct BisectionTests {
         Bisection(tree: tree, clone: scratch.appending("clone"), runner: runner, progress: .silent)
     }
 
-    /// The number of the commit that is tried.
+    /// The number of the tested commit.
     private func number(_ bisection: Bisection) throws -> Int {
         Int(try readText(bisection.clone.appending("number")).trimmingNewlines) ?? 0
     }

@@ -53,7 +53,7 @@ struct CheckerTests {
         #expect(checked.limits.test == plain.timeouts.test * 3 && checked.limits.boot == plain.timeouts.boot * 3)
         #expect(checked.scaled(20) == 60)
         #expect(plain.limits == plain.timeouts)
-        // What the project says stays what it says, so that a report's configuration is read again as it was.
+        // The project's values are not scaled, so that a report's configuration is read again unchanged.
         #expect(checked.timeouts == plain.timeouts)
         #expect(checked.machine.memoryMegabytes == 1024)
         #expect(try load("machine: {memory: 2G}\n", "memory").machine.memoryMegabytes == 2048)

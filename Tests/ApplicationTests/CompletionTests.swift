@@ -60,7 +60,7 @@ struct CompletionTests {
         try writeAtomically("nonsense: 1\nprofiles:\n  small: {}\n  big: {}\n", to: file)
         #expect(completions().profiles == ["big", "small"])
         #expect(completions(in: "cache/..").profiles == [])
-        // The last as bash has it.
+        // The last one in bash's form.
         for words in [["--project", "project"], ["--project=project"], ["--project", "=", "project"]] {
             #expect(completions(["kbuild", "run"] + words + ["--profile", ""], in: ".").profiles == ["big", "small"])
         }
@@ -116,7 +116,7 @@ struct CompletionTests {
         #expect(completions(check + ["../m"]).patches == ["\(project)/kernel/one", "../mine.patch"])
         #expect(completions(check + [".h"], in: "project").patches == ["kernel/one", ".hidden"])
         #expect(completions(["kbuild", "run", "--kernel", "~/proj"]).kernels.last == "~/project/")
-        // Nothing is wrong where there is nothing.
+        // Missing files are not an error.
         #expect(completions(check + ["no/such/folder"], in: ".").patches == [])
         #expect(completions(check + ["x"], in: ".").programs == [])
         #expect(completions(check + ["x"], in: ".").runs == [])

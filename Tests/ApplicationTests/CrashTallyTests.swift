@@ -82,7 +82,7 @@ struct CrashTallyTests {
                 """)
             #expect(loops.count(loop) == nil)
         }
-        // The kernel can be asked, and yet no stack may come.
+        // The kernel may answer without a stack.
         #expect(loops.count(hang("CPU: 0 PID: 41 Comm: one Not tainted 6.1.192 #1")) == nil)
         #expect(loops.count(hang("CPU: 0 PID: 41 Comm: one Not tainted 6.1.192 #1")) == nil)
         #expect(loops.reason == nil)

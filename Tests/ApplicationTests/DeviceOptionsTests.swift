@@ -7,7 +7,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-/// What a guest's devices need of the kernel, and who may not have them.
+/// The kernel options for a guest's devices, and the devices that untrusted code may not have.
 @Suite("Devices of a guest", .timeLimit(.minutes(5)))
 struct DeviceOptionsTests {
     private func load(_ text: String) throws -> Project {
@@ -23,7 +23,7 @@ struct DeviceOptionsTests {
         #expect(entries.contains { $0.name == "VIRTIO_NET" && $0.value == .yes })
         #expect(entries.contains { $0.name == "NUMA" && $0.value == .yes })
         #expect(entries.allSatisfy { $0.support == .listed })
-        // Cards that no guest has are off in kbuild's own configuration, and are the user's matter in another.
+        // Unused cards are off in kbuild's own configuration, and are the user's choice in another.
         #expect(entries.contains { $0.name == "WLAN" && $0.value == .no })
         let own = try DeviceOptions.fragments(for: load("network: {type: user}\nkernel: {base: defconfig}\n"))
         #expect(!own.flatMap(\.entries).contains { $0.name == "WLAN" })

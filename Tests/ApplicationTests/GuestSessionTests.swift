@@ -12,7 +12,7 @@ import VirtualMachine
 @testable import Project
 @testable import TestSession
 
-/// A guest that sends what it is told to, and then waits until its machine is ended.
+/// A guest that sends given frames, and then waits until its machine is ended.
 private struct SilentMachine: Machine {
     let hasResultsOnConsole = false
     var frames: [(Frame.Kind, String)]
@@ -23,7 +23,7 @@ private struct SilentMachine: Machine {
 
     func run(_ handlers: MachineHandlers) async throws -> MachineExit {
         try await withTaskCancellationHandler {
-            // On a thread, as a machine's sockets are read: the handlers may block.
+            // On a separate thread, as for a machine's sockets, because the handlers may block.
             await withCheckedContinuation { continuation in
                 Thread {
                     for (index, (kind, text)) in frames.enumerated() {
@@ -49,7 +49,7 @@ struct GuestSessionTests {
     private func session(_ machine: SilentMachine, silence: Double) -> GuestSession {
         GuestSession(
             machine: machine, plan: SessionPlan(programs: [program]),
-            // Only the silence is to be reached, however slow the host is.
+            // Only the limit on silence must be reached, on a host of any speed.
             limits: SessionLimits(boot: 600, silence: silence, test: 600, run: 600, inspection: 0.1), consoleLog: log)
     }
 
@@ -79,8 +79,7 @@ struct GuestSessionTests {
         defer { unlink(log.string) }
         let seen = Seen()
         let gate = DispatchSemaphore(value: 0)
-        // The guest hangs in its program. The sink is let go by nothing but the machine's end, which the watch brings
-        // about.
+        // The guest hangs in its program. Only the machine's end, which the watch causes, releases the sink.
         let machine = SilentMachine(frames: Array(Self.frames.prefix(2)), onKill: { gate.signal() })
         let result = try await session(machine, silence: 0.5).run { event in
             gate.wait()
@@ -123,7 +122,7 @@ struct GuestSessionTests {
             })
         let result = try await session.run { _ in }
         #expect(result.limit == .silence(0.5))
-        // It is told every line all the same.
+        // It gets every line nevertheless.
         #expect(lines.withLock { $0 } == 2)
     }
 }

@@ -84,10 +84,10 @@ struct HostCheckTests {
     @Test("every required package is in the list, and every other package in the list has a reason")
     func packages() {
         #expect(HostRequirements.packages.subtracting(DebianPackage.all.map(\.name)) == [])
-        // What kbuild's own build takes, the second kernel of its tests, and what kernels with other options want.
+        // Packages for kbuild's own build, for the second kernel of its tests, and for kernels with other options.
         let other: Set<String> = [
             "libguestfs-dev", "libseccomp-dev", "pkg-config", "linux-source-6.12", "cpio", "kmod", "patch", "zstd",
-            // What patches and logs are compressed with.
+            // Compression tools of patches and logs.
             "bzip2",
             // The sandbox's tools.
             "util-linux",

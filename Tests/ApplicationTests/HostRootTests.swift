@@ -13,7 +13,7 @@ import VirtualMachine
 @testable import Application
 @testable import Project
 
-/// The host's root as a guest's: what is hidden, what goes along, and who may not have it.
+/// The host's root as a guest's root: the hidden files, the incompatible settings, and the refusal for untrusted code.
 @Suite("The host's root", .timeLimit(.minutes(5)))
 struct HostRootTests {
     private static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent()

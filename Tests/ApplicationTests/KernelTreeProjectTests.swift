@@ -21,7 +21,7 @@ struct KernelTreeProjectTests {
         try createFolder(scratch)
     }
 
-    /// Makes what tells a kernel tree.
+    /// Creates the files by which a kernel tree is recognized.
     private func makeTree(_ name: String) throws -> FilePath {
         let tree = scratch.appending(name)
         for folder in ["arch", "init", "kernel/sched"] { try createFolder(tree.pushing(FilePath(folder))) }
@@ -43,7 +43,7 @@ struct KernelTreeProjectTests {
         let project = try Project.load(file)
         #expect(project.kernelTree == tree && project.place == tree && project.onlyBoots)
         #expect(project.kernel.source == tree.string)
-        // Its author is the one who calls kbuild.
+        // Its author is the user of kbuild.
         #expect(!Provenance(of: project).hasForeignKernel)
         let selection = project.selecting("kselftest:timers")
         let (selftests, filter) = (selection.project, selection.filter)
@@ -77,13 +77,13 @@ struct KernelTreeProjectTests {
         try writeAtomically("CONFIG_A=y\n", to: tree.appending(".config"))
         let own = try load()
         #expect(own.kernel.base == .file(tree.appending(".config")) && names(own) == ["guest.config"])
-        // It is the user's as the tree is: nothing of it is confined.
+        // Like the tree it belongs to the user, so it is not confined.
         #expect(!Provenance(of: own).hasForeignKernel)
         let added = try load(ProjectOverride(key: "kernel.config", .entry("kernel:debug"), flag: "--fragment"))
         #expect(added.kernel.config.count == 2 && added.kernel.config.last == .kernel("debug"))
         let fast = try load(ProjectOverride(key: "kernel.base", value: "tinyconfig", flag: "--config"))
         #expect(names(fast) == ["base.config"])
-        // When it is gone, so is the base.
+        // Without the file there is no base.
         try removeAll(tree.appending(".config"))
         #expect(try load().kernel.base == .target("tinyconfig"))
     }

@@ -40,7 +40,7 @@ struct OutputOriginTests {
         ]
         #expect(Set(names).count == names.count)
         #expect(names[8].hasPrefix("x86_64-memory-") && names[9].hasPrefix("um-"))
-        // Where an option stands does not matter, only what it is.
+        // The order of options does not matter.
         names = ["a.config", "b.config"].map { file in
             let fragment = try? ConfigFragment(parsing: options, file: file)
             return KernelSteps.outputName(plain, .merge(fragment.map { [$0] } ?? []), compiler: "1")

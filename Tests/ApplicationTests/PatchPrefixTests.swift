@@ -58,7 +58,7 @@ struct PatchPrefixTests {
             ])
         #expect(project.isStandIn && project.onlyBoots && project.kernelTree == nil)
         #expect(project.kernel.patches == [mail] && project.kernel.source == "linux-source-6.12")
-        // Whoever wrote the mail is nobody whom the user has to trust.
+        // The author of the mail is not trusted.
         #expect(Provenance(of: project).hasForeignKernel)
     }
 
@@ -87,7 +87,7 @@ struct PatchPrefixTests {
             as [(Int32, Int32)])
     func codes(own: Int32, git: Int32) {
         #expect(BisectCode.code(for: own) == git)
-        // git takes 126 and 127 for a shell's own errors, and 128 and more for a reason to stop.
+        // git treats 126 and 127 as a shell's own errors, and stops at 128 and above.
         #expect([0, 1, 125].contains(git) || git >= 128)
     }
 }

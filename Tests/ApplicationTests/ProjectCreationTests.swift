@@ -67,7 +67,7 @@ struct ProjectCreationTests {
             }
         }
         #expect(try !files(in: folder).contains { $0.contains(".kbuild-init") })
-        // Nothing that comes with kbuild is foreign to a project, or a build of it would be confined.
+        // kbuild's own files are not foreign to a project; otherwise its build would be confined.
         let foreign = Provenance(of: project).foreign.filter { $0.kind != .kernelSource }
         #expect(foreign.isEmpty, "\(foreign)")
     }
@@ -96,7 +96,7 @@ struct ProjectCreationTests {
         #expect(try readText(base) == text)
         #expect(try readText(elsewhere) == "mine")
         #expect(throws: (any Error).self) { try symbolicLinkTarget(sources.appending("Syscall.swift")) }
-        // Equal files are left alone, so that nothing is built again.
+        // Equal files are not written, so that nothing is built again.
         let stamp = try FileManager.default.attributesOfItem(atPath: base.string)[.systemFileNumber] as? Int
         try SupportFolder.refresh(for: load())
         #expect(try FileManager.default.attributesOfItem(atPath: base.string)[.systemFileNumber] as? Int == stamp)
@@ -180,7 +180,7 @@ struct ProjectCreationTests {
         let failure = #expect(throws: Failure.self) { try ProjectCreation.create(in: folder, source: "nothing") }
         #expect(failure?.code == .usage)
         #expect(!fileExists(folder))
-        // A fresh git repository is as good as empty.
+        // A fresh git repository counts as empty.
         try createFolder(folder.appending(".git"))
         _ = try ProjectCreation.create(in: folder, source: "git+https://example.org/linux.git#v6.1")
         let project = try Project.load(folder.appending("kbuild.yaml"), profile: nil, overrides: [])

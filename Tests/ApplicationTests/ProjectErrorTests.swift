@@ -12,7 +12,7 @@ private func load(_ text: String, profile: String? = nil, _ overrides: ProjectOv
     try Project.load(text: text, file: "/p/kbuild.yaml", profile: profile, overrides: overrides)
 }
 
-/// The errors of a project file, one a line.
+/// The errors of a project file, one on each line.
 private func errors(_ text: String, _ overrides: ProjectOverride...) throws -> String {
     let thrown = #expect(throws: Failure.self) {
         try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: overrides)
@@ -176,7 +176,7 @@ struct ProjectMergeTests {
         let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         let file = root.appending(Project.fileName)
         #expect(try Project.load(file).tests.isEmpty == false)
-        // Profile names stand two blanks deep below `profiles:`.
+        // Profile names are indented by two blanks below `profiles:`.
         let lines = try readText(file).split(separator: "\n").drop { $0 != "profiles:" }.dropFirst()
         let names = lines.filter { $0.hasPrefix("  ") && !$0.hasPrefix("   ") && $0.hasSuffix(":") }
         #expect(!names.isEmpty)

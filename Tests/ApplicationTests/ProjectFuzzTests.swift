@@ -6,7 +6,7 @@ import Testing
 
 @testable import Project
 
-/// Project files that were damaged: each is a project, or is refused with a place.
+/// Damaged project files: each is a valid project, or is refused with a place.
 @Suite("Damaged project files", .timeLimit(.minutes(5)))
 struct ProjectFuzzTests {
     private static let seeds = [
@@ -55,7 +55,7 @@ struct ProjectFuzzTests {
             let text = String(decoding: mutator.next(), as: UTF8.self)
             do {
                 let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
-                // What was understood can be written down and is understood again as the same.
+                // A valid project can be written, and is read again as the same.
                 let rendered = project.rendered()
                 let again = try Project.load(text: rendered, file: "/p/kbuild.yaml", profile: nil, overrides: [])
                 #expect(again.rendered() == rendered, "seed \(seed)")

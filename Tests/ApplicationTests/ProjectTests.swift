@@ -197,7 +197,7 @@ struct ProjectTests {
             ProjectOverride(key: "machine.type", value: "uml", flag: "--machine"),
             ProjectOverride(key: "kernel.config", .entry("kernel:debug"), flag: "--fragment"))
         #expect(uml.fragments == [.file("/p/u.config"), .kernel("debug")])
-        // A list that the file does not have begins with the flag's entry; a port alone asks for the network.
+        // A list that the file does not have begins with the flag's entry; a port alone enables the network.
         let bare = try load("kernel: {}\n", ProjectOverride(key: "network.forward", .entry("80:80"), flag: "--forward"))
         #expect(bare.network.isUser)
         #expect(throws: Failure.self) {
@@ -430,7 +430,7 @@ struct ProgramPatternTests {
             #expect(
                 ProgramPattern.companions(in: folder.appending("bin")).map { $0.lastComponent?.string }
                     == ["a1", "b2", "c[1]", "data.txt"])
-            // A file with such a name is meant itself.
+            // An existing file with such a name is not a pattern.
             let one = try load("{program: \"bin/c[1]\"}", folder)
             #expect(one.tests.count == 1)
             #expect(try load("{program: \"bin/[ab]?\"}", folder).tests.count == 2)

@@ -45,7 +45,7 @@ struct ProvenanceTests {
         try #require(symlink(target, home.pushing(FilePath(name)).string) == 0)
     }
 
-    /// A project of which everything is its own, beside a source that the test names.
+    /// A project with only its own files, beside a source that the test names.
     private static let own = """
         kernel: {source: ./linux, patches: [kernel/a], config: [x.config]}
         tests: [{swift: tests/suite}, {c: tests/one.c}]
@@ -75,7 +75,7 @@ struct ProvenanceTests {
         }
         #expect(failure?.code == .usage)
         try check("elsewhere/suite/run", outside.appending("header.h"), sandbox: "off")
-        // The user's own links may lead anywhere: what they lead to is foreign then.
+        // The user's own links may lead anywhere; then their targets are foreign.
         try check("project/tests/run", outside.appending("header.h"))
     }
 
@@ -170,7 +170,7 @@ struct ProvenanceTests {
             #expect(Provenance.isOfSystem(archive), "\(name)")
             #expect(try remarks(Self.own.replacing("./linux", with: name)).isEmpty)
         }
-        // /tmp is everybody's.
+        // Every user can write to /tmp.
         #expect(!Provenance.onlyRootChanges("/tmp"))
     }
 

@@ -210,7 +210,7 @@ struct SourceLineTests {
                 let file = path.hasPrefix("/") ? path : project.appending(path).string
                 #expect(lines.text(file: file, line: 1) == nil, "\(path)")
             }
-            // A link within the project leads where it may.
+            // A link within the project is allowed.
             try writeAtomically("mine\n", to: project.appending("file"))
             try createLink(project.appending("alias"), to: "file")
             #expect(lines.text(file: project.appending("alias").string, line: 1) == "mine")

@@ -11,7 +11,7 @@ import Testing
 @testable import Project
 @testable import RunStore
 
-/// A cache of its own, which is removed with it.
+/// A separate cache, which is removed with the value.
 private final class Scratch: Sendable {
     let root = FilePath(NSTemporaryDirectory()).appending("kbuild-history-\(UUID().uuidString)")
     let history: RunHistory
@@ -30,7 +30,7 @@ private final class Scratch: Sendable {
         }
     }
 
-    /// Keeps a run.
+    /// Stores a run.
     @discardableResult
     func add(_ change: (inout RunReport) -> Void = { _ in }) throws -> FilePath {
         let folder = try history.newRun(progress)

@@ -16,15 +16,15 @@ import VirtualMachine
 @testable import Application
 @testable import Project
 
-/// Each step from a kernel's source to a test's verdict, with a function in place of the tools: which commands it
-/// starts, what it makes of what they leave, and when it finds its result in the cache.
+/// Each step from a kernel's source to a test's verdict, with a function in place of the tools: the commands that it
+/// starts, its use of their results, and its hits in the cache.
 @Suite("steps with scripted tools", .timeLimit(.minutes(5)))
 struct ScriptedStepTests {
-    /// make, compilers and the others, by what they would leave behind.
+    /// make, compilers and other tools, by the files that they would write.
     private final class Tools: Sendable {
         struct State {
             var commands: [String] = []
-            /// What the kernel's make prints and exits with instead of building.
+            /// The output and exit code of the kernel's make instead of a build.
             var error: String?
             /// Options that olddefconfig drops.
             var dropped: Set<String> = []
@@ -32,7 +32,7 @@ struct ScriptedStepTests {
 
         let state = Mutex(State())
 
-        /// The commands since this was last asked.
+        /// The commands since the last call.
         func take() -> [String] {
             state.withLock { state in
                 defer { state.commands = [] }
@@ -40,7 +40,7 @@ struct ScriptedStepTests {
             }
         }
 
-        /// All that may be written is below it.
+        /// Files may be written only below it.
         let folder: FilePath
 
         init(below folder: FilePath) { self.folder = folder }
@@ -89,7 +89,7 @@ struct ScriptedStepTests {
                     try writeAtomically("out: \(sources)\n", to: FilePath(String(option.dropFirst(mark.count))))
                 }
                 guard let place = words.firstIndex(of: "-o"), place + 1 < words.count else { return done() }
-                // Root could replace a device by a file.
+                // As root, a tool could replace a device by a file.
                 guard words[place + 1].hasPrefix(folder.string + "/") else { return done() }
                 try writeAtomically("an executable", to: FilePath(words[place + 1]))
                 return done()
@@ -170,7 +170,7 @@ struct ScriptedStepTests {
             onEvent: { _ in })
     }
 
-    /// The kernel's steps, carried out one after another.
+    /// The kernel's steps, one after another.
     private func buildKernel(_ context: ProjectContext) async throws -> BuiltKernel {
         let steps = try await KernelSteps.make(context)
         let pristine = try #require(try await context.log.carryOut(steps.source()))
@@ -310,7 +310,7 @@ struct ScriptedStepTests {
         let built = try context(project: second)
         try write("second/one.patch", Self.patch("int three;"))
         _ = try await buildKernel(built)
-        // The configuration is the same, so that kconfig has nothing to do.
+        // The configuration is the same, so kconfig has nothing to do.
         #expect(outcomes(built) == ["source hit", "patch made", "configure hit", "compile made"])
         let copy = try await output(try context(project: second))
         let secondTree = copy.removingLastComponent().removingLastComponent().appending("tree")
@@ -390,7 +390,7 @@ struct ScriptedStepTests {
         #expect(plan.steps.map(\.name) == ["source", "patch", "configure", "compile", "programs", "rootfs", "test"])
         #expect(plan.steps.prefix(4).allSatisfy { $0.outcome == .hit })
         #expect(plan.steps[4].actions.contains { $0.command?.contains("test.c") == true })
-        // Which libraries the guest has is a question to the compiler.
+        // The compiler is asked for the guest's libraries.
         #expect(plan.steps[5].outcome == .unknown)
         #expect(plan.steps[5].dependsOn.allSatisfy { $0.hasSuffix("swiftc -print-target-info") })
         #expect(plan.steps[6].outcome == .always && plan.steps[6].dependsOn == ["rootfs"])

@@ -9,8 +9,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-/// Programs and packages whose inputs change. These run gcc and `swift package describe`, which are what is tested
-/// here.
+/// Programs and packages whose inputs change. These tests run gcc and `swift package describe`.
 @Suite("Programs are never stale", .timeLimit(.minutes(5)))
 struct StaleProgramTests {
     let scratch: FilePath
@@ -45,7 +44,7 @@ struct StaleProgramTests {
 
     /// Compiles p/main.c, unless that is done, and runs it.
     ///
-    /// - Returns: Its exit code, and whether it was there.
+    /// - Returns: Its exit code, and whether it was in the store.
     private func run() async throws -> Outcome {
         let built = try builder.programRecipe(source: scratch.pushing("p/main.c"), is32Bit: false, numbers: numbers)
         let executable = try await builder.program(built, is32Bit: false)
@@ -124,7 +123,7 @@ struct StaleProgramTests {
             default: "#define FAR 1\n"
             }
         try write("after", text)
-        // The compiler is done when the file changes, and kbuild is not.
+        // The file changes after the compiler has ended and before kbuild has.
         let wrapper =
             "#!/bin/sh\n/usr/bin/gcc \"$@\"; s=$?\n[ -e \(scratch)/after ] && mv \(scratch)/after \(edited)\nexit $s\n"
         try write("bin/gcc", wrapper)

@@ -9,7 +9,7 @@ import Testing
 
 @Suite("steps", .timeLimit(.minutes(5)))
 struct StepTests {
-    /// Counts what was called.
+    /// Counts the calls.
     private final class Calls: Sendable {
         let names = Mutex<[String]>([])
         func add(_ name: String) { names.withLock { $0.append(name) } }

@@ -44,7 +44,7 @@ struct SyscallRemovalTests {
         let crlf = Self.spec.replacingOccurrences(of: "\n", with: "\r\n")
         #expect(
             SyscallRemoval.inSpec(crlf, name: "box") == without(13..<14).replacingOccurrences(of: "\n", with: "\r\n"))
-        // An entry that shares its lines with others is not one that can be taken out.
+        // An entry that shares its lines with others cannot be removed.
         #expect(SyscallRemoval.inSpec("syscalls: [{name: box, arguments: []}]\n", name: "box") == nil)
     }
 
@@ -81,7 +81,7 @@ struct SyscallRemovalTests {
         #expect(last.mentions == ["kernel/other/other.c"])
         #expect(try readText(scratch.appending("kbuild.yaml")) == "kernel:\n  patches:\n    - kernel/box # mine\n")
         #expect(fileExists(scratch.pushing("kernel/other/other.c")))
-        // The project's only source stays: a project without one is none.
+        // The project's only source stays, because a project needs one.
         _ = try actions(scratch).remove("box")
         let before = try readText(scratch.appending("kbuild.yaml"))
         let only = #expect(throws: Failure.self) { try actions(scratch).remove("box_put") }

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Artifacts
 
-/// A folder that is gone when the test is.
+/// A folder that is removed after the test.
 final class ScratchFolder {
     let path: FilePath
 
@@ -124,7 +124,7 @@ struct ArtifactStoreTests {
     }
 }
 
-/// What is filed under a key was made from exactly what the key says.
+/// An entry is made from exactly the inputs in its key.
 @Suite("Artifacts are never stale", .timeLimit(.minutes(5)))
 struct StaleArtifactTests {
     let scratch: ScratchFolder
@@ -144,7 +144,7 @@ struct StaleArtifactTests {
         return builder.key
     }
 
-    /// Copies the source, and then does what somebody else does meanwhile.
+    /// Copies the source, and then simulates a concurrent change.
     private func build(_ tries: Counter, meanwhile: (Int) throws -> Void) async throws -> Artifact {
         try await store.publish(key: key) { folder in
             try copyFile(source, to: folder.appending("copy"))
@@ -253,7 +253,7 @@ struct StaleArtifactTests {
         try await settle()
         let third = try await make()
         #expect(store.lookup(recorded: try key()) == third)
-        // All that was made before is found as soon as it would be made so again.
+        // Earlier results are found again when the inputs are the same again.
         try removeAll(earlier)
         #expect(store.lookup(recorded: try key()) == second)
         try writeAtomically("one", to: header)
@@ -442,7 +442,7 @@ struct CacheLayoutTests {
     @Test("no variable, or a relative path, is an error", arguments: [[:], ["KBUILD_CACHE": "relative"]])
     func errors(environment: [String: String]) throws {
         #expect(throws: Failure.self) { try CacheLayout(environment: environment) }
-        // Where the kernel's makefiles or their shells would come to grief.
+        // Paths that the kernel's makefiles or their shells cannot handle.
         for name in ["a b", "a:b", "it's", "$x", "a\nb", "x;y", "#1"] {
             #expect(throws: Failure.self) { try CacheLayout(environment: ["KBUILD_CACHE": "/cache/\(name)"]) }
         }

@@ -34,7 +34,7 @@ private struct SampleCache {
         utimensat(AT_FDCWD, path.string, [moment, moment], 0)
     }
 
-    /// What a project has.
+    /// The items of a project.
     func project(_ name: String, hours: Int, isThere: Bool = true) async throws -> (path: FilePath, folder: FilePath) {
         let path = scratch.path.appending(name)
         if isThere { try createFolder(path) }
@@ -101,7 +101,7 @@ struct CacheMarksTests {
         #expect(try await sample.layout.removeCache() == ["mine"])
         #expect(try namesInFolder(sample.layout.root) == [".kbuild-cache", "CACHEDIR.TAG", "mine"])
         #expect(fileExists(sample.layout.root.pushing("mine/kept/file")))
-        // It is a cache still.
+        // It is still a cache.
         try sample.layout.prepare()
         #expect(try await sample.layout.removeCache() == ["mine"])
     }
@@ -182,19 +182,19 @@ struct CacheUseTests {
         let kernel = "kernel-\(SampleCache.key.prefix(16))"
         #expect(order.first == half)
         #expect(Set(order.prefix(3)) == [half, gone.folder.appending(kernel), gone.folder.appending("runs")])
-        // The reports of a project that is there cannot be made again.
+        // The reports of an existing project cannot be made again.
         #expect(order.dropFirst(3) == [old, present.folder.appending(kernel), source, recent])
         #expect(inventory.surplus(over: inventory.bytes, users: []).isEmpty)
         #expect(inventory.surplus(over: inventory.bytes - 1, users: []).map(\.path) == [half])
 
-        // A run began an hour and a half ago: what it has taken since, and its project's, stays.
+        // A run began an hour and a half ago: the items that it has taken since, and those of its project, stay.
         markUsed(source)
         let user = CacheUse.User(
             process: 1, command: "", project: present.path.string, since: Double(time(nil) - 5400))
         inventory = try CacheInventory(of: sample.layout)
         #expect(Set(inventory.surplus(over: 0, users: [user]).map(\.path)) == [half, old, recent])
 
-        // What is used since it was looked at stays too.
+        // An item that was used after the cache was read stays too.
         let surplus = inventory.surplus(over: 0, users: [])
         let use = try await CacheUse.begin(sample.layout, project: nil, command: "kbuild run")
         markUsed(old)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Coverage reports", .timeLimit(.minutes(5)))
 struct CoverageReportTests {
-    /// What gcov 12 prints of an object, less the keys that are not read.
+    /// gcov 12's report on an object, without the keys that are not read.
     static func gcov(_ counts: [Int], data: String = "0.gcda") -> String {
         """
         {"gcc_version": "12.2.0", "files": [{"lines": [\
@@ -123,7 +123,7 @@ struct CoverageReportTests {
                 end_of_record
 
                 """)
-        // A path cannot begin a record of its own.
+        // A path cannot begin another record.
         report.files[0].path = "a\nDA:1,1"
         #expect(LcovFile.render(report).contains("SF:a?DA:1,1\n"))
     }

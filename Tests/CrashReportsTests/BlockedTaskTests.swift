@@ -10,7 +10,7 @@ struct BlockedTaskTests {
         text.split(separator: "\n").map { ConsoleLine(Array("[   11.550790][    C0] \($0)".utf8)) }
     }
 
-    /// What Linux 6.1 says of a call that takes a mutex twice.
+    /// Linux 6.1's report on a call that locks a mutex twice.
     private static let mutex = """
         sysrq: Show Blocked State
         task:oot.default-qos state:D stack:0     pid:37    ppid:34     flags:0x00004002
@@ -51,7 +51,7 @@ struct BlockedTaskTests {
         #expect(first.waitsIn?.function == "__mutex_lock")
         #expect(!first.frames.contains { $0.symbol == "handle_mm_fault" })
         #expect(first.frames.contains { $0.symbol == "__do_sys_hello_there" && $0.offset == 0x28 })
-        // Without the call's name nothing tells the sleeper from any other task.
+        // Without the call's name the sleeping task cannot be distinguished from others.
         #expect(BlockedTask.tasks(in: lines(Self.mutex), calls: []).map(\.pid) == [37])
     }
 

@@ -65,7 +65,7 @@ struct CrashReportTests {
         #expect(detect(lines: sample.console(caller: nil)).map(\.title) == [sample.title])
         let bare = sample.text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
         #expect(detect(lines: bare, trust: .allUntilStamped).map(\.title) == [sample.title])
-        // On a live console that is a program's word.
+        // On a live console that is a program's output.
         #expect(detect(lines: bare).isEmpty)
     }
 
@@ -92,7 +92,7 @@ struct CrashReportTests {
         "two reports in a row are two reports", arguments: crashSamples,
         crashSamples.filter { $0.name.hasSuffix("6.1") })
     func pairs(first: CrashSample, second: CrashSample) {
-        // Nothing comes after a panic but its own last words.
+        // Only the panic's own lines follow a panic.
         guard !first.isFatal else { return }
         let lines = first.console() + second.console(from: 2)
         let expected = [first.title, second.title]
@@ -109,7 +109,7 @@ struct CrashReportTests {
             #expect(!crash.title.isEmpty)
             #expect(crash.lines.count <= count)
         }
-        // The end of a report that demands one.
+        // The end of a report that needs an end mark.
         if let end = lines.lastIndex(where: {
             $0.contains("---[ end trace") || CrashPattern.isRule(ConsoleLine(Array($0.utf8)).message)
         }),
@@ -257,7 +257,7 @@ struct CrashDetectorTests {
             #expect(crashes.map(\.title) == [sample.title])
             #expect(crashes.first?.isFatal == true)
         }
-        // Alone it says that the report it belongs to is lost.
+        // Alone it shows that its report is lost.
         let alone = detect(lines: panic)
         #expect(alone.count == 1)
         #expect(alone.first?.title.hasPrefix("kernel panic: ") == true)
@@ -296,7 +296,7 @@ struct CrashDetectorTests {
         #expect(again.map(\.title) == [Self.oops.title])
         #expect(again.map(\.isFatal) == [true])
         #expect(detector.finish().isEmpty)
-        // A panic is told of at once: whoever waits for the guest must know.
+        // A panic is reported at once, because the session waits for the guest.
         let first = "\(stamp(1))Kernel panic - not syncing: VFS: no root"
         var other = CrashDetector()
         #expect(other.consume(ConsoleLine(Array(first.utf8)), runningTest: nil).map(\.isFatal) == [true])
@@ -349,10 +349,10 @@ struct CrashDetectorTests {
         let crashes = detect(scan)
         #expect(crashes.map(\.title) == ["memory leak in f", "memory leak in g"])
         #expect(crashes.map(\.lines.count) == [6, 7])
-        // When each piece was allocated tells which tests leaked it.
+        // The time of each allocation determines the test that leaked it.
         #expect(crashes.map(\.allocations.count) == [301, 1])
         #expect(Set(crashes.flatMap(\.allocations)) == [4_294_941_234])
-        // A call's own body is to blame, whatever helper has its name.
+        // A call's own body is to blame, not a helper with its name.
         for call in ["__do_sys_memcpy", "__x64_sys_kmalloc", "__se_sys_mutex_lock"] {
             #expect(detect(leak(call)).first?.function == call)
         }
@@ -499,7 +499,7 @@ struct CrashDetectorTests {
         #expect(many.count == CrashDetector.mostReports + 1)
         let callers = (0..<5000).map { stamp(1, caller: "T\($0)") + "WARNING: CPU: 0 PID: 1 at f.c:1 f+0x1/0x2" }
         #expect(detect(lines: callers).count == CrashDetector.mostReports + 1)
-        // A panic is told of however much came before, but not without end.
+        // A panic is reported after any number of reports, but not endlessly.
         let late =
             Array(repeating: pair, count: 1000).flatMap { $0 } + [stamp(2) + "Kernel panic - not syncing: at last"]
         #expect(detect(lines: late).last?.isFatal == true)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CrashReports
 
-/// A report as a kernel prints it, and what is to be read out of it.
+/// A report as a kernel prints it, and the expected result.
 struct CrashSample: Sendable, CustomTestStringConvertible {
     var name: String
     var title: String

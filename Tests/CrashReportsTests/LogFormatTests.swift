@@ -33,7 +33,7 @@ struct LogFormatTests {
         #expect(crashes.first?.lastLine == 15, sourceLocation: sourceLocation)
     }
 
-    /// Each form by the words before a line; `%` stands for two digits that count.
+    /// Each form by the prefix of a line; `%` is replaced by two counting digits.
     @Test(
         "a tool's prefix of each line is removed",
         arguments: [
@@ -43,7 +43,7 @@ struct LogFormatTests {
             "[火  2月  3 10:11:% 2026] ", "[вт фев  3 10:11:% 2026] ", "2026-02-03T10:11:12,3456%+01:00 ",
             "2026-02-03T10:11:12,3456%-0800 ", "4,1%,123456%,-;", "4,1%,123456%,-,caller=T77;",
             "6.6.30,4,1%,123456%,-;",
-            // A person took out the host and the tag.
+            // A user removed the host and the tag.
             "Feb  3 10:11:%  ", "Feb 13 10:11:%  ",
             "Feb  3 10:11:% box kernel: ", "Feb  3 10:11:% box kernel: [   12.3456%] ",
             "2026-02-03T10:11:%+0100 box kernel: ", "[   12.3456%] box kernel: ",
@@ -90,7 +90,7 @@ struct LogFormatTests {
         #expect(crash?.title == "WARNING in ring_push")
         #expect(crash?.firstLine == 2)
         #expect(crash?.lastLine == 2)
-        // A program that says the same is none of the kernel's.
+        // A program with the same text is not the kernel.
         var parser = ConsoleLogParser()
         parser.consume(Array(Self.lines.map { record(quoted($0), "stdout") }.joined(separator: "\n").utf8)[...])
         #expect(parser.finish().isEmpty)
@@ -130,7 +130,7 @@ struct LogFormatTests {
         let first = boot + ["[    0.512345] pci 0000:00:01.0: found"] + rest
         #expect(parse((first + first).joined(separator: "\n")).map(\.title) == ["WARNING in ring_push"])
         #expect(parse((first + rest + rest).joined(separator: "\n")).map(\.title) == ["WARNING in ring_push"])
-        // The same start at other times is another start.
+        // The same boot line at another time is another boot.
         let again = boot + ["[    0.512399] pci 0000:00:01.0: found"]
         #expect(
             parse((first + again).joined(separator: "\n")).map(\.title) == [

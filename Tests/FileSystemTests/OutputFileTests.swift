@@ -68,7 +68,7 @@ struct OutputFileTests {
         }
         try writeOutput(text, to: "/dev/null")
         #expect(kind("/dev/null") == S_IFCHR)
-        // No room: an error, and not a file in its place.
+        // Without room there is an error, and no file in its place.
         #expect(throws: OutputError.self) { try writeOutput(text, to: "/dev/full") }
         #expect(kind("/dev/full") == S_IFCHR)
     }

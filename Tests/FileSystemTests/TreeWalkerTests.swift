@@ -7,7 +7,7 @@ import Testing
 
 @testable import FileSystem
 
-/// A folder that is gone when the test is. It does not use what is tested.
+/// A folder that is removed after the test, without the tested functions.
 final class Scratch {
     let path: FilePath
 
@@ -39,7 +39,7 @@ final class Scratch {
         return file
     }
 
-    /// Makes `depth` folders, each in the one before, with a file of `bytes` bytes in each.
+    /// Creates `depth` nested folders, with a file of `bytes` bytes in each.
     func nest(_ depth: Int, name: String = "d", bytes: Int) throws {
         var folder = open(path.string, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         defer { close(folder) }
@@ -55,7 +55,7 @@ final class Scratch {
     }
 
     private func descriptorOfNewFile(_ name: String, in folder: Int32) throws -> Int32 {
-        // openat(2) with a mode is variadic; a node is made first and then opened.
+        // openat(2) with a mode is variadic, so mknodat(2) creates the file first.
         try #require(mknodat(folder, name, S_IFREG | 0o644, 0) == 0)
         let descriptor = openat(folder, name, O_WRONLY | O_CLOEXEC)
         try #require(descriptor >= 0)
@@ -63,7 +63,7 @@ final class Scratch {
     }
 }
 
-/// Remembers what a walk told, and does something at each entry.
+/// Records the entries of a walk, and calls a function at each.
 private struct Recorder: TreeVisitor {
     var entered: [String] = []
     var left: [String] = []
@@ -215,7 +215,7 @@ struct TreeWalkerTests {
             #expect(!recorder.entered.contains { $0.contains("victim") })
             #expect(recorder.entered.contains("z/f"))
             #expect(recorder.left.contains("a"))
-            // With few open folders the way back is lost, which is told; else it was never needed.
+            // With few open folders the way back is lost and reported; otherwise it is not needed.
             #expect(recorder.obstacles.map(\.reason) == (window == 2 ? [.moved] : []))
             rename(to, from)
         }
@@ -247,7 +247,7 @@ struct TreeWalkerTests {
                 }
             }
         }
-        // The other process may have put links of its own there, through its own links.
+        // The other process may have created links there, through its own links.
         for index in 0..<20 { #expect(exists(keep.appending("\(index)"))) }
         try removeTree(scratch.path.appending("t"))
     }
@@ -280,7 +280,7 @@ struct TreeWalkerTests {
     }
 }
 
-/// What needs another limit on open files, or another user, than the tests have: in a process of its own.
+/// Tests that need another limit on open files, or another user: they run in a separate process.
 @Suite("Tree walker in a separate process", .timeLimit(.minutes(5)))
 struct TreeWalkerProcessTests {
     @Test("trees are counted, refused and removed with few descriptors and an ordinary user's rights")
@@ -289,12 +289,12 @@ struct TreeWalkerProcessTests {
         try scratch.nest(2000, bytes: 1000)
         try scratch.file("locked", "f")
         if geteuid() == 0 {
-            // As an ordinary user, whom permissions bind.
+            // As an ordinary user, to whom permissions apply.
             for name in ["", "d", "locked", "locked/f"] { chown("\(scratch.path)/\(name)", 65_534, 65_534) }
         }
         await #expect(processExitsWith: .success) { [path = scratch.path.string as String] in
             let root = FilePath(path)
-            // Room for five more than are open.
+            // The limit allows five more than are open.
             let free = (0..<5).map { _ in open("/dev/null", O_RDONLY) }
             let most = rlim_t((free.max() ?? 0) + 1)
             for descriptor in free { close(descriptor) }
@@ -306,7 +306,7 @@ struct TreeWalkerProcessTests {
             guard chmod("\(path)/locked", 0) == 0 else { exit(12) }
             do { try removeTree(root.appending("d")) } catch { exit(13) }
             if geteuid() == 0, setuid(65_534) != 0 { exit(14) }
-            // What cannot be looked into is an obstacle, not an empty folder.
+            // An unreadable folder is an obstacle, not an empty folder.
             guard counter.usage(of: root.appending("locked")).obstacle?.reason == .system(EACCES) else { exit(15) }
             do { try removeTree(root.appending("locked")) } catch { exit(16) }
             exit(0)

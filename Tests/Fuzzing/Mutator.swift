@@ -4,18 +4,18 @@
 public struct Mutator: Sendable {
     private var generator: SeededGenerator
     private let seeds: [[UInt8]]
-    /// What a format gives a meaning to.
+    /// The texts with a meaning in the format.
     private let words: [[UInt8]]
 
     /// The most bytes of an input.
     private static let largest = 16 << 10
 
-    /// Prepares to damage some texts.
+    /// Prepares the mutation of texts.
     ///
     /// - Parameters:
-    ///   - seed: Determines all that comes.
+    ///   - seed: Determines all results.
     ///   - seeds: Good inputs.
-    ///   - words: Texts that mean something in the format, which are put in at random places.
+    ///   - words: Texts with a meaning in the format, which are inserted at random places.
     public init(seed: UInt64, of seeds: [String], words: [String] = []) {
         self.init(seed: seed, of: seeds.map { Array($0.utf8) }, words: words)
     }
@@ -28,7 +28,7 @@ public struct Mutator: Sendable {
             words.map { Array($0.utf8) } + ["\n", "\r\n", "\t", " ", "\0", "\u{FEFF}", "é"].map { Array($0.utf8) }
     }
 
-    /// The next damaged input: one of the good ones after up to eight changes.
+    /// The next damaged input: a good one after up to eight changes.
     public mutating func next() -> [UInt8] {
         var bytes = seeds.randomElement(using: &generator) ?? []
         for _ in 0..<Int.random(in: 1...8, using: &generator) { change(&bytes) }

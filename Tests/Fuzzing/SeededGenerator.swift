@@ -5,7 +5,7 @@
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    /// Begins the sequence of numbers that `seed` stands for.
+    /// Begins the sequence of numbers for `seed`.
     public init(seed: UInt64) {
         state = seed
     }

@@ -9,9 +9,9 @@ import Testing
 @testable import TestSession
 @testable import VirtualMachine
 
-/// The code of the guest's PID 1 that speaks with the host, compiled for the host and held against the host's own.
+/// The protocol code of the guest's PID 1, compiled for the host and compared with the host's own.
 ///
-/// What ends processes, mounts or reboots is not compiled here.
+/// Code that ends processes, mounts or reboots is not compiled here.
 @Suite("init's protocol", .timeLimit(.minutes(5)))
 struct GuestInitTests {
     /// A pair of connected sockets; closed with the value.
@@ -84,16 +84,17 @@ struct GuestInitTests {
     @Test("on the console a frame is sent again when the host reports it as truncated, and counts once")
     func acknowledged() throws {
         let connection = try Connection()
-        // The first answer is for a frame that the kernel's message tore, the second for the one before: passed over.
+        // The first answer is for a frame that a kernel message truncated, the second for the previous frame, which is
+        // ignored.
         try connection.say(Array("nak 1\nack 0\nack 1\n".utf8))
         var channel = Channel(descriptor: connection.guest, isAcknowledged: true)
         let isSent = channel.send("hello", "version=1")
         #expect(isSent)
         var bytes = connection.received()
         let frame = Frame(sequence: 1, kind: .hello, payload: Array("version=1".utf8))
-        // Each sending begins with a line feed, which ends what the kernel was printing.
+        // Each frame begins with a line feed, which ends an unfinished line of the kernel.
         #expect(bytes == [0x0A] + frame.encoded + [0x0A] + frame.encoded)
-        // The kernel's message lands in the first.
+        // The kernel's message is within the first frame.
         bytes.insert(contentsOf: Array("[ 1.0] message\n".utf8), at: 12)
         var decoder = ResultsDecoder.console(carriesResults: true)
         let items = decoder.consume(bytes)
@@ -120,7 +121,7 @@ struct GuestInitTests {
         let channel = Channel(descriptor: connection.guest, isAcknowledged: false)
         try connection.say(Array("in 6869\ngoodbye\nbye\nrest".utf8))
         channel.awaitFarewell()
-        // It has read up to that, and would otherwise wait still.
+        // It has read up to that, and would otherwise still wait.
         #expect(Connection.arrived(at: connection.guest).isEmpty)
     }
 
@@ -167,7 +168,7 @@ struct GuestInitTests {
 
     @Test("the message about a program's end is read as it was written")
     func endings() {
-        // As waitpid(2) has them: the code in the second byte, or the signal in the first.
+        // In waitpid(2)'s form: the code in the second byte, or the signal in the first.
         for code in 0...255 as ClosedRange<Int32> {
             #expect(ProgramEnding(Ending(status: code << 8).payload) == .exited(code))
         }
@@ -182,7 +183,7 @@ struct GuestInitTests {
                 == .notStarted("No such file or directory"))
     }
 
-    // MARK: Orders
+    // MARK: Requests
 
     @Test("a restored guest reads the clock, the seed, the plan and the patterns from the host")
     func resumeRequest() throws {
@@ -239,7 +240,7 @@ struct GuestInitTests {
     }
 
     private final class Said: @unchecked Sendable {
-        // All is said on the thread of the test.
+        // Everything is sent on the test's thread.
         private(set) var bytes: [UInt8] = []
         func add(_ more: [UInt8]) { bytes += more }
     }
@@ -269,7 +270,7 @@ struct GuestInitTests {
         #expect(fields.count == 5 && fields[2...].elementsEqual(["4", "2", "0"]))
         #expect(UInt64(fields[1]) == log.taint)
 
-        // On the console the kernel prints as it goes: information is left to it.
+        // On the console the kernel itself prints informational messages.
         let console = try Connection()
         try console.say(Array("ack 1\nack 2\n".utf8))
         channel = Channel(descriptor: console.guest, isAcknowledged: true)
@@ -282,7 +283,7 @@ struct GuestInitTests {
         #expect(onConsole.last?.text.split(separator: " ").dropFirst(2).elementsEqual(["6", "2", "0"]) == true)
     }
 
-    // MARK: Words
+    // MARK: Text
 
     @Test("hexadecimal digits and checksums agree with the host's", arguments: 1...20)
     func digits(seed: UInt64) {

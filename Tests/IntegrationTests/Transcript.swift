@@ -6,9 +6,9 @@ import ProjectFixture
 import SystemPackage
 
 /// A document with a session in it: indented lines that begin with `$ ` are commands, and the lines after them are what
-/// they print. `...` as a line stands for any lines, or none; within a line for any text.
+/// they print. `...` as a line matches any number of lines; within a line any text.
 struct Transcript {
-    /// A command and what it is to print.
+    /// A command and its expected output.
     struct Step {
         /// The document's line, from 1.
         var line: Int
@@ -29,7 +29,7 @@ struct Transcript {
         }
         for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
             guard line.hasPrefix("    ") else {
-                // An empty line may stand within output and within a here-document.
+                // Output and here-documents may contain empty lines.
                 if line.isEmpty, terminator != nil {
                     current?.command += "\n"
                 } else if !line.isEmpty {
@@ -53,12 +53,12 @@ struct Transcript {
         flush()
     }
 
-    /// Carries the commands out, one after the other, as in one shell, and returns what does not agree.
+    /// Runs the commands one after another, as in one shell, and returns the differences.
     ///
     /// - Parameters:
-    ///   - folder: Where the session begins.
+    ///   - folder: The session's first folder.
     ///   - bin: A folder before all others on PATH.
-    ///   - skipped: Commands that begin so are left out.
+    ///   - skipped: The prefixes of commands to skip.
     func mistakes(startingIn folder: FilePath, bin: FilePath, skipping skipped: String?) async throws -> [String] {
         var mistakes: [String] = []
         var here = folder
@@ -66,7 +66,7 @@ struct Transcript {
         let note = folder.appending(".here")
         let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
         for step in steps where skipped.map({ !step.command.hasPrefix($0) }) ?? true {
-            // The exit code and the folder go from one command to the next.
+            // The exit code and the folder are passed from one command to the next.
             let script = "(exit \(last)); \(step.command)\nstatus=$?; pwd >\(Command.quoted(note.string)); exit $status"
             let result = try await CommandRunner().capture(
                 Command(
@@ -85,7 +85,7 @@ struct Transcript {
         return mistakes
     }
 
-    /// Whether lines are as a pattern says, except the widths of their gaps.
+    /// Whether lines match a pattern, except for the widths of their gaps.
     static func fits(_ lines: [String], _ pattern: [String]) -> Bool {
         guard let first = pattern.first else { return lines.isEmpty }
         let rest = Array(pattern.dropFirst())

@@ -6,7 +6,7 @@ import Testing
 
 @testable import kbuild
 
-/// Carries out a command line as `kbuild` does, and tells the exit code.
+/// Executes a command line as `kbuild` does, and returns the exit code.
 private func exitCode(_ arguments: [String]) async -> Int32 {
     do {
         var command = try Kbuild.parseAsRoot(arguments)
@@ -21,8 +21,7 @@ private func exitCode(_ arguments: [String]) async -> Int32 {
     }
 }
 
-/// Commands that write and remove files, each in a process of its own with an environment and a working directory of
-/// its own.
+/// Commands that write and remove files, each in a separate process with its own environment and working directory.
 @Suite("Commands that write and remove", .timeLimit(.minutes(5)))
 final class CacheVerbTests {
     private let root: String

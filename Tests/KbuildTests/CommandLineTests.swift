@@ -5,7 +5,7 @@ import Testing
 
 @testable import kbuild
 
-/// What the parser makes of the command line, and what it tells of it.
+/// The parser's results for command lines, and its messages.
 @Suite("Command line", .timeLimit(.minutes(5)))
 struct CommandLineTests {
     /// Every command with the verbs that lead to it.

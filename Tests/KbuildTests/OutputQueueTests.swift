@@ -9,7 +9,7 @@ import Testing
 
 @Suite("Output queue", .timeLimit(.minutes(5)))
 struct OutputQueueTests {
-    /// A terminal that takes nothing until it is let go.
+    /// A terminal that accepts nothing until it is released.
     private final class Terminal: Sendable {
         let gate = DispatchSemaphore(value: 0)
         let seen = Mutex<[String]>([])
@@ -75,7 +75,7 @@ struct OutputQueueTests {
         let (reader, writer) = (ends[0], ends[1])
         let queue = OutputQueue()
         queue.add(String(repeating: "y", count: 300_000), to: writer)
-        // Read on a thread of its own: the pool that tests run in has as many threads as there are processors.
+        // Read on a separate thread: the tests' pool has as many threads as there are processors.
         let count = await withCheckedContinuation { continuation in
             Thread {
                 var (total, buffer) = (0, [UInt8](repeating: 0, count: 4096))

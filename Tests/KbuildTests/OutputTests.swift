@@ -24,7 +24,7 @@ struct OutputTests {
             /(^|[^.\w"])(print|debugPrint|dump|fputs|fputc|fwrite|putchar|puts|printf|vprintf|perror|write)\(|Glibc\.write\(|(FileHandle|FileDescriptor)\.standard(Output|Error)/
         let allowed: Set = [
             "StandardStream.swift",
-            // What a program in the guest prints, as ssh hands it on.
+            // The output of a program in the guest, passed on as by ssh.
             "Commands/ShellCommand.swift",
         ]
         var writers: Set<String> = []
@@ -34,7 +34,7 @@ struct OutputTests {
                 #expect(allowed.contains(file.name), "\(file.name): \(line)")
             }
         }
-        // The expression finds what it is to find.
+        // The expression finds the expected calls.
         #expect(writers == allowed)
     }
 

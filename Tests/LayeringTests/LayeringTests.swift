@@ -2,7 +2,8 @@
 import Foundation
 import Testing
 
-/// The module map: what each target may depend on, held against Package.swift and against what the sources import.
+/// The module map: the allowed dependencies of each target, compared with Package.swift and with the imports of the
+/// sources.
 @Suite("Layering", .timeLimit(.minutes(5)))
 struct LayeringTests {
     /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to
@@ -87,7 +88,7 @@ struct LayeringTests {
                 declared.subtracting(imported).isEmpty,
                 "\(target.name) declares without importing it: \(declared.subtracting(imported).sorted())")
         }
-        // The reader finds what it is to find.
+        // The reader finds the expected parts.
         #expect(count > targets.count)
     }
 
@@ -193,7 +194,7 @@ struct LayeringTests {
         var found: [String] = []
         for name in names {
             let text = try String(contentsOf: sources.appending(path: name), encoding: .utf8)
-            // A pair of whatever two pieces of work return.
+            // A pair of the results of any two pieces of work.
             found += Self.tuples(in: text).filter { $0 != "together" }.map { "\(name): \($0)" }
         }
         #expect(names.count > 200)

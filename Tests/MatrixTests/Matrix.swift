@@ -2,7 +2,7 @@
 import ProjectFixture
 import Testing
 
-/// Where a row of the matrix ran.
+/// The kernel and machine of a row of the matrix.
 struct Place: Hashable, Sendable, CustomTestStringConvertible {
     static let kernels = ["6.1", "6.12"]
     static let machines = ["QEMU", "UML"]
@@ -19,17 +19,17 @@ struct Place: Hashable, Sendable, CustomTestStringConvertible {
     var testDescription: String { "\(kernel) on \(machine)" }
 }
 
-/// A call as published, and what kbuild must say of it.
+/// A call as published, and the expected verdict.
 struct PublishedCall: Sendable, CustomTestStringConvertible {
     var folder: String
     var profile: String
-    /// The exit codes that are right in QEMU; a race may show in more than one way.
+    /// The correct exit codes in QEMU; a race may have several effects.
     var codes: [Int32]
-    /// What one of the kernel's reports must be titled, where it has to report.
+    /// The required title of one of the kernel's reports, if a report is required.
     var title: String?
-    /// The exit codes that are right in user-mode Linux; nil where the defect cannot show there.
+    /// The correct exit codes in user-mode Linux; nil when the defect has no effect there.
     var umlCodes: [Int32]?
-    /// Why the defect cannot show in user-mode Linux.
+    /// The reason that the defect has no effect in user-mode Linux.
     var umlReason = ""
 
     var testDescription: String { profile }

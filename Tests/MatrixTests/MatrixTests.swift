@@ -6,9 +6,9 @@ import Testing
 /// Every call on every kernel and machine: `make matrix` runs this and prints the table.
 @Suite("matrix", .serialized, .matrix, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct MatrixTests {
-    /// The same project as that of the integration tests, whose kernels serve here too.
+    /// The project of the integration tests, whose kernels are used here too.
     private let fixture: Fixture
-    /// Nil stands for the project file as it is.
+    /// Nil means the unchanged project file.
     private static let profiles: [String?] = [nil, "msgbox-strict"]
 
     init() throws {
@@ -67,7 +67,7 @@ struct MatrixTests {
     }
 }
 
-/// Prints the table when the suite's last test is through.
+/// Prints the table after the suite's last test.
 struct MatrixTrait: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void

@@ -17,17 +17,17 @@ struct Mutant: Sendable, CustomTestStringConvertible {
     var profile: String?
     /// The source that is changed, from the repository's root.
     var file: String
-    /// What to call it, within `call`.
+    /// Its name, within `call`.
     var id: String
     /// The text that is replaced; it occurs once.
     var original: String
-    /// What stands there instead.
+    /// The replacement.
     var replacement: String
-    /// What a user of the call would see go wrong.
+    /// The visible effect for a user of the call.
     var breaks: String
-    /// Why no suite can notice it; nil when one must.
+    /// The reason that no suite can notice it; nil when one must.
     var survives: String?
-    /// How many runs may take to notice it: more than one for a race, which a busy host may leave out.
+    /// The most runs to notice it: more than one for a race, which may not occur on a busy host.
     var tries: Int
 
     var name: String { "\(call)/\(id)" }
@@ -91,7 +91,7 @@ enum MutationList {
     /// The mutants that the environment variable MUTATIONS names: those of a call, a single one as CALL/ID, several of
     /// either between commas, or all of them when it is unset or empty.
     ///
-    /// - Throws: `Failure` (`usage`) when a name stands for no mutant; what `all` throws.
+    /// - Throws: `Failure` (`usage`) when a name is not that of a mutant; what `all` throws.
     static func selected() throws -> [Mutant] {
         let mutants = try all()
         let names = (ProcessInfo.processInfo.environment["MUTATIONS"] ?? "").split(separator: ",").map(String.init)
@@ -104,7 +104,7 @@ enum MutationList {
         return mutants.filter { names.contains($0.call) || names.contains($0.name) }
     }
 
-    /// The profiles that the selected mutants run with; nil stands for none.
+    /// The profiles that the selected mutants run with; nil means no profile.
     static func selectedProfiles() throws -> [String?] {
         let profiles = Set(try selected().map(\.profile))
         return profiles.sorted { ($0 ?? "") < ($1 ?? "") }

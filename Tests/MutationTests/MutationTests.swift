@@ -6,8 +6,8 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Whether the guest suites are worth their while: each mutant is a kernel of its own, and its call's suite must fail
-/// on it. `make mutations` runs this.
+/// The effectiveness of the guest suites: each mutant is a separate kernel, and its call's suite must fail on it. `make
+/// mutations` runs this.
 @Suite("mutations", .serialized, .scoreboard, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct MutationTests {
     /// Longer than the suites take on a busy machine without KVM, and short enough for mutants that hang.
@@ -63,7 +63,7 @@ struct MutationTests {
     }
 }
 
-/// What came of a mutant.
+/// The result of a mutant.
 enum CommandFailure: Equatable {
     /// A test of the call's suite failed, or was running when the kernel crashed or hung: this one was the first.
     case killed(by: String)
@@ -86,7 +86,7 @@ enum CommandFailure: Equatable {
             if let id = noticed?["id"] as? String {
                 self = .killed(by: "\(id) (\(run.result.status))")
             } else if let crash = run.crashes.first {
-                // Between two tests the kernel crashed of what they had done.
+                // Between two tests the kernel crashed because of them.
                 self = .killed(by: "\(crash) (\(run.result.status))")
             } else {
                 self = .useless("kbuild ended with \(run.result.status), but no test of \(suite) failed")

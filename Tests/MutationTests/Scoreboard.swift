@@ -2,7 +2,7 @@
 import ProjectFixture
 import Testing
 
-/// What came of the mutants, for the table at the end.
+/// The results of the mutants, for the table at the end.
 actor Scoreboard {
     static let shared = Scoreboard()
     private var verdicts: [(mutant: Mutant, verdict: CommandFailure)] = []
@@ -18,7 +18,7 @@ actor Scoreboard {
         print("mutant \(mutant.name): \(words)")
     }
 
-    /// The table: a line a call, the survivors with their reasons, and the sum.
+    /// The table: one line for each call, the survivors with their reasons, and the sum.
     var table: String {
         guard !verdicts.isEmpty else { return "No mutant ran." }
         var lines = [row("call", "mutants", "killed", "survived", "useless")]
@@ -50,7 +50,7 @@ actor Scoreboard {
     }
 }
 
-/// Prints the table when the suite's last test is through.
+/// Prints the table after the suite's last test.
 struct ScoreboardTrait: SuiteTrait, TestScoping {
     func provideScope(
         for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void

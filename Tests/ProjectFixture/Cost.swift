@@ -16,10 +16,10 @@ extension Tag {
     @Tag public static var campaign: Self
 }
 
-/// Skips the tests whose cost nobody asked for: KBUILD_TESTS names the tags that are wanted, with commas between them.
-/// A test without a tag of cost always runs.
+/// Skips the tests whose cost was not requested: KBUILD_TESTS names the requested tags, separated by commas. A test
+/// without a tag of cost always runs.
 ///
-/// `swift test` of Swift 6.3 selects tests by their names alone, so the tags are read here.
+/// `swift test` of Swift 6.3 selects tests only by their names, so the tags are read here.
 public struct CostTrait: SuiteTrait, TestTrait {
     private struct Cost {
         var tag: Tag
@@ -29,7 +29,7 @@ public struct CostTrait: SuiteTrait, TestTrait {
         var target: String
     }
 
-    /// The tags, the most expensive first: it decides.
+    /// The tags, the most expensive first, which determines the cost.
     private static let costs = [
         Cost(tag: .campaign, name: "campaign", target: "mutations, matrix, soak or staleness"),
         Cost(tag: .proof, name: "proof", target: "verify-builds"),
@@ -38,7 +38,7 @@ public struct CostTrait: SuiteTrait, TestTrait {
         Cost(tag: .guest, name: "guest", target: "integration-test"),
     ]
 
-    /// The names that are wanted.
+    /// The requested names.
     private static let wanted = Set(
         (ProcessInfo.processInfo.environment["KBUILD_TESTS"] ?? "").split(separator: ",").map(String.init))
 
@@ -50,9 +50,9 @@ public struct CostTrait: SuiteTrait, TestTrait {
         costs.contains { $0.tag == tag && wanted.contains($0.name) }
     }
 
-    /// Skips a test whose cost is not wanted.
+    /// Skips a test whose cost was not requested.
     ///
-    /// - Throws: `Failure` (`usage`) when KBUILD_TESTS has a name that no tag has; the word that skips the test.
+    /// - Throws: `Failure` (`usage`) when KBUILD_TESTS has an unknown name; the error that skips the test.
     public func prepare(for test: Test) async throws {
         let unknown = Self.wanted.subtracting(Self.costs.map(\.name)).sorted()
         guard unknown.isEmpty else {
@@ -68,6 +68,6 @@ public struct CostTrait: SuiteTrait, TestTrait {
 }
 
 extension Trait where Self == CostTrait {
-    /// Runs only the tests whose cost was asked for.
+    /// Runs only the tests whose cost was requested.
     public static var costly: Self { Self() }
 }

@@ -2,7 +2,7 @@
 import Processes
 import SystemPackage
 
-/// Does what its argument says.
+/// Performs the fault that its argument names.
 private let faultProgram = """
     #define _GNU_SOURCE
     #include <dirent.h>
@@ -48,7 +48,7 @@ private let faultProgram = """
             return mount("tmpfs", "/kbuild/programs", "tmpfs", 0, 0) || mount("tmpfs", "/dev", "tmpfs", 0, 0) ? 3 : 0;
         }
         if (is(mode, "taint")) {
-            // As a kernel that died while a program had silenced its console and taken away its stamps.
+            // As with a kernel that died after a program had silenced its console and disabled its time stamps.
             put("/sys/module/printk/parameters/time", "0"); put("/proc/sys/kernel/printk", "1 1 1 1");
             put("/proc/sys/kernel/tainted", "128");
             return 0;
@@ -134,21 +134,21 @@ private let faultProgram = """
     }
     """
 
-/// Something that a test does to its guest, and what kbuild has to make of it.
+/// A fault that a test causes in its guest, and the expected verdict.
 public struct Fault: Sendable, CustomStringConvertible {
-    /// What the program does: a word of its argument.
+    /// The program's action: a word of its argument.
     public let mode: String
     /// The status of the test that does it.
     public let status: String
     /// kbuild's exit code.
     public let exitCode: Int32
-    /// What the first crash report's title begins with; nil where there is none.
+    /// The beginning of the first crash report's title; nil when there is no report.
     public var crash: String?
     /// The machine.
     public var machine = "auto"
     /// The limit on silence, in seconds.
     public var silence = 120
-    /// What a program that reports in KTAP says of its tests; nil for one that ends with a status.
+    /// The KTAP output of a program; nil for a program that ends with a status.
     public var cases: [String: String]?
 
     /// Whether it needs the kernel that `Fixture.haveCaesarWarn()` makes.
@@ -157,7 +157,7 @@ public struct Fault: Sendable, CustomStringConvertible {
     /// "panic on auto".
     public var description: String { "\(mode) on \(machine)" }
 
-    /// Every fault that a test can do to a guest by itself.
+    /// Every fault that a test alone can cause in a guest.
     public static let all = [
         Fault(mode: "panic", status: "crashed", exitCode: 5, crash: "kernel panic: sysrq triggered crash"),
         Fault(mode: "reset", status: "crashed", exitCode: 5),
@@ -178,7 +178,7 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "taint", status: "passed", exitCode: 5, crash: "kernel tainted: D"),
         Fault(mode: "hidden-warning", status: "passed", exitCode: 5, crash: "WARNING in "),
         Fault(mode: "hidden-warning", status: "passed", exitCode: 5, crash: "WARNING in ", machine: "uml"),
-        // Init may lose the report's lines, and has the taint.
+        // Init may lose the report's lines, but has the taint.
         Fault(mode: "lost-lines", status: "passed", exitCode: 5, crash: ""),
         Fault(mode: "quiet", status: "passed", exitCode: 0, silence: 2),
         Fault(mode: "no-number", status: "failed", exitCode: 1, cases: ["no-number/first": "passed"]),
@@ -195,7 +195,7 @@ public struct Fault: Sendable, CustomStringConvertible {
         Fault(mode: "forge", status: "failed", exitCode: 7, machine: "uml"),
     ]
 
-    /// Runs a test that does it, between two that do nothing.
+    /// Runs a test with the fault, between two that do nothing.
     ///
     /// - Throws: `Failure` when kbuild cannot be started or prints no report.
     public func inject(into fixture: Fixture) async throws -> Run {
@@ -206,7 +206,7 @@ public struct Fault: Sendable, CustomStringConvertible {
         return try await fixture.report("run", "--machine", machine)
     }
 
-    /// What a run's report and exit code have wrong; none for a right verdict.
+    /// The errors in a run's report and exit code; empty for a correct verdict.
     public func mistakes(in run: Run) -> [String] {
         var mistakes: [String] = []
         if run.exitCode != exitCode { mistakes.append("it exited with \(run.result.status), not \(exitCode)") }
@@ -247,10 +247,10 @@ extension Fixture {
                 """)
     }
 
-    /// What stands on the command line of this project's guests and of no others: the folder that they share.
+    /// A text on the command line of only this project's guests: the folder that they share.
     public var marker: String { "path=\(project)/shared" }
 
-    /// Makes programs the only tests, each named after what it does.
+    /// Makes programs the only tests, each named after its action.
     ///
     /// - Throws: `Failure` when the project cannot be written.
     public func faults(_ modes: String...) throws {
@@ -260,7 +260,7 @@ extension Fixture {
     /// Makes programs the only tests.
     ///
     /// - Parameters:
-    ///   - programs: Each one's name and what it does.
+    ///   - programs: The name and action of each.
     ///   - ktap: The names of those that report in KTAP.
     /// - Throws: `Failure` when the project cannot be written.
     public func faults(_ programs: [(name: String, mode: String)], inKTAP ktap: Set<String> = []) throws {

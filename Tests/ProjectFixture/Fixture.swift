@@ -5,8 +5,8 @@ import Foundation
 import Processes
 import SystemPackage
 
-/// A copy of this repository's own project at a path that stays the same, so that one kernel tree and its build serve
-/// all the tests; each test begins with the project as it is in the repository.
+/// A copy of this repository's own project at a constant path, so that all tests share one kernel tree and its build;
+/// each test begins with the project of the repository.
 public struct Fixture {
     /// The project's folder.
     public let project: FilePath
@@ -18,7 +18,7 @@ public struct Fixture {
 
     /// kbuild in release mode: the Makefile builds it and names it here.
     ///
-    /// - Throws: `Failure` (`usage`) when nothing names it.
+    /// - Throws: `Failure` (`usage`) when the variable is not set.
     public static func executable() throws(Failure) -> String {
         guard let executable = ProcessInfo.processInfo.environment["KBUILD_EXECUTABLE"] else {
             throw Failure(
@@ -28,14 +28,14 @@ public struct Fixture {
         return executable
     }
 
-    /// Makes the copy, or brings it back to what the repository has.
+    /// Creates the copy, or restores it from the repository.
     ///
     /// - Parameter name: The copy's name: its folder in kbuild's cache. Tests that may run at the same time need their
     ///   own.
     /// - Throws: `Failure` when a file cannot be read or written.
     public init(name: String = "integration") throws {
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)
-        // A folder that holds other files and no marker is not taken for a cache.
+        // A folder with other files and without a marker is not recognized as a cache.
         try layout.prepare()
         project = layout.root.appending(name).appending("project")
         try createFolder(project)
@@ -59,7 +59,7 @@ public struct Fixture {
         if (try? readText(project.appending("Package.swift"))) != manifest { try write("Package.swift", manifest) }
     }
 
-    /// Puts a file or folder back to what the repository has, touching only what differs.
+    /// Restores a file or folder from the repository, writing only differences.
     private func restore(_ name: String) throws {
         let source = Self.repository.pushing(FilePath(name))
         let target = project.pushing(FilePath(name))
@@ -96,16 +96,16 @@ public struct Fixture {
         try readText(project.pushing(FilePath(name)))
     }
 
-    /// Replaces text in a file of the project, wherever it occurs.
+    /// Replaces all occurrences of a text in a file of the project.
     ///
-    /// - Throws: `Failure` (`usage`) when the file does not have it.
+    /// - Throws: `Failure` (`usage`) when the file does not contain the text.
     public func edit(_ name: String, replacing old: String, with new: String) throws {
         let text = try text(name)
         guard text.contains(old) else { throw Failure(.usage, "\(name) no longer contains: \(old)") }
         try write(name, text.replacingOccurrences(of: old, with: new))
     }
 
-    /// Copies what programs in C and the kernel need of the project to another folder, which is made anew.
+    /// Copies the project's files for C programs and the kernel to another folder, which is created again.
     ///
     /// - Returns: That folder.
     /// - Throws: An error when a file cannot be read or written.
@@ -160,8 +160,8 @@ public struct Fixture {
     /// Starts kbuild in the project, to be killed or watched.
     ///
     /// - Parameters:
-    ///   - output: Where its standard output goes; nowhere by default.
-    ///   - errors: Where its standard error goes; nowhere by default.
+    ///   - output: The descriptor for its standard output, which is discarded by default.
+    ///   - errors: The descriptor for its standard error, which is discarded by default.
     /// - Throws: `Failure` (`usage`) when nothing names kbuild; an error when it cannot be started.
     public func start(
         _ arguments: String..., output: FileHandle = .nullDevice, errors: FileHandle = .nullDevice
@@ -176,7 +176,7 @@ public struct Fixture {
         return process
     }
 
-    /// The processes whose command line holds `text` that are still there after ten seconds.
+    /// The processes whose command line contains `text` that still run after ten seconds.
     ///
     /// - Throws: `Failure` when /proc cannot be read; `CancellationError`.
     public static func lastingProcesses(containing text: String) async throws -> [String] {
@@ -186,7 +186,7 @@ public struct Fixture {
         return try processes(containing: text)
     }
 
-    /// The processes of this machine whose command line holds `text`.
+    /// The processes of this machine whose command line contains `text`.
     ///
     /// - Throws: `Failure` when /proc cannot be read.
     public static func processes(containing text: String) throws -> [String] {
@@ -200,12 +200,12 @@ public struct Fixture {
 
 /// A run with its report.
 public struct Run {
-    /// What the process printed and how it ended.
+    /// The process's output and end.
     public let result: CommandResult
     /// The report, in the form of docs/reference/report-schema.json.
     public let json: [String: Any]
 
-    /// Reads what `kbuild --format json` printed.
+    /// Reads the output of `kbuild --format json`.
     ///
     /// - Throws: `Failure` (`infrastructure`) when it is not a report.
     public init(_ result: CommandResult) throws(Failure) {

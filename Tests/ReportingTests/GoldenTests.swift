@@ -6,10 +6,10 @@ import Testing
 
 @testable import Reporting
 
-/// What renderers write, whole, against files under Golden: a change of a word or a space shows in the diff of a
-/// commit.
+/// The complete output of renderers, compared with files under Golden: a change of a word or a space is visible in the
+/// diff of a commit.
 ///
-/// Written anew by `KBUILD_WRITE_GOLDEN=1 swift test --filter GoldenTests`; the diff is then read as the change is.
+/// `KBUILD_WRITE_GOLDEN=1 swift test --filter GoldenTests` writes the files again; review their diff with the change.
 @Suite("golden files", .timeLimit(.minutes(5)))
 struct GoldenTests {
     /// A report by the name of its files.
@@ -19,7 +19,7 @@ struct GoldenTests {
         var testDescription: String { name }
     }
 
-    /// A run for each verdict that a person meets.
+    /// A run for each verdict that a user may see.
     static let examples: [Example] = {
         var passed = sample()
         passed.crashes = []
@@ -105,7 +105,7 @@ struct GoldenTests {
     @Test("a report for pages", arguments: examples)
     func pages(example: Example) throws {
         try check(MarkdownSummary.render(example.report), "\(example.name).md")
-        // The page's style and script are files of their own.
+        // The page's style and script are separate files.
         let page = HTMLReport.render(example.report, console: ConsoleExcerpt(text: "[    1.0] a line\n<b>\n"))
         let start = try #require(page.range(of: "<body"))
         let end = page.range(of: "<script", options: .backwards)?.lowerBound ?? page.endIndex

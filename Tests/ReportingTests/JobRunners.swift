@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// What the services that run CI jobs take for a command in a job's output, told in Swift from their sources.
+/// The commands that CI services recognize in a job's output, written in Swift after their sources.
 enum JobRunner {
     /// The names that GitHub's runner registers (actions/runner, ActionCommandManager.cs), in any case.
     static let names: Set<String> = [
@@ -9,12 +9,12 @@ enum JobRunner {
         "notice", "remove-matcher", "save-state", "set-env", "set-output", "stop-commands", "warning",
     ]
 
-    /// The lines of an output that some service obeys.
+    /// The lines of an output that a service would execute.
     static func commands(in output: String) -> [String] {
         // .NET's StreamReader.ReadLine ends a line at CR, LF, or both.
         let lines = output.unicodeScalars.split { $0 == "\n" || $0 == "\r" }.map { String($0) }
         return lines.filter { line in
-            // .NET compares by the culture, which passes over what is not seen.
+            // .NET compares by the culture, which ignores invisible characters.
             let skeleton = String(String.UnicodeScalarView(line.unicodeScalars.filter { isWeighed($0) }))
             return [line, skeleton].contains { isGitHub($0) || isOther($0) }
         }
@@ -53,7 +53,7 @@ enum JobRunner {
         String(String.UnicodeScalarView(text.prefix { $0 != " " }))
     }
 
-    /// Azure Pipelines, TeamCity, and GitLab, whose marks do their work with control characters behind them alone.
+    /// Azure Pipelines, TeamCity, and GitLab, whose marks work only with control characters after them.
     private static func isOther(_ line: String) -> Bool {
         let text = line.lowercased()
         return ["##vso[", "##teamcity[", "section_start:", "section_end:"].contains { text.contains($0) }

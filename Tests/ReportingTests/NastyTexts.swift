@@ -5,7 +5,7 @@ import ResultsModel
 
 @testable import Reporting
 
-/// What tries to get out of its place in a page or a table.
+/// Texts that try to break out of their place in a page or a table.
 let nastyTexts = [
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "' onmouseover='alert(1)", "</pre></td></script>",
     "</style></title><h1>", "<!--", "-->", "]]>", "&lt;script&gt;", "&#60;script&#62;", "\u{0}<script>",

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Reporting
 
-/// What tries to give orders to a terminal, or to the service that runs a CI job.
+/// Texts that try to send commands to a terminal or to a CI service.
 private let orders = [
     "\u{1B}[2J", "\u{1B}]0;title\u{7}", "\u{9B}31m", "\u{90}q", "\u{7F}", "\u{0}", "\u{8}\u{8}", "\u{202E}abc",
     "\u{2066}x",
@@ -21,10 +21,10 @@ private let orders = [
     "section_start:1:a\r\u{1B}[0K", "section_end:1:a",
 ]
 
-/// A place where text of others comes out.
+/// An output of untrusted text.
 struct Sink: Sendable, CustomTestStringConvertible {
     var name: String
-    /// What is printed of a report that has a text in every place.
+    /// The output of a report that has a text in every place.
     var print: @Sendable (RunReport) throws -> String
     var testDescription: String { name }
 
@@ -87,7 +87,7 @@ struct Sink: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// Every sink with every text. A sink that is added belongs into the table above.
+/// Every sink with every text. Add new sinks to the table above.
 @Suite("Untrusted text", .timeLimit(.minutes(5)))
 struct SinkTests {
     private func unseen(_ text: String) -> [String] {
@@ -137,7 +137,7 @@ struct SinkTests {
 
     @Test("random texts are also escaped", arguments: 0..<30)
     func fuzz(seed: UInt64) throws {
-        // Everything below follows from the seed, which the test's name tells.
+        // Everything below follows from the seed in the test's name.
         var state = seed &* 0x9E37_79B9_7F4A_7C15 &+ 1
         func random(_ limit: Int) -> Int {
             // Steele and others: SplitMix64.
@@ -178,7 +178,7 @@ struct TerminalTextTests {
         #expect(TerminalText("é 日本 👍 naïve\tx").plain == "é 日本 👍 naïve\tx")
         #expect(TerminalText("❤\u{FE0F} a\u{FE0F}").plain == "❤\u{FE0F} a\\u{FE0F}")
         #expect(TerminalText(lines: "a\r\nb\n").plain == "a\nb\n")
-        // To escape twice changes nothing.
+        // A second escape changes nothing.
         #expect(TerminalText(TerminalText(esc).plain) == TerminalText(esc))
     }
 

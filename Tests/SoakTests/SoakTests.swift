@@ -7,8 +7,7 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Hundreds of guests that misbehave, in an order drawn by lot. `make soak` runs this; docs/RELIABILITY.md holds a
-/// table.
+/// Hundreds of guests that misbehave, in a random order. `make soak` runs this; docs/RELIABILITY.md has a table.
 @Suite("soak", .serialized, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct SoakTests {
     let fixture: Fixture
@@ -22,7 +21,7 @@ struct SoakTests {
         ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? value
     }
 
-    /// What was seen of a fault.
+    /// The results of a fault.
     private struct Row {
         var boots = 0
         var right = 0
@@ -34,7 +33,7 @@ struct SoakTests {
         let boots = Self.number("BOOTS", default: 500)
         let seed = Self.number("SEED", default: 1)
         var lot = SeededGenerator(seed: UInt64(truncatingIfNeeded: seed))
-        // FAULTS=mount,taint draws from those alone.
+        // FAULTS=mount,taint selects only these.
         let wanted = ProcessInfo.processInfo.environment["FAULTS"]?.split(separator: ",").map(String.init)
         let faults = Fault.all.filter { wanted?.contains($0.mode) != false }
         try #require(!faults.isEmpty)
@@ -42,7 +41,7 @@ struct SoakTests {
         var done = 0
         while done < boots {
             guard let fault = faults.randomElement(using: &lot) else { break }
-            // Now and then kbuild itself is killed first, wherever it is.
+            // Now and then kbuild itself is killed first, at any point.
             let isKilled = Int.random(in: 0..<8, using: &lot) == 0
             if isKilled { try await killRun(after: Double.random(in: 0..<4, using: &lot)) }
             // Now and then two signals at once end it.
@@ -71,14 +70,14 @@ struct SoakTests {
         }
     }
 
-    /// Ends a run by two signals, which are one: with their code, and with nothing left.
+    /// Ends a run by two signals that count as one, with their exit code and without leftovers.
     private func endRun(after delay: Double) async throws {
         let process = try fixture.start("run")
         try await Task.sleep(for: .seconds(delay))
         let isRunning = process.isRunning
         for _ in 0..<2 { kill(process.processIdentifier, SIGTERM) }
         process.waitUntilExit()
-        // A run may have come to its own end just then; a signal before kbuild listens is the kernel's to act on.
+        // A run may have just ended; the kernel handles a signal before kbuild's handlers exist.
         #expect(!isRunning || delay < 0.5 || process.terminationStatus == 143)
         #expect(try await Fixture.lastingProcesses(containing: fixture.marker) == [])
     }
@@ -133,7 +132,7 @@ struct SoakTests {
             try await Task.sleep(for: .milliseconds(250))
         }
         #expect(process.terminationStatus == 5)
-        // Both go up and down within one guest's life, so that the most of an early and of a late part are compared.
+        // Both vary within one guest's life, so the maxima of an early and of a late part are compared.
         let part = samples.count / 4
         let early = samples[part..<(2 * part)]
         let late = samples[(3 * part)...]

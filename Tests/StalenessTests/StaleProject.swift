@@ -6,20 +6,20 @@ import Processes
 import ProjectFixture
 import SystemPackage
 
-/// A project whose verdict tells the value of each of its inputs: 7 passes, 8 fails.
+/// A project whose verdict shows the value of each of its inputs: 7 passes, 8 fails.
 final class StaleProject {
     /// A kind of input.
     struct Kind: Sendable {
         var name: String
-        /// How often it is drawn; kernels take ten times as long as programs.
+        /// The weight of its selection; kernels take ten times as long as programs.
         var weight = 3
-        /// What a draft in the cache is named by while the input is read; nil where nothing reads it for long.
+        /// The name of the draft in the cache while the input is read; nil when the input is read only briefly.
         var step: String?
-        /// The files with these contents, by the value and a number that is another one each time.
+        /// The files with their contents, by the value and a number that differs each time.
         var files: @Sendable (_ value: Int, _ number: Int) -> [String: String] = { _, _ in [:] }
         /// Links with these targets.
         var links: @Sendable (_ value: Int) -> [String: String] = { _ in [:] }
-        /// Files that are there for 8 alone.
+        /// Files that exist only for 8.
         var appearing: [String: String] = [:]
         /// Variables of kbuild's environment.
         var environment: @Sendable (_ value: Int) -> [String: String] = { _ in [:] }
@@ -66,13 +66,13 @@ final class StaleProject {
         environment.merge(kind.environment(value)) { $1 }
     }
 
-    /// Has kbuild build what reads an input, and changes the input meanwhile.
+    /// Lets kbuild build the result of an input, and changes the input meanwhile.
     ///
     /// - Returns: Whether the build was seen.
     func run(
         changing kind: Kind, toGood isGood: Bool, during step: String, after delay: Double, _ number: Int
     ) async throws -> Bool {
-        // The same value, and another file, so that there is something to build.
+        // The same value in a changed file, so that there is something to build.
         try set(kind, toGood: !isGood, number)
         try await Task.sleep(for: .milliseconds(50))
         let layout = try CacheLayout(environment: ProcessInfo.processInfo.environment)

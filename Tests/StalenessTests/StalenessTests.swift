@@ -7,15 +7,15 @@ import ProjectFixture
 import SystemPackage
 import Testing
 
-/// Every kind of input, changed before a build and during it, in an order drawn by lot: the next verdict is that of the
-/// new contents. `make staleness` runs this; docs/RELIABILITY.md holds a table.
+/// Every kind of input, changed before a build and during it, in a random order: the next verdict is that of the new
+/// contents. `make staleness` runs this; docs/RELIABILITY.md has a table.
 @Suite("staleness", .serialized, .tags(.campaign), .costly, .timeLimit(.minutes(1200)))
 struct StalenessTests {
     private static func number(_ name: String, default value: Int) -> Int {
         ProcessInfo.processInfo.environment[name].flatMap { Int($0) } ?? value
     }
 
-    /// What was seen of one kind of input.
+    /// The results of one kind of input.
     private struct Row {
         var before = 0
         var during = 0
@@ -41,7 +41,7 @@ struct StalenessTests {
         for number in 1...tries {
             let isDuring = Bool.random(using: &lot)
             let delay = Double.random(in: 0..<0.3, using: &lot)
-            // One input at a time has the value that fails; the next try puts it right.
+            // One input at a time has the failing value; the next try restores it.
             guard let kind = bad ?? drawn.randomElement(using: &lot) else { break }
             let isGood = bad != nil
             let wanted: ProcessStatus = isGood ? .exited(0) : .exited(1)

@@ -6,8 +6,7 @@ import Testing
 
 @testable import TestSession
 
-/// What a guest that its kernel, or a program, has taken over may send: damaged frames and damaged records in whole
-/// frames.
+/// The possible output of a compromised guest: damaged frames, and damaged records in complete frames.
 @Suite("Damaged streams of a guest", .timeLimit(.minutes(5)))
 struct GuestFuzzTests {
     private static func event(_ kind: String, _ rest: String = "") -> String {
@@ -45,14 +44,14 @@ struct GuestFuzzTests {
         return recorder.finish()
     }
 
-    /// What holds for the account of any session.
+    /// The invariants of any session's result.
     private static func check(_ outcome: SessionOutcome, seed: UInt64) {
         #expect(outcome.programs.map(\.name) == ["suite", "calls"], "seed \(seed)")
-        // A planned test that is not heard of is in the account, as a failure.
+        // An unreported planned test is in the result, as a failure.
         let suite = Set(outcome.programs[0].tests.map(\.id))
         #expect(suite.isSuperset(of: ["M.S/a()", "M.S/b()"]), "seed \(seed)")
         #expect(!outcome.programs[1].tests.isEmpty || !outcome.programs[1].problems.isEmpty, "seed \(seed)")
-        // b never reports, so the whole cannot pass.
+        // b never reports, so the session cannot pass.
         #expect(outcome.programs[0].tests.contains { $0.id == "M.S/b()" && $0.status != .passed }, "seed \(seed)")
     }
 

@@ -55,7 +55,7 @@ struct SnapshotTests {
 
     // MARK: The monitor
 
-    /// What QEMU says, all of it there from the start.
+    /// QEMU's output, all available from the start.
     private func monitor(_ lines: String...) async throws -> QEMUMonitor {
         let (stream, continuation) = AsyncStream.makeStream(of: [UInt8].self)
         for line in [#"{"QMP": {"version": {}, "capabilities": []}}"#, #"{"return": {}}"#] + lines {

@@ -14,7 +14,7 @@ private func socketPair() throws -> (Descriptor, Descriptor) {
     return (Descriptor(owning: ends[0]), Descriptor(owning: ends[1]))
 }
 
-/// Does what blocks on a thread of its own: the pool that tests run in has as many threads as there are processors.
+/// Runs blocking work on a separate thread: the tests' pool has as many threads as there are processors.
 private func onThread<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
     await withCheckedContinuation { continuation in
         Thread { continuation.resume(returning: body()) }.start()
@@ -33,7 +33,7 @@ private func read(_ count: Int, from descriptor: Descriptor) -> [UInt8] {
     return bytes
 }
 
-/// Four bytes that tell the sender and the number.
+/// Four bytes with the sender and the number.
 private func message(_ sender: Int, _ number: Int) -> [UInt8] {
     [UInt8(sender), UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
 }
@@ -124,7 +124,7 @@ struct SendQueueTests {
     func ownership() throws {
         let queue = SendQueue()
         let far = try connected()
-        // Nobody but the queue has the near end now.
+        // Only the queue has the near end now.
         var waiting = pollfd(fd: far.number, events: Int16(POLLIN), revents: 0)
         #expect(poll(&waiting, 1, 0) == 0)
         queue.close()
@@ -164,7 +164,7 @@ struct SocketListenerTests {
         listener.send(Array("first ".utf8))
         let peer = try connect()
         let bulk = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 / 7) }
-        // Nobody reads yet: this must not block.
+        // There is no reader yet: this must not block.
         listener.send(bulk)
         listener.send(Array(" last".utf8))
         let got = await onThread { read(6 + bulk.count + 5, from: peer) }
@@ -186,7 +186,7 @@ struct SocketListenerTests {
             }
             while heard.withLock({ $0.count }) < 3 { try await Task.sleep(for: .milliseconds(1)) }
             await listener.finish()
-            // A number that the connection had is free now; whoever gets it must not be written to.
+            // The connection's descriptor number is free now; its next user must not be written to.
             let (near, far) = try socketPair()
             try await Task.sleep(for: .milliseconds(1))
             isOver.store(true, ordering: .relaxed)

@@ -9,23 +9,23 @@ import SystemPackage
 
 /// The search for the commit of a kernel tree's history that broke something.
 ///
-/// git chooses the commits, in a clone of kbuild's own that shares the tree's objects: nothing is written to the tree
-/// or to its repository. The clone keeps what is known, so that a search that was interrupted goes on.
+/// git chooses the commits, in kbuild's own clone, which shares the tree's objects: nothing is written to the tree or
+/// to its repository. The clone keeps the results, so that an interrupted search can continue.
 public struct Bisection: Sendable {
-    /// What a commit turned out to be.
+    /// The verdict on a commit.
     public enum Verdict: String, Sendable, Codable {
         case good, bad
-        /// It does not build, so that nothing is known of it.
+        /// The commit does not build, so its verdict is unknown.
         case skip
     }
 
     /// The result of a commit's run.
     public struct Trial: Sendable {
-        /// What that makes of the commit.
+        /// The verdict on the commit.
         public var verdict: Verdict
-        /// The run's own verdict in a few words.
+        /// The run's result in a few words.
         public var reason: String
-        /// How long it took.
+        /// The duration in seconds.
         public var seconds: Double
 
         /// Creates a trial.
@@ -34,32 +34,32 @@ public struct Bisection: Sendable {
         }
     }
 
-    /// A commit that was tried.
+    /// A tested commit.
     public struct Step: Sendable, Codable, Equatable {
-        /// Its id.
+        /// The commit's ID.
         public var commit: String
-        /// The first line of its message.
+        /// The first line of the commit's message.
         public var subject: String
-        /// What it turned out to be.
+        /// The verdict.
         public var verdict: Verdict
-        /// Why.
+        /// The reason for the verdict.
         public var reason: String
-        /// How long that took.
+        /// The duration in seconds.
         public var seconds: Double
     }
 
     /// The result of the search.
     public struct Result: Sendable {
-        /// The first bad commit; several where those between could not be built.
+        /// The first bad commit; several when those between could not be built.
         public var commits: [String] = []
-        /// The commits that were tried, in order.
+        /// The tested commits, in order.
         public var steps: [Step] = []
-        /// What `git bisect replay` takes.
+        /// The log for `git bisect replay`.
         public var log = ""
-        /// How git describes the first bad commit.
+        /// git's description of the first bad commit.
         public var description = ""
 
-        /// The steps as a table, a line each.
+        /// The steps as a table, with one line for each.
         public var table: [String] {
             [["commit", "verdict", "run", "seconds", "subject"]].map(Self.line)
                 + steps.map {
@@ -78,11 +78,11 @@ public struct Bisection: Sendable {
     /// The tree whose history is searched.
     private let tree: FilePath
     private let runner: CommandRunner
-    /// The clone's folder, whose files are the commit that is tried.
+    /// The clone's folder, whose files are the tested commit's.
     public let clone: FilePath
     private let progress: ProgressSink
 
-    /// Prepares a search; nothing runs yet.
+    /// Prepares a search without running anything.
     ///
     /// - Throws: `Failure` (`usage`) when the project's kernel is not a folder of the host.
     public init(_ context: ProjectContext) throws {
@@ -102,20 +102,19 @@ public struct Bisection: Sendable {
         (self.tree, self.clone, self.runner, self.progress) = (tree, clone, runner, progress)
     }
 
-    /// A project whose kernel is the commit that is tried.
+    /// A project whose kernel is the tested commit.
     public func project(_ project: Project) -> Project { project.building(clone) }
 
     /// Searches.
     ///
     /// - Parameters:
     ///   - good: A commit, tag or branch that is known to be good.
-    ///   - bad: One that is known to be bad, and comes after it.
+    ///   - bad: A later commit, tag or branch that is known to be bad.
     ///   - question: The other inputs that determine a commit's result. A search with other inputs starts from the
     ///     beginning.
     ///   - trial: Tests the commit whose files are in `clone`.
-    /// - Throws: `Failure`: `usage` when a commit is not there or they are in the wrong order, `infrastructure` when
-    /// git
-    ///   fails; `CancellationError`; what `trial` throws. What was found until then is kept.
+    /// - Throws: `Failure`: `usage` when a commit does not exist or they are in the wrong order, `infrastructure` when
+    ///   git fails; `CancellationError`; what `trial` throws. Earlier results are kept.
     public func run(
         good: String, bad: String, question: String, trial: (Step) async throws -> Trial
     ) async throws -> Result {
@@ -146,7 +145,7 @@ public struct Bisection: Sendable {
                 reason: "", seconds: 0)
             let trial = try await trial(step)
             (step.verdict, step.reason, step.seconds) = (trial.verdict, trial.reason, trial.seconds)
-            // What git says of the last step ends the search.
+            // git's message after the last step ends the search.
             let answer = try await runner.capture(
                 GitRepository.command(["bisect", step.verdict.rawValue, step.commit], in: clone.string))
             result.steps.append(step)
@@ -194,7 +193,7 @@ public struct Bisection: Sendable {
         try writeAtomically(Array(JSONEncoder().encode(steps)), to: stepsFile)
     }
 
-    /// The id of a commit of the tree's.
+    /// The ID of a commit of the tree.
     private func commit(_ name: String) async throws -> String {
         let result = try await runner.capture(
             GitRepository.command(
@@ -210,7 +209,7 @@ public struct Bisection: Sendable {
         return result.output.trimmingNewlines
     }
 
-    /// Makes the clone where there is none, and lets git choose the first commit.
+    /// Creates the clone if it does not exist, and lets git choose the first commit.
     private func begin(good: String, bad: String) async throws {
         try removeAll(requestFile)
         if !isFolder(clone.appending(".git")) {

@@ -26,7 +26,7 @@ public struct BuildActions: Sendable {
     private let context: ProjectContext
     private var tools: ToolContext { context.tools }
 
-    /// Prepares the actions; nothing runs yet.
+    /// Prepares the actions without running anything.
     public init(_ context: ProjectContext) { self.context = context }
 
     /// Builds the kernel and returns it.

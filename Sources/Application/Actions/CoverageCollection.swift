@@ -9,25 +9,24 @@ import Processes
 import Project
 import SystemPackage
 
-/// Makes of the counters that guests sent what the tests reached, with the gcov of the compiler that built the kernel.
+/// Converts the counters from guests to a coverage report, with the gcov of the compiler that built the kernel.
 struct CoverageCollection: Sendable {
     let context: ProjectContext
     let prepared: RunInputs
-    /// How gcov is confined, which reads what a stranger's build may have made; nil when it is not.
+    /// The sandbox of gcov, which may read files of an untrusted build; nil for none.
     let rules: Confinement.Rules?
 
-    /// So many files are given to a gcov: a command line has 128 KiB for each argument and 2 MiB in all.
+    /// The most files for one gcov: a command line may have 128 KiB for each argument and 2 MiB in all.
     private static let mostFiles = 500
 
     private var overlay: TreeOverlay { prepared.patched.overlay }
 
-    /// What the tests reached.
+    /// The coverage of the tests.
     ///
     /// - Parameters:
-    ///   - guests: What the guests sent.
+    ///   - guests: The samples from the guests.
     ///   - filter: The pattern for the tests that ran; nil for all.
-    /// - Throws: `Failure` (`infrastructure`) when counters or gcov's words for them cannot be read;
-    ///   `CancellationError`.
+    /// - Throws: `Failure` (`infrastructure`) when counters or gcov's output cannot be read; `CancellationError`.
     func report(_ guests: [GuestCounters], filter: String?) async throws -> CoverageReport {
         guard !guests.isEmpty else {
             throw Failure(
@@ -65,7 +64,7 @@ struct CoverageCollection: Sendable {
         return report
     }
 
-    /// What fails a run by its coverage; nil when nothing does.
+    /// The error that fails a run by its coverage; nil for none.
     static func failure(_ report: CoverageReport) -> Failure? {
         guard report.isBelowMinimum, let minimum = report.minimumPercent else { return nil }
         let lines = report.lines
@@ -76,19 +75,19 @@ struct CoverageCollection: Sendable {
             nextStep: "write tests for the lines listed as never reached, or lower coverage.minimum in kbuild.yaml")
     }
 
-    /// Counters of an object that gcov is asked of.
+    /// Counters of an object, as an input of gcov.
     private struct Place {
-        /// Whose counters; nil for those of all tests together.
+        /// The test of the counters; nil for those of all tests together.
         var test: String?
         var counters: CounterData
         /// The C file's notes.
         var notes: FilePath
     }
 
-    /// Which counters gcov is asked of: first all tests together, then each.
+    /// The inputs of gcov: first all tests together, then each test.
     private func lay(_ counters: RunCounters, files: [String]) -> [Place] {
         func notes(of object: String) -> FilePath? {
-            // The kernel names an object's counters by where it was compiled.
+            // The kernel names an object's counters by the path of its compilation.
             guard let file = files.first(where: { object.hasSuffix("/\($0.dropLast(2)).gcda") }) else { return nil }
             let notes = prepared.kernel.folder.appending(CoverageNotes.name(of: file))
             return fileExists(notes) ? notes : nil
@@ -143,7 +142,7 @@ struct CoverageCollection: Sendable {
         return reports
     }
 
-    /// The files that count, with what the user calls them: the C files, and the headers that the patches bring.
+    /// The files in the report, with the user's names: the C files, and the headers of the patches.
     private func names(_ files: [String]) -> [String: String] {
         let isChosen = context.project.coverage?.files.isEmpty == false
         let headers = isChosen ? [] : overlay.files.keys.filter { $0.hasSuffix(".h") }
@@ -159,7 +158,7 @@ struct CoverageCollection: Sendable {
         } else {
             text = try? readText(prepared.patched.pristine.folder.pushing(FilePath(path)))
         }
-        // Each line has its place, the empty ones too.
+        // Empty lines count, so that each line has its number.
         return text?.textLines(keepsEmpty: true).map(String.init)
     }
 }

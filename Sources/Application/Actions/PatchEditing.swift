@@ -11,19 +11,20 @@ import TextInput
 
 /// The result of `kbuild patch edit`.
 public struct PatchEditing: Sendable {
-    /// What there is to say, in lines.
+    /// The output, in lines.
     public var lines: [String]
-    /// What to do next.
+    /// The next step.
     public var nextSteps: [String]
 }
 
 extension PatchActions {
-    /// Makes a tree of the user's own under git, in which any file of the kernel may be changed: the kernel with the
-    /// project's series applied, each patch a commit. Where the tree is there already, says what is new in it.
+    /// Makes a git tree for the user, in which any file of the kernel may be changed: the kernel with the project's
+    /// series applied, each patch as a commit. If the tree exists already, lists the new commits in it.
     ///
-    /// Specs are not part of it: their C files are edited in the project, and kbuild registers their calls afterwards.
+    /// Specs are not part of the tree: their C files are edited in the project, and kbuild registers their calls
+    /// afterwards.
     ///
-    /// - Throws: `Failure`: `usage` for a folder with other things in it, `patch` when a patch does not apply,
+    /// - Throws: `Failure`: `usage` for a folder with other files, `patch` when a patch does not apply,
     ///   `infrastructure` when git or the disk fails.
     public func edit(in folder: FilePath) async throws -> PatchEditing {
         let tree = EditTree(folder: folder, runner: tools.runner)
@@ -61,13 +62,13 @@ extension PatchActions {
         return PatchEditing(lines: lines, nextSteps: commit + [take(tree.folder)])
     }
 
-    /// Takes the commits of a tree back, as a series of the project.
+    /// Imports the commits of a tree as a series of the project.
     ///
     /// - Parameters:
     ///   - folder: The tree.
-    ///   - name: The series' name: its folder is kernel/NAME. What an earlier call took under that name is replaced.
-    /// - Throws: `Failure`: `usage` when there is nothing to take, or something else under that name, `patch` when the
-    ///   commits do not apply to what the project builds.
+    ///   - name: The series' name: its folder is kernel/NAME. An earlier import under that name is replaced.
+    /// - Throws: `Failure`: `usage` when there are no commits, or another folder has that name, `patch` when the
+    ///   commits do not apply to the project's kernel.
     public func take(_ name: String, from folder: FilePath) async throws -> PatchEditing {
         let tree = EditTree(folder: folder, runner: tools.runner)
         try await tree.check()
@@ -97,7 +98,7 @@ extension PatchActions {
         defer { try? removeAll(scratch) }
         let patches = try await tree.patches(in: scratch)
 
-        // Before anything is written: what the project will build, with these patches in place of the old ones.
+        // Checked before anything is written: the project's kernel with these patches in place of the old ones.
         try writeAtomically(patches.map { $0.name + "\n" }.joined(), to: scratch.appending("series"))
         let pristine = try await source()
         var sources = try steps.patchSources().filter { $0.name != name }
@@ -120,7 +121,7 @@ extension PatchActions {
         return PatchEditing(lines: edits.described, nextSteps: ["kbuild run"])
     }
 
-    /// The patches that were taken before under a name.
+    /// The patches of an earlier import under a name.
     ///
     /// - Throws: `Failure` (`usage`) when kbuild did not make the folder.
     private func taken(_ target: FilePath) throws -> [String] {
@@ -139,20 +140,20 @@ private struct EditTree {
     let folder: FilePath
     let runner: CommandRunner
 
-    /// The first line of a series that was taken from such a tree.
+    /// The first line of a series that was imported from such a tree.
     static let mark = "# Made by `kbuild patch edit --take`, which replaces these files.\n"
     private static let setting = "kbuild.series"
 
     private var repository: PatchRepository { PatchRepository(folder: folder, runner: runner) }
 
-    /// Copies the kernel, commits it, and the stages on top.
+    /// Copies the kernel, and commits it and the stages on top.
     func make(_ stages: [PatchStage], of pristine: KernelSourceArtifact, including names: [String]) async throws {
         try await repository.begin(branch: "edit")
         _ = try await runner.output(
             of: Command(
                 "cp", ["--recursive", "--no-target-directory", "--reflink=auto", pristine.folder.string, folder.string])
         )
-        // Each blob goes straight into a pack: 80,000 loose files take several times as long.
+        // Each blob is written directly to a pack: 80,000 loose files take several times as long.
         let isQuick = ["-c", "core.bigFileThreshold=1", "-c", "core.compression=1"]
         try await repository.run(isQuick + ["add", "--all", "--force", "."])
         try await repository.commit("Linux \(pristine.version)", allowEmpty: true)
@@ -162,7 +163,7 @@ private struct EditTree {
         try await repository.run(["config", "--local", "kbuild.edit", "1"])
     }
 
-    /// Makes sure that it is such a tree.
+    /// Checks that the folder is such a tree.
     ///
     /// - Throws: `Failure` (`usage`).
     func check() async throws {
@@ -174,13 +175,13 @@ private struct EditTree {
         }
     }
 
-    /// Whether a series is part of what the commits are on top of.
+    /// Whether a series is part of the base of the commits.
     func includes(_ name: String) async throws -> Bool {
         try await runner.capture(git(["config", "--local", "--get-all", Self.setting])).output.textLines().contains(
             name[...])
     }
 
-    /// The user's own commits, as their subjects, the oldest first.
+    /// The subjects of the user's own commits, the oldest first.
     func commits() async throws -> [String] {
         try await repository.run(["log", "--reverse", "--format=%s", range]).textLines().map(String.init)
     }
@@ -190,9 +191,9 @@ private struct EditTree {
         try await runner.output(of: git(["status", "--porcelain"])).textLines().map { String($0.dropFirst(3)) }
     }
 
-    /// The commits as git writes them.
+    /// The commits in git's patch format.
     ///
-    /// - Throws: `Failure` (`usage`) when there is none, or one is a merge.
+    /// - Throws: `Failure` (`usage`) when there is none, or a commit is a merge.
     func patches(in scratch: FilePath) async throws -> [ExportedPatch] {
         guard try await repository.run(["rev-list", "--merges", range]).isEmpty else {
             throw Failure(
@@ -214,6 +215,6 @@ private struct EditTree {
 
     private var range: String { "\(PatchRepository.base)..HEAD" }
 
-    /// git as the user runs it there.
+    /// git with the user's settings, in the tree.
     private func git(_ arguments: [String]) -> Command { Command("git", ["-C", folder.string] + arguments) }
 }

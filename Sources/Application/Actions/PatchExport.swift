@@ -17,7 +17,7 @@ public struct ExportedPatch: Sendable {
     public var bytes: [UInt8]
 }
 
-/// The project's patches, as git writes them.
+/// The project's patches in git's format.
 public struct ExportedPatches: Sendable {
     /// The files that `git format-patch` writes, in order, each with its contents.
     public var patches: [ExportedPatch]
@@ -42,7 +42,7 @@ public struct ExportedPatches: Sendable {
     ///
     /// - Parameter hasSeries: Whether a file `series` lists them, as quilt requires.
     /// - Returns: The files.
-    /// - Throws: `Failure` (`infrastructure`) when one cannot be written.
+    /// - Throws: `Failure` (`infrastructure`) when a file cannot be written.
     public func write(to folder: FilePath, hasSeries: Bool) throws -> [FilePath] {
         try createFolder(folder)
         var files: [FilePath] = []
@@ -61,10 +61,10 @@ extension PatchActions {
     /// Writes the changes that kbuild applies, including registrations of system calls, as patches for a plain tree of
     /// the kernel.
     ///
-    /// git makes them, in its own repository with only the changed files, and applies them once: so the result is known
-    /// to apply with `git am`, and to give the tree that kbuild builds.
+    /// git makes them, in its own repository with only the changed files, and applies them once: so the result is
+    /// certain to apply with `git am`, and to give the tree that kbuild builds.
     ///
-    /// - Parameter names: The patch sources, as `kbuild patch status` names them; none for all.
+    /// - Parameter names: The patch sources, by their names in `kbuild patch status`; empty for all.
     /// - Throws: `Failure`: `usage` for a name that the project does not have, `patch` when a patch does not apply,
     ///   `infrastructure` when git fails.
     public func export(_ names: [String]) async throws -> ExportedPatches {

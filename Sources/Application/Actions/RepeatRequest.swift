@@ -8,13 +8,13 @@ import ResultsModel
 import SystemPackage
 import TestSession
 
-/// How often the tests of a run are repeated: until the first of these limits.
+/// The limits of a run's repetitions, of which the first one ends them.
 public struct RepeatRequest: Sendable, Equatable {
-    /// So many repetitions; nil for as many as there is time for.
+    /// The number of repetitions; nil for as many as the time allows.
     public var count: Int?
     /// The seconds after which no repetition is started; nil for no limit.
     public var seconds: Int?
-    /// Whether the first that does not pass is the last.
+    /// Whether the first repetition that does not pass ends them.
     public var untilFailure: Bool
 
     /// Creates a request; nil when the tests run once.
@@ -25,7 +25,7 @@ public struct RepeatRequest: Sendable, Equatable {
         self.untilFailure = untilFailure
     }
 
-    /// Whether another repetition is to begin.
+    /// Whether to begin another repetition.
     func wantsMore(_ done: Repetitions, after elapsed: Duration) -> Bool {
         if let count, done.count >= count { return false }
         if let seconds, elapsed >= .seconds(seconds) { return false }
@@ -69,7 +69,7 @@ extension TestRun {
             coverage += results.outcome.coverage
             var judged = one
             _ = ResultPolicy(skips: context.project.skips, splats: context.project.splats).apply(to: &judged)
-            // A repetition that passed has nothing to tell of; of very many the folders would fill the disk.
+            // The folder of a passed repetition is not needed, and the folders of very many would fill the disk.
             let isKept = judged.exitCode != 0 || !one.crashes.isEmpty
             let lines = isKept || number == 1 ? console.add(inputs.consoleLog, title: "repetition \(number)") : nil
             report.add(repetition: one, number: number, consoleLinesBefore: lines)
@@ -89,7 +89,7 @@ private struct JoinedConsole {
 
     /// Appends a log to the others.
     ///
-    /// - Returns: How many lines come before it; nil when it cannot be read or written.
+    /// - Returns: The number of lines before it; nil when it cannot be read or written.
     mutating func add(_ log: FilePath, title: String) -> Int? {
         guard let text = try? readBytes(log) else { return nil }
         let whole = bytes + Array("==> \(title)\n".utf8)

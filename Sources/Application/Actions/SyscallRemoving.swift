@@ -16,11 +16,11 @@ public struct RemovedSyscall: Sendable, Equatable {
 }
 
 extension SyscallActions {
-    /// Takes a call out of its spec, or, when it is the only one there, the spec's folder out of the project file. No
-    /// file is removed.
+    /// Removes a call from its spec or, when it is the only one there, the spec's folder from the project file. No file
+    /// is removed.
     ///
-    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or a file's layout is not one that can
-    ///   be edited; nothing is written then.
+    /// - Throws: `Failure` (`usage`) when no spec of the project has the call, or a file's layout cannot be edited;
+    ///   then nothing is written.
     public func remove(_ name: String) throws -> RemovedSyscall {
         let project = context.project
         let folder = try folder(ofCall: name)

@@ -5,14 +5,14 @@ import PatchedTree
 import Project
 import SystemPackage
 
-/// What the compiler notes of an object that counts (`.gcno`), by which gcov reads its counters. The store keeps it
-/// with the kernel: the output folder has those of the last build.
+/// The compiler's notes on an instrumented object (`.gcno`), which gcov needs to read its counters. The store keeps
+/// them with the kernel, because the output folder has only those of the last build.
 enum CoverageNotes {
     /// The name under which the store has the notes of a C file of the kernel's tree.
     static func name(of file: String) -> String { "\(file.dropLast(2).replacing("/", with: ","))\(suffix)" }
     static let suffix = ".gcno"
-    /// The file with an entry for each system call that may be missing, to which a new call adds a line: no code of the
-    /// user's.
+    /// The file with an entry for each system call that may be missing, to which a new call adds a line. It contains no
+    /// user code.
     static let stubs = "kernel/sys_ni.c"
 }
 
@@ -24,7 +24,7 @@ extension KernelSteps {
         return Self.sourceFiles(overlay).filter { $0 != CoverageNotes.stubs }
     }
 
-    /// Has the objects of these files compiled to count.
+    /// Instruments the objects of these files.
     func coverageVariables(_ overlay: TreeOverlay) -> [String] {
         Self.objects(of: coverageFiles(overlay)).map { "GCOV_PROFILE_\($0)=y" }
     }
@@ -40,7 +40,7 @@ extension KernelSteps {
     }
 
     /// Copies the notes of the objects that a build made to the folder of its kernel. A file that is not compiled into
-    /// this kernel has none.
+    /// this kernel has no notes.
     func keepCoverageNotes(of patched: PatchedKernelArtifact, in folder: FilePath) throws {
         for file in coverageFiles(patched.overlay) {
             let notes = output(patched.pristine, patched.request).pushing(

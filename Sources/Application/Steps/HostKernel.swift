@@ -6,7 +6,7 @@ import SystemPackage
 
 /// The kernel that this host runs, for `kernel.base: localmodconfig`.
 enum HostKernel {
-    /// Its configuration, from the places where distributions keep it.
+    /// The kernel's configuration, from the places where distributions keep it.
     ///
     /// - Throws: `Failure` (`infrastructure`) when there is none.
     static func configuration() throws(Failure) -> FilePath {
@@ -23,8 +23,8 @@ enum HostKernel {
             nextStep: "name a configuration as kernel.base: FILE, such as one of /boot/config-*")
     }
 
-    /// The loaded modules in lsmod's format, one a line, in the order of their names: whether a module is in use does
-    /// not matter, and must not change the configuration's key.
+    /// The loaded modules in lsmod's format, one on each line, in the order of their names: whether a module is in use
+    /// does not matter, and must not change the configuration's key.
     static func loadedModules() throws -> String {
         // A kernel without CONFIG_MODULES does not have this file.
         let list = fileExists("/proc/modules") ? try readText("/proc/modules") : ""

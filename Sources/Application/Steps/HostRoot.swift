@@ -34,7 +34,7 @@ enum HostRoot {
     /// The file of the archive that lists the paths for init to hide: on each line `d` or `f` and the path.
     static let hiddenList = "/etc/kbuild-hidden"
 
-    /// The secrets that this host has, links followed.
+    /// The existing secrets of this host, with links resolved.
     ///
     /// - Parameter home: The user's home, in addition to /root and the folders of /home.
     static func secrets(home: String?) -> [FilePath] {

@@ -27,8 +27,8 @@ extension KernelSteps {
     }
     func tree(_ pristine: KernelSourceArtifact) -> FilePath { folder(for: pristine).appending("tree") }
 
-    /// The output folder of a configuration: each has its own, so that the first edit after a switch compiles what the
-    /// edit concerns, and nothing for the switch.
+    /// The output folder of a configuration: each has its own, so that the first edit after a switch compiles only the
+    /// files that the edit affects.
     ///
     /// A confined build has its own folder: files that a foreign makefile left in it run again in the next make there.
     func output(_ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> FilePath {
@@ -45,7 +45,7 @@ extension KernelSteps {
         return Self.outputName(project, request, compiler: compiler)
     }
 
-    /// The name of a configuration's output: in words, and by a digest of all that another one differs in.
+    /// The name of a configuration's output: in words, and with a digest of all properties in which outputs differ.
     static func outputName(_ project: Project, _ request: ConfigRequest, compiler: String) -> String {
         var key = ContentDigest(of: "output", version: 1)
         key.add("architecture", project.architecture.rawValue)
@@ -122,14 +122,14 @@ extension KernelSteps {
 
     // MARK: The cost of a first build
 
-    /// The file with the seconds that the last build from nothing took on this machine, of a kernel with some checkers.
+    /// The file with the seconds that the last clean build took on this machine, of a kernel with some checkers.
     private func firstBuild(_ checks: [Checker], hasCoverage: Bool) -> FilePath {
         let coverage = hasCoverage ? ["coverage"] : []
         let name = ([project.architecture.rawValue] + checks.map(\.rawValue) + coverage).joined(separator: "-")
         return tools.layout.root.appending("first-build-\(name)")
     }
 
-    /// Records the time and the course of a build from nothing.
+    /// Records the time and the course of a clean build.
     func recordFirstBuild(_ result: BuildResult) {
         let pace = result.pace.flatMap { try? JSONEncoder().encode($0) }.map { String(decoding: $0, as: UTF8.self) }
         // It is only for a note; another step reports a cache that cannot be written.
@@ -138,8 +138,8 @@ extension KernelSteps {
             to: firstBuild(project.checks, hasCoverage: project.coverage != nil))
     }
 
-    /// The course of the last build from nothing on this machine, with the project's checkers or else without any; nil
-    /// when there was none.
+    /// The course of the last clean build on this machine, with the project's checkers or else without any; nil when
+    /// there was none.
     var lastPace: BuildPace? {
         func pace(_ checks: [Checker], hasCoverage: Bool) -> BuildPace? {
             guard let lines = (try? readText(firstBuild(checks, hasCoverage: hasCoverage)))?.textLines(),
@@ -179,7 +179,7 @@ extension KernelSteps {
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay, request)
-        // Until this build has completed too.
+        // The mark is removed until this build has also completed.
         if rules != nil { try removeAll(mark(.overlay, pristine, request)) }
         if isUnusable { try removeAll(output(pristine, request)) }
         try createFolder(mark(.tools, pristine, request).removingLastComponent())

@@ -157,7 +157,7 @@ struct Kselftests: Sendable {
         defer { try? removeAll(build.output) }
         for task in build.commands { try await run(task.command, what: task.what, by: runner) }
         let output = try await runner.output(of: build.listing, failingWith: .build)
-        // "COLLECTION:PROGRAM", a line each.
+        // "COLLECTION:PROGRAM", one on each line.
         let names = output.textLines().filter { $0.hasPrefix("\(name):") }
             .map { String($0.dropFirst(name.count + 1)) }
         let programs = names.filter { !$0.contains("/") && fileExists(built.appending($0)) }
@@ -184,7 +184,7 @@ struct Kselftests: Sendable {
         var output: FilePath
         /// The folder of the built programs.
         var programs: FilePath
-        /// In order.
+        /// The commands in order.
         var commands: [Task]
         /// Prints the names of the programs.
         var listing: Command
@@ -193,7 +193,7 @@ struct Kselftests: Sendable {
     func makeBuild(of recipe: Recipe) async throws -> Build {
         let (name, source) = (recipe.name, recipe.source)
         var make = steps.make(patched)
-        // What KCSAN watches is the kernel's.
+        // KCSAN watches only the kernel.
         make.variables = []
         // User-mode Linux's programs are the host's, and the selftests' headers are x86's.
         make.architecture = .x86_64
@@ -271,8 +271,8 @@ extension Project {
     }
 
     /// For a filter such as `kselftest:openat2`, the project with only this collection of selftests; for `kunit` or
-    /// `kunit:list*`, the project with only these suites in the kernel; both whether the project file has them or not,
-    /// and without a filter. For any other filter, the project and the filter unchanged.
+    /// `kunit:list*`, the project with only these suites in the kernel; both regardless of the project file, and
+    /// without a filter. For any other filter, the project and the filter unchanged.
     public func selecting(_ filter: String?) -> ProjectSelection {
         if let pattern = filter.flatMap(KUnitTests.pattern) {
             var project = self

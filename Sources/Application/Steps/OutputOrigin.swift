@@ -25,10 +25,10 @@ struct OutputDescription: Codable, Equatable {
     var architecture: String
     var hasDebugInfo: Bool
     var base: String
-    /// What was asked of the configuration, sorted lines.
+    /// The requested configuration, as sorted lines.
     var options: [String]
 
-    /// Nil when there is none that can be read.
+    /// Nil when there is no readable record.
     static func load(_ path: FilePath) -> OutputDescription? {
         guard let bytes = try? readBytes(path) else { return nil }
         let description = try? JSONDecoder().decode(OutputDescription.self, from: Data(bytes))
@@ -52,14 +52,14 @@ struct OutputOrigin: Sendable {
     var make: KernelMake
     /// The folder of its tree and outputs.
     var folder: FilePath
-    /// In how many options the configurations differ.
+    /// The number of options in which the configurations differ.
     var distance: Int
     /// When it was last used, in nanoseconds since 1970.
     var used: Int64
 
     var output: FilePath { make.output }
 
-    /// The nearest first: by configuration, then the own tree's, then the one used last.
+    /// The nearest first: by configuration, then those of the same tree, then the most recently used.
     static func sorted(_ origins: [OutputOrigin], for folder: FilePath) -> [OutputOrigin] {
         func isBefore(_ left: OutputOrigin, _ right: OutputOrigin) -> Bool {
             if left.distance != right.distance { return left.distance < right.distance }
@@ -83,7 +83,7 @@ extension KernelSteps {
             base: patched.request.base.name, options: patched.request.text.textLines().map(String.init).sorted())
     }
 
-    /// Records what an output was built from, for others to start from it.
+    /// Records the inputs of an output, for later builds that start from it.
     func describeOutput(of patched: PatchedKernelArtifact) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
@@ -93,7 +93,7 @@ extension KernelSteps {
     }
 
     /// The finished outputs that a new one may start from, the nearest first. Outputs of confined builds are never
-    /// among them: what a stranger's makefiles made stays with these patches.
+    /// among them: output of a stranger's makefiles is used only for these patches.
     func possibleOrigins(of patched: PatchedKernelArtifact) throws -> [OutputOrigin] {
         let own = folder(for: patched.pristine)
         guard let name = own.lastComponent else { return [] }
@@ -123,8 +123,8 @@ extension KernelSteps {
 
     /// Starts an output in which make never ran from the nearest finished one. The caller holds the own tree's lock.
     ///
-    /// - Returns: Where it started from; nil when there is nothing to start from, or the output has begun already.
-    /// - Throws: `CancellationError`. Whatever else goes wrong leaves the output empty, which only takes longer.
+    /// - Returns: The origin; nil when there is none, or when the output exists already.
+    /// - Throws: `CancellationError`. After any other error the output is empty, which only takes longer.
     func startOutput(of patched: PatchedKernelArtifact, _ progress: ProgressSink) async throws -> OutputOrigin? {
         let make = make(patched)
         guard !KernelBuilder.hasBegun(make.output) else { return nil }
@@ -155,7 +155,7 @@ extension KernelSteps {
         return nil
     }
 
-    /// How many finished outputs are tried.
+    /// The most finished outputs to try.
     private static let mostOrigins = 3
 
     /// The name of the lock of a folder of a tree and its outputs.

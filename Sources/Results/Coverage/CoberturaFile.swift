@@ -59,7 +59,7 @@ public enum CoberturaFile {
         "line-rate=\"\(rate(lines))\" branch-rate=\"\(rate(branches))\""
     }
 
-    /// The share with four decimals; of nothing all of it.
+    /// The share with four decimals; 1 when there is nothing to count.
     private static func rate(_ tally: CoverageTally) -> String {
         tally.total == 0 ? "1" : "\(Double(tally.reached * 10_000 / tally.total) / 10_000)"
     }
@@ -70,7 +70,7 @@ extension [CoverageTally] {
 }
 
 extension String {
-    /// Itself as an attribute's value. What XML 1.0 cannot hold is replaced.
+    /// The string as an attribute's value. Characters that XML 1.0 does not allow are replaced.
     fileprivate var xml: String {
         var text = ""
         for scalar in unicodeScalars {

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// The counters of one object, as gcc's instrumentation keeps them and the kernel shows them (kernel/gcov/gcc_4_7.c;
-/// gcc/gcov-io.h has the format): a header and records of a tag, a length and data. Only counters change as code runs.
+/// The counters of one object, in the form of gcc's instrumentation and of the kernel (kernel/gcov/gcc_4_7.c;
+/// gcc/gcov-io.h has the format): a header and records of a tag, a length and data. Only counters change while code
+/// runs.
 ///
-/// Numbers are those of x86-64, the least significant byte first.
+/// Numbers are little-endian, as on x86-64.
 public struct CounterData: Sendable, Equatable {
-    /// All of it, as gcov reads it.
+    /// The complete data, in gcov's form.
     public private(set) var bytes: [UInt8]
-    /// Where the counters are, of 8 bytes each.
+    /// The positions of the counters, of 8 bytes each.
     private let counters: [Int]
 
     /// GCOV_DATA_MAGIC: "gcda".
     private static let magic: UInt32 = 0x6763_6461
-    /// GCOV_TAG_FOR_COUNTER(GCOV_COUNTER_ARCS): how often the arcs between blocks were taken.
+    /// GCOV_TAG_FOR_COUNTER(GCOV_COUNTER_ARCS): the number of times that the arcs between blocks were taken.
     private static let arcsTag: UInt32 = 0x01A1_0000
-    /// From this version of gcc on lengths count bytes instead of words of 4, and the header has a checksum.
+    /// The first version of gcc in which lengths count bytes instead of words of 4, and the header has a checksum.
     private static let firstWithBytes = 12
 
     /// Reads counters.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when these are none.
+    /// - Throws: `Failure` (`infrastructure`) when the data is not of this form.
     public init(_ bytes: [UInt8]) throws(Failure) {
         func word(_ offset: Int) -> UInt32? {
             guard offset >= 0, offset + 4 <= bytes.count else { return nil }
@@ -52,10 +53,10 @@ public struct CounterData: Sendable, Equatable {
         self.counters = counters
     }
 
-    /// Whether no counter has counted anything.
+    /// Whether all counters are 0.
     public var isZero: Bool { counters.allSatisfy { self[$0] == 0 } }
 
-    /// Whether these are counters of the same object, built once.
+    /// Whether these are counters of the same object from the same build.
     public func isLike(_ other: CounterData) -> Bool {
         bytes.count == other.bytes.count && counters == other.counters
     }
@@ -67,15 +68,15 @@ public struct CounterData: Sendable, Equatable {
         }
     }
 
-    /// What both have counted together.
+    /// The sum of both.
     ///
     /// - Throws: `Failure` (`infrastructure`) when they are not of the same object.
     public func adding(_ other: CounterData) throws(Failure) -> CounterData {
         try combined(with: other) { $0 &+ $1 }
     }
 
-    /// What was counted since `earlier`. A counter that was set back meanwhile, as a write to debugfs does, counts from
-    /// there.
+    /// The counts since `earlier`. A counter that was reset meanwhile, as by a write to debugfs, counts from its new
+    /// value.
     ///
     /// - Throws: `Failure` (`infrastructure`) when they are not of the same object.
     public func since(_ earlier: CounterData) throws(Failure) -> CounterData {

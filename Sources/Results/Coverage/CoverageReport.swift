@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What the tests of a run reached of the project's C files: lines, branches and functions, as gcov counts them.
+/// The coverage of the project's C files by the tests of a run: lines, branches and functions, as gcov counts them.
 public struct CoverageReport: Codable, Sendable, Equatable {
-    /// The tests that reached something, in the order in which they first did. Lines name them by their place here.
+    /// The tests that reached a line, in the order in which they first did. Lines refer to them by their index here.
     public var tests: [String]
     /// The files, by their paths.
     public var files: [CoveredFile]
-    /// The least share of lines that the project asks for, in percent; nil when it asks for none, or when only some of
-    /// the tests were to run.
+    /// The project's minimum percentage of lines; nil without a minimum, or when only some of the tests were selected.
     public var minimumPercent: Int?
-    /// What the counts lack, a sentence each; nil when they lack nothing.
+    /// The gaps in the counts, one sentence for each; nil for none.
     public var gaps: [String]?
 
     /// Creates a report.
@@ -29,8 +28,7 @@ public struct CoverageReport: Codable, Sendable, Equatable {
     /// The functions of all files.
     public var functions: CoverageTally { files.reduce(CoverageTally()) { $0 + $1.functionTally } }
 
-    /// Whether fewer lines were reached than the project asks for. With no line at all nothing was measured, which is
-    /// below any minimum.
+    /// Whether fewer lines were reached than the project's minimum. A report without lines is below any minimum.
     public var isBelowMinimum: Bool {
         guard let minimumPercent else { return false }
         let lines = lines
@@ -38,11 +36,11 @@ public struct CoverageReport: Codable, Sendable, Equatable {
     }
 }
 
-/// How many of some things were reached.
+/// The number of reached items.
 public struct CoverageTally: Sendable, Equatable {
-    /// Those that were.
+    /// The reached items.
     public var reached: Int
-    /// All of them.
+    /// All items.
     public var total: Int
 
     /// Creates a tally.
@@ -51,18 +49,18 @@ public struct CoverageTally: Sendable, Equatable {
         self.total = total
     }
 
-    /// The sum of two.
+    /// The sum of two tallies.
     public static func + (one: CoverageTally, other: CoverageTally) -> CoverageTally {
         CoverageTally(reached: one.reached + other.reached, total: one.total + other.total)
     }
 
-    /// The share in percent with one decimal, rounded down so that 100 means all; nil of nothing.
+    /// The share in percent with one decimal, rounded down so that 100 means all; nil when there are no items.
     public var percent: Double? {
         total == 0 ? nil : Double(reached * 1000 / total) / 10
     }
 }
 
-/// What the tests reached of a file.
+/// The coverage of a file.
 public struct CoveredFile: Codable, Sendable, Equatable {
     /// Its path as the user knows it: in the project, or in the kernel's tree.
     public var path: String
@@ -70,7 +68,7 @@ public struct CoveredFile: Codable, Sendable, Equatable {
     public var lines: [CoveredLine]
     /// The functions, in the order of their lines.
     public var functions: [CoveredFunction]
-    /// The text of the file, a line each; nil when it was not to be had.
+    /// The lines of the file's text; nil when it is not available.
     public var source: [String]?
 
     /// Creates a file.
@@ -97,8 +95,7 @@ public struct CoveredFile: Codable, Sendable, Equatable {
         CoverageTally(reached: functions.count { $0.count > 0 }, total: functions.count)
     }
 
-    /// The lines that no test reached, those that follow each other in the list of lines with code as one range of
-    /// numbers.
+    /// The lines that no test reached; consecutive lines with code are one range.
     public var unreachedRanges: [ClosedRange<Int>] {
         var ranges: [ClosedRange<Int>] = []
         var isOpen = false
@@ -115,7 +112,7 @@ public struct CoveredFile: Codable, Sendable, Equatable {
         return ranges
     }
 
-    /// The text of a line, without what only indents it; nil when it is not known.
+    /// The text of a line, without its indentation; nil when it is unknown.
     public func text(ofLine number: Int) -> String? {
         guard let source, source.indices.contains(number - 1) else { return nil }
         return String(source[number - 1].drop { $0 == " " || $0 == "\t" })
@@ -126,11 +123,11 @@ public struct CoveredFile: Codable, Sendable, Equatable {
 public struct CoveredLine: Codable, Sendable, Equatable {
     /// Its number, from 1.
     public var number: Int
-    /// How often it was reached.
+    /// The number of times it was reached.
     public var count: Int
-    /// How often each way was taken where the code branches.
+    /// The number of times that each branch was taken.
     public var branches: [Int]
-    /// The tests that reached it: their places in the report's list.
+    /// The tests that reached it, by their index in the report's list.
     public var tests: [Int]
 
     /// Creates a line.
@@ -144,13 +141,13 @@ public struct CoveredLine: Codable, Sendable, Equatable {
 
 /// A function.
 public struct CoveredFunction: Codable, Sendable, Equatable {
-    /// Its name; of what SYSCALL_DEFINE makes the call's own.
+    /// The function's name; for a function of SYSCALL_DEFINE the call's name.
     public var name: String
     /// The line on which it begins.
     public var firstLine: Int
     /// The line on which it ends.
     public var lastLine: Int
-    /// How often it was entered.
+    /// The number of times it was entered.
     public var count: Int
 
     /// Creates a function.

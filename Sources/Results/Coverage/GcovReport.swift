@@ -2,13 +2,13 @@
 import Diagnostics
 import Foundation
 
-/// What gcov tells of one object, in its JSON form (gcov --json-format, version 1).
+/// gcov's report on one object, in its JSON form (gcov --json-format, version 1).
 public struct GcovReport: Sendable, Equatable, Decodable {
     /// A source file that has code in the object.
     public struct File: Sendable, Equatable, Decodable {
-        /// Its path, as the compiler was given it.
+        /// The file's path, as passed to the compiler.
         public var file: String
-        /// Its lines with code. A line of which several functions have a part comes once for each.
+        /// The lines with code. A line that is part of several functions is listed once for each.
         public var lines: [Line]
         /// Its functions.
         public var functions: [Function]
@@ -18,9 +18,9 @@ public struct GcovReport: Sendable, Equatable, Decodable {
     public struct Line: Sendable, Equatable, Decodable {
         /// Its number.
         public var number: Int
-        /// How often it was reached.
+        /// The number of times it was reached.
         public var count: Int
-        /// Where it branches.
+        /// Its branches.
         public var branches: [Branch]
 
         private enum CodingKeys: String, CodingKey {
@@ -29,9 +29,9 @@ public struct GcovReport: Sendable, Equatable, Decodable {
         }
     }
 
-    /// A way that a branch can take.
+    /// An outcome of a branch.
     public struct Branch: Sendable, Equatable, Decodable {
-        /// How often it did.
+        /// The number of times it was taken.
         public var count: Int
     }
 
@@ -39,11 +39,11 @@ public struct GcovReport: Sendable, Equatable, Decodable {
     public struct Function: Sendable, Equatable, Decodable {
         /// Its name.
         public var name: String
-        /// Where it begins.
+        /// The line on which it begins.
         public var firstLine: Int
-        /// Where it ends.
+        /// The line on which it ends.
         public var lastLine: Int
-        /// How often it was entered.
+        /// The number of times it was entered.
         public var count: Int
 
         private enum CodingKeys: String, CodingKey {
@@ -67,9 +67,9 @@ public struct GcovReport: Sendable, Equatable, Decodable {
         case files
     }
 
-    /// Reads what gcov printed: a report a line, in the order of its arguments.
+    /// Reads gcov's output: one report on each line, in the order of its arguments.
     ///
-    /// - Throws: `Failure` (`infrastructure`) when it is none.
+    /// - Throws: `Failure` (`infrastructure`) when it is not of this form.
     public static func parse(_ output: String) throws(Failure) -> [GcovReport] {
         var reports: [GcovReport] = []
         for line in output.utf8.split(separator: 0x0A) where !line.isEmpty {
@@ -85,26 +85,26 @@ public struct GcovReport: Sendable, Equatable, Decodable {
     }
 }
 
-/// Puts gcov's reports together to what a run reached.
+/// Combines gcov's reports into a coverage report.
 public struct CoverageBuilder: Sendable {
-    /// The files that count: the path in the kernel's tree, and what the user calls it.
+    /// The files to report: the path in the kernel's tree, and the user's name.
     private let wanted: [String: String]
     private var files: [String: CoveredFile] = [:]
     private var tests: [String] = []
 
-    /// Begins with nothing.
+    /// Creates an empty collection.
     ///
-    /// - Parameter wanted: The files that count, by their paths in the kernel's tree, with what the user calls them.
+    /// - Parameter wanted: The files to report, by their paths in the kernel's tree, with the user's names.
     public init(files wanted: [String: String]) { self.wanted = wanted }
 
-    /// The path in the kernel's tree of a file that counts; nil of any other.
+    /// The path in the kernel's tree of a file to report; nil for any other file.
     private func place(of file: String) -> String? {
         if wanted[file] != nil { return file }
         // The compiler had an absolute path, or one from the output folder.
         return wanted.keys.first { file.hasSuffix("/\($0)") }
     }
 
-    /// Adds what all tests together reached in an object.
+    /// Adds the counts of all tests together in an object.
     public mutating func add(total report: GcovReport) {
         for file in report.files {
             guard let place = place(of: file.file), let name = wanted[place] else { continue }
@@ -114,7 +114,7 @@ public struct CoverageBuilder: Sendable {
         }
     }
 
-    /// Adds what one test reached in an object, once `add(total:)` has its lines.
+    /// Adds the counts of one test in an object, after `add(total:)`.
     public mutating func add(_ report: GcovReport, of test: String) {
         for file in report.files {
             guard let place = place(of: file.file), var covered = files[place] else { continue }
@@ -129,12 +129,12 @@ public struct CoverageBuilder: Sendable {
         }
     }
 
-    /// The files that count and of which no object has code.
+    /// The files to report that have no code in any object.
     public var unmeasured: [String] { wanted.filter { files[$0.key] == nil }.map(\.value).sorted() }
 
     /// The report.
     ///
-    /// - Parameter source: The text of a file of the kernel's tree, by its path; nil when it cannot be had.
+    /// - Parameter source: The text of a file of the kernel's tree, by its path; nil when it is not available.
     public func report(source: (_ path: String) -> [String]?) -> CoverageReport {
         let covered = files.sorted { $0.value.path < $1.value.path }.map { place, file in
             var file = file
@@ -146,12 +146,12 @@ public struct CoverageBuilder: Sendable {
 }
 
 extension CoveredFile {
-    /// What SYSCALL_DEFINE makes around a call's own function, `__do_sys_NAME` (arch/x86/include/asm/syscall_wrapper.h).
-    /// Some are never called, such as those for 32-bit callers.
+    /// The functions that SYSCALL_DEFINE adds around a call's own function, `__do_sys_NAME`
+    /// (arch/x86/include/asm/syscall_wrapper.h). Some are never called, such as those for 32-bit callers.
     private static let wrappers = ["__x64_sys_", "__ia32_sys_", "__ia32_compat_sys_", "__x32_compat_sys_", "__se_sys_"]
     private static let own = ["__do_sys_", "__do_compat_sys_"]
 
-    /// Adds what an object has of it. A header's code may be in several.
+    /// Adds the counts of the file in an object. A header's code may be in several objects.
     fileprivate mutating func add(_ file: GcovReport.File) {
         var byNumber = Dictionary(lines.map { ($0.number, $0) }, uniquingKeysWith: { first, _ in first })
         for line in file.lines {

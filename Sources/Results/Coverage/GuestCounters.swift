@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 
-/// The counters of one object at one moment of a guest's life.
+/// The counters of one object at one time in a guest.
 public struct CounterSample: Sendable, Equatable {
     /// The owner of the time until that moment: a test, a program without known tests, or none.
     public var test: String?
-    /// The object's file of counters as the kernel names it: an absolute path that ends in `.gcda`.
+    /// The kernel's path of the object's counters: an absolute path that ends in `.gcda`.
     public var object: String
-    /// The counters, as gcov reads them.
+    /// The counters, in gcov's form.
     public var bytes: [UInt8]
 
     /// Creates a sample.
@@ -18,16 +18,16 @@ public struct CounterSample: Sendable, Equatable {
     }
 }
 
-/// All samples of one guest, in order. Counters go on counting from one to the next.
+/// All samples of one guest, in order. Counters are not reset between samples.
 public struct GuestCounters: Sendable, Equatable {
     /// The samples.
     public var samples: [CounterSample]
-    /// Who ran when the guest ended too early: what that reached after the last sample is not known.
+    /// The test that ran when the guest ended too early: its counts after the last sample are unknown.
     public var cutShortIn: String?
     /// Whether samples were left out because there were too many.
     public var isBounded: Bool
 
-    /// Creates a guest's account.
+    /// Creates the samples of a guest.
     public init(samples: [CounterSample] = [], cutShortIn: String? = nil, isBounded: Bool = false) {
         self.samples = samples
         self.cutShortIn = cutShortIn
@@ -35,25 +35,25 @@ public struct GuestCounters: Sendable, Equatable {
     }
 }
 
-/// What the tests of a run have counted: each by itself, and all together.
+/// The counts of the tests of a run, separately and together.
 public struct RunCounters: Sendable, Equatable {
-    /// What one test counted.
+    /// The counts of one test.
     public struct Test: Sendable, Equatable {
         /// Its name.
         public var name: String
-        /// Its counters by object; only objects of which it reached something.
+        /// Its counters by object; only objects in which it reached code.
         public var objects: [String: CounterData]
     }
 
     /// The sum, by object.
     public private(set) var total: [String: CounterData] = [:]
-    /// The tests that reached something, in the order in which they first did.
+    /// The tests that reached code, in the order in which they first did.
     public private(set) var tests: [Test] = []
 
     /// The name of the counts from before the first program, which do not belong to a test.
     public static let bootName = "(boot)"
 
-    /// Takes the samples of a run's guests apart.
+    /// Separates the samples of a run's guests by test.
     ///
     /// - Throws: `Failure` (`infrastructure`) when counters cannot be read.
     public init(_ guests: [GuestCounters]) throws(Failure) {

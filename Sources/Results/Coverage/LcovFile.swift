@@ -14,7 +14,7 @@ public enum LcovFile {
             lines += totals("FN", file.functionTally)
             for line in file.lines {
                 for (index, count) in line.branches.enumerated() {
-                    // Of a line that was never reached no branch was ever decided.
+                    // On an unreached line no branch was decided.
                     lines.append("BRDA:\(line.number),0,\(index),\(line.count == 0 ? "-" : "\(count)")")
                 }
             }
@@ -31,7 +31,7 @@ public enum LcovFile {
 }
 
 extension String {
-    /// Itself without control characters: a line feed in a path would begin a record.
+    /// The string without control characters: a line feed in a path would begin a record.
     fileprivate var oneLine: String {
         String(String.UnicodeScalarView(unicodeScalars.map { $0.value < 0x20 || $0.value == 0x7F ? "?" : $0 }))
     }

@@ -2,38 +2,38 @@
 
 /// The results of repeated tests: the number of each result.
 public struct Repetitions: Codable, Sendable, Equatable {
-    /// A test, and how often it ended in which way.
+    /// A test, with the number of each of its results.
     public struct Test: Codable, Sendable, Equatable {
-        /// Its ID.
+        /// The test's ID.
         public var id: String
-        /// The repetitions by how it ended in them; only ways in which it did.
+        /// The number of repetitions by result; only results that occurred.
         public var outcomes: [String: Int]
 
-        /// How often it ended in a way.
+        /// The number of repetitions with a result.
         public func count(_ status: TestStatus) -> Int { outcomes[status.rawValue] ?? 0 }
-        /// How often it stood in the way of a pass.
+        /// The number of repetitions in which it prevented a pass.
         public var failures: Int { TestStatus.allCases.filter(\.isFailure).reduce(0) { $0 + count($1) } }
-        /// How often it was heard of, or missed.
+        /// The number of repetitions in which it was reported or missing.
         public var total: Int { outcomes.values.reduce(0, +) }
-        /// How often it fails.
+        /// The rate of its failures.
         public var rate: FailureRate { FailureRate(failures: failures, of: total) }
     }
 
-    /// How many repetitions were carried out to their end.
+    /// The number of completed repetitions.
     public private(set) var count = 0
-    /// How many were asked for; nil for as many as there is time for.
+    /// The number of requested repetitions; nil for as many as the time allows.
     public var wanted: Int?
-    /// How many of them did not pass.
+    /// The number of repetitions that did not pass.
     public private(set) var failed = 0
-    /// The first that did not, counted from 1.
+    /// The first repetition that did not pass, counted from 1.
     public private(set) var firstFailure: Int?
-    /// The tests, in the order in which they were first heard of.
+    /// The tests, in the order in which they were first reported.
     public private(set) var tests: [Test] = []
 
-    /// Begins with none.
+    /// Creates an empty count.
     public init(wanted: Int? = nil) { self.wanted = wanted }
 
-    /// How often a repetition fails.
+    /// The rate of failed repetitions.
     public var rate: FailureRate { FailureRate(failures: failed, of: count) }
 
     /// Counts a repetition.
@@ -53,7 +53,7 @@ public struct Repetitions: Codable, Sendable, Equatable {
         }
     }
 
-    /// Takes in the repetitions in another kernel.
+    /// Adds the repetitions in another kernel.
     ///
     /// - Parameter label: The suffix of the names of its tests.
     public mutating func add(_ other: Repetitions, label: String) {
@@ -67,9 +67,9 @@ public struct Repetitions: Codable, Sendable, Equatable {
 
 /// A rate of failures, and its bounds with a confidence of 95 %.
 public struct FailureRate: Sendable, Equatable {
-    /// How often it failed.
+    /// The number of failures.
     public let failures: Int
-    /// How often it was tried.
+    /// The number of trials.
     public let total: Int
 
     /// Creates a rate.
@@ -78,20 +78,20 @@ public struct FailureRate: Sendable, Equatable {
         self.total = total
     }
 
-    /// The share in percent; nil when it was never tried.
+    /// The share in percent; nil without a trial.
     public var percent: Double? { total == 0 ? nil : 100 * Double(failures) / Double(total) }
 
-    /// Wilson's score interval in percent, which holds for few trials and for rates near 0 as well (E. B. Wilson,
-    /// Journal of the American Statistical Association 22, 1927); nil when it was never tried.
+    /// Wilson's score interval in percent, which is also valid for few trials and for rates near 0 (E. B. Wilson,
+    /// Journal of the American Statistical Association 22, 1927); nil without a trial.
     public var interval: ClosedRange<Double>? {
         guard total > 0 else { return nil }
-        // 1.96 standard deviations hold 95 % of a normal distribution.
+        // 1.96 standard deviations contain 95 % of a normal distribution.
         let (n, z) = (Double(total), 1.959_964)
         let p = Double(failures) / n
         let middle = p + z * z / (2 * n)
         let half = z * (p * (1 - p) / n + z * z / (4 * n * n)).squareRoot()
         let divisor = 1 + z * z / n
-        // Rounding may leave an end beyond what there is.
+        // Rounding may move a bound out of the valid range.
         let lower = failures == 0 ? 0 : max(0, (middle - half) / divisor)
         let upper = failures == total ? 1 : min(1, (middle + half) / divisor)
         return 100 * lower...100 * upper
@@ -104,7 +104,7 @@ extension RunReport {
     ///
     /// - Parameters:
     ///   - other: The repetition's report.
-    ///   - number: Which repetition it was, from 1.
+    ///   - number: The number of the repetition, from 1.
     ///   - lines: The number of lines in the console's log before the other's; nil when the log does not contain the
     ///     other's.
     public mutating func add(repetition other: RunReport, number: Int, consoleLinesBefore lines: Int?) {
