@@ -12,7 +12,8 @@ target=Sources/SyscallTesting
 
 extension Errno {
 END
-    # `#define EPERM 1 /* Operation not permitted */`, and names that stand for another one. A comment may end on a later line.
+    # `#define EPERM 1 /* Operation not permitted */`, and names that are defined as another one. A comment may end on a
+    # later line.
     awk '
         /^#define[ \t]+E[A-Z0-9]+[ \t]+/ {
             name = $2; value = $3

@@ -12,11 +12,11 @@ rm -rf .build/deb
 mkdir -p "$root/DEBIAN" .build/deb/debian
 Packaging/stage.sh install "$root" /usr "/usr/share/doc/$name" /usr/share/zsh/vendor-completions
 
-# The libraries that the executable is linked with, as packages with their least versions.
+# The packages of the executable's libraries, with their least versions.
 printf 'Source: %s\n\nPackage: %s\nArchitecture: any\nDescription: x\n' "$name" "$name" >.build/deb/debian/control
 libraries=$(cd .build/deb && dpkg-shlibdeps -O -e root/usr/bin/kbuild 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 [ -n "$libraries" ] || { echo "dpkg-shlibdeps finds no library of $root/usr/bin/kbuild" >&2; exit 1; }
-# The process that makes images loads it.
+# The process that makes images loads libguestfs at run time.
 libraries="$libraries, libguestfs0"
 
 join() { local IFS=,; echo "${*// /}" | sed 's/,/, /g'; }
@@ -42,6 +42,6 @@ CONTROL
 (cd "$root" && find . -type f -not -path './DEBIAN/*' -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' md5sum) \
     >"$root/DEBIAN/md5sums"
 chmod -R u=rwX,go=rX "$root"
-# Harder compression takes most of a minute, for little.
+# Stronger compression takes most of a minute, for little gain.
 dpkg-deb -Zxz -z1 --root-owner-group --build "$root" "$output" >/dev/null
 echo "$output"

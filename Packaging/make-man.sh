@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a man page of each command, from what the command line's parser knows, in .build/man.
+# Makes a man page for each command from the command-line parser, in .build/man.
 #
-# By the tool of swift-argument-parser's plugin GenerateManual: the plugin itself would build kbuild once more, with other
+# Uses the tool of swift-argument-parser's plugin GenerateManual: the plugin itself would build kbuild again, with other
 # options than `make build`.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Puts what is installed below a folder, or lists or removes it: stage.sh install|list|remove DESTDIR PREFIX DOCS ZSH
+# Installs, lists or removes kbuild's files below a folder: stage.sh install|list|remove DESTDIR PREFIX DOCS ZSH
 #
 #   DESTDIR  a folder that stands for the root of the file system; "" for the root itself
 #   PREFIX   such as /usr/local
@@ -13,7 +13,7 @@ pages=.build/man
 init=.build/init
 symbols=.build/symbols/kbuild.debug
 
-# Each file once: its mode, where it goes, and where it comes from ("kbuild SHELL" for a completion script).
+# Each file once: its mode, its target, and its source ("kbuild SHELL" for a completion script).
 files() {
     printf '%s\t%s\t%s\n' 755 "$prefix/bin/kbuild" "$kbuild"
     # The guest's init, compiled, so that projects without suites in Swift need no Swift toolchain.
@@ -22,7 +22,7 @@ files() {
     printf '%s\t%s\t%s\n' 644 "$prefix/share/bash-completion/completions/kbuild" 'kbuild bash'
     printf '%s\t%s\t%s\n' 644 "$zsh/_kbuild" 'kbuild zsh'
     printf '%s\t%s\t%s\n' 644 "$prefix/share/fish/vendor_completions.d/kbuild.fish" 'kbuild fish'
-    # What is removed may have been made by another version.
+    # Another version may have installed the files that are removed.
     if [ "$action" = remove ]; then
         for page in "$destdir$prefix"/share/man/man1/kbuild{,-*}.1.gz; do
             printf '%s\t%s\t%s\n' 644 "${page#"$destdir"}" "$page"
@@ -47,7 +47,7 @@ files | while IFS=$'\t' read -r mode target source; do
     list) echo "$path" ;;
     remove)
         rm -f "$path"
-        # Folders of kbuild's alone.
+        # Folders that only kbuild uses.
         case $target in "$docs"/*) rmdir -p --ignore-fail-on-non-empty "$(dirname "$path")" 2>/dev/null || true ;; esac
         ;;
     install)
@@ -55,9 +55,9 @@ files | while IFS=$'\t' read -r mode target source; do
         case $source in
         'kbuild '*) "$kbuild" --generate-completion-script "${source#kbuild }" >"$path.new" ;;
         *.1) gzip --best --no-name --stdout "$source" >"$path.new" ;;
-        # The others lie beside it there, not in a folder below.
+        # The other documents are beside it there, not in a folder below.
         README.md | CHANGELOG.md) sed 's|](docs/|](|g' "$source" >"$path.new" ;;
-        # A running kbuild keeps the file that it was started from.
+        # A running kbuild keeps the executable that it was started from.
         "$kbuild")
             # Debug information stays beside the build, for `gdb -s` and for eu-addr2line, under the name that the
             # stripped file has for it.

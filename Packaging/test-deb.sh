@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Shows that a package made by make-deb.sh is whole and that what is in it works where it is unpacked: test-deb.sh PACKAGE
+# Shows that a package of make-deb.sh is complete and that its contents work where they are unpacked: test-deb.sh
+# PACKAGE
 set -euo pipefail
 package=$(realpath "$1")
 build=$(realpath "$(dirname "$0")/../.build")
@@ -19,15 +20,15 @@ dpkg-deb --control "$package" "$scratch/control"
 [ "$(field Depends | grep -c qemu-system-x86)" = 1 ] || fail "Depends: $(field Depends)"
 field Depends | grep -q 'libguestfs0' || fail "Depends lacks the libraries: $(field Depends)"
 field Depends | grep -q -- '-dev' || fail "Depends lacks the libraries' headers"
-# The executable is stripped, and what debuggers need is kept beside the build.
+# The executable is stripped, and the debug information is kept beside the build.
 identity() { readelf --notes "$1" 2>/dev/null | sed -n 's/.*Build ID: //p'; }
 ! readelf --sections --wide "$root/usr/bin/kbuild" | grep -q ' \.debug_info ' || fail "the executable is not stripped"
 [ -n "$(identity "$root/usr/bin/kbuild")" ] || fail "the executable has no build ID"
 [ "$(identity "$root/usr/bin/kbuild")" = "$(identity "$build/symbols/kbuild.debug")" ] || fail "no debug information is kept"
-# What apt would say of the fields' form, and whether this system could have the package.
+# apt's check of the fields' form, and whether this system could install the package.
 dpkg --no-act --install "$package" >/dev/null 2>"$scratch/dpkg" || [ "$(id -u)" != 0 ] || fail "$(cat "$scratch/dpkg")"
 
-# Runs a command where the folder that kbuild was built in is hidden, in a bare environment.
+# Runs a command in an empty environment in which the folder of kbuild's build is hidden.
 swift=$(dirname "$(command -v swiftc)")
 bare() {
     env -i HOME="$home" PATH="$1:/usr/sbin:/usr/bin:/sbin:/bin" TERM=dumb "${hide[@]}" "${@:2}"
@@ -49,8 +50,8 @@ bare "$root/usr/bin" kbuild init demo >/dev/null || fail "kbuild init"
 [ -e "$home/demo/kbuild.yaml" ] || fail "kbuild init wrote no project"
 bare "$root/usr/bin" kbuild config --show --project demo | grep -q hello_there || fail "kbuild config --show"
 
-# A project whose tests are in C needs no Swift toolchain: where there is none it is configured, built, booted and tested. Its
-# kernel is that of the repository's project, which the cache of the caller may have.
+# A project whose tests are in C needs no Swift toolchain: it is configured, built, booted and tested without one. Its
+# kernel is that of the repository's project, which the caller's cache may contain.
 project=$home/project source=$(realpath "$(dirname "$0")/..")
 mkdir -p "$project/Tests"
 cp -r "$source/kernel" "$source/configs" "$source/rootfs" "$project"
@@ -80,7 +81,7 @@ else
     echo "ok: without a Swift toolchain $passed tests passed in a guest"
 fi
 
-# The shells and man read what is there for them.
+# The shells and man can read their files.
 for page in "$root"/usr/share/man/man1/kbuild*.1.gz; do
     gzip --test "$page"
     if command -v groff >/dev/null; then

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Makes the pictures of the README from real runs: make.sh KBUILD
 #
-# A project that `kbuild init` makes is run in a terminal of tmux's: first as it is, with nothing cached, so that the kernel
-# is compiled, and then with a mistake in its call. What the terminal showed is what the pictures show. The runs see their
-# project in /home/me, so that no folder of this machine's is in a picture.
+# A project of `kbuild init` is run in a terminal of tmux: first unchanged and without a cache, so that the kernel is
+# compiled, and then with a bug in its call. The pictures show the terminal's contents. The runs see their project in
+# /home/me, so that no folder of this machine is in a picture.
 set -euo pipefail
 kbuild=$(realpath "$1")
 cd "$(dirname "$0")"
@@ -14,7 +14,7 @@ trap '"${terminal[@]}" kill-server 2>/dev/null || true; rm -rf "$scratch"' EXIT
 mkdir -p "$scratch/home" "$scratch/bin"
 cp "$kbuild" "$scratch/bin/kbuild"
 
-# Compilations that ccache knows are spared.
+# ccache avoids repeated compilations.
 ccache=$(ccache --get-config cache_dir 2>/dev/null || true)
 cat >"$scratch/rc" <<'RC'
 PS1='$ '
@@ -26,12 +26,12 @@ RC
 
 # Types a line.
 type_line() { "${terminal[@]}" send-keys -l "$1" && "${terminal[@]}" send-keys Enter; }
-# Waits until the terminal shows what a pattern says, and keeps what it then shows.
+# Waits until the terminal's contents match a pattern, and saves them.
 keep_when() {
     until "${terminal[@]}" capture-pane -p >"$scratch/text" && grep -Eq "$2" "$scratch/text"; do sleep 0.2; done
     "${terminal[@]}" capture-pane -e -p >"$scratch/$1"
 }
-# Runs a line whose output nobody need see.
+# Runs a line whose output is not shown.
 run() {
     type_line "$1 >/dev/null 2>&1; clear; echo done"
     keep_when nothing '^done$'

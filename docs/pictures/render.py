@@ -26,7 +26,7 @@ def runs(line):
     colour, bold, dim, column = None, False, False, 0
     for part in re.split(r"(\x1b\[[0-9;]*m)", line):
         if not part.startswith("\x1b"):
-            # Blanks need no ink, and a renderer may fold them.
+            # Blanks are not drawn, and a renderer may fold them.
             for word in re.finditer(r"\S+(?: \S+)*", part):
                 classes = [f"c{colour}"] * bool(colour) + ["bold"] * bold + ["dim"] * dim
                 yield column + word.start(), word.group(), " ".join(classes)
@@ -60,7 +60,7 @@ def main(output, columns, *panes):
         for row, line in enumerate(lines):
             y = top + HEAD + (row + 1) * HEIGHT + 3
             for column, text, classes in runs(line):
-                # The length is told, so that columns stand whatever font the reader has.
+                # The length is given, so that columns are aligned in any font.
                 body.append(
                     f'<text x="{MARGIN + column * WIDTH:g}" y="{y:g}" textLength="{len(text) * WIDTH:g}"'
                     + (f' class="{classes}"' if classes else "") + f">{escape(text)}</text>"

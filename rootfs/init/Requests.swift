@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The host's requests to an interactive program, one on each line of the results port.
 ///
-///     size ROWS COLUMNS     of the terminal
+///     size ROWS COLUMNS     the terminal's size
 ///     go                    the program may start
 ///     in HEXADECIMAL        bytes for its standard input
-///     eof                   there will be no more of them
-///     close-stream 1                nobody reads its standard output any more; 2 stands for its standard error
-///     end                   it is to end
+///     eof                   the end of its standard input
+///     close-stream 1        its standard output is no longer read; 2 means its standard error
+///     end                   the program must end
 enum ShellRequest: Equatable {
     /// A stream that the program writes to.
     enum Stream {
@@ -52,9 +52,9 @@ enum ShellRequest: Equatable {
 /// The host's requests to a restored guest, one on each line of the results port.
 ///
 ///     time SECONDS NANOSECONDS      the host's clock
-///     seed HEXADECIMAL              random bytes of the host's
+///     seed HEXADECIMAL              random bytes of the host
 ///     plan NAME                     the plan to run, on the share of test programs
-///     filter PATTERN                a pattern for the tests that the held program is to run; there may be several
+///     filter PATTERN                a pattern for the held program's tests; there may be several
 ///     go
 struct ResumeRequest {
     /// The host's time since 1970.

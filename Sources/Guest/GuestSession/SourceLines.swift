@@ -103,8 +103,8 @@ package struct SourceLines {
 
     /// The lines of a file; nil when it is not one of the project's.
     private func read(_ path: String) -> [ArraySlice<UInt8>]? {
-        // A descriptor that only names the file (O_PATH) opens no device and waits for no pipe, and nobody can replace
-        // the file between the check and the read.
+        // A descriptor that only refers to the file (O_PATH) does not open a device or wait for a pipe, and the file
+        // cannot be replaced between the check and the read.
         let name = open(path, Self.nameOnly | O_CLOEXEC)
         guard name >= 0 else { return nil }
         defer { close(name) }

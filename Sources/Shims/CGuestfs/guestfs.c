@@ -18,7 +18,7 @@ static void *library = NULL;
     CALL(mount) CALL(umount_all) CALL(mke2fs_argv) CALL(e2fsck_argv) CALL(tar_in_opts_argv)
 // clang-format on
 
-// The functions by the types that the library's header gives them, so that the compiler checks each call.
+// The functions with the types of the library's header, so that the compiler checks each call.
 #define FUNCTION(name) static __typeof__(guestfs_##name) *loaded_##name = NULL;
 CALLS(FUNCTION)
 

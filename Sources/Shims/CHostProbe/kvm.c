@@ -26,7 +26,7 @@ extern const unsigned char kbuild_kvm_payload_end[];
 // Present, writable, reachable from user mode: every page, because the payload's user part lies among the others.
 #define PAGE_FLAGS 7UL
 
-// KVM_GET_SUPPORTED_CPUID wants to be told how much room there is; today's CPUs fill about 60 entries.
+// KVM_GET_SUPPORTED_CPUID needs the size of the array; current CPUs fill about 60 entries.
 #define CPUID_ENTRIES 256
 
 static volatile sig_atomic_t limit_reached;
@@ -35,7 +35,7 @@ static struct kvm_run *volatile running;
 static void on_alarm(int signal) {
     (void)signal;
     limit_reached = 1;
-    // Closes the race with an alarm that comes just before KVM_RUN: it then returns at once.
+    // Closes the race with an alarm just before KVM_RUN, which then returns at once.
     if (running) running->immediate_exit = 1;
 }
 
@@ -95,10 +95,10 @@ static int copy_cpuid(int kvm, int vcpu) {
     return result;
 }
 
-// Runs the guest to its end; the outcome and its reason.
+// Runs the guest to its end, and returns the outcome and its reason.
 static enum kbuild_kvm_outcome run_guest(int vcpu, struct kvm_run *run, char *reason, unsigned long size) {
     int stage = 0;
-    // The guest leaves once a stage. More exits than this, and it runs wild.
+    // The guest exits once for each stage. More exits mean that it is out of control.
     for (int exits = 0; exits < 1000; exits++) {
         int result = ioctl(vcpu, KVM_RUN, 0);
         if (limit_reached) {
@@ -168,11 +168,11 @@ enum kbuild_kvm_outcome kbuild_kvm_probe(unsigned seconds, char *reason, unsigne
         return KBUILD_KVM_BROKEN;
     }
 
-    // Each call fills in its own name first, so that the one that failed can be told.
+    // Each call sets its own name first, so that the failed one is known.
     const char *call = "KVM_CREATE_VM";
     int machine = ioctl(kvm, KVM_CREATE_VM, 0);
     if (machine < 0) goto failed;
-    // Where Intel's CPUs keep a TSS of KVM's own; just below the BIOS, as every user of KVM has it.
+    // The place of KVM's own TSS on Intel's CPUs: just below the BIOS, as in every user of KVM.
     call = "KVM_SET_TSS_ADDR";
     if (ioctl(machine, KVM_SET_TSS_ADDR, 0xfffbd000UL) < 0) goto failed;
     call = "mmap";

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// libseccomp writes the filter of system calls that confined commands get.
+// libseccomp writes the filter of system calls for confined commands.
 #ifndef KBUILD_CSECCOMP_H
 #define KBUILD_CSECCOMP_H
 
@@ -11,7 +11,7 @@
 // SCMP_ACT_ERRNO is a macro with an argument, which Swift does not import.
 static inline unsigned int kbuild_seccomp_errno(unsigned short number) { return SCMP_ACT_ERRNO(number); }
 
-// A file without a name, which no program gets that is executed. memfd_create(2) is declared for _GNU_SOURCE alone.
+// A file without a name, closed on exec. memfd_create(2) is declared only for _GNU_SOURCE.
 static inline int kbuild_nameless_file(const char *name) { return (int)syscall(SYS_memfd_create, name, 1u); }
 
 #endif

@@ -78,8 +78,8 @@ static void run_child(char *const argv[], char *const paths[], const sigset_t *m
     fail(argv[0]);
 }
 
-// Ends what the child left in a session of its own, as user-mode Linux makes one; our own process group is not touched.
-// The child must not have been reaped, or its number could be somebody else's.
+// Ends the processes that the child left in its own session, such as user-mode Linux's; our own process group is not
+// affected. The child must not have been reaped, or its process ID could be another process's.
 static void kill_own_session(pid_t child) {
     if (getsid(child) == child) kill(-child, SIGKILL);
 }
@@ -103,8 +103,8 @@ int kbuild_supervise(char *const argv[], char *const paths[]) {
         run_child(argv, paths, &before);
     }
 
-    // The supervisor keeps its copies of standard output and error open until it ends: whoever reads them to their
-    // end, and lets go of the lifeline then, cannot do so while the child is still on its way out.
+    // The supervisor keeps its copies of standard output and error open until it ends: a reader that closes the
+    // lifeline at their end cannot do so before the child has ended.
     int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
     struct pollfd watched[3] = {
         {.fd = STDIN_FILENO, .events = POLLIN},
@@ -119,7 +119,7 @@ int kbuild_supervise(char *const argv[], char *const paths[]) {
             waitpid(child, &status, 0);
             return exit_code(status);
         }
-        // Without pidfd_open (before Linux 5.3) the child is polled for.
+        // Without pidfd_open (before Linux 5.3) the child is polled.
         int ready = poll(watched, 3, pidfd < 0 ? 50 : -1);
         if (ready < 0 && errno != EINTR) return 127;
         if (watched[0].revents) {
@@ -130,7 +130,7 @@ int kbuild_supervise(char *const argv[], char *const paths[]) {
             }
         }
         if (watched[2].revents) {
-            // A signal to the group has reached a child in it; one in a session of its own has nothing to tidy up.
+            // A signal to the group has reached a child in it; a child in its own session has nothing to clean up.
             struct signalfd_siginfo signal;
             if (read(watched[2].fd, &signal, sizeof signal) < 0) continue;
             kill_own_session(child);

@@ -5,9 +5,10 @@
 #include <guestfs.h>
 
 // The calls of libguestfs that kbuild uses, each under its name with kbuild_ before it. The library is not linked: it
-// brings 60 shared libraries, which each start of kbuild would load, and only the process that makes an image needs it.
+// depends on 60 shared libraries, which each start of kbuild would load, and only the process that makes an image needs
+// it.
 
-// Loads the library. Returns NULL, or why it cannot be loaded. No other call may come before.
+// Loads the library, before any other call. Returns NULL, or the reason that it cannot be loaded.
 const char *kbuild_guestfs_load(void);
 
 guestfs_h *kbuild_guestfs_create(void);
