@@ -9,7 +9,7 @@ import Testing
 
 @testable import Application
 
-/// A run's events as lines of JSON.
+/// The events of a run as lines of JSON.
 @Suite("Events as JSON", .timeLimit(.minutes(5)))
 struct EventLineTests {
     private static let events: [StepEvent] = [

@@ -205,7 +205,7 @@ struct LogFormatTests {
         #expect(parse(text).map(\.title) == ["BUG: corrupted list in ring_kill"])
     }
 
-    @Test("a log behind a login prompt")
+    @Test("a log after a login prompt")
     func prompt() {
         let crashes = parse(
             "box login: Unable to handle kernel paging request at virtual address 00000001\nPC is at f+0x1/0x2")

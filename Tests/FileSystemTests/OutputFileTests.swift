@@ -58,7 +58,7 @@ struct OutputFileTests {
         }
     }
 
-    @Test("a device stays a device, and the text goes to it")
+    @Test("a device stays a device, and the text is written to it")
     func device() throws {
         let node = scratch.path.appending("null")
         if mknod(node.string, S_IFCHR | 0o600, makeDevice(1, 3)) == 0 {

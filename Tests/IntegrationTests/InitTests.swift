@@ -20,7 +20,7 @@ extension RunTests {
         return (home, bin)
     }
 
-    @Test("init: what it writes, what it refuses, and the first call that is added")
+    @Test("init: the files that it writes, the folders that it refuses, and the first added call")
     func initWrites() async throws {
         let (home, bin) = try installation()
         let project = home.appending("project")

@@ -113,7 +113,7 @@ struct OutputCopyTests {
         #expect(try text("scripts/.tool.cmd").contains("-o \(target.output)/scripts/tool "))
     }
 
-    @Test("a folder behind a link is known by both names")
+    @Test("a folder behind a link is recognized by both names")
     func links() throws {
         let alias = scratch.root.appending("alias")
         symlink(scratch.root.appending("projects").string, alias.string)

@@ -98,7 +98,7 @@ struct LayeringTests {
         #expect(manifest.contains(#".enableUpcomingFeature("MemberImportVisibility")"#))
     }
 
-    @Test("text is split at bytes: CR LF is one Character, at which a split at \"\\n\" goes past")
+    @Test("text is split at bytes: CR LF is one Character, which a split at \"\\n\" misses")
     func lineSplitting() throws {
         let sources = Self.root.appending(path: "Sources")
         let names = (FileManager.default.subpaths(atPath: sources.path) ?? []).filter { $0.hasSuffix(".swift") }

@@ -186,7 +186,7 @@ struct QEMUCommandTests {
         #expect(value("-append", in: serial)[0].contains("kbuild.results=serial"))
     }
 
-    @Test("the user's kernel arguments come last, so that they win")
+    @Test("the user's kernel arguments come last, so that they have precedence")
     func kernelArguments() {
         #expect(configuration().kernelCommandLine.hasSuffix(" extra=1"))
     }

@@ -104,7 +104,7 @@ struct MsgboxStrictTests {
         #expect(try Self.get() == "\0\0\0\0")
     }
 
-    @Test("twenty words come back in reverse order")
+    @Test("twenty words are returned in reverse order")
     func order() throws {
         let words = (1...20).map { "word\($0)" }
         for word in words { try Self.put(word) }

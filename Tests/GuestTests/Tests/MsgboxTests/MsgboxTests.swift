@@ -39,7 +39,7 @@ struct MsgboxTests {
         #expect(length == message.count)
     }
 
-    @Test("messages come back last in, first out")
+    @Test("messages are returned last in, first out")
     func order() throws {
         let messages = (0..<20).map { Array("message \($0)".utf8) }
         for message in messages { try Msgbox.put(message) }
