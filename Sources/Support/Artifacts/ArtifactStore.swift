@@ -157,7 +157,7 @@ public struct ArtifactStore: Sendable {
         try await publish(recording: key, make: make)
     }
 
-    /// How often an artifact is made again because its inputs changed: enough for a user who saves once or twice during
+    /// The most attempts to make an artifact while its inputs change: enough for a user who saves once or twice during
     /// a build; a file that changes all the time is an error.
     static let tries = 4
 
