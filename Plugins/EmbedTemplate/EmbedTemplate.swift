@@ -8,8 +8,8 @@ import PackagePlugin
 struct EmbedTemplate: BuildToolPlugin {
     /// Folders and files of this repository.
     private static let carried = [
-        "configs/base.config", "configs/guest.config", "configs/uml.config", "rootfs", "Sources/SyscallTesting",
-        "Sources/CSyscall",
+        "configs/base.config", "configs/guest.config", "configs/suites.config", "configs/uml.config", "rootfs",
+        "Sources/SyscallTesting", "Sources/CSyscall",
     ]
 
     func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {

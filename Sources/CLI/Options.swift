@@ -76,8 +76,8 @@ struct BuildOptions: ParsableArguments {
 
     @Option(
         help: """
-            A configuration fragment for the base: a file, kernel:NAME (kernel/configs/NAME.config) or kselftest:NAME. May be \
-            repeated.
+            A configuration fragment for the base: a file, kernel:NAME (kernel/configs/NAME.config), kselftest:NAME, or \
+            kbuild:suites (what test suites expect of a guest). May be repeated.
             """, completion: .file())
     var fragment: [String] = []
 
@@ -152,8 +152,8 @@ extension BuildOptions {
     /// The options on top of the configuration's base.
     private var configuration: [ProjectOverride] {
         fragment.map { name in
-            let isOfTree = ["kernel:", "kselftest:"].contains(where: name.hasPrefix)
-            return ProjectOverride(key: "kernel.config", .entry(isOfTree ? name : fromHere(name)), flag: "--fragment")
+            let isFile = Project.Fragment(named: name) == nil
+            return ProjectOverride(key: "kernel.config", .entry(isFile ? fromHere(name) : name), flag: "--fragment")
         } + setOptions.map { ProjectOverride(key: "kernel.options", .entry($0), flag: "--set") }
     }
 
@@ -376,7 +376,11 @@ struct RunModes: ParsableArguments {
     @Flag(help: "When tests fail, open a shell in a fresh guest after the report.")
     var shellOnFailure = false
 
-    @Flag(help: "Add the options that the project's collections of selftests need to the kernel's configuration.")
+    @Flag(
+        help: """
+            Add the options that the project's tests need to the kernel's configuration: those of each collection of \
+            selftests, and kbuild:suites for programs of LTP.
+            """)
     var addConfig = false
 
     @Flag(help: "Run with the first patch alone, then with the first two, and so on, until one does not pass.")

@@ -53,23 +53,45 @@ public struct Project: Sendable, Equatable {
         case kernel(String)
         /// The options that a collection of selftests requires: tools/testing/selftests/NAME/config.
         case kselftest(String)
+        /// One that comes with kbuild, by name, such as `suites`.
+        case kbuild(String)
 
-        /// The file; nil for a fragment of the kernel's tree.
+        /// What test suites from elsewhere expect of a guest.
+        public static let suites = Fragment.kbuild("suites")
+
+        /// Reads the name of a fragment that is not a file, as the project file and the command line have it:
+        /// `kernel:NAME`, `kselftest:NAME` or `kbuild:NAME`, with or without `.config`.
+        ///
+        /// - Returns: nil for any other text, which is a path.
+        public init?(named text: String) {
+            guard let colon = text.firstIndex(of: ":") else { return nil }
+            let rest = text[text.index(after: colon)...]
+            let name = String(rest.hasSuffix(".config") ? rest.dropLast(".config".count) : rest)
+            switch text[..<colon] {
+            case "kernel": self = .kernel(name)
+            case "kselftest": self = .kselftest(name)
+            case "kbuild": self = .kbuild(name)
+            default: return nil
+            }
+        }
+
+        /// The file; nil for one with a name.
         public var file: FilePath? { if case .file(let path) = self { path } else { nil } }
 
-        /// The name of a kernel's fragment in the project file; nil for a file.
+        /// The name of a fragment that is not a file, in the project file; nil for a file.
         public var name: String? {
             switch self {
             case .file: nil
             case .kernel(let name): "kernel:\(name)"
             case .kselftest(let name): "kselftest:\(name)"
+            case .kbuild(let name): "kbuild:\(name)"
             }
         }
 
         /// The possible paths in the kernel's tree, the likeliest first.
         public func paths(architecture: KernelArchitecture) -> [String] {
             switch self {
-            case .file: []
+            case .file, .kbuild: []
             case .kernel(let name):
                 ["kernel/configs/\(name).config"]
                     + (architecture == .um ? ["um", "x86"] : ["x86"]).map { "arch/\($0)/configs/\(name).config" }
@@ -89,6 +111,8 @@ public struct Project: Sendable, Equatable {
         /// The host's root over 9p, with an overlay in the guest's memory for its writes.
         case host
 
+        /// Whether it has a distribution's programs.
+        package var hasDistribution: Bool { self == .debian || self == .host }
         /// Whether libguestfs makes an image of this type.
         package var isDisk: Bool { self == .disk || self == .debian }
     }

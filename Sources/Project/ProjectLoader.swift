@@ -463,14 +463,7 @@ package struct ProjectLoader {
         let defaultDefinition = fileExists(path(ownDefinition)) ? ownDefinition : SupportFolder.definition
         func paths(_ node: Node?) -> [FilePath] { strings(node).map(path) }
         func fragment(_ text: String) -> Project.Fragment {
-            for (prefix, fragment) in [
-                ("kernel:", Project.Fragment.kernel), ("kselftest:", Project.Fragment.kselftest),
-            ]
-            where text.hasPrefix(prefix) {
-                let name = String(text.dropFirst(prefix.count))
-                return fragment(name.hasSuffix(".config") ? String(name.dropLast(".config".count)) : name)
-            }
-            return .file(path(text))
+            Project.Fragment(named: text) ?? .file(path(text))
         }
         func fragments(_ node: Node?) -> [Project.Fragment] { strings(node).map(fragment) }
         func base(_ text: String?) -> Project.Base {

@@ -18,6 +18,24 @@ public enum SupportFolder {
     package static let guestFragment = "\(name)/configs/guest.config"
     /// The default definition of the root file system.
     static let definition = "\(name)/rootfs/default.yaml"
+    /// The folder of the fragments, as the executable carries them.
+    private static let fragments = "configs/"
+    /// Those that a guest's configuration begins with. They are files of the project, as a whole or not at all.
+    private static let foundations = ["base", "guest", "uml"]
+
+    /// The names of the fragments that a project may have on top of its own, as `kbuild:NAME`.
+    package static let fragmentNames = ProjectTemplate.supportFiles.compactMap { file -> String? in
+        guard file.path.hasPrefix(fragments), file.path.hasSuffix(".config") else { return nil }
+        let name = String(file.path.dropFirst(fragments.count).dropLast(".config".count))
+        return foundations.contains(name) ? nil : name
+    }
+
+    /// The text of the fragment `kbuild:NAME`; nil when none has the name.
+    package static func fragment(named name: String) -> String? {
+        guard fragmentNames.contains(name) else { return nil }
+        return ProjectTemplate.supportFiles.first { $0.path == "\(fragments)\(name).config" }?.text
+    }
+
     /// Folders that contain only the executable's files. SwiftPM and editors may keep files beside these folders.
     private static let owned = ["configs", "rootfs", "Sources"]
 

@@ -41,9 +41,23 @@ struct KselftestUnitTests {
         let text =
             "kernel: {config: [a, 'kselftest:pidfd']}\ntests: [{kselftest: pidfd}, {kselftest: close_range}, {program: /x}]"
         let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
-            .addingSelftestOptions()
+            .addingTestOptions()
         #expect(project.kernel.config == [.file("/p/a"), .kselftest("pidfd"), .kselftest("core")])
         #expect(project.kernel.umlConfig == [.kselftest("pidfd"), .kselftest("core")])
+    }
+
+    @Test("--add-config asks for what suites expect when programs of LTP run, which name no options")
+    func suites() throws {
+        let text =
+            "kernel: {config: [a]}\ntests: [{program: /x, protocol: ltp}, {program: /y, protocol: ltp}, {program: /z}]"
+        let project = try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
+        #expect(project.addingTestOptions().kernel.config == [.file("/p/a"), .kbuild("suites")])
+        #expect(
+            project.selecting("kselftest:kcmp").project.addingTestOptions().kernel.config.last == .kselftest("kcmp"))
+        #expect(SupportFolder.fragmentNames == ["suites"])
+        #expect(SupportFolder.fragment(named: "suites")?.contains("CONFIG_CGROUPS=y") == true)
+        // What a project is founded on is a file of its own, whole and checked.
+        #expect(["base", "guest", "uml", "none", ""].allSatisfy { SupportFolder.fragment(named: $0) == nil })
     }
 
     @Test("the options of a collection are compared with the kernel's; a built-in option satisfies a module")

@@ -101,11 +101,11 @@ struct ProjectTests {
         let text = """
             kernel:
               base: BASE
-              config: [a.config, "kernel:debug.config", "kselftest:net/forwarding"]
+              config: [a.config, "kernel:debug.config", "kselftest:net/forwarding", "kbuild:suites", "x:y"]
               uml-config: ["kernel:debug"]
             """
         let fragments: [Project.Fragment] = [
-            .file("/p/a.config"), .kernel("debug"), .kselftest("net/forwarding"),
+            .file("/p/a.config"), .kernel("debug"), .kselftest("net/forwarding"), .suites, .file("/p/x:y"),
         ]
         for (word, base) in [
             ("tinyconfig", Project.Base.target("tinyconfig")), ("defconfig", .target("defconfig")),

@@ -1,10 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
-import Patching
 import Testing
+
+@testable import Patching
 
 @Suite(.timeLimit(.minutes(5))) struct PatchParserTests {
     private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
+
+    @Test(
+        "a hunk's header is four numbers between @@, with or without counts, blanks and a function",
+        arguments: [
+            ("@@ -1,2 +1,2 @@", true), ("@@ -1,2  +1,2  @@ int f(void)", true),
+            ("@@ -01,2 +1,2 @@", true), ("@@ -1,2 +1,2 @@x", false), ("@@ -1,2 +1,2@@", false),
+            ("@@ -1,2 +1, @@", false), ("@@ -,2 +1,2 @@", false), ("@@ -1,2 @@", false), ("@@ -1,2 -1,2 @@", false),
+            ("@@ -4294967296,2 +1,2 @@", false), ("@@ -1,2 +1,99999999999999999999 @@", false),
+            ("@@ -1;2 +1,2 @@", false),
+        ])
+    func headers(header: String, isRead: Bool) throws {
+        let text = "--- a/x\n+++ b/x\n\(header)\n a\n-b\n+c\n"
+        if isRead {
+            let hunk = try #require(try parse(text).first?.files.first?.hunks.first)
+            #expect(hunk.oldStart == 1 && hunk.newStart == 1 && hunk.entries.count == 3)
+        } else {
+            #expect(throws: (any Error).self) { try parse(text) }
+        }
+    }
 
     @Test func readsAGitPatchWithMailHeadersAndSignature() throws {
         let patches = try parse(

@@ -164,7 +164,7 @@ struct Init {
         for (type, target) in [
             ("mqueue", "/dev/mqueue"), ("hugetlbfs", "/dev/hugepages"), ("cgroup2", "/sys/fs/cgroup"),
             ("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing"), ("configfs", "/sys/kernel/config"),
-            ("bpf", "/sys/fs/bpf"),
+            ("securityfs", "/sys/kernel/security"), ("bpf", "/sys/fs/bpf"),
         ] as [(String, String)] {
             _ = System.mount(type, target, type: type)
         }

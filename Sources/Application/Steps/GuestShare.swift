@@ -42,7 +42,13 @@ enum GuestShare {
         for folder in Set(programs.filter { $0.companions != nil }.map { share.pushing(FilePath($0.fileName)) })
             .map({ $0.removingLastComponent() })
         { try createFolder(folder) }
+        var trees: Set<FilePath> = []
         for program in programs {
+            guard let tree = program.tree, let first = FilePath(program.fileName).components.first else { continue }
+            let target = share.appending(first)
+            if trees.insert(target).inserted { try placeTree(tree, at: target) }
+        }
+        for program in programs where program.tree == nil {
             try place(program.executable, at: share.pushing(FilePath(program.fileName)))
         }
         for (folder, target) in Dictionary(
@@ -53,6 +59,20 @@ enum GuestShare {
             for companion in ProgramPattern.companions(in: folder) {
                 let place = target.appending(companion.lastComponent?.string ?? "file")
                 if !fileExists(place) { try Self.place(companion, at: place) }
+            }
+        }
+    }
+
+    /// Puts the regular files of a tree of kbuild's own store where the guest finds them.
+    private static func placeTree(_ tree: FilePath, at target: FilePath) throws {
+        try createFolder(target)
+        for name in try namesInFolder(tree) {
+            let file = tree.appending(name)
+            guard let status = FileStatus(file) else { continue }
+            if status.isFolder {
+                try placeTree(file, at: target.appending(name))
+            } else if status.isRegular {
+                try place(file, at: target.appending(name))
             }
         }
     }

@@ -279,6 +279,7 @@ struct KernelSteps: Sendable {
                 let isGuests = path == project.folder.pushing(FilePath(SupportFolder.guestFragment))
                 return isGuests ? read.supported(isListed: true) : read
             }
+            if case .kbuild(let name) = fragment { return try carriedFragment(name) }
             return try treeFragment(fragment, pristine, overlay)
         }
         fragments += try project.checks.map {
@@ -325,6 +326,17 @@ struct KernelSteps: Sendable {
                 nextStep: "name a whole configuration, such as /boot/config-VERSION, in kernel.base")
         }
         return .file(name: name, text: text)
+    }
+
+    /// A fragment that comes with kbuild.
+    private func carriedFragment(_ name: String) throws(Failure) -> ConfigFragment {
+        guard let text = SupportFolder.fragment(named: name) else {
+            throw Failure(
+                .usage,
+                "no fragment kbuild:\(name) comes with kbuild\(guess(for: name, among: SupportFolder.fragmentNames))",
+                nextStep: "write \(SupportFolder.fragmentNames.map { "kbuild:\($0)" }.joined(separator: " or "))")
+        }
+        return try ConfigFragment(parsing: text, file: "kbuild:\(name)").optional
     }
 
     /// A fragment of the kernel's tree, with the patches applied.

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import KernelMake
 import KernelSource
 import PatchedTree
 import Patching
 import Processes
 import Project
+import ResultsModel
 import SystemPackage
 
 /// The kernel's own selftests: collections of programs in its tree, built with its headers.
@@ -21,10 +23,12 @@ struct Kselftests: Sendable {
     struct Collection: Sendable {
         /// Its folder in tools/testing/selftests.
         var name: String
-        /// Where its programs are.
+        /// The folder of its files, and of those that its scripts read beside it, as in tools/testing/selftests.
         var folder: FilePath
-        /// Their names.
+        /// The names of its programs that are compiled.
         var programs: [String]
+        /// The names of those that are scripts.
+        var scripts: [String]
 
         /// A program's name in reports.
         func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
@@ -56,6 +60,12 @@ struct Kselftests: Sendable {
         return ["LD_PRELOAD=\(folder)/\(name)", "_STDBUF_O=L", "ASAN_OPTIONS=verify_asan_link_order=0"]
     }
 
+    /// The command that runs a script as the kernel's own runner does: in its folder, by the interpreter that its first
+    /// line names, or by sh when it is not executable.
+    static func command(ofScript path: String) -> [String] {
+        ["/bin/sh", "-c", "cd \"${0%/*}\" && if [ -x \"$0\" ]; then exec \"$0\"; else exec sh \"$0\"; fi", path]
+    }
+
     private var tools: ToolContext { steps.context.tools }
     private static let folder: FilePath = "tools/testing/selftests"
     private var isPatched: Bool { steps.context.project.testsFrom == .patched }
@@ -73,9 +83,8 @@ struct Kselftests: Sendable {
         let lock = "kselftest-" + Digest.of(output.string).short
         return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
             let published = try await tools.store.publish(key: { try self.recipe(name).key }) { folder in
-                let (programs, scripts) = try await compile(recipe, to: folder)
-                try writeAtomically(
-                    "\(scripts)\n" + programs.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
+                let names = try await compile(recipe, to: folder)
+                try writeAtomically(names.map { $0 + "\n" }.joined(), to: folder.appending(Self.list))
                 // All projects share the cache's copy of the source; a makefile that writes to it fails the build.
                 if !isPatched { try patched.pristine.verify() }
             }
@@ -121,7 +130,7 @@ struct Kselftests: Sendable {
                 .usage, "Linux \(patched.pristine.version) has no selftests \(requested)\(near)",
                 details: names.joined(separator: " "), nextStep: "name a folder of tools/testing/selftests")
         }
-        var key = KeyBuilder(step: Self.step, version: 2, trust: steps.context.trust(under: steps.rules))
+        var key = KeyBuilder(step: Self.step, version: 3, trust: steps.context.trust(under: steps.rules))
         key.add("collection", name)
         key.add("source", patched.pristine.identity)
         // `make headers` runs makefiles and scripts anywhere in the tree.
@@ -130,16 +139,35 @@ struct Kselftests: Sendable {
         return Recipe(name: name, source: source, key: key.key, artifact: tools.store.lookup(key.key))
     }
 
-    /// The file that lists an artifact's programs, after the number of omitted scripts.
+    /// The file that lists an artifact's programs: `program NAME` or `script NAME`, a line each.
     private static let list = ".programs"
+    private static let (programWord, scriptWord) = ("program ", "script ")
 
     func collection(_ name: String, _ artifact: Artifact) throws -> Collection {
-        let lines = try readText(artifact.path(Self.list)).textLines().map(String.init)
-        if let scripts = lines.first.flatMap({ Int($0) }), scripts > 0 {
-            let what = scripts == 1 ? "1 script is" : "\(scripts) scripts are"
-            tools.progress(.note("\(Self.prefix)\(name): \(what) left out; kbuild runs the compiled programs"))
+        let lines = try readText(artifact.path(Self.list)).textLines()
+        func names(after word: String) -> [String] {
+            lines.filter { $0.hasPrefix(word) }.map { String($0.dropFirst(word.count)) }
         }
-        return Collection(name: name, folder: artifact.folder, programs: Array(lines.dropFirst()))
+        return Collection(
+            name: name, folder: artifact.folder, programs: names(after: Self.programWord),
+            scripts: names(after: Self.scriptWord))
+    }
+
+    /// The programs of a collection that the guest can run. A script counts on bash and the other programs of a
+    /// distribution.
+    func runnable(_ collection: Collection) -> [String] {
+        if steps.context.project.rootfsType.hasDistribution { return collection.programs + collection.scripts }
+        let scripts = collection.scripts
+        if !scripts.isEmpty {
+            let names = scripts.prefix(5).joined(separator: ", ")
+            let more = scripts.count > 5 ? " and \(scripts.count - 5) more" : ""
+            let what = pluralized(scripts.count, "script")
+            tools.progress(
+                .note(
+                    "\(Self.prefix)\(collection.name): \(what) left out (\(names)\(more)), because scripts need "
+                        + "a distribution: --rootfs host or --rootfs debian"))
+        }
+        return collection.programs
     }
 
     /// make's output folder. A confined build has its own.
@@ -147,8 +175,10 @@ struct Kselftests: Sendable {
         steps.folder(for: patched.pristine).appending(steps.rules == nil ? "kselftest" : "kselftest-confined")
     }
 
-    /// Makes headers and programs, and puts the programs into `folder`.
-    private func compile(_ recipe: Recipe, to folder: FilePath) async throws -> (programs: [String], scripts: Int) {
+    /// Makes headers and programs, and puts the programs, the scripts and what they read into `folder`.
+    ///
+    /// - Returns: The lines of the list.
+    private func compile(_ recipe: Recipe, to folder: FilePath) async throws -> [String] {
         let name = recipe.name
         let build = try await makeBuild(of: recipe)
         let (runner, built) = (build.runner, build.programs)
@@ -159,16 +189,41 @@ struct Kselftests: Sendable {
         let output = try await runner.output(of: build.listing, failingWith: .build)
         // "COLLECTION:PROGRAM", one on each line.
         let names = output.textLines().filter { $0.hasPrefix("\(name):") }
-            .map { String($0.dropFirst(name.count + 1)) }
-        let programs = names.filter { !$0.contains("/") && fileExists(built.appending($0)) }
-        guard !programs.isEmpty else {
+            .map { String($0.dropFirst(name.count + 1)) }.filter { !$0.contains("/") }
+        let programs = names.filter { fileExists(built.appending($0)) }
+        let scripts = names.filter { !programs.contains($0) && fileExists(recipe.source.appending($0)) }
+        guard !programs.isEmpty || !scripts.isEmpty else {
             throw Failure(
-                .infrastructure, "the selftests \(name) have no compiled program",
-                details: names.joined(separator: "\n"),
-                nextStep: "choose another collection")
+                .infrastructure, "the selftests \(name) have neither a compiled program nor a script",
+                details: names.joined(separator: "\n"), nextStep: "choose another collection")
         }
-        for program in programs { try copyFile(built.appending(program), to: folder.appending(program)) }
-        return (programs, names.count - programs.count)
+        let files = try await runner.output(of: build.files, failingWith: .build)
+        let needs = SelftestFiles(listing: files, collection: name, source: recipe.source, selftests: selftests)
+        let installed = build.output.appending("installed")
+        for copy in needs.copies(
+            programs: programs.map { built.appending($0) } + scripts.map { recipe.source.appending($0) }, to: installed)
+        {
+            try createFolder(copy.target)
+            // The commands that built the files read them, so that a link leads no further than the build could.
+            try await run(copy.command, what: "the files of the selftests \(name)", by: runner)
+        }
+        try Self.copyTree(installed, to: folder)
+        return programs.map { Self.programWord + $0 } + scripts.map { Self.scriptWord + $0 }
+    }
+
+    /// Copies the regular files of a folder and of those in it.
+    private static func copyTree(_ source: FilePath, to target: FilePath, depth: Int = 0) throws {
+        guard depth < 16 else { return }
+        try createFolder(target)
+        for name in try namesInFolder(source) {
+            let file = source.appending(name)
+            guard let status = FileStatus(file) else { continue }
+            if status.isFolder {
+                try copyTree(file, to: target.appending(name), depth: depth + 1)
+            } else if status.isRegular {
+                try copyFile(file, to: target.appending(name))
+            }
+        }
     }
 
     /// How a collection is built.
@@ -188,6 +243,8 @@ struct Kselftests: Sendable {
         var commands: [Task]
         /// Prints the names of the programs.
         var listing: Command
+        /// Prints the names of the files that the programs need.
+        var files: Command
     }
 
     func makeBuild(of recipe: Recipe) async throws -> Build {
@@ -208,6 +265,8 @@ struct Kselftests: Sendable {
         let settings = ["OUTPUT=\(built)", "KHDR_INCLUDES=-isystem \(make.output.pushing("usr/include"))"]
         var listing = collection.command(settings + ["emit_tests", "COLLECTION=\(name)"], environment: environment)
         listing.arguments.append("--silent")
+        var files = collection.command(settings + [SelftestFiles.goal], environment: environment)
+        files.arguments += ["--silent", "--eval", SelftestFiles.rule]
         return Build(
             runner: runner, output: make.output, programs: built,
             commands: [
@@ -216,7 +275,7 @@ struct Kselftests: Sendable {
                 .init(
                     command: collection.command(settings + ["all"], environment: environment),
                     what: "the selftests \(name)"),
-            ], listing: listing)
+            ], listing: listing, files: files)
     }
 
     private func run(_ command: Command, what: String, by runner: CommandRunner) async throws {
@@ -257,15 +316,20 @@ struct Kselftests: Sendable {
 }
 
 extension Project {
-    /// Adds the options that the collections of selftests need to the kernel's configuration. An option that the kernel
-    /// does not have is omitted with a note.
-    public func addingSelftestOptions() -> Project {
+    /// Adds the options that the project's tests need to the kernel's configuration: those of each collection of
+    /// selftests, and for programs of LTP, which name none, those that suites expect. An option that the kernel does not
+    /// have is omitted with a note.
+    public func addingTestOptions() -> Project {
         var project = self
         for test in tests {
-            guard case .kselftest(let collection, _) = test else { continue }
-            let fragment = Fragment.kselftest(Kselftests.folders[collection] ?? collection)
-            if !kernel.config.contains(fragment) { project.kernel.config.append(fragment) }
-            if !kernel.umlConfig.contains(fragment) { project.kernel.umlConfig.append(fragment) }
+            let fragment: Fragment
+            switch test {
+            case .kselftest(let collection, _): fragment = .kselftest(Kselftests.folders[collection] ?? collection)
+            case .program(let program) where program.resultsProtocol == .ltp: fragment = .suites
+            case .program, .swift, .kunit: continue
+            }
+            if !project.kernel.config.contains(fragment) { project.kernel.config.append(fragment) }
+            if !project.kernel.umlConfig.contains(fragment) { project.kernel.umlConfig.append(fragment) }
         }
         return project
     }

@@ -227,16 +227,20 @@ struct ProgramSteps: Sendable {
             },
             programs: { progress in
                 let built = try await kselftests.build(recipe, progress)
-                return built.programs.filter { selection.includes(built.name(of: $0)) }.map { program in
+                return kselftests.runnable(built).filter { selection.includes(built.name(of: $0)) }.map { program in
                     // Programs of two collections may have the same name.
-                    let fileName = "\(index)-\(program)"
+                    let fileName = "\(index)-selftests/\(built.name)/\(program)"
+                    let path = "\(GuestShare.programsFolder)/\(fileName)"
                     let planned = ProgramPlan(
-                        name: built.name(of: program), arguments: ["\(GuestShare.programsFolder)/\(fileName)"],
+                        name: built.name(of: program),
+                        arguments: built.scripts.contains(program) ? Kselftests.command(ofScript: path) : [path],
                         environment: Kselftests.environment(programs: GuestShare.programsFolder), seconds: seconds,
                         resultsProtocol: .kselftest)
-                    return ProgramArtifact(
-                        planned: planned, executable: built.folder.appending(program), fileName: fileName,
-                        isStatic: false, preloaded: Kselftests.lineBuffer)
+                    var artifact = ProgramArtifact(
+                        planned: planned, executable: built.folder.pushing(FilePath("\(built.name)/\(program)")),
+                        fileName: fileName, isStatic: false, preloaded: Kselftests.lineBuffer)
+                    artifact.tree = built.folder
+                    return artifact
                 }
             })
     }

@@ -93,7 +93,7 @@ private func runOnce(
     let overrides = build.overrides + options.overrides + modes.mail.overrides
     let selection = try loadProject(common, overrides).selecting(filter)
     let filter = selection.filter
-    let project = modes.addConfig ? selection.project.addingSelftestOptions() : selection.project
+    let project = modes.addConfig ? selection.project.addingTestOptions() : selection.project
     let console = common.makeConsole(jobLog: modes.jobLog, streamsEvents: options.format == .jsonl)
     if modes.dryRun {
         guard let format = OutputFormat(rawValue: options.format.rawValue) else {

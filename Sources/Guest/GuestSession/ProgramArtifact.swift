@@ -16,6 +16,8 @@ package struct ProgramArtifact: Sendable {
     package var preloaded: FilePath?
     /// The folder whose files are beside it on the share.
     package var companions: FilePath?
+    /// The folder whose whole tree the share has, `fileName` in it, under the first name of `fileName`.
+    package var tree: FilePath?
 
     /// Describes a built program.
     package init(

@@ -100,7 +100,7 @@ package struct PatchParser {
             } else if isPlainHeader {
                 patches.append(try plainPatch())
                 patchEnd = index
-            } else if line.hasPrefix("@@ -"), parseRanges(text(line)) != nil {
+            } else if line.hasPrefix("@@ -"), Ranges(line) != nil {
                 throw failure("a hunk without the --- and +++ lines that name its file", remake)
             } else if line.hasPrefix("Binary files "), text(line).hasSuffix(" differ") {
                 throw binaryFailure(text(line))
@@ -309,7 +309,7 @@ package struct PatchParser {
             try checkNames(operation, moved: (oldName, newName), header: (old, new), names, at: start)
             if let old, oldName == nil { oldName = old }
             if let new, newName == nil { newName = new }
-        } else if let line = current, line.hasPrefix("@@ -"), parseRanges(text(line)) != nil {
+        } else if let line = current, line.hasPrefix("@@ -"), Ranges(line) != nil {
             throw failure("a hunk without the --- and +++ lines that name its file", remake)
         }
         if operation == .rename || operation == .copy, oldName == nil || newName == nil {
@@ -533,7 +533,7 @@ package struct PatchParser {
     private mutating func hunk() throws -> Hunk {
         let start = index
         let header = header(index)
-        guard let ranges = parseRanges(header) else { throw failure("\(header) is not a hunk header", remake) }
+        guard let ranges = Ranges(lines[start]) else { throw failure("\(header) is not a hunk header", remake) }
         var (old, new) = (ranges.oldCount, ranges.newCount)
         var entries: [Hunk.Entry] = []
         index += 1
@@ -610,19 +610,54 @@ package struct PatchParser {
         entries[last].line = entries[last].line.withoutNewline
     }
 
-    /// The four numbers of `@@ -START[,COUNT] +START[,COUNT] @@`; an omitted count is 1.
-    private func parseRanges(_ header: String) -> (oldStart: Int, oldCount: Int, newStart: Int, newCount: Int)? {
-        let words = header.split(separator: " ", maxSplits: 4)
-        guard words.count >= 4, words[0] == "@@", words[3] == "@@", words[1].hasPrefix("-"), words[2].hasPrefix("+")
-        else { return nil }
-        func range(_ word: Substring) -> (Int, Int)? {
-            let numbers = word.dropFirst().split(separator: ",", omittingEmptySubsequences: false)
-            guard numbers.count <= 2, let start = numbers.first.flatMap({ UInt32($0) }) else { return nil }
-            guard numbers.count == 2 else { return (Int(start), 1) }
-            return UInt32(numbers[1]).map { (Int(start), Int($0)) }
+    /// The numbers of a hunk's header.
+    private struct Ranges {
+        let oldStart: Int
+        let oldCount: Int
+        let newStart: Int
+        let newCount: Int
+
+        /// Reads `@@ -START[,COUNT] +START[,COUNT] @@`; an omitted count is 1. A patch may have some ten thousand
+        /// hunks, so this reads bytes.
+        ///
+        /// - Returns: nil for another line.
+        init?(_ line: Line) {
+            var rest = line
+            guard Self.skip("@@ ", in: &rest), let old = Self.range("-", in: &rest), Self.skip(" ", in: &rest),
+                let new = Self.range("+", in: &rest), Self.skip(" ", in: &rest),
+                rest.hasPrefix("@@"),
+                [nil, UInt8(ascii: " "), UInt8(ascii: "\n"), UInt8(ascii: "\r")].contains(rest.dropFirst(2).first)
+            else { return nil }
+            (oldStart, oldCount, newStart, newCount) = (old.lowerBound, old.count, new.lowerBound, new.count)
         }
-        guard let old = range(words[1]), let new = range(words[2]) else { return nil }
-        return (old.0, old.1, new.0, new.1)
+
+        /// Skips a text that ends in a blank, and further blanks.
+        private static func skip(_ text: StaticString, in rest: inout Line) -> Bool {
+            guard rest.hasPrefix(text) else { return false }
+            rest = rest.dropFirst(text.utf8CodeUnitCount)
+            rest = rest.drop { $0 == UInt8(ascii: " ") }
+            return true
+        }
+
+        private static func range(_ sign: StaticString, in rest: inout Line) -> Range<Int>? {
+            guard rest.hasPrefix(sign) else { return nil }
+            rest = rest.dropFirst()
+            guard let start = number(in: &rest) else { return nil }
+            guard rest.first == UInt8(ascii: ",") else { return start..<start + 1 }
+            rest = rest.dropFirst()
+            return number(in: &rest).map { start..<start + $0 }
+        }
+
+        /// A number of at most 32 bits.
+        private static func number(in rest: inout Line) -> Int? {
+            let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            // Ten digits fit in 64 bits; more are beyond 32, but for leading zeros, which nothing writes.
+            guard !digits.isEmpty, digits.count <= 10 else { return nil }
+            let value = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
+            guard value <= Int(UInt32.max) else { return nil }
+            rest = rest[digits.endIndex...]
+            return value
+        }
     }
 
     // MARK: Helpers

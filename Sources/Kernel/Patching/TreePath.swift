@@ -6,11 +6,15 @@ import Glibc
 import Synchronization
 import SystemPackage
 
-/// Folders of a tree that were found to be folders, with no link above them.
+/// Folders of a tree that were found to be folders, with no link above them, and regular files in such folders.
 package final class KnownFolders: Sendable {
     private let paths = Mutex<Set<Substring>>([])
+    private let files = Mutex<Set<String>>([])
 
     package init() {}
+
+    fileprivate func contains(file path: String) -> Bool { files.withLock { $0.contains(path) } }
+    fileprivate func insert(file path: String) { files.withLock { _ = $0.insert(path) } }
 
     fileprivate func contains(_ path: Substring) -> Bool { paths.withLock { $0.contains(path) } }
     fileprivate func insert(_ path: Substring) { paths.withLock { _ = $0.insert(path) } }
@@ -25,6 +29,7 @@ package enum TreePath {
 
     /// Why a patch may not touch `path`, which is relative to the tree; nil when it may.
     package static func unsafeReason(_ path: String) -> String? {
+        if isPlain(path) { return nil }
         let components = path.split(separator: "/", omittingEmptySubsequences: false)
         if path.isEmpty || path.hasPrefix("/") { return "is not relative to the tree" }
         if components.contains("..") { return "leaves the tree" }
@@ -41,15 +46,33 @@ package enum TreePath {
         return nil
     }
 
+    /// Whether a path is one of nearly all: letters, digits and a few signs, no component that begins with a dot, and
+    /// short. A patch may have some thousand paths, each of which is looked at several times.
+    private static func isPlain(_ path: String) -> Bool {
+        guard path.utf8.count < longestName else { return false }
+        var previous = UInt8(ascii: "/")
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "+"):
+                break
+            case UInt8(ascii: "/"), UInt8(ascii: "."): if previous == UInt8(ascii: "/") { return false }
+            default: return false
+            }
+            previous = byte
+        }
+        return previous != UInt8(ascii: "/")
+    }
+
     /// Why `path` should not be edited, because a build makes it; nil for a source file. Such a file beside the sources
     /// also prevents the kernel's build in another folder.
     package static func generatedReason(_ path: String) -> String? {
-        let components = path.split(separator: "/").map(String.init)
+        let components = path.utf8.split(separator: UInt8(ascii: "/")).map(Substring.init)
         let isGenerated =
             components.starts(with: ["include", "generated"]) || components.starts(with: ["include", "config"])
             || (components.first == "arch" && components.dropFirst(2).starts(with: ["include", "generated"]))
         if isGenerated { return "is a generated file, which the next build throws away" }
-        guard let name = components.last else { return nil }
+        guard let name = components.last.map(String.init) else { return nil }
         if name == ".config" || name == ".config.old" {
             return "is the kernel's configuration, which is made of fragments"
         }
@@ -67,6 +90,7 @@ package enum TreePath {
     /// - Parameter known: Folders that are looked at once; nil where they may change.
     /// - Throws: `Failure` (`patch`).
     package static func check(_ path: String, in tree: FilePath, _ known: KnownFolders? = nil) throws {
+        if known?.contains(file: path) == true { return }
         if let reason = unsafeReason(path) ?? generatedReason(path) {
             throw Failure(.patch, "the path \(path) \(reason)")
         }
@@ -93,6 +117,7 @@ package enum TreePath {
             if isLast, !status.isRegular {
                 throw Failure(.patch, "\(path) is not a regular file")
             }
+            if isLast { known?.insert(file: path) }
         }
     }
 
