@@ -50,7 +50,9 @@ struct Pipeline: Sendable {
         // Held since the tree was synchronized.
         defer { withExtendedLifetime(patched.lock) {} }
         let config = try await executor.carryOut(steps.configure(patched))
-        return try await executor.carryOut(steps.compile(patched, config: config))
+        let kernel = try await executor.carryOut(steps.compile(patched, config: config))
+        if project.lint { _ = try await executor.carryOut(steps.lint(patched, kernel: kernel)) }
+        return kernel
     }
 
     /// Makes the parts that a guest needs.

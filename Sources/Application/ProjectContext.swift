@@ -137,6 +137,7 @@ public struct ProjectContext: Sendable {
     func checkBeforehand() throws {
         try checkFiles()
         if project.architecture != .um { _ = try tools.runner.locate("qemu-system-x86_64") }
+        try checkLint()
     }
 
     /// Finds missing files that the project names, before any work.

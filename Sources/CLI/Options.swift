@@ -111,6 +111,12 @@ struct BuildOptions: ParsableArguments {
             """)
     var coverage = false
 
+    @Flag(
+        help: """
+            Have sparse and checkpatch read the project's own C files after the kernel is built. What they report is shown as the             compiler's warnings are, and with `warnings: fail` it fails the run.
+            """)
+    var lint = false
+
     @Option(
         help: "Confine code that runs on the host: auto (for inputs from outside the project), on or off.",
         completion: .choices(ofKey: "sandbox"))
@@ -142,6 +148,7 @@ struct BuildOptions: ParsableArguments {
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
             check.map { ProjectOverride(key: "check", value: $0, flag: "--check") },
             coverage ? ProjectOverride(key: "coverage.collect", value: "on", flag: "--coverage") : nil,
+            lint ? ProjectOverride(key: "lint", value: "on", flag: "--lint") : nil,
             sandbox.map { ProjectOverride(key: "sandbox", value: $0, flag: "--sandbox") },
             config.map { ProjectOverride(key: "kernel.base", value: Self.base($0), flag: "--config") },
         ].compactMap { $0 } + configuration

@@ -357,6 +357,8 @@ public struct Project: Sendable, Equatable {
     public var failFast: Bool
     /// The effect of the compiler's warnings about the project's own C files.
     public var warnings = WarningPolicy.warn
+    /// Whether sparse and checkpatch read the project's own C files.
+    public var lint = false
     /// Whether the tests continue after several guests with the same crash.
     public var keepsGoing = false
     /// The effect of splats.

@@ -190,7 +190,7 @@ extension Project {
             "timeouts: {boot: \(timeouts.boot), silence: \(timeouts.silence), test: \(timeouts.test), "
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")", "keep-going: \(keepsGoing ? "on" : "off")",
-            "warnings: \(warnings.rawValue)",
+            "warnings: \(warnings.rawValue)", "lint: \(lint ? "on" : "off")",
             "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
             "tests-from: \(testsFrom.rawValue)",
         ]
@@ -599,6 +599,7 @@ package struct ProjectLoader {
         project.kernel.options = strings(kernel?["options"])
         project.coverage = try coverage(node["coverage"])
         project.warnings = choice(node["warnings"], Project.WarningPolicy.warn)
+        project.lint = flag(node["lint"], false)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
         try project.checkCoverage()

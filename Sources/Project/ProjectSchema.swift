@@ -221,7 +221,12 @@ package indirect enum Schema: Sendable {
         Key(
             name: "warnings", schema: .choice(["warn", "fail"]),
             meaning:
-                "what the compiler's warnings about the project's own C files do: they are shown, or fail the build (warn)"
+                "what warnings about the project's own C files do: they are shown, or fail the build (warn)"
+        ),
+        Key(
+            name: "lint", schema: .flag,
+            meaning:
+                "whether sparse and checkpatch read the project's own C files; `warnings` holds for what they report (off)"
         ),
         Key(
             name: "keep-going", schema: .flag,

@@ -26,6 +26,9 @@ struct ScriptedStepTests {
             var commands: [String] = []
             /// The output and exit code of the kernel's make instead of a build.
             var error: String?
+            /// What sparse and checkpatch print.
+            var sparse = ""
+            var checkpatch = ""
             /// Options that olddefconfig drops.
             var dropped: Set<String> = []
         }
@@ -75,6 +78,11 @@ struct ScriptedStepTests {
                         try createFolder(file.removingLastComponent())
                         try writeAtomically(text, to: file)
                     }
+                    let tree = words.first { $0.hasPrefix("--directory=") }?.dropFirst("--directory=".count) ?? ""
+                    try createFolder(output.appending("kernel"))
+                    try writeAtomically(
+                        "savedcmd_kernel/own.o := gcc -I./include -c -o kernel/own.o \(tree)/kernel/own.c\n",
+                        to: output.pushing("kernel/.own.o.cmd"))
                     return done("  CC      kernel/own.o\n  LD      vmlinux\n")
                 }
                 return done()
@@ -105,6 +113,8 @@ struct ScriptedStepTests {
                 let sources = words.filter { $0.hasSuffix(".swift") }.joined(separator: " ")
                 try writeAtomically("out: \(sources)\n", to: object.removingLastComponent().appending("Init.d"))
                 return done()
+            case "sparse": return done(state.withLock(\.sparse))
+            case "perl": return done(state.withLock(\.checkpatch))
             default: return done()
             }
         }
@@ -129,7 +139,7 @@ struct ScriptedStepTests {
         for tool in [
             "kbuild", "env", "mkdir", "cp", "cpio", "swiftc", "make", "gcc", "cc", "ld", "as", "ar", "bc", "flex",
             "bison", "qemu-system-x86_64",
-            "bwrap", "git",
+            "bwrap", "git", "perl", "sparse",
         ] {
             try createFolder(scratch.appending("bin"))
             try writeAtomically(
@@ -355,6 +365,65 @@ struct ScriptedStepTests {
         #expect(outcomes(next).suffix(2) == ["configure hit", "compile made"])
     }
 
+    // MARK: sparse and checkpatch
+
+    @Test("lint: the tools read the changed lines of the user's file after the build, and make does not run for them")
+    func lint() async throws {
+        defer { try? removeAll(scratch) }
+        try write("kbuild.yaml", Self.project + "\nlint: on\n")
+        func findings() async throws -> [String] {
+            let context = try context()
+            let steps = try await KernelSteps.make(context)
+            let pristine = try #require(try await context.log.carryOut(steps.source()))
+            let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+            defer { withExtendedLifetime(patched.lock) {} }
+            let config = try await context.log.carryOut(steps.configure(patched))
+            let kernel = try await context.log.carryOut(steps.compile(patched, config: config))
+            return try #require(try await context.log.carryOut(steps.lint(patched, kernel: kernel))).findings
+        }
+        #expect(try await findings() == [])
+        let commands = tools.take()
+        let last = try #require(commands.lastIndex { $0.contains("bzImage") })
+        #expect(commands.suffix(from: last + 1).filter { $0.hasPrefix("perl") || $0.hasPrefix("sparse") }.count == 2)
+        // Line 1 is the kernel's own, and so is the other file.
+        tools.state.withLock {
+            $0.checkpatch = "kernel/own.c:1: WARNING:A: old\nkernel/own.c:2: WARNING:B: new\n"
+            $0.sparse = "../x/init/main.c:1:1: warning: elsewhere\n"
+        }
+        #expect(try await findings() == ["kernel/own.c:2: warning: new [checkpatch B]"])
+        // The kernel comes from the store, and nothing is made again.
+        #expect(!tools.take().contains { $0.contains("make ") })
+        try write("kbuild.yaml", Self.project + "\nlint: on\nwarnings: fail\n")
+        let failure = await #expect(throws: Failure.self) { try await findings() }
+        #expect(failure?.code == .build && failure?.description.contains("kernel/own.c:2: warning: new") == true)
+    }
+
+    @Test("lint: a missing sparse is named with the command that installs it, before anything is built")
+    func lintWithoutSparse() async throws {
+        defer { try? removeAll(scratch) }
+        try write("kbuild.yaml", Self.project + "\nlint: on\n")
+        try removeAll(scratch.pushing("bin/sparse"))
+        try SupportFolder.refresh(for: Project.load(scratch.appending("kbuild.yaml")))
+        let context = try context()
+        let failure = await #expect(throws: Failure.self) { try await BuildActions(context).kernel() }
+        #expect(failure?.code == .infrastructure)
+        #expect(failure?.nextStep?.contains("apt-get install sparse") == true)
+        #expect(tools.take().isEmpty && context.log.steps.isEmpty)
+    }
+
+    @Test("lint: the lines that a change adds, among others that it moves or leaves")
+    func changedLines() {
+        func lines(_ old: String, _ new: String) -> [Int] {
+            KernelSteps.changedLines(from: Array(old), to: Array(new)).sorted()
+        }
+        #expect(lines("abc", "abc") == [])
+        #expect(lines("", "ab") == [1, 2])
+        #expect(lines("abc", "axc") == [2])
+        #expect(lines("abc", "abcabc") == [4, 5, 6])
+        #expect(lines("abcdef", "xbcdyf") == [1, 5])
+        #expect(lines("abc", "c") == [])
+    }
+
     // MARK: The programs and the guest
 
     @Test("a program is compiled once, with the user's flags, and again when its source has changed")
@@ -394,6 +463,11 @@ struct ScriptedStepTests {
         #expect(plan.steps[5].outcome == .unknown)
         #expect(plan.steps[5].dependsOn.allSatisfy { $0.hasSuffix("swiftc -print-target-info") })
         #expect(plan.steps[6].outcome == .always && plan.steps[6].dependsOn == ["rootfs"])
+        try write("kbuild.yaml", Self.project + "\nlint: on\n")
+        let linted = try await RunPlanner(try context(isDryRun: true)).plan().steps
+        #expect(linted.map(\.name).firstIndex(of: "lint") == 4 && linted[4].outcome == .always)
+        #expect(linted[4].actions.compactMap(\.command).count == 2)
+        #expect(linted[7].dependsOn == ["rootfs"])
         try write("kbuild.yaml", Self.project + "\nisolate: test\n")
         let isolated = try await RunPlanner(try context(isDryRun: true)).plan()
         #expect(isolated.steps.suffix(3).map(\.name) == ["rootfs", "snapshot", "test"])

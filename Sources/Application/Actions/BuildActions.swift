@@ -34,13 +34,15 @@ public struct BuildActions: Sendable {
     /// - Throws: `Failure` with its own exit code.
     public func kernel() async throws -> BuiltKernel {
         try context.checkFiles(forKernelOnly: true)
+        try context.checkLint()
         defer { tools.statCache.save() }
         let steps = try await KernelSteps.make(context, wantsImage: true)
         let patched = try await patched(steps)
-        // Held since the tree was synchronized.
-        defer { withExtendedLifetime(patched.lock) {} }
-        let config = try await context.log.result(of: steps.configure(patched))
-        return try await context.log.result(of: steps.compile(patched, config: config))
+        let pipeline = Pipeline(context: context, executor: context.log)
+        guard let kernel = try await pipeline.kernel(steps, patched) else {
+            throw Failure(.infrastructure, "the build ended without a kernel")
+        }
+        return kernel
     }
 
     /// The name of the file that editors read compilations from.

@@ -37,6 +37,13 @@ public struct RunPlanner: Sendable {
     /// The steps of a run of this project.
     private var names: [StepName] {
         let resumesGuests = context.project.isolation == .test && context.project.architecture != .um
-        return StepName.allCases.filter { $0 != .boot && ($0 != .snapshot || resumesGuests) }
+        return StepName.allCases.filter { name in
+            switch name {
+            case .boot: false
+            case .snapshot: resumesGuests
+            case .lint: context.project.lint
+            default: true
+            }
+        }
     }
 }

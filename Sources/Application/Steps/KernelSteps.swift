@@ -214,7 +214,8 @@ struct KernelSteps: Sendable {
                     for note in patched.overlay.notes { progress(.note(note)) }
                     var patched = patched
                     patched.lock = try await lock(pristine, progress)
-                    try await prepareTree(pristine, patched.overlay, patched.request, progress)
+                    try await prepareTree(
+                        pristine, patched.overlay, patched.request, isBuildNext: patched.artifact == nil, progress)
                     patched.origin = try await startOutput(of: patched, progress)
                     let change = try workTree(pristine).synchronize(
                         overlay: patched.overlay, output: output(pristine, patched.request))
@@ -381,7 +382,7 @@ struct KernelSteps: Sendable {
         let plain = try self.key(pristine, overlay, request, hasImage: false)
         return PatchedKernelArtifact(
             pristine: pristine, overlay: overlay, request: request, key: key,
-            artifact: wantsOutput
+            artifact: try wantsOutput || lacksRecordsForLint(pristine, overlay, request)
                 ? nil : tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
     }
 
@@ -395,10 +396,10 @@ struct KernelSteps: Sendable {
         try wantsImage || project.architecture == .um || !BootFeatures(config: config).isDirectlyBootable
     }
 
-    /// Whether the tree on disk needs the patches: the kernel is built from it, and selftests with
-    /// `tests-from: patched`.
+    /// Whether the tree on disk needs the patches: the kernel is built from it, `lint` reads it, and selftests with
+    /// `tests-from: patched` come from it.
     private func needsTree(_ patched: PatchedKernelArtifact) -> Bool {
-        patched.artifact == nil || (project.hasKselftests && project.testsFrom == .patched)
+        patched.artifact == nil || project.lint || (project.hasKselftests && project.testsFrom == .patched)
     }
 
     func lock(_ pristine: KernelSourceArtifact, _ progress: ProgressSink) async throws -> FileLock {
@@ -414,19 +415,22 @@ struct KernelSteps: Sendable {
         try pristine.verify()
         // The patches alone are asked for: a fragment that is missing is the build's concern.
         let request = (try? configRequest(pristine, overlay)) ?? .merge([])
-        try await prepareTree(pristine, overlay, request, progress)
+        try await prepareTree(pristine, overlay, request, isBuildNext: true, progress)
         return try workTree(pristine).synchronize(overlay: overlay, output: output(pristine, request))
     }
 
     /// Makes the tree where it is missing, and removes outputs that are not valid for it. The caller verifies the
     /// cache's copy later, before it relies on the result.
+    ///
+    /// - Parameter isBuildNext: Whether make is going to build in the output; else it stays as it is.
     private func prepareTree(
-        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, _ progress: ProgressSink
+        _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, isBuildNext: Bool,
+        _ progress: ProgressSink
     ) async throws {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
         // Outputs of another tree in this place are not valid for the new one, whatever their configuration.
         if change == .created { try removeOutputs(pristine) }
-        try discardForeignOutput(pristine, overlay, request)
+        if isBuildNext { try discardForeignOutput(pristine, overlay, request) }
     }
 
     /// The tools that the build of a kernel runs, besides the tree's own programs. The binutils are those that gcc and

@@ -13,6 +13,8 @@ public enum StepName: String, Sendable, CaseIterable {
     case configure
     /// The kernel is built.
     case compile
+    /// sparse and checkpatch have read the project's own C files.
+    case lint
     /// The test programs are built.
     case programs
     /// The root file system is made.

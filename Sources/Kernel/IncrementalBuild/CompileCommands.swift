@@ -59,6 +59,16 @@ public struct CompileCommands: Sendable {
         return String(decoding: try encoder.encode(entries), as: UTF8.self) + "\n"
     }
 
+    /// The command that compiled an object, without a compiler cache before it; nil when the output has no record of one.
+    ///
+    /// - Parameters:
+    ///   - object: The object's path in the output folder.
+    ///   - output: The folder.
+    package static func command(ofObject object: String, output: FilePath) -> String? {
+        (try? readText(output.pushing(FilePath(CommandRecords.record(of: object))))).flatMap(compilation(inRecord:))?
+            .command
+    }
+
     /// A compilation of a record.
     struct Compilation: Equatable {
         /// The command, without a compiler cache before it.
