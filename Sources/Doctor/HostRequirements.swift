@@ -70,6 +70,7 @@ package struct HostRequirements: Sendable {
             .init(tool: "ccache", purpose: "spares compiling what was compiled before", isNeeded: false),
             .init(tool: "bwrap", purpose: "confines what foreign code runs here (sandbox)", isNeeded: false),
             .init(tool: "gdb", purpose: "steps through the kernel (kbuild debug)", isNeeded: false),
+            .init(tool: "perl", purpose: "runs the kernel's own checkpatch (--lint)", isNeeded: false),
             .init(tool: "sparse", purpose: "checks the types of your C files (--lint)", isNeeded: false),
         ]
         if !isUML {
