@@ -78,7 +78,7 @@ let package = Package(
             name: "Project",
             dependencies: [
                 "ProjectTemplate", "RootFilesystem", "VirtualMachine", "KernelMake", "KernelSource", "Artifacts",
-                "TextInput", "Diagnostics", "FileSystem",
+                "TextInput", "YAML", "Diagnostics", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Project"),
@@ -110,7 +110,7 @@ let package = Package(
         .target(
             name: "RootFilesystem",
             dependencies: [
-                "Artifacts", "Processes", "TextInput", "Diagnostics", "CGuestfs", "FileSystem",
+                "Artifacts", "Processes", "TextInput", "YAML", "Diagnostics", "CGuestfs", "FileSystem",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Guest/RootFilesystem"),

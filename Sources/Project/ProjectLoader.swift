@@ -7,6 +7,7 @@ import RootFilesystem
 import SystemPackage
 import TextInput
 import VirtualMachine
+import YAML
 import Yams
 
 extension Project {
@@ -258,71 +259,16 @@ package struct ProjectLoader {
     package let file: FilePath
 
     package func parse(_ text: String) throws(Failure) -> Node {
-        let node: Node?
-        do {
-            node = try Yams.compose(yaml: text)
-        } catch let error as YamlError {
-            throw failure(for: error, in: text)
-        } catch {
-            throw Failure(.usage, "\(file.string) cannot be read", details: "\(error)")
-        }
-        guard let node, case .mapping = node else {
+        guard let node = try YAMLText.compose(text, file: file.string), case .mapping = node else {
             throw Failure(
                 .usage, "\(file.string) holds no keys", nextStep: "`kbuild help project-file` lists every key")
         }
-        try check(node, against: .map(Schema.file), also: profileErrors(in: node), place: place)
+        try check(node, against: .map(Schema.file), also: profileErrors(in: node) + packageErrors(in: node), place: place)
         return node
     }
 
     private func place(_ node: Node) -> String {
         node.mark.map { "\(file):\($0.line):\($0.column)" } ?? file.string
-    }
-
-    /// A parser's error with its place, in the form of all other errors.
-    private func failure(for error: YamlError, in text: String) -> Failure {
-        func at(_ mark: Mark, _ message: String) -> Failure {
-            Failure(.usage, "\(file):\(mark.line):\(mark.column): \(message)")
-        }
-        // Carriage returns are not part of a line; "\r\n" is one Character.
-        let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(String.init)
-        func line(_ number: Int) -> String { lines.indices.contains(number - 1) ? lines[number - 1] : "" }
-        /// The probable mistake at or above the place where the parser stopped.
-        func cause(near mark: Mark) -> Failure? {
-            for number in [mark.line, mark.line - 1] {
-                let text = line(number)
-                let indent = text.prefix { $0 == " " || $0 == "\t" }
-                if let tab = indent.firstIndex(of: "\t") {
-                    let column = indent.distance(from: indent.startIndex, to: tab) + 1
-                    return Failure(
-                        .usage, "\(file):\(number):\(column): a tab indents this line; YAML wants blanks",
-                        nextStep: "replace the tab by blanks, as many as the lines beside it have")
-                }
-                if let better = Schema.gluedKey(in: text) {
-                    return Failure(.usage, "\(file):\(number):1: write a blank behind the colon: \(better)")
-                }
-            }
-            return nil
-        }
-        switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
-            return cause(near: mark) ?? at(mark, "this is not valid YAML: \(problem)")
-        case .duplicatedKeysInMapping(let keys, let context):
-            let names = keys.joined(separator: ", ")
-            // The parser reports the start of the map. The second place is the next line with the key and the map's
-            // indentation.
-            let indent = String(repeating: " ", count: max(0, context.mark.column - 1))
-            let places = lines.indices.filter { index in
-                index + 1 >= context.mark.line && keys.contains { lines[index].hasPrefix("\(indent)\($0):") }
-            }
-            guard places.count > 1 else { return at(context.mark, "the key \(names) stands twice in one map") }
-            return Failure(
-                .usage,
-                "\(file):\(places[1] + 1):\(context.mark.column): the key \(names) stands twice in one map, first on line "
-                    + "\(places[0] + 1)")
-        default:
-            return Failure(.usage, "\(file.string) is not valid YAML", details: "\(error)")
-        }
     }
 
     /// The place of a path in the project file, as `FILE:LINE: `; only the file when no line contains the path.
@@ -337,6 +283,17 @@ package struct ProjectLoader {
             }
         }
         return "\(project.file): "
+    }
+
+    /// Errors for each map of a root file system that has packages and a type without packages. A profile or the command
+    /// line may choose another type than the file, so only types that stand beside the packages count.
+    private func packageErrors(in node: Node) -> [String] {
+        let debian = Project.RootFilesystemType.debian.rawValue
+        let maps = [node["rootfs"]] + (node["profiles"]?.mapping?.values.map { $0["rootfs"] } ?? [])
+        return maps.compactMap { map in
+            guard let packages = map?["packages"], let type = map?["type"]?.string, type != debian else { return nil }
+            return "\(place(packages)): rootfs.packages goes with type \(debian), not with \(type)"
+        }
     }
 
     /// Errors for all profiles that extend an unknown profile or themselves, used or not.

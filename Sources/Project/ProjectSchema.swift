@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
+import YAML
 import Yams
 
 /// The allowed values of a place in the project file. The loader checks them, and the reference is generated from them.
@@ -107,7 +108,8 @@ package indirect enum Schema: Sendable {
                 Key(name: "suite", schema: .text, meaning: "debian: the suite (the host's)"),
                 Key(
                     name: "packages", schema: .list(.text),
-                    meaning: "debian: packages (\(Project.Debian.defaultPackages.joined(separator: ", ")))"),
+                    meaning: "debian: packages beside the essential ones, in place of the default ones "
+                        + "(\(Project.Debian.defaultPackages.joined(separator: ", ")))"),
                 Key(
                     name: "mirror", schema: .text,
                     meaning: "debian: the address of a Debian archive (where the host's packages come from)"),
@@ -324,10 +326,10 @@ package indirect enum Schema: Sendable {
                     key.schema.check(value, at: full, report: report)
                 } else {
                     let names = keys.map(\.name)
-                    report(
-                        keyNode,
-                        "unknown key \(full)\(guess(for: name, among: names)) (allowed: \(names.joined(separator: ", ")))"
-                    )
+                    let near =
+                        YAMLText.gluedKey(in: name).map { "; write a blank behind the colon: \($0)" }
+                        ?? guess(for: name, among: names)
+                    report(keyNode, "unknown key \(full)\(near) (allowed: \(names.joined(separator: ", ")))")
                 }
             }
         case (_, .scalar(let scalar)) where accepts(scalar): break
@@ -348,15 +350,9 @@ package indirect enum Schema: Sendable {
         case (.list, .scalar(let scalar)): return "; for example \(key): [\(scalar.string)]"
         case (.list, .mapping): return "; write a dash before the first key of each entry"
         case (.map, .scalar(let scalar)), (.named, .scalar(let scalar)):
-            return Self.gluedKey(in: scalar.string).map { "; write a blank behind the colon: \($0)" } ?? ""
+            return YAMLText.gluedKey(in: scalar.string).map { "; write a blank behind the colon: \($0)" } ?? ""
         default: return ""
         }
-    }
-
-    /// `key: value` for a line with `key:value`, which YAML reads as one word.
-    static func gluedKey(in line: String) -> String? {
-        guard let match = line.firstMatch(of: /^\s*(?:- )?([a-z][a-z0-9-]*):([^\s:\/].*)$/) else { return nil }
-        return "\(match.1): \(match.2)"
     }
 
     /// Whether a map or a list can have this form.

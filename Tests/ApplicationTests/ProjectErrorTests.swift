@@ -54,7 +54,26 @@ struct ProjectErrorTests {
                 "kernel: {}\r\nmachine: {}\r\nkernel: {}\r\n",
                 "/p/kbuild.yaml:3:1: the key kernel stands twice in one map, first on line 1"
             ),
-            ("machine: {cpus: 1, cpus: 2}\n", ": the key cpus stands twice in one map"),
+            (
+                "machine: {cpus: 1, cpus: 2}\n",
+                "/p/kbuild.yaml:1:20: the key cpus stands twice in one map, first on line 1, column 11"
+            ),
+            (
+                "tests:\n  - {c: a.c, name: 'x, c: {', arguments: [c, {}],\n     # c: z\n     c: b.c}\n",
+                "/p/kbuild.yaml:4:6: the key c stands twice in one map, first on line 2, column 6"
+            ),
+            (
+                "machine: {cpus:2, memory: 1G}\n",
+                "/p/kbuild.yaml:1:11: unknown key machine.cpus:2; write a blank behind the colon: cpus: 2"
+            ),
+            (
+                "rootfs: {type: initramfs, packages: [strace]}\n",
+                "/p/kbuild.yaml:1:37: rootfs.packages goes with type debian, not with initramfs"
+            ),
+            (
+                "rootfs: {packages: [strace]}\nprofiles: {a: {rootfs: {type: disk, packages: [gdb]}}}\n",
+                "/p/kbuild.yaml:2:47: rootfs.packages goes with type debian, not with disk"
+            ),
             ("kernel: {jobs: 1}\nmachine: {type: uml}\n", "/p/kbuild.yaml:1:9: kernel needs uml-config, the fragments"),
             (
                 "kernel: {uml-config: [u]}\nmachine: {type: uml, results: serial}\n",

@@ -3,6 +3,7 @@ import Artifacts
 import Diagnostics
 import SystemPackage
 import TextInput
+import YAML
 import Yams
 
 extension RootFilesystemDefinition {
@@ -29,25 +30,8 @@ struct DefinitionReader {
 
     private static let keys = ["busybox", "files", "folders", "init", "links", "swift-runtime", "texts"]
 
-    private func failure(for error: YamlError) -> Failure {
-        switch error {
-        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
-            .composer(_, let problem, let mark, _):
-            Failure(.usage, "\(file):\(mark.line):\(mark.column): this is not valid YAML: \(problem)")
-        default:
-            Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
-        }
-    }
-
     func read(_ text: String) throws(Failure) -> RootFilesystemDefinition {
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: text)
-        } catch let error as YamlError {
-            throw failure(for: error)
-        } catch {
-            throw Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
-        }
+        let root = try YAMLText.compose(text, file: file.string)
         var definition = RootFilesystemDefinition()
         guard let root, root != .init("", Tag(.null)) else { return definition }
         for (key, value) in try mapping(root, of: "the definition") {

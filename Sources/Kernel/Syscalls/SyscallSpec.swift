@@ -133,7 +133,9 @@ package struct SyscallSpec: Sendable, Equatable {
                         at: key)
                 }
                 guard try regularFile(name, in: location) else {
-                    throw root.failure("there is no file \(name) beside the spec", at: key)
+                    let others = try namesInFolder(location).filter { $0.hasSuffix(suffix) }
+                    throw root.failure(
+                        "there is no file \(name) beside the spec\(guess(for: name, among: others))", at: key)
                 }
                 guard !files.contains(where: { $0.name == name }) else {
                     throw root.failure("\(name) is listed twice", at: key)
@@ -172,7 +174,9 @@ extension SyscallSpec.Syscall {
         switch try entry.string("abi") ?? "common" {
         case "common": abi = .common
         case "64": abi = .x64
-        case let other: throw entry.failure("\(other) is not an ABI of the x86-64 table (common, 64)", at: "abi")
+        case let other:
+            let near = guess(for: other, among: ["common", "64"])
+            throw entry.failure("\(other) is not an ABI of the x86-64 table (common, 64)\(near)", at: "abi")
         }
         line = entry.line
         if entry.isBoolean("i386") {

@@ -15,13 +15,7 @@ package struct YAMLMapping {
     ///
     /// - Throws: `Failure` (`usage`).
     package init(text: String, file: String, keys: [String]) throws {
-        let node: Node?
-        do {
-            node = try Yams.compose(yaml: text)
-        } catch {
-            throw Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
-        }
-        guard let node else { throw Failure(.usage, "\(file):1: the file is empty") }
+        guard let node = try YAMLText.compose(text, file: file) else { throw Failure(.usage, "\(file):1: the file is empty") }
         try self.init(node, file: file, keys: keys)
     }
 
@@ -29,7 +23,11 @@ package struct YAMLMapping {
         self.file = file
         line = node.mark?.line ?? 1
         guard case .mapping(let mapping) = node else {
-            throw Failure(.usage, "\(file):\(line): a mapping with the keys \(keys.joined(separator: ", ")) is needed")
+            let better = node.scalar.flatMap { YAMLText.gluedKey(in: $0.string) }
+            throw Failure(
+                .usage,
+                "\(file):\(line): a mapping with the keys \(keys.joined(separator: ", ")) is needed"
+                    + (better.map { "; write a blank behind the colon: \($0)" } ?? ""))
         }
         var values: [String: Node] = [:]
         var marks: [String: Int] = [:]
@@ -38,7 +36,7 @@ package struct YAMLMapping {
             guard let name = key.scalar?.string, keys.contains(name) else {
                 let word = key.scalar?.string ?? ""
                 throw Failure(
-                    .usage, "\(place): unknown key \(word)\(guess(for: word, among: keys))",
+                    .usage, "\(place): unknown key \(word)\(Self.advice(on: word, keys: keys))",
                     details: "allowed: \(keys.joined(separator: ", "))")
             }
             guard values.updateValue(value, forKey: name) == nil else {
@@ -48,6 +46,10 @@ package struct YAMLMapping {
         }
         self.values = values
         self.marks = marks
+    }
+
+    private static func advice(on word: String, keys: [String]) -> String {
+        YAMLText.gluedKey(in: word).map { "; write a blank behind the colon: \($0)" } ?? guess(for: word, among: keys)
     }
 
     /// An error about the value of `key`, or about the mapping.
@@ -117,6 +119,14 @@ package struct YAMLMapping {
     }
 
     private func wrongType(_ node: Node, _ key: String, _ wanted: String) -> Failure {
-        Failure(.usage, "\(file):\(node.mark?.line ?? marks[key] ?? line): \(key) must be \(wanted)")
+        var advice = ""
+        if wanted.hasPrefix("a list") {
+            switch node {
+            case .scalar(let scalar) where !scalar.string.isEmpty: advice = "; for example \(key): [\(scalar.string)]"
+            case .mapping: advice = "; write a dash before the first key of each entry"
+            default: break
+            }
+        }
+        return Failure(.usage, "\(file):\(node.mark?.line ?? marks[key] ?? line): \(key) must be \(wanted)\(advice)")
     }
 }
