@@ -263,7 +263,8 @@ package struct ProjectLoader {
             throw Failure(
                 .usage, "\(file.string) holds no keys", nextStep: "`kbuild help project-file` lists every key")
         }
-        try check(node, against: .map(Schema.file), also: profileErrors(in: node) + packageErrors(in: node), place: place)
+        try check(
+            node, against: .map(Schema.file), also: profileErrors(in: node) + packageErrors(in: node), place: place)
         return node
     }
 

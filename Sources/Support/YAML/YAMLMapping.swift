@@ -15,7 +15,9 @@ package struct YAMLMapping {
     ///
     /// - Throws: `Failure` (`usage`).
     package init(text: String, file: String, keys: [String]) throws {
-        guard let node = try YAMLText.compose(text, file: file) else { throw Failure(.usage, "\(file):1: the file is empty") }
+        guard let node = try YAMLText.compose(text, file: file) else {
+            throw Failure(.usage, "\(file):1: the file is empty")
+        }
         try self.init(node, file: file, keys: keys)
     }
 
