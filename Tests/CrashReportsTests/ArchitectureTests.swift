@@ -124,6 +124,21 @@ struct ArchitectureTests {
             ---[ end trace 0000000000000000 ]---
             """
         #expect(titles(ppc) == ["BUG: unable to handle kernel NULL pointer dereference in ring_unlink"])
+        // LoongArch and MIPS name the processor first.
+        let loongarch = """
+            CPU 11 Unable to handle kernel paging request at virtual address 0000000000000108, era == 90000000002218c4, ra == 9000000000222118
+            Oops[#1]:
+            CPU: 11 PID: 55 Comm: pusher Not tainted 6.8.0 #1
+               ra: 9000000000222118 ring_pop+0x58/0xa0
+              ERA: 90000000002218c4 ring_unlink+0x14/0x70
+            Call Trace:
+            [<90000000002218c4>] ring_unlink+0x14/0x70
+            [<9000000000222118>] ring_pop+0x58/0xa0
+            [<9000000000223000>] do_syscall+0x78/0x90
+            ---[ end trace 0000000000000000 ]---
+            """
+        #expect(titles(loongarch) == ["BUG: unable to handle kernel paging request in ring_unlink"])
+        #expect(titles("CPU 11 is now offline\nCPU: Physical Processor ID: 0\n").isEmpty)
         let i386 = """
             BUG: unable to handle kernel NULL pointer dereference at 00000010
             IP: ring_unlink+0x12/0x40

@@ -228,4 +228,38 @@ struct LogFormatTests {
         #expect(parser.finish().isEmpty)
         #expect(!parser.isKernelLog)
     }
+
+    @Test(
+        "lines of the syslog protocol, with and without priority and structured data",
+        arguments: [
+            "<4>1 2026-02-03T10:11:%.123456+01:00 host kernel - - - ", "1 2026-02-03T10:11:%Z host kernel - - - ",
+            "<4>1 - host kernel - - [origin ip=\"192.0.2.1\" x=\"a\\]b\"][meta a=\"1\"] ",
+        ])
+    func syslogProtocol(prefix: String) {
+        var number = 10
+        let text = Self.lines.map { line in
+            number += 1
+            return prefix.replacing("%", with: "\(number)") + "[   12.0000\(number)] " + line
+        }
+        expectTheReport(text.joined(separator: "\n") + "\n")
+        // A program's line of the same form is none of the kernel's.
+        let program = text.map { $0.replacing(" kernel ", with: " app ") }.joined(separator: "\n")
+        var parser = ConsoleLogParser()
+        parser.consume(Array(program.utf8)[...])
+        #expect(parser.finish().isEmpty && !parser.isKernelLog)
+    }
+
+    @Test("pstore's parts in the order of their files, which is backwards, and in the kernel's", arguments: [true, false])
+    func storedParts(isBackwards: Bool) {
+        let pieces = [Self.lines[..<5], Self.lines[5..<11], Self.lines[11...]]
+        let parts = pieces.enumerated().map { index, lines in
+            "Oops#1 Part\(pieces.count - index)\n" + lines.map { "<4>[   12.000001] \($0)\n" }.joined()
+        }
+        let crashes = parse((isBackwards ? parts.reversed() : parts).joined())
+        #expect(crashes.map(\.title) == ["WARNING in ring_push"])
+        #expect(crashes.first?.corruption == nil)
+        // The next dump is another log.
+        let two = parts.reversed().joined() + parts.reversed().joined().replacing("Oops#1", with: "Panic#2")
+        #expect(parse(two).allSatisfy { $0.title == "WARNING in ring_push" })
+    }
 }

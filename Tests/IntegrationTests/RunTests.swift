@@ -75,7 +75,8 @@ struct RunTests {
         "run --kernel linux-source-6.12 passes, with numbers chosen for that kernel",
         .tags(.kernels))
     func newerKernel() async throws {
-        let run = try await fixture.report("run", "--kernel", "linux-source-6.12")
+        // The same kernel has what suites expect of a guest.
+        let run = try await fixture.report("run", "--kernel", "linux-source-6.12", "--fragment", "kbuild:suites")
         #expect(run.exitCode == 0)
         #expect(Set(run.tests.values) == ["passed"])
         let numbers = (run.json["syscalls"] as? [[String: Any]] ?? []).compactMap { $0["number"] as? Int }
@@ -83,6 +84,15 @@ struct RunTests {
         #expect(Set(numbers).count == 10)
         #expect(numbers.allSatisfy { $0 > 462 })
         #expect((run.json["kernel"] as? [String: Any])?["version"] as? String ?? "" >= "6.12")
+        let mounts = [
+            "mqueue /dev/mqueue", "hugetlbfs /dev/hugepages", "cgroup2 /sys/fs/cgroup", "debugfs /sys/kernel/debug",
+            "tracefs /sys/kernel/tracing",
+        ]
+        let script = mounts.map { "grep -q '^\($0) ' /proc/mounts || echo no \($0)" }.joined(separator: "; ")
+        let guest = try await fixture.kbuild(
+            "shell", "-q", "--kernel", "linux-source-6.12", "--fragment", "kbuild:suites", "--", "sh", "-c",
+            script + "; ls /dev/loop0; zcat /proc/config.gz | grep -c ^CONFIG_CGROUPS=y")
+        #expect(guest.output == "/dev/loop0\n1\n", "\(guest.output)")
     }
 
     @Test("a filter runs the tests that it names, and no other")

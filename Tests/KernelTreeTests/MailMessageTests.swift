@@ -81,6 +81,22 @@ import Testing
         }
     }
 
+    @Test(
+        "a body in UTF-16 is read, with a byte order mark or by its name",
+        arguments: [
+            ("utf-16", String.Encoding.utf16), ("UTF-16LE", .utf16LittleEndian), ("utf-16be", .utf16BigEndian),
+            ("utf-16", .utf16BigEndian),
+        ])
+    func utf16(charset: String, encoding: String.Encoding) throws {
+        let body = try #require(("Grüße\n---\n" + Self.diff).data(using: encoding))
+        let headers = ["Content-Type: text/plain; charset=\(charset)", "Content-Transfer-Encoding: base64"]
+        let encoded = body.base64EncodedString(options: [.lineLength76Characters, .endLineWithLineFeed]) + "\n"
+        #expect(try content(parse(mail(headers, encoded))[0]) == expected)
+        // Half of a unit is damage.
+        let odd = Data(body.dropLast()).base64EncodedString() + "\n"
+        #expect(failure { _ = try parse(mail(headers, odd)) }?.message.contains("utf-16") == true)
+    }
+
     private func parts(_ type: String, _ parts: [(headers: [String], body: String)], end: String = "--=_x--\n")
         -> String
     {

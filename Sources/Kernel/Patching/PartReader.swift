@@ -112,7 +112,7 @@ struct PartReader {
         let encoding = (headers["content-transfer-encoding"] ?? "").lowercased().trimmed
         switch encoding {
         case "quoted-printable": return Self.quotedPrintable(body)
-        case "base64": return try base64(body)
+        case "base64": return try base64(body, charset: headers.parameter("charset")?.lowercased() ?? "")
         case "", "7bit", "8bit", "binary": return body
         default:
             guard encoding.hasPrefix("x-") || encoding.hasPrefix("uu") else { return body }
@@ -124,7 +124,7 @@ struct PartReader {
     }
 
     /// Decodes base64. A mailing list may have added its footer in plain text.
-    private func base64(_ body: NumberedLines) throws -> NumberedLines {
+    private func base64(_ body: NumberedLines, charset: String) throws -> NumberedLines {
         var encoded: [UInt8] = []
         var index = 0
         while index < body.lines.count, encoded.last != UInt8(ascii: "=") {
@@ -145,12 +145,39 @@ struct PartReader {
                 nextStep: "save the message anew, as it came (raw)")
         }
         var bytes = Array(data)
+        if charset.hasPrefix("utf-16") {
+            guard let text = Self.utf8(ofUTF16: bytes, isLittle: charset == "utf-16le") else {
+                throw Failure(
+                    .patch, "\(file):\(body.number(0)): the message's text is not the \(charset) that its header names",
+                    nextStep: "save the message anew, as it came (raw)")
+            }
+            bytes = text
+        }
         if bytes.last != UInt8(ascii: "\n"), index < body.lines.count { bytes.append(UInt8(ascii: "\n")) }
         let lines = bytes.splitLines
         var output = NumberedLines(
             lines: lines, numbers: [Int](repeating: body.number(0), count: lines.count), first: body.number(0))
         if index < body.lines.count { output.append(body[index..<body.lines.count]) }
         return output
+    }
+
+    /// The text in UTF-8; nil when it is not UTF-16. Only base64 can hold UTF-16, which has zero bytes and bare line feeds.
+    ///
+    /// - Parameter isLittle: Whether the low byte comes first when there is no byte order mark (RFC 2781, section 4.3).
+    private static func utf8(ofUTF16 bytes: [UInt8], isLittle: Bool) -> [UInt8]? {
+        guard bytes.count % 2 == 0 else { return nil }
+        var isLittle = isLittle
+        var start = 2
+        switch bytes.prefix(2) {
+        case [0xFF, 0xFE]: isLittle = true
+        case [0xFE, 0xFF]: isLittle = false
+        default: start = 0
+        }
+        let units = stride(from: start, to: bytes.count, by: 2).map { index in
+            let (first, second) = (UInt16(bytes[index]), UInt16(bytes[index + 1]))
+            return isLittle ? second << 8 | first : first << 8 | second
+        }
+        return String(validating: units, as: UTF16.self).map { Array($0.utf8) }
     }
 
     /// Decodes quoted-printable (RFC 2045, section 6.7).

@@ -6,6 +6,7 @@ import ResultsModel
 public struct ConsoleLogParser: Sendable {
     private var splitter = LineSplitter(longest: ConsoleLine.longest + 1)
     private var reader = Reader()
+    private var records = StoredRecords()
 
     /// Whether a kernel printed the log: a line is marked as the kernel's, or most lines look like unmarked kernel
     /// lines.
@@ -20,15 +21,82 @@ public struct ConsoleLogParser: Sendable {
 
     /// Consumes the next bytes.
     public mutating func consume(_ bytes: ArraySlice<UInt8>) {
-        splitter.consume(bytes) { reader.take($0.bytes) }
+        splitter.consume(bytes) { line in records.take(line.bytes) { reader.take($0) } }
     }
 
     /// Ends the log.
     ///
     /// - Returns: The reports in the order in which they began, with their lines in the log.
     public mutating func finish() -> [Crash] {
-        splitter.finish { reader.take($0.bytes) }
+        splitter.finish { line in records.take(line.bytes) { reader.take($0) } }
+        records.finish { reader.take($0) }
         return reader.finish()
+    }
+}
+
+/// Puts the parts of a log that pstore kept into their order.
+///
+/// The kernel writes the end of its log first, as part 1, because memory may run out before it has written all
+/// (kmsg_dump_get_buffer and pstore_dump in fs/pstore/platform.c). The files of the parts, printed in the order of their
+/// names, tell the log backwards. Each begins with a line such as `Oops#1 Part3`.
+private struct StoredRecords: Sendable {
+    /// A part, with its first line.
+    private struct Part {
+        var number: Int
+        var lines: [[UInt8]]
+    }
+
+    /// The dump that is being read, such as `Oops#1`; nil outside of a dump.
+    private var dump: ArraySlice<UInt8>?
+    private var parts: [Part] = []
+    private var byteCount = 0
+    /// A dump is as large as the kernel's log, at most 32 MB (LOG_BUF_SHIFT); more is not one.
+    private static let mostBytes = 32 << 20
+
+    /// Takes a line; `body` gets the lines that are in order.
+    mutating func take(_ line: [UInt8], _ body: ([UInt8]) -> Void) {
+        if let header = Header(line) {
+            if header.dump != dump { finish(body) }
+            dump = header.dump
+            parts.append(Part(number: header.number, lines: [line]))
+        } else if dump != nil, !parts.isEmpty {
+            parts[parts.count - 1].lines.append(line)
+        } else {
+            return body(line)
+        }
+        byteCount += line.count
+        if byteCount > Self.mostBytes { finish(body) }
+    }
+
+    /// Ends the dump.
+    mutating func finish(_ body: ([UInt8]) -> Void) {
+        // Parts of one number, as of two dumps, stay in the order in which they came.
+        let sorted = parts.enumerated().sorted {
+            ($1.element.number, $0.offset) < ($0.element.number, $1.offset)
+        }
+        for part in sorted { part.element.lines.forEach(body) }
+        (dump, parts, byteCount) = (nil, [], 0)
+    }
+
+    /// The line with which a part begins, such as `Oops#1 Part3`.
+    private struct Header {
+        /// The dump that the part is of: `Oops#1`.
+        let dump: ArraySlice<UInt8>
+        /// The part's number, from 1.
+        let number: Int
+
+        /// The reasons for a dump (kmsg_dump_reason_str).
+        private static let reasons = ["Panic#", "Oops#", "Emergency#", "Shutdown#", "Unknown#"]
+
+        init?(_ line: [UInt8]) {
+            guard line.count < 40, Self.reasons.contains(where: { line.starts(with: $0.utf8) }) else { return nil }
+            let words = line.filter { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }
+                .split(separator: UInt8(ascii: " "))
+            guard words.count == 2, words[1].starts(with: "Part".utf8),
+                let number = Int(String(decoding: words[1].dropFirst(4), as: UTF8.self)), number > 0
+            else { return nil }
+            (dump, self.number) = (words[0], number)
+        }
     }
 }
 

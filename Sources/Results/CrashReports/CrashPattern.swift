@@ -381,6 +381,18 @@ struct CrashPattern: Sendable {
         return table
     }()
 
+    /// `CPU 2 Unable to handle kernel paging request at ...` without the processor, as LoongArch and MIPS print it
+    /// (do_page_fault of arch/loongarch/mm/fault.c and arch/mips/mm/fault.c); nil for another message.
+    private static func faultOfProcessor(_ message: String) -> String? {
+        guard message.hasPrefix("CPU ") else { return nil }
+        let rest = message.utf8.dropFirst("CPU ".utf8.count)
+        let fault = rest.drop { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+        guard fault.startIndex != rest.startIndex, fault.starts(with: " Unable to handle kernel ".utf8) else {
+            return nil
+        }
+        return String(Substring(fault.dropFirst()))
+    }
+
     /// The form of a report that a message begins; nil for none.
     static func opened(by message: String) -> CrashPattern? {
         guard let first = message.utf8.first else { return nil }
@@ -396,6 +408,8 @@ struct CrashPattern: Sendable {
         }
         switch first {
         case UInt8(ascii: "="): return isRule(message) ? rule : nil
+        case UInt8(ascii: "C"):
+            if let fault = faultOfProcessor(message) { return opened(by: fault) }
         case UInt8(ascii: "W"): return warning(message)
         case UInt8(ascii: "O") where message.hasPrefix("Out of memory: Killed process "):
             return CrashPattern(

@@ -32,8 +32,8 @@ struct LogPrefix {
         if readStructured() { return }
         for _ in 0..<Self.mostMarks {
             guard source == .unknown,
-                readJobColumns() || readHostTime() || readSystemLogTime() || readFacility() || readRecord()
-                    || readDmesg()
+                readJobColumns() || readSyslogProtocol() || readHostTime() || readSystemLogTime() || readFacility()
+                    || readRecord() || readDmesg()
             else { break }
         }
     }
@@ -61,6 +61,31 @@ struct LogPrefix {
         if !isBracketed, hasDate, hasZone, decimals?.isComma == true, decimals?.count == 6 { source = .kernel }
         if hasZone, reader.takeStreamMark() {}
         text = reader.rest
+        return true
+    }
+
+    /// `<4>1 2026-01-02T03:04:05.678+01:00 host kernel - - - text`, the syslog protocol (RFC 5424, section 6), also
+    /// without the priority.
+    private mutating func readSyslogProtocol() -> Bool {
+        var reader = ByteReader(text)
+        if reader.take("<") { guard reader.takeNumber(digits: 3) != nil, reader.take(">") else { return false } }
+        guard reader.take("1"), reader.take(" ") else { return false }
+        if !reader.take("-") {
+            guard reader.takeDate(), reader.take("T"), reader.takeTime() else { return false }
+            _ = reader.takeDecimals()
+            guard reader.takeZone() else { return false }
+        }
+        // The host, the program, its process and the kind of the message.
+        var words: [ArraySlice<UInt8>] = []
+        for _ in 0..<4 {
+            guard reader.take(" "), let word = reader.takeWord() else { return false }
+            words.append(word)
+        }
+        guard reader.take(" "), reader.takeStructuredData() else { return false }
+        guard reader.isAtEnd || reader.take(" ") else { return false }
+        source = words[1].elementsEqual("kernel".utf8) ? .kernel : .other
+        // The mark of UTF-8 before a text in it.
+        text = reader.rest.starts(with: [0xEF, 0xBB, 0xBF]) ? reader.rest.dropFirst(3) : reader.rest
         return true
     }
 
@@ -256,6 +281,33 @@ private struct ByteReader {
     mutating func take(_ character: Unicode.Scalar) -> Bool {
         guard rest.first == UInt8(ascii: character) else { return false }
         rest = rest.dropFirst()
+        return true
+    }
+
+    /// The bytes up to a blank.
+    mutating func takeWord() -> ArraySlice<UInt8>? {
+        let word = rest.prefix { $0 != UInt8(ascii: " ") }
+        guard !word.isEmpty else { return nil }
+        rest = rest[word.endIndex...]
+        return word
+    }
+
+    /// `-`, or elements `[name key="value"]`, in whose values a backslash escapes quotes and brackets.
+    mutating func takeStructuredData() -> Bool {
+        if take("-") { return true }
+        guard rest.first == UInt8(ascii: "[") else { return false }
+        while take("[") {
+            var (isQuoted, isEscaped) = (false, false)
+            guard
+                let end = rest.firstIndex(where: { byte in
+                    defer { isEscaped = !isEscaped && byte == UInt8(ascii: "\\") }
+                    if isEscaped { return false }
+                    if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+                    return byte == UInt8(ascii: "]") && !isQuoted
+                })
+            else { return false }
+            rest = rest[(end + 1)...]
+        }
         return true
     }
 
