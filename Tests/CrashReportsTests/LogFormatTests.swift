@@ -249,7 +249,8 @@ struct LogFormatTests {
         #expect(parser.finish().isEmpty && !parser.isKernelLog)
     }
 
-    @Test("pstore's parts in the order of their files, which is backwards, and in the kernel's", arguments: [true, false])
+    @Test(
+        "pstore's parts in the order of their files, which is backwards, and in the kernel's", arguments: [true, false])
     func storedParts(isBackwards: Bool) {
         let pieces = [Self.lines[..<5], Self.lines[5..<11], Self.lines[11...]]
         let parts = pieces.enumerated().map { index, lines in
