@@ -47,7 +47,11 @@ let package = Package(
             dependencies: [
                 "Doctor", "Project", "KernelSource", "Syscalls", "Artifacts", "Diagnostics", "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
-            ], path: "Sources/Authoring"),
+            ], path: "Sources/Authoring",
+            resources: [
+                .embedInCode("Templates/contract.template"), .embedInCode("Templates/source.template"),
+                .embedInCode("Templates/suite.template"), .embedInCode("Templates/suites.template"),
+            ]),
         // What kbuild needs of the host.
         .target(
             name: "Doctor",
@@ -83,7 +87,10 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/Project"),
         // What `kbuild init` writes, compiled in.
-        .target(name: "ProjectTemplate", plugins: ["EmbedTemplate"]),
+        .target(
+            name: "ProjectTemplate", dependencies: ["Diagnostics"],
+            resources: [.embedInCode("Templates/project.template")],
+            plugins: ["EmbedTemplate"]),
         .plugin(name: "EmbedTemplate", capability: .buildTool, dependencies: ["TemplateEmbedder"]),
         .executableTarget(name: "TemplateEmbedder", path: "Plugins/TemplateEmbedder"),
         // What the tests reached of the project's files.
@@ -281,7 +288,8 @@ let package = Package(
             name: "ApplicationTests",
             dependencies: [
                 "CrashReports", "ResultsModel", "KernelMake",
-                "Fuzzing", "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Artifacts",
+                "Fuzzing", "Application", "Authoring", "ProjectTemplate", "Doctor", "GuestSession", "Project",
+                "RunStore", "Artifacts",
                 "Reporting",
                 "Diagnostics", "KernelConfig", "KernelSource", "Processes", "Syscalls", "RootFilesystem", "FileSystem",
                 "TestSession",

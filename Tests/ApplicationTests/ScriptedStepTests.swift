@@ -67,6 +67,12 @@ struct ScriptedStepTests {
                     try writeAtomically(lines.joined(separator: "\n") + "\n", to: config)
                 } else if words.contains(where: { $0.hasSuffix("defconfig") || $0.hasSuffix("tinyconfig") }) {
                     try writeAtomically("CONFIG_64BIT=y\nCONFIG_BASE=y\n", to: output.appending(".config"))
+                } else if words.contains("scripts_gdb") {
+                    for name in ["vmlinux-gdb.py", "scripts/gdb/linux/tasks.py", "scripts/gdb/linux/tasks.o"] {
+                        let file = output.pushing(FilePath(name))
+                        try createFolder(file.removingLastComponent())
+                        try writeAtomically("# \(name)", to: file)
+                    }
                 } else if !words.contains("syncconfig") {
                     if let error = state.withLock({ $0.error }) {
                         return CommandResult(status: .exited(2), output: error, errors: "")
@@ -264,6 +270,26 @@ struct ScriptedStepTests {
         let third = try context()
         #expect(try await buildKernel(third).vmlinux != kernel.vmlinux)
         #expect(outcomes(third).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    @Test("the kernel's commands for gdb are filed with it, and are there when its output is not")
+    func debuggerCommands() async throws {
+        defer { try? removeAll(scratch) }
+        let project = Self.project.replacingOccurrences(of: "  base:", with: "  debug-info: true\n  base:")
+        try write("kbuild.yaml", project)
+        let kernel = try await buildKernel(try context())
+        #expect(tools.take().contains { $0.contains(" scripts_gdb") })
+        let output = try await output(try context())
+        try removeAll(output)
+        let found = try await buildKernel(try context())
+        #expect(found.vmlinux == kernel.vmlinux && !fileExists(output))
+        let scripts = try #require(found.debuggerScripts)
+        #expect(try readText(scripts) == "# vmlinux-gdb.py")
+        let folder = scripts.removingLastComponent().appending("scripts").appending("gdb").appending("linux")
+        #expect(try namesInFolder(folder) == ["tasks.py"])
+
+        try write("kbuild.yaml", Self.project)
+        #expect(try await buildKernel(try context()).debuggerScripts == nil)
     }
 
     /// A project of its own with the same kernel.

@@ -51,8 +51,8 @@ public struct BuildActions: Sendable {
     /// Builds the kernel and writes its compilations for editors: into the project's folder, or the kernel tree.
     ///
     /// - Returns: The kernel, the file and the number of its entries.
-    /// - Throws: `Failure` with its own exit code; `usage` for a kernel whose makefiles are not trusted: an editor would
-    ///   take options from them.
+    /// - Throws: `Failure` with its own exit code; `usage` for a kernel whose makefiles are not trusted: an editor
+    ///   would take options from them.
     public func compileCommands() async throws -> WrittenCompileCommands {
         try context.checkFiles(forKernelOnly: true)
         defer { tools.statCache.save() }

@@ -201,7 +201,10 @@ public struct DebugSession: Sendable {
                 lines.append("set substitute-path \(tree.pushing(FilePath(path))) \(own)")
             }
         }
-        if let scripts = prepared.kernel.debuggerScripts { lines.append("source \(scripts)") }
+        if let scripts = prepared.kernel.debuggerScripts {
+            // The folder of a stored kernel holds what was published and nothing else.
+            lines += ["python import sys; sys.dont_write_bytecode = True", "source \(scripts)"]
+        }
         lines.append("target remote \(target.socket)")
         // Hardware breakpoints: the kernel is not in memory yet.
         lines += target.breakpoints.map { "hbreak \($0)" }

@@ -33,7 +33,7 @@ public struct BuiltKernel: Sendable {
     public var version: String
     /// Where it keeps what gcov has to know of the objects that count; see `CoverageNotes`.
     var folder: FilePath { vmlinux.removingLastComponent() }
-    /// The kernel's own commands for gdb; nil where they were not made, or foreign makefiles made them.
+    /// The file by which gdb loads the kernel's own commands; nil without debug information and for a confined build.
     public var debuggerScripts: FilePath?
 
     /// The compiler that built it, by its own name; nil if the configuration does not have it (CONFIG_CC_VERSION_TEXT).
@@ -446,7 +446,7 @@ struct KernelSteps: Sendable {
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest, hasImage: Bool
     ) throws -> ArtifactKey {
         var key = KeyBuilder(
-            step: Self.artifactStep(hasImage: hasImage), version: 2, trust: context.trust(under: rules))
+            step: Self.artifactStep(hasImage: hasImage), version: 3, trust: context.trust(under: rules))
         key.add("source", pristine.identity)
         key.add("overlay", overlay.digest)
         key.add("request", request.text)
@@ -605,7 +605,7 @@ struct KernelSteps: Sendable {
         }
         try await verification
         if isFirst, patched.origin == nil { recordFirstBuild(result) }
-        if project.kernel.hasDebugInfo, rules == nil {
+        if makesDebuggerScripts {
             let log = FilePath("\(buildLog.string).gdb")
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
         }
@@ -638,23 +638,43 @@ struct KernelSteps: Sendable {
             try copyFile(result.systemMap, to: folder.appending("System.map"))
             try copyFile(result.config, to: folder.appending("config"))
             try keepCoverageNotes(of: patched, in: folder)
+            if makesDebuggerScripts { try keepDebuggerScripts(of: output(pristine, request), in: folder) }
         }
     }
-
-    /// make's target for the kernel's own commands for gdb (scripts/gdb), and the file by which gdb loads them.
-    private static let scriptsTarget = "scripts_gdb"
-    private static let scriptsFile = "vmlinux-gdb.py"
 
     private func kernel(_ artifact: Artifact, _ patched: PatchedKernelArtifact) -> BuiltKernel {
         kernel(in: artifact.folder, patched, hasImage: artifact.files[Self.imageName] != nil)
     }
 
     private func kernel(in folder: FilePath, _ patched: PatchedKernelArtifact, hasImage: Bool) -> BuiltKernel {
-        let scripts = output(patched.pristine, patched.request).appending(Self.scriptsFile)
-        return BuiltKernel(
+        BuiltKernel(
             image: hasImage ? folder.appending(Self.imageName) : nil, vmlinux: folder.appending("vmlinux"),
             config: folder.appending("config"), version: patched.pristine.version,
-            debuggerScripts: project.kernel.hasDebugInfo && rules == nil && fileExists(scripts) ? scripts : nil)
+            debuggerScripts: makesDebuggerScripts ? folder.appending(Self.scriptsFile) : nil)
+    }
+
+    // MARK: The kernel's own commands for gdb (scripts/gdb)
+
+    /// Whether a build makes the kernel's own commands for gdb: they need debug information, and gdb would run those of
+    /// a confined build unconfined.
+    private var makesDebuggerScripts: Bool { project.kernel.hasDebugInfo && rules == nil }
+
+    /// make's target for these commands, and the file by which gdb loads them: it looks for the others in
+    /// scripts/gdb/linux beside it (scripts/gdb/vmlinux-gdb.py).
+    private static let scriptsTarget = "scripts_gdb"
+    private static let scriptsFile = "vmlinux-gdb.py"
+    private static let scriptsFolder = "scripts/gdb/linux"
+
+    /// Copies the commands beside the kernel: the output's links lead to a tree that the next patch changes, and
+    /// another output may have made the kernel that a later run finds in the store.
+    private func keepDebuggerScripts(of output: FilePath, in folder: FilePath) throws {
+        try copyFile(output.appending(Self.scriptsFile), to: folder.appending(Self.scriptsFile))
+        let source = output.pushing(FilePath(Self.scriptsFolder))
+        let target = folder.pushing(FilePath(Self.scriptsFolder))
+        try createFolder(target)
+        for name in try namesInFolder(source) where name.hasSuffix(".py") {
+            try copyFile(source.appending(name), to: target.appending(name))
+        }
     }
 
     /// The module SyscallNumbers for the calls that the patches add.

@@ -115,8 +115,8 @@ public struct BlockedTask: Sendable, Equatable {
         }
     }
 
-    /// Leaves out the frames of an interrupt, where the task's own follow: the kernel answers in an interrupt of the task
-    /// that a processor is at work for.
+    /// Leaves out the frames of an interrupt, where the task's own follow: the kernel answers in an interrupt of the
+    /// task that a processor is at work for.
     private mutating func dropInterrupt() {
         guard let entry = frames.lastIndex(where: \.isInterruptEntry), entry + 1 < frames.count else { return }
         frames.removeFirst(entry + 1)
@@ -176,7 +176,8 @@ public struct BlockedTask: Sendable, Equatable {
 }
 
 extension StackFrame {
-    /// Whether it is where an interrupt entered the kernel (arch/x86/entry/entry_64.S, arch/x86/include/asm/idtentry.h).
+    /// Whether it is where an interrupt entered the kernel (arch/x86/entry/entry_64.S,
+    /// arch/x86/include/asm/idtentry.h).
     fileprivate var isInterruptEntry: Bool {
         symbol.hasPrefix("asm_sysvec_") || symbol == "asm_common_interrupt" || symbol == "asm_exc_nmi"
     }
