@@ -4,6 +4,13 @@
 set -eu
 headers=${1:-/usr/include/asm-generic}
 target=Sources/SyscallTesting
+for file in errno-base.h errno.h; do
+    # The exit status of awk within the group below is not the script's.
+    if [ ! -r "$headers/$file" ]; then
+        echo "$0: cannot read $headers/$file" >&2
+        exit 2
+    fi
+done
 
 {
     cat <<'END'

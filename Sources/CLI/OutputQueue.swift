@@ -136,7 +136,7 @@ final class OutputQueue: Sendable {
                         return state.omitted ?? 0
                     }
                     let lines = count == 1 ? "1 line" : "\(count) lines"
-                    sink(descriptor, Array("  (\(lines) of progress left out, which nobody read in time)\n".utf8))
+                    sink(descriptor, Array("  (\(lines) of progress omitted: the reader was too slow)\n".utf8))
                 }
             }
         }

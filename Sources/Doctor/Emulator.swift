@@ -26,7 +26,7 @@ package struct Emulator: Codable, Equatable {
     package static func version(in text: String) throws(Failure) -> String {
         guard let version = HostCheck.version(in: text) else {
             throw Failure(
-                .infrastructure, "\(HostCheck.qemu) does not tell its version", details: String(text.prefix(200)))
+                .infrastructure, "\(HostCheck.qemu) does not report its version", details: String(text.prefix(200)))
         }
         guard !HostCheck.isOlder(version, than: minimum) else {
             let least = minimum.map { String($0) }.joined(separator: ".")

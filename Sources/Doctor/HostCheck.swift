@@ -91,7 +91,7 @@ public struct HostCheck: Sendable {
         }
         guard !Self.isOlder(version, than: requirement.minimum) else {
             let least = requirement.minimum.map(String.init).joined(separator: ".")
-            return finding(status, "\(version), and \(least) is the least that serves")
+            return finding(status, "found \(version); \(least) or newer is required")
         }
         return finding(.ok, version)
     }
@@ -166,7 +166,7 @@ public struct HostCheck: Sendable {
                     ? finding(.ok, name) : finding(.missing, "no \(tarball)", package: package)
             case .directory(let path): return finding(isFolder(path) ? .ok : .missing, path.string)
             case .tarball(let path, _): return finding(fileExists(path) ? .ok : .missing, path.string)
-            case .git(let repository, let ref): return finding(.ok, "\(repository) \(ref), not looked at")
+            case .git(let repository, let ref): return finding(.ok, "\(repository) \(ref), not checked")
             }
         } catch {
             return finding(.missing, error.message)
@@ -235,7 +235,7 @@ public struct HostCheck: Sendable {
             guard let definition = try? RootFilesystemDefinition.load(project.rootfsDefinition) else {
                 return HostFinding(
                     "root file system", .missing, found: "\(project.rootfsDefinition) cannot be read",
-                    purpose: "what the guest's root file system holds", fix: "kbuild rootfs says why")
+                    purpose: "the contents of the guest's root file system", fix: "kbuild rootfs says why")
             }
             guard let busybox = definition.busybox else { return nil }
             path = busybox

@@ -66,7 +66,7 @@ package struct HostRequirements: Sendable {
             .init(tool: "bc", purpose: "reckons the kernel's time constants", minimum: [1, 6], isNeeded: true),
             .init(
                 tool: "lz4", purpose: "compresses the kernel (CONFIG_KERNEL_LZ4)", isNeeded: !isUML),
-            .init(tool: "strip", purpose: "takes debug information off the guest's libraries", isNeeded: true),
+            .init(tool: "strip", purpose: "strips debug information from the guest's libraries", isNeeded: true),
             .init(tool: "ccache", purpose: "spares compiling what was compiled before", isNeeded: false),
             .init(tool: "bwrap", purpose: "confines what foreign code runs here (sandbox)", isNeeded: false),
             .init(tool: "gdb", purpose: "steps through the kernel (kbuild debug)", isNeeded: false),

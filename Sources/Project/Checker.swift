@@ -178,7 +178,8 @@ extension Project {
         return [checks.filter { $0 != .races }, [.races]].map { checks in
             var project = self
             project.checks = checks
-            // The same tests reach the same lines, so one kernel is enough for coverage. The files are the same for lint.
+            // The same tests reach the same lines, so one kernel is enough for coverage. The files are the same for
+            // lint.
             if checks == [.races] { (project.coverage, project.lint) = (nil, false) }
             return project
         }

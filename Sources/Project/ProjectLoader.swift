@@ -261,7 +261,7 @@ package struct ProjectLoader {
     package func parse(_ text: String) throws(Failure) -> Node {
         guard let node = try YAMLText.compose(text, file: file.string), case .mapping = node else {
             throw Failure(
-                .usage, "\(file.string) holds no keys", nextStep: "`kbuild help project-file` lists every key")
+                .usage, "\(file.string) has no keys", nextStep: "`kbuild help project-file` lists every key")
         }
         try check(
             node, against: .map(Schema.file), also: profileErrors(in: node) + packageErrors(in: node), place: place)
@@ -286,7 +286,8 @@ package struct ProjectLoader {
         return "\(project.file): "
     }
 
-    /// Errors for each map of a root file system that has packages and a type without packages. A profile or the command
+    /// Errors for each map of a root file system that has packages and a type without packages. A profile or the
+    /// command
     /// line may choose another type than the file, so only types that stand beside the packages count.
     private func packageErrors(in node: Node) -> [String] {
         let debian = Project.RootFilesystemType.debian.rawValue

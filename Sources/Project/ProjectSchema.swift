@@ -71,7 +71,7 @@ package indirect enum Schema: Sendable {
         Key(
             name: "protocol", schema: .choice(["exit", "ktap", "ltp"]),
             meaning:
-                "how it tells its results: exit code, KTAP or TAP, or the Linux Test Project's lines and exit bits (exit)"
+                "the form of its results: exit code, KTAP or TAP, or the Linux Test Project's lines and exit bits (exit)"
         ),
         Key(
             name: "skip-code", schema: .integer(1...255),
@@ -251,7 +251,7 @@ package indirect enum Schema: Sendable {
             name: "check", schema: .either(.text, .list(.text)),
             meaning:
                 "checkers of the kernel's: memory, races, locks, leaks, stack, undefined, or all (none). Each set has a kernel "
-                + "of its own; memory and races take two"),
+                + "of its own; memory and races need two"),
         Key(
             name: "coverage",
             schema: .either(
@@ -327,7 +327,7 @@ package indirect enum Schema: Sendable {
                 } else {
                     let names = keys.map(\.name)
                     let near =
-                        YAMLText.gluedKey(in: name).map { "; write a blank behind the colon: \($0)" }
+                        YAMLText.gluedKey(in: name).map { "; write a blank after the colon: \($0)" }
                         ?? guess(for: name, among: names)
                     report(keyNode, "unknown key \(full)\(near) (allowed: \(names.joined(separator: ", ")))")
                 }
@@ -350,7 +350,7 @@ package indirect enum Schema: Sendable {
         case (.list, .scalar(let scalar)): return "; for example \(key): [\(scalar.string)]"
         case (.list, .mapping): return "; write a dash before the first key of each entry"
         case (.map, .scalar(let scalar)), (.named, .scalar(let scalar)):
-            return YAMLText.gluedKey(in: scalar.string).map { "; write a blank behind the colon: \($0)" } ?? ""
+            return YAMLText.gluedKey(in: scalar.string).map { "; write a blank after the colon: \($0)" } ?? ""
         default: return ""
         }
     }

@@ -28,12 +28,12 @@ struct ProjectErrorTests {
         "every error names its line and column",
         arguments: [
             ("a: [\n", "/p/kbuild.yaml:2:1: this is not valid YAML: "),
-            ("kernel:\n\tjobs: 1\n", "/p/kbuild.yaml:2:1: a tab indents this line; YAML wants blanks"),
+            ("kernel:\n\tjobs: 1\n", "/p/kbuild.yaml:2:1: a tab indents this line; YAML requires blanks"),
             ("machine:\n  type: pc\n  \tcpus: 1\n", "/p/kbuild.yaml:3:3: a tab indents this line"),
-            ("machine:\n  cpus:4\n  memory: 1G\n", "/p/kbuild.yaml:2:1: write a blank behind the colon: cpus: 4"),
+            ("machine:\n  cpus:4\n  memory: 1G\n", "/p/kbuild.yaml:2:1: write a blank after the colon: cpus: 4"),
             (
                 "machine:\n  cpus:4\n",
-                "machine must be a map of keys, not cpus:4; write a blank behind the colon: cpus: 4"
+                "machine must be a map of keys, not cpus:4; write a blank after the colon: cpus: 4"
             ),
             ("machine: {type: microwm}\n", "not microwm; did you mean microvm?"),
             ("isolate: tests\n", "not tests; did you mean test?"),
@@ -48,23 +48,23 @@ struct ProjectErrorTests {
             ("kernel: {}\n---\nkernel: {}\n", "/p/kbuild.yaml:2:1: this is not valid YAML: but found another document"),
             (
                 "machine:\n  cpus: 1\n  memory: 1G\n  cpus: 2\n",
-                "/p/kbuild.yaml:4:3: the key cpus stands twice in one map, first on line 2"
+                "/p/kbuild.yaml:4:3: the key cpus occurs twice in one map, first on line 2"
             ),
             (
                 "kernel: {}\r\nmachine: {}\r\nkernel: {}\r\n",
-                "/p/kbuild.yaml:3:1: the key kernel stands twice in one map, first on line 1"
+                "/p/kbuild.yaml:3:1: the key kernel occurs twice in one map, first on line 1"
             ),
             (
                 "machine: {cpus: 1, cpus: 2}\n",
-                "/p/kbuild.yaml:1:20: the key cpus stands twice in one map, first on line 1, column 11"
+                "/p/kbuild.yaml:1:20: the key cpus occurs twice in one map, first on line 1, column 11"
             ),
             (
                 "tests:\n  - {c: a.c, name: 'x, c: {', arguments: [c, {}],\n     # c: z\n     c: b.c}\n",
-                "/p/kbuild.yaml:4:6: the key c stands twice in one map, first on line 2, column 6"
+                "/p/kbuild.yaml:4:6: the key c occurs twice in one map, first on line 2, column 6"
             ),
             (
                 "machine: {cpus:2, memory: 1G}\n",
-                "/p/kbuild.yaml:1:11: unknown key machine.cpus:2; write a blank behind the colon: cpus: 2"
+                "/p/kbuild.yaml:1:11: unknown key machine.cpus:2; write a blank after the colon: cpus: 2"
             ),
             (
                 "rootfs: {type: initramfs, packages: [strace]}\n",

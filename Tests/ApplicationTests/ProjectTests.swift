@@ -285,7 +285,7 @@ struct ProjectTests {
             ("tests: [{swift: a, skip-code: 4}]\n", "tests[0].skip-code goes with c or program"),
             ("tests: [{kselftest: a, skip-code: 4}]\n", "tests[0].skip-code goes with c or program"),
             ("profiles: {a: {nothing: 1}}\n", "unknown key profiles.a.nothing"),
-            ("a: [\n", "is not valid YAML"), ("", "holds no keys"), ("- a\n", "holds no keys"),
+            ("a: [\n", "is not valid YAML"), ("", "has no keys"), ("- a\n", "has no keys"),
         ])
     func errors(text: String, expected: String) throws {
         let failure = try failure(text)

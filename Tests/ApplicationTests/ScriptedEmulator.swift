@@ -10,8 +10,8 @@ import VirtualMachine
 
 @testable import TestSession
 
-/// A function in place of QEMU: it connects to the sockets that the command line names, answers on the monitor as QEMU's
-/// protocol wants (docs/interop/qmp-spec.txt of its sources), and sends the frames that init would send.
+/// A function in place of QEMU: it connects to the sockets that the command line names, answers on the monitor as
+/// QEMU's protocol wants (docs/interop/qmp-spec.txt of its sources), and sends the frames that init would send.
 final class ScriptedEmulator: Sendable {
     /// What a guest does.
     enum Guest: Sendable {

@@ -270,11 +270,11 @@ struct VerifyBuildTests {
         .tags(.proof))
     func copies() async throws {
         // A third of the usual options: what is compiled is the same in kind.
-        try append("kbuild.yaml", "  tiny:\n    kernel: {base: tinyconfig, config: [tiny.config]}\n")
+        try self.append("kbuild.yaml", "  tiny:\n    kernel: {base: tinyconfig, config: [tiny.config]}\n")
         try fixture.write("tiny.config", "CONFIG_64BIT=y\n")
         let name = fresh()
-        try append(Self.box, "/* first \(name) */\n")
-        #expect(try await build("--profile", "tiny").result.status == .exited(0))
+        try self.append(Self.box, "/* first \(name) */\n")
+        #expect(try await self.build("--profile", "tiny").result.status == .exited(0))
         let second = try fixture.copy(to: fixture.project.removingLastComponent().appending("second"))
         let empty = second.removingLastComponent().appending("empty-cache")
         defer { for folder in [second, empty] { try? removeAll(folder) } }

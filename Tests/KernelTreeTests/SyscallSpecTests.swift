@@ -58,7 +58,7 @@ import Testing
         ("sources: x.c\nsyscalls: [{ name: a }]\n", 1, "sources must be a list of texts; for example sources: [x.c]"),
         ("sources: [y.c]\nsyscalls: [{ name: a }]\n", 1, "there is no file y.c beside the spec; did you mean x.c?"),
         ("sources: [x.c]\nsyscalls: [{ name: a, nubmer: 4 }]\n", 2, "unknown key nubmer; did you mean number?"),
-        ("sources: [x.c]\nsyscalls: [{ name: a, abi:64 }]\n", 2, "unknown key abi:64; write a blank behind the colon"),
+        ("sources: [x.c]\nsyscalls: [{ name: a, abi:64 }]\n", 2, "unknown key abi:64; write a blank after the colon"),
         ("sources: [x.c]\nsyscalls: [{ name: a, abi: comon }]\n", 2, "(common, 64); did you mean common?"),
         ("sources: [x.c]\nsyscalls:\n  name: a\n", 3, "write a dash before the first key of each entry"),
         ("sources: [../x.c]\nsyscalls: [{ name: a }]\n", 1, "is not the name of a .c file"),

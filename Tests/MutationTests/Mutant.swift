@@ -77,7 +77,7 @@ enum MutationList {
             do {
                 file = try YAMLDecoder().decode(File.self, from: text)
             } catch {
-                throw Failure(.usage, "\(path) is no list of mutants", details: "\(error)")
+                throw Failure(.usage, "\(path) is not a list of mutants", details: "\(error)")
             }
             return file.mutants.map { entry in
                 Mutant(

@@ -33,7 +33,7 @@ struct CacheTextTests {
         #expect(lines.contains("   1.0 GB  kernel sources; last used 2026-01-01T00:00:00Z"))
         #expect(lines.contains("/p"))
         #expect(lines.contains("   2.0 GB  trees and build outputs; last used 2026-01-01T00:00:00Z"))
-        #expect(lines.contains { $0.hasSuffix("(the project is gone)") })
+        #expect(lines.contains { $0.hasSuffix("(the project no longer exists)") })
         // A folder's name may be anything.
         #expect(!text.contains("\u{1B}"))
         var all = Self.list
@@ -45,7 +45,7 @@ struct CacheTextTests {
     func pruned() {
         let text = TextReport().render(Self.pruning).plain
         #expect(
-            text.contains("would remove /c/kernel: 1.0 GB, last used 2026-01-01T00:00:00Z, of a project that is gone"))
+            text.contains("would remove /c/kernel: 1.0 GB, last used 2026-01-01T00:00:00Z, of a deleted project"))
         #expect(text.contains("3.0 GB before, 2.0 GB after; at most 1.0 GB"))
         #expect(text.contains("the rest is in use"))
         var done = Self.pruning

@@ -25,7 +25,7 @@ enum HostRoot {
             System.mount(
                 "overlay", root, type: "overlay",
                 options: "lowerdir=\(host),upperdir=\(layer)/upper,workdir=\(layer)/work")
-        else { return "cannot lay a file system in memory over the host's root: \(System.lastError)" }
+        else { return "cannot mount an overlay on the host's root: \(System.lastError)" }
         for line in hidden {
             let path = root + Array(line.dropFirst(2)).text()
             let isHidden =

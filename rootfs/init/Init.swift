@@ -122,7 +122,7 @@ struct Init {
             held = HeldProgram(program, isStepped: options["kbuild.coverage"] == "on", error: &problem)
         }
         // A machine with a mounted share cannot be saved.
-        if umount2(programsFolder, 0) != 0 { problem = "cannot let go of the programs: \(System.lastError)" }
+        if umount2(programsFolder, 0) != 0 { problem = "cannot unmount the programs: \(System.lastError)" }
         guard let held else {
             channel.send("error", problem)
             shutDown(options)

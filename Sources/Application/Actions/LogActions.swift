@@ -29,14 +29,14 @@ public enum LogActions {
             throw Failure(
                 .infrastructure, "\(name(path)) is not a log that a kernel printed",
                 details:
-                    "\(count) bytes hold no time stamp of the kernel and no tag of a system log, and fewer than half of the lines "
-                    + "begin with the name of a driver.",
+                    "\(count) bytes without a time stamp of the kernel or a tag of a system log, of which fewer than half "
+                    + "of the lines begin with the name of a driver.",
                 nextStep: "Look whether this is the log: head \(name(path))")
         }
         if crashes.isEmpty, parser.beginsInReport {
             throw Failure(
                 .infrastructure, "\(name(path)) begins within a crash report, whose first lines are missing",
-                details: "The kernel's buffer had wrapped when the log was taken, or somebody cut the log.",
+                details: "The kernel's buffer had wrapped when the log was taken, or the log was truncated.",
                 nextStep: "Take the log from its beginning: journalctl -k -b, or the serial console's log")
         }
         if let vmlinux, !crashes.isEmpty {

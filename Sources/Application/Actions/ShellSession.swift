@@ -322,7 +322,7 @@ struct ShellFolder {
             lines.append(
                 "\(share.target) is \(share.path) of the host\(share.isWritable ? "" : ", to be read only").")
         }
-        lines.append("`exit` ends the guest; so does ~. at the beginning of a line (~? tells more).")
+        lines.append("`exit` ends the guest; so does ~. at the beginning of a line (~? lists the escapes).")
         return lines.joined(separator: "\n") + "\n"
     }
 

@@ -572,7 +572,7 @@ struct KernelSteps: Sendable {
             forecast.dependsOn = [StepName.configure.rawValue]
             forecast.actions = forecast.actions.filter { $0.command != nil }
             forecast.actions.append(
-                .remark("should the configuration come out as it was, make may have to visit fewer folders"))
+                .remark("if the configuration does not change, make may visit fewer folders"))
         }
         return forecast
     }

@@ -299,7 +299,7 @@ struct Kselftests: Sendable {
         guard !missing.isEmpty else { return }
         tools.progress(
             .note(
-                "\(Self.prefix)\(name) wants options that this kernel lacks: \(missing.joined(separator: " ")); "
+                "\(Self.prefix)\(name) needs options that this kernel lacks: \(missing.joined(separator: " ")); "
                     + "--add-config adds them"))
     }
 
@@ -317,7 +317,8 @@ struct Kselftests: Sendable {
 
 extension Project {
     /// Adds the options that the project's tests need to the kernel's configuration: those of each collection of
-    /// selftests, and for programs of LTP, which name none, those that suites expect. An option that the kernel does not
+    /// selftests, and for programs of LTP, which name none, those that suites expect. An option that the kernel does
+    /// not
     /// have is omitted with a note.
     public func addingTestOptions() -> Project {
         var project = self

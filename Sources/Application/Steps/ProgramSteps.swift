@@ -90,7 +90,7 @@ struct ProgramSteps: Sendable {
                 let all = try await make(TestSelection(filter: nil), .silent).programs
                 try checkTests([], filter: filter, among: all)
             }
-            progress(.note("no name has \(filter) as it is written; taken without regard to case and punctuation"))
+            progress(.note("no test name contains \(filter) exactly; matched without case and punctuation"))
         }
         if requested.areNeeded { try checkTests(ready, filter: filter) }
         try SessionPlan(programs: ready.map(\.planned)).checkNames()

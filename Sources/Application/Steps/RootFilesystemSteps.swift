@@ -47,13 +47,13 @@ struct RootFilesystemSteps: Sendable {
                         guard let recipe else { return Forecast() }
                         return Forecast(
                             actions: try [.remark("init: \(try recipe.key.short)")] + builder.actions(of: recipe)
-                                + [.remark("the image's key holds the digest of init as it comes out")],
+                                + [.remark("the image's key depends on the digest of the compiled init")],
                             dependsOn: executables == nil ? [StepName.programs.rawValue] : [])
                     }
                     guard let executables else {
                         return Forecast(
                             outcome: .unknown,
-                            actions: [.remark("it holds the libraries that the programs turn out to need")],
+                            actions: [.remark("it depends on the programs' libraries")],
                             dependsOn: [StepName.programs.rawValue])
                     }
                     let base = try debian?.cached()

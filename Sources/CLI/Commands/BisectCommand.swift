@@ -44,7 +44,7 @@ struct BisectCommand: AsyncParsableCommand {
         let selection = try loadProject(common, build.overrides + machine.overrides).selecting(test)
         guard selection.project.checkerSets.count == 1 else {
             throw Failure(
-                .usage, "a search takes one kernel a commit, and memory and races take one each",
+                .usage, "a search takes one kernel a commit, and memory and races need one each",
                 nextStep: "leave one out: --check memory,locks,leaks,stack,undefined, or --check races")
         }
         let console = common.makeConsole()

@@ -301,7 +301,7 @@ struct RunCommand: AsyncParsableCommand {
             // The exit code is that of the command in one kernel, which cannot cover the checkers of two kernels.
             guard project.checkerSets.count == 1 else {
                 throw Failure(
-                    .usage, "a command after -- runs in one kernel, and memory and races take one each",
+                    .usage, "a command after -- runs in one kernel, and memory and races need one each",
                     nextStep: "leave one out: --check memory,locks,leaks,stack,undefined, or --check races")
             }
             return try await GuestShell.run(command, in: project, common, build, isTerminal: false, isLimited: true)

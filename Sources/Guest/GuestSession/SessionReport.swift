@@ -69,7 +69,7 @@ package enum SessionReport {
             troubles.append(
                 Failure(
                     .guestCrash,
-                    "the kernel's memory has a taint that the guest did not tell of, and that no report explains: "
+                    "the kernel's memory has a taint that the guest did not report and that no crash report explains: "
                         + outcome.unexplainedTaint.description,
                     nextStep: "read the end of the console log; the kernel's own log was silenced or overwritten"))
         }

@@ -59,12 +59,12 @@ public struct DebianBaseBuilder: Sendable {
         for name in [suite] + packages {
             guard let first = name.utf8.first, UInt8(ascii: "a")...UInt8(ascii: "z") ~= first || 0x30...0x39 ~= first,
                 name.allSatisfy("abcdefghijklmnopqrstuvwxyz0123456789+-./:_".contains)
-            else { throw Failure(.usage, "\"\(name)\" is no name of a Debian suite or package") }
+            else { throw Failure(.usage, "\"\(name)\" is not a valid name of a Debian suite or package") }
         }
         // mmdebstrap accepts much else there: options, files, whole lines of sources.list(5).
         if let mirror, mirror.firstMatch(of: /^[a-z][a-z+]*:\/\/[^\s|]+$/) == nil {
             throw Failure(
-                .usage, "\"\(mirror)\" is no address of a Debian archive",
+                .usage, "\"\(mirror)\" is not a valid address of a Debian archive",
                 nextStep: "write it as in `rootfs: {mirror: \"http://deb.debian.org/debian\"}`")
         }
         self.store = store

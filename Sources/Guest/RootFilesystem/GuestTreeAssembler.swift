@@ -66,7 +66,7 @@ struct GuestTreeAssembler: Sendable {
     private func entry(for source: FilePath, mode: UInt32) throws(Failure) -> GuestEntry {
         let real = LibraryClosure.resolved(source)
         guard fileExists(real), !isFolder(real) else {
-            throw Failure(.usage, "the root file system needs \(source), which is no file")
+            throw Failure(.usage, "the root file system needs \(source), which is not a file")
         }
         return GuestEntry(kind: .file(.host(real)), mode: mode)
     }

@@ -55,7 +55,7 @@ extension MachineConfiguration {
         if hasHostRoot { return "a machine with the host's root (rootfs.type host) cannot be saved" }
         if numaNodes > 1 { return "a machine with NUMA nodes (machine.numa) cannot be saved" }
         if let option = emulatorOptions.first {
-            return "a machine with options of one's own (machine.qemu-options: \(option)) is not saved"
+            return "a machine with machine.qemu-options (\(option)) cannot be saved"
         }
         return nil
     }

@@ -93,7 +93,7 @@ public final class MachineInspector: Sendable {
     public func read(_ ranges: [GuestMemoryRange], within limit: Duration) async -> GuestMemoryAnswer {
         guard isServed.withLock({ $0 }) else { return .unread("this machine does not let its memory be read") }
         return await ask(within: limit) { .read(ranges, $0) }
-            ?? .unread("the machine did not tell what is in its memory within \(limit.components.seconds) s")
+            ?? .unread("QEMU did not return the guest's memory within \(limit.components.seconds) s")
     }
 
     /// Sends bytes to the guest's console input, after the earlier requests.

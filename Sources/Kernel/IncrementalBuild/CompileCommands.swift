@@ -27,7 +27,8 @@ public struct CompileCommands: Sendable {
     ///   - tree: The tree that was built in it.
     ///   - userFiles: The user's files with copies in the tree, by their paths there. They have the commands of their
     ///     copies.
-    ///   - origin: The user's tree whose copy `tree` is; nil when the user has none. Files that are there are named there.
+    ///   - origin: The user's tree whose copy `tree` is; nil when the user has none. Files that are there are named
+    ///     there.
     /// - Throws: `Failure` (`infrastructure`) when a folder cannot be read; `CancellationError`.
     public init(output: FilePath, tree: FilePath, userFiles: [String: FilePath] = [:], origin: FilePath? = nil) throws {
         var found: [String: Entry] = [:]
@@ -59,7 +60,8 @@ public struct CompileCommands: Sendable {
         return String(decoding: try encoder.encode(entries), as: UTF8.self) + "\n"
     }
 
-    /// The command that compiled an object, without a compiler cache before it; nil when the output has no record of one.
+    /// The command that compiled an object, without a compiler cache before it; nil when the output has no record
+    /// of one.
     ///
     /// - Parameters:
     ///   - object: The object's path in the output folder.

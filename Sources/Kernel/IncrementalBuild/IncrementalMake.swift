@@ -51,7 +51,7 @@ package struct IncrementalMake: Equatable {
         guard let buildSnapshot, let current else {
             throw Obstacle(reason: "the output has no record of a whole build")
         }
-        guard !buildSnapshot.isCopied else { throw Obstacle(reason: "make has not looked at the copied output yet") }
+        guard !buildSnapshot.isCopied else { throw Obstacle(reason: "make has not run in the copied output yet") }
         guard buildSnapshot.command == current.command else { throw Obstacle(reason: "make's command is another one") }
         if let fixture = Set(buildSnapshot.fixtures.keys).union(current.fixtures.keys).sorted()
             .first(where: { buildSnapshot.fixtures[$0] != current.fixtures[$0] })
@@ -64,7 +64,7 @@ package struct IncrementalMake: Equatable {
         for path in changed.sorted() {
             guard let before = buildSnapshot.files[path]?.content, let now = current.files[path]?.content,
                 before != .absent, now != .absent
-            else { throw Obstacle(reason: "\(path) is new, gone, or not known from the last build") }
+            else { throw Obstacle(reason: "\(path) is new, removed, or unknown to the last build") }
             guard Self.isSource(path) else { throw Obstacle(reason: "\(path) is not a C file of the kernel proper") }
         }
         try Self.checkMakefiles(make)

@@ -256,10 +256,10 @@ struct ConfigCheck {
     func describe(_ condition: KconfigExpression) -> String {
         switch condition {
         case .symbol(let name): return "\(name), which is \(config[name])" + remark(on: name)
-        case .macro: return "\(condition), which only the kernel's own tools can tell (the compiler, mostly)"
+        case .macro: return "\(condition), which only the kernel's own tools can determine (the compiler, mostly)"
         default:
             let symbols = condition.symbols.reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
-            if symbols.isEmpty { return "\(condition), which does not hold" }
+            if symbols.isEmpty { return "\(condition), which is not met" }
             let values = symbols.map { "\($0) is \(config[$0])" + remark(on: $0) }.joined(separator: ", ")
             return "\(condition), but \(values)"
         }
@@ -289,7 +289,7 @@ struct ConfigTool: Sendable, Equatable {
         if option.hasPrefix("PAHOLE_") {
             self.init(reason: "pahole sets it: it is missing, or too old", package: "dwarves")
         } else if option.hasPrefix("RUST_IS_AVAILABLE") || option.hasPrefix("RUSTC_") {
-            self.init(reason: "the Rust compiler sets it: it is missing, or not of the version that this kernel wants")
+            self.init(reason: "the Rust compiler sets it: it is missing, or of the wrong version for this kernel")
         } else if ["CC_IS_", "CC_HAS_", "GCC_VERSION", "CLANG_VERSION", "CC_VERSION", "CC_CAN_"].contains(
             where: option.hasPrefix)
         {

@@ -257,7 +257,7 @@ public struct KernelConfigurator: Sendable {
         let files = request.entries.map(\.file).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
         let sources = files.isEmpty ? "" : " and \(files.joined(separator: ", "))"
         return """
-            # This file is kbuild's: it is made from \(base)\(sources), and made anew when they
+            # This file is kbuild's: it is made from \(base)\(sources), and made again when they
             # change. Edit the fragments, not this file.
 
             """

@@ -28,7 +28,7 @@ struct HunkFailureDiagnosis: Sendable {
         if isApplied {
             return Failure(
                 .patch, "\(place): \(name) is already applied", details: hunk.header,
-                nextStep: "make the patch anew against this kernel, which holds part of it")
+                nextStep: "create the patch again against this kernel, which holds part of it")
         }
         let preimage = hunk.preimage
         let start = HunkApplier.expectedIndex(hunk)

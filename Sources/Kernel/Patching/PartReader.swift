@@ -142,7 +142,7 @@ struct PartReader {
                 .patch,
                 "\(file):\(body.number(min(index, max(0, body.lines.count - 1)))): "
                     + "the message's base64 text is damaged or cut off",
-                nextStep: "save the message anew, as it came (raw)")
+                nextStep: "save the raw message again")
         }
         var bytes = Array(data)
         if charset.hasPrefix("utf-16") {

@@ -224,9 +224,9 @@ package struct PatchParser {
         guard let returned = lineEnds.returned else { return hunks }
         if let plain = lineEnds.plain {
             throw failure(
-                "line \(number(returned)) ends in CR LF, but line \(number(plain)) of the same diff in LF, so that nobody "
-                    + "can tell which ends its file has",
-                "make the patch anew, or turn all ends into LF if the files have no CR LF: `sed -i 's/\\r$//' FILE`",
+                "line \(number(returned)) ends in CR LF, but line \(number(plain)) of the same diff in LF, so "
+                    + "the file's line ends are unknown",
+                "create the patch again, or turn all ends into LF if the files have no CR LF: `sed -i 's/\\r$//' FILE`",
                 at: returned)
         }
         return hunks.map { hunk in
@@ -662,7 +662,7 @@ package struct PatchParser {
 
     // MARK: Helpers
 
-    private let remake = "make the patch anew; a diff that was edited by hand needs its @@ counts corrected"
+    private let remake = "create the patch again; a diff that was edited by hand needs its @@ counts corrected"
 
     private var current: Line? { index < lines.count ? lines[index] : nil }
 

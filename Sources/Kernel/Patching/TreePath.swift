@@ -80,7 +80,7 @@ package enum TreePath {
         let products = ["Module.symvers", "modules.order", "System.map", "vmlinux", ".version"]
         let suffixes = [".o", ".ko", ".mod", ".mod.c", ".cmd", ".order"]
         if products.contains(name) || suffixes.contains(where: name.hasSuffix) {
-            return "is a product of a build, which the next one makes anew"
+            return "is a product of a build, which the next build makes again"
         }
         return nil
     }

@@ -269,7 +269,7 @@ extension SyscallCheck {
     private func discard(of name: String, inMakefilesOf folder: String) -> String? {
         for (path, names) in names(inMakefilesOf: folder) {
             guard let discard = names.discarded[name] else { continue }
-            return "\(path):\(discard.line) assigns \(discard.variable) anew, which discards \(name) from above"
+            return "\(path):\(discard.line) reassigns \(discard.variable), which discards \(name) from above"
         }
         return nil
     }

@@ -254,7 +254,7 @@ struct DocumentBuilder {
             }
             switch (level.version, isTop) {
             case (.ktap, _), (_, false): report(.unplanned, line, "the results\(place) have no plan")
-            case (.tap, true): report(.missingPlan, line, "there is no plan, which TAP demands")
+            case (.tap, true): report(.missingPlan, line, "the plan is missing, which TAP requires")
             case (nil, true): report(.noHeader, line, "there is neither a version line nor a plan")
             }
         }

@@ -114,7 +114,7 @@ extension TextReport {
         let groups = Dictionary(grouping: list.entries) { $0.project ?? "" }
         for project in groups.keys.sorted() {
             let entries = groups[project] ?? []
-            let state = entries.contains(where: \.isOrphaned) ? " (the project is gone)" : ""
+            let state = entries.contains(where: \.isOrphaned) ? " (the project no longer exists)" : ""
             lines += ["", project.isEmpty ? "for all projects" : project + state]
             for (kind, name) in Self.cacheKinds {
                 let own = entries.filter { $0.kind == kind }
@@ -133,7 +133,7 @@ extension TextReport {
         let most = pruning.maxBytes == .max ? "no limit" : "at most \(CacheList.size(pruning.maxBytes))"
         var lines = pruning.removed.map { entry in
             "\(pruning.isDryRun ? "would remove" : "removed") \(entry.path): \(CacheList.size(entry.bytes)), last used "
-                + entry.lastUsed + (entry.isOrphaned ? ", of a project that is gone" : "")
+                + entry.lastUsed + (entry.isOrphaned ? ", of a deleted project" : "")
         }
         let (before, after) = (CacheList.size(pruning.bytesBefore), CacheList.size(pruning.bytesAfter))
         lines.append(

@@ -83,7 +83,7 @@ public enum JSONReport {
                 .init(
                     Failure(
                         code,
-                        "the report claims exit code \(claim.exitCode), but what it holds gives exit code 0: "
+                        "the report claims exit code \(claim.exitCode), but its contents give exit code 0: "
                             + "a part is missing, or it was changed")))
         }
         return report

@@ -55,7 +55,7 @@ extension TextReport {
         }
         add("still failing", comparison.stillFailing) { "\(Self.name($0)): \($0.after?.words.short ?? "")" }
         add("fixed", comparison.fixed) { "\(Self.name($0)): \($0.before?.words.short ?? "") -> passed" }
-        add("crash reports that are gone", comparison.goneCrashes)
+        add("fixed crash reports", comparison.goneCrashes)
         add("newly skipped", comparison.newlySkipped, Self.name)
         add("new", comparison.new) { "\(Self.name($0)): \($0.after?.words.short ?? "")" }
         add("gone", comparison.gone) { "\(Self.name($0)): \($0.before?.words.short ?? "")" }

@@ -97,7 +97,7 @@ public struct SessionPlan: Sendable, Hashable {
                 let rest = program.name[scalars.index(after: slash)...]
                 throw Failure(
                     .usage,
-                    "the names of the programs \(outer.name) and \(program.name) do not tell their tests apart: a result "
+                    "the names of the programs \(outer.name) and \(program.name) make their tests indistinguishable: a result "
                         + "\(rest) of \(outer.name) would be named \(program.name) too", nextStep: rename)
             }
         }

@@ -101,7 +101,7 @@ extension CacheLayout {
         guard found.isEmpty || (!own.isEmpty && strangers.isEmpty) else {
             let shown = (strangers.isEmpty ? found : strangers).prefix(5).joined(separator: ", ")
             throw Failure(
-                .usage, "\(root) is not a cache of kbuild: it holds other files",
+                .usage, "\(root) is not a cache of kbuild: it contains other files",
                 details: "without the file \(marker.lastComponent?.string ?? ""), and with \(shown)"
                     + (found.count > 5 ? " and others" : ""),
                 nextStep: "set KBUILD_CACHE to a new or empty folder")

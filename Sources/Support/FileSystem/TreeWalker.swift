@@ -65,7 +65,7 @@ public struct TreeObstacle: Sendable, Equatable {
     public var explanation: String {
         switch reason {
         case .system(let number): String(cString: strerror(number))
-        case .moved: "it was moved while it was being looked at"
+        case .moved: "it was moved while it was read"
         case .mounted: "another file system is mounted there"
         case .tooMany: "too many files"
         }

@@ -181,7 +181,7 @@ public struct Sandbox: Sendable, Hashable {
     /// The failure of a command that does not end.
     static let outOfTime = Failure(
         .timeout, "the sandbox was closed: its command did not end in time",
-        nextStep: "look for a recipe or a test that waits for ever")
+        nextStep: "look for a recipe or a test that waits forever")
 }
 
 extension Sandbox.Limits {

@@ -29,7 +29,7 @@ package struct YAMLMapping {
             throw Failure(
                 .usage,
                 "\(file):\(line): a mapping with the keys \(keys.joined(separator: ", ")) is needed"
-                    + (better.map { "; write a blank behind the colon: \($0)" } ?? ""))
+                    + (better.map { "; write a blank after the colon: \($0)" } ?? ""))
         }
         var values: [String: Node] = [:]
         var marks: [String: Int] = [:]
@@ -51,7 +51,7 @@ package struct YAMLMapping {
     }
 
     private static func advice(on word: String, keys: [String]) -> String {
-        YAMLText.gluedKey(in: word).map { "; write a blank behind the colon: \($0)" } ?? guess(for: word, among: keys)
+        YAMLText.gluedKey(in: word).map { "; write a blank after the colon: \($0)" } ?? guess(for: word, among: keys)
     }
 
     /// An error about the value of `key`, or about the mapping.

@@ -46,16 +46,16 @@ package enum YAMLText {
             if places.count > 1 {
                 return Failure(
                     .usage,
-                    "\(file):\(places[1] + 1):\(context.mark.column): the key \(names) stands twice in one map, first on "
+                    "\(file):\(places[1] + 1):\(context.mark.column): the key \(names) occurs twice in one map, first on "
                         + "line \(places[0] + 1)")
             }
             let inBraces = keys.lazy.compactMap { key in
                 FlowMap(lines: lines, from: context.mark).places(of: key)
             }.first { $0.count > 1 }
-            guard let inBraces else { return at(context.mark, "the key \(names) stands twice in one map") }
+            guard let inBraces else { return at(context.mark, "the key \(names) occurs twice in one map") }
             return Failure(
                 .usage,
-                "\(file):\(inBraces[1].line):\(inBraces[1].column): the key \(names) stands twice in one map, first on "
+                "\(file):\(inBraces[1].line):\(inBraces[1].column): the key \(names) occurs twice in one map, first on "
                     + "line \(inBraces[0].line), column \(inBraces[0].column)")
         default:
             return Failure(.usage, "\(file) is not valid YAML", details: "\(error)")
@@ -70,11 +70,11 @@ package enum YAMLText {
             if let tab = indent.firstIndex(of: "\t") {
                 let column = indent.distance(from: indent.startIndex, to: tab) + 1
                 return Failure(
-                    .usage, "\(file):\(number):\(column): a tab indents this line; YAML wants blanks",
+                    .usage, "\(file):\(number):\(column): a tab indents this line; YAML requires blanks",
                     nextStep: "replace the tab by blanks, as many as the lines beside it have")
             }
             if let better = gluedKey(in: text) {
-                return Failure(.usage, "\(file):\(number):1: write a blank behind the colon: \(better)")
+                return Failure(.usage, "\(file):\(number):1: write a blank after the colon: \(better)")
             }
         }
         return nil

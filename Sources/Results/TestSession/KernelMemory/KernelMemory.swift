@@ -110,16 +110,16 @@ struct KernelMemoryJudgement {
         // the sample.
         let missing = memory.taint.errors.subtracting(reported.taint).subtracting(explained)
         if !missing.isEmpty {
-            faults.append("the guest does not tell of the taint \(missing.letters), which is in the kernel's memory")
+            faults.append("the guest does not report the taint \(missing.letters), which is in the kernel's memory")
         }
         let invented = reported.taint.subtracting(memory.taint)
         if !invented.isEmpty {
-            faults.append("the guest tells of the taint \(invented.letters), which is not in the kernel's memory")
+            faults.append("the guest reports the taint \(invented.letters), which is not in the kernel's memory")
         }
         let last = memory.records.last?.sequence
         if let claimed = reported.lastSequence, claimed > last ?? 0 {
             faults.append(
-                "the guest tells of record \(claimed) of the kernel's log, and the last in the kernel's memory is "
+                "the guest reports record \(claimed) of the kernel's log, and the last in the kernel's memory is "
                     + (last.map { "\($0)" } ?? "not there"))
         }
     }
