@@ -287,8 +287,7 @@ package struct ProjectLoader {
     }
 
     /// Errors for each map of a root file system that has packages and a type without packages. A profile or the
-    /// command
-    /// line may choose another type than the file, so only types that stand beside the packages count.
+    /// command line may choose another type than the file, so only types beside the packages count.
     private func packageErrors(in node: Node) -> [String] {
         let debian = Project.RootFilesystemType.debian.rawValue
         let maps = [node["rootfs"]] + (node["profiles"]?.mapping?.values.map { $0["rootfs"] } ?? [])

@@ -50,7 +50,7 @@ struct OutputQueueTests {
         #expect(seen.first == "2: first")
         #expect(seen.contains("1: result"))
         #expect(!seen.contains("2: late"))
-        #expect(seen.filter { $0.contains("500 lines of progress left out") }.count == 1)
+        #expect(seen.filter { $0.contains("500 lines of progress omitted") }.count == 1)
         #expect(seen.filter { $0.contains("status") } == ["2: status 499"])
     }
 

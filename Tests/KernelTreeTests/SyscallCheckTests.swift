@@ -193,7 +193,7 @@ private struct HandMade {
     @Test func theObjectThatALaterAssignmentDiscards() throws {
         let series = with(HandMade()) { $0.makefile = "obj-y += mine.o\nobj-y = other.o" }
         try expect(
-            .error, "assigns obj-y anew, which discards mine.o from above",
+            .error, "reassigns obj-y, which discards mine.o from above",
             at: "+SYSCALL_DEFINE2(mine, int, number, char __user *, text)", fix: "below that one", in: series)
     }
 

@@ -25,7 +25,7 @@ struct TestNameTests {
         for shape in [ProgramProtocol.ktap, .kselftest] {
             let failure = try #require(refusal(program("a/b", .ktap), program("a", shape)))
             #expect(failure.code == .usage)
-            #expect(failure.message.contains("the programs a and a/b do not tell their tests apart"))
+            #expect(failure.message.contains("the programs a and a/b make their tests indistinguishable"))
             #expect(failure.message.contains("a result b of a would be named a/b too"))
             #expect(failure.nextStep?.contains("name:") == true)
         }

@@ -318,8 +318,7 @@ struct Kselftests: Sendable {
 extension Project {
     /// Adds the options that the project's tests need to the kernel's configuration: those of each collection of
     /// selftests, and for programs of LTP, which name none, those that suites expect. An option that the kernel does
-    /// not
-    /// have is omitted with a note.
+    /// not have is omitted with a note.
     public func addingTestOptions() -> Project {
         var project = self
         for test in tests {
