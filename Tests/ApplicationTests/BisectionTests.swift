@@ -9,7 +9,7 @@ import Testing
 @testable import Application
 
 /// The search in a history, with git and without a kernel: a commit's number determines its verdict.
-@Suite("Bisection", .timeLimit(.minutes(5)))
+@Suite("Bisection", .timeLimit(.minutes(30)))
 struct BisectionTests {
     private let scratch: FilePath
     private let runner = CommandRunner()

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Application
 
-@Suite("Cache actions", .timeLimit(.minutes(5)))
+@Suite("Cache actions", .timeLimit(.minutes(30)))
 struct CacheActionsTests {
     @Test(
         "sizes are numbers with a unit, in powers of 1024",

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Project
 
-@Suite("Checkers", .timeLimit(.minutes(5)))
+@Suite("Checkers", .timeLimit(.minutes(30)))
 struct CheckerTests {
     private func load(_ text: String, _ flag: String? = nil) throws -> Project {
         try Project.load(

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-@Suite("The compiled init of an installation", .timeLimit(.minutes(5)))
+@Suite("The compiled init of an installation", .timeLimit(.minutes(30)))
 struct CompiledInitTests {
     private let scratch: FilePath
 

@@ -9,7 +9,7 @@ import Testing
 @testable import Application
 @testable import RunStore
 
-@Suite("Shell completion", .timeLimit(.minutes(5)))
+@Suite("Shell completion", .timeLimit(.minutes(30)))
 struct CompletionTests {
     private let folder: FilePath
     private let cache: CacheLayout
@@ -141,7 +141,7 @@ struct CompletionTests {
     }
 }
 
-@Suite("The report's folder", .timeLimit(.minutes(5)))
+@Suite("The report's folder", .timeLimit(.minutes(30)))
 struct ReportFolderTests {
     @Test("it contains the report and this run's logs, and no log of an earlier run")
     func write() throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Coverage settings", .timeLimit(.minutes(5)))
+@Suite("Coverage settings", .timeLimit(.minutes(30)))
 struct CoverageSettingsTests {
     private func load(_ text: String, isAsked: Bool = false) throws -> Project {
         try Project.load(

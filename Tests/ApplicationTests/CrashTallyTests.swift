@@ -7,7 +7,7 @@ import VirtualMachine
 @testable import GuestSession
 @testable import TestSession
 
-@Suite("Guests that end with the same crash", .timeLimit(.minutes(5)))
+@Suite("Guests that end with the same crash", .timeLimit(.minutes(30)))
 struct CrashTallyTests {
     private func result(_ title: String, fatal: Bool = true, limit: LimitReached? = nil) -> SessionResult {
         let crash = Crash(title: title, kind: .nullPointer, isFatal: fatal, lines: [])

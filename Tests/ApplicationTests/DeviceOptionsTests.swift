@@ -8,7 +8,7 @@ import Testing
 @testable import Project
 
 /// The kernel options for a guest's devices, and the devices that untrusted code may not have.
-@Suite("Devices of a guest", .timeLimit(.minutes(5)))
+@Suite("Devices of a guest", .timeLimit(.minutes(30)))
 struct DeviceOptionsTests {
     private func load(_ text: String) throws -> Project {
         try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])

@@ -7,7 +7,7 @@ import Testing
 @testable import Doctor
 @testable import Project
 
-@Suite("QEMU's version, and suites in the kernel", .timeLimit(.minutes(5)))
+@Suite("QEMU's version, and suites in the kernel", .timeLimit(.minutes(30)))
 struct EmulatorTests {
     @Test(
         "a version that is new enough is accepted", arguments: ["7.1.0", "7.2.17", "8.0", "10.1.2"])

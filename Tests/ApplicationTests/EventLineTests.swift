@@ -10,7 +10,7 @@ import Testing
 @testable import Application
 
 /// The events of a run as lines of JSON.
-@Suite("Events as JSON", .timeLimit(.minutes(5)))
+@Suite("Events as JSON", .timeLimit(.minutes(30)))
 struct EventLineTests {
     private static let events: [StepEvent] = [
         .stepStarted(.compile), .progress(.compile, .note("a \"note\"\nof two lines")),

@@ -41,7 +41,7 @@ private struct SilentMachine: Machine {
     }
 }
 
-@Suite("Guest session", .timeLimit(.minutes(5)))
+@Suite("Guest session", .timeLimit(.minutes(30)))
 struct GuestSessionTests {
     private let program = ProgramPlan(name: "put", arguments: ["/put"], resultsProtocol: .exitCode(skip: nil))
     private let log = FilePath(NSTemporaryDirectory()).appending("kbuild-session-\(UUID().uuidString).log")
@@ -127,7 +127,7 @@ struct GuestSessionTests {
     }
 }
 
-@Suite("Event queue", .timeLimit(.minutes(5)))
+@Suite("Event queue", .timeLimit(.minutes(30)))
 struct EventQueueTests {
     @Test("events of many threads are delivered one at a time, each thread's in order, and all before a flush returns")
     func order() async {

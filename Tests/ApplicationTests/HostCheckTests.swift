@@ -8,7 +8,7 @@ import Testing
 
 @testable import Doctor
 
-@Suite("Requirements of the host", .timeLimit(.minutes(5)))
+@Suite("Requirements of the host", .timeLimit(.minutes(30)))
 struct HostCheckTests {
     @Test(
         "a tool's version is found in its output",

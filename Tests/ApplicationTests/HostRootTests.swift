@@ -14,7 +14,7 @@ import VirtualMachine
 @testable import Project
 
 /// The host's root as a guest's root: the hidden files, the incompatible settings, and the refusal for untrusted code.
-@Suite("The host's root", .timeLimit(.minutes(5)))
+@Suite("The host's root", .timeLimit(.minutes(30)))
 struct HostRootTests {
     private static let repository = FilePath(#filePath).removingLastComponent().removingLastComponent()
         .removingLastComponent()

@@ -10,7 +10,7 @@ import Testing
 @testable import Project
 @testable import Reporting
 
-@Suite("A kernel tree without a project", .timeLimit(.minutes(5)))
+@Suite("A kernel tree without a project", .timeLimit(.minutes(30)))
 struct KernelTreeProjectTests {
     private let scratch: FilePath
     private let environment: [String: String]

@@ -6,7 +6,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("kselftest", .timeLimit(.minutes(5)))
+@Suite("kselftest", .timeLimit(.minutes(30)))
 struct KselftestUnitTests {
     @Test(
         "a collection can only be a folder below the selftests",

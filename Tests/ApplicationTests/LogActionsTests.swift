@@ -12,7 +12,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Logs from elsewhere", .timeLimit(.minutes(5)))
+@Suite("Logs from elsewhere", .timeLimit(.minutes(30)))
 struct LogActionsTests {
     private func temporaryFolder(_ name: String) throws -> FilePath {
         let folder = FilePath(NSTemporaryDirectory()).appending("kbuild-\(name)-\(UUID().uuidString)")

@@ -7,7 +7,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("The output of a configuration, and the start of a new one", .timeLimit(.minutes(5)))
+@Suite("The output of a configuration, and the start of a new one", .timeLimit(.minutes(30)))
 struct OutputOriginTests {
     private func request(_ text: String, base: ConfigBase = .smallest) throws -> ConfigRequest {
         .merge([try ConfigFragment(parsing: text, file: "a.config")], base: base)

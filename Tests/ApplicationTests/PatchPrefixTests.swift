@@ -10,7 +10,7 @@ import Testing
 @testable import Project
 
 /// Patches from a mail without a project, and series one patch after the other.
-@Suite("Patches from the command line", .timeLimit(.minutes(5)))
+@Suite("Patches from the command line", .timeLimit(.minutes(30)))
 struct PatchPrefixTests {
     private let scratch: FilePath
     private let environment: [String: String]

@@ -9,7 +9,7 @@ import Testing
 @testable import Authoring
 @testable import Project
 
-@Suite("A new project", .timeLimit(.minutes(5)))
+@Suite("A new project", .timeLimit(.minutes(30)))
 struct ProjectCreationTests {
     private let folder: FilePath
 

@@ -22,7 +22,7 @@ private func errors(_ text: String, _ overrides: ProjectOverride...) throws -> S
     return failure.details ?? failure.message
 }
 
-@Suite("Errors of the project file", .timeLimit(.minutes(5)))
+@Suite("Errors of the project file", .timeLimit(.minutes(30)))
 struct ProjectErrorTests {
     @Test(
         "every error names its line and column",
@@ -166,7 +166,7 @@ struct ProjectErrorTests {
     }
 }
 
-@Suite("Merging and rendering", .timeLimit(.minutes(5)))
+@Suite("Merging and rendering", .timeLimit(.minutes(30)))
 struct ProjectMergeTests {
     @Test("a profile's kernel source replaces the file's, in any form")
     func sourceReplaces() throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import Project
 
 /// Damaged project files: each is a valid project, or is refused with a place.
-@Suite("Damaged project files", .timeLimit(.minutes(5)))
+@Suite("Damaged project files", .timeLimit(.minutes(30)))
 struct ProjectFuzzTests {
     private static let seeds = [
         """

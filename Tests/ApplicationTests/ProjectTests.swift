@@ -51,7 +51,7 @@ private let full = """
         splats: [{title: "^WARNING in f$", reason: "until 6.13: see the list"}]
     """
 
-@Suite("Project file", .timeLimit(.minutes(5)))
+@Suite("Project file", .timeLimit(.minutes(30)))
 struct ProjectTests {
     @Test("every key is read, with paths relative to the file")
     func allKeys() throws {
@@ -356,7 +356,7 @@ struct ProjectTests {
     }
 }
 
-@Suite("Test selection", .timeLimit(.minutes(5)))
+@Suite("Test selection", .timeLimit(.minutes(30)))
 struct TestSelectionTests {
     @Test("filters must all match and skips must not")
     func selection() throws {
@@ -400,7 +400,7 @@ struct TestSelectionTests {
     }
 }
 
-@Suite("Patterns for programs", .timeLimit(.minutes(5)))
+@Suite("Patterns for programs", .timeLimit(.minutes(30)))
 struct ProgramPatternTests {
     /// Creates a folder with these files; `x` marks the executable ones.
     private func withFolder(_ names: [(String, x: Bool)], _ body: (FilePath) throws -> Void) throws {

@@ -7,7 +7,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Watching a project", .timeLimit(.minutes(5)))
+@Suite("Watching a project", .timeLimit(.minutes(30)))
 struct ProjectWatcherTests {
     private let folder: FilePath
 

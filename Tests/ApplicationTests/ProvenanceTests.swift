@@ -8,7 +8,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("Provenance of inputs", .timeLimit(.minutes(5)))
+@Suite("Provenance of inputs", .timeLimit(.minutes(30)))
 struct ProvenanceTests {
     private let root: FilePath
     private var home: FilePath { root.appending("project") }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Application
 
-@Suite("Requests for repetitions", .timeLimit(.minutes(5)))
+@Suite("Requests for repetitions", .timeLimit(.minutes(30)))
 struct RepeatRequestTests {
     private func done(_ count: Int, failed: Int = 0) -> Repetitions {
         var repetitions = Repetitions()

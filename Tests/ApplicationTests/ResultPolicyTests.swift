@@ -36,7 +36,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
     return Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
-@Suite("Skips and known kernel reports", .timeLimit(.minutes(5)))
+@Suite("Skips and known kernel reports", .timeLimit(.minutes(30)))
 struct ResultPolicyTests {
     @Test("by default a skip is counted and does not fail the run")
     func warn() {
@@ -110,7 +110,7 @@ struct ResultPolicyTests {
     }
 }
 
-@Suite("Selection by an entry", .timeLimit(.minutes(5)))
+@Suite("Selection by an entry", .timeLimit(.minutes(30)))
 struct SuiteSelectionTests {
     private let tests = ["M.A/one()", "M.B/two()"]
 
@@ -176,7 +176,7 @@ struct SuiteSelectionTests {
     }
 }
 
-@Suite("Source lines", .timeLimit(.minutes(5)))
+@Suite("Source lines", .timeLimit(.minutes(30)))
 struct SourceLineTests {
     @Test("the line of a project's file is read, shortened, and trimmed")
     func lines() throws {

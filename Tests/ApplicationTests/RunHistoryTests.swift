@@ -45,7 +45,7 @@ private final class Scratch: Sendable {
     }
 }
 
-@Suite("Run history", .timeLimit(.minutes(5)))
+@Suite("Run history", .timeLimit(.minutes(30)))
 struct RunHistoryTests {
     @Test("runs are found by their position, their name, a prefix of it, and their report's path")
     func finding() throws {
@@ -186,7 +186,7 @@ struct RunHistoryTests {
     }
 }
 
-@Suite("Report files", .timeLimit(.minutes(5)))
+@Suite("Report files", .timeLimit(.minutes(30)))
 struct ReportFilesTests {
     private let report = RunReport(
         startedAt: "2026-01-02T03:04:05Z", seconds: 1, project: "/p",

@@ -15,7 +15,7 @@ import VirtualMachine
 @testable import Project
 
 /// The steps that start guests, with a function in place of QEMU.
-@Suite("steps with scripted guests", .timeLimit(.minutes(5)))
+@Suite("steps with scripted guests", .timeLimit(.minutes(30)))
 struct ScriptedGuestTests {
     private let scratch: FilePath
     private let events = Events()

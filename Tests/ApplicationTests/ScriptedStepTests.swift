@@ -18,7 +18,7 @@ import VirtualMachine
 
 /// Each step from a kernel's source to a test's verdict, with a function in place of the tools: the commands that it
 /// starts, its use of their results, and its hits in the cache.
-@Suite("steps with scripted tools", .timeLimit(.minutes(5)))
+@Suite("steps with scripted tools", .timeLimit(.minutes(30)))
 struct ScriptedStepTests {
     /// make, compilers and other tools, by the files that they would write.
     private final class Tools: Sendable {

@@ -9,7 +9,7 @@ import Testing
 @testable import Application
 @testable import Project
 
-@Suite("files of selftests", .timeLimit(.minutes(5)))
+@Suite("files of selftests", .timeLimit(.minutes(30)))
 struct SelftestFilesTests {
     private let scratch = FilePath(NSTemporaryDirectory()).appending("kbuild-selftests-\(UUID().uuidString)")
     private var selftests: FilePath { scratch.pushing("tools/testing/selftests") }

@@ -10,7 +10,7 @@ import Testing
 @testable import GuestSession
 @testable import Project
 
-@Suite("Input for a guest", .timeLimit(.minutes(5)))
+@Suite("Input for a guest", .timeLimit(.minutes(30)))
 struct EscapeFilterTests {
     private func actions(_ pieces: String...) -> [EscapeFilter.Action] {
         var filter = EscapeFilter()
@@ -45,7 +45,7 @@ struct EscapeFilterTests {
     }
 }
 
-@Suite("The environment of a shell in the guest", .timeLimit(.minutes(5)))
+@Suite("The environment of a shell in the guest", .timeLimit(.minutes(30)))
 struct ShellFolderTests {
     private let calls: [RegisteredSyscall]
 

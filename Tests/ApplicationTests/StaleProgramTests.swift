@@ -10,7 +10,7 @@ import Testing
 @testable import Project
 
 /// Programs and packages whose inputs change. These tests run gcc and `swift package describe`.
-@Suite("Programs are never stale", .timeLimit(.minutes(5)))
+@Suite("Programs are never stale", .timeLimit(.minutes(30)))
 struct StaleProgramTests {
     let scratch: FilePath
     let tools: ToolContext

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Application
 
-@Suite("steps", .timeLimit(.minutes(5)))
+@Suite("steps", .timeLimit(.minutes(30)))
 struct StepTests {
     /// Counts the calls.
     private final class Calls: Sendable {

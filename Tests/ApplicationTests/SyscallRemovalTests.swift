@@ -9,7 +9,7 @@ import Testing
 @testable import Authoring
 @testable import Project
 
-@Suite("syscall remove", .timeLimit(.minutes(5)))
+@Suite("syscall remove", .timeLimit(.minutes(30)))
 struct SyscallRemovalTests {
     private static let spec = """
         # Two calls.

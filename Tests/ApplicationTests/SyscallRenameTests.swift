@@ -3,7 +3,7 @@ import Testing
 
 @testable import Authoring
 
-@Suite("syscall rename", .timeLimit(.minutes(5)))
+@Suite("syscall rename", .timeLimit(.minutes(30)))
 struct SyscallRenameTests {
     private let rename = SyscallRename("box", to: "chest")
 

@@ -8,7 +8,7 @@ import Testing
 @testable import Authoring
 @testable import Project
 
-@Suite("syscall new", .timeLimit(.minutes(5)))
+@Suite("syscall new", .timeLimit(.minutes(30)))
 struct SyscallScaffoldTests {
     private func scaffold(_ name: String, _ arguments: String...) throws -> SyscallScaffold {
         SyscallScaffold(signature: try SyscallSignature(name: name, arguments: arguments))

@@ -6,7 +6,7 @@ import Testing
 @testable import ProjectTemplate
 
 /// The files that scaffolds fill in.
-@Suite("Templates", .timeLimit(.minutes(5)))
+@Suite("Templates", .timeLimit(.minutes(30)))
 struct TemplateTests {
     /// The sections of a template's file that Swift does not name, and those that Swift names and the file lacks.
     private func differences<Section>(_ template: Template<Section>) -> Set<String> {

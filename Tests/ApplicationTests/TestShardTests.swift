@@ -9,7 +9,7 @@ import VirtualMachine
 @testable import Project
 @testable import TestSession
 
-@Suite("Tests spread over guests", .timeLimit(.minutes(5)))
+@Suite("Tests spread over guests", .timeLimit(.minutes(30)))
 struct TestShardTests {
     private func bundle(_ name: String, _ tests: String...) -> ProgramArtifact {
         ProgramArtifact(

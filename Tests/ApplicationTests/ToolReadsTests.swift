@@ -8,7 +8,7 @@ import Testing
 
 @testable import Application
 
-@Suite("Files that tools read", .timeLimit(.minutes(5)))
+@Suite("Files that tools read", .timeLimit(.minutes(30)))
 struct ToolReadsTests {
     @Test("the dependency files of gcc, as and ld list the files that were read")
     func makefiles() {

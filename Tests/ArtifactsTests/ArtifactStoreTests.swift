@@ -27,7 +27,7 @@ private func settle() async throws {
     try await Task.sleep(for: .milliseconds(60))
 }
 
-@Suite("Artifact store", .timeLimit(.minutes(5)))
+@Suite("Artifact store", .timeLimit(.minutes(30)))
 struct ArtifactStoreTests {
     let scratch: ScratchFolder
     let store: ArtifactStore
@@ -125,7 +125,7 @@ struct ArtifactStoreTests {
 }
 
 /// An entry is made from exactly the inputs in its key.
-@Suite("Artifacts are never stale", .timeLimit(.minutes(5)))
+@Suite("Artifacts are never stale", .timeLimit(.minutes(30)))
 struct StaleArtifactTests {
     let scratch: ScratchFolder
     let store: ArtifactStore
@@ -336,7 +336,7 @@ private final class Counter: Sendable {
     }
 }
 
-@Suite("Digests", .timeLimit(.minutes(5)))
+@Suite("Digests", .timeLimit(.minutes(30)))
 struct DigestTests {
     @Test("SHA-256 agrees with FIPS 180-2's example")
     func known() {
@@ -386,7 +386,7 @@ struct DigestTests {
     }
 }
 
-@Suite("Stat cache", .timeLimit(.minutes(5)))
+@Suite("Stat cache", .timeLimit(.minutes(30)))
 struct StatCacheTests {
     @Test("a change of contents is noticed even when size and mtime are restored")
     func restoredTime() async throws {
@@ -426,7 +426,7 @@ struct StatCacheTests {
     }
 }
 
-@Suite("Cache layout", .timeLimit(.minutes(5)))
+@Suite("Cache layout", .timeLimit(.minutes(30)))
 struct CacheLayoutTests {
     @Test(
         "the first of three variables that is set determines the cache's folder",
@@ -450,7 +450,7 @@ struct CacheLayoutTests {
     }
 }
 
-@Suite("Locks", .timeLimit(.minutes(5)))
+@Suite("Locks", .timeLimit(.minutes(30)))
 struct FileLockTests {
     @Test("a waiting process reports the lock's holder, its command, and the time")
     func holder() async throws {
@@ -511,7 +511,7 @@ struct FileLockTests {
     }
 }
 
-@Suite("Files that are read", .timeLimit(.minutes(5)))
+@Suite("Files that are read", .timeLimit(.minutes(30)))
 struct RegularFileTests {
     let scratch: ScratchFolder
 

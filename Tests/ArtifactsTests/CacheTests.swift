@@ -49,7 +49,7 @@ private struct SampleCache {
     }
 }
 
-@Suite("Ownership of a cache", .timeLimit(.minutes(5)))
+@Suite("Ownership of a cache", .timeLimit(.minutes(30)))
 struct CacheMarksTests {
     @Test("a new or empty folder is marked, with a tag for backup programs, and removed completely")
     func new() async throws {
@@ -120,7 +120,7 @@ struct CacheMarksTests {
     }
 }
 
-@Suite("Use and removal of a cache", .timeLimit(.minutes(5)))
+@Suite("Use and removal of a cache", .timeLimit(.minutes(30)))
 struct CacheUseTests {
     @Test("clean refuses while another kbuild uses the project, names it, and removes only that project's items")
     func clean() async throws {

@@ -2,7 +2,7 @@
 import Diagnostics
 import Testing
 
-@Suite("Lines of a text", .timeLimit(.minutes(5)))
+@Suite("Lines of a text", .timeLimit(.minutes(30)))
 struct TextLinesTests {
     @Test(
         "LF and CR LF end lines, and a lone CR does not",

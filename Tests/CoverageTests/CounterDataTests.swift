@@ -3,7 +3,7 @@ import Coverage
 import Diagnostics
 import Testing
 
-@Suite("Coverage counters", .timeLimit(.minutes(5)))
+@Suite("Coverage counters", .timeLimit(.minutes(30)))
 struct CounterDataTests {
     /// The counters of an object as gcc 12 writes them: a header with a checksum, a function, and its arcs.
     static func data(_ counts: [UInt64], version: String = "B22*", stamp: UInt32 = 7) -> [UInt8] {

@@ -3,7 +3,7 @@ import Coverage
 import Diagnostics
 import Testing
 
-@Suite("Coverage reports", .timeLimit(.minutes(5)))
+@Suite("Coverage reports", .timeLimit(.minutes(30)))
 struct CoverageReportTests {
     /// gcov 12's report on an object, without the keys that are not read.
     static func gcov(_ counts: [Int], data: String = "0.gcda") -> String {

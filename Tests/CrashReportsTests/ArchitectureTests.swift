@@ -5,7 +5,7 @@ import Testing
 @testable import CrashReports
 
 /// Reports as other architectures print them, in the words of their arch/*/kernel and arch/*/mm.
-@Suite("Reports of other architectures", .timeLimit(.minutes(5)))
+@Suite("Reports of other architectures", .timeLimit(.minutes(30)))
 struct ArchitectureTests {
     private func titles(_ text: String) -> [String] {
         detect(

@@ -4,7 +4,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("Tasks of a hanging guest", .timeLimit(.minutes(5)))
+@Suite("Tasks of a hanging guest", .timeLimit(.minutes(30)))
 struct BlockedTaskTests {
     private func lines(_ text: String) -> [ConsoleLine] {
         text.split(separator: "\n").map { ConsoleLine(Array("[   11.550790][    C0] \($0)".utf8)) }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("Console lines", .timeLimit(.minutes(5)))
+@Suite("Console lines", .timeLimit(.minutes(30)))
 struct ConsoleLineTests {
     @Test(
         "time stamps and callers are removed",

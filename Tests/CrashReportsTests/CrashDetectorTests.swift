@@ -31,7 +31,7 @@ private let noise = [
     "Freeing unused kernel image (initmem) memory: 1240K",
 ]
 
-@Suite("Crash reports", .timeLimit(.minutes(5)))
+@Suite("Crash reports", .timeLimit(.minutes(30)))
 struct CrashReportTests {
     @Test("each kind has its name, its blamed function and all of its lines", arguments: crashSamples)
     func sample(sample: CrashSample) throws {
@@ -129,7 +129,7 @@ struct CrashReportTests {
     }
 }
 
-@Suite("Crash detector", .timeLimit(.minutes(5)))
+@Suite("Crash detector", .timeLimit(.minutes(30)))
 struct CrashDetectorTests {
     private static let oops = crashSamples[0]
 

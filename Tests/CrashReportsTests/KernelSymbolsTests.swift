@@ -3,7 +3,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("A kernel's functions by address", .timeLimit(.minutes(5)))
+@Suite("A kernel's functions by address", .timeLimit(.minutes(30)))
 struct KernelSymbolsTests {
     private let symbols = KernelSymbols(
         parsing: """

@@ -6,7 +6,7 @@ import Testing
 @testable import CrashReports
 
 /// Lines with what tools put before them, damaged.
-@Suite("Damaged logs", .timeLimit(.minutes(5)))
+@Suite("Damaged logs", .timeLimit(.minutes(30)))
 struct LogFuzzTests {
     private static let prefixes = [
         "[   12.345678] ", "[   12.345678][   T77] ", "<4>[   12.345678] ", "kern  :warn  : [   12.345678] ",

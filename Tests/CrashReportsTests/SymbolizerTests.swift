@@ -5,7 +5,7 @@ import Testing
 
 @testable import CrashReports
 
-@Suite("Symbolizer", .timeLimit(.minutes(5)))
+@Suite("Symbolizer", .timeLimit(.minutes(30)))
 struct SymbolizerTests {
     private let symbols = """
         0000000000000000 A __absolute

@@ -6,7 +6,7 @@ import Testing
 
 @testable import FileSystem
 
-@Suite("Output files", .timeLimit(.minutes(5)))
+@Suite("Output files", .timeLimit(.minutes(30)))
 struct OutputFileTests {
     let scratch: Scratch
 

@@ -83,7 +83,7 @@ private func exists(_ path: FilePath) -> Bool {
     return lstat(path.string, &status) == 0
 }
 
-@Suite("Tree walker", .timeLimit(.minutes(5)))
+@Suite("Tree walker", .timeLimit(.minutes(30)))
 struct TreeWalkerTests {
     let scratch: Scratch
 
@@ -281,7 +281,7 @@ struct TreeWalkerTests {
 }
 
 /// Tests that need another limit on open files, or another user: they run in a separate process.
-@Suite("Tree walker in a separate process", .timeLimit(.minutes(5)))
+@Suite("Tree walker in a separate process", .timeLimit(.minutes(30)))
 struct TreeWalkerProcessTests {
     @Test("trees are counted, refused and removed with few descriptors and an ordinary user's rights")
     func fewDescriptors() async throws {

@@ -12,7 +12,7 @@ import Testing
 /// The protocol code of the guest's PID 1, compiled for the host and compared with the host's own.
 ///
 /// Code that ends processes, mounts or reboots is not compiled here.
-@Suite("init's protocol", .timeLimit(.minutes(5)))
+@Suite("init's protocol", .timeLimit(.minutes(30)))
 struct GuestInitTests {
     /// A pair of connected sockets; closed with the value.
     private final class Connection {

@@ -7,7 +7,7 @@ import SystemPackage
 import Testing
 
 /// What README and the documentation print of Swift is what a compiler takes. Nothing is run.
-@Suite("Snippets of the documentation", .timeLimit(.minutes(10)), .tags(.guest), .costly)
+@Suite("Snippets of the documentation", .timeLimit(.minutes(30)), .tags(.guest), .costly)
 struct SnippetTests {
     /// A page with Swift in it, from the repository on.
     static let pages: [String] = {

@@ -12,7 +12,7 @@ func outline(_ results: [KTAPResult]) -> String {
 
 func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.map(\.kind) }
 
-@Suite(.timeLimit(.minutes(5))) struct DialectTests {
+@Suite(.timeLimit(.minutes(30))) struct DialectTests {
     @Test func parsesTAP12() {
         let document = KTAPParser.parse("1..3\nok 1 - one\nok\nnot ok 3 three\n")
         #expect(document.version == nil)
@@ -202,7 +202,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct PrefixTests {
+@Suite(.timeLimit(.minutes(30))) struct PrefixTests {
     @Test(arguments: [
         ["[    1.234567] ", "[    1.234999] ", "[   12.000001] ", "[12345.678901] ", "[123456.789012] "],
         [
@@ -292,7 +292,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct ProblemTests {
+@Suite(.timeLimit(.minutes(30))) struct ProblemTests {
     @Test(arguments: [
         ("", [KTAPProblem.Kind.noTests]),
         ("hello\nworld\n", [.noTests]),
@@ -415,7 +415,7 @@ func kinds(_ document: KTAPDocument) -> [KTAPProblem.Kind] { document.problems.m
     }
 }
 
-@Suite("Results as a terminal shows them", .timeLimit(.minutes(5)))
+@Suite("Results as a terminal shows them", .timeLimit(.minutes(30)))
 struct ShownLineTests {
     @Test(
         "escape sequences, progress and erasures are not part of a line",
@@ -446,7 +446,7 @@ struct ShownLineTests {
     }
 }
 
-@Suite("Results that a kernel message split", .timeLimit(.minutes(5)))
+@Suite("Results that a kernel message split", .timeLimit(.minutes(30)))
 struct TornResultTests {
     private let stamp = "[   12.345678] "
 
@@ -487,7 +487,7 @@ struct TornResultTests {
     }
 }
 
-@Suite("prove -v", .timeLimit(.minutes(5)))
+@Suite("prove -v", .timeLimit(.minutes(30)))
 struct ProveTests {
     @Test("prove's line about a file is the parent of its results")
     func files() {

@@ -46,7 +46,7 @@ private func randomResults(_ generator: inout SeededGenerator, depth: Int = 0) -
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct RobustnessTests {
+@Suite(.timeLimit(.minutes(30))) struct RobustnessTests {
     @Test(arguments: 0..<300 as Range<UInt64>)
     func chunkBoundariesDoNotMatter(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
@@ -113,7 +113,7 @@ private func randomResults(_ generator: inout SeededGenerator, depth: Int = 0) -
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct LimitTests {
+@Suite(.timeLimit(.minutes(30))) struct LimitTests {
     /// Every text that a document holds.
     private func textBytes(_ document: KTAPDocument) -> Int {
         func size(_ result: KTAPResult) -> Int {

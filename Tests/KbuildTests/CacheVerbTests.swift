@@ -22,7 +22,7 @@ private func exitCode(_ arguments: [String]) async -> Int32 {
 }
 
 /// Commands that write and remove files, each in a separate process with its own environment and working directory.
-@Suite("Commands that write and remove", .timeLimit(.minutes(5)))
+@Suite("Commands that write and remove", .timeLimit(.minutes(30)))
 final class CacheVerbTests {
     private let root: String
 

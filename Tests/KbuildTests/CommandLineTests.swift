@@ -6,7 +6,7 @@ import Testing
 @testable import kbuild
 
 /// The parser's results for command lines, and its messages.
-@Suite("Command line", .timeLimit(.minutes(5)))
+@Suite("Command line", .timeLimit(.minutes(30)))
 struct CommandLineTests {
     /// Every command with the verbs that lead to it.
     private static func commands(

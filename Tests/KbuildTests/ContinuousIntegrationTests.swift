@@ -7,7 +7,7 @@ import Yams
 @testable import kbuild
 
 /// The examples in docs/ci are of their formats, and name flags that there are.
-@Suite("CI examples", .timeLimit(.minutes(5)))
+@Suite("CI examples", .timeLimit(.minutes(30)))
 struct ContinuousIntegrationTests {
     private static let github = "github-actions.yml"
     private static let gitlab = "gitlab-ci.yml"

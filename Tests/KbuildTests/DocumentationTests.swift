@@ -6,7 +6,7 @@ import Testing
 @testable import kbuild
 
 /// The documents agree with each other and with the command line.
-@Suite("Documents", .timeLimit(.minutes(5)))
+@Suite("Documents", .timeLimit(.minutes(30)))
 struct DocumentationTests {
     private static let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()

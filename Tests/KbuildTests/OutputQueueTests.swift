@@ -7,7 +7,7 @@ import Testing
 
 @testable import kbuild
 
-@Suite("Output queue", .timeLimit(.minutes(5)))
+@Suite("Output queue", .timeLimit(.minutes(30)))
 struct OutputQueueTests {
     /// A terminal that accepts nothing until it is released.
     private final class Terminal: Sendable {

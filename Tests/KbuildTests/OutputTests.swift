@@ -7,7 +7,7 @@ import Testing
 @testable import kbuild
 
 /// All that kbuild prints goes through one place.
-@Suite("Output", .timeLimit(.minutes(5)))
+@Suite("Output", .timeLimit(.minutes(30)))
 struct OutputTests {
     private static let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().appending(path: "Sources")

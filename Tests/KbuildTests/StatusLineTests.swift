@@ -3,7 +3,7 @@ import Testing
 
 @testable import kbuild
 
-@Suite("Status line", .timeLimit(.minutes(5)))
+@Suite("Status line", .timeLimit(.minutes(30)))
 struct StatusLineTests {
     private let start = ContinuousClock.now
 

@@ -3,7 +3,7 @@ import Testing
 
 @testable import KernelConfig
 
-@Suite("Boot features", .timeLimit(.minutes(5)))
+@Suite("Boot features", .timeLimit(.minutes(30)))
 struct BootFeaturesTests {
     @Test("only options that are set count")
     func parsing() {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import IncrementalBuild
 
-@Suite("compile_commands.json", .timeLimit(.minutes(5)))
+@Suite("compile_commands.json", .timeLimit(.minutes(30)))
 struct CompileCommandsTests {
     @Test(
         "a record's command is read as by a shell, without cache and checks",

@@ -4,7 +4,7 @@ import Testing
 
 @testable import KernelConfig
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct ConfigFragmentTests {
     @Test func readsEveryFormOfLine() throws {
         let text = """
@@ -170,7 +170,7 @@ struct ConfigFragmentTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct ConfigLineEndTests {
+@Suite(.timeLimit(.minutes(30))) struct ConfigLineEndTests {
     @Test(arguments: ["\n", "\r\n"]) func readsEveryOptionWhateverEndsTheLines(end: String) throws {
         let lines = ["# made on another system", "CONFIG_64BIT=y", "# CONFIG_SMP is not set", "CONFIG_PRINTK=y"]
         let fragment = try ConfigFragment(parsing: lines.map { $0 + end }.joined(), file: "x.config")

@@ -6,7 +6,7 @@ import Testing
 @testable import KernelConfig
 @testable import KernelMake
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct ConfigExpressionTests {
     private func parse(_ text: String) throws -> KconfigExpression {
         try #require(KconfigParser.expression(KconfigToken.tokens(of: text)))
@@ -49,7 +49,7 @@ struct ConfigExpressionTests {
     }
 }
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct ConfigKconfigTests {
     private static let files = [
         "Kconfig": """

@@ -12,7 +12,7 @@ import Testing
 @testable import PatchedTree
 
 /// What a change means, from records of the kernel's own form.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct IncrementalMakeTests {
     private let scratch: Scratch
     private let make: KernelMake

@@ -10,7 +10,7 @@ import Testing
 
 @testable import KernelBuild
 
-@Suite("sparse and checkpatch", .timeLimit(.minutes(5)))
+@Suite("sparse and checkpatch", .timeLimit(.minutes(30)))
 struct LintTests {
     private func findings(_ text: String, of tool: LintTool, in folder: FilePath) -> [LintFinding] {
         LintOutput(tree: "/p/tree", folder: folder).findings(text.textLines(), of: tool)

@@ -9,7 +9,7 @@ import Testing
 @testable import Patching
 
 /// Mail as mail programs, lists and git write it. What a message comes to is compared with the patch that was put in.
-@Suite(.timeLimit(.minutes(5))) struct MailMessageTests {
+@Suite(.timeLimit(.minutes(30))) struct MailMessageTests {
     /// A patch of a file that has what encodings trip over: tabs, an equals sign, a dot, a long line, 8-bit text.
     private static let diff = """
         --- a/kernel/new.c
@@ -313,7 +313,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct PatchFormTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchFormTests {
     private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
 
     @Test(arguments: [

@@ -5,7 +5,7 @@ import Testing
 
 @testable import KernelMake
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct MakeCommandTests {
     private let make = KernelMake(tree: "/p/tree", output: "/p/out", jobs: 4, usesCcache: true)
 

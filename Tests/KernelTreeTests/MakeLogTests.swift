@@ -6,7 +6,7 @@ import Testing
 @testable import KernelMake
 
 /// The logs are real: GCC 12, binutils 2.40 and make 4.3 on Linux 6.1, with the paths shortened.
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct MakeLogTests {
     private let make = KernelMake(tree: "/p/tree", output: "/p/out", usesCcache: true)
 

@@ -8,7 +8,7 @@ import Testing
 @testable import KernelBuild
 @testable import KernelMake
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct MakeStaleTargetsTests {
     @Test func removesTheTargetsOfTheLastMoments() throws {
         let scratch = try Scratch()

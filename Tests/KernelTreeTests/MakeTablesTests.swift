@@ -6,7 +6,7 @@ import Testing
 
 @testable import IncrementalBuild
 
-@Suite("Changes of the system-call tables", .timeLimit(.minutes(5)))
+@Suite("Changes of the system-call tables", .timeLimit(.minutes(30)))
 struct MakeTablesTests {
     private let numbers = "/out/arch/x86/include/generated/uapi/asm/unistd_64.h"
     private let prototypes = "/tree/include/linux/syscalls.h"

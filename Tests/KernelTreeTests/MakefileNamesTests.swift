@@ -3,7 +3,7 @@ import Testing
 
 @testable import Syscalls
 
-@Suite("Names in a Makefile", .timeLimit(.minutes(5)))
+@Suite("Names in a Makefile", .timeLimit(.minutes(30)))
 struct MakefileNamesTests {
     @Test(
         "an assignment discards only what is above it",

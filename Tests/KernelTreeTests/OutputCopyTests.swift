@@ -14,7 +14,7 @@ import Testing
 @testable import PatchedTree
 
 /// An output that starts from another one, by files of the forms that a kernel's build leaves.
-@Suite("Copies of outputs", .timeLimit(.minutes(5)))
+@Suite("Copies of outputs", .timeLimit(.minutes(30)))
 struct OutputCopyTests {
     private let scratch: Scratch
     private let origin: KernelMake

@@ -8,7 +8,7 @@ import Testing
 
 @testable import PatchedTree
 
-@Suite(.timeLimit(.minutes(5))) struct PatchApplyTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchApplyTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

@@ -10,7 +10,7 @@ import Testing
 
 /// The repository's own calls. What needs a whole kernel runs where KBUILD_TEST_KERNELS names unpacked trees,
 /// separated by colons.
-@Suite(.timeLimit(.minutes(5))) struct PatchContentTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchContentTests {
     private static let kernels = (ProcessInfo.processInfo.environment["KBUILD_TEST_KERNELS"] ?? "")
         .split(separator: ":").map { FilePath(String($0)) }
 

@@ -10,7 +10,7 @@ import Testing
 @testable import PatchedTree
 
 /// Compares kbuild's own applier with git's on patches that git makes of random edits.
-@Suite(.timeLimit(.minutes(5))) struct PatchGitTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchGitTests {
     private let runner = CommandRunner()
 
     private func git(_ folder: FilePath, _ arguments: String...) async throws -> CommandResult {

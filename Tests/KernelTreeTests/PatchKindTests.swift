@@ -8,7 +8,7 @@ import Testing
 @testable import Patching
 
 /// Patches as people make them for git and patch(1), applied to a small kernel whose fork.c has the lines 1 to 40.
-@Suite(.timeLimit(.minutes(5))) struct PatchKindTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchKindTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import PatchedTree
 
-@Suite("The stored overlay", .timeLimit(.minutes(5)))
+@Suite("The stored overlay", .timeLimit(.minutes(30)))
 struct PatchMemoTests {
     private let scratch: PatchScratch
     private let memo: OverlayCache

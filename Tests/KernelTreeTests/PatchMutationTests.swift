@@ -16,7 +16,7 @@ import Testing
 /// it.
 ///
 /// KBUILD_PATCH_MUTATIONS says how many mutations are tried (300), and KBUILD_PATCH_SEED where their numbers begin (1).
-@Suite("Mutations of patches and mails", .serialized, .timeLimit(.minutes(20))) struct PatchMutationTests {
+@Suite("Mutations of patches and mails", .serialized, .timeLimit(.minutes(30))) struct PatchMutationTests {
     private static let environment = ProcessInfo.processInfo.environment
     private static let count = environment["KBUILD_PATCH_MUTATIONS"].flatMap(Int.init) ?? 300
     private static let first = environment["KBUILD_PATCH_SEED"].flatMap(UInt64.init) ?? 1

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Patching
 
-@Suite(.timeLimit(.minutes(5))) struct PatchParserTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchParserTests {
     private let hunk = "@@ -1,2 +1,2 @@\n a\n-b\n+c\n"
 
     @Test(

@@ -7,7 +7,7 @@ import Testing
 @testable import Patching
 @testable import Syscalls
 
-@Suite("Patches one at a time, and the flags of the project's objects", .timeLimit(.minutes(5)))
+@Suite("Patches one at a time, and the flags of the project's objects", .timeLimit(.minutes(30)))
 struct PatchStageTests {
     private let scratch: PatchScratch
     private let pristine: FilePath

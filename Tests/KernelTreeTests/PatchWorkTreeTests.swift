@@ -9,7 +9,7 @@ import Testing
 @testable import PatchedTree
 @testable import Patching
 
-@Suite(.timeLimit(.minutes(5))) struct PatchWorkTreeTests {
+@Suite(.timeLimit(.minutes(30))) struct PatchWorkTreeTests {
     private let scratch: PatchScratch
     let work: WorkTree
     let output: FilePath

@@ -8,7 +8,7 @@ import Testing
 
 @testable import KernelSource
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct SourceParsingTests {
     private func parse(_ text: String, sha256: String? = nil) throws -> KernelSource {
         try KernelSource(parsing: text, sha256: sha256, relativeTo: "/project")

@@ -50,7 +50,7 @@ final class Scratch: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(5)))
+@Suite(.timeLimit(.minutes(30)))
 struct SourceTreeTests {
     @Test func leavesOutWhatABuildLeftInTheTree() throws {
         let scratch = try Scratch()

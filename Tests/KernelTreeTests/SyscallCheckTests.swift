@@ -75,7 +75,7 @@ private struct HandMade {
     }
 }
 
-@Suite("syscall check", .timeLimit(.minutes(5))) struct SyscallCheckTests {
+@Suite("syscall check", .timeLimit(.minutes(30))) struct SyscallCheckTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

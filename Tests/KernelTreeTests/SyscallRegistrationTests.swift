@@ -9,7 +9,7 @@ import Testing
 @testable import PatchedTree
 @testable import Syscalls
 
-@Suite(.timeLimit(.minutes(5))) struct SyscallRegistrationTests {
+@Suite(.timeLimit(.minutes(30))) struct SyscallRegistrationTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Syscalls
 
-@Suite(.timeLimit(.minutes(5))) struct SyscallSignatureTests {
+@Suite(.timeLimit(.minutes(30))) struct SyscallSignatureTests {
     @Test func readsArgumentsGivenTogetherOrOneByOne() throws {
         let together = try SyscallSignature(name: "mine", arguments: ["const char __user *text, size_t length"])
         let single = try SyscallSignature(name: "mine", arguments: ["const char __user *text", "size_t length"])

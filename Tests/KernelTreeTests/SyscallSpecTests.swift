@@ -9,7 +9,7 @@ import Testing
 @testable import Patching
 @testable import Syscalls
 
-@Suite(.timeLimit(.minutes(5))) struct SyscallSpecTests {
+@Suite(.timeLimit(.minutes(30))) struct SyscallSpecTests {
     private let scratch: PatchScratch
 
     init() throws {

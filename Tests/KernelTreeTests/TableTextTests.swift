@@ -9,7 +9,7 @@ import Testing
 @testable import Syscalls
 
 /// What a table of system calls holds becomes C, in the kernel's build and in the header for test programs.
-@Suite("Text of system-call tables", .timeLimit(.minutes(5))) struct TableTextTests {
+@Suite("Text of system-call tables", .timeLimit(.minutes(30))) struct TableTextTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Patching
 
-@Suite("the editor of a tree in memory", .timeLimit(.minutes(5))) struct TreeEditorTests {
+@Suite("the editor of a tree in memory", .timeLimit(.minutes(30))) struct TreeEditorTests {
     private let scratch: PatchScratch
     private let pristine: FilePath
 

@@ -4,7 +4,7 @@ import Testing
 
 /// The module map: the allowed dependencies of each target, compared with Package.swift and with the imports of the
 /// sources.
-@Suite("Layering", .timeLimit(.minutes(5)))
+@Suite("Layering", .timeLimit(.minutes(30)))
 struct LayeringTests {
     /// kbuild's targets, the lowest first. A target depends only on targets of the lines above its own or on targets to
     /// the left of it in its line.
@@ -130,9 +130,10 @@ struct LayeringTests {
             // A suite inside of another has that one's traits.
             for suite in text.matches(of: /(?m)^@Suite(?<traits>.*(?:\n .*)*)/) {
                 count += 1
-                // All suites share the processors, and a test that waits for one counts that time.
+                // All suites share the processors, and the time that a test waits for one counts: on a machine that five
+                // others use, that was six minutes. The limit is for tests that hang.
                 let limits = suite.traits.matches(of: /\.timeLimit\(\.minutes\((\d+)\)\)/).map { Int($0.output.1) ?? 0 }
-                if limits.count != 1 || limits[0] < 5 { unlimited.append(name) }
+                if limits.count != 1 || limits[0] < 30 { unlimited.append(name) }
                 if isCostly, !suite.traits.contains(".costly") || !suite.traits.contains(".tags(") {
                     untagged.append(name)
                 }
@@ -143,7 +144,7 @@ struct LayeringTests {
             if text.contains(/@Test\([^\n]*timeLimit/) { unlimited.append(name) }
         }
         #expect(count > 100)
-        #expect(unlimited == [], "@Suite(..., .timeLimit(.minutes(5)))")
+        #expect(unlimited == [], "@Suite(..., .timeLimit(.minutes(30)))")
         #expect(untagged == [], "@Suite(..., .tags(.guest), .costly)")
     }
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Processes
 
-@Suite("Commands", .timeLimit(.minutes(5)))
+@Suite("Commands", .timeLimit(.minutes(30)))
 struct CommandTests {
     @Test(
         "words are quoted for a shell if necessary",
@@ -36,7 +36,7 @@ struct CommandTests {
     }
 }
 
-@Suite("Running commands", .timeLimit(.minutes(5)))
+@Suite("Running commands", .timeLimit(.minutes(30)))
 struct CommandRunnerTests {
     let runner = CommandRunner()
 

@@ -2,7 +2,7 @@
 import Diagnostics
 import Testing
 
-@Suite("Lines of a stream", .timeLimit(.minutes(5)))
+@Suite("Lines of a stream", .timeLimit(.minutes(30)))
 struct LineSplitterTests {
     private func lines(_ chunks: [[UInt8]], longest: Int = 8) -> [LineSplitter.Line] {
         var splitter = LineSplitter(longest: longest)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Processes
 
-@Suite("Process limits", .timeLimit(.minutes(5)))
+@Suite("Process limits", .timeLimit(.minutes(30)))
 struct ProcessLimitsTests {
     private let plenty = ProcessLimits.Found(descriptors: 1024, processes: nil, addressSpace: .max)
 

@@ -8,7 +8,7 @@ import Testing
 
 @testable import Processes
 
-@Suite("Sandbox", .timeLimit(.minutes(5)))
+@Suite("Sandbox", .timeLimit(.minutes(30)))
 struct SandboxTests {
     private func words(_ sandbox: Sandbox, _ command: Command = Command("make", ["all"])) -> [String] {
         sandbox.wrapping(command, executable: "/usr/bin/make", path: "/usr/bin:/bin").arguments

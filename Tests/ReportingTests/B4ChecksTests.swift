@@ -6,7 +6,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("The list for b4's review", .timeLimit(.minutes(5)))
+@Suite("The list for b4's review", .timeLimit(.minutes(30)))
 struct B4ChecksTests {
     private func report(_ tests: [TestResult]) -> RunReport {
         var report = RunReport(startedAt: "", project: "/p")

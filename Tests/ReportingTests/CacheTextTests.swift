@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Text output of a cache", .timeLimit(.minutes(5)))
+@Suite("Text output of a cache", .timeLimit(.minutes(30)))
 struct CacheTextTests {
     private static func entry(
         _ kind: String, _ bytes: Int, project: String? = nil, isOrphaned: Bool = false, day: Int = 1

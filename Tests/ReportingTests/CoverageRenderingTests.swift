@@ -6,7 +6,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Coverage in reports", .timeLimit(.minutes(5)))
+@Suite("Coverage in reports", .timeLimit(.minutes(30)))
 struct CoverageRenderingTests {
     /// A report of a file with a line that no test reached.
     static let coverage = CoverageReport(

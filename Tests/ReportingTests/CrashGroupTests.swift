@@ -6,7 +6,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Crash reports of one fault", .timeLimit(.minutes(5)))
+@Suite("Crash reports of one fault", .timeLimit(.minutes(30)))
 struct CrashGroupTests {
     /// As Linux 6.1 prints it, with everything around it.
     private static let lines = """

@@ -18,7 +18,7 @@ private let hostile = [
     String(decoding: [0xFF, 0xC0, 0x3C] as [UInt8], as: UTF8.self),
 ]
 
-@Suite("Escaped text", .timeLimit(.minutes(5)))
+@Suite("Escaped text", .timeLimit(.minutes(30)))
 struct EscapedTests {
     /// The text of a document that must be well-formed, with its elements as `<NAME>`, and the value of its attribute
     /// `a`.

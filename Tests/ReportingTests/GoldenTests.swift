@@ -10,7 +10,7 @@ import Testing
 /// diff of a commit.
 ///
 /// `KBUILD_WRITE_GOLDEN=1 swift test --filter GoldenTests` writes the files again; review their diff with the change.
-@Suite("golden files", .timeLimit(.minutes(5)))
+@Suite("golden files", .timeLimit(.minutes(30)))
 struct GoldenTests {
     /// A report by the name of its files.
     struct Example: Sendable, CustomTestStringConvertible {

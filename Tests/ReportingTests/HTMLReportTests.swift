@@ -51,7 +51,7 @@ private func tags(_ page: String) throws -> [Tag] {
     return tags
 }
 
-@Suite("HTML report", .timeLimit(.minutes(5)))
+@Suite("HTML report", .timeLimit(.minutes(30)))
 struct HTMLReportTests {
     private let page = HTMLReport.render(
         sample(),

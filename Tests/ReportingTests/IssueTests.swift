@@ -26,7 +26,7 @@ private func report() -> RunReport {
     return report
 }
 
-@Suite("Issues in every rendering", .timeLimit(.minutes(5)))
+@Suite("Issues in every rendering", .timeLimit(.minutes(30)))
 struct IssueTests {
     private let arguments =
         "16 times, with n → 1 <b>; n → 2 <b>; n → 3 <b>; n → 4 <b>; n → 5 <b>; n → 6 <b>; n → 7 <b>; n → 8 <b>; ..."

@@ -8,7 +8,7 @@ import Testing
 @testable import Reporting
 
 /// The form that the xunit plugin of Jenkins and GitLab agree on, as docs/reference/junit.xsd has it.
-@Suite("The form of JUnit XML", .timeLimit(.minutes(5)))
+@Suite("The form of JUnit XML", .timeLimit(.minutes(30)))
 struct JUnitFormTests {
     /// An element of the file.
     private final class Element {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Job log", .timeLimit(.minutes(5)))
+@Suite("Job log", .timeLimit(.minutes(30)))
 struct JobLogTests {
     @Test("the service is recognized by its documented variable")
     func services() {
@@ -26,7 +26,7 @@ struct JobLogTests {
     }
 }
 
-@Suite("Plan", .timeLimit(.minutes(5)))
+@Suite("Plan", .timeLimit(.minutes(30)))
 struct RunPlanTests {
     @Test("as text each step is a line, with its dependencies and its commands below")
     func text() {

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Summary in Markdown", .timeLimit(.minutes(5)))
+@Suite("Summary in Markdown", .timeLimit(.minutes(30)))
 struct MarkdownSummaryTests {
     @Test("it counts, lists failing tests with their messages, crash reports and the slowest tests, and folds the rest")
     func content() {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Text report", .timeLimit(.minutes(5)))
+@Suite("Text report", .timeLimit(.minutes(30)))
 struct TextReportTests {
     @Test("a failure shows its expectation, its place and the kernel's messages; the summary has the counts")
     func failure() {
@@ -42,7 +42,7 @@ struct TextReportTests {
     }
 }
 
-@Suite("JSON report", .timeLimit(.minutes(5)))
+@Suite("JSON report", .timeLimit(.minutes(30)))
 struct JSONReportTests {
     @Test("it is read back unchanged")
     func roundTrip() throws {
@@ -201,7 +201,7 @@ struct JSONReportTests {
     }
 }
 
-@Suite("JUnit report", .timeLimit(.minutes(5)))
+@Suite("JUnit report", .timeLimit(.minutes(30)))
 struct JUnitReportTests {
     private final class Reader: NSObject, XMLParserDelegate {
         var elements: [(name: String, attributes: [String: String])] = []
@@ -270,7 +270,7 @@ struct JUnitReportTests {
     }
 }
 
-@Suite("Log report", .timeLimit(.minutes(5)))
+@Suite("Log report", .timeLimit(.minutes(30)))
 struct LogReportTests {
     @Test("a console without a crash report passes; one with a report does not, nor does an empty one")
     func console() {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import Reporting
 
-@Suite("Repetitions", .timeLimit(.minutes(5)))
+@Suite("Repetitions", .timeLimit(.minutes(30)))
 struct RepetitionTests {
     /// A run whose tests ended so.
     private static func run(_ statuses: [String: TestStatus]) -> RunReport {

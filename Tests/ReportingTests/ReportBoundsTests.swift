@@ -7,7 +7,7 @@ import Testing
 @testable import Reporting
 
 /// Reports of floods: each rendering is bounded, and says what it leaves out.
-@Suite("Bounds of a report", .timeLimit(.minutes(5)))
+@Suite("Bounds of a report", .timeLimit(.minutes(30)))
 struct ReportBoundsTests {
     private func flood(issues: Int, tests: Int, bytes: Int) -> RunReport {
         let text = String(repeating: "x", count: bytes)

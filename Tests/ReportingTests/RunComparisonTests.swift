@@ -21,7 +21,7 @@ private func compare(_ base: RunReport, _ head: RunReport) -> RunComparison {
     RunComparison(base: .init(id: "a", report: base), head: .init(id: "b", report: head))
 }
 
-@Suite("Comparison of two runs", .timeLimit(.minutes(5)))
+@Suite("Comparison of two runs", .timeLimit(.minutes(30)))
 struct RunComparisonTests {
     @Test("every test is in at most one list, by its results in both runs")
     func places() {

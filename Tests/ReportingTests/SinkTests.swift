@@ -88,7 +88,7 @@ struct Sink: Sendable, CustomTestStringConvertible {
 }
 
 /// Every sink with every text. Add new sinks to the table above.
-@Suite("Untrusted text", .timeLimit(.minutes(5)))
+@Suite("Untrusted text", .timeLimit(.minutes(30)))
 struct SinkTests {
     private func unseen(_ text: String) -> [String] {
         // A variation selector behind an emoji is as it should be.
@@ -167,7 +167,7 @@ struct SinkTests {
     }
 }
 
-@Suite("Terminal text", .timeLimit(.minutes(5)))
+@Suite("Terminal text", .timeLimit(.minutes(30)))
 struct TerminalTextTests {
     @Test("invisible characters are escaped; line ends stay only in texts of several lines")
     func spelled() {

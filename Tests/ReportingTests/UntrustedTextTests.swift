@@ -41,7 +41,7 @@ private func junit(_ report: RunReport) throws -> (cases: [[String: String]], fa
     return (reader.cases, reader.faults)
 }
 
-@Suite("GitHub annotations", .timeLimit(.minutes(5)))
+@Suite("GitHub annotations", .timeLimit(.minutes(30)))
 struct GitHubAnnotationsTests {
     @Test("a failure has its line, a path of the repository and its escaped text")
     func failure() {
@@ -78,7 +78,7 @@ struct GitHubAnnotationsTests {
     }
 }
 
-@Suite("Data from a guest", .timeLimit(.minutes(5)))
+@Suite("Data from a guest", .timeLimit(.minutes(30)))
 struct UntrustedTextTests {
     @Test("an invalid time does not break a report", arguments: [Double.nan, .infinity, -.infinity, 1e308, -1])
     func absurdTimes(seconds: Double) throws {
@@ -144,7 +144,7 @@ struct UntrustedTextTests {
     }
 }
 
-@Suite("JUnit names", .timeLimit(.minutes(5)))
+@Suite("JUnit names", .timeLimit(.minutes(30)))
 struct JUnitNameTests {
     @Test("no two cases have the same class and name, with any names of tests")
     func unique() throws {

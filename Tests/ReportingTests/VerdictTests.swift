@@ -19,7 +19,7 @@ private func judged(_ report: RunReport) -> Diagnostics.ExitStatus? {
     Diagnostics.ExitStatus(rawValue: report.exitCode)
 }
 
-@Suite("The verdict", .timeLimit(.minutes(5)))
+@Suite("The verdict", .timeLimit(.minutes(30)))
 struct VerdictTests {
     @Test("a plan for two kernels has the additional steps of the second")
     func otherPlan() {

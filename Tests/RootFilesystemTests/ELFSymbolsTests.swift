@@ -5,7 +5,7 @@ import Testing
 
 @testable import RootFilesystem
 
-@Suite("Symbols of an ELF file", .timeLimit(.minutes(5)))
+@Suite("Symbols of an ELF file", .timeLimit(.minutes(30)))
 struct ELFSymbolsTests {
     private func little(_ value: UInt64, _ bytes: Int) -> [UInt8] {
         (0..<bytes).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }

@@ -13,7 +13,7 @@ private func file(_ text: String, mode: UInt32 = 0o644) -> GuestEntry {
     GuestEntry(kind: .file(.bytes(Array(text.utf8))), mode: mode)
 }
 
-@Suite("The guest's tree", .timeLimit(.minutes(5)))
+@Suite("The guest's tree", .timeLimit(.minutes(30)))
 struct GuestTreeTests {
     @Test("parent folders of an entry are added, and links among them are followed")
     func folders() throws {
@@ -62,7 +62,7 @@ struct GuestTreeTests {
     }
 }
 
-@Suite("A Debian system as the base", .timeLimit(.minutes(5)))
+@Suite("A Debian system as the base", .timeLimit(.minutes(30)))
 struct DebianBaseTests {
     private let layout = CacheLayout(root: FilePath(NSTemporaryDirectory()).appending("kbuild-\(UUID().uuidString)"))
 
@@ -148,7 +148,7 @@ struct DebianBaseTests {
     }
 }
 
-@Suite("Archives", .timeLimit(.minutes(5)))
+@Suite("Archives", .timeLimit(.minutes(30)))
 struct ArchiveTests {
     /// Writes an archive and returns its bytes.
     private func bytes(_ write: (ArchiveFile) throws -> Void) throws -> [UInt8] {
@@ -235,7 +235,7 @@ struct ArchiveTests {
     }
 }
 
-@Suite("Root file system definition", .timeLimit(.minutes(5)))
+@Suite("Root file system definition", .timeLimit(.minutes(30)))
 struct DefinitionTests {
     private func read(_ text: String) throws -> RootFilesystemDefinition {
         try DefinitionReader(file: "/p/rootfs.yaml").read(text)
@@ -284,7 +284,7 @@ struct DefinitionTests {
     }
 }
 
-@Suite("ELF files", .timeLimit(.minutes(5)))
+@Suite("ELF files", .timeLimit(.minutes(30)))
 struct ELFFileTests {
     @Test("a real program's libraries and loader are found")
     func program() throws {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import RootFilesystem
 
-@Suite("libguestfs", .timeLimit(.minutes(5)))
+@Suite("libguestfs", .timeLimit(.minutes(30)))
 struct GuestfsTests {
     @Test("kbuild loads the library when it makes an image, with all the calls that it uses, and can open a handle")
     func loading() throws {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import RootFilesystem
 
-@Suite("Scripts", .timeLimit(.minutes(5)))
+@Suite("Scripts", .timeLimit(.minutes(30)))
 struct ScriptTests {
     private func withProgram<Result>(_ text: String, _ body: (FilePath) throws -> Result) throws -> Result {
         let file = FilePath(NSTemporaryDirectory()).appending("script-\(UInt64.random(in: 0 ... .max))")

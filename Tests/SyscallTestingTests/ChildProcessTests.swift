@@ -5,7 +5,7 @@ import Testing
 
 @testable import SyscallTesting
 
-@Suite("Child processes", .timeLimit(.minutes(5)))
+@Suite("Child processes", .timeLimit(.minutes(30)))
 struct ChildProcessTests {
     // x86-64 numbers from asm/unistd_64.h.
     private static let (getpid, kill, getuid): (Int32, Int32, Int32) = (39, 62, 102)

@@ -4,7 +4,7 @@ import Testing
 
 @testable import SyscallTesting
 
-@Suite("Kernel memory and capabilities", .timeLimit(.minutes(5)))
+@Suite("Kernel memory and capabilities", .timeLimit(.minutes(30)))
 struct KernelMemoryTests {
     @Test("a body without a leak gives less than the limit, and runs once if the first attempt is below it")
     func growth() throws {

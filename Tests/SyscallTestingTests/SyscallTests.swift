@@ -4,7 +4,7 @@ import Testing
 
 @testable import SyscallTesting
 
-@Suite("Raw system calls", .timeLimit(.minutes(5)))
+@Suite("Raw system calls", .timeLimit(.minutes(30)))
 struct SyscallTests {
     @Test("the result is returned, and arguments arrive in order")
     func results() throws {

@@ -5,7 +5,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("Coverage frames", .timeLimit(.minutes(5)))
+@Suite("Coverage frames", .timeLimit(.minutes(30)))
 struct CoverageFrameTests {
     private struct Guest {
         var recorder: SessionRecorder

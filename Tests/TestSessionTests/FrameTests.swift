@@ -4,7 +4,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("Results frames", .timeLimit(.minutes(5)))
+@Suite("Results frames", .timeLimit(.minutes(30)))
 struct FrameTests {
     static func frame(_ sequence: Int, _ kind: Frame.Kind = .output, _ text: String = "text") -> Frame {
         Frame(sequence: sequence, kind: kind, payload: Array(text.utf8))

@@ -7,7 +7,7 @@ import Testing
 @testable import TestSession
 
 /// The possible output of a compromised guest: damaged frames, and damaged records in complete frames.
-@Suite("Damaged streams of a guest", .timeLimit(.minutes(5)))
+@Suite("Damaged streams of a guest", .timeLimit(.minutes(30)))
 struct GuestFuzzTests {
     private static func event(_ kind: String, _ rest: String = "") -> String {
         #"{"kind":"event","payload":{"kind":"\#(kind)","instant":{"absolute":1},"testID":"M.S/a()/B.swift:1:2"\#(rest)},"version":"6.3.0"}"#

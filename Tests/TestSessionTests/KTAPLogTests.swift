@@ -4,7 +4,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("KTAP logs", .timeLimit(.minutes(5)))
+@Suite("KTAP logs", .timeLimit(.minutes(30)))
 struct KTAPLogTests {
     private func read(_ text: String) -> SuiteResult {
         var parser = KTAPLogParser(name: "log")
@@ -31,7 +31,7 @@ struct KTAPLogTests {
     }
 }
 
-@Suite("Selftests' results", .timeLimit(.minutes(5)))
+@Suite("Selftests' results", .timeLimit(.minutes(30)))
 struct SelftestJudgementTests {
     @Test(
         "a selftest is judged by its KTAP, unless it counts its results and prints none",

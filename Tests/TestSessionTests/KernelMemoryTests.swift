@@ -115,7 +115,7 @@ private struct FakeKernel {
     }
 }
 
-@Suite("The kernel's memory", .timeLimit(.minutes(5)))
+@Suite("The kernel's memory", .timeLimit(.minutes(30)))
 struct KernelMemoryTests {
     @Test("the taint and the records of a log are read, with both sizes of the ring's structure", arguments: [80, 88])
     func read(ringSize: Int) async throws {

@@ -82,7 +82,7 @@ private let warning = [
     "---[ end trace 0000000000000000 ]---",
 ]
 
-@Suite("Kernel log and taint beside the console", .timeLimit(.minutes(5)))
+@Suite("Kernel log and taint beside the console", .timeLimit(.minutes(30)))
 struct KernelWitnessTests {
     private static let w: UInt64 = 1 << 9
 

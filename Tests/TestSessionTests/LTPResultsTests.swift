@@ -4,7 +4,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("Results of the Linux Test Project", .timeLimit(.minutes(5)))
+@Suite("Results of the Linux Test Project", .timeLimit(.minutes(30)))
 struct LTPResultsTests {
     private func run(_ output: String, _ ending: String) -> SessionOutcome {
         let program = ProgramPlan(name: "open01", arguments: ["/bin/open01"], resultsProtocol: .ltp)

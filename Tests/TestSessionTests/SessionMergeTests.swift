@@ -5,7 +5,7 @@ import Testing
 @testable import CrashReports
 @testable import TestSession
 
-@Suite("Merged sessions of several guests", .timeLimit(.minutes(5)))
+@Suite("Merged sessions of several guests", .timeLimit(.minutes(30)))
 struct SessionMergeTests {
     private let plan = SessionPlan(programs: [
         ProgramPlan(name: "a", arguments: ["/a"], resultsProtocol: .swiftTesting(expected: ["1", "2"])),

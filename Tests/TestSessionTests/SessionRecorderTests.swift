@@ -62,7 +62,7 @@ private struct Guest {
 private let bundle = ProgramPlan(
     name: "bundle", arguments: ["/b"], resultsProtocol: .swiftTesting(expected: ["M.S/one()", "M.S/two()"]))
 
-@Suite("Session recorder", .timeLimit(.minutes(5)))
+@Suite("Session recorder", .timeLimit(.minutes(30)))
 struct SessionRecorderTests {
     /// A session in which both tests pass.
     private func passing() -> Guest {
@@ -355,7 +355,7 @@ struct SessionRecorderTests {
 }
 
 /// A guest that floods the host. What is kept is bounded and counted, and no verdict changes for it.
-@Suite("Floods", .timeLimit(.minutes(5)))
+@Suite("Floods", .timeLimit(.minutes(30)))
 struct FloodTests {
     private func guest() -> Guest {
         var guest = Guest(bundle)

@@ -79,7 +79,7 @@ private struct Bundle {
     }
 }
 
-@Suite("Swift Testing's events", .timeLimit(.minutes(5)))
+@Suite("Swift Testing's events", .timeLimit(.minutes(30)))
 struct SwiftTestingEventTests {
     @Test("a test that cancels itself is skipped, with its reason; one that failed before has failed")
     func cancelledTests() {

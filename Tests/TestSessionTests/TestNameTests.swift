@@ -5,7 +5,7 @@ import Testing
 
 @testable import TestSession
 
-@Suite("Names of tests", .timeLimit(.minutes(5)))
+@Suite("Names of tests", .timeLimit(.minutes(30)))
 struct TestNameTests {
     private func program(_ name: String, _ resultsProtocol: ProgramProtocol) -> ProgramPlan {
         ProgramPlan(name: name, arguments: [], resultsProtocol: resultsProtocol)

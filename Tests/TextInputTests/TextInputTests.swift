@@ -6,7 +6,7 @@ import SystemPackage
 import Testing
 import TextInput
 
-@Suite(.timeLimit(.minutes(5))) struct TextInputTests {
+@Suite(.timeLimit(.minutes(30))) struct TextInputTests {
     private let input = TextInput("notes.txt", as: "a patch", code: .patch)
 
     private func failure(_ bytes: [UInt8], isText: Bool = false) -> Failure? {

@@ -42,7 +42,7 @@ private final class ProbeFixture: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct AcceleratorDecisionTests {
+@Suite(.timeLimit(.minutes(30))) struct AcceleratorDecisionTests {
     @Test func automaticUsesKVMWhereItWorks() throws {
         let decision = try AcceleratorDecision.decide(requested: .auto, status: .works)
         #expect(decision == AcceleratorDecision(accelerator: .kvm))
@@ -86,7 +86,7 @@ private final class ProbeFixture: Sendable {
     }
 }
 
-@Suite(.timeLimit(.minutes(5))) struct AcceleratorProbeTests {
+@Suite(.timeLimit(.minutes(30))) struct AcceleratorProbeTests {
     @Test(arguments: [KVMStatus.works, .broken(reason: "KVM_EXIT_INTERNAL_ERROR, suberror 1, during int3")])
     func answerIsKeptWithItsReason(status: KVMStatus) async throws {
         let fixture = try ProbeFixture(status)

@@ -5,7 +5,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("Boot messages", .timeLimit(.minutes(5)))
+@Suite("Boot messages", .timeLimit(.minutes(30)))
 struct BootMessagesTests {
     @Test("every machine's kernel shows warnings while it boots")
     func level() {

@@ -3,7 +3,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("State of a guest's processors", .timeLimit(.minutes(5)))
+@Suite("State of a guest's processors", .timeLimit(.minutes(30)))
 struct MachineInspectorTests {
     @Test("each processor's address, mode and flags are read, and other text is ignored")
     func registers() {

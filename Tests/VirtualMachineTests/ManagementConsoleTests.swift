@@ -3,7 +3,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("User-mode Linux's management console", .timeLimit(.minutes(5)))
+@Suite("User-mode Linux's management console", .timeLimit(.minutes(30)))
 struct ManagementConsoleTests {
     @Test("a command is magic, version, length, and a field of 512 bytes")
     func encoding() {

@@ -7,7 +7,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("A machine's private folder", .timeLimit(.minutes(5)))
+@Suite("A machine's private folder", .timeLimit(.minutes(30)))
 struct PrivateFolderTests {
     private let parent: FilePath
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("QEMU's command line", .timeLimit(.minutes(5)))
+@Suite("QEMU's command line", .timeLimit(.minutes(30)))
 struct QEMUCommandTests {
     private func configuration(
         type: MachineType = .q35, accelerator: Accelerator = .tcg, root: RootDevice = .disk("/image"),

@@ -7,7 +7,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("Saved and restored machines", .timeLimit(.minutes(5)))
+@Suite("Saved and restored machines", .timeLimit(.minutes(30)))
 struct SnapshotTests {
     private let configuration = MachineConfiguration(
         type: .microvm, accelerator: .tcg, memoryMegabytes: 256, cpus: 1, kernel: "/k", root: .disk("/r"), shares: [],

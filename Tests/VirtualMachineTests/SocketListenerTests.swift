@@ -38,7 +38,7 @@ private func message(_ sender: Int, _ number: Int) -> [UInt8] {
     [UInt8(sender), UInt8(number >> 16 & 255), UInt8(number >> 8 & 255), UInt8(number & 255)]
 }
 
-@Suite("Send queue", .timeLimit(.minutes(5)))
+@Suite("Send queue", .timeLimit(.minutes(30)))
 struct SendQueueTests {
     @Test("bytes stay in order when each write accepts only a few of them, is interrupted or refused")
     func partialWrites() throws {
@@ -138,7 +138,7 @@ struct SendQueueTests {
     }
 }
 
-@Suite("Socket listener", .timeLimit(.minutes(5)))
+@Suite("Socket listener", .timeLimit(.minutes(30)))
 struct SocketListenerTests {
     private let path = FilePath("/tmp/kbuild-listener-\(getpid())-\(UInt32.random(in: 0 ... .max))")
 

@@ -7,7 +7,7 @@ import Testing
 
 @testable import VirtualMachine
 
-@Suite("user-mode Linux's command line", .timeLimit(.minutes(5)))
+@Suite("user-mode Linux's command line", .timeLimit(.minutes(30)))
 struct UMLCommandTests {
     private func configuration(root: RootDevice = .disk("/store/a,b:c/image"), shares: [Share] = []) -> UMLConfiguration
     {
