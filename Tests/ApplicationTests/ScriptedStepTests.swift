@@ -29,6 +29,8 @@ struct ScriptedStepTests {
             /// What sparse and checkpatch print.
             var sparse = ""
             var checkpatch = ""
+            /// Whether the kernel's make is ended after its first object.
+            var isInterrupted = false
             /// Options that olddefconfig drops.
             var dropped: Set<String> = []
         }
@@ -76,6 +78,11 @@ struct ScriptedStepTests {
                 } else if !words.contains("syncconfig") {
                     if let error = state.withLock({ $0.error }) {
                         return CommandResult(status: .exited(2), output: error, errors: "")
+                    }
+                    if state.withLock({ $0.isInterrupted }) {
+                        try createFolder(output.appending("kernel"))
+                        try writeAtomically("compiled", to: output.pushing("kernel/first.o"))
+                        throw CancellationError()
                     }
                     for (name, text) in [
                         ("vmlinux", "an ELF file"), ("System.map", "0 T _stext"), ("arch/x86/boot/bzImage", "an image"),
@@ -145,7 +152,7 @@ struct ScriptedStepTests {
         for tool in [
             "kbuild", "env", "mkdir", "cp", "cpio", "swiftc", "make", "gcc", "cc", "ld", "as", "ar", "bc", "flex",
             "bison", "qemu-system-x86_64",
-            "bwrap", "git", "perl", "sparse",
+            "bwrap", "git", "perl", "sparse", "setpriv", "prlimit", "true",
         ] {
             try createFolder(scratch.appending("bin"))
             try writeAtomically(
@@ -293,12 +300,17 @@ struct ScriptedStepTests {
     }
 
     /// A project of its own with the same kernel.
-    private func addProject(_ name: String) throws -> String {
+    ///
+    /// - Parameter patch: Its patch; one outside of its folder is foreign.
+    private func addProject(_ name: String, patch: String = "one.patch") throws -> String {
         try createFolder(scratch.appending(name))
         for file in ["one.patch", "wanted.config", "test.c"] {
             try copyFile(scratch.appending(file), to: scratch.appending(name).appending(file))
         }
-        try write("\(name)/kbuild.yaml", Self.project.replacingOccurrences(of: "./linux", with: "../linux"))
+        try write(
+            "\(name)/kbuild.yaml",
+            Self.project.replacingOccurrences(of: "./linux", with: "../linux")
+                .replacingOccurrences(of: "one.patch", with: patch))
         return "\(name)/kbuild.yaml"
     }
 
@@ -389,6 +401,64 @@ struct ScriptedStepTests {
         let next = try self.context()
         _ = try await buildKernel(next)
         #expect(outcomes(next).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    // MARK: Confined and interrupted builds
+
+    @Test("a confined build starts from the trusted output, which it does not change", arguments: ["../foreign.patch"])
+    func confinedStart(patch: String) async throws {
+        defer { try? removeAll(scratch) }
+        _ = try await buildKernel(try context())
+        let trusted = try await output(try context())
+        try writeAtomically("made in \(trusted)\n", to: trusted.appending("kept"))
+        try write("foreign.patch", Self.patch("int foreign;"))
+        let project = try addProject("submission", patch: patch)
+        let confined = try context(project: project)
+        _ = try await buildKernel(confined)
+        #expect(outcomes(confined).suffix(2) == ["configure hit", "compile made"])
+        let output = try await output(try context(project: project))
+        #expect(output.string.contains("confined") && output != trusted)
+        #expect(try readText(output.appending("kept")) == "made in \(output)\n")
+        #expect(try readText(trusted.appending("kept")) == "made in \(trusted)\n")
+        // make may write to its own output alone.
+        let make = try #require(tools.take().last { $0.contains("bzImage") })
+        #expect(make.contains("--bind \(output) ") && !make.contains(trusted.string), "\(make)")
+    }
+
+    @Test("an interrupted build continues where it stopped, confined or not", arguments: [false, true])
+    func interrupted(isConfined: Bool) async throws {
+        defer { try? removeAll(scratch) }
+        _ = try context()
+        try write("foreign.patch", Self.patch("int foreign;"))
+        let project = isConfined ? try addProject("submission", patch: "../foreign.patch") : "kbuild.yaml"
+        tools.state.withLock { $0.isInterrupted = true }
+        let context = try context(project: project)
+        await #expect(throws: CancellationError.self) { try await buildKernel(context) }
+        #expect(outcomes(context).last == "compile cancelled")
+        let first = try await output(try self.context(project: project)).pushing("kernel/first.o")
+        #expect(first.string.contains("/confined/") == isConfined)
+        #expect(try readText(first) == "compiled")
+        tools.state.withLock { $0.isInterrupted = false }
+        let next = try self.context(project: project)
+        _ = try await buildKernel(next)
+        #expect(outcomes(next).suffix(2) == ["configure hit", "compile made"])
+        #expect(fileExists(first))
+    }
+
+    @Test("what an interrupted build of other foreign patches left is not continued")
+    func interruptedByOthers() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try context()
+        try write("foreign.patch", Self.patch("int foreign;"))
+        let project = try addProject("submission", patch: "../foreign.patch")
+        tools.state.withLock { $0.isInterrupted = true }
+        await #expect(throws: CancellationError.self) { try await buildKernel(try context(project: project)) }
+        let first = try await output(try context(project: project)).pushing("kernel/first.o")
+        #expect(fileExists(first))
+        try write("foreign.patch", Self.patch("int other;"))
+        tools.state.withLock { $0.isInterrupted = false }
+        _ = try await buildKernel(try context(project: project))
+        #expect(!fileExists(first))
     }
 
     // MARK: sparse and checkpatch

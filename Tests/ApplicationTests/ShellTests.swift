@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import Artifacts
 import Diagnostics
+import Foundation
 import ResultsModel
 import Syscalls
 import SystemPackage
@@ -79,6 +81,23 @@ struct ShellFolderTests {
             shares: [.init(path: "/host", target: "/root/a b", isWritable: true)]
         ).script
         #expect(script == "cd '/root/a b' 2>/dev/null || cd /tmp\nexec printf %s 'it'\\''s\n$HOME'\n")
+    }
+
+    @Test("the greeting names what the guest lacks, with the option that gives it")
+    func hints() throws {
+        let scratch = FilePath(FileManager.default.temporaryDirectory.path).appending("shell-\(UUID().uuidString)")
+        defer { try? removeAll(scratch) }
+        func hints(_ yaml: String) throws -> String {
+            try createFolder(scratch)
+            let file = scratch.appending("kbuild.yaml")
+            try writeAtomically("kernel: {config: [a], uml-config: [a]}\n" + yaml, to: file)
+            return ShellFolder.hints(for: try Project.load(file)).joined(separator: "\n")
+        }
+        #expect(try hints("").contains("--network user") && hints("").contains("--rootfs debian"))
+        #expect(try !hints("network: {type: user}\n").contains("--network"))
+        #expect(try !hints("machine: {type: uml}\n").contains("--network"))
+        #expect(try hints("rootfs: {type: debian}\n").contains("apt cannot install anything"))
+        #expect(try !hints("rootfs: {type: host}\n").contains("--rootfs"))
     }
 
     @Test("the exit code is the program's, unless another error occurred")

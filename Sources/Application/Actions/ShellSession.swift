@@ -3,6 +3,7 @@ import Artifacts
 import CrashReports
 import Diagnostics
 import GuestSession
+import KernelMake
 import PatchedTree
 import Processes
 import Project
@@ -248,12 +249,27 @@ struct ShellFolder {
         self.init(
             syscalls: prepared.patched.overlay.syscalls, version: prepared.kernel.version,
             programs: prepared.programs.artifacts,
-            shares: project.shares, request: request)
+            shares: project.shares, request: request, hints: Self.hints(for: project))
+    }
+
+    /// What a user of the guest looks for in vain, and where it is to be had.
+    static func hints(for project: Project) -> [String] {
+        var hints: [String] = []
+        if !project.network.isUser, project.architecture != .um {
+            hints.append("There is no network; with --network user the guest reaches what the host reaches.")
+        }
+        switch project.rootfsType {
+        case .disk, .initramfs: hints.append("The tools are busybox's; --rootfs debian has strace, gdb and others.")
+        case .debian:
+            hints.append("The root is read-only, so apt cannot install anything: name packages in rootfs.packages.")
+        case .host: break
+        }
+        return hints
     }
 
     init(
         syscalls: [RegisteredSyscall], version: String, programs: [ProgramArtifact], shares: [Project.SharedFolder],
-        request: ShellRequest
+        request: ShellRequest, hints: [String] = []
     ) {
         self.programs = programs
         let numbers = Self.variables(for: syscalls)
@@ -286,7 +302,8 @@ struct ShellFolder {
             cat \(Self.folder)/\(Self.greetingName)
 
             """
-        greeting = Self.greeting(version: version, numbers: numbers, programs: programs, shares: shares)
+        greeting = Self.greeting(
+            version: version, numbers: numbers, programs: programs, shares: shares, hints: hints)
     }
 
     /// A variable of the shell's environment with a call's number.
@@ -303,7 +320,8 @@ struct ShellFolder {
     }
 
     private static func greeting(
-        version: String, numbers: [NumberVariable], programs: [ProgramArtifact], shares: [Project.SharedFolder]
+        version: String, numbers: [NumberVariable], programs: [ProgramArtifact], shares: [Project.SharedFolder],
+        hints: [String]
     ) -> String {
         let native = numbers.filter { !$0.name.hasPrefix("NR_ia32_") }
         var lines = ["Linux \(version)"]
@@ -322,6 +340,7 @@ struct ShellFolder {
             lines.append(
                 "\(share.target) is \(share.path) of the host\(share.isWritable ? "" : ", to be read only").")
         }
+        lines += hints
         lines.append("`exit` ends the guest; so does ~. at the beginning of a line (~? lists the escapes).")
         return lines.joined(separator: "\n") + "\n"
     }

@@ -173,16 +173,22 @@ extension KernelSteps {
     }
 
     /// Removes the output of an earlier confined build that this build may not continue: its files may be made to
-    /// deceive the next build. The completed output of the same patches could only deceive itself; and the project's
-    /// own patches have one author.
+    /// deceive the next build. The output of the same patches could only deceive itself, whether its build ended or
+    /// was interrupted; and the project's own patches have one author.
     func discardForeignOutput(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay, request)
-        // The mark is removed until this build has also completed.
-        if rules != nil { try removeAll(mark(.overlay, pristine, request)) }
-        if isUnusable { try removeAll(output(pristine, request)) }
+        if isUnusable {
+            // The mark first: without it, what an interruption leaves of the output is removed by the next build.
+            if rules != nil { try removeAll(mark(.overlay, pristine, request)) }
+            try removeAll(output(pristine, request))
+        }
         try createFolder(mark(.tools, pristine, request).removingLastComponent())
+        // Before the build: one that is interrupted continues where it stopped, if the patches are the same.
+        if rules != nil {
+            try writeAtomically(contribution(overlay, request), to: mark(.overlay, pristine, request))
+        }
         try writeAtomically(try toolsDigest().hex, to: mark(.tools, pristine, request))
     }
 
@@ -208,12 +214,6 @@ extension KernelSteps {
         digest.add("overlay", overlay.digest)
         digest.add("request", request.text)
         return digest.digest.hex
-    }
-
-    /// Records that the confined build of an overlay completed.
-    func recordContribution(of patched: PatchedKernelArtifact) throws {
-        try writeAtomically(
-            contribution(patched.overlay, patched.request), to: mark(.overlay, patched.pristine, patched.request))
     }
 
     private func hasForeignOutput(

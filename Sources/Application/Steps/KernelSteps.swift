@@ -610,7 +610,6 @@ struct KernelSteps: Sendable {
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
         }
         try workTree(pristine).recordBuild(output: make.output)
-        if rules != nil { try recordContribution(of: patched) }
         try describeOutput(of: patched)
         let artifact = try await publish(result, of: patched)
         var detail = pluralized(result.compiledObjects, "object")
