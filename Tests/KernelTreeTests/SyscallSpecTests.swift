@@ -76,10 +76,10 @@ import Testing
         ("sources: [x.c]\n", 1, "no call is listed"),
         ("syscalls: [{ name: a }]\n", 1, "no C file is listed"),
         ("- a\n", 1, "a mapping with the keys"),
-        ("folder: kernel\nfolder: kernel\n", 2, "the key folder stands twice in one map, first on line 1"),
-        ("sources: [x.c]\nsyscalls: [{name: a, abi: 64, abi: 64}]\n", 2, "the key abi stands twice in one map"),
-        ("folder:kernel\nsources: [x.c]\n", 1, "write a blank behind the colon: folder: kernel"),
-        ("folder:kernel\n", 1, "write a blank behind the colon: folder: kernel"),
+        ("folder: kernel\nfolder: kernel\n", 2, "the key folder occurs twice in one map, first on line 1"),
+        ("sources: [x.c]\nsyscalls: [{name: a, abi: 64, abi: 64}]\n", 2, "the key abi occurs twice in one map"),
+        ("folder:kernel\nsources: [x.c]\n", 1, "write a blank after the colon: folder: kernel"),
+        ("folder:kernel\n", 1, "write a blank after the colon: folder: kernel"),
         ("folder: kernel\n\tsources: [x.c]\n", 2, "a tab indents this line"),
     ])
     func namesTheLineOfAMistake(yaml: String, line: Int, reason: String) throws {
