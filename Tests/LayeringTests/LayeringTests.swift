@@ -130,8 +130,8 @@ struct LayeringTests {
             // A suite inside of another has that one's traits.
             for suite in text.matches(of: /(?m)^@Suite(?<traits>.*(?:\n .*)*)/) {
                 count += 1
-                // All suites share the processors, and the time that a test waits for one counts: on a machine that five
-                // others use, that was six minutes. The limit is for tests that hang.
+                // All suites share the processors, and the time that a test waits for one counts: on a machine that
+                // five others use, that was six minutes. The limit is for tests that hang.
                 let limits = suite.traits.matches(of: /\.timeLimit\(\.minutes\((\d+)\)\)/).map { Int($0.output.1) ?? 0 }
                 if limits.count != 1 || limits[0] < 30 { unlimited.append(name) }
                 if isCostly, !suite.traits.contains(".costly") || !suite.traits.contains(".tags(") {

@@ -161,7 +161,8 @@ struct PartReader {
         return output
     }
 
-    /// The text in UTF-8; nil when it is not UTF-16. Only base64 can hold UTF-16, which has zero bytes and bare line feeds.
+    /// The text in UTF-8; nil when it is not UTF-16. Only base64 can hold UTF-16, which has zero bytes and bare
+    /// line feeds.
     ///
     /// - Parameter isLittle: Whether the low byte comes first when there is no byte order mark (RFC 2781, section 4.3).
     private static func utf8(ofUTF16 bytes: [UInt8], isLittle: Bool) -> [UInt8]? {

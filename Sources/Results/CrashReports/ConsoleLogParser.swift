@@ -37,8 +37,8 @@ public struct ConsoleLogParser: Sendable {
 /// Puts the parts of a log that pstore kept into their order.
 ///
 /// The kernel writes the end of its log first, as part 1, because memory may run out before it has written all
-/// (kmsg_dump_get_buffer and pstore_dump in fs/pstore/platform.c). The files of the parts, printed in the order of their
-/// names, tell the log backwards. Each begins with a line such as `Oops#1 Part3`.
+/// (kmsg_dump_get_buffer and pstore_dump in fs/pstore/platform.c). The files of the parts, printed in the order of
+/// their names, tell the log backwards. Each begins with a line such as `Oops#1 Part3`.
 private struct StoredRecords: Sendable {
     /// A part, with its first line.
     private struct Part {
