@@ -62,7 +62,7 @@ public struct ReportFiles: Sendable, Equatable {
         if let coverage = report.coverage {
             write(lcov, "lcov file") { LcovFile.render(coverage) }
             write(cobertura, "Cobertura file") { CoberturaFile.render(coverage, startedAt: report.startedAt) }
-        } else if lcov ?? cobertura != nil, report.troubles.isEmpty {
+        } else if lcov ?? cobertura != nil, report.errors.isEmpty {
             failures.append(
                 Failure(
                     .usage, "the run collected no coverage, so there is none to write",

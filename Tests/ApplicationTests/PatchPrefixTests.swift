@@ -74,7 +74,7 @@ struct PatchPrefixTests {
         for (index, name) in prefixes.names.enumerated() { #expect(name.contains("part \(index + 1)")) }
         #expect(prefixes.project(with: 2).kernel.patchLimit == 2 && project.kernel.patchLimit == nil)
         var report = RunReport(startedAt: "", project: "/p")
-        report.troubles = [.init(Failure(.build, "no"))]
+        report.errors = [.init(Failure(.build, "no"))]
         #expect(prefixes.line(2, report).hasPrefix("2/3 build-failed"))
         #expect(prefixes.line(2, report).hasSuffix(prefixes.names[1]))
         let none = try Project.load(text: "kernel: {}\n", file: "/p/kbuild.yaml", profile: nil, overrides: [])

@@ -101,7 +101,7 @@ struct RunHistoryTests {
         let folder = try scratch.add()
         #expect(try scratch.history.list().runs.map(\.exitCode) == [0])
         var report = try scratch.history.find("-1").report()
-        report.troubles.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
+        report.errors.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
         scratch.history.keep(report, scratch.progress)
         #expect(try scratch.history.list().runs.map(\.exitCode) == [7])
         #expect(try scratch.history.list().runs.map(\.verdict) == ["infrastructure-failed"])
@@ -165,7 +165,7 @@ struct RunHistoryTests {
         let log = scratch.root.appending("build.log")
         try writeAtomically("first", to: log)
         try scratch.add { report in
-            report.troubles = [.init(Failure(.build, "no"))]
+            report.errors = [.init(Failure(.build, "no"))]
             report.artifacts.buildLog = log.string
         }
         try writeAtomically("second", to: log)

@@ -284,7 +284,7 @@ struct CheckerRunTests {
         return try #require(files.first?["lines"] as? [[String: Any]])
     }
 
-    /// What is told of the line with a mark.
+    /// What the report says of the line with a mark.
     private struct Told: Equatable {
         var count: Int
         var tests: [String]

@@ -33,7 +33,7 @@ extension RunTests {
             #expect(result.status == .exited(0))
             #expect(try readBytes(kept) == image)
             #expect(try readBytes(changed).starts(with: Array("helloaa".utf8)))
-            // Code that nobody trusts gets none of the host's files.
+            // Untrusted code gets none of the host's files.
             let refused = try await fixture.kbuild("shell", "-q", "--sandbox", "on", "--disk", "kept.img", "--", "true")
             #expect(refused.status == .exited(2) && refused.errors.contains("disks[].file"))
         }

@@ -41,7 +41,7 @@ extension RunTests {
         #expect(all.output.contains(/\nmissing +flex +not on PATH/))
         #expect(all.output.contains(/\nwarning +ccache +not on PATH/))
         #expect(all.output.hasSuffix("NOT READY: flex, bison\nnext: apt-get install flex bison\n"))
-        // Elsewhere the way to it is told.
+        // Elsewhere doctor prints the way to it.
         try removeAll(folder.appending("qemu-system-x86_64"))
         let run = try await fixture.kbuild("run", environment: ["PATH": path])
         #expect(run.status == .exited(7))

@@ -67,7 +67,7 @@ extension RunTests {
             ["WARNING in ", "kernel tainted: W ", "corrupted report in "].contains { text.hasPrefix($0) }
         }
         #expect(isKnown, "\(titles("flood"))")
-        let messages = (run.json["troubles"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
+        let messages = (run.json["errors"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
         #expect(
             titles("flood").allSatisfy { $0.hasPrefix("WARNING") }
                 || messages.contains { $0.contains("overwritten unread") })
@@ -177,7 +177,7 @@ extension RunTests {
         let run = try await fixture.report("run", "--results", results)
         #expect(run.tests == ["quiet": "passed", "hang": "timedOut"])
         #expect(run.exitCode == 6)
-        let messages = (run.json["troubles"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
+        let messages = (run.json["errors"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
         #expect(!messages.contains { $0.contains("timeouts.silence") }, "\(messages)")
     }
 }

@@ -77,7 +77,7 @@ extension RunTests {
             pid = line.flatMap { $0.split(separator: " ").first }.flatMap { pid_t($0) }
             try await Task.sleep(for: .milliseconds(100))
         }
-        // Up to its tests, so that nobody takes it for a board that does not boot.
+        // Up to its tests, so that it is not taken for a board that does not boot.
         try await Task.sleep(for: .seconds(6))
         kill(try #require(pid), SIGKILL)
         let run = try Run(await result)

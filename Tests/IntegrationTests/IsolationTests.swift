@@ -182,9 +182,9 @@ extension RunTests {
         let state = try FileHandle(forUpdating: snapshot.appendingPathComponent("state"))
         try state.truncate(atOffset: 1000)
         try state.close()
-        let mended = try await fixture.report("test", "^first$", "--isolate", "test")
-        #expect(mended.exitCode == 0)
-        #expect(mended.steps["snapshot"] == "made")
+        let corrected = try await fixture.report("test", "^first$", "--isolate", "test")
+        #expect(corrected.exitCode == 0)
+        #expect(corrected.steps["snapshot"] == "made")
     }
 
     @Test("guests: a suite that is sharded over guests has the same tests, in one order", arguments: ["qemu", "uml"])

@@ -86,11 +86,11 @@ extension RunTests {
                 "triple": "crashed", "deadlock": "timedOut", "interrupts": "timedOut", "stack": "crashed",
                 "pass": "passed",
             ])
-        let troubles = (run.json["troubles"] as? [[String: Any]] ?? []).map {
+        let errors = (run.json["errors"] as? [[String: Any]] ?? []).map {
             "\($0["message"] as? String ?? "")\n\($0["details"] as? String ?? "")"
         }
-        #expect(troubles.contains { $0.contains("triple fault") && $0.contains("triple was running") })
-        #expect(troubles.contains { $0.contains("with interrupts off") && $0.contains("caesar") })
+        #expect(errors.contains { $0.contains("triple fault") && $0.contains("triple was running") })
+        #expect(errors.contains { $0.contains("with interrupts off") && $0.contains("caesar") })
         #expect(run.crashes.contains { $0.contains("stack") || $0.contains("double fault") }, "\(run.crashes)")
         // The memory of each that went wrong is kept, as an ELF core file.
         let artifacts = try #require(run.json["artifacts"] as? [String: Any])
@@ -119,7 +119,7 @@ extension RunTests {
         #expect(run.tests.count > 4)
         #expect(run.crashes.contains { $0.contains("NULL pointer dereference in ") }, "\(run.crashes)")
         // Not the limit for any silence, which is minutes.
-        let messages = (run.json["troubles"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
+        let messages = (run.json["errors"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
         #expect(messages.contains { $0.contains("ended a thread of") }, "\(messages)")
         #expect(!messages.contains { $0.contains("timeouts.") }, "\(messages)")
     }
@@ -174,7 +174,7 @@ extension RunTests {
         let run = try await fixture.report("run", "--machine", "uml")
         #expect(run.exitCode == 6)
         #expect(run.tests["starve"] == "timedOut")
-        let messages = (run.json["troubles"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
+        let messages = (run.json["errors"] as? [[String: Any]] ?? []).compactMap { $0["message"] as? String }
         #expect(messages.contains { $0.contains("timeouts.silence") }, "\(messages)")
         let console = try readText(try run.console())
         #expect(console.contains("sysrq: Show Regs"))

@@ -75,12 +75,12 @@ extension AsPublishedTests {
         #expect(titles("HUNG_TASK").contains("INFO: task hung in direct_entry"), "\(titles("HUNG_TASK"))")
         // Nothing in an emulated machine notices this one but the limit, and it is asked where it is.
         #expect(run.tests["HARDLOCKUP"] == "timedOut")
-        let troubles = run.json["troubles"] as? [[String: Any]] ?? []
+        let errors = run.json["errors"] as? [[String: Any]] ?? []
         #expect(
-            troubles.contains { trouble in
-                (trouble["details"] as? String)?.contains(/in lkdtm_HARDLOCKUP\+0x[0-9a-f]+, with interrupts off/)
+            errors.contains { error in
+                (error["details"] as? String)?.contains(/in lkdtm_HARDLOCKUP\+0x[0-9a-f]+, with interrupts off/)
                     == true
-            }, "\(troubles)")
+            }, "\(errors)")
         #expect(run.tests["WARNING"] == "passed")
         #expect(run.tests["PANIC"] == "crashed")
     }

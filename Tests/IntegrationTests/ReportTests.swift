@@ -42,7 +42,7 @@ struct ReportTests {
         let nasty = "\u{1B}]0;x\u{7}\u{9B}2J\u{202E}\n::stop-commands::x\n  ::error::x\n##[add-matcher]x"
         json["artifacts"] = ["console": nasty, "memory": nasty, "buildLog": nasty]
         json["profile"] = nasty
-        json["troubles"] = [["code": 7, "message": nasty, "details": nasty, "nextStep": nasty]]
+        json["errors"] = [["code": 7, "message": nasty, "details": nasty, "nextStep": nasty]]
         let file = scratch.root.appending("foreign.json")
         try writeAtomically(String(decoding: try JSONSerialization.data(withJSONObject: json), as: UTF8.self), to: file)
         for arguments in [["report", file.string], ["report", file.string, "--format", "json"]] {

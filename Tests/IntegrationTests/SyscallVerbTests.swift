@@ -52,7 +52,7 @@ extension RunTests {
             #expect(try #require(Int(counts.2)) > 1000)
             #expect(run.tests.count == 9)
             #expect(Set(run.tests.values) == ["passed"])
-            // Memory that cannot be had is told apart there as well.
+            // Memory that cannot be had is distinguished there as well.
             let uml = try await fixture.report("test", "HelloThere", "--machine", "uml")
             #expect(uml.exitCode == 0)
             #expect(uml.tests == run.tests)

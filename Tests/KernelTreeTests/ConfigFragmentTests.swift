@@ -66,7 +66,7 @@ struct ConfigFragmentTests {
             request.changes(of: base, to: config) == [
                 "guest.config: set in .config: CONFIG_B=y (it was m), CONFIG_C=y"
             ])
-        // Nothing is told of what was asked for by name, or was there.
+        // There is no note about options that were requested by name, or were there.
         #expect(request.changes(of: config, to: config).isEmpty)
         #expect(ConfigRequest.merge([own]).changes(of: base, to: config).isEmpty)
         // Whether kbuild adds what an option depends on makes another configuration.

@@ -234,7 +234,7 @@ struct ConfigKconfigTests {
         #expect(failure.details?.contains("pahole") == true)
         #expect(failure.nextStep == "apt-get install dwarves")
         #expect(own.entries.allSatisfy { !check.followsFromTools($0, own) })
-        // In a whole configuration nobody asked for it.
+        // In a whole configuration no fragment requested it.
         let whole = ConfigRequest.merge([
             try ConfigFragment(
                 parsing: "CONFIG_CC_VERSION_TEXT=\"gcc 14\"\nCONFIG_PAHOLE_VERSION=125\nCONFIG_BTF=y\nCONFIG_PCI=y\n",

@@ -99,7 +99,7 @@ struct IncrementalMakeTests {
             try IncrementalMake(make, from: before, to: buildSnapshot(["kernel/box.c": "int x;"])).objects == [
                 "kernel/box.o"
             ])
-        // A file that no patch touches changed with it, which the record of patched files cannot tell.
+        // A file that no patch touches changed with it, which the record of patched files does not show.
         try TreeManifest(identity: .of("two"), items: [:]).write(to: manifest)
         let obstacle = #expect(throws: IncrementalMake.Obstacle.self) {
             try IncrementalMake(make, from: before, to: buildSnapshot(["kernel/box.c": "int x;"]))
@@ -138,7 +138,8 @@ struct IncrementalMakeTests {
         let incremental = try plan(["kernel/sched/core.c": ("", "int x;")])
         let makefile = scratch.root.appending("incremental.mk")
         try writeAtomically(incremental.makefile, to: makefile)
-        // The skeleton of the kernel's: the top runs make anew in the output folder, and that goes down from there.
+        // The skeleton of the kernel's: the top makefile runs make again in the output folder, which descends from
+        // there.
         try scratch.write(
             [
                 "top.mk": """

@@ -120,7 +120,7 @@ import Testing
         let broken = overlay(["kernel/fork.c": "table\n", "kernel/box.c": "syntax error\n"])
         try work.synchronize(overlay: broken, output: output)
         let object = try compile("fork.o")
-        // The build ended early, without recordBuild; the user mends one file.
+        // The build ended early, without recordBuild; the user corrects one file.
         try work.synchronize(overlay: overlay(["kernel/fork.c": "table\n", "kernel/box.c": "fine\n"]), output: output)
         #expect(try #require(modified("kernel/fork.c")) < object)
         #expect(try #require(modified("kernel/box.c")) > object)
@@ -208,7 +208,7 @@ import Testing
         #expect(try #require(modified("kernel/fork.c")) > objects.0)
         try work.synchronize(overlay: overlay, output: um)
         #expect(try #require(modified("kernel/fork.c")) > objects.1)
-        // Once offered anew it is trusted again.
+        // Offered again, it is trusted again.
         #expect(try work.synchronize(overlay: overlay, output: um).isUnchanged)
 
         // Edited, built and edited back: the contents tell nothing.

@@ -442,9 +442,9 @@ private struct HandMade {
     }
 
     @Test func textAndFailuresReadAsCompilersWriteThem() {
-        let finding = SyscallFinding(.error, .init(file: "a/b.patch", line: 7), "it is wrong", fix: "mend it")
-        #expect(finding.description == "a/b.patch:7: error: it is wrong\n  fix: mend it")
-        #expect(Failure([finding]) == Failure(.patch, "a/b.patch:7: it is wrong", nextStep: "mend it"))
+        let finding = SyscallFinding(.error, .init(file: "a/b.patch", line: 7), "it is wrong", fix: "correct it")
+        #expect(finding.description == "a/b.patch:7: error: it is wrong\n  fix: correct it")
+        #expect(Failure([finding]) == Failure(.patch, "a/b.patch:7: it is wrong", nextStep: "correct it"))
         let warning = SyscallFinding(.warning, finding.place, "odd", fix: "")
         #expect(Failure([warning]) == nil)
         let read = SyscallFinding(

@@ -55,7 +55,7 @@ struct B4ChecksTests {
         ] {
             var report = report([])
             report.suites = []
-            report.troubles = [.init(Failure(code, "it went wrong", details: "where"))]
+            report.errors = [.init(Failure(code, "it went wrong", details: "where"))]
             let checks = B4Checks.checks(of: report)
             #expect(checks.map(\.status.rawValue) == [status, status])
             #expect(checks.last?.summary == "it went wrong" && checks.last?.details == "where")

@@ -75,7 +75,7 @@ struct CoverageRenderingTests {
         report.suites[0].tests.removeSubrange(1...)
         report.crashes = []
         #expect(report.exitCode == 0)
-        report.troubles = [.init(Failure(.testFailure, "coverage: 2 of 3 lines"))]
+        report.errors = [.init(Failure(.testFailure, "coverage: 2 of 3 lines"))]
         #expect(report.exitCode == 1 && report.verdict == "failed")
         report.suites[0].tests[0].status = .timedOut
         #expect(report.exitCode == 6)

@@ -148,15 +148,15 @@ struct CrashGroupTests {
     )
     func page() throws {
         var report = report(3)
-        report.troubles = [.init(.init(.guestCrash, "a trouble", details: "CPU 0: idle"))]
+        report.errors = [.init(.init(.guestCrash, "an error", details: "CPU 0: idle"))]
         let page = HTMLReport.render(report)
         let failures = try #require(page.range(of: "<h2>Failures</h2>"))
         let rest = page[failures.upperBound...]
         let title = try #require(rest.range(of: "BUG: NULL in probe"))
-        let trouble = try #require(rest.range(of: "CPU 0: idle"))
+        let error = try #require(rest.range(of: "CPU 0: idle"))
         let registers = try #require(rest.range(of: "RAX: "))
         let click = try #require(rest.range(of: "<details>"))
-        #expect(title.lowerBound < trouble.lowerBound)
+        #expect(title.lowerBound < error.lowerBound)
         #expect(click.lowerBound < registers.lowerBound)
         #expect(rest.components(separatedBy: "<h4>BUG: NULL in probe</h4>").count == 2)
         #expect(rest.contains("and in 2 more tests") && rest.contains("*pointer = number;"))

@@ -42,11 +42,11 @@ struct GoldenTests {
         var notBuilt = RunReport(
             startedAt: "2026-01-02T03:04:05Z", seconds: 3, project: "/p", profile: nil, kernel: nil, machine: nil,
             syscalls: [], steps: [], suites: [], crashes: [], artifacts: .init(folder: "/r", console: nil))
-        notBuilt.troubles = [
+        notBuilt.errors = [
             .init(
                 Failure(
                     .build, "kernel/call.c:3: error: expected ';'", details: "    3 | int x\n      |      ^",
-                    nextStep: "mend it and run again"))
+                    nextStep: "correct it and run again"))
         ]
         var nasty = sample()
         nasty.suites[0].tests[1].issues[0].message = "<script>alert(1)</script> | `x` ]]> \u{1B}[2J ::error::"

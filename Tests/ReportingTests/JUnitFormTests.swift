@@ -101,7 +101,7 @@ struct JUnitFormTests {
         nasty.suites[0].tests[1].seconds = .nan
         nasty.suites[0].tests[2].seconds = 1e300
         nasty.suites[0].problems = ["", "]]>"]
-        nasty.troubles = [.init(Failure(.infrastructure, "", details: ""))]
+        nasty.errors = [.init(Failure(.infrastructure, "", details: ""))]
         nasty.crashes[0].title = ""
         return [sample(), empty, nasty]
     }

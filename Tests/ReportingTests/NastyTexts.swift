@@ -42,7 +42,7 @@ func report(of text: String) -> (RunReport, ConsoleExcerpt) {
             .init(title: text, isFatal: true, test: text, lines: [text]),
             .init(title: text, isFatal: false, lines: [text]),
         ],
-        troubles: [.init(Failure(.infrastructure, text, details: text, nextStep: text))],
+        errors: [.init(Failure(.infrastructure, text, details: text, nextStep: text))],
         artifacts: .init(folder: text, console: text, buildLog: text))
     for index in report.crashes.indices {
         report.crashes[index].function = text

@@ -192,7 +192,7 @@ struct JSONReportTests {
     func schema() throws {
         let schema = try schema("report-schema.json")
         var report = sample()
-        report.troubles = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
+        report.errors = [.init(Failure(.infrastructure, "message", details: "details", nextStep: "next"))]
         report.artifacts.buildLog = "/log"
         report.coverage = CoverageRenderingTests.coverage
         report.repetitions = RepetitionTests.repetitions
@@ -264,7 +264,7 @@ struct JUnitReportTests {
         report.suites[0].output = [text]
         report.crashes[0].title = text
         report.crashes[0].lines = [text]
-        report.troubles = [.init(Failure(.build, text, details: text))]
+        report.errors = [.init(Failure(.build, text, details: text))]
         let elements = try parse(JUnitReport.render(report))
         #expect(elements.filter { $0.name == "testcase" }.count == 7)
     }

@@ -75,13 +75,13 @@ struct RepetitionTests {
         one.crashes = [Crash(title: "WARNING in f", isFatal: false, test: "a", lines: ["x"])]
         one.crashes[0].firstLine = 3
         one.crashes[0].lastLine = 4
-        one.troubles = [.init(Failure(.timeout, "the guest was silent"))]
+        one.errors = [.init(Failure(.timeout, "the guest was silent"))]
         var whole = RunReport(startedAt: "", project: "/p")
         whole.add(repetition: one, number: 1, consoleLinesBefore: 1)
         whole.add(repetition: one, number: 2, consoleLinesBefore: 10)
         whole.add(repetition: one, number: 3, consoleLinesBefore: nil)
         #expect(whole.crashes.map(\.firstLine) == [4, 13, 0])
-        #expect(whole.troubles.count == 1)
+        #expect(whole.errors.count == 1)
         // One report a kind.
         #expect(CrashGroup.groups(of: whole.crashes).count == 1)
     }

@@ -98,7 +98,7 @@ struct RunComparisonTests {
     @Test("the run's own errors also count: a run that did not reach its tests is always worse")
     func rest() {
         let good = run([test("a")])
-        let broken = run([]) { $0.troubles = [.init(Failure(.build, "the kernel does not compile"))] }
+        let broken = run([]) { $0.errors = [.init(Failure(.build, "the kernel does not compile"))] }
         #expect(compare(good, broken).newProblems == ["the kernel does not compile", "s: no tests"])
         #expect(compare(good, broken).isWorse)
         #expect(compare(good, broken).gone.count == 1)

@@ -49,7 +49,8 @@ func sample() -> RunReport {
     ]
     report.kernel?.compiler = "gcc 12.2.0"
     report.machine?.qemuVersion = "QEMU emulator version 7.2"
-    report.guests = .init(count: 2, width: 1, isFromSnapshot: true, medianStartSeconds: 0.1, medianSeconds: 0.2)
+    report.guests = .init(
+        count: 2, maxConcurrentGuests: 1, isFromSnapshot: true, medianStartSeconds: 0.1, medianSeconds: 0.2)
     report.filter = "M.S"
     report.kbuildVersion = "0.1.0"
     report.host = "Linux 6.1 x86_64"

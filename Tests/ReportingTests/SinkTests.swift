@@ -61,7 +61,7 @@ struct Sink: Sendable, CustomTestStringConvertible {
                 actions: [.command(text), .remark(text)])
             return RunPlan(project: text, profile: text, steps: [step, step]).text.rendered()
         },
-        Sink("error") { report in report.troubles.map(\.failure.terminalText).joined().rendered() },
+        Sink("error") { report in report.errors.map(\.failure.terminalText).joined().rendered() },
         Sink("JSON") { TerminalText(json: try JSONReport.render($0)).rendered() },
         Sink("JSON of a log") { TerminalText(json: try JSONReport.render(log(of: $0))).rendered() },
         Sink("progress") { report in

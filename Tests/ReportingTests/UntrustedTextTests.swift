@@ -66,7 +66,7 @@ struct GitHubAnnotationsTests {
         }
         var report = report([.init(id: "a", name: "a", status: .passed)], problems: ["cut off"])
         report.crashes = [.init(title: "WARNING in f", isFatal: false, test: "a", lines: ["one", "two"])]
-        report.troubles = [.init(Failure(.infrastructure, "QEMU died", nextStep: "run with -v"))]
+        report.errors = [.init(Failure(.infrastructure, "QEMU died", nextStep: "run with -v"))]
         #expect(
             GitHubAnnotations.render(report).map(\.line).joined(separator: "\n") == """
                 ::error title=suite::cut off
@@ -106,7 +106,7 @@ struct UntrustedTextTests {
         var report = report([test], problems: [nasty])
         report.suites[0].output = [nasty]
         report.crashes = [.init(title: nasty, isFatal: true, test: nasty, lines: [nasty])]
-        report.troubles = [.init(Failure(.infrastructure, nasty, details: nasty))]
+        report.errors = [.init(Failure(.infrastructure, nasty, details: nasty))]
         let text = (TextReport().render(report) + TextReport().liveLine(for: test)).rendered()
         let controls = text.unicodeScalars.filter {
             $0 != "\n" && $0 != "\t" && $0.properties.generalCategory == .control

@@ -58,7 +58,7 @@ struct VerdictTests {
         var broken = sample()
         broken.crashes = []
         broken.suites = []
-        broken.troubles = [.init(.init(.build, "the kernel does not compile"))]
+        broken.errors = [.init(.init(.build, "the kernel does not compile"))]
         failed.add(broken, label: "races", consoleLinesBefore: 0)
         #expect(failed.exitCode == 4)
         // The tests of one kernel do not stand in for those that the other did not run.
@@ -69,11 +69,11 @@ struct VerdictTests {
             if isFirst { empty.add(good, label: "races", consoleLinesBefore: 0) }
             good.add(report(.skipped), label: "races", consoleLinesBefore: 0)
             #expect((isFirst ? empty : good).exitCode == 7)
-            #expect((isFirst ? empty : good).troubles.count == 1)
+            #expect((isFirst ? empty : good).errors.count == 1)
         }
         var both = report(.passed)
         both.add(report(.passed), label: "races", consoleLinesBefore: 0)
-        #expect(both.exitCode == 0 && both.troubles.isEmpty)
+        #expect(both.exitCode == 0 && both.errors.isEmpty)
     }
 
     @Test(
@@ -120,14 +120,14 @@ struct VerdictTests {
         var report = report(.passed)
         #expect(report.exitCode == 0)
         #expect(report.verdict == "passed")
-        report.troubles.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
+        report.errors.append(.init(Failure(.infrastructure, "cannot write the JUnit file")))
         #expect(report.exitCode == 7)
         #expect(report.verdict == "infrastructure-failed")
         report.noteInterruption()
         report.noteInterruption()
         #expect(report.exitCode == 130)
-        #expect(report.troubles.count == 2)
-        report.troubles = []
+        #expect(report.errors.count == 2)
+        report.errors = []
         report.suites = []
         #expect(report.exitCode == 7)
     }
@@ -151,7 +151,7 @@ struct VerdictTests {
         #expect(try JSONReport.parse(claiming(0, "passed", in: report())).verdict == "infrastructure-failed")
         let cut = try JSONReport.parse(claiming(5, "crashed", in: report(.passed)))
         #expect(cut.exitCode == 5)
-        #expect(cut.troubles.first?.message.contains("exit code 5") == true)
+        #expect(cut.errors.first?.message.contains("exit code 5") == true)
         #expect(try JSONReport.parse(claiming(139, "?", in: report(.passed))).exitCode == 7)
         #expect(throws: DecodingError.self) { try JSONReport.parse(claiming(nil, "passed", in: report(.passed))) }
     }
@@ -159,20 +159,20 @@ struct VerdictTests {
     @Test(
         "every kind of error has its own code, even when all tests passed", arguments: Diagnostics.ExitStatus.allCases
     )
-    func troubles(code: Diagnostics.ExitStatus) {
+    func errors(code: Diagnostics.ExitStatus) {
         var report = report(.passed)
-        report.troubles = [.init(Failure(code, "no"))]
+        report.errors = [.init(Failure(code, "no"))]
         #expect(judged(report) == code)
     }
 
     @Test("the first event determines the verdict: a crash before the time limit and broken channel that it caused")
     func precedence() {
         var report = report(.crashed, .notReported)
-        report.troubles = [.init(Failure(.infrastructure, "cut")), .init(Failure(.timeout, "silent"))]
+        report.errors = [.init(Failure(.infrastructure, "cut")), .init(Failure(.timeout, "silent"))]
         #expect(judged(report) == .timeout)
         report.crashes = [.init(title: "kernel panic", isFatal: true, lines: [])]
         #expect(judged(report) == .guestCrash)
-        report.troubles.append(.init(Failure(.interrupted, "stop")))
+        report.errors.append(.init(Failure(.interrupted, "stop")))
         #expect(judged(report) == .interrupted)
     }
 }

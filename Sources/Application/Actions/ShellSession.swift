@@ -219,7 +219,7 @@ public struct ShellSession: Sendable {
                 details: request.isTerminal ? nil : crash.lines.prefix(60).joined(separator: "\n"),
                 nextStep: "the console's log is \(consoleLog)")
         }
-        failures += SessionReport.troubles(of: session)
+        failures += SessionReport.errors(of: session)
         if case .notStarted(let reason) = outcome.programs.first?.ending {
             failures.append(
                 Failure(

@@ -48,11 +48,11 @@ public struct TestRun: Sendable {
             report.artifacts.folder = folder.string
             try await run(filter: filter, repeating: repeating, in: folder, into: &report)
         } catch let failure as Failure {
-            report.troubles.append(.init(failure))
+            report.errors.append(.init(failure))
         } catch is CancellationError {
-            report.troubles.append(.init(Failure(.interrupted, "interrupted")))
+            report.errors.append(.init(Failure(.interrupted, "interrupted")))
         } catch {
-            report.troubles.append(.init(Failure(.infrastructure, "\(error)")))
+            report.errors.append(.init(Failure(.infrastructure, "\(error)")))
         }
         report.steps = context.log.steps.map {
             .init(
@@ -191,9 +191,9 @@ public struct TestRun: Sendable {
             let collection = CoverageCollection(context: context, prepared: prepared, rules: rules)
             let coverage = try await collection.report(counters, filter: filter)
             report.coverage = coverage
-            if let failure = CoverageCollection.failure(coverage) { report.troubles.append(.init(failure)) }
+            if let failure = CoverageCollection.failure(coverage) { report.errors.append(.init(failure)) }
         } catch let failure as Failure {
-            report.troubles.append(.init(failure))
+            report.errors.append(.init(failure))
         }
     }
 
@@ -216,7 +216,8 @@ public struct TestRun: Sendable {
         if let boots = snapshots?.boots, !boots.isEmpty { report.artifacts.bootConsoles = boots.map(\.log.string) }
         if guests.count > 1 {
             report.guests = .init(
-                count: guests.count, width: results.maxConcurrentGuests, isFromSnapshot: snapshots?.places != nil,
+                count: guests.count, maxConcurrentGuests: results.maxConcurrentGuests,
+                isFromSnapshot: snapshots?.places != nil,
                 medianStartSeconds: guests.compactMap(\.result.bootSeconds).median,
                 medianSeconds: guests.map(\.result.machineSeconds).median)
         }
@@ -232,15 +233,15 @@ public struct TestRun: Sendable {
             let processors = await evidence(of: guest.result, kernel: prepared.kernel)
             let evidence = hang.isEmpty ? processors : hang + processors.filter { $0.hasSuffix("with interrupts off") }
             let place = hang.joined(separator: "\n")
-            for var trouble in SessionReport.troubles(of: guest.result, evidence: evidence) {
-                let isHang = !hang.isEmpty && trouble.code == guest.result.limit?.code
-                let key = isHang ? place : trouble.message + (evidence.isEmpty ? "" : trouble.details ?? "")
+            for var error in SessionReport.errors(of: guest.result, evidence: evidence) {
+                let isHang = !hang.isEmpty && error.code == guest.result.limit?.code
+                let key = isHang ? place : error.message + (evidence.isEmpty ? "" : error.details ?? "")
                 guard reported.insert(key).inserted else { continue }
                 if results.shards > 1 {
-                    trouble.details = (["in the guest of \(guest.shard.name)"] + [trouble.details].compactMap { $0 })
+                    error.details = (["in the guest of \(guest.shard.name)"] + [error.details].compactMap { $0 })
                         .joined(separator: "\n")
                 }
-                report.troubles.append(.init(trouble))
+                report.errors.append(.init(error))
             }
         }
     }

@@ -10,7 +10,7 @@ struct BisectCommand: AsyncParsableCommand {
         commandName: "bisect", abstract: "Find the commit of a kernel tree's history that broke a run.",
         discussion: """
             git chooses commits between GOOD and BAD; each is built, booted and tested as kbuild run does. A commit that \
-            does not build is skipped; trouble of this machine ends the search. Nothing is written to the tree or its \
+            does not build is skipped; an error of this machine ends the search. Nothing is written to the tree or its \
             repository. After Ctrl-C the same command goes on. Examples:
 
               kbuild bisect v6.12 HEAD
@@ -75,14 +75,14 @@ struct BisectCommand: AsyncParsableCommand {
             runs[0].keep(report)
             try Task.checkCancellation()
             seconds += report.seconds
-            let trouble = report.troubles.first?.failure
+            let error = report.errors.first?.failure
             switch BisectCode.code(for: report.exitCode) {
             case 0: continue
             case 1:
                 let reason = number > 1 ? "\(report.verdict) in run \(number)" : report.verdict
                 return .init(verdict: .bad, reason: reason, seconds: seconds)
             case 125: return .init(verdict: .skip, reason: report.verdict, seconds: seconds)
-            default: throw trouble ?? Failure(.infrastructure, "the run of a commit ended without a verdict")
+            default: throw error ?? Failure(.infrastructure, "the run of a commit ended without a verdict")
             }
         }
         return .init(verdict: .good, reason: "passed", seconds: seconds)

@@ -132,17 +132,17 @@ private func runOnce(
     switch options.format {
     case .json:
         console.output(TerminalText(json: try JSONReport.render(report)))
-        for trouble in report.troubles { console.log(trouble.failure) }
+        for error in report.errors { console.log(error.failure) }
     case .jsonl:
         console.output(TerminalText(json: try EventLines.line(report)))
-        for trouble in report.troubles { console.log(trouble.failure) }
+        for error in report.errors { console.log(error.failure) }
     case .b4: console.output(TerminalText(json: try B4Checks.render(report)))
     case .text:
         // Errors go to standard error; the verdict is the result.
-        for trouble in report.troubles { console.log(trouble.failure) }
+        for error in report.errors { console.log(error.failure) }
         let renderer = console.renderer
         console.output(
-            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
+            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsErrors: false))
     }
     // The wait for a slow reader lasts until it is interrupted.
     if let signal = await interruptibly({ await OutputQueue.standard.flush() }).signal {
@@ -193,10 +193,10 @@ private func record(
     files.junit = files.junit ?? modes.folder?.junit
     files.html = files.html ?? modes.folder?.html
     for _ in 0..<2 {
-        let before = report.troubles
+        let before = report.errors
         func note(_ failure: Failure) {
-            let trouble = RunReport.RunError(failure)
-            if !report.troubles.contains(trouble) { report.troubles.append(trouble) }
+            let error = RunReport.RunError(failure)
+            if !report.errors.contains(error) { report.errors.append(error) }
         }
         if let folder = modes.folder {
             do {
@@ -206,7 +206,7 @@ private func record(
             }
         }
         files.write(report, console: report.artifacts.console.map { FilePath($0) }, in: modes.folder).forEach(note)
-        if report.troubles == before { break }
+        if report.errors == before { break }
     }
     run.keep(report)
 }

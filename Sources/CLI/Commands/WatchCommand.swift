@@ -104,10 +104,10 @@ struct WatchCommand: AsyncParsableCommand {
 
     private static func show(_ report: RunReport, on console: Console) {
         console.finish()
-        for trouble in report.troubles { console.log(trouble.failure) }
+        for error in report.errors { console.log(error.failure) }
         let renderer = console.renderer
         console.output(
-            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsTroubles: false))
+            console.verbosity == .quiet ? renderer.verdict(report) : renderer.render(report, showsErrors: false))
     }
 
     private static func describe(_ files: [FilePath], in folder: FilePath) -> String {

@@ -19,14 +19,14 @@ package enum SessionReport {
     /// The reasons why a session cannot be trusted: each of them alone fails the run.
     ///
     /// - Parameter evidence: What a guest that ran into a limit was doing.
-    package static func troubles(of result: SessionResult, evidence: [String] = []) -> [Failure] {
-        var troubles: [Failure] = []
+    package static func errors(of result: SessionResult, evidence: [String] = []) -> [Failure] {
+        var errors: [Failure] = []
         let outcome = result.outcome
         let running = outcome.programs.flatMap(\.tests).last { [.crashed, .timedOut].contains($0.status) }
         let whose = running.map { "\($0.id) was running." }
         if let limit = result.limit {
             let details = ([whose].compactMap { $0 } + evidence).joined(separator: "\n")
-            troubles.append(
+            errors.append(
                 Failure(
                     limit.code, limit.summary, details: details.isEmpty ? nil : details,
                     nextStep: limit.code == .timeout
@@ -34,20 +34,20 @@ package enum SessionReport {
         }
         switch result.exit {
         case .panicked where !outcome.crashes.contains(where: \.isFatal):
-            troubles.append(Failure(.guestCrash, "the guest's kernel panicked", details: whose))
+            errors.append(Failure(.guestCrash, "the guest's kernel panicked", details: whose))
         case .reset where !outcome.crashes.contains(where: \.isFatal):
             let causes = "A triple fault does that, and so does a program that calls reboot."
-            troubles.append(
+            errors.append(
                 Failure(
                     .guestCrash, "the guest reset or switched itself off before its init had ended it",
                     details: [whose, causes].compactMap { $0 }.joined(separator: "\n")))
         case .failed(let status, let message):
-            troubles.append(
+            errors.append(
                 Failure(.infrastructure, "the machine ended with \(status)", details: message, nextStep: "run with -v"))
         case .panicked, .reset, .finished, nil: break
         }
         if !outcome.faults.isEmpty {
-            troubles.append(
+            errors.append(
                 Failure(
                     .infrastructure, "the results that came out of the guest cannot be trusted",
                     details: (outcome.faults.prefix(20)
@@ -57,7 +57,7 @@ package enum SessionReport {
         }
         if !outcome.lostLog.isEmpty {
             let places = outcome.lostLog.prefix(20).map { "\($0.records) in the time of \($0.test ?? "no program")" }
-            troubles.append(
+            errors.append(
                 Failure(
                     .infrastructure,
                     "\(outcome.lostLog.reduce(0) { $0 + $1.records }) records of the kernel's log were overwritten unread",
@@ -66,7 +66,7 @@ package enum SessionReport {
                     nextStep: "give the log more room: log_buf_len=8M in machine.command-line of kbuild.yaml"))
         }
         if !outcome.unexplainedTaint.isEmpty {
-            troubles.append(
+            errors.append(
                 Failure(
                     .guestCrash,
                     "the kernel's memory has a taint that the guest did not report and that no crash report explains: "
@@ -74,16 +74,16 @@ package enum SessionReport {
                     nextStep: "read the end of the console log; the kernel's own log was silenced or overwritten"))
         }
         if result.endedUnread {
-            troubles.append(
+            errors.append(
                 Failure(
                     .infrastructure, "the guest ended before its kernel's memory had been read",
                     details: "Its init waits for that, so another program ended the machine."))
         }
         if result.exit == .finished, !outcome.isComplete {
-            troubles.append(
+            errors.append(
                 Failure(.infrastructure, "the guest ended on purpose, but its results lack their end"))
         }
-        return troubles
+        return errors
     }
 }
 

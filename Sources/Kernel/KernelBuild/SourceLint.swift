@@ -21,7 +21,7 @@ public struct SourceLint: Sendable {
     /// Creates a lint.
     ///
     /// - Parameters:
-    ///   - runner: What runs the tools; confined where the tree has code that nobody trusts.
+    ///   - runner: What runs the tools; confined where the tree has untrusted code.
     ///   - make: How the kernel was built.
     public init(runner: CommandRunner, make: KernelMake) {
         self.runner = runner

@@ -149,7 +149,7 @@ struct PartReader {
             guard let text = Self.utf8(ofUTF16: bytes, isLittle: charset == "utf-16le") else {
                 throw Failure(
                     .patch, "\(file):\(body.number(0)): the message's text is not the \(charset) that its header names",
-                    nextStep: "save the message anew, as it came (raw)")
+                    nextStep: "save the raw message again")
             }
             bytes = text
         }

@@ -651,7 +651,7 @@ package struct PatchParser {
         /// A number of at most 32 bits.
         private static func number(in rest: inout Line) -> Int? {
             let digits = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-            // Ten digits fit in 64 bits; more are beyond 32, but for leading zeros, which nothing writes.
+            // Ten digits fit in 64 bits; more exceed 32 bits, except with leading zeros, which no tool writes.
             guard !digits.isEmpty, digits.count <= 10 else { return nil }
             let value = digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
             guard value <= Int(UInt32.max) else { return nil }

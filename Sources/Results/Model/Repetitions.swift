@@ -134,7 +134,7 @@ extension RunReport {
             crash.lastLine = lines.map { crash.lastLine + $0 } ?? 0
             return crash
         }
-        for trouble in other.troubles where !troubles.contains(trouble) { troubles.append(trouble) }
+        for error in other.errors where !errors.contains(error) { errors.append(error) }
         machine = other.machine ?? machine
         guests = other.guests ?? guests
         unreadKernelMemory = unreadKernelMemory ?? other.unreadKernelMemory

@@ -15,7 +15,7 @@ extension RunReport {
     /// Records that the user interrupted the run, unless the report has that already.
     public mutating func noteInterruption() {
         guard exitCode != ExitStatus.interrupted.rawValue else { return }
-        troubles.append(.init(Failure(.interrupted, "interrupted")))
+        errors.append(.init(Failure(.interrupted, "interrupted")))
     }
 
     /// kbuild's exit code for the run, computed from the rest of the report and never stored, so that the two cannot
@@ -44,12 +44,12 @@ extension RunReport {
     }
 
     private var judgement: ExitStatus {
-        let codes = troubles.map { ExitStatus(rawValue: $0.code) ?? .infrastructure }
+        let codes = errors.map { ExitStatus(rawValue: $0.code) ?? .infrastructure }
         if codes.contains(.interrupted) { return .interrupted }
         if crashes.contains(where: fails) { return .guestCrash }
         if codes.contains(.guestCrash) { return .guestCrash }
         if codes.contains(.timeout) { return .timeout }
-        // Too little coverage is a trouble with the code of a failed test, and counts as one.
+        // Too little coverage is an error with the code of a failed test, and counts as one.
         if let code = codes.first(where: { ![.success, .testFailure].contains($0) }) { return code }
         if tests.contains(where: { $0.status == .crashed }) { return .guestCrash }
         if tests.contains(where: { $0.status == .timedOut }) { return .timeout }

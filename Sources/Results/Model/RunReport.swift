@@ -71,7 +71,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         /// Guests that ran in all.
         public var count: Int
         /// Guests that ran at once.
-        public var width: Int
+        public var maxConcurrentGuests: Int
         /// Whether they were restored from a snapshot instead of booting.
         public var isFromSnapshot: Bool
         /// The median of the seconds from a machine's start to its guest's first frame.
@@ -81,11 +81,11 @@ public struct RunReport: Codable, Sendable, Equatable {
 
         /// Creates a summary of guests.
         public init(
-            count: Int, width: Int, isFromSnapshot: Bool, medianStartSeconds: Double? = nil,
+            count: Int, maxConcurrentGuests: Int, isFromSnapshot: Bool, medianStartSeconds: Double? = nil,
             medianSeconds: Double? = nil
         ) {
             self.count = count
-            self.width = width
+            self.maxConcurrentGuests = maxConcurrentGuests
             self.isFromSnapshot = isFromSnapshot
             self.medianStartSeconds = medianStartSeconds
             self.medianSeconds = medianSeconds
@@ -231,7 +231,7 @@ public struct RunReport: Codable, Sendable, Equatable {
     /// Whether a crash that is not fatal fails the run.
     public var splatsFail: Bool
     /// The errors of the run itself, the most useful first.
-    public var troubles: [RunError]
+    public var errors: [RunError]
     /// Its files.
     public var artifacts: Artifacts
 
@@ -239,7 +239,7 @@ public struct RunReport: Codable, Sendable, Equatable {
     public init(
         startedAt: String, seconds: Double = 0, project: String, profile: String? = nil, kernel: Kernel? = nil,
         machine: Machine? = nil, syscalls: [Syscall] = [], steps: [Step] = [], suites: [SuiteResult] = [],
-        crashes: [Crash] = [], splatsFail: Bool = true, troubles: [RunError] = [], artifacts: Artifacts = Artifacts()
+        crashes: [Crash] = [], splatsFail: Bool = true, errors: [RunError] = [], artifacts: Artifacts = Artifacts()
     ) {
         self.startedAt = startedAt
         self.seconds = seconds
@@ -252,7 +252,7 @@ public struct RunReport: Codable, Sendable, Equatable {
         self.suites = suites
         self.crashes = crashes
         self.splatsFail = splatsFail
-        self.troubles = troubles
+        self.errors = errors
         self.artifacts = artifacts
     }
 }

@@ -72,10 +72,10 @@ public enum B4Checks {
             entries += suite.problems.map { Check(tool: "kbuild/test", status: .fail, summary: "\(suite.name): \($0)") }
         }
         let codesOfPatches = [ExitStatus.patch, .build, .guestCrash, .timeout, .testFailure].map(\.rawValue)
-        entries += report.troubles.map { trouble in
+        entries += report.errors.map { error in
             Check(
-                tool: "kbuild", status: codesOfPatches.contains(trouble.code) ? .fail : .warn, summary: trouble.message,
-                details: details((trouble.details ?? "").textLines().map(String.init)))
+                tool: "kbuild", status: codesOfPatches.contains(error.code) ? .fail : .warn, summary: error.message,
+                details: details((error.details ?? "").textLines().map(String.init)))
         }
         return entries
     }

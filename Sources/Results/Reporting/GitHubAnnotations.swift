@@ -54,8 +54,8 @@ public enum GitHubAnnotations {
             let log = crash.lines.prefix(mostLogLines).joined(separator: "\n")
             commands.append(command(kind, title: crash.title, message: running + log))
         }
-        for trouble in report.troubles {
-            commands.append(command("error", title: "kbuild", message: trouble.failure.description))
+        for error in report.errors {
+            commands.append(command("error", title: "kbuild", message: error.failure.description))
         }
         if report.exitCode != 0, commands.isEmpty {
             commands.append(command("error", title: "kbuild", message: "\(report.verdict): no test passed"))

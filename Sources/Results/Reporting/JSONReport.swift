@@ -79,7 +79,7 @@ public enum JSONReport {
         let claim = try JSONDecoder().decode(Claim.self, from: data)
         if claim.exitCode != 0, report.exitCode == 0 {
             let code = ExitStatus(rawValue: claim.exitCode) ?? .infrastructure
-            report.troubles.append(
+            report.errors.append(
                 .init(
                     Failure(
                         code,

@@ -104,7 +104,7 @@ public enum JUnitReport {
             let known = crash.knownReason.map { ["known: \($0)"] } ?? []
             return (kind, crash.title, (known + crash.lines).joined(separator: "\n"))
         }
-        items += report.troubles.map { (.error, $0.message, $0.failure.description) }
+        items += report.errors.map { (.error, $0.message, $0.failure.description) }
         if report.exitCode != 0, !isExplained, !items.contains(where: { $0.kind == .error }) {
             items.append((.error, report.verdict, "no test passed"))
         }

@@ -52,9 +52,9 @@ public struct LogReport: Codable, Sendable, Equatable {
     public func run(startedAt: String) -> RunReport {
         var report = RunReport(startedAt: startedAt, project: source, suites: suites, crashes: crashes)
         if isEmpty {
-            report.troubles = [.init(Failure(.infrastructure, "\(source) is empty"))]
+            report.errors = [.init(Failure(.infrastructure, "\(source) is empty"))]
         } else if format == .ktap, suites.allSatisfy(\.tests.isEmpty) {
-            report.troubles = [.init(Failure(.infrastructure, "\(source) has no test result"))]
+            report.errors = [.init(Failure(.infrastructure, "\(source) has no test result"))]
         } else if format == .console, crashes.isEmpty {
             let name = "no crash report"
             report.suites = [

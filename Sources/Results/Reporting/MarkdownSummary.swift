@@ -60,10 +60,10 @@ public enum MarkdownSummary {
     }
 
     private static func failures(_ report: RunReport) -> [MarkdownText] {
-        var parts = report.troubles.map { trouble -> MarkdownText in
-            var text: MarkdownText = "**Error:** \(MarkdownText(code: trouble.message))"
-            if let details = trouble.details, !details.isEmpty { text += "\n\n" + block(Text.lines(details)) }
-            if let next = trouble.nextStep { text += "\n\nNext: \(next)" }
+        var parts = report.errors.map { error -> MarkdownText in
+            var text: MarkdownText = "**Error:** \(MarkdownText(code: error.message))"
+            if let details = error.details, !details.isEmpty { text += "\n\n" + block(Text.lines(details)) }
+            if let next = error.nextStep { text += "\n\nNext: \(next)" }
             return text
         }
         let tests = report.tests.filter(\.status.isFailure)

@@ -199,7 +199,7 @@ public struct RunComparison: Codable, Sendable, Equatable {
         let now = Set(head.crashes.map(\.title))
         goneCrashes = base.crashes.map(\.title).unique.filter { !now.contains($0) }
         func problems(_ report: RunReport) -> [String] {
-            report.troubles.map(\.message)
+            report.errors.map(\.message)
                 + report.suites.flatMap { suite in suite.problems.map { "\(suite.name): \($0)" } }
                 + report.suites.filter { $0.tests.isEmpty && $0.problems.isEmpty }.map { "\($0.name): no tests" }
         }

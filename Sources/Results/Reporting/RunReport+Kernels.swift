@@ -16,7 +16,7 @@ extension RunReport {
         let whose = other.exitCode != 0 ? "with \(label)" : "without \(label)"
         defer {
             if exitCode == 0, failed != .success {
-                troubles.append(.init(Failure(failed, "the run \(whose) did not pass: no test passed in it")))
+                errors.append(.init(Failure(failed, "the run \(whose) did not pass: no test passed in it")))
             }
         }
         seconds += other.seconds
@@ -50,7 +50,7 @@ extension RunReport {
             repetitions = repetitions ?? Repetitions(wanted: 0)
             repetitions?.add(more, label: label)
         }
-        for trouble in other.troubles where !troubles.contains(trouble) { troubles.append(trouble) }
+        for error in other.errors where !errors.contains(error) { errors.append(error) }
         commands = (commands ?? []) + (other.commands ?? [])
         unreadKernelMemory = unreadKernelMemory ?? other.unreadKernelMemory
         kernel = kernel ?? other.kernel

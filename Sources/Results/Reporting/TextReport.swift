@@ -60,8 +60,8 @@ public struct TextReport: Sendable {
 
     /// Renders a report, without a final newline.
     ///
-    /// - Parameter showsTroubles: Whether to include the run's errors; false if they were printed already.
-    public func render(_ report: RunReport, showsTroubles: Bool = true) -> TerminalText {
+    /// - Parameter showsErrors: Whether to include the run's errors; false if they were printed already.
+    public func render(_ report: RunReport, showsErrors: Bool = true) -> TerminalText {
         var shown = BoundedLines()
         let groups = CrashGroup.groups(of: report.crashes)
         let crashed = Dictionary(grouping: report.crashes.filter { $0.test != nil }, by: { $0.test ?? "" })
@@ -83,8 +83,8 @@ public struct TextReport: Sendable {
             }
         }
         for group in groups { shown.add(describe(group, in: report)) }
-        for trouble in report.troubles where showsTroubles {
-            shown.add(body(lines: trouble.failure.terminalText))
+        for error in report.errors where showsErrors {
+            shown.add(body(lines: error.failure.terminalText))
         }
         var lines = shown.all
         if !lines.isEmpty { lines.append("") }

@@ -136,7 +136,7 @@ public struct HTMLReport: Sendable {
         }
         let crashes = groups.filter { !reported.contains($0.first) }.map(crash)
         // Causes come first, and their effects last.
-        var parts = crashes + crashed + tests + report.troubles.map(trouble) + report.suites.flatMap(programs)
+        var parts = crashes + crashed + tests + report.errors.map(runError) + report.suites.flatMap(programs)
         let bare = shown.filter { isBare($0.test) }
         for reason in bare.map(\.test.reason).reduce(into: [String?](), { if !$0.contains($1) { $0.append($1) } }) {
             parts.append(missing(bare.filter { $0.test.reason == reason }, reason: reason))
@@ -188,13 +188,13 @@ public struct HTMLReport: Sendable {
             isMild: isMild)
     }
 
-    private func trouble(_ trouble: RunReport.RunError) -> HTMLText {
+    private func runError(_ error: RunReport.RunError) -> HTMLText {
         var parts: [HTMLText] = []
-        if let details = trouble.details, !details.isEmpty {
+        if let details = error.details, !details.isEmpty {
             parts.append(wrapped(Text.lines(details)))
         }
-        if let next = trouble.nextStep { parts.append("<p>Next: \(next)</p>") }
-        return article("\(badge("error", "")) \(trouble.message)", parts)
+        if let next = error.nextStep { parts.append("<p>Next: \(next)</p>") }
+        return article("\(badge("error", "")) \(error.message)", parts)
     }
 
     /// The other tests with the same kernel report.
@@ -302,7 +302,7 @@ public struct HTMLReport: Sendable {
             ]
         }
         if let guests = report.guests {
-            var text = "\(guests.count), \(guests.width) at a time, "
+            var text = "\(guests.count), \(guests.maxConcurrentGuests) at a time, "
             text += guests.isFromSnapshot ? "from a snapshot" : "booted"
             if let seconds = guests.medianStartSeconds { text += ", started in \(Text.seconds(seconds)) (median)" }
             facts.append(("guests", text))
