@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import Glibc
 import GuestSession
 import KernelMake
 import KernelSource
@@ -277,6 +278,38 @@ struct ScriptedStepTests {
         let third = try context()
         #expect(try await buildKernel(third).vmlinux != kernel.vmlinux)
         #expect(outcomes(third).suffix(2) == ["configure hit", "compile made"])
+    }
+
+    /// Sets a file's time of modification, in seconds since 1970.
+    private func touch(_ name: String, _ seconds: Int) {
+        let time = timespec(tv_sec: seconds, tv_nsec: 0)
+        #expect(utimensat(AT_FDCWD, scratch.pushing(FilePath(name)).string, [time, time], 0) == 0)
+    }
+
+    @Test("of files from the future or from 1980 only the contents count")
+    func times() async throws {
+        defer { try? removeAll(scratch) }
+        let future = Int(Date.now.timeIntervalSince1970) + 7200
+        let past = 315_619_200
+        let kernel = try await buildKernel(try context())
+        _ = tools.take()
+        for (seconds, line) in [(future, "int ten;"), (past, "int six;")] {
+            for name in ["one.patch", "wanted.config", "kbuild.yaml", "test.c"] { touch(name, seconds) }
+            let touched = try context()
+            let before = try await buildKernel(touched).vmlinux
+            #expect(outcomes(touched) == ["source hit", "patch hit", "configure hit", "compile hit"])
+            #expect(!tools.take().contains { $0.contains("make ") })
+            // As long as before, and with the same time.
+            try write("one.patch", Self.patch(line))
+            touch("one.patch", seconds)
+            let changed = try context()
+            let after = try await buildKernel(changed).vmlinux
+            #expect(outcomes(changed).last == "compile made" && after != before)
+            _ = tools.take()
+        }
+        try write("one.patch", Self.patch("int two;"))
+        touch("one.patch", past)
+        #expect(try await buildKernel(try context()).vmlinux == kernel.vmlinux)
     }
 
     @Test("the kernel's commands for gdb are filed with it, and are there when its output is not")
