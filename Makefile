@@ -69,7 +69,7 @@ integration-test: build ## Build a kernel, boot it, and run the guest suites and
 	$(call step,integration tests,KBUILD_TESTS=guest KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: kernels-test
-kernels-test: build ## Run the tests that compile other kernels: every checker, debug information, Linux 6.12, and incremental builds of each.
+kernels-test: build ## Run the tests that compile other kernels: every checker, debug information, Linux 6.12, the tutorial, and incremental builds of each.
 	$(call step,tests with other kernels,KBUILD_TESTS=kernels$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: long-test

@@ -494,6 +494,37 @@ struct ScriptedStepTests {
         #expect(!fileExists(first))
     }
 
+    @Test("an own confined build does not continue what a foreign one left, and none continues a failed one")
+    func confinedOutputs() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try context()
+        try write("foreign.patch", Self.patch("int foreign;"))
+        let foreign = try addProject("submission", patch: "../foreign.patch")
+        _ = try await buildKernel(try context(project: foreign))
+        let output = try await output(try context(project: foreign))
+        let left = output.appending("left")
+        try writeAtomically("forged", to: left)
+        // The same project with a patch of its own, confined on request.
+        try write("submission/own.patch", Self.patch("int own;"))
+        let text = try readText(scratch.pushing(FilePath(foreign)))
+        let own = text.replacingOccurrences(of: "../foreign.patch", with: "own.patch") + "\nsandbox: on\n"
+        try write(foreign, own)
+        _ = try await buildKernel(try context(project: foreign))
+        #expect(!fileExists(left))
+
+        for line in ["int second;", "int third;"] {
+            try writeAtomically("own", to: left)
+            try write("submission/own.patch", Self.patch(line))
+            tools.state.withLock { $0.error = line == "int second;" ? nil : "own.c:1: error: no" }
+            _ = try? await buildKernel(try context(project: foreign))
+            #expect(fileExists(left))
+        }
+        tools.state.withLock { $0.error = nil }
+        try write("submission/own.patch", Self.patch("int fourth;"))
+        _ = try await buildKernel(try context(project: foreign))
+        #expect(!fileExists(left))
+    }
+
     // MARK: sparse and checkpatch
 
     @Test("lint: the tools read the changed lines of the user's file after the build, and make does not run for them")

@@ -45,16 +45,24 @@ extension RunTests {
         #expect(listed.output.contains(/452 +x86-64 +another/))
     }
 
-    @Test("the tutorial: each of its commands prints the documented output")
+    @Test("the tutorial: each of its commands prints the documented output", .tags(.kernels))
     func tutorial() async throws {
+        // A kernel with debug information takes minutes to compile.
+        try await followTutorial(skipping: "kbuild debug")
+    }
+
+    @Test("the tutorial with gdb: each of its commands prints the documented output", .tags(.long))
+    func tutorialWithDebugger() async throws {
+        try await followTutorial(skipping: nil)
+    }
+
+    private func followTutorial(skipping command: String?) async throws {
         let (home, bin) = try installation()
         try removeAll(home.appending("first-call"))
         let text = try readText(Fixture.repository.pushing("docs/tutorial/README.md"))
         let transcript = Transcript(parsing: text)
         #expect(transcript.steps.count > 25)
-        // A kernel with debug information takes minutes to compile.
-        let mistakes = try await transcript.mistakes(
-            startingIn: home, bin: bin, skipping: CostTrait.isWanted(.long) ? nil : "kbuild debug")
+        let mistakes = try await transcript.mistakes(startingIn: home, bin: bin, skipping: command)
         for mistake in mistakes { Issue.record(Comment(rawValue: mistake)) }
     }
 }

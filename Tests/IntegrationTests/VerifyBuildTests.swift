@@ -270,8 +270,8 @@ struct VerifyBuildTests {
         .tags(.proof))
     func copies() async throws {
         // A third of the usual options: what is compiled is the same in kind.
-        try self.append("kbuild.yaml", "  tiny:\n    kernel: {base: tinyconfig, config: [tiny.config]}\n")
-        try fixture.write("tiny.config", "CONFIG_64BIT=y\n")
+        try self.append("kbuild.yaml", "  tiny:\n    kernel: {base: tinyconfig, config: [configs/tiny.config]}\n")
+        try fixture.write("configs/tiny.config", "CONFIG_64BIT=y\n")
         let name = fresh()
         try self.append(Self.box, "/* first \(name) */\n")
         #expect(try await self.build("--profile", "tiny").result.status == .exited(0))
@@ -307,7 +307,7 @@ struct VerifyBuildTests {
         }
         try append("/* \(name) */\n", to: Self.box)
         for isConfigured in [false, true] {
-            if isConfigured { try append("CONFIG_DEFAULT_HOSTNAME=\"\(name)\"\n", to: "tiny.config") }
+            if isConfigured { try append("CONFIG_DEFAULT_HOSTNAME=\"\(name)\"\n", to: "configs/tiny.config") }
             let copied = try await build()
             #expect(copied.result.errors.contains("the output starts from "))
             // Caches that hold nothing. The compiler cache is not turned off: with it the compiler sees paths relative

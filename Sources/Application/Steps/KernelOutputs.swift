@@ -173,23 +173,40 @@ extension KernelSteps {
     }
 
     /// Removes the output of an earlier confined build that this build may not continue: its files may be made to
-    /// deceive the next build. The output of the same patches could only deceive itself, whether its build ended or
-    /// was interrupted; and the project's own patches have one author.
+    /// deceive the next build. The output of the same patches could only deceive itself, whether its build completed
+    /// or was interrupted; and the project's own patches have one author.
     func discardForeignOutput(
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) throws {
         let isUnusable = try hasUnusableOutput(pristine, overlay, request)
         if isUnusable {
-            // The mark first: without it, what an interruption leaves of the output is removed by the next build.
+            // The mark first: without it the next build removes what an interruption leaves of the output.
             if rules != nil { try removeAll(mark(.overlay, pristine, request)) }
             try removeAll(output(pristine, request))
         }
         try createFolder(mark(.tools, pristine, request).removingLastComponent())
-        // Before the build: one that is interrupted continues where it stopped, if the patches are the same.
-        if rules != nil {
-            try writeAtomically(contribution(overlay, request), to: mark(.overlay, pristine, request))
-        }
         try writeAtomically(try toolsDigest().hex, to: mark(.tools, pristine, request))
+    }
+
+    /// Does work in an output. When it completes or is interrupted, the next build of the same author continues it; what
+    /// a failed build left may hold links or pipes, which would fail the next build too.
+    func continuable<Result>(
+        _ patched: PatchedKernelArtifact, _ work: () async throws -> Result
+    ) async throws -> Result {
+        guard let rules else { return try await work() }
+        let place = mark(.overlay, patched.pristine, patched.request)
+        func record() throws {
+            try writeAtomically(contribution(patched.overlay, patched.request, under: rules), to: place)
+        }
+        try removeAll(place)
+        do {
+            let result = try await work()
+            try record()
+            return result
+        } catch let error as CancellationError {
+            try record()
+            throw error
+        }
     }
 
     /// Whether the output folder's contents are not valid for this build.
@@ -207,9 +224,12 @@ extension KernelSteps {
         return tools.digest
     }
 
-    /// The value that distinguishes builds of different authors: the patches, and the fragments, whose texts become
-    /// make's variables.
-    private func contribution(_ overlay: TreeOverlay, _ request: ConfigRequest) -> String {
+    /// The value that distinguishes builds of different authors: for foreign ones the patches, and the fragments, whose
+    /// texts become make's variables.
+    private func contribution(
+        _ overlay: TreeOverlay, _ request: ConfigRequest, under rules: Confinement.Rules
+    ) -> String {
+        guard rules.hasForeignContribution else { return "own" }
         var digest = ContentDigest(of: "contribution", version: 1)
         digest.add("overlay", overlay.digest)
         digest.add("request", request.text)
@@ -220,9 +240,7 @@ extension KernelSteps {
         _ pristine: KernelSourceArtifact, _ overlay: TreeOverlay, _ request: ConfigRequest
     ) -> Bool {
         guard let rules else { return false }
-        let last = try? readText(mark(.overlay, pristine, request))
-        let isOwn = !rules.hasForeignContribution && last != nil
-        return !isOwn && last != contribution(overlay, request)
+        return (try? readText(mark(.overlay, pristine, request))) != contribution(overlay, request, under: rules)
     }
 
     /// How make runs.

@@ -496,7 +496,9 @@ struct KernelSteps: Sendable {
                     if let origin = patched.origin?.make {
                         try configurator.adopt(from: origin, to: make, request: patched.request, inputs: inputs)
                     }
-                    let result = try await configurator.configure(make, request: patched.request, inputs: inputs)
+                    let result = try await continuable(patched) {
+                        try await configurator.configure(make, request: patched.request, inputs: inputs)
+                    }
                     return Performed(
                         result: result.file, outcome: result.wasCurrent ? .hit : .made,
                         detail: "\(requested), all in place")
@@ -532,7 +534,7 @@ struct KernelSteps: Sendable {
                 forecast: { try await forecastBuild(patched, config: config) },
                 perform: { progress in
                     guard let config else { throw Failure(.infrastructure, "the kernel is not configured") }
-                    return try await build(patched, config: config, progress)
+                    return try await continuable(patched) { try await build(patched, config: config, progress) }
                 }
             ).filed(under: patched.key)
         }
