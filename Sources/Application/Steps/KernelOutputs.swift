@@ -188,8 +188,8 @@ extension KernelSteps {
         try writeAtomically(try toolsDigest().hex, to: mark(.tools, pristine, request))
     }
 
-    /// Does work in an output. When it completes or is interrupted, the next build of the same author continues it; what
-    /// a failed build left may hold links or pipes, which would fail the next build too.
+    /// Does work in an output. When it completes or is interrupted, the next build of the same author continues it. A
+    /// failed build may leave links or pipes, which would also fail the next build.
     func continuable<Result>(
         _ patched: PatchedKernelArtifact, _ work: () async throws -> Result
     ) async throws -> Result {
