@@ -69,8 +69,8 @@ integration-test: build ## Build a kernel, boot it, and run the guest suites and
 	$(call step,integration tests,KBUILD_TESTS=guest KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: kernels-test
-kernels-test: build ## Run the tests that compile other kernels: every checker, debug information, Linux 6.12, the tutorial, and incremental builds of each.
-	$(call step,tests with other kernels,KBUILD_TESTS=kernels$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+kernels-test: build ## Run the tests that compile other kernels: every checker, debug information, Linux 6.12, the tutorial, and incremental builds of Linux 6.12 and user-mode Linux.
+	$(call step,tests with other kernels,KBUILD_TESTS=kernels KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: long-test
 long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, gdb included, KUnit, and a guest with Debian.
@@ -78,7 +78,7 @@ long-test: build ## Run the tests that compile separate kernels: all of docs/tut
 
 .PHONY: verify-builds
 verify-builds: build ## Show that incremental builds agree with plain ones, on every kernel and after an edit of the table.
-	$(call step,verify-builds,KBUILD_TESTS=guest$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter VerifyBuildTests)
+	$(call step,verify-builds,KBUILD_TESTS=guest$(,)kernels$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter VerifyBuildTests)
 
 .PHONY: mutations
 mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant selects some.

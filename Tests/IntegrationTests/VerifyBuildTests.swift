@@ -247,7 +247,7 @@ struct VerifyBuildTests {
 
     @Test(
         "on the newer kernel and on user-mode Linux an edit also uses an incremental build",
-        .tags(.proof),
+        .tags(.kernels),
         arguments: [["--kernel", "linux-source-6.12"], ["--machine", "uml"]])
     func otherKernels(arguments: [String]) async throws {
         func verified() async throws -> Build {

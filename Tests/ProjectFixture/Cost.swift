@@ -32,7 +32,7 @@ public struct CostTrait: SuiteTrait, TestTrait {
     /// The tags, the most expensive first, which determines the cost.
     private static let costs = [
         Cost(tag: .campaign, name: "campaign", target: "mutations, matrix, soak or staleness"),
-        Cost(tag: .proof, name: "proof", target: "kernels-test or verify-builds"),
+        Cost(tag: .proof, name: "proof", target: "verify-builds"),
         Cost(tag: .long, name: "long", target: "long-test"),
         Cost(tag: .kernels, name: "kernels", target: "kernels-test"),
         Cost(tag: .guest, name: "guest", target: "integration-test"),
