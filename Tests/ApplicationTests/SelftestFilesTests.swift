@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
+import Diagnostics
 import FileSystem
 import Foundation
 import Processes
@@ -61,5 +62,27 @@ struct SelftestFilesTests {
         ])
     func roots(type: Project.RootFilesystemType, hasDistribution: Bool) {
         #expect(type.hasDistribution == hasDistribution)
+    }
+
+    @Test("a collection of which only scripts are selected fails without a distribution: nothing of it would run")
+    func scriptsAlone() throws {
+        func choice(_ programs: [String], _ scripts: [String], hasDistribution: Bool, _ filter: String = "") throws
+            -> Kselftests.Collection.Choice
+        {
+            try Kselftests.Collection(name: "mount", folder: "/f", programs: programs, scripts: scripts)
+                .runnable(hasDistribution: hasDistribution) { filter.isEmpty || $0 == filter }
+        }
+        #expect(try choice(["a"], ["b.sh"], hasDistribution: true).programs == ["a", "b.sh"])
+        #expect(try choice(["a"], ["b.sh"], hasDistribution: false) == .init(programs: ["a"], omitted: ["b.sh"]))
+        #expect(try choice(["a"], ["b.sh"], hasDistribution: false, "a") == .init(programs: ["a"]))
+        for (programs, filter) in [([], ""), (["a"], "b.sh")] {
+            let failure = #expect(throws: Failure.self) {
+                try choice(programs, ["b.sh"], hasDistribution: false, filter)
+            }
+            #expect(failure?.code == .usage)
+            #expect(failure?.message.contains("1 script left out (b.sh), because scripts need a distribution") == true)
+        }
+        // Another entry is selected.
+        #expect(try choice([], ["b.sh"], hasDistribution: false, "other").programs == [])
     }
 }

@@ -81,7 +81,7 @@ struct LintTests {
                 + #"-DKBUILD_MODNAME='"x"' -DHASH=\"$(pound)\" -c -o kernel/x.o /p/tree/kernel/x.c ; "#
                 + "./tools/objtool/objtool kernel/x.o\n", to: output.pushing("kernel/.x.o.cmd"))
         let make = KernelMake(tree: "/p/tree", output: output, usesCcache: true)
-        let lint = SourceLint(runner: CommandRunner(), make: make)
+        let lint = SourceLint(runner: CommandRunner(), make: make, source: "/p/source")
         let sparse = try #require(lint.commands(for: "kernel/x.c").sparse)
         #expect(sparse.tool == "sparse" && sparse.workingDirectory == output)
         #expect(
@@ -91,14 +91,14 @@ struct LintTests {
         #expect(!sparse.arguments.contains { $0 == "-o" || $0 == "-c" || $0 == "kernel/x.o" || $0.contains("-MMD") })
         #expect(sparse.arguments.contains("--arch=x86"))
         let checkpatch = lint.commands(for: "kernel/x.h").checkpatch
-        #expect(checkpatch.arguments.first == "/p/tree/scripts/checkpatch.pl")
+        #expect(checkpatch.arguments.first == "/p/source/scripts/checkpatch.pl")
         #expect(checkpatch.arguments.contains("--root=/p/tree") && checkpatch.arguments.last == "kernel/x.h")
         #expect(lint.commands(for: "kernel/x.h").sparse == nil)
         #expect(lint.commands(for: "kernel/never.c").sparse == nil)
     }
 
     @Test(
-        "what a shell would run or expand is no command for sparse",
+        "a command that a shell would run or expand is not one for sparse",
         arguments: [
             "gcc $HOME x.c", "gcc `id` x.c", "gcc x.c; id", "gcc x.c > y", "gcc \"$(id)\" x.c", "gcc 'x.c",
             "gcc x.c \\",
@@ -109,22 +109,23 @@ struct LintTests {
 
     @Test("a tool that fails without a report is an error, and one that reports is not")
     func failing() async throws {
-        func lint(_ result: CommandResult) -> SourceLint {
+        func findings(_ result: CommandResult) async throws -> [LintFinding] {
             var runner = CommandRunner()
             runner.execution = .scripted { _ in result }
-            return SourceLint(runner: runner, make: KernelMake(tree: "/p/tree", output: "/p/out"))
+            let make = KernelMake(tree: "/p/tree", output: "/p/out")
+            let lint = SourceLint(runner: runner, make: make, source: "/p/source")
+            return try await lint.findings(by: lint.commands(for: "kernel/x.c"))
         }
         let report = "kernel/x.c:12: WARNING:LONG_LINE: line length of 120 exceeds 100 columns\n"
-        #expect(
-            try await lint(.init(status: .exited(1), output: report, errors: "")).findings(in: "kernel/x.c").count == 1)
-        #expect(try await lint(.init(status: .exited(0), output: "", errors: "")).findings(in: "kernel/x.c").isEmpty)
+        #expect(try await findings(.init(status: .exited(1), output: report, errors: "")).count == 1)
+        #expect(try await findings(.init(status: .exited(0), output: "", errors: "")).isEmpty)
         for status in [ProcessStatus.exited(1), .exited(2), .signaled(11)] {
             await #expect(throws: (any Error).self) {
-                try await lint(.init(status: status, output: "", errors: "Can't locate")).findings(in: "kernel/x.c")
+                try await findings(.init(status: status, output: "", errors: "Can't locate"))
             }
         }
         await #expect(throws: (any Error).self) {
-            try await lint(.init(status: .signaled(9), output: report, errors: "")).findings(in: "kernel/x.c")
+            try await findings(.init(status: .signaled(9), output: report, errors: ""))
         }
     }
 }

@@ -30,6 +30,38 @@ struct Kselftests: Sendable {
         /// The names of those that are scripts.
         var scripts: [String]
 
+        /// What a guest runs of a collection.
+        struct Choice: Equatable {
+            var programs: [String]
+            /// The scripts that it cannot run.
+            var omitted: [String] = []
+        }
+
+        /// The selected programs, and scripts where there is a distribution, on whose bash and other programs scripts
+        /// rely.
+        ///
+        /// - Throws: `Failure` (`usage`) when only scripts are selected and there is no distribution: without a test
+        ///   of the collection, the verdict of the other tests would count for it.
+        func runnable(
+            hasDistribution: Bool, where isSelected: (String) -> Bool
+        ) throws(Failure) -> Choice {
+            let selected = (programs: programs.filter(isSelected), scripts: scripts.filter(isSelected))
+            if hasDistribution { return Choice(programs: selected.programs + selected.scripts) }
+            guard selected.scripts.isEmpty || !selected.programs.isEmpty else {
+                throw Failure(.usage, omission(of: selected.scripts), nextStep: "add --rootfs host or --rootfs debian")
+            }
+            return Choice(programs: selected.programs, omitted: selected.scripts)
+        }
+
+        /// "kselftest:mount: 2 scripts left out (a.sh, b.sh), because scripts need a distribution".
+        func omission(of scripts: [String]) -> String {
+            let names = scripts.prefix(5).joined(separator: ", ")
+            let more = scripts.count > 5 ? " and \(scripts.count - 5) more" : ""
+            let what = pluralized(scripts.count, "script")
+            return
+                "\(Kselftests.prefix)\(name): \(what) left out (\(names)\(more)), because scripts need a distribution"
+        }
+
         /// A program's name in reports.
         func name(of program: String) -> String { "\(Kselftests.prefix)\(name)/\(program)" }
     }
@@ -153,21 +185,16 @@ struct Kselftests: Sendable {
             scripts: names(after: Self.scriptWord))
     }
 
-    /// The programs of a collection that the guest can run. A script counts on bash and the other programs of a
-    /// distribution.
-    func runnable(_ collection: Collection) -> [String] {
-        if steps.context.project.rootfsType.hasDistribution { return collection.programs + collection.scripts }
-        let scripts = collection.scripts
-        if !scripts.isEmpty {
-            let names = scripts.prefix(5).joined(separator: ", ")
-            let more = scripts.count > 5 ? " and \(scripts.count - 5) more" : ""
-            let what = pluralized(scripts.count, "script")
-            tools.progress(
-                .note(
-                    "\(Self.prefix)\(collection.name): \(what) left out (\(names)\(more)), because scripts need "
-                        + "a distribution: --rootfs host or --rootfs debian"))
+    /// The selected programs of a collection that the guest can run.
+    ///
+    /// - Throws: `Failure` (`usage`) when the guest can run none of them.
+    func runnable(_ collection: Collection, where isSelected: (String) -> Bool) throws(Failure) -> [String] {
+        let root = steps.context.project.rootfsType
+        let choice = try collection.runnable(hasDistribution: root.hasDistribution, where: isSelected)
+        if !choice.omitted.isEmpty {
+            tools.progress(.note("\(collection.omission(of: choice.omitted)): --rootfs host or --rootfs debian"))
         }
-        return collection.programs
+        return choice.programs
     }
 
     /// make's output folder. A confined build has its own.

@@ -79,9 +79,10 @@ extension KernelSteps {
 
     private func lint(_ patched: PatchedKernelArtifact) throws -> SourceLint {
         let make = make(patched)
-        let readable = [make.tree, make.output] + context.tools.installations(of: SourceLint.tools)
+        let source = patched.pristine.folder
+        let readable = [make.tree, make.output, source] + context.tools.installations(of: SourceLint.tools)
         let runner = context.tools.runner.confined(by: rules?.build(readable: readable, writable: []))
-        return SourceLint(runner: runner, make: make)
+        return SourceLint(runner: runner, make: make, source: source)
     }
 
     private func perform(
@@ -91,11 +92,12 @@ extension KernelSteps {
         let own = Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0) })
         var findings: [LintFinding] = []
         for file in files {
-            if file.path.hasSuffix(".c"), lint.commands(for: file.path).sparse == nil {
+            let commands = lint.commands(for: file.path)
+            if file.path.hasSuffix(".c"), commands.sparse == nil {
                 progress(.note("sparse did not read \(name(file.path)): make has no record that it compiled the file"))
             }
             // sparse also reports on the headers that a file includes.
-            let new = try await lint.findings(in: file.path).filter { finding in
+            let new = try await lint.findings(by: commands).filter { finding in
                 guard let file = own[finding.file] else { return false }
                 return file.lines?.contains(finding.line) ?? true
             }

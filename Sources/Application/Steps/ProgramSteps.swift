@@ -227,7 +227,7 @@ struct ProgramSteps: Sendable {
             },
             programs: { progress in
                 let built = try await kselftests.build(recipe, progress)
-                return kselftests.runnable(built).filter { selection.includes(built.name(of: $0)) }.map { program in
+                return try kselftests.runnable(built) { selection.includes(built.name(of: $0)) }.map { program in
                     // Programs of two collections may have the same name.
                     let fileName = "\(index)-selftests/\(built.name)/\(program)"
                     let path = "\(GuestShare.programsFolder)/\(fileName)"

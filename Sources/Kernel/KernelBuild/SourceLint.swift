@@ -17,15 +17,19 @@ public struct SourceLint: Sendable {
     /// What runs the tools.
     public let runner: CommandRunner
     let make: KernelMake
+    let source: FilePath
 
     /// Creates a lint.
     ///
     /// - Parameters:
     ///   - runner: What runs the tools; confined where the tree has untrusted code.
     ///   - make: How the kernel was built.
-    public init(runner: CommandRunner, make: KernelMake) {
+    ///   - source: The kernel's source without patches, whose checkpatch reads the files: a patch must not change
+    ///     what judges it.
+    public init(runner: CommandRunner, make: KernelMake, source: FilePath) {
         self.runner = runner
         self.make = make
+        self.source = source
     }
 
     /// A file's commands.
@@ -44,7 +48,7 @@ public struct SourceLint: Sendable {
             checkpatch: Command(
                 "perl",
                 [
-                    make.tree.appending("scripts").appending("checkpatch.pl").string, "--root=\(make.tree)", "--terse",
+                    source.pushing("scripts/checkpatch.pl").string, "--root=\(make.tree)", "--terse",
                     "--show-types", "--no-summary", "--color=never", "--file", path,
                 ], environment: ["LC_ALL": "C", "HOME": "/nonexistent"], workingDirectory: make.tree),
             sparse: sparse(path))
@@ -78,10 +82,10 @@ public struct SourceLint: Sendable {
 
     /// What the tools report of a file.
     ///
+    /// - Parameter commands: The file's commands.
     /// - Throws: `Failure` (`infrastructure`) when a tool is missing or does not get as far as a report;
     ///   `CancellationError`.
-    public func findings(in path: String) async throws -> [LintFinding] {
-        let commands = commands(for: path)
+    public func findings(by commands: Commands) async throws -> [LintFinding] {
         var found = try await run(commands.checkpatch, as: .checkpatch, folder: make.tree)
         if let sparse = commands.sparse { found += try await run(sparse, as: .sparse, folder: make.output) }
         return found
