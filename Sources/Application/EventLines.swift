@@ -11,6 +11,7 @@ public enum EventLines {
     /// An event. Missing keys are omitted.
     private struct Line: Encodable {
         var event: String
+        var time: Double?
         var step: String?
         var outcome: String?
         var seconds: Double?
@@ -27,42 +28,52 @@ public enum EventLines {
     }
 
     /// The line of an event, without a newline; nil for an event that is not useful to a program.
-    public static func line(_ event: StepEvent) -> String? {
+    ///
+    /// - Parameter time: When the event happened, in seconds since the command started.
+    public static func line(_ event: StepEvent, time: Double) -> String? {
+        guard var line = fields(of: event) else { return nil }
+        line.time = rounded(time)
+        return encoded(line)
+    }
+
+    private static func fields(of event: StepEvent) -> Line? {
         switch event {
-        case .stepStarted(let step): encoded(Line(event: "step-started", step: step.rawValue))
+        case .stepStarted(let step): Line(event: "step-started", step: step.rawValue)
         case .stepFinished(let step, let outcome, let seconds, let detail):
-            encoded(
-                Line(
-                    event: "step-finished", step: step.rawValue, outcome: outcome.rawValue, seconds: seconds,
-                    detail: detail))
-        case .progress(let step, .note(let text)): encoded(Line(event: "note", step: step?.rawValue, text: text))
+            Line(
+                event: "step-finished", step: step.rawValue, outcome: outcome.rawValue, seconds: seconds,
+                detail: detail)
+        case .progress(let step, .note(let text)): Line(event: "note", step: step?.rawValue, text: text)
         case .progress(let step, .advance(let done, let total, let label)):
-            encoded(Line(event: "progress", step: step?.rawValue, text: label, done: done, total: total))
+            Line(event: "progress", step: step?.rawValue, text: label, done: done, total: total)
         case .progress: nil
-        case .session(let event): line(event)
+        case .session(let event): fields(of: event)
         }
     }
 
-    private static func line(_ event: SessionEvent) -> String? {
+    private static func fields(of event: SessionEvent) -> Line? {
         switch event {
-        case .booted(let release): encoded(Line(event: "booted", release: release))
-        case .testStarted(let id): encoded(Line(event: "test-started", test: id))
+        case .booted(let release): Line(event: "booted", release: release)
+        case .testStarted(let id): Line(event: "test-started", test: id)
         case .testEnded(let test):
-            encoded(
-                Line(
-                    event: "test-ended", seconds: test.seconds, test: test.id, status: test.status.rawValue,
-                    reason: test.reason))
-        case .crashed(let crash): encoded(Line(event: "kernel-report", title: crash.title, isFatal: crash.isFatal))
+            Line(
+                event: "test-ended", seconds: test.seconds, test: test.id, status: test.status.rawValue,
+                reason: test.reason)
+        case .crashed(let crash): Line(event: "kernel-report", title: crash.title, isFatal: crash.isFatal)
         case .ended: nil
         }
     }
 
     /// The last line of a run: its report.
     ///
+    /// - Parameter time: As for an event.
     /// - Throws: `EncodingError`, which no known report causes.
-    public static func line(_ report: RunReport) throws -> String {
-        "{\"event\":\"report\",\"report\":\(try JSONReport.render(report, isOneLine: true))}"
+    public static func line(_ report: RunReport, time: Double) throws -> String {
+        "{\"event\":\"report\",\"report\":\(try JSONReport.render(report, isOneLine: true)),\"time\":\(rounded(time))}"
     }
+
+    /// A millisecond is more than any event's order needs.
+    private static func rounded(_ time: Double) -> Double { (time * 1000).rounded() / 1000 }
 
     private static func encoded(_ line: Line) -> String? {
         var line = line

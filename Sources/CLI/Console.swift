@@ -54,6 +54,9 @@ final class Console: Sendable {
     private let isTerse: Bool
     /// Whether each event is a line of JSON on standard output too.
     private let streamsEvents: Bool
+    private let start = ContinuousClock.now
+    /// How long this command has run.
+    var secondsSinceStart: Double { (ContinuousClock.now - start) / .seconds(1) }
     /// The job's log, when it folds groups of lines.
     private let jobLog: JobLog
 
@@ -148,7 +151,9 @@ final class Console: Sendable {
 
     /// Shows what steps report while they run.
     func show(_ event: StepEvent) {
-        if streamsEvents, let line = EventLines.line(event) { output(TerminalText(json: line)) }
+        if streamsEvents, let line = EventLines.line(event, time: secondsSinceStart) {
+            output(TerminalText(json: line))
+        }
         switch event {
         case .stepStarted(let step):
             let isTest = [.snapshot, .test].contains(step)

@@ -29,7 +29,7 @@ struct EventLineTests {
 
     @Test("each event is one JSON object on one line, with its keys")
     func lines() throws {
-        let objects = try Self.events.map { try object(EventLines.line($0)) }
+        let objects = try Self.events.map { try object(EventLines.line($0, time: 2.0004)) }
         #expect(
             objects.map { $0["event"] as? String } == [
                 "step-started", "note", "progress", "step-finished", "booted", "test-started", "test-ended",
@@ -39,14 +39,17 @@ struct EventLineTests {
         #expect(objects[2]["done"] as? Int == 3 && objects[2]["total"] == nil)
         #expect(objects[3]["outcome"] as? String == "made" && objects[3]["seconds"] as? Double == 1.5)
         #expect(objects[6]["status"] as? String == "failed" && objects[6]["seconds"] == nil)
-        #expect(EventLines.line(.progress(nil, .command("make"))) == nil && EventLines.line(.session(.ended)) == nil)
+        #expect(EventLines.line(.progress(nil, .command("make")), time: 0) == nil)
+        #expect(EventLines.line(.session(.ended), time: 0) == nil)
+        #expect(objects.allSatisfy { $0["time"] as? Double == 2 })
     }
 
     @Test("the last event is the report, with its verdict")
     func report() throws {
         let report = RunReport(startedAt: "now", project: "/p")
-        let object = try object(EventLines.line(report))
+        let object = try object(EventLines.line(report, time: 3))
         let inner = try #require(object["report"] as? [String: Any])
+        #expect(object["time"] as? Double == 3)
         #expect(object["event"] as? String == "report" && inner["verdict"] as? String == report.verdict)
         #expect(inner["exitCode"] as? Int == Int(report.exitCode))
     }
@@ -56,7 +59,7 @@ struct EventLineTests {
         let root = FilePath(#filePath).removingLastComponent().removingLastComponent().removingLastComponent()
         let page = try readText(root.pushing("docs/guide/reports.md"))
         for event in Self.events {
-            let name = try #require(try object(EventLines.line(event))["event"] as? String)
+            let name = try #require(try object(EventLines.line(event, time: 0))["event"] as? String)
             #expect(page.contains("| `\(name)` |"), "docs/guide/reports.md does not name \(name)")
         }
     }

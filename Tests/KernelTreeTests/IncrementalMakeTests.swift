@@ -306,6 +306,17 @@ struct IncrementalMakeTests {
         #expect(lines.filter { expected.contains($0) } == expected)
     }
 
+    @Test func aReplayOfUserModeLinuxMakesTheFileToBoot() throws {
+        try prepareReplay()
+        #expect(try #require(plan(["kernel/box.c": ("", "int x;")]).replay).makesImage == false)
+        var make = self.make
+        make.architecture = .um
+        let (before, after) = (try buildSnapshot(["kernel/box.c": ""]), try buildSnapshot(["kernel/box.c": "int x;"]))
+        let replay = try #require(IncrementalMake(make, from: before, to: after).replay)
+        #expect(replay.makesImage)
+        #expect(replay.script.hasSuffix("touch -c vmlinux\necho '  LINK linux'\nln -f vmlinux linux\n"))
+    }
+
     /// Each of these is something that a replay would get wrong.
     @Test(
         arguments: [

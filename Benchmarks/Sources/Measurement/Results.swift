@@ -16,7 +16,7 @@ public struct RowResult: Sendable, Codable, Equatable {
     /// The same by other means.
     public var peer: String
     /// How it stands against the target.
-    public var verdict: CommandFailure
+    public var verdict: Verdict
     /// What was run, as it could be pasted into a shell.
     public var commands: [String]
     /// What else is to know: other figures, and for a row that misses where the time goes.
@@ -27,7 +27,7 @@ public struct RowResult: Sendable, Codable, Equatable {
     /// Creates a line.
     public init(
         id: String, path: String, target: String, measured: String = "", cpu: String = "", peer: String = "",
-        verdict: CommandFailure, commands: [String] = [], notes: [String] = [], date: String
+        verdict: Verdict, commands: [String] = [], notes: [String] = [], date: String
     ) {
         self.id = id
         self.path = path
@@ -82,7 +82,7 @@ public struct Results: Sendable, Codable, Equatable {
         ]
         lines += machine.map { "- \($0)" } + ["", "## Figures", "", table, ""]
         for row in rows {
-            lines += ["## \(row.id): \(row.path)", "", "\(row.date). CommandFailure: \(row.verdict.rawValue).", ""]
+            lines += ["## \(row.id): \(row.path)", "", "\(row.date). Verdict: \(row.verdict.rawValue).", ""]
             if !row.commands.isEmpty { lines += row.commands.map { "    \($0)" } + [""] }
             if !row.notes.isEmpty { lines += row.notes.map { "- \($0)" } + [""] }
             if row.verdict == .missed || row.verdict == .metNotStretch, let cause = causes[row.id] {

@@ -46,7 +46,18 @@ enum Bench {
                         notes: ["This kbuild has no `--isolate`."], date: day))
             }
         }
-        try publish(new, in: workspace.repository + "/Benchmarks")
+        let folder = workspace.repository + "/Benchmarks"
+        if let edit = series["edit-one"], edit.trouble == nil {
+            let timeline = try competitors.timelineOfEdit(rounds: rounds)
+            try timeline.picture(title: "From the edit of a C file to the verdict of a Swift test")
+                .write(toFile: folder + "/edit.svg", atomically: true, encoding: .utf8)
+            let parts = timeline.sums.map { "\($0.name) \(figure($0.seconds)) s" }.joined(separator: ", ")
+            for index in new.rows.indices where new.rows[index].id == "edit" {
+                new.rows[index].notes.append(
+                    "The median of \(rounds) further edits, [as a picture](edit.svg): \(parts)")
+            }
+        }
+        try publish(new, in: folder)
         print(new.table)
         return series.values.allSatisfy { $0.trouble == nil }
     }

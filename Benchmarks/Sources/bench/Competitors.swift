@@ -14,6 +14,9 @@ struct Competitors {
         peers = Peers(workspace: workspace)
     }
 
+    /// The checkers that are measured one by one.
+    static let checks = ["memory", "races", "locks", "leaks", "stack", "undefined"]
+
     /// Whether the measured kbuild can run each test in a separate guest.
     func canIsolate() throws -> Bool {
         try workspace.run(Invocation([workspace.kbuild, "run", "--help"], in: workspace.root)).output
@@ -23,11 +26,18 @@ struct Competitors {
     /// All of them, by their IDs.
     func all() -> [Competitor] {
         [
-            unchanged, memory, boot, bootFromDisk, swift, uml, virtme("vng", []), virtme("vng-9p", ["--force-9p"]),
-            bare,
-            edit, editSuite, editByHand, add, reapply, switching, isolated("isolate", guests: 1),
-            isolated("suite", guests: 2), cold, makeByHand, addByHand,
-        ]
+            unchanged, memory, boot, bootFromDisk, shell, host, swift, uml, virtme("vng", []),
+            virtme("vng-9p", ["--force-9p"]), bare,
+            edit("edit-one", "kbuild", ["--profile", "one"]),
+            edit("edit", "kbuild, verdict of a C program", []),
+            edit("edit-suite", "kbuild, verdict of the call's Swift suite", ["--profile", "suite"]), editByHand,
+            edit("edit-uml", "kbuild, user-mode Linux", ["--machine", "uml"]),
+            edit("edit-6.12", "kbuild, Linux 6.12", ["--kernel", "linux-source-6.12"]), editAfterSwitch, second, add,
+            reapply, switching, isolated("isolate", guests: 1, profile: "hundred"),
+            isolated("isolate-c", guests: 1, profile: "hundred-programs"),
+            isolated("suite", guests: 2, profile: "hundred"), cold, makeByHand, addByHand,
+            suite("suite-warm", "kbuild", []), suite("coverage", "kbuild --coverage", ["--coverage"]),
+        ] + Self.checks.map { suite("check-\($0)", "kbuild --check \($0)", ["--check", $0]) }
     }
 
     // MARK: kbuild
@@ -108,7 +118,7 @@ struct Competitors {
             "uml", "kbuild, user-mode Linux", ["--machine", "uml"], in: Projects.boot, make: projects.makeBoot)
     }
 
-    private func edit(_ id: String, _ title: String, profile: [String]) -> Competitor {
+    private func edit(_ id: String, _ title: String, _ profile: [String]) -> Competitor {
         Competitor(
             id: id, title: title,
             setUp: {
@@ -126,10 +136,108 @@ struct Competitors {
             })
     }
 
-    private var edit: Competitor { edit("edit", "kbuild", profile: []) }
-    private var editSuite: Competitor {
-        edit("edit-suite", "kbuild, verdict of the call's Swift suite", profile: ["--profile", "suite"])
+    /// Where the time of an edit goes: that of the run with the median time.
+    func timelineOfEdit(rounds: Int) throws -> Timeline {
+        let profile = ["--profile", "one"]
+        var timelines: [Timeline] = []
+        for _ in 1...rounds {
+            try warmTree(profile)
+            try projects.edit()
+            let invocation = workspace.invocation(["run"] + profile + ["--format", "jsonl"], in: Projects.loop)
+            timelines.append(try Timeline(events: try workspace.run(invocation).output))
+        }
+        return timelines.sorted { $0.total < $1.total }[rounds / 2]
     }
+
+    private var editAfterSwitch: Competitor {
+        let other = ["--profile", "other"]
+        return Competitor(
+            id: "switch-edit", title: "kbuild, after a switch of the profile",
+            setUp: {
+                try projects.makeLoop()
+                try warmTree(other)
+                try warmTree()
+            },
+            run: {
+                // The last build is of the usual profile.
+                try warmTree()
+                try projects.edit()
+                var (sample, report) = try report(["run"] + other, in: Projects.loop, limit: 600)
+                guard report.compiledObjects > 0 else { throw RunError("nothing was compiled after the switch") }
+                sample.values["objects"] = Double(report.compiledObjects)
+                return sample
+            })
+    }
+
+    /// A new project each time, of which kbuild has nothing; a first one was built before.
+    private var second: Competitor {
+        func create(_ name: String) throws -> [Measured] {
+            try? FileManager.default.removeItem(atPath: "\(workspace.root)/\(name)")
+            return [try workspace.run(workspace.invocation(["init", name], in: "."))]
+        }
+        return Competitor(
+            id: "second", title: "kbuild, a new project",
+            setUp: {
+                _ = try create("first")
+                try warm(in: "first")
+            },
+            run: {
+                let name = Projects.freshCallName()
+                _ = try create(name)
+                defer { try? FileManager.default.removeItem(atPath: "\(workspace.root)/\(name)") }
+                try projects.editOnlyCall(of: name)
+                var (sample, report) = try report(["run"], in: name, limit: 1800)
+                guard report.compiledObjects > 0 else { throw RunError("nothing was compiled in the new project") }
+                sample.values["objects"] = Double(report.compiledObjects)
+                sample.commands = [
+                    "(cd $BENCH && kbuild init NAME)", "(cd $BENCH/NAME && kbuild run --format json)",
+                ]
+                try workspace.run(workspace.invocation(["clean"], in: name))
+                return sample
+            })
+    }
+
+    /// The suite of a call, when all is there.
+    private func suite(_ id: String, _ title: String, _ flags: [String]) -> Competitor {
+        let arguments = ["--profile", "suite"] + flags
+        var once: Double?
+        return Competitor(
+            id: id, title: title,
+            setUp: {
+                try projects.makeLoop()
+                let first = try warm(arguments, in: Projects.loop)
+                // The time of a kernel that was in the store already is not known.
+                if first.compiledObjects > 0 {
+                    once = first.steps.last { $0.name == "compile" }?.seconds
+                }
+            },
+            run: {
+                var (sample, report) = try report(["run"] + arguments, in: Projects.loop, limit: 600)
+                guard report.compiledObjects == 0 else { throw RunError("\(title): the kernel was compiled again") }
+                sample.values["seconds of the kernel once"] = once
+                return sample
+            })
+    }
+
+    /// A command in an interactive guest.
+    private func command(_ id: String, _ title: String, _ arguments: [String]) -> Competitor {
+        Competitor(
+            id: id, title: title,
+            setUp: {
+                try projects.makeBoot()
+                try warm(in: Projects.boot)
+            },
+            run: {
+                let invocation = workspace.invocation(
+                    ["shell", "-q"] + arguments + ["--", "true"], in: Projects.boot, watch: .guest)
+                let measured = try workspace.run(invocation)
+                return Sample(
+                    wall: measured.wall, cpu: measured.cpu, guest: measured.guestWall,
+                    commands: ["(cd $BENCH/\(Projects.boot) && \(workspace.text(invocation)))"])
+            })
+    }
+    private var shell: Competitor { command("shell", "kbuild shell", []) }
+    private var host: Competitor { command("host", "kbuild shell, the host's root", ["--rootfs", "host"]) }
 
     private var add: Competitor {
         // Calls stay: what is timed is one more each time.
@@ -214,10 +322,11 @@ struct Competitors {
             })
     }
 
-    private func isolated(_ id: String, guests: Int) -> Competitor {
-        let arguments = ["--profile", "hundred", "--isolate", "test", "--guests", "\(guests)"]
+    private func isolated(_ id: String, guests: Int, profile: String) -> Competitor {
+        let arguments = ["--profile", profile, "--isolate", "test", "--guests", "\(guests)"]
         return Competitor(
-            id: id, title: "kbuild, \(guests == 1 ? "one guest" : "\(guests) guests") at a time",
+            id: id,
+            title: "kbuild, \(guests == 1 ? "one guest" : "\(guests) guests") at a time, profile \(profile)",
             setUp: {
                 try projects.makeBoot()
                 try warm(arguments, in: Projects.boot)

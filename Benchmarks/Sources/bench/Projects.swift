@@ -15,6 +15,8 @@ struct Projects {
     static let loop = "loop"
     /// The C file that is edited.
     static let edited = "kernel/caesar/caesar.c"
+    /// The one test that its edits are judged by.
+    static let oneTest = "CaesarTests/empty"
 
     /// The whole project: what the repository's own kbuild.yaml needs.
     func makeWhole() throws {
@@ -44,6 +46,7 @@ struct Projects {
         try makeSmall(Self.boot)
         try workspace.restore("Benchmarks/virtme.config", in: Self.boot)
         try makePackage("One", tests: "@Test func nothing() {}\n")
+        let programs = (1...100).map { "{c: programs/true.c, name: \"true \($0)\"}" }.joined(separator: ", ")
         let hundred = (1...100).map { "@Test func number\($0)() { #expect(getpid() > \($0 % 2)) }" }
         try makePackage("Hundred", tests: "import Glibc\n\n" + hundred.joined(separator: "\n") + "\n")
         try workspace.write(
@@ -62,6 +65,9 @@ struct Projects {
                       hundred:
                         extends: disk
                         tests: [{swift: Hundred}]
+                      hundred-programs:
+                        extends: disk
+                        tests: [\(programs)]
                     """))
     }
 
@@ -71,6 +77,7 @@ struct Projects {
         for name in ["Sources/SyscallTesting", "Sources/CSyscall", "Tests/GuestTests"] {
             try workspace.restore(name, in: Self.loop)
         }
+        try workspace.restore("Benchmarks/virtme.config", in: Self.loop)
         try workspace.write(Self.loop + "/Package.swift", try packageOfSuites())
         try writeLoop(added: [])
     }
@@ -91,6 +98,11 @@ struct Projects {
                       suite:
                         rootfs: {type: disk, definition: rootfs/default.yaml}
                         tests: [{swift: Tests/GuestTests, filter: ^CaesarTests}]
+                      one:
+                        rootfs: {type: disk, definition: rootfs/default.yaml}
+                        tests: [{swift: Tests/GuestTests, filter: \(Self.oneTest)}]
+                      other:
+                        kernel: {config: [configs/base.config, Benchmarks/virtme.config]}
                     """))
     }
 
@@ -105,6 +117,15 @@ struct Projects {
     /// Edits the C file of the project to edit.
     func edit() throws {
         let name = Self.loop + "/" + Self.edited
+        try workspace.write(name, Self.edit(try workspace.read(name)))
+    }
+
+    /// Edits the C file of a project that `kbuild init` made.
+    func editOnlyCall(of project: String) throws {
+        let folder = workspace.root + "/" + project + "/kernel"
+        let files = try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".c") }
+        guard let file = files.first, files.count == 1 else { throw RunError("\(folder) has \(files.count) C files") }
+        let name = "\(project)/kernel/\(file)"
         try workspace.write(name, Self.edit(try workspace.read(name)))
     }
 

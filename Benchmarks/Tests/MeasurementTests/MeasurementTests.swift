@@ -24,19 +24,19 @@ import Testing
 
 @Suite struct VerdictTests {
     @Test func targets() {
-        #expect(CommandFailure.of(2.5, atMost: 2.5) == .met)
-        #expect(CommandFailure.of(2.6, atMost: 2.5) == .missed)
-        #expect(CommandFailure.of(2, atMost: 2.5, stretch: 1.2) == .metNotStretch)
-        #expect(CommandFailure.of(1, atMost: 2.5, stretch: 1.2) == .met)
-        #expect(CommandFailure.met.and(.missed) == .missed)
-        #expect(CommandFailure.missed.and(.met) == .missed)
-        #expect(CommandFailure.met.and(.met) == .met)
-        #expect(CommandFailure.metNotStretch.and(.met) == .metNotStretch)
+        #expect(Verdict.of(2.5, atMost: 2.5) == .met)
+        #expect(Verdict.of(2.6, atMost: 2.5) == .missed)
+        #expect(Verdict.of(2, atMost: 2.5, stretch: 1.2) == .metNotStretch)
+        #expect(Verdict.of(1, atMost: 2.5, stretch: 1.2) == .met)
+        #expect(Verdict.met.and(.missed) == .missed)
+        #expect(Verdict.missed.and(.met) == .missed)
+        #expect(Verdict.met.and(.met) == .met)
+        #expect(Verdict.metNotStretch.and(.met) == .metNotStretch)
     }
 }
 
 @Suite struct ResultsTests {
-    private func row(_ id: String, _ verdict: CommandFailure, measured: String = "") -> RowResult {
+    private func row(_ id: String, _ verdict: Verdict, measured: String = "") -> RowResult {
         RowResult(
             id: id, path: "path of \(id)", target: "1 s", measured: measured, verdict: verdict, commands: ["run \(id)"],
             notes: ["note"], date: "a day")

@@ -134,7 +134,7 @@ private func runOnce(
         console.output(TerminalText(json: try JSONReport.render(report)))
         for error in report.errors { console.log(error.failure) }
     case .jsonl:
-        console.output(TerminalText(json: try EventLines.line(report)))
+        console.output(TerminalText(json: try EventLines.line(report, time: console.secondsSinceStart)))
         for error in report.errors { console.log(error.failure) }
     case .b4: console.output(TerminalText(json: try B4Checks.render(report)))
     case .text:

@@ -10,13 +10,15 @@ import SystemPackage
 /// Even for one folder make takes longer to read the kernel's makefiles, which ask the compiler some 45 questions, and
 /// the records of the folder's objects than the compiler and the linker take together. Its commands are known: since
 /// only C files changed that were compiled before, and neither make's command nor the configuration nor a tool changed,
-/// each command is the one in the target's record. Each record is written as make would write it. The image around
-/// vmlinux is left to a make that needs it.
+/// each command is the one in the target's record. Each record is written as make would write it. A compressed image
+/// around vmlinux is left to a make that needs it; user-mode Linux's is vmlinux under a second name.
 ///
 /// If a record, a rule or the last link has an unknown form, there is no replay, and make builds.
 package struct CommandReplay: Equatable {
     /// A shell script, which runs in the output folder.
     var script: String
+    /// Whether it also makes the file to boot.
+    package var makesImage: Bool
     /// The link that it runs.
     private let link: IncrementalLink
 
@@ -46,7 +48,7 @@ package struct CommandReplay: Equatable {
 
     /// Finds the commands to run; nil if they are not certain.
     init?(_ incremental: IncrementalMake, make: KernelMake, records: CommandRecords) throws {
-        guard make.architecture == .x86_64, let link = incremental.link, incremental.objects.count <= Self.mostObjects,
+        guard let link = incremental.link, incremental.objects.count <= Self.mostObjects,
             fileExists(make.output.appending(IncrementalLink.environmentName)),
             let configuration = try? readText(make.output.appending("include/config/auto.conf")),
             !Self.unknownOptions.contains(where: { configuration.contains("CONFIG_\($0)=y\n") }),
@@ -54,6 +56,7 @@ package struct CommandReplay: Equatable {
             let calls = Self.calls(inRules: rules), calls.isSubset(of: Self.knownCalls)
         else { return nil }
         self.link = link
+        makesImage = make.architecture.bootsVmlinux
         let tops = Set(records.targets.filter { !$0.contains("/") && !$0.hasPrefix(".") })
         guard tops.isSubset(of: Self.checks + ["vmlinux", "vmlinux.a", "built-in.a"]), tops.contains("vmlinux.o") else {
             return nil
@@ -95,6 +98,9 @@ package struct CommandReplay: Equatable {
             // Newer than the files that it was checked with, so that make's own rule finds nothing to do.
             "touch -c vmlinux",
         ]
+        if makesImage {
+            lines += ["echo '  LINK \(make.architecture.imagePath)'", "ln -f vmlinux \(make.architecture.imagePath)"]
+        }
         script = lines.joined(separator: "\n") + "\n"
     }
 

@@ -97,13 +97,14 @@ public struct KernelBuilder: Sendable {
         let buildSnapshot = buildSnapshot(make, record: tree.record)
         switch try incrementalBuild(make, to: buildSnapshot) {
         case .success(let incremental):
-            if incremental.replay != nil, !needsImage || scope == .verified {
-                let replay = replayCommand(make)
+            if let replay = incremental.replay, replay.makesImage || !needsImage || scope == .verified {
+                let makesImage = replay.makesImage || scope == .verified
+                let command = replayCommand(make)
                 return BuildPlan(
-                    commands: scope == .verified ? [replay, whole] : [replay],
+                    commands: scope == .verified ? [command, whole] : [command],
                     remark:
                         "make's own commands for \(incremental.objects.joined(separator: ", ")) and what it goes into; "
-                        + "kbuild writes the script", makesImage: scope == .verified)
+                        + "kbuild writes the script", makesImage: makesImage)
             }
             let makesImage = needsImage || scope == .verified
             let short = command(
@@ -164,7 +165,7 @@ public struct KernelBuilder: Sendable {
         for tool in ["make", make.compiler, "ld"] + (make.usesCcache ? ["ccache"] : []) { _ = try runner.locate(tool) }
         let run = MakeRun(builder: self, make: make, targets: targets, log: log, userFiles: userFiles)
         if targets == nil, scope != .whole, let incremental = try incrementalBuild(make) {
-            if let replay = incremental.replay, !needsImage || scope == .verified {
+            if let replay = incremental.replay, replay.makesImage || !needsImage || scope == .verified {
                 if let result = try await run.replay(replay, of: incremental) {
                     try buildSnapshot(make)?.save(output: make.output)
                     return scope == .verified ? try await verify(result, by: run) : result

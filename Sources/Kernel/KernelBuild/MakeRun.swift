@@ -70,7 +70,7 @@ struct MakeRun {
     /// - Throws: As `KernelBuilder.build`.
     func replay(_ replay: CommandReplay, of incremental: IncrementalMake) async throws -> BuildResult? {
         try replay.write(to: make.output)
-        guard var result = try await short(builder.replayCommand(make), hasImage: false) else { return nil }
+        guard var result = try await short(builder.replayCommand(make), hasImage: replay.makesImage) else { return nil }
         result.compiledObjects = incremental.objects.count
         result.isReplayed = true
         return result

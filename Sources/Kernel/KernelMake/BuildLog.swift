@@ -315,8 +315,9 @@ package struct BuildStep: Equatable {
 
     /// Whether an object of the kernel was compiled or assembled.
     package var isCompilation: Bool { tool == "CC" || tool == "AS" }
-    /// Whether the step counts for progress: the bulk of a build.
-    package var isCounted: Bool { isCompilation || tool == "AR" || tool == "LD" }
+    /// Whether the step counts for progress: the bulk of a build, and the parts of the link, which are what an edit
+    /// waits for.
+    package var isCounted: Bool { isCompilation || ["AR", "LD", "NM", "KSYMS"].contains(tool) }
     /// Whether make does it each time, even when everything is up to date.
     package var isRoutine: Bool {
         ["CALL", "DESCEND", "INSTALL", "LINK"].contains(tool) || (tool == "GEN" && target == "Makefile")

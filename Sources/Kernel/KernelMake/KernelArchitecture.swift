@@ -36,6 +36,9 @@ public enum KernelArchitecture: String, Sendable, Hashable, Codable, CaseIterabl
     /// The make targets of a kernel, with the image around vmlinux or without.
     package func targets(withImage: Bool) -> [String] { withImage ? defaultTargets : ["vmlinux"] }
 
+    /// Whether the file to boot is vmlinux itself, under a second name (arch/um/Makefile: a hard link).
+    package var bootsVmlinux: Bool { self == .um }
+
     /// Whether a make target belongs to the image around vmlinux.
     package func isOfImage(_ target: some StringProtocol) -> Bool {
         switch self {
