@@ -117,11 +117,13 @@ struct Pipeline: Sendable {
             // Creates the user's shared folders if they are missing.
             for share in project.shares { try createFolder(share.path) }
         }
-        let request = GuestRequest(
+        var request = GuestRequest(
             accelerator: inputs.accelerator, kernel: inputs.kernel, root: inputs.root.device,
             shares: [share] + context.userShares + HostRoot.shares(of: project),
             watchesFewFiles: !KernelSteps.watchedObjects(inputs.patched.overlay).isEmpty)
-        let machines = try await executor.find { try await MachineSelection(context: context).machines(for: request) }
+        if project.profilesCalls { request.profiledCalls = CallProfiling.names(inputs.patched.overlay).keys.sorted() }
+        let guest = request
+        let machines = try await executor.find { try await MachineSelection(context: context).machines(for: guest) }
         return RunGuests(
             programs: inputs.programs, machines: machines ?? [], share: share.path, folder: inputs.folder)
     }

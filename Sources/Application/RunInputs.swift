@@ -45,4 +45,6 @@ struct RunGuests: Sendable {
     var share: FilePath
     /// The run's folder.
     var folder: FilePath
+    /// The number of the repetition, whose guests' plans have names of their own; nil when the tests run once.
+    var repetition: Int?
 }

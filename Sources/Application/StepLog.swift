@@ -82,13 +82,21 @@ final class StepLog: Sendable {
     ) async throws -> Result {
         let clock = ContinuousClock()
         let start = clock.now
-        state.withLock { $0.order.append(name) }
+        // The tests of a run may be repeated, several times at a time: that is one step.
+        state.withLock { if !$0.order.contains(name) { $0.order.append(name) } }
         sink(.stepStarted(name))
         func finish(_ outcome: StepOutcome, _ detail: String) {
             let duration = (clock.now - start).components
             let seconds = Double(duration.seconds) + Double(duration.attoseconds) / 1e18
             let step = FinishedStep(name: name, outcome: outcome, start: start, seconds: seconds, detail: detail)
-            state.withLock { $0.finished[name] = step }
+            state.withLock { state in
+                guard var known = state.finished[name] else { return state.finished[name] = step }
+                let whole = (clock.now - known.start).components
+                known.seconds = Double(whole.seconds) + Double(whole.attoseconds) / 1e18
+                // The failure of one cancels the others.
+                if known.outcome != .failed { (known.outcome, known.detail) = (outcome, detail) }
+                state.finished[name] = known
+            }
             sink(.stepFinished(name, outcome, seconds: seconds, detail: detail))
         }
         do {

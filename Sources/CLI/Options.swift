@@ -349,11 +349,21 @@ struct RunOptions: ParsableArguments {
 
     @OptionGroup var output: FileOptions
 
+    @Flag(
+        help: """
+            Count what each added call costs by test, and compare with the last run: instructions under TCG, where the \
+            guest then has one CPU, else time.
+            """)
+    var profileCalls = false
+
     @Option(
         help: "Also print failures as annotations, and add the summary to the job's ($GITHUB_STEP_SUMMARY): github.")
     var annotations: AnnotationFormat?
 
-    var overrides: [ProjectOverride] { machine.overrides + output.overrides }
+    var overrides: [ProjectOverride] {
+        machine.overrides + output.overrides
+            + (profileCalls ? [ProjectOverride(key: "profile-calls", value: "on", flag: "--profile-calls")] : [])
+    }
 }
 
 /// Patches from the command line.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #define _GNU_SOURCE
 #include "CSyscall.h"
+#include "calls.h"
 
 #include <string.h>
 #include <unistd.h>
 
-intptr_t kbuild_syscall6(
+static inline intptr_t make_call(
     intptr_t number, intptr_t a, intptr_t b, intptr_t c, intptr_t d, intptr_t e, intptr_t f) {
     // The x86-64 calling convention for system calls: AMD64 ABI, appendix A.2.1.
     register intptr_t fourth __asm__("r10") = d;
@@ -16,6 +17,16 @@ intptr_t kbuild_syscall6(
                      : "=a"(result)
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth), "r"(sixth)
                      : "rcx", "r11", "memory");
+    return result;
+}
+
+intptr_t kbuild_syscall6(
+    intptr_t number, intptr_t a, intptr_t b, intptr_t c, intptr_t d, intptr_t e, intptr_t f) {
+    uint64_t *buckets = kbuild_buckets_of_call(number);
+    if (!buckets) return make_call(number, a, b, c, d, e, f);
+    uint64_t start = kbuild_call_clock();
+    intptr_t result = make_call(number, a, b, c, d, e, f);
+    kbuild_count_call(buckets, kbuild_call_clock() - start);
     return result;
 }
 

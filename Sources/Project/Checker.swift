@@ -179,8 +179,10 @@ extension Project {
             var project = self
             project.checks = checks
             // The same tests reach the same lines, so one kernel is enough for coverage. The files are the same for
-            // lint.
-            if checks == [.races] { (project.coverage, project.lint) = (nil, false) }
+            // lint. The second kernel's calls would have costs of their own under the same names.
+            if checks == [.races] {
+                (project.coverage, project.lint, project.profilesCalls) = (nil, false, false)
+            }
             return project
         }
     }

@@ -359,6 +359,8 @@ public struct Project: Sendable, Equatable {
     public var warnings = WarningPolicy.warn
     /// Whether sparse and checkpatch read the project's own C files.
     public var lint = false
+    /// Whether the cost of each added call is counted, by test.
+    public var profilesCalls = false
     /// Whether the tests continue after several guests with the same crash.
     public var keepsGoing = false
     /// The effect of splats.

@@ -192,6 +192,7 @@ extension Project {
                 + "run: \(timeouts.run)}",
             "fail-fast: \(failFast ? "on" : "off")", "keep-going: \(keepsGoing ? "on" : "off")",
             "warnings: \(warnings.rawValue)", "lint: \(lint ? "on" : "off")",
+            "profile-calls: \(profilesCalls ? "on" : "off")",
             "skips: \(rendered(skips))", "splats: \(rendered(splats))", "sandbox: \(sandbox.rawValue)",
             "tests-from: \(testsFrom.rawValue)",
         ]
@@ -558,9 +559,9 @@ package struct ProjectLoader {
         project.coverage = try coverage(node["coverage"])
         project.warnings = choice(node["warnings"], Project.WarningPolicy.warn)
         project.lint = flag(node["lint"], false)
+        project.profilesCalls = flag(node["profile-calls"], false)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
-        try project.checkCoverage()
         return try project.adjustedForCheckers()
     }
 

@@ -274,6 +274,11 @@ package indirect enum Schema: Sendable {
             meaning:
                 "on: lines, branches and functions that the tests reach, by gcov, in a kernel of its own (off)"),
         Key(
+            name: "profile-calls", schema: .flag,
+            meaning:
+                "whether what each added call costs is counted by test and compared with the last run: instructions under TCG, "
+                + "where the guest then has one CPU, else time (off)"),
+        Key(
             name: "sandbox", schema: .choice(["auto", "on", "off"]),
             meaning: "whether code is confined when it runs on the host (auto: that of foreign inputs)"),
         Key(

@@ -58,6 +58,14 @@ public struct StoredRun: Sendable, Equatable {
     }
 }
 
+/// The cost of the calls in a kept run.
+package struct EarlierCallProfile: Sendable {
+    /// The run's name.
+    package var run: String
+    /// The costs.
+    package var profile: CallProfile
+}
+
 /// The runs of a project: each has a folder with its logs and, after its end, its report. The newest runs are kept.
 public struct RunHistory: Sendable {
     /// The most runs with a report, and the most without: killed runs, and shells.
@@ -256,6 +264,39 @@ public struct RunHistory: Sendable {
             runs: try runs().enumerated().map { index, run in
                 .init(place: -index - 1, id: run.id, file: run.file.string, report: try? run.report())
             })
+    }
+
+    /// The outcomes of tests in all kept runs; runs whose report cannot be read are left out.
+    ///
+    /// - Parameter test: A test's ID or name, or a part of it.
+    /// - Throws: `Failure` (`usage`) when their folder cannot be read, or no kept run has such a test.
+    public func outcomes(of test: String) throws -> TestHistory {
+        let known = try runs().compactMap { run in (try? run.report()).map { TestHistory.Run(id: run.id, report: $0) } }
+        let history = TestHistory(of: test, in: known)
+        guard !history.tests.isEmpty else {
+            let names = Set(known.flatMap { $0.report.tests.map(\.id) }).sorted()
+            throw Failure(
+                .usage,
+                "none of \(pluralized(known.count, "kept run")) has a test \(test)" + guess(for: test, among: names),
+                nextStep: known.isEmpty ? "kbuild run" : Self.hint)
+        }
+        return history
+    }
+
+    /// The most runs whose reports are read in search of one with a profile.
+    private static let mostSearched = 10
+
+    /// The last kept cost of the calls that can be compared with this one.
+    ///
+    /// - Returns: The profile and the name of its run; nil when none of the last runs has such a profile.
+    package func lastCallProfile(like profile: CallProfile) -> EarlierCallProfile? {
+        for run in ((try? runs()) ?? []).prefix(Self.mostSearched) {
+            guard let earlier = (try? run.report())?.callProfile, earlier.isComparable(with: profile),
+                !earlier.entries.isEmpty
+            else { continue }
+            return EarlierCallProfile(run: run.id, profile: earlier)
+        }
+        return nil
     }
 
     /// Compares two runs.

@@ -34,10 +34,15 @@ struct CoverageSettingsTests {
         arguments: [
             "coverage: {minimum: 101}\n", "coverage: {files: [kernel/signal.h]}\n", "coverage: {files: [/etc/a.c]}\n",
             "coverage: {files: [../a.c]}\n", "coverage: 90\n", "coverage: {least: 3}\n",
-            "coverage: on\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n",
         ])
     func errors(text: String) {
         #expect(#expect(throws: Failure.self) { try load(text) }?.code == .usage)
+    }
+
+    @Test("user-mode Linux counts as well")
+    func userModeLinux() throws {
+        let project = try load("coverage: on\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n")
+        #expect(project.coverage == CoverageSettings() && project.architecture == .um)
     }
 
     @Test("the printed project can be read again")

@@ -77,6 +77,43 @@ struct RunHistoryTests {
         #expect(scratch.notes.withLock { $0 }.isEmpty)
     }
 
+    @Test("a test's outcomes are those of all kept runs that can be read; one that no run has is an error")
+    func outcomes() throws {
+        let scratch = try Scratch()
+        #expect(throws: Failure.self) { try scratch.history.outcomes(of: "t") }
+        let first = try scratch.add()
+        try scratch.add { $0.suites[0].tests[0].status = .failed }
+        try writeAtomically("damaged", to: try scratch.add().appending("report.json"))
+        let tests = try scratch.history.outcomes(of: "T").tests
+        #expect(tests.map(\.id) == ["t"] && tests.first?.entries.map(\.status) == [.failed, .passed])
+        #expect(tests.first?.lastGood == first.lastComponent?.string)
+        let failure = #expect(throws: Failure.self) { try scratch.history.outcomes(of: "nothing") }
+        #expect(failure?.code == .usage && failure?.message.contains("none of 2 kept runs") == true)
+    }
+
+    @Test("the last cost of the calls in a unit is found behind runs without one")
+    func callProfiles() throws {
+        let scratch = try Scratch()
+        func profile(_ unit: CallProfile.Unit, _ median: Int) -> CallProfile {
+            let cost = CallProfile.Cost(count: 1, median: median, percentile90: 9, percentile99: 9, most: 9)
+            return CallProfile(unit: unit, entries: [.init(call: "c", test: "t", cost: cost)])
+        }
+        #expect(scratch.history.lastCallProfile(like: profile(.instructions, 0)) == nil)
+        try scratch.add { $0.callProfile = profile(.instructions, 1) }
+        let second = try scratch.add { $0.callProfile = profile(.instructions, 2) }
+        try scratch.add { $0.callProfile = profile(.nanoseconds, 3) }
+        try scratch.add { $0.callProfile = CallProfile(unit: .instructions, entries: []) }
+        try scratch.add()
+        try scratch.add {
+            $0.callProfile = profile(.instructions, 4)
+            $0.callProfile?.conditions = ["check memory"]
+        }
+        let found = scratch.history.lastCallProfile(like: profile(.instructions, 0))
+        #expect(found?.run == second.lastComponent?.string && found?.profile.entries.first?.cost.median == 2)
+        #expect(
+            scratch.history.lastCallProfile(like: profile(.nanoseconds, 0))?.profile.entries.first?.cost.median == 3)
+    }
+
     @Test("a run is listed once it has a report, and one with a damaged report is listed and refused")
     func publication() throws {
         let scratch = try Scratch()

@@ -41,6 +41,22 @@ struct StepTests {
         #expect(log.steps.map(\.detail) == ["done"])
     }
 
+    @Test("a step that is performed repeatedly is listed once, from its first start, as failed if it failed once")
+    func repeated() async throws {
+        let log = StepLog { _ in }
+        for outcome in [StepOutcome.made, .made] {
+            _ = try await log.perform(.test) { _ in Performed(result: 1, outcome: outcome, detail: "\(outcome)") }
+        }
+        #expect(log.steps.map(\.outcome) == [.made])
+        await #expect(throws: Failure.self) {
+            try await log.perform(.test) { _ -> Performed<Int> in throw Failure(.infrastructure, "broken") }
+        }
+        await #expect(throws: CancellationError.self) {
+            try await log.perform(.test) { _ -> Performed<Int> in throw CancellationError() }
+        }
+        #expect(log.steps.map(\.outcome) == [.failed] && log.steps.map(\.detail) == ["broken"])
+    }
+
     @Test("an existing result is a hit, and nothing is performed")
     func found() async throws {
         let log = StepLog { _ in }

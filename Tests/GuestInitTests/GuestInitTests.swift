@@ -50,6 +50,59 @@ struct GuestInitTests {
         items.compactMap { if case .frame(let frame) = $0 { frame } else { nil } }
     }
 
+    // MARK: Durations of calls
+
+    /// The file as the test library sees it.
+    private func words(of path: String) -> [UInt64] {
+        let bytes = System.read(path) ?? []
+        return stride(from: 0, to: bytes.count - 7, by: 8).map { start in
+            (0..<8).reduce(0) { $0 | UInt64(bytes[start + $1]) << (8 * UInt64($1)) }
+        }
+    }
+
+    @Test("the file of the calls has its form, and a frame has what grew in it")
+    func callTimes() throws {
+        let path = "/tmp/kbuild-calls-\(getpid())-\(UInt32.random(in: 0 ... .max))"
+        defer { unlink(path) }
+        var times = try #require(GuestInit.CallTimes("instructions,463,470", path: path))
+        var words = words(of: path)
+        #expect(words.count == 3 + 2 * (1 + GuestInit.CallTimes.buckets))
+        #expect(words.prefix(5) == [1, 1, 2, 463, 470] && words.dropFirst(5).allSatisfy { $0 == 0 })
+        let connection = try Connection()
+        var channel = Channel(descriptor: connection.guest, isAcknowledged: false)
+        var decoder = ResultsDecoder.port()
+        func sent() -> [String] {
+            times.capture()
+            times.send(&channel)
+            return frames(decoder.consume(connection.received())).map { "\($0.kind) \($0.text)" }
+        }
+        func count(_ call: Int, _ bucket: Int, _ number: UInt64) {
+            words[5 + call * GuestInit.CallTimes.buckets + bucket] += number
+            let bytes = words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
+            let descriptor = open(path, O_WRONLY)
+            #expect(write(descriptor, bytes, bytes.count) == bytes.count)
+            close(descriptor)
+        }
+        #expect(sent().isEmpty)
+        count(0, 0, 2)
+        count(0, 975, 1)
+        count(1, 40, 300)
+        #expect(sent() == ["calls 463 0:2 975:1", "calls 470 40:300"])
+        #expect(sent().isEmpty)
+        count(1, 40, 1)
+        #expect(sent() == ["calls 470 40:1"])
+        // A program may cut the file short: what was counted before stays.
+        #expect(truncate(path, 100) == 0)
+        #expect(sent().isEmpty)
+    }
+
+    @Test("without a call's number there is no file", arguments: ["", "time", "time,x"])
+    func noCalls(option: String) {
+        let path = "/tmp/kbuild-no-calls-\(getpid())"
+        #expect(GuestInit.CallTimes(option, path: path) == nil)
+        #expect(access(path, F_OK) != 0)
+    }
+
     // MARK: Frames
 
     @Test("the host decodes init's frames byte for byte", arguments: 1...20)

@@ -131,6 +131,7 @@ struct JSONReportTests {
         ])
         let values: [(String, any Encodable)] = [
             ("comparison-schema.json", comparison), ("run-list-schema.json", list),
+            ("history-schema.json", TestHistoryTests.history),
             ("cache-schema.json", CacheTextTests.list), ("cache-prune-schema.json", CacheTextTests.pruning),
         ]
         for (name, value) in values {
@@ -196,6 +197,7 @@ struct JSONReportTests {
         report.artifacts.buildLog = "/log"
         report.coverage = CoverageRenderingTests.coverage
         report.repetitions = RepetitionTests.repetitions
+        report.callProfile = CallProfileTests.profile
         let value = try JSONSerialization.jsonObject(with: Data(JSONReport.render(report).utf8))
         check(value, schema, schema, at: "report")
     }

@@ -78,6 +78,26 @@ struct CoverageFrameTests {
         #expect(guest.recorder.finish().faults == ["a record of coverage counters cannot be read"])
     }
 
+    @Test("durations of calls belong to the test that is about to end, and those of several guests are added")
+    func calls() {
+        var guest = Guest(bundle)
+        guest.send(.start, "0 1")
+        guest.event("testStarted", "one")
+        guest.send(.calls, "463 16:2 40:1")
+        guest.event("testEnded", "one")
+        guest.event("testStarted", "two")
+        guest.send(.calls, "463 16:1")
+        let times = guest.recorder.finish().callTimes
+        #expect(times.durations[.init(test: "M.S/one()", number: 463)]?.counts == [16: 2, 40: 1])
+        #expect(times.durations[.init(test: "M.S/two()", number: 463)]?.total == 1)
+        let part = PartialOutcome(programs: [0], outcome: guest.recorder.finish())
+        var whole = SessionOutcome.merging([part, part], plan: SessionPlan(programs: [bundle]))
+        whole.take(retry: [part], number: 2)
+        #expect(whole.callTimes.durations[.init(test: "M.S/two()", number: 463)]?.total == 3)
+        guest.send(.calls, "none")
+        #expect(guest.recorder.finish().faults == ["a record of calls' durations cannot be read"])
+    }
+
     @Test("the counts of several guests are kept separate, including those of retries")
     func merging() {
         let plan = SessionPlan(programs: [program])

@@ -51,6 +51,14 @@ struct QEMUCommandTests {
         #expect(!self.arguments(configuration()).contains("-S"))
     }
 
+    @Test("a machine that counts instructions says so, and another does not")
+    func instructions() {
+        #expect(value("-icount", in: arguments(configuration())).isEmpty)
+        var counting = configuration()
+        counting.countsInstructions = true
+        #expect(value("-icount", in: arguments(counting)) == ["shift=0"])
+    }
+
     @Test("disks: empty ones beside the sockets, files whose writes are discarded unless they are writable")
     func disks() {
         var configuration = configuration(type: .microvm)

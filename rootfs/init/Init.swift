@@ -24,12 +24,16 @@ struct Init {
         var log = KernelLog()
         if options["kbuild.coverage"] == "on" { log.coverage = CoverageCounters() }
         log.coverage?.findObjects()
+        if let option = options["kbuild.calls"] {
+            log.calls = CallTimes(option)
+            if log.calls == nil { channel.send("note", "the calls are not timed: \(System.lastError)") }
+        }
         var planName = options["kbuild.plan"] ?? "plan"
         var held: HeldProgram?
         var filters: [UInt8] = []
         var taintBefore: UInt64 = 0
         if let name = options["kbuild.hold"] {
-            held = hold(name, fstab, channel: &channel, options)
+            held = hold(name, fstab, isStepped: log.isStepped, channel: &channel, options)
             if looksForLeaks { Leaks.forgetBoot() }
             // The boot belongs to the saved machine; a restored guest reports only later events.
             log.sample(&channel)
@@ -111,7 +115,7 @@ struct Init {
 
     /// Prepares for a snapshot: the program of the plan `name` is held, and no share is mounted.
     private static func hold(
-        _ name: String, _ fstab: [UInt8], channel: inout Channel, _ options: [String: String]
+        _ name: String, _ fstab: [UInt8], isStepped: Bool, channel: inout Channel, _ options: [String: String]
     ) -> HeldProgram? {
         Snapshot.warmUp()
         guard name != "none" else { return nil }
@@ -119,7 +123,7 @@ struct Init {
         var problem = "no readable plan \(name) on the share of test programs"
         var held: HeldProgram?
         if let program = readPlan(name)?.programs.first {
-            held = HeldProgram(program, isStepped: options["kbuild.coverage"] == "on", error: &problem)
+            held = HeldProgram(program, isStepped: isStepped, error: &problem)
         }
         // A machine with a mounted share cannot be saved.
         if umount2(programsFolder, 0) != 0 { problem = "cannot unmount the programs: \(System.lastError)" }

@@ -23,6 +23,10 @@ struct KernelLog {
     private var budget = 16 << 20
     /// The counters of the project's objects; nil without coverage.
     var coverage: CoverageCounters?
+    /// The durations of the project's calls; nil unless they are requested.
+    var calls: CallTimes?
+    /// Whether counters are read at each event of a program, which then waits until they were read.
+    var isStepped: Bool { coverage != nil || calls != nil }
     private let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: longestRecord)
 
     /// A record has at most 8 KiB here (CONSOLE_EXT_LOG_MAX, PRINTK_MESSAGE_MAX in kernel/printk/internal.h).
@@ -70,13 +74,20 @@ struct KernelLog {
         if !records.isEmpty { channel.send("log", records) }
     }
 
-    /// Sends, with coverage, the counters of the project's objects, then the kernel's new records, then its taint and
-    /// the state of its log.
+    /// Reads the counters.
+    mutating func capture() {
+        coverage?.capture()
+        calls?.capture()
+    }
+
+    /// Sends the counters of the project's objects and the durations of its calls, if they are requested, then the
+    /// kernel's new records, then its taint and the state of its log.
     ///
     /// - Parameter capturing: Whether the counters are read now; otherwise the values last read are sent.
     mutating func sample(_ channel: inout Channel, capturing: Bool = true) {
-        if capturing { coverage?.capture() }
+        if capturing { capture() }
         coverage?.send(&channel)
+        calls?.send(&channel)
         // The taint is last, because the kernel prints a report and then sets the bit.
         forward(&channel)
         let sequence = next == 0 ? "-" : "\(next - 1)"

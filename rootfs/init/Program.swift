@@ -24,8 +24,7 @@ struct RunningProgram {
     ) -> Ending {
         channel.send("start", "\(index) \(kbuild_monotonic())")
         log.coverage?.findObjects()
-        let isStepped = log.coverage != nil
-        guard var running = RunningProgram(program, isApart: true, isStepped: isStepped) else {
+        guard var running = RunningProgram(program, isApart: true, isStepped: log.isStepped) else {
             return .notStarted(System.lastError)
         }
         return running.finish(seconds: program.seconds, index: index, channel: &channel, log: &log)
@@ -160,10 +159,10 @@ struct RunningProgram {
     /// Forwards whole lines of the event stream.
     private mutating func forwardEvents(index: Int, channel: inout Channel, log: inout KernelLog) {
         while events >= 0 {
-            if log.coverage != nil {
+            if log.isStepped {
                 // The counters are read while the event is still in the pipe, which blocks the next event.
                 guard System.isReadable(events) else { return }
-                log.coverage?.capture()
+                log.capture()
             }
             guard let bytes = System.readChunk(events) else { return }
             if bytes.isEmpty {

@@ -156,18 +156,19 @@ public struct TestRun: Sendable {
         let guests = try await pipeline.guests(for: prepared)
         report.machine = guests.machines.first?.reported
         report.artifacts.console = prepared.consoleLog.string
-        let counters: [GuestCounters]
+        let counted: GuestCounts
         if let repeating {
-            counters = try await repeatTests(repeating, prepared, guests, into: &report)
+            counted = try await repeatTests(repeating, prepared, guests, into: &report)
         } else {
             let snapshots = try await pipeline.snapshots(for: guests)
             guard let results = try await pipeline.tests(in: guests, from: snapshots, kernel: prepared.kernel) else {
                 throw Failure(.infrastructure, "the tests ended without a result")
             }
             try await add(results, snapshots, of: prepared, to: &report)
-            counters = results.outcome.coverage
+            counted = GuestCounts(results.outcome)
         }
-        if project.coverage != nil { try await addCoverage(counters, prepared, filter: filter, to: &report) }
+        if project.coverage != nil { try await addCoverage(counted.coverage, prepared, filter: filter, to: &report) }
+        if project.profilesCalls { addCallProfile(counted.calls, prepared, to: &report) }
         noteCheckers(report, config: prepared.kernel.config)
         report.suites += try project.skippedPrograms(filter: filter)
     }
@@ -181,6 +182,21 @@ public struct TestRun: Sendable {
         else { return }
         let note = "checkers: none; kbuild run --check all finds bad accesses, leaks, races, and sleeping under a lock"
         if context.isNews(note, isOfProject: true) { tools.progress(.note(note)) }
+    }
+
+    /// Adds the cost of the calls, compared with the last kept run that has it in the same unit.
+    private func addCallProfile(_ times: CallTimes, _ prepared: RunInputs, to report: inout RunReport) {
+        var profile = CallProfile(
+            unit: CallProfiling.unit(report.machine), conditions: CallProfiling.conditions(project), times,
+            names: CallProfiling.names(prepared.patched.overlay),
+            tests: report.tests.map(\.id))
+        if let earlier = context.history.lastCallProfile(like: profile) {
+            profile.compare(with: earlier.profile, of: earlier.run)
+        }
+        report.callProfile = profile
+        if project.machine.cpus > 1, profile.unit == .instructions {
+            tools.progress(.note("the guests had one CPU, so that their instructions could be counted"))
+        }
     }
 
     private func addCoverage(

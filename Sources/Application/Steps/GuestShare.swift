@@ -17,7 +17,11 @@ enum GuestShare {
     static let programsFolder = "/kbuild/programs"
 
     /// The name of the plan of the guest with this number, from 1, among the programs.
-    static func planName(_ number: Int) -> String { "plan-\(number)" }
+    ///
+    /// - Parameter repetition: The number of the repetition, because several may run at a time; nil for none.
+    static func planName(_ number: Int, repetition: Int? = nil) -> String {
+        repetition.map { "plan-\($0)-\(number)" } ?? "plan-\(number)"
+    }
     /// The kernel argument that names a guest's plan.
     static func planArgument(_ name: String) -> String { "kbuild.plan=\(name)" }
     /// The name of the plan with the one program that a guest holds, among the programs.

@@ -377,6 +377,7 @@ struct KernelSteps: Sendable {
     private func patched(_ pristine: KernelSourceArtifact) throws -> PatchedKernelArtifact {
         let overlay = try overlay(over: pristine)
         try checkCoverage(overlay)
+        try checkCallProfile(overlay)
         let request = try configRequest(pristine, overlay)
         let key = try key(pristine, overlay, request, hasImage: true)
         let plain = try self.key(pristine, overlay, request, hasImage: false)

@@ -42,6 +42,11 @@ struct GuestRequest: Sendable {
     var shares: [Share]
     /// Whether KCSAN, if it is on, watches only a few files of the kernel.
     var watchesFewFiles = false
+    /// The numbers of the calls whose cost is counted.
+    var profiledCalls: [Int] = []
+
+    /// Whether that cost is in instructions, which one CPU of an emulated processor can count.
+    var countsInstructions: Bool { !profiledCalls.isEmpty && accelerator.accelerator == .tcg }
 }
 
 /// Chooses the machines that a project's guests run on.
@@ -81,12 +86,17 @@ struct MachineSelection: Sendable {
                 guest.accelerator.accelerator == .tcg && features.hasVirtioMMIO && project.machine.numaNodes == 1
             boards = isSafe ? [.microvm, .q35] : [.q35]
         }
-        let kilohertz = boards.contains(.microvm) ? try await TimeStampCounter.kilohertz() : nil
+        // A counter of instructions has 1 GHz of the guest's clock.
+        let kilohertz: Int? =
+            if guest.countsInstructions { 1_000_000 } else if boards.contains(.microvm) {
+                try await TimeStampCounter.kilohertz()
+            } else { nil }
         return boards.enumerated().map { index, board in
             let bootsDirectly = features.isDirectlyBootable && (index == 0 || guest.kernel.image == nil)
             var configuration = MachineConfiguration(
                 type: board, accelerator: guest.accelerator.accelerator,
-                memoryMegabytes: project.machine.memoryMegabytes, cpus: project.machine.cpus,
+                memoryMegabytes: project.machine.memoryMegabytes,
+                cpus: guest.countsInstructions ? 1 : project.machine.cpus,
                 kernel: bootsDirectly ? guest.kernel.vmlinux : guest.kernel.bootFile, root: guest.root,
                 shares: guest.shares, results: project.machine.results == .serial ? .serial : .virtio,
                 kernelArguments: kernelArguments(for: guest), bootsDirectly: bootsDirectly,
@@ -98,6 +108,7 @@ struct MachineSelection: Sendable {
                 case .file(let path, let isWritable): .file(path, isWritable: isWritable)
                 }
             }
+            configuration.countsInstructions = guest.countsInstructions
             configuration.hasUserNetwork = project.network.isUser
             configuration.forwards = project.network.forwards
             configuration.hasHostRoot = project.rootfsType == .host
@@ -165,7 +176,9 @@ struct MachineSelection: Sendable {
     private func kernelArguments(for guest: GuestRequest) -> [String] {
         let checks = project.checks.flatMap { $0.kernelArguments(watchingFewFiles: guest.watchesFewFiles) }
         let coverage = project.coverage == nil ? [] : ["kbuild.coverage=on"]
-        return KUnitTests.kernelArguments(project.tests) + checks + coverage + project.machine.kernelArguments
+        let calls = CallProfiling.kernelArguments(
+            guest.profiledCalls, unit: guest.countsInstructions ? .instructions : .nanoseconds)
+        return KUnitTests.kernelArguments(project.tests) + checks + coverage + calls + project.machine.kernelArguments
     }
 
     private func umlMachine(

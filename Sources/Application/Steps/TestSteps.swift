@@ -63,7 +63,7 @@ struct TestSteps: Sendable {
         let maxConcurrentGuests = maxConcurrentGuests(for: shards.count, context.tools.progress)
         let limits = context.limits
         let source = GuestSource(
-            share: guests.share, machines: guests.machines, snapshots: snapshots?.places,
+            share: guests.share, repetition: guests.repetition, machines: guests.machines, snapshots: snapshots?.places,
             resumeLimit: min(limits.boot, SessionLimits.resume), memory: try memoryFolder(in: guests.folder))
         let session = TestScheduler(
             programs: guests.programs.artifacts, shards: shards,
@@ -124,13 +124,25 @@ struct TestSteps: Sendable {
     private func maxConcurrentGuests(for guests: Int, _ progress: Diagnostics.ProgressSink) -> Int {
         let wanted = min(guests, context.project.guests ?? ProcessInfo.processInfo.activeProcessorCount)
         guard let available = Self.availableMegabytes() else { return wanted }
-        let room = max(1, available / (context.project.machine.memoryMegabytes + Self.overheadMegabytes))
+        let room = Self.room(in: available, memoryMegabytes: context.project.machine.memoryMegabytes)
         if room < wanted, context.project.guests != nil {
             progress(
                 .note(
                     "\(available) MB of memory are free, room for \(room) guests at once instead of \(wanted)"))
         }
         return min(wanted, room)
+    }
+
+    /// How many guests of this size fit: one for each processor, as far as the host's memory permits.
+    static func guestsThatFit(memoryMegabytes: Int) -> Int {
+        let processors = ProcessInfo.processInfo.activeProcessorCount
+        guard let available = availableMegabytes() else { return processors }
+        return min(processors, room(in: available, memoryMegabytes: memoryMegabytes))
+    }
+
+    /// How many guests fit into memory; at least one is tried.
+    static func room(in available: Int, memoryMegabytes: Int) -> Int {
+        max(1, available / (memoryMegabytes + overheadMegabytes))
     }
 
     /// The memory that Linux estimates to be usable without swapping; nil when it does not say.
@@ -145,6 +157,7 @@ struct TestSteps: Sendable {
 private final class GuestSource: Sendable {
     /// The folder with the guests' plans.
     private let share: FilePath
+    private let repetition: Int?
     private let machines: [MachineCandidate]
     /// By the program that a guest holds; nil if guests boot.
     private let snapshots: [Int?: SnapshotArtifact]?
@@ -154,10 +167,11 @@ private final class GuestSource: Sendable {
     private let guests = Mutex(0)
 
     init(
-        share: FilePath, machines: [MachineCandidate], snapshots: [Int?: SnapshotArtifact]?, resumeLimit: Double,
-        memory: FilePath?
+        share: FilePath, repetition: Int?, machines: [MachineCandidate], snapshots: [Int?: SnapshotArtifact]?,
+        resumeLimit: Double, memory: FilePath?
     ) {
         self.share = share
+        self.repetition = repetition
         self.machines = machines
         self.snapshots = snapshots
         self.resumeLimit = resumeLimit
@@ -202,7 +216,7 @@ private final class GuestSource: Sendable {
 
     /// Writes the shard's plan where the guest finds it; returns its name there.
     private func writePlan(_ shard: TestShard, _ number: Int) throws -> String {
-        let name = GuestShare.planName(number)
+        let name = GuestShare.planName(number, repetition: repetition)
         try writeAtomically(try shard.plan.encoded(), to: share.appending(name))
         return name
     }

@@ -11,12 +11,14 @@ import SystemPackage
 
 struct ReportCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "report", abstract: "Print the report of a kept run, list kept runs, or compare two.",
+        commandName: "report",
+        abstract: "Print the report of a kept run, list kept runs, compare two, or follow a test.",
         discussion: """
             kbuild keeps the report and the console's log of a project's last 50 runs. RUN is -1 for the last run, -2 \
             for the run before, and so on; or a run's name, which --list prints, or the beginning of a name; or the path of \
             another report, with a slash in it or with .json at its end. --compare takes two runs, the earlier first: \
-            without the second it compares with the last run, without both it compares the last two.
+            without the second it compares with the last run, without both it compares the last two. --history takes a \
+            test's name or a part of it, and shows its result in each kept run, the first bad run, and how often it fails.
 
             The exit code is 0, whatever the run's verdict, and 2 when there is no such run. --compare ends with 1 when \
             a test fails that did not fail before. Examples:
@@ -25,6 +27,7 @@ struct ReportCommand: AsyncParsableCommand {
               kbuild report -2 --html report.html
               kbuild report --list
               kbuild report --compare
+              kbuild report --history addsUp --html history.html
               kbuild report --compare main/report.json -1 --format json
             """)
 
@@ -40,6 +43,11 @@ struct ReportCommand: AsyncParsableCommand {
 
     @Flag(help: "Print how two runs differ.")
     var compare = false
+
+    @Option(
+        help: "Print a test's result in each kept run; a part of a name selects several tests. --html writes a page.",
+        completion: .found { $0.tests })
+    var history: String?
 
     @Option(help: "With --compare: the smallest change of a test's time to report, in percent.")
     var percent = 50.0
@@ -65,11 +73,16 @@ struct ReportCommand: AsyncParsableCommand {
         if let unknown = runs.first(where: { $0.hasPrefix("-") && Int($0) == nil }) {
             throw ValidationError("Unknown option '\(unknown)'")
         }
-        if list, compare { throw ValidationError("--list and --compare exclude each other") }
-        if list || compare, output.files != ReportFiles() {
-            throw ValidationError("--html, --junit and --summary are of one run")
+        let modes = [(list, "--list"), (compare, "--compare"), (history != nil, "--history")].filter(\.0)
+        if modes.count > 1 { throw ValidationError("\(modes[0].1) and \(modes[1].1) exclude each other") }
+        var files = output.files
+        if history != nil { files.html = nil }
+        if !modes.isEmpty, files != ReportFiles() {
+            throw ValidationError(
+                history == nil
+                    ? "--html, --junit and --summary are of one run" : "of a test's history --html alone makes a file")
         }
-        let most = list ? 0 : compare ? 2 : 1
+        let most = list || history != nil ? 0 : compare ? 2 : 1
         if runs.count > most { throw ValidationError("Unexpected argument '\(runs[most])'") }
         guard percent >= 0, seconds >= 0 else { throw ValidationError("--percent and --seconds are 0 or more") }
     }
@@ -82,6 +95,17 @@ struct ReportCommand: AsyncParsableCommand {
         if list {
             let list = try history.list()
             return try console.output(list, text: text.render(list), format)
+        }
+        if let test = self.history {
+            let outcomes = try history.outcomes(of: test)
+            if let page = output.files.html {
+                do {
+                    try ReportFiles.write(HTMLHistory.render(outcomes), to: page, as: "HTML file")
+                } catch {
+                    throw Failure(.usage, error.message, details: error.details, nextStep: error.nextStep)
+                }
+            }
+            return try console.output(outcomes, text: text.render(outcomes), format)
         }
         if compare {
             let comparison = try history.compare(

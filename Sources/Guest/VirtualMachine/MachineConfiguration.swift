@@ -103,6 +103,8 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var hasHostRoot = false
     /// The user's options, each one of QEMU's with its value.
     public var emulatorOptions: [String] = []
+    /// Whether the emulated processor's time-stamp counter counts instructions (`-icount`). It can have one CPU then.
+    public var countsInstructions = false
     /// Whether the machine waits at its first instruction for a debugger.
     public var waitsForDebugger = false
 

@@ -106,6 +106,8 @@ extension MachineConfiguration {
             "-smp", "\(cpus)", "-m", "\(memoryMegabytes)M",
             "-kernel", kernel.string, "-append", kernelCommandLine,
         ]
+        // A nanosecond of the guest for each instruction; while all CPUs wait, its clock follows the host's.
+        if countsInstructions { arguments += ["-icount", "shift=0"] }
         if filtersSystemCalls { arguments += Self.systemCallFilter }
         arguments += memoryArguments(memory)
         arguments += [

@@ -224,6 +224,8 @@ public struct RunReport: Codable, Sendable, Equatable {
     public var suites: [SuiteResult]
     /// What the tests reached of the project's C files; nil when that was not asked for, or could not be found out.
     public var coverage: CoverageReport?
+    /// What the added calls cost, by test; nil when that was not asked for.
+    public var callProfile: CallProfile?
     /// How often the tests ended in which way; nil when they ran once.
     public var repetitions: Repetitions?
     /// The kernel's reports.

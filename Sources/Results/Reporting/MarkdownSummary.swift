@@ -24,7 +24,8 @@ public enum MarkdownSummary {
         var isCut = false
         // The most important sections come first, so that the bound removes less important ones.
         let sections = [
-            [head(report)], failures(report), crashes(report), logs(report), [slowest(report), about(report)],
+            [head(report)], failures(report), crashes(report), [repetitions(report)], coverage(report),
+            [calls(report)], logs(report), [slowest(report), about(report)],
         ]
         for part in sections.joined() where !part.isEmpty {
             guard size + part.byteCount < mostBytes else {
@@ -169,9 +170,9 @@ public enum MarkdownSummary {
         return "<details><summary>Steps, versions and files</summary>\n\n\(table)\n\n</details>"
     }
 
-    private static func row(_ cells: [MarkdownText]) -> MarkdownText { "| \(cells.joined(separator: " | ")) |" }
+    static func row(_ cells: [MarkdownText]) -> MarkdownText { "| \(cells.joined(separator: " | ")) |" }
 
-    private static func folded(_ title: String, _ lines: some Sequence<String>) -> MarkdownText {
+    static func folded(_ title: String, _ lines: some Sequence<String>) -> MarkdownText {
         "<details><summary>\(MarkdownText(code: title))</summary>\n\n\(block(Array(lines)))\n\n</details>"
     }
 

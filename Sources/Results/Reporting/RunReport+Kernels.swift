@@ -46,6 +46,8 @@ extension RunReport {
             }
             return crash
         }
+        coverage = coverage ?? other.coverage
+        callProfile = callProfile ?? other.callProfile
         if let more = other.repetitions {
             repetitions = repetitions ?? Repetitions(wanted: 0)
             repetitions?.add(more, label: label)

@@ -89,6 +89,7 @@ public struct TextReport: Sendable {
         var lines = shown.all
         if !lines.isEmpty { lines.append("") }
         if let coverage = report.coverage { lines += self.coverage(coverage) + [""] }
+        if let profile = report.callProfile { lines += calls(profile) + [""] }
         if let repetitions = report.repetitions { lines += self.repetitions(repetitions) + [""] }
         lines += summary(report)
         return lines.joined()

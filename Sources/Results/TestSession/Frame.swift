@@ -42,6 +42,8 @@ public struct Frame: Equatable, Sendable {
         case log
         /// The counters of an object for coverage: the path of its file of counters, a line feed, the counters.
         case coverage
+        /// The durations of a call since the last such frame: its number, and `BUCKET:COUNT` for each bucket that grew.
+        case calls
         /// The guest is alive, though its program is quiet.
         case beat
         /// A sentence for the user about the running program, or about the guest if no program runs.

@@ -42,6 +42,7 @@ extension SessionOutcome {
             whole.crashes += part.outcome.crashes
             whole.faults += part.outcome.faults
             whole.coverage += part.outcome.coverage
+            whole.callTimes.add(part.outcome.callTimes)
             whole.notes += part.outcome.notes.filter { !whole.notes.contains($0) }
             whole.release = whole.release ?? part.outcome.release
             whole.isComplete = whole.isComplete && part.outcome.isComplete
@@ -98,6 +99,7 @@ extension SessionOutcome {
             crashes += part.outcome.crashes
             faults += part.outcome.faults
             coverage += part.outcome.coverage
+            callTimes.add(part.outcome.callTimes)
         }
     }
 }

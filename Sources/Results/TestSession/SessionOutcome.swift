@@ -20,6 +20,8 @@ public struct SessionOutcome: Sendable, Equatable {
     public var lostLog: [LostLog] = []
     /// The counters of each guest, where coverage was asked for.
     public var coverage: [GuestCounters] = []
+    /// The durations of the project's calls, if they were asked for.
+    public var callTimes = CallTimes()
     /// Notes of the guest's init for the user; none of them is a failure.
     public var notes: [String] = [] {
         didSet { ResultBounds.bound(notes: &notes) }

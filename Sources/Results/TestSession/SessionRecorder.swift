@@ -45,6 +45,8 @@ public struct SessionRecorder: Sendable {
     /// What the project's objects have counted, and how many bytes that takes.
     private var counters = GuestCounters()
     private var counterBytes = 0
+    /// The durations of the project's calls.
+    private var callTimes = CallTimes()
 
     /// The most bytes to keep of a program's output; KTAP output beyond it is a fault.
     static let longestOutput = 16 << 20
@@ -136,13 +138,23 @@ public struct SessionRecorder: Sendable {
             counters.isBounded = true
             return
         }
-        // Of several tests at once none has the counters to itself.
-        let isAlone = bundle.runningTests.count == 1
         counters.samples.append(
             CounterSample(
-                test: isAlone ? runningTest : current.map { plan.programs[$0].name },
-                object: String(decoding: frame.payload[..<end], as: UTF8.self),
+                test: ownerOfCounters, object: String(decoding: frame.payload[..<end], as: UTF8.self),
                 bytes: Array(frame.payload[(end + 1)...])))
+    }
+
+    /// The owner of the counts since the last event: of several tests at once none has the counters to itself.
+    private var ownerOfCounters: String? {
+        bundle.runningTests.count == 1 ? runningTest : current.map { plan.programs[$0].name }
+    }
+
+    /// Takes in durations of a call, which count for the test that is about to end.
+    private mutating func consumeCalls(_ frame: Frame) {
+        guard callTimes.add(frame.text, of: ownerOfCounters ?? RunCounters.bootName) else {
+            faults.append("a record of calls' durations cannot be read")
+            return
+        }
     }
 
     private mutating func consumeSample(_ frame: Frame) {
@@ -213,6 +225,9 @@ public struct SessionRecorder: Sendable {
         case .log: return consumeLog(frame)
         case .coverage:
             consumeCounters(frame)
+            return []
+        case .calls:
+            consumeCalls(frame)
             return []
         case .note:
             if let current { programs[current].notes.append(frame.text) } else { notes.append(frame.text) }
@@ -375,6 +390,7 @@ public struct SessionRecorder: Sendable {
             counters.cutShortIn = isComplete ? nil : lastRunning ?? "no program"
             outcome.coverage = [counters]
         }
+        outcome.callTimes = callTimes
         return outcome
     }
 

@@ -30,6 +30,7 @@ public struct HTMLReport: Sendable {
             ("tests", "Tests", HTMLTests(report, failureID: failureIDs).body),
             ("repetitions", "Repetitions", HTMLRepetitions(report.repetitions)?.body ?? ""),
             ("coverage", "Coverage", HTMLCoverage(report.coverage)?.body ?? ""),
+            ("calls", "Cost of the calls", HTMLCalls(report.callProfile)?.body ?? ""),
             ("log", "Console", HTMLConsole(report, console).body), ("about", "About this run", about),
         ].filter { !$0.body.isEmpty }
         let name = report.project.split(separator: "/").last.map(String.init) ?? report.project
