@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import KernelConfig
+import KernelMake
 import SystemPackage
 import Testing
 
