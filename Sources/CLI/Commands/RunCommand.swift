@@ -251,6 +251,7 @@ struct RunCommand: AsyncParsableCommand {
               kbuild run --repeat 20
               kbuild run --until-fail --for 10m
               kbuild run --coverage --lcov coverage.info
+              kbuild run --profile-calls
               kbuild run --dry-run
               kbuild run --ci
 
