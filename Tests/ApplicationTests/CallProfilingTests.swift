@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import ResultsModel
+import SystemPackage
 import Testing
 
 @testable import Application

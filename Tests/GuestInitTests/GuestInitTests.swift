@@ -52,6 +52,9 @@ struct GuestInitTests {
 
     // MARK: Durations of calls
 
+    /// The model of results has a type of the same name, and a macro cannot take a module's name apart from a value.
+    private typealias FileOfCalls = GuestInit.CallTimes
+
     /// The file as the test library sees it.
     private func words(of path: String) -> [UInt64] {
         let bytes = System.read(path) ?? []
@@ -64,9 +67,9 @@ struct GuestInitTests {
     func callTimes() throws {
         let path = "/tmp/kbuild-calls-\(getpid())-\(UInt32.random(in: 0 ... .max))"
         defer { unlink(path) }
-        var times = try #require(GuestInit.CallTimes("instructions,463,470", path: path))
+        var times = try #require(FileOfCalls("instructions,463,470", path: path))
         var words = words(of: path)
-        #expect(words.count == 3 + 2 * (1 + GuestInit.CallTimes.buckets))
+        #expect(words.count == 3 + 2 * (1 + FileOfCalls.buckets))
         #expect(words.prefix(5) == [1, 1, 2, 463, 470] && words.dropFirst(5).allSatisfy { $0 == 0 })
         let connection = try Connection()
         var channel = Channel(descriptor: connection.guest, isAcknowledged: false)
@@ -77,7 +80,7 @@ struct GuestInitTests {
             return frames(decoder.consume(connection.received())).map { "\($0.kind) \($0.text)" }
         }
         func count(_ call: Int, _ bucket: Int, _ number: UInt64) {
-            words[5 + call * GuestInit.CallTimes.buckets + bucket] += number
+            words[5 + call * FileOfCalls.buckets + bucket] += number
             let bytes = words.flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * UInt64($0))) } }
             let descriptor = open(path, O_WRONLY)
             #expect(write(descriptor, bytes, bytes.count) == bytes.count)
@@ -99,7 +102,7 @@ struct GuestInitTests {
     @Test("without a call's number there is no file", arguments: ["", "time", "time,x"])
     func noCalls(option: String) {
         let path = "/tmp/kbuild-no-calls-\(getpid())"
-        #expect(GuestInit.CallTimes(option, path: path) == nil)
+        #expect(FileOfCalls(option, path: path) == nil)
         #expect(access(path, F_OK) != 0)
     }
 
