@@ -8,6 +8,7 @@ import KernelBuild
 import KernelMake
 import Processes
 import Project
+import RootFilesystem
 import RunStore
 import SystemPackage
 import VirtualMachine
@@ -186,11 +187,21 @@ public struct ProjectContext: Sendable {
 
     /// The user's shared folders.
     var userShares: [Share] {
-        project.shares.enumerated().map { index, share in
+        let definition = try? RootFilesystemDefinition.load(project.rootfsDefinition)
+        let foreign = Provenance(of: project, rootfsFiles: definition?.hostFiles ?? []).foreign
+        let keepsModes = Self.keepsModes(project, hasForeignInput: !foreign.isEmpty, user: geteuid())
+        return project.shares.enumerated().map { index, share in
             Share(
                 tag: GuestShare.tag(ofShare: index), path: share.path, isReadOnly: !share.isWritable,
-                // Untrusted code does not get such a guest.
-                keepsModes: project.rootfsType == .host)
+                keepsModes: keepsModes)
         }
+    }
+
+    /// Whether what a guest writes to a shared folder keeps its modes and links on the host.
+    ///
+    /// A guest of untrusted code could leave links that lead elsewhere, and root's guest setuid files and devices of
+    /// root. The host's root as the guest's is only given to trusted code, and its user works in the folder.
+    static func keepsModes(_ project: Project, hasForeignInput: Bool, user: UInt32) -> Bool {
+        project.rootfsType == .host || !hasForeignInput && project.sandbox != .on && user != 0
     }
 }

@@ -50,6 +50,8 @@ final class Console: Sendable {
     /// Redraws the status line without events, so that the elapsed time advances.
     private let ticker = Mutex<(any DispatchSourceTimer)?>(nil)
 
+    /// Whether a person reads standard error.
+    private let isTerminal: Bool
     /// Whether routine steps and notes are omitted, because another program also uses standard error.
     private let isTerse: Bool
     /// Whether each event is a line of JSON on standard output too.
@@ -69,7 +71,8 @@ final class Console: Sendable {
         self.streamsEvents = streamsEvents
         self.isTerse = isTerse
         self.jobLog = jobLog
-        isLive = isatty(STDERR_FILENO) == 1 && !StandardStream.isDumb && !noProgress && verbosity != .quiet
+        isTerminal = isatty(STDERR_FILENO) == 1
+        isLive = isTerminal && !StandardStream.isDumb && !noProgress && verbosity != .quiet
         if isLive { startTicker() }
     }
 
@@ -165,7 +168,9 @@ final class Console: Sendable {
         case .stepFinished(let step, let outcome, let seconds, let detail):
             state.withLock { $0.status.end(step.rawValue) }
             let isUsual = outcome == .hit || outcome == .made && step == .boot
-            if verbosity > .quiet, !(isTerse && isUsual) {
+            // A screen of 24 lines is for what happened; the summary names these steps too.
+            let isHidden = isTerse && isUsual || outcome == .hit && isTerminal && verbosity < .verbose
+            if verbosity > .quiet, !isHidden {
                 let words: TerminalText =
                     "\(step.rawValue.padded(to: 10)) \(outcome.rawValue.padded(to: 6)) \(format(seconds).padded(to: 8))"
                 log(words, outcome == .failed ? .red : nil, "\(detail)")

@@ -66,6 +66,11 @@ enum Main {
                 StandardStream.output.write(TerminalText(lines: HelpPages.projectFileText))
                 return ExitStatus.success.rawValue
             }
+            if let text = VerbSuggestion.unknownPage(arguments) {
+                throw Failure(
+                    .usage, text,
+                    nextStep: VerbSuggestion.verb(for: arguments) ?? "kbuild help lists the commands")
+            }
             var command = try Kbuild.parseAsRoot(arguments)
             try ProcessLimits.prepare()
             if var command = command as? any AsyncParsableCommand { try await command.run() } else { try command.run() }

@@ -23,6 +23,19 @@ struct HostRootTests {
         try Project.load(text: text, file: "/p/kbuild.yaml", profile: nil, overrides: [])
     }
 
+    @Test("a shared folder keeps the guest's modes and links for a plain user whose inputs are all the project's own")
+    func sharedModes() throws {
+        func keeps(_ text: String = "", foreign: Bool = false, user: UInt32 = 1000) throws -> Bool {
+            let own = "kernel: {source: linux-source-6.1, patches: [kernel/a], config: [c]}\ntests: [{c: a.c}]\n"
+            return ProjectContext.keepsModes(try load(own + text), hasForeignInput: foreign, user: user)
+        }
+        #expect(try keeps())
+        #expect(try !keeps(user: 0))
+        #expect(try !keeps(foreign: true))
+        #expect(try !keeps("sandbox: on\n"))
+        #expect(try keeps("rootfs: {type: host}\n", user: 0))
+    }
+
     @Test("existing secrets are hidden, both folders and files, and links to them lead to the hidden ones")
     func secrets() throws {
         let home = FilePath(FileManager.default.temporaryDirectory.path).appending("home-\(UUID().uuidString)")

@@ -23,17 +23,22 @@ final class ScriptedEmulator: Sendable {
         case fails(String)
         /// Init cannot go on, and says this.
         case stops(String)
+        /// Its first program never ends. Its kernel answers each letter of sysrq with a line and with this text.
+        case hangs([Character: String])
     }
 
     private let guests: Mutex<[Guest]>
     private let seen = Mutex<[[String]]>([])
     private let resumed = Mutex<[String]>([])
+    private let asked = Mutex("")
 
     /// The guests in the order in which they start.
     init(_ guests: Guest...) { self.guests = Mutex(guests) }
 
     /// The arguments of each start so far.
     var starts: [[String]] { seen.withLock { $0 } }
+    /// The letters of sysrq that guests which hang have received.
+    var letters: String { asked.withLock { $0 } }
     /// What each restored guest was told to do, in lines.
     var orders: [String] { resumed.withLock { $0 } }
 
@@ -118,6 +123,17 @@ final class ScriptedEmulator: Sendable {
         switch guest {
         case .resets: return ended(0)
         case .fails, .stops: return ended(1)
+        case .hangs(let answers):
+            send(.hello, "init=1 release=5.19.7 kernel=Linux")
+            send(.start, "0 \(number)")
+            Thread {
+                while let letter = console.readLetter() {
+                    self.asked.withLock { $0.append(letter) }
+                    console.send("sysrq: Show it\n" + (answers[letter] ?? ""))
+                }
+            }.start()
+            _ = answer(monitor, until: "quit")
+            return ended(0)
         case .runs(let codes):
             send(.hello, "init=1 release=5.19.7 kernel=Linux")
             for (index, code) in codes.enumerated() {
@@ -138,7 +154,10 @@ final class ScriptedEmulator: Sendable {
                 var arguments: Arguments?
             }
             guard let request = try? JSONDecoder().decode(Request.self, from: Data(line.utf8)) else { return false }
-            monitor.send("{\"return\": {}}\n")
+            monitor.send(
+                request.execute == "human-monitor-command"
+                    ? #"{"return": "CPU#0\r\nRIP=ffffffff81000000 RFL=00000246 CPL=0 HLT=1\r\n"}"# + "\n"
+                    : "{\"return\": {}}\n")
             switch request.execute {
             case "migrate":
                 if let path = request.arguments?.uri?.dropFirst("unix:".count), let state = Connection(String(path)) {
@@ -191,6 +210,13 @@ private final class Connection: Sendable {
     func readLine() -> String? {
         let line = read(until: "\n")
         return line.hasSuffix("\n") ? String(line.dropLast()) : nil
+    }
+
+    /// The next byte; nil at the connection's end.
+    func readLetter() -> Character? {
+        var byte: [UInt8] = [0]
+        let count = try? byte.withUnsafeMutableBytes { try descriptor.read(into: $0) }
+        return count == 1 ? Character(UnicodeScalar(byte[0])) : nil
     }
 
     /// What comes up to and with `end`, or to the connection's end.

@@ -152,6 +152,25 @@ struct ScriptedGuestTests {
         #expect(statuses(failed).allSatisfy { !$0.hasSuffix("passed") })
     }
 
+    @Test("a guest that hangs is asked letter by letter, its whole answer is kept, and the rest runs in a new guest")
+    func hanging() async throws {
+        defer { try? removeAll(scratch) }
+        let project = try readText(scratch.appending("kbuild.yaml"))
+        try write("kbuild.yaml", project + "timeouts: {test: 1}\n")
+        let last = "the last line of the last answer\n"
+        let emulator = ScriptedEmulator(.hangs(["l": "processors\n", "t": "tasks\n" + last]), .runs([0]))
+        let context = try context(emulator)
+        let results = try await test(context, try guests(context, .microvm))
+        #expect(statuses(results) == ["one timedOut", "two passed"])
+        #expect(emulator.letters == "lwdth")
+        let hung = try #require(results.guests.first?.result)
+        #expect(hung.limit == .test("one", 1))
+        #expect(hung.processors.map(\.address) == [0xffff_ffff_8100_0000])
+        let lines = hung.inspection.map(\.message)
+        #expect(lines.count { $0.hasPrefix("sysrq: ") } == 5, "\(lines)")
+        #expect(lines.contains("processors") && lines.contains("tasks") && lines.contains(String(last.dropLast())))
+    }
+
     // MARK: The snapshot step
 
     private func save(_ context: ProjectContext, _ guests: RunGuests) async throws -> SnapshotArtifacts {

@@ -27,6 +27,8 @@ struct ScriptedStepTests {
             var commands: [String] = []
             /// The output and exit code of the kernel's make instead of a build.
             var error: String?
+            /// The name of a pipe that the failing make leaves in its output.
+            var pipe: String?
             /// What sparse and checkpatch print.
             var sparse = ""
             var checkpatch = ""
@@ -78,6 +80,7 @@ struct ScriptedStepTests {
                     }
                 } else if !words.contains("syncconfig") {
                     if let error = state.withLock({ $0.error }) {
+                        if let pipe = state.withLock({ $0.pipe }) { mkfifo(output.appending(pipe).string, 0o600) }
                         return CommandResult(status: .exited(2), output: error, errors: "")
                     }
                     if state.withLock({ $0.isInterrupted }) {
@@ -494,7 +497,7 @@ struct ScriptedStepTests {
         #expect(!fileExists(first))
     }
 
-    @Test("an own confined build does not continue what a foreign one left, and none continues a failed one")
+    @Test("an own confined build continues its own after a compile error, but not what a foreign one or a bad one left")
     func confinedOutputs() async throws {
         defer { try? removeAll(scratch) }
         _ = try context()
@@ -512,16 +515,39 @@ struct ScriptedStepTests {
         _ = try await buildKernel(try context(project: foreign))
         #expect(!fileExists(left))
 
-        for line in ["int second;", "int third;"] {
+        for (line, isGood) in [("int second;", true), ("int third;", false), ("int fourth;", true)] {
             try writeAtomically("own", to: left)
             try write("submission/own.patch", Self.patch(line))
-            tools.state.withLock { $0.error = line == "int second;" ? nil : "own.c:1: error: no" }
-            _ = try? await buildKernel(try context(project: foreign))
+            tools.state.withLock { $0.error = isGood ? nil : "own.c:1: error: no" }
+            let built = try? await buildKernel(try context(project: foreign))
+            #expect((built != nil) == isGood)
             #expect(fileExists(left))
         }
+        // A failed build that left a pipe: the next one begins empty.
+        try write("submission/own.patch", Self.patch("int fifth;"))
+        tools.state.withLock { $0.error = "own.c:1: error: no" }
+        tools.state.withLock { $0.pipe = "pipe" }
+        _ = try? await buildKernel(try context(project: foreign))
+        #expect(FileStatus(output.appending("pipe")) != nil)
         tools.state.withLock { $0.error = nil }
-        try write("submission/own.patch", Self.patch("int fourth;"))
+        tools.state.withLock { $0.pipe = nil }
+        try write("submission/own.patch", Self.patch("int sixth;"))
         _ = try await buildKernel(try context(project: foreign))
+        #expect(!fileExists(left) && FileStatus(output.appending("pipe")) == nil)
+    }
+
+    @Test("a foreign build that failed is not continued")
+    func foreignFailed() async throws {
+        defer { try? removeAll(scratch) }
+        _ = try context()
+        try write("foreign.patch", Self.patch("int foreign;"))
+        let project = try addProject("submission", patch: "../foreign.patch")
+        tools.state.withLock { $0.error = "own.c:1: error: no" }
+        await #expect(throws: Failure.self) { try await buildKernel(try context(project: project)) }
+        let left = try await output(try context(project: project)).appending("left")
+        try writeAtomically("forged", to: left)
+        tools.state.withLock { $0.error = nil }
+        _ = try await buildKernel(try context(project: project))
         #expect(!fileExists(left))
     }
 
@@ -556,6 +582,28 @@ struct ScriptedStepTests {
         try write("kbuild.yaml", Self.project + "\nlint: on\nwarnings: fail\n")
         let failure = await #expect(throws: Failure.self) { try await findings() }
         #expect(failure?.code == .build && failure?.description.contains("kernel/own.c:2: warning: new") == true)
+    }
+
+    @Test("lint: a file that sparse did not read is noted, and fails the run under `warnings: fail`")
+    func unreadFile() async throws {
+        defer { try? removeAll(scratch) }
+        func lint(_ text: String) async throws -> LintResult {
+            try write("kbuild.yaml", Self.project + text)
+            let context = try context()
+            let steps = try await KernelSteps.make(context)
+            let pristine = try #require(try await context.log.carryOut(steps.source()))
+            let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+            defer { withExtendedLifetime(patched.lock) {} }
+            let config = try await context.log.carryOut(steps.configure(patched))
+            let kernel = try await context.log.carryOut(steps.compile(patched, config: config))
+            // As where a makefile compiles the file under another option.
+            try removeAll(try await output(context).pushing("kernel/.own.o.cmd"))
+            return try #require(try await context.log.carryOut(steps.lint(patched, kernel: kernel)))
+        }
+        #expect(try await lint("\nlint: on\n").findings.isEmpty)
+        let failure = await #expect(throws: Failure.self) { try await lint("\nlint: on\nwarnings: fail\n") }
+        #expect(failure?.code == .build && failure?.message.contains("sparse did not read 1 file") == true)
+        #expect(failure?.details?.contains("no record that it compiled the file") == true)
     }
 
     @Test("lint: a missing sparse is named with the command that installs it, before anything is built")

@@ -48,10 +48,47 @@ struct CommandLineTests {
         arguments: [
             (["rnu"], "kbuild run"), (["docter", "--format", "json"], "kbuild doctor"),
             (["patch", "aply"], "kbuild patch apply"), (["syscall", "ceck"], "kbuild syscall check"),
+            (["hlep"], "kbuild help"), (["HELP"], "kbuild help"), (["tset"], "kbuild test"),
+            (["patch", "hlep"], "kbuild help patch"), (["patch", "help"], "kbuild help patch"),
         ])
     func verbs(arguments: [String], suggestion: String) {
         #expect(throws: (any Error).self) { try Kbuild.parseAsRoot(arguments) }
         #expect(VerbSuggestion.verb(for: arguments) == suggestion)
+    }
+
+    @Test("every verb with two neighbouring letters swapped, a letter too few or one too many is suggested itself")
+    func siblings() {
+        var tried = 0
+        for (path, _) in Self.commands() {
+            guard let verb = path.last, verb.count > 2 else { continue }
+            let letters = Array(verb)
+            let taken = Set(Self.commands().filter { $0.path.dropLast() == path.dropLast() }.compactMap(\.path.last))
+            var wrong = (1..<letters.count).map { place in
+                var copy = letters
+                copy.swapAt(place - 1, place)
+                return String(copy)
+            }
+            wrong += [String(letters.dropLast()), verb + "x"]
+            for word in wrong where !taken.contains(word) && word != "help" {
+                tried += 1
+                let arguments = path.dropLast() + [word]
+                #expect(
+                    VerbSuggestion.verb(for: arguments) == (["kbuild"] + path).joined(separator: " "), "\(arguments)")
+            }
+        }
+        #expect(tried > 100)
+    }
+
+    @Test("help for an unknown command is refused with a suggestion, not answered with the first page")
+    func pages() {
+        #expect(VerbSuggestion.unknownPage(["help", "rnu"])?.contains("'rnu'") == true)
+        #expect(VerbSuggestion.verb(for: ["help", "rnu"]) == "kbuild help run")
+        #expect(VerbSuggestion.verb(for: ["help", "projcet-file"]) == "kbuild help project-file")
+        #expect(VerbSuggestion.verb(for: ["help", "patch", "aply"]) == "kbuild help patch apply")
+        #expect(VerbSuggestion.unknownPage(["help", "patch", "aply"]) != nil)
+        for known in [["help"], ["help", "run"], ["help", "patch", "apply"], ["help", "help"], ["run", "rnu"]] {
+            #expect(VerbSuggestion.unknownPage(known) == nil, "\(known)")
+        }
     }
 
     @Test(
@@ -76,6 +113,12 @@ struct CommandLineTests {
         } catch {
             #expect(Kbuild.fullMessage(for: error).contains("Did you mean '\(suggestion)'?"))
         }
+    }
+
+    @Test("report -v is a flag, and -2 is a run")
+    func verboseReport() throws {
+        let command = try #require(try Kbuild.parseAsRoot(["report", "-v", "-2"]) as? ReportCommand)
+        #expect(command.verbose && command.runs == ["-2"])
     }
 
     @Test("the shells' completion scripts name every verb", arguments: ["bash", "zsh", "fish"])

@@ -119,6 +119,31 @@ struct CrashGroupTests {
         #expect(verbose.contains("RAX") && verbose.contains("Code:"))
     }
 
+    @Test("beside the source's line a crash takes few lines, and says where the rest is; a story of places keeps all")
+    func fewLines() {
+        let short = TextReport(width: 80).render(report(1)).plain
+        #expect(short.contains("| ... 3 more lines with kbuild report -v"), "\(short)")
+        var sanitizer = report(1)
+        sanitizer.crashes[0].kind = .kasan
+        let long = TextReport(width: 80).render(sanitizer).plain
+        #expect(long.contains("entry_SYSCALL_64_after_hwframe") && !long.contains("more lines"), "\(long)")
+        var unknown = report(1)
+        unknown.crashes[0].frames[0].locations[0].sourceText = nil
+        #expect(TextReport(width: 80).render(unknown).plain.contains("entry_SYSCALL_64_after_hwframe"))
+    }
+
+    @Test("of many calls only the range of the numbers is shown; -v lists them")
+    func manyCalls() {
+        var report = report(1)
+        report.kernel = .init(source: "linux-source-6.1", version: "6.1")
+        report.syscalls = (0..<5).map { .init(name: "call_\($0)", number: 451 + $0) }
+        #expect(TextReport(width: 80).render(report).plain.contains("; 5 system calls, 451 to 455"))
+        let verbose = TextReport(isVerbose: true).render(report).plain
+        #expect(verbose.contains("call_0 = 451, call_1 = 452"))
+        report.syscalls.removeLast()
+        #expect(TextReport(width: 80).render(report).plain.contains("call_3 = 454"))
+    }
+
     @Test("a test that also failed keeps its issue, and the kernel's lines outside of crash reports")
     func failedBesides() {
         var report = report(2)

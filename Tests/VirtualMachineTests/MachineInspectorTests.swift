@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Synchronization
 import Testing
 
 @testable import VirtualMachine
@@ -44,5 +45,48 @@ struct MachineInspectorTests {
         let inspector = MachineInspector()
         inspector.serve()
         #expect(await inspector.inspect(within: .milliseconds(10)).isEmpty)
+    }
+
+    @Test("an answer of sysrq counts once, however its line is cut, and only when it is awaited")
+    func marks() {
+        let text = Array("[1.0] sysrq: Show State\nsyssysrq: HELP : loglevel(0-9)\nsysrq:no\nsysrq".utf8)
+        for size in 1...text.count {
+            var answers = SysrqAnswers()
+            answers.hear(text, at: .now)
+            #expect(answers.count == 0)
+            answers.begin(at: .now)
+            for start in stride(from: 0, to: text.count, by: size) {
+                answers.hear(Array(text[start..<min(start + size, text.count)]), at: .now)
+            }
+            #expect(answers.count == 2, "\(size)")
+            answers.hear(Array(": x".utf8), at: .now)
+            #expect(answers.count == 3)
+        }
+    }
+
+    @Test("each letter is sent when the kernel has begun to answer the one before, and the last answer is awaited")
+    func letters() async throws {
+        let inspector = MachineInspector()
+        let sent = Mutex<[UInt8]>([])
+        let isComplete = try await inspector.ask("lwd".utf8, silence: .seconds(600)) { letter in
+            sent.withLock { $0.append(letter) }
+            inspector.hear(Array("sysrq: Show \(letter)\n".utf8))
+            return true
+        }
+        #expect(isComplete)
+        #expect(sent.withLock { $0 } == Array("lwdh".utf8))
+    }
+
+    @Test("a kernel that does not answer is asked once, and one that cannot be asked is not waited for")
+    func silentKernel() async throws {
+        let inspector = MachineInspector()
+        let sent = Mutex(0)
+        #expect(
+            try await !inspector.ask("lwd".utf8, silence: .milliseconds(20)) { _ in
+                sent.withLock { $0 += 1 }
+                return true
+            })
+        #expect(sent.withLock { $0 } == 1)
+        #expect(try await !inspector.ask("l".utf8, silence: .seconds(3600)) { _ in false })
     }
 }

@@ -188,8 +188,9 @@ extension KernelSteps {
         try writeAtomically(try toolsDigest().hex, to: mark(.tools, pristine, request))
     }
 
-    /// Does work in an output. When it completes or is interrupted, the next build of the same author continues it. A
-    /// failed build may leave links or pipes, which would also fail the next build.
+    /// Does work in an output. When it completes or is interrupted, the next build of the same author continues it.
+    /// So it is after a mistake in the project's own sources; other failed builds may leave links or pipes, which would
+    /// also fail the next build.
     func continuable<Result>(
         _ patched: PatchedKernelArtifact, _ work: () async throws -> Result
     ) async throws -> Result {
@@ -206,6 +207,10 @@ extension KernelSteps {
         } catch let error as CancellationError {
             try record()
             throw error
+        } catch let failure as Failure where failure.code == .build && !rules.hasForeignContribution {
+            // The failure may be what make left: such an output is not continued.
+            if (try? await tooling(make(patched)).runner.sandbox?.inspect()) != nil { try record() }
+            throw failure
         }
     }
 

@@ -430,7 +430,10 @@ struct KernelSteps: Sendable {
     ) async throws {
         let change = try await sourceCache(progress).makeWorkTree(of: pristine, at: tree(pristine))
         // Outputs of another tree in this place are not valid for the new one, whatever their configuration.
-        if change == .created { try removeOutputs(pristine) }
+        if change == .created {
+            try removeOutputs(pristine)
+            try workTree(pristine).recordCopy()
+        }
         if isBuildNext { try discardForeignOutput(pristine, overlay, request) }
     }
 

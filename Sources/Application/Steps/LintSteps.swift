@@ -91,32 +91,50 @@ extension KernelSteps {
         func name(_ path: String) -> String { patched.overlay.userFiles[path].map { context.shown($0) } ?? path }
         let own = Dictionary(uniqueKeysWithValues: files.map { ($0.path, $0) })
         var findings: [LintFinding] = []
+        var unread: [String] = []
         for file in files {
             let commands = lint.commands(for: file.path)
             if file.path.hasSuffix(".c"), commands.sparse == nil {
-                progress(.note("sparse did not read \(name(file.path)): make has no record that it compiled the file"))
+                unread.append("sparse did not read \(name(file.path)): make has no record that it compiled the file")
             }
+            let all = try await lint.findings(by: commands)
             // sparse also reports on the headers that a file includes.
-            let new = try await lint.findings(by: commands).filter { finding in
+            let new = all.filter { finding in
                 guard let file = own[finding.file] else { return false }
                 return file.lines?.contains(finding.line) ?? true
             }
             findings += new.filter { !findings.contains($0) }
+            let isElsewhere: (LintFinding) -> Bool = {
+                $0.isError && $0.rule == LintTool.sparse.rawValue && own[$0.file] == nil
+            }
+            if let error = all.first(where: isElsewhere) {
+                let place = "\(name(error.file)):\(error.line)"
+                let text = "sparse may not have read all of \(name(file.path)): at \(place) it met the error"
+                progress(.note("\(text): \(error.message)"))
+            }
         }
         let shown = findings.map { $0.text(file: name($0.file)) }
         let result = LintResult(findings: shown)
         let detail =
             "\(pluralized(shown.count, "finding")) in \(pluralized(files.count, "file"))"
-        guard context.project.warnings == .fail, !shown.isEmpty else {
+        guard context.project.warnings == .fail, !shown.isEmpty || !unread.isEmpty else {
+            for line in unread { progress(.note(line)) }
             for line in shown.prefix(Self.mostFindings) { progress(.note(line)) }
             if shown.count > Self.mostFindings {
                 progress(.note("\(shown.count - Self.mostFindings) more; `warnings: fail` would list them"))
             }
             return Performed(result: result, outcome: .made, detail: detail)
         }
+        guard !shown.isEmpty else {
+            // A file that was not read has no findings, which is not the same as being right.
+            throw Failure(
+                .build, "sparse did not read \(pluralized(unread.count, "file")), and `warnings: fail` holds",
+                details: unread.joined(separator: "\n"),
+                nextStep: "turn on the option that has make compile the file, or run without --lint")
+        }
         throw Failure(
             .build, "sparse and checkpatch report \(pluralized(shown.count, "place")), and `warnings: fail` holds",
-            details: shown.joined(separator: "\n"), nextStep: "correct them, or run without --lint")
+            details: (shown + unread).joined(separator: "\n"), nextStep: "correct them, or run without --lint")
     }
 
     /// The project's own files: those that its patches add, and the changed lines of the kernel's files.

@@ -24,6 +24,7 @@ struct ReportCommand: AsyncParsableCommand {
             a test fails that did not fail before. Examples:
 
               kbuild report
+              kbuild report -v
               kbuild report -2 --html report.html
               kbuild report --list
               kbuild report --compare
@@ -69,6 +70,9 @@ struct ReportCommand: AsyncParsableCommand {
     @Flag(name: .shortAndLong, help: "Print only the verdict.")
     var quiet = false
 
+    @Flag(name: .shortAndLong, help: "Print crash reports line by line, with registers and code bytes.")
+    var verbose = false
+
     func validate() throws {
         if let unknown = runs.first(where: { $0.hasPrefix("-") && Int($0) == nil }) {
             throw ValidationError("Unknown option '\(unknown)'")
@@ -90,7 +94,7 @@ struct ReportCommand: AsyncParsableCommand {
     func run() async throws {
         let history = try RunHistory(
             projectFile: try projectFile(), environment: ProcessInfo.processInfo.environment)
-        let console = Console(verbosity: quiet ? .quiet : .normal, noProgress: true)
+        let console = Console(verbosity: quiet ? .quiet : verbose ? .verbose : .normal, noProgress: true)
         let text = console.renderer
         if list {
             let list = try history.list()

@@ -178,6 +178,8 @@ func runMachine(
     let runner = try runner.writing(to: folder)
     console.start { [weak console] bytes in
         let reply = handlers.console(bytes)
+        // After the handler: who waits for this answer finds it handled.
+        handlers.inspector?.hear(bytes)
         if !reply.isEmpty { console?.send(reply) }
     }
     results.start(onBytes: handlers.results)

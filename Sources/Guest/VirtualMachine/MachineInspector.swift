@@ -70,6 +70,14 @@ public final class MachineInspector: Sendable {
     let requests: AsyncStream<Request>
     private let continuation: AsyncStream<Request>.Continuation
     private let isServed = Mutex(false)
+    private let answers = Mutex(SysrqAnswers())
+
+    /// The letters of sysrq after which the kernel prints what is asked, and one more that only prints a line of help:
+    /// once this line has arrived, all before it has too.
+    static let lastLetter = UInt8(ascii: "h")
+
+    /// The most time without a byte on the console before an answer: a guest with interrupts off never answers.
+    static let mostSilence: Duration = .seconds(2)
 
     /// Creates an inspector for one machine.
     public init() {
@@ -118,6 +126,73 @@ public final class MachineInspector: Sendable {
 
     /// Records that a machine answers from now on.
     func serve() { isServed.withLock { $0 = true } }
+
+    // MARK: The kernel's answers on the console
+
+    /// Sees bytes of the guest's console.
+    func hear(_ bytes: [UInt8]) { answers.withLock { $0.hear(bytes, at: .now) } }
+
+    /// Asks the kernel for its state, letter by letter, each when the kernel has begun to answer the one before, and
+    /// waits until all of the last answer has arrived.
+    ///
+    /// - Parameters:
+    ///   - letters: The letters of sysrq.
+    ///   - silence: The most time without a byte on the console.
+    ///   - send: Sends a letter; false when that is not possible.
+    /// - Returns: Whether the kernel answered all of them.
+    /// - Throws: Errors of `send`; `CancellationError`.
+    @discardableResult
+    func ask(
+        _ letters: some Sequence<UInt8>, silence: Duration = mostSilence, _ send: (UInt8) async throws -> Bool
+    ) async throws -> Bool {
+        answers.withLock { $0.begin(at: .now) }
+        defer { answers.withLock { $0.isAwaited = false } }
+        for (index, letter) in (Array(letters) + [Self.lastLetter]).enumerated() {
+            guard try await send(letter), try await hasAnswered(index + 1, silence) else { return false }
+        }
+        return true
+    }
+
+    private func hasAnswered(_ number: Int, _ silence: Duration) async throws -> Bool {
+        while true {
+            let (count, last) = answers.withLock { ($0.count, $0.lastByte) }
+            if count >= number { return true }
+            if .now - last > silence { return false }
+            try await Task.sleep(for: .milliseconds(10))
+        }
+    }
+}
+
+/// Counts the kernel's answers to sysrq on a console: each begins with a line `sysrq: Show ...`, and the kernel says
+/// `sysrq: ` too where it does not know a letter or does not allow it (drivers/tty/sysrq.c).
+struct SysrqAnswers: Sendable {
+    private static let mark = Array("sysrq: ".utf8)
+
+    /// Whether an answer is awaited: the console of a guest that is not asked is not searched.
+    var isAwaited = false
+    /// The number of answers that have begun.
+    private(set) var count = 0
+    /// The time of the last byte, or of the first question.
+    private(set) var lastByte: ContinuousClock.Instant = .now
+    /// The last bytes, which may be the beginning of a mark.
+    private var tail: [UInt8] = []
+
+    mutating func begin(at now: ContinuousClock.Instant) {
+        (isAwaited, count, lastByte, tail) = (true, 0, now, [])
+    }
+
+    mutating func hear(_ bytes: [UInt8], at now: ContinuousClock.Instant) {
+        guard isAwaited, !bytes.isEmpty else { return }
+        lastByte = now
+        let text = tail + bytes
+        var start = text.startIndex
+        while let found = text[start...].firstRange(of: Self.mark) {
+            count += 1
+            start = found.upperBound
+        }
+        // Too short for a mark that was counted.
+        tail = Array(text[start...].suffix(Self.mark.count - 1))
+    }
 }
 
 extension QEMUMonitor {
@@ -126,19 +201,19 @@ extension QEMUMonitor {
     private static let sysrqLetters = "lwdt"
 
     /// Makes the kernel print its state, reads the registers and, if requested, writes the guest's memory to a file.
-    private mutating func inspect(_ links: MachineLinks, dump: FilePath?) async throws -> [ProcessorState] {
+    private mutating func inspect(
+        _ inspector: MachineInspector, _ links: MachineLinks, dump: FilePath?
+    ) async throws -> [ProcessorState] {
         let registers = try await ask("human-monitor-command", ["command-line": "info registers -a"])
         // First, before sysrq's own work overwrites it.
         if let dump { try await keepMemory(in: dump) }
-        for letter in Self.sysrqLetters.utf8 {
-            // On a serial console a break and a letter are the magic SysRq key.
+        try await inspector.ask(Self.sysrqLetters.utf8) { letter in
+            // On a serial console a break and a letter are the magic SysRq key. The break is in the device before the
+            // letter is sent.
             try await execute("chardev-send-break", ["id": "console"])
-            try await Task.sleep(for: .milliseconds(50))
             links.sendToConsole([letter])
-            try await Task.sleep(for: .milliseconds(400))
+            return true
         }
-        // A list of tasks takes time on a serial line.
-        try await Task.sleep(for: .seconds(1))
         return ProcessorState.parse(registers)
     }
 
@@ -183,10 +258,10 @@ extension QEMUMonitor {
             }
             defer { group.cancelAll() }
             for await request in turns {
-                if let request {
+                if let request, let inspector {
                     switch request {
                     case .inspect(let reply):
-                        reply.yield(try await inspect(links, dump: dump))
+                        reply.yield(try await inspect(inspector, links, dump: dump))
                         reply.finish()
                     case .read(let ranges, let reply):
                         reply.yield(try await read(ranges, links))

@@ -30,9 +30,8 @@ struct ManagementConsole: Sendable {
         for await request in inspector.requests {
             switch request {
             case .inspect(let reply):
-                for letter in Self.sysrqLetters {
-                    guard send("sysrq \(letter)") else { break }
-                    try await Task.sleep(for: .milliseconds(400))
+                try await inspector.ask(Self.sysrqLetters.utf8) {
+                    send("sysrq \(Character(UnicodeScalar($0)))")
                 }
                 reply.yield([])
                 reply.finish()

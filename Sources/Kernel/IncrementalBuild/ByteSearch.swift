@@ -6,8 +6,13 @@ import SystemPackage
 
 /// A file's bytes in memory, in a buffer that is reused for the next file.
 struct ReadBuffer {
-    private var bytes = [UInt8](repeating: 0, count: 1 << 18)
+    private var bytes: [UInt8]
     private(set) var count = 0
+
+    /// Creates a buffer, which grows.
+    ///
+    /// - Parameter size: The size of the files, as far as it is known.
+    init(expecting size: Int = 1 << 18) { bytes = [UInt8](repeating: 0, count: max(size, 255) + 1) }
 
     /// Calls `body` with the bytes.
     func withBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
@@ -58,7 +63,7 @@ struct ReadBuffer {
 }
 
 /// Bytes to search for, by Horspool's method: most of the haystack is never read.
-struct Needle {
+struct Needle: Sendable {
     let bytes: [UInt8]
     /// How far to advance when the last byte compared is this one.
     private var skips: [Int]

@@ -6,6 +6,7 @@ import Glibc
 import KernelMake
 import KernelSource
 import Processes
+import Synchronization
 import SystemPackage
 
 /// A copy of a finished output folder for another tree, or for another configuration of the same tree.
@@ -17,9 +18,9 @@ import SystemPackage
 /// compiled from (`WorkTree`).
 ///
 /// The host's own tools keep the paths that they were compiled with: no kernel contains them.
-package struct OutputCopy {
+package struct OutputCopy: Sendable {
     /// A path that the copy names otherwise.
-    private struct Replacement {
+    private struct Replacement: Sendable {
         var needle: Needle
         var new: [UInt8]
     }
@@ -71,11 +72,9 @@ package struct OutputCopy {
     /// - Returns: The objects that were left out, relative to the output.
     /// - Throws: `Failure` (`infrastructure`) when a file cannot be read or written; `CancellationError`.
     package func write(to folder: FilePath) throws -> [String] {
-        var leftOut: [String] = []
-        var buffer = ReadBuffer()
         try createFolder(folder)
-        for entry in try TreeScan(of: origin).entries {
-            try Task.checkCancellation()
+        let entries = try TreeScan(of: origin).entries
+        for entry in entries {
             let (source, copy) = (origin.pushing(FilePath(entry.path)), folder.pushing(FilePath(entry.path)))
             switch entry.kind {
             case .folder: try createFolder(copy)
@@ -84,23 +83,39 @@ package struct OutputCopy {
                 guard symlink(replaced(link), copy.string) == 0 else {
                     throw Failure(.infrastructure, "cannot create \(copy)", details: errnoText())
                 }
-            case .file, .program:
-                try buffer.read(source)
-                let isNaming = buffer.withBytes { bytes in
-                    replacements.contains { $0.needle.first(in: bytes, from: 0, to: bytes.count) != nil }
-                }
-                let isText = buffer.withBytes { bytes in
-                    bytes.baseAddress.map { memchr($0, 0, bytes.count) == nil } ?? true
-                }
-                if isNaming, !isText, Self.isKernelObject(entry.path) {
-                    leftOut.append(entry.path)
-                    continue
-                }
-                let bytes = buffer.withBytes { isNaming && isText ? replaced($0) : Array($0) }
-                try write(bytes, to: copy, like: source)
+            case .file, .program: break
             }
         }
-        return leftOut.sorted()
+        let leftOut = Mutex<[String]>([])
+        let files = entries.filter { [.file, .program].contains($0.kind) }.map(\.path)
+        try forEachConcurrently(files, batch: 512) { path in
+            if try !copyFile(path, to: folder) { leftOut.withLock { $0.append(path) } }
+        }
+        return leftOut.withLock { $0.sorted() }
+    }
+
+    /// Copies a file of the output; false for one that is left out.
+    private func copyFile(_ path: String, to folder: FilePath) throws -> Bool {
+        let (source, copy) = (origin.pushing(FilePath(path)), folder.pushing(FilePath(path)))
+        guard let status = FileStatus(source) else {
+            throw Failure(.infrastructure, "\(source) went away while it was copied")
+        }
+        var buffer = ReadBuffer(expecting: Int(status.size))
+        try buffer.read(source)
+        let isNaming = buffer.withBytes { bytes in
+            replacements.contains { $0.needle.first(in: bytes, from: 0, to: bytes.count) != nil }
+        }
+        let isText = buffer.withBytes { bytes in
+            bytes.baseAddress.map { memchr($0, 0, bytes.count) == nil } ?? true
+        }
+        if isNaming, !isText, Self.isKernelObject(path) { return false }
+        if isNaming, isText {
+            let bytes = buffer.withBytes { replaced($0) }
+            try bytes.withUnsafeBytes { try write($0, to: copy, like: status) }
+        } else {
+            try buffer.withBytes { try write($0, to: copy, like: status) }
+        }
+        return true
     }
 
     /// Whether a file is an object that goes into a kernel, and not into one of the build's own tools.
@@ -146,10 +161,7 @@ package struct OutputCopy {
         }
     }
 
-    private func write(_ bytes: [UInt8], to copy: FilePath, like source: FilePath) throws {
-        guard let status = FileStatus(source) else {
-            throw Failure(.infrastructure, "\(source) went away while it was copied")
-        }
+    private func write(_ bytes: UnsafeRawBufferPointer, to copy: FilePath, like status: FileStatus) throws {
         do {
             let file = try FileDescriptor.open(
                 copy, .writeOnly, options: [.create, .exclusiveCreate, .closeOnExec],

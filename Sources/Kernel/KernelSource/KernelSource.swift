@@ -132,15 +132,18 @@ public struct KernelSourceArtifact: Sendable, Equatable {
     /// Takes some 0.2 s; worth it before a build, not before a cache hit.
     ///
     /// - Throws: `Failure` (`infrastructure`) naming the files that changed.
-    public func verify() throws {
+    public func verify() throws { _ = try verifiedScan() }
+
+    /// The tree's entries, checked as `verify` does.
+    func verifiedScan() throws -> TreeScan {
         let recorded = TreeScan(bytes: try readBytes(scanFile))
         let found = try TreeScan(of: folder, ignoringChangeTime: true)
-        guard found != recorded else { return }
+        guard found != recorded else { return found }
         // The order within a folder is the file system's, so only the entries themselves are compared.
         let before = Dictionary(recorded.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let after = Dictionary(found.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let changed = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
-        guard !changed.isEmpty else { return }
+        guard !changed.isEmpty else { return found }
         throw Failure(
             .infrastructure, "the kernel source in the cache was changed: \(folder)",
             details: changed.prefix(10).joined(separator: "\n") + (changed.count > 10 ? "\n..." : ""),

@@ -85,19 +85,18 @@ enum TreeEditing {
         try createFolder(target)
         let from = source.string + "/"
         let to = target.string + "/"
-        for entry in entries {
-            if entry.kind == .folder {
-                try Task.checkCancellation()
-                guard mkdir(to + entry.path, 0o755) == 0 else {
-                    throw Failure(.infrastructure, "cannot create the folder \(to + entry.path)", details: errnoText())
-                }
-            } else if link(from + entry.path, to + entry.path) != 0 {
-                // EPERM: a file system without hard links, or a file that another user owns.
-                guard [EXDEV, EMLINK, EPERM].contains(errno) else {
-                    throw Failure(.infrastructure, "cannot link \(to + entry.path)", details: errnoText())
-                }
-                try copy(FilePath(from + entry.path), to: FilePath(to + entry.path), time: .preserved)
+        for entry in entries where entry.kind == .folder {
+            guard mkdir(to + entry.path, 0o755) == 0 else {
+                throw Failure(.infrastructure, "cannot create the folder \(to + entry.path)", details: errnoText())
             }
+        }
+        try forEachConcurrently(entries.filter { $0.kind != .folder }) { entry in
+            guard link(from + entry.path, to + entry.path) != 0 else { return }
+            // EPERM: a file system without hard links, or a file that another user owns.
+            guard [EXDEV, EMLINK, EPERM].contains(errno) else {
+                throw Failure(.infrastructure, "cannot link \(to + entry.path)", details: errnoText())
+            }
+            try copy(FilePath(from + entry.path), to: FilePath(to + entry.path), time: .preserved)
         }
     }
 }

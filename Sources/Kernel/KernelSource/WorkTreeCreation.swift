@@ -55,20 +55,17 @@ extension SourceCache {
     private func replaceOrUpdate(
         _ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact
     ) throws -> WorkTreeChange {
-        guard TreeManifest.identity(inFile: pristine.manifestFile) == pristine.identity,
-            let manifest = TreeManifest(file: pristine.manifestFile)
-        else {
-            throw Failure(
-                .infrastructure, "the kernel source \(pristine.source) changed while it was in use",
-                nextStep: "run again")
-        }
-        try pristine.verify()
-        guard case .updated(let changed) = planWorkTree(of: pristine, at: path),
-            let old = TreeManifest(file: manifestFile)
-        else {
-            try create(path, manifestFile, pristine)
+        let changedMeanwhile = Failure(
+            .infrastructure, "the kernel source \(pristine.source) changed while it was in use", nextStep: "run again")
+        guard TreeManifest.identity(inFile: pristine.manifestFile) == pristine.identity else { throw changedMeanwhile }
+        let scan = try pristine.verifiedScan()
+        // A new tree needs no lists of 80,000 files to compare.
+        guard isFolder(path), let old = TreeManifest(file: manifestFile) else {
+            try create(path, manifestFile, pristine, scan)
             return .created
         }
+        guard let manifest = TreeManifest(file: pristine.manifestFile) else { throw changedMeanwhile }
+        let changed = manifest.differences(from: old)
         // The manifest marks the tree as changing until it is complete.
         try old.marking(changed).write(to: manifestFile)
         try TreeEditing.update(
@@ -79,7 +76,9 @@ extension SourceCache {
         return .updated(changed)
     }
 
-    private func create(_ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact) throws {
+    private func create(
+        _ path: FilePath, _ manifestFile: FilePath, _ pristine: KernelSourceArtifact, _ scan: TreeScan
+    ) throws {
         let parent = path.removingLastComponent()
         try createFolder(parent)
         // An existing tree is of unknown origin, or left by a killed run.
@@ -88,8 +87,7 @@ extension SourceCache {
         for name in try namesInFolder(parent) where name.hasPrefix(prefix) { try removeAll(parent.appending(name)) }
         let temporary = parent.appending("\(prefix)\(UInt32.random(in: 0 ... .max))")
         defer { try? removeAll(temporary) }
-        let entries = try TreeScan(of: pristine.folder, ignoringChangeTime: true).entries
-        try TreeEditing.hardLink(entries, of: pristine.folder, to: temporary)
+        try TreeEditing.hardLink(scan.entries, of: pristine.folder, to: temporary)
         try removeAll(path)
         try move(temporary, to: path)
         try writeAtomically(try readBytes(pristine.manifestFile), to: manifestFile)

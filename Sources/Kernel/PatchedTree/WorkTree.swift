@@ -64,6 +64,11 @@ public struct WorkTree: Sendable {
         var exists: Bool
     }
 
+    /// Records that the tree was made just now as a copy of the pristine one, so that no file of it need be compared.
+    ///
+    /// - Throws: `Failure` (`infrastructure`) when the record cannot be written.
+    public func recordCopy() throws { try WorkTreeManifest().save(tree: tree) }
+
     // MARK: Synchronize
 
     /// Changes the tree to `overlay` and gives its files the time stamps that make needs in a build of `output`. Only
@@ -172,24 +177,35 @@ public struct WorkTree: Sendable {
         let location = tree.pushing(FilePath(path))
         let status = FileStatus(location)
         let pristineStatus = FileStatus(pristine.pushing(FilePath(path)))
-        let pristineFile = try TreeOverlay.Entry.File(pristine.pushing(FilePath(path)))
-        let pristineContent = pristineFile.map(ContentIdentity.init) ?? .absent
+        // A large patch has thousands of files: the pristine one is read, and its digest made, only where it matters.
+        var readPristine: TreeOverlay.Entry.File??
+        func pristineFile() throws -> TreeOverlay.Entry.File? {
+            if let file = readPristine { return file }
+            let file = try TreeOverlay.Entry.File(pristine.pushing(FilePath(path)))
+            readPristine = .some(file)
+            return file
+        }
+        func isPristineContent(_ content: ContentIdentity) throws -> Bool {
+            content == (try pristineFile().map(ContentIdentity.init) ?? .absent)
+        }
         let file: TreeOverlay.Entry.File? =
             switch overlay.files[path] {
             case .file(let file): file
             case .deleted: nil
-            case nil: pristineFile
+            case nil: try pristineFile()
             }
         let content = file.map(ContentIdentity.init) ?? .absent
 
         let left = manifest.files[path]
-        let current = try ContentIdentity.of(location)
-        let isAsLeft =
-            if let left {
-                left.agrees(with: status, pristine: pristineStatus)
-            } else {
-                current == pristineContent && status?.modified == pristineStatus?.modified
-            }
+        let isAsLeft: Bool
+        let current: ContentIdentity
+        if let left, let known = left.content, left.agrees(with: status, pristine: pristineStatus) {
+            (isAsLeft, current) = (true, known)
+        } else {
+            current = try ContentIdentity.of(location)
+            isAsLeft =
+                try left == nil && status?.modified == pristineStatus?.modified && isPristineContent(current)
+        }
         if !isAsLeft {
             // Another program wrote this file, and may have run make since: no output's objects can be trusted.
             manifest.files[path, default: .init()].untrustedUntil = stamp - 1
@@ -204,13 +220,13 @@ public struct WorkTree: Sendable {
                 // make has not seen patches that were reverted and applied again since its last run.
                 modified = seen.modified
             }
-        } else if isRecordKnown, content == pristineContent, untrustedUntil == 0 {
+        } else if isRecordKnown, untrustedUntil == 0, try isPristineContent(content) {
             // It was never in an overlay when this output was built, so the output was offered the pristine file.
             modified = pristineStatus?.modified ?? stamp
         }
         return Step(
             path: path, file: file, content: content, modified: modified,
-            isPristine: content == pristineContent && modified == pristineStatus?.modified,
+            isPristine: try modified == pristineStatus?.modified && isPristineContent(content),
             hasContent: current == content, exists: status != nil)
     }
 

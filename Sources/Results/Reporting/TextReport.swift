@@ -16,8 +16,13 @@ public struct TextReport: Sendable {
     static let mostFrames = 12
     /// The most tests to list after "and in 7 more tests", and with one reason for not running.
     static let mostNames = 8
-    /// The most lines of a crash report without registers.
+    /// The most lines of a crash report without registers, and where the report has the source's own line as well.
     static let mostTellingLines = 16
+    static let mostLinesBesideSource = 3
+    /// The most frames with their places where the first ones show the source's own line.
+    static let mostFramesOfSource = 3
+    /// The most system calls to list with their numbers.
+    static let mostCalls = 4
 
     /// The most characters to show of one line; the JSON report has the whole line.
     static let longestLine = 2000
@@ -121,7 +126,8 @@ public struct TextReport: Sendable {
         let frames = crash.frames.filter { $0.isReliable && !$0.locations.isEmpty }
         // A path is not broken, so that it can be copied and clicked.
         var last: StackFrame.Location?
-        for location in frames.prefix(Self.mostFrames).flatMap(\.tellingLocations) where location != last {
+        let most = isVerbose || !crash.isExplainedBySource ? Self.mostFrames : Self.mostFramesOfSource
+        for location in frames.prefix(most).flatMap(\.tellingLocations) where location != last {
             // A recursion is in the same place many times.
             last = location
             lines.append("     \(location.file):\(location.line) in \(location.function)")
@@ -138,11 +144,13 @@ public struct TextReport: Sendable {
             return entry("known", .yellow, "\(crash.title)\(moment): \(reason)")
         }
         var lines = entry("CRASH", .red, "\(crash.title)\(moment)") + places(of: crash)
-        let all = isVerbose ? crash.lines : crash.tellingLines
-        let most = isVerbose ? Self.mostLogLines : Self.mostTellingLines
-        lines += (isVerbose ? all : all.folded).prefix(most).flatMap { body("     | \($0)") }
-        if isVerbose, all.count > most {
-            lines += body("     | ... \(all.count - most) more lines in the console log")
+        let all = isVerbose ? crash.lines : crash.tellingLines.folded
+        let usual = crash.isExplainedBySource ? Self.mostLinesBesideSource : Self.mostTellingLines
+        let most = isVerbose ? Self.mostLogLines : usual
+        lines += all.prefix(most).flatMap { body("     | \($0)") }
+        if all.count > most {
+            let place = isVerbose ? "in the console log" : "with kbuild report -v"
+            lines += body("     | ... \(pluralized(all.count - most, "more line")) \(place)")
         }
         if !group.laterTests.isEmpty { lines += body("     also in \(Self.names(group.laterTests))", hang: 5) }
         return lines
@@ -228,7 +236,7 @@ public struct TextReport: Sendable {
         var lines: [TerminalText] = []
         if var text = report.machineLine {
             if !report.syscalls.isEmpty {
-                text += "; " + report.syscalls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
+                text += "; " + calls(report.syscalls)
             }
             lines += body("\(text)")
         }
@@ -244,6 +252,15 @@ public struct TextReport: Sendable {
             lines.append("build log: \(log)")
         }
         return lines
+    }
+
+    /// The calls with their numbers; of many only the range of the numbers.
+    private func calls(_ calls: [RunReport.Syscall]) -> String {
+        let numbers = calls.map(\.number)
+        guard !isVerbose, calls.count > Self.mostCalls, let first = numbers.min(), let last = numbers.max() else {
+            return calls.map { "\($0.name) = \($0.number)" }.joined(separator: ", ")
+        }
+        return "\(calls.count) system calls, \(first) to \(last)"
     }
 
     /// Short texts in as few lines as the width permits; only a text that is wider by itself is broken.
@@ -282,6 +299,19 @@ extension StackFrame {
             !["__se_sys_", "__x64_sys_", "__ia32_sys_"].contains(where: place.function.hasPrefix)
         }
         return telling.isEmpty ? Array(locations.prefix(1)) : telling
+    }
+}
+
+extension Crash {
+    /// The kinds whose reports tell a story of several places, such as where memory was freed or a lock was taken.
+    private static let kindsWithStory: Set<CrashKind> = [
+        .kasan, .kmsan, .kcsan, .kfence, .lockdep, .memoryLeak, .slab, .hungTask, .rcuStall, .objectLifetime,
+    ]
+
+    /// Whether the line of a source file is known that explains the report better than the kernel's words.
+    var isExplainedBySource: Bool {
+        !Self.kindsWithStory.contains(kind)
+            && frames.contains { $0.isReliable && $0.locations.contains { $0.sourceText != nil } }
     }
 }
 

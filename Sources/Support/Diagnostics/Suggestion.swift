@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/// The Levenshtein distance of two lists, for "did you mean": the number of elements to add, remove or replace.
+/// The distance of two lists, for "did you mean": the number of elements to add, remove, replace, or swap with their
+/// neighbour.
 public func editDistance<Element: Equatable>(_ left: [Element], _ right: [Element]) -> Int {
-    var row = Array(0...right.count)
+    var beforeLast: [Int] = []
+    var last = Array(0...right.count)
     for (i, a) in left.enumerated() {
-        var diagonal = row[0]
-        row[0] = i + 1
+        var row = [i + 1]
         for (j, b) in right.enumerated() {
-            let replaced = diagonal + (a == b ? 0 : 1)
-            diagonal = row[j + 1]
-            row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+            var distance = min(last[j] + (a == b ? 0 : 1), row[j] + 1, last[j + 1] + 1)
+            if i > 0, j > 0, a == right[j - 1], left[i - 1] == b { distance = min(distance, beforeLast[j - 1] + 1) }
+            row.append(distance)
         }
+        (beforeLast, last) = (last, row)
     }
-    return row[right.count]
+    return last[right.count]
 }
 
 /// The candidate nearest to a misspelt word; nil when none is near enough.

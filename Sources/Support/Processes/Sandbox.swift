@@ -164,7 +164,7 @@ public struct Sandbox: Sendable, Hashable {
     /// Checks the files that the command left before kbuild reads them.
     ///
     /// - Throws: `Failure` (`build`) when a file could lead a reader out of the folder.
-    func inspect() throws(Failure) {
+    public func inspect() throws(Failure) {
         guard ownsFolders else { return }
         for folder in writable { try SandboxFolder(folder).inspect(allowing: readable + writable + Self.system) }
     }
