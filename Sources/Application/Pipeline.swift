@@ -66,6 +66,9 @@ struct Pipeline: Sendable {
     ) async throws -> Parts {
         try context.checkBeforehand()
         try await context.checkDevices()
+        if let kernel = project.prebuiltKernel {
+            return try await prebuiltParts(PrebuiltKernelSteps(context: context, kernel: kernel), selection, note: note)
+        }
         let machines = MachineSelection(context: context)
         if project.architecture != .um { _ = try await executor.find { try await machines.emulator() } }
         let kernelSteps = try await KernelSteps.make(context)
@@ -88,6 +91,29 @@ struct Pipeline: Sendable {
         if let kernel { try await executor.effect { try programSteps.checkConfiguration(kernel.config) } }
         return Parts(
             accelerator: accelerator, patched: patched, kernel: kernel, root: user.root, programs: user.programs)
+    }
+
+    /// Makes the parts of a guest whose kernel exists already.
+    private func prebuiltParts(
+        _ steps: PrebuiltKernelSteps, _ selection: RequestedTests,
+        note: (PatchedKernelArtifact, _ buildLog: FilePath) -> Void
+    ) async throws -> Parts {
+        let machines = MachineSelection(context: context)
+        _ = try await executor.find { try await machines.emulator() }
+        let accelerator = try await executor.find { try await machines.decideAccelerator() }
+        guard let kernel = try await executor.carryOut(steps.source()) else { return Parts(accelerator: accelerator) }
+        let patched = steps.patched(kernel)
+        let kernelSteps = try await KernelSteps.make(context)
+        note(patched, kernelSteps.buildLog)
+        let programSteps = ProgramSteps(kernelSteps, patched)
+        try await executor.effect { try programSteps.numbers.write() }
+        let programs = try await executor.carryOut(programSteps.programs(selection))
+        var rootSteps = RootFilesystemSteps(context: context, accelerator: accelerator?.accelerator ?? .tcg)
+        rootSteps.bootModules = kernel.modules
+        let root = try await executor.carryOut(rootSteps.rootFilesystem(covering: programs?.dynamic))
+        var built = kernel.built
+        built.bootModules = kernel.modules
+        return Parts(accelerator: accelerator, patched: patched, kernel: built, root: root, programs: programs)
     }
 
     private struct UserParts: Sendable {
@@ -122,6 +148,19 @@ struct Pipeline: Sendable {
             shares: [share] + context.userShares + HostRoot.shares(of: project),
             watchesFewFiles: !KernelSteps.watchedObjects(inputs.patched.overlay).isEmpty)
         if project.profilesCalls { request.profiledCalls = CallProfiling.names(inputs.patched.overlay).keys.sorted() }
+        if let modules = inputs.kernel.bootModules {
+            request.programs = share.path
+            // The guest has the programs on a disk: a distribution's kernel may lack 9p.
+            request.shares = modules.hasShares ? Array(request.shares.dropFirst()) : []
+            if modules.hasShares, let folder = modules.folder {
+                request.shares.append(Share(tag: BootModules.tag, path: folder, isReadOnly: true))
+            }
+            if !modules.hasShares, !context.userShares.isEmpty {
+                context.tools.progress(
+                    .note(
+                        "the kernel \(inputs.kernel.version) has no 9p, so the guest has none of the project's shares"))
+            }
+        }
         let guest = request
         let machines = try await executor.find { try await MachineSelection(context: context).machines(for: guest) }
         return RunGuests(
@@ -131,6 +170,8 @@ struct Pipeline: Sendable {
     /// Makes the guests' snapshots; nil when they boot, or when a dry run cannot know.
     func snapshots(for guests: RunGuests) async throws -> SnapshotArtifacts? {
         guard project.isolation == .test, project.architecture != .um, guests.programs.isComplete else { return nil }
+        // A disk with the programs is mounted in the guest from its beginning, so its guests boot.
+        guard project.prebuiltKernel == nil else { return nil }
         return try await executor.carryOut(SnapshotSteps(context: context, guests: guests).snapshots())
     }
 

@@ -184,7 +184,8 @@ struct Provenance: Sendable {
                 // A kernel tree's own links stay within it; the copy does not follow a link that leads out.
                 resolved(path).starts(with: home) || path == project.kernelTree || path == project.commitTree
                     ? .own : .foreign(outside)
-            case .tarball(let path, _): origin(of: path, home: home)
+            case .tarball(let path, _), .prebuilt(.installed(let path, _)), .prebuilt(.package(let path)):
+                origin(of: path, home: home)
             // Everyone who can write to the repository can change the ref.
             case .git: .foreign(git)
             // The step that would use an unreadable source refuses it.

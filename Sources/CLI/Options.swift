@@ -63,7 +63,10 @@ struct CommonOptions: ParsableArguments {
 /// The options for what is built.
 struct BuildOptions: ParsableArguments {
     @Option(
-        help: "The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF.",
+        help: """
+            The kernel: a Debian package (linux-source-6.1), a folder, a tarball, or git+URL#REF; or a built one, which is only \
+            booted: a release of /boot, a path of vmlinuz-RELEASE, or a linux-image-*.deb.
+            """,
         completion: .found { $0.kernels })
     var kernel: String?
 
@@ -142,7 +145,7 @@ struct BuildOptions: ParsableArguments {
 
     var overrides: [ProjectOverride] {
         [
-            kernel.map { ProjectOverride(key: "kernel.source", value: $0, flag: "--kernel") },
+            kernel.map { ProjectOverride(key: "kernel.source", value: Self.kernel($0), flag: "--kernel") },
             machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
             fuzz.map { ProjectOverride(key: "kernel.fuzz", value: String($0), flag: "--fuzz") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },
@@ -162,6 +165,11 @@ extension BuildOptions {
             let isFile = Project.Fragment(named: name) == nil
             return ProjectOverride(key: "kernel.config", .entry(isFile ? fromHere(name) : name), flag: "--fragment")
         } + setOptions.map { ProjectOverride(key: "kernel.options", .entry($0), flag: "--set") }
+    }
+
+    /// A built kernel is a file of the host; another source is relative to the project, as in the project file.
+    private static func kernel(_ text: String) -> String {
+        Project.builtKernel(text, from: FilePath(FileManager.default.currentDirectoryPath)) ?? text
     }
 
     private static func base(_ name: String) -> String { Project.Base.words.contains(name) ? name : fromHere(name) }

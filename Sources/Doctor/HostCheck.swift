@@ -42,7 +42,7 @@ public struct HostCheck: Sendable {
             switch try KernelSource(parsing: project.kernel.source, relativeTo: project.folder) {
             case .git: isFromGit = true
             case .debianPackage: isFromDebian = true
-            case .directory, .tarball: break
+            case .directory, .tarball, .prebuilt: break
             }
         }
         requirements = HostRequirements(
@@ -167,6 +167,8 @@ public struct HostCheck: Sendable {
             case .directory(let path): return finding(isFolder(path) ? .ok : .missing, path.string)
             case .tarball(let path, _): return finding(fileExists(path) ? .ok : .missing, path.string)
             case .git(let repository, let ref): return finding(.ok, "\(repository) \(ref), not checked")
+            case .prebuilt(.installed(let image, _)), .prebuilt(.package(let image)):
+                return finding(fileExists(image) ? .ok : .missing, image.string)
             }
         } catch {
             return finding(.missing, error.message)

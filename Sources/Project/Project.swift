@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import KernelMake
+import KernelSource
 import RootFilesystem
 import SystemPackage
 import VirtualMachine
@@ -381,6 +382,8 @@ public struct Project: Sendable, Equatable {
     public internal(set) var kernelTree: FilePath?
     /// The files of a commit of the kernel tree, used as the kernel's source; nil when the tree itself is the source.
     public internal(set) var commitTree: FilePath?
+    /// The patches that are not applied, because kbuild does not build the kernel.
+    public internal(set) var absentPatches: [FilePath] = []
     /// Whether it is kbuild's own project, for a kernel tree or for patches without one.
     public internal(set) var isStandIn = false
 
@@ -390,6 +393,15 @@ public struct Project: Sendable, Equatable {
         case warn
         /// The warnings fail the build.
         case fail
+    }
+
+    /// The kernel that kbuild boots and does not build; nil for a source.
+    package var prebuiltKernel: PrebuiltKernel? {
+        guard
+            case .prebuilt(let kernel)? = try? KernelSource(
+                parsing: kernel.source, sha256: kernel.sha256, relativeTo: folder)
+        else { return nil }
+        return kernel
     }
 
     /// The kernel's target.

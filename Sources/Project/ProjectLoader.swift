@@ -78,6 +78,7 @@ extension Project {
         let profiled = try loader.apply(profile: profile, to: base)
         let values = try loader.apply(overrides: overrides, to: profiled)
         var project = try loader.project(from: values, profile: profile)
+        try project.adaptToPrebuiltKernel()
         project.hasRunLimitOfCommandLine = overrides.contains { $0.key == "timeouts.run" }
         return project
     }

@@ -59,6 +59,19 @@ struct QEMUCommandTests {
         #expect(value("-icount", in: arguments(counting)) == ["shift=0"])
     }
 
+    @Test("a folder of programs becomes a read-only disk, which init finds by its serial number")
+    func programs() {
+        var configuration = configuration()
+        configuration.programs = "/run/a,b/guest"
+        let arguments = arguments(configuration)
+        #expect(
+            value("-drive", in: arguments).contains(
+                "if=none,id=programs,format=vvfat,readonly=on,dir=/run/a,,b/guest"))
+        #expect(value("-device", in: arguments).contains("virtio-blk-pci,drive=programs,serial=kbuild-programs"))
+        #expect(value("-append", in: arguments).first?.contains("kbuild.programs=disk") == true)
+        #expect(configuration.obstacleToSaving != nil)
+    }
+
     @Test("disks: empty ones beside the sockets, files whose writes are discarded unless they are writable")
     func disks() {
         var configuration = configuration(type: .microvm)

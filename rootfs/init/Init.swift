@@ -7,6 +7,9 @@ import CInit
 struct Init {
     static func main() {
         mountFileSystems()
+        let hasModules = BootModules.load(complain)
+        // Some of these file systems may be in the modules.
+        if hasModules { mountOffered() }
         sethostname("kbuild", 6)
         let options = kernelOptions()
         let fstab = System.read("/etc/fstab") ?? []
@@ -14,9 +17,10 @@ struct Init {
         let looksForLeaks = options["kbuild.leaks"] == "on"
         let byHostfs = options["kbuild.shares"] == "hostfs"
         if options["kbuild.network"] == "user" { setUpNetwork() }
-        guard var channel = openChannel(options["kbuild.results"] ?? "virtio") else {
-            fail("no results channel")
-        }
+        let results = options["kbuild.results"] ?? "virtio"
+        // The host names the port some time after the driver of its device was loaded.
+        let opened = hasModules ? BootModules.wait { openChannel(results) } : openChannel(results)
+        guard var channel = opened else { fail("no results channel") }
         if let rootProblem {
             channel.send("error", rootProblem)
             shutDown(options)
@@ -51,6 +55,10 @@ struct Init {
         }
         // A held program is already in memory, and each mount takes as long as a small test.
         mountShares(fstab, byHostfs: byHostfs) { held == nil || $0 != programsFolder }
+        if options["kbuild.programs"] == "disk", let problem = BootModules.mountPrograms(at: programsFolder) {
+            channel.send("error", problem)
+            shutDown(options)
+        }
         offerConfiguration()
         // The boot was quiet; the kernel's messages from here on belong to the tests.
         let rateLimits = Printing.currentRateLimits()
@@ -303,6 +311,8 @@ struct Init {
                 lseek(descriptor, port, SEEK_SET)
                 System.write(descriptor, [0x2A])
             }
+            // A distribution's kernel may lack that device (CONFIG_DEVPORT).
+            kbuild_write_port(UInt16(truncatingIfNeeded: port), 0x2A)
         }
         if options["kbuild.exit"] == "proc" { System.write("/proc/exitcode", "85\n") }
         reboot(Int32(bitPattern: UInt32(RB_POWER_OFF)))

@@ -147,8 +147,9 @@ public struct TestRun: Sendable {
         let pipeline = Pipeline(context: context, executor: context.log)
         let prepared = try await pipeline.prepare(in: folder, RequestedTests(filter: filter)) { patched, buildLog in
             report.kernel = .init(source: project.kernel.source, version: patched.pristine.version)
+            if let kernel = project.prebuiltKernel { report.kernel?.prebuilt = kernel.description }
             report.kernel?.identity = patched.pristine.identity.hex
-            report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 }
+            report.syscalls = patched.overlay.syscalls.filter { $0.abi != .i386 && project.prebuiltKernel == nil }
                 .map { .init(name: $0.name.text, number: $0.number) }
             report.artifacts.buildLog = buildLog.string
         }
@@ -177,6 +178,7 @@ public struct TestRun: Sendable {
     private func noteCheckers(_ report: RunReport, config: FilePath) {
         let symbols = ["CONFIG_KASAN=y", "CONFIG_KCSAN=y", "CONFIG_PROVE_LOCKING=y", "CONFIG_DEBUG_KMEMLEAK=y"]
         guard report.exitCode == ExitStatus.success.rawValue, project.architecture != .um,
+            project.prebuiltKernel == nil,
             let text = try? readText(config),
             !symbols.contains(where: { text.contains("\n\($0)\n") })
         else { return }

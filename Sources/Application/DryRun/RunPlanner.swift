@@ -36,12 +36,15 @@ public struct RunPlanner: Sendable {
 
     /// The steps of a run of this project.
     private var names: [StepName] {
-        let resumesGuests = context.project.isolation == .test && context.project.architecture != .um
+        let resumesGuests =
+            context.project.isolation == .test && context.project.architecture != .um
+            && context.project.prebuiltKernel == nil
         return StepName.allCases.filter { name in
             switch name {
             case .boot: false
             case .snapshot: resumesGuests
             case .lint: context.project.lint
+            case .patch, .configure, .compile: context.project.prebuiltKernel == nil
             default: true
             }
         }

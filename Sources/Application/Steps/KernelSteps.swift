@@ -36,6 +36,9 @@ public struct BuiltKernel: Sendable {
     /// The file by which gdb loads the kernel's own commands; nil without debug information and for a confined build.
     public var debuggerScripts: FilePath?
 
+    /// The modules that the guest loads first; nil for a kernel that kbuild builds.
+    var bootModules: BootModules?
+
     /// The compiler that built it, by its own name; nil if the configuration does not have it (CONFIG_CC_VERSION_TEXT).
     var compiler: String? {
         let start = "CONFIG_CC_VERSION_TEXT=\""
@@ -691,7 +694,7 @@ struct KernelSteps: Sendable {
     func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
         CrashSymbolizer(
             runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
-            vmlinux: kernel.vmlinux, root: tree(patched.pristine),
+            vmlinux: kernel.vmlinux, root: kernel.bootModules == nil ? tree(patched.pristine) : nil,
             ownFiles: patched.overlay.userFiles.mapValues { context.shown($0) })
     }
 }

@@ -40,6 +40,8 @@ struct GuestRequest: Sendable {
     var root: RootDevice
     /// The folders that it may mount.
     var shares: [Share]
+    /// The folder of the test programs, for a guest that has them on a disk; nil for one that mounts them.
+    var programs: FilePath?
     /// Whether KCSAN, if it is on, watches only a few files of the kernel.
     var watchesFewFiles = false
     /// The numbers of the calls whose cost is counted.
@@ -92,7 +94,9 @@ struct MachineSelection: Sendable {
                 try await TimeStampCounter.kilohertz()
             } else { nil }
         return boards.enumerated().map { index, board in
-            let bootsDirectly = features.isDirectlyBootable && (index == 0 || guest.kernel.image == nil)
+            let bootsDirectly =
+                features.isDirectlyBootable && guest.kernel.bootModules == nil
+                && (index == 0 || guest.kernel.image == nil)
             var configuration = MachineConfiguration(
                 type: board, accelerator: guest.accelerator.accelerator,
                 memoryMegabytes: project.machine.memoryMegabytes,
@@ -112,6 +116,7 @@ struct MachineSelection: Sendable {
             configuration.hasUserNetwork = project.network.isUser
             configuration.forwards = project.network.forwards
             configuration.hasHostRoot = project.rootfsType == .host
+            configuration.programs = guest.programs
             configuration.numaNodes = project.machine.numaNodes
             configuration.emulatorOptions = project.machine.emulatorOptions
             return qemuMachine(
@@ -149,7 +154,8 @@ struct MachineSelection: Sendable {
             }
         return tools.runner.confined(
             by: rules.machine(
-                readable: [kernel, image] + shares.filter(\.isReadOnly).map(\.path),
+                readable: [kernel, image] + [guest.programs].compactMap { $0 }
+                    + shares.filter(\.isReadOnly).map(\.path),
                 writable: shares.filter { !$0.isReadOnly }.map(\.path), devices: devices))
     }
 

@@ -21,6 +21,8 @@ struct RootFilesystemSteps: Sendable {
     let context: ProjectContext
     /// The accelerator of libguestfs's appliance. It does not change the result.
     let accelerator: Accelerator
+    /// The modules that the guest loads first; nil for a kernel that kbuild builds.
+    var bootModules: BootModules?
 
     private var project: Project { context.project }
     private var tools: ToolContext { context.tools }
@@ -110,10 +112,10 @@ struct RootFilesystemSteps: Sendable {
     ) async throws -> RootFilesystemRequest {
         if project.rootfsType == .host {
             // Programs find their libraries where they were linked: on the host.
-            return RootFilesystemRequest(
-                definition: HostRoot.definition(
-                    hiding: project.showsSecrets ? [] : HostRoot.secrets(home: context.environment["HOME"])),
-                initProgram: initProgram, shares: guestMounts)
+            var definition = HostRoot.definition(
+                hiding: project.showsSecrets ? [] : HostRoot.secrets(home: context.environment["HOME"]))
+            try await addBootModules(to: &definition)
+            return RootFilesystemRequest(definition: definition, initProgram: initProgram, shares: guestMounts)
         }
         var definition = try RootFilesystemDefinition.load(project.rootfsDefinition)
         // A missing busybox on this host has its own package.
@@ -132,6 +134,7 @@ struct RootFilesystemSteps: Sendable {
             executables.append(tool)
         }
         for share in project.shares { definition.folders[share.target] = definition.folders[share.target] ?? 0o755 }
+        try await addBootModules(to: &definition)
         var request = RootFilesystemRequest(
             definition: definition, initProgram: initProgram, shares: guestMounts, coveredExecutables: executables,
             base: base)
@@ -143,6 +146,14 @@ struct RootFilesystemSteps: Sendable {
             request.busyboxSandbox = rules.build(readable: [busybox], writable: [])
         }
         return request
+    }
+
+    private func addBootModules(to definition: inout RootFilesystemDefinition) async throws {
+        guard let bootModules else { return }
+        let folder = tools.isDryRun ? nil : try await bootModules.decompressed(tools)
+        bootModules.add(to: &definition, decompressed: folder)
+        // The disk of the programs is mounted here.
+        definition.folders[GuestShare.programsFolder] = 0o755
     }
 
     /// PID 1's sources are beside the definition.
@@ -170,11 +181,16 @@ struct RootFilesystemSteps: Sendable {
 
     /// The lines of the guest's /etc/fstab.
     private var guestMounts: [RootFilesystem.SharedFolder] {
+        if let bootModules, !bootModules.hasShares { return [] }
         let programs = RootFilesystem.SharedFolder(
             tag: GuestShare.programsTag, target: GuestShare.programsFolder,
             // Nobody changes the programs while the guest runs, so it may cache what it has read.
             options: "ro,trans=virtio,version=9p2000.L,msize=512000,cache=loose")
-        return [programs]
+        // modprobe finds the other modules of a kernel that kbuild did not build.
+        let modules = bootModules?.searchFolder.map {
+            RootFilesystem.SharedFolder(tag: BootModules.tag, target: $0, options: programs.options)
+        }
+        return (bootModules == nil ? [programs] : [modules].compactMap { $0 })
             + project.shares.enumerated().map { index, share in
                 RootFilesystem.SharedFolder(
                     tag: GuestShare.tag(ofShare: index), target: share.target,

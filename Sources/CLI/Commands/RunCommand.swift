@@ -12,8 +12,8 @@ import SystemPackage
 /// Loads the project that the options name, and writes kbuild's files where the project has none of its own.
 func loadProject(_ common: CommonOptions, _ overrides: [ProjectOverride]) throws -> Project {
     let here = FilePath(FileManager.default.currentDirectoryPath)
-    let patches = overrides.contains { $0.flag == MailOptions.flag }
-    let file = try Project.locate(common.project, from: here, needsProject: !patches)
+    let isEnough = overrides.contains { $0.flag == MailOptions.flag || Project.namesBuiltKernel($0, from: here) }
+    let file = try Project.locate(common.project, from: here, needsProject: !isEnough)
     let overrides = try overrides.map(readingStandardInput)
     let project = try Project.load(file, profile: common.profile, overrides: overrides)
     try SupportFolder.refresh(for: project)
@@ -261,6 +261,12 @@ struct RunCommand: AsyncParsableCommand {
             and that the kernel reported nothing. kbuild does not write to the tree.
 
               kbuild run -- uname -a
+
+            --kernel also takes an installed kernel or a Debian package, which kbuild boots and does not build, for "does the \
+            test fail on the distribution's kernel too?"
+
+              kbuild run --kernel 6.1.0-56-amd64
+              kbuild test 'MsgboxTests' --kernel ./linux-image-6.12.57-amd64.deb
 
             Patches from a mail go on top of a project, a kernel tree, or --kernel:
 

@@ -93,6 +93,8 @@ public struct MachineConfiguration: Sendable, Hashable {
     public var memoryDump: FilePath?
     /// The disks after the root's.
     public var disks: [MachineDisk] = []
+    /// A folder that the guest has as a read-only disk with a FAT file system; nil for none.
+    public var programs: FilePath?
     /// Whether the guest has QEMU's user network.
     public var hasUserNetwork = false
     /// The ports of the host that lead to the guest.

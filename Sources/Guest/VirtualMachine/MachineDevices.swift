@@ -49,10 +49,16 @@ extension MachineConfiguration {
     /// The mount tag of the host's root.
     public static let hostRootTag = "hostroot"
 
+    /// The kernel argument that makes init mount the disk with the programs.
+    static let programsArgument = "kbuild.programs=disk"
+    /// The disk's serial number, by which init finds it.
+    static let programsSerial = "kbuild-programs"
+
     /// Why a machine with these devices cannot be saved and restored; nil if it can.
     public var obstacleToSaving: String? {
         // QEMU refuses to save a machine while a 9p share is mounted.
         if hasHostRoot { return "a machine with the host's root (rootfs.type host) cannot be saved" }
+        if programs != nil { return "a machine with the programs on a disk cannot be saved" }
         if numaNodes > 1 { return "a machine with NUMA nodes (machine.numa) cannot be saved" }
         if let option = emulatorOptions.first {
             return "a machine with machine.qemu-options (\(option)) cannot be saved"
@@ -78,6 +84,16 @@ extension MachineConfiguration {
                 "-drive", "if=none,id=disk\(index),\(drive)", "-device", "virtio-blk-\(bus),drive=disk\(index)",
             ]
         }
+    }
+
+    /// The options for the disk with the programs: QEMU makes the file system of a folder's files (vvfat), which needs
+    /// no tool, and any distribution's kernel can mount it.
+    func programsArguments(bus: String) -> [String] {
+        guard let programs else { return [] }
+        return [
+            "-drive", "if=none,id=programs,format=vvfat,readonly=on,dir=\(Self.escaped(programs))",
+            "-device", "virtio-blk-\(bus),drive=programs,serial=\(Self.programsSerial)",
+        ]
     }
 
     /// The options for the network.

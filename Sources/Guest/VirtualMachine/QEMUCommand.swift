@@ -33,6 +33,7 @@ extension MachineConfiguration {
         ]
         if hasUserNetwork { words.append(Self.networkArgument) }
         if hasHostRoot { words.append(Self.hostRootArgument) }
+        if programs != nil { words.append(Self.programsArgument) }
         if type == .microvm { words += microvmWords }
         return (words + kernelArguments).joined(separator: " ")
     }
@@ -132,7 +133,9 @@ extension MachineConfiguration {
         case .initramfs(let archive):
             arguments += ["-initrd", archive.string]
         }
-        arguments += diskArguments(sockets, bus: virtioBus) + networkArguments(bus: virtioBus) + numaArguments
+        arguments +=
+            diskArguments(sockets, bus: virtioBus) + programsArguments(bus: virtioBus)
+            + networkArguments(bus: virtioBus) + numaArguments
         for (index, share) in shares.enumerated() {
             let access = share.isReadOnly ? ",readonly=on" : ""
             arguments += [

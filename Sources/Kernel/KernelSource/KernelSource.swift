@@ -13,10 +13,13 @@ public enum KernelSource: Sendable, Hashable {
     case tarball(FilePath, sha256: Digest?)
     /// A git repository, a path or a URL, and the branch, tag or commit in it.
     case git(repository: String, ref: String)
+    /// No source: a kernel that exists, and is only booted.
+    case prebuilt(PrebuiltKernel)
 
     /// The forms that `init(parsing:)` understands, for messages and help.
     public static let forms =
-        "linux-source-6.1 (a Debian package), a directory, FILE.tar[.xz|.gz|.zst][#sha256=DIGEST], or git+REPOSITORY#REF"
+        "linux-source-6.1 (a Debian package), a directory, FILE.tar[.xz|.gz|.zst][#sha256=DIGEST], git+REPOSITORY#REF, "
+        + "or, to boot it only, an installed kernel's release, /boot/vmlinuz-RELEASE, or a linux-image-*.deb"
 
     /// Parses a source from the command line or the project file.
     ///
@@ -61,6 +64,11 @@ public enum KernelSource: Sendable, Hashable {
             self = .debianPackage(text)
             return
         }
+        if let kernel = PrebuiltKernel(parsing: text, relativeTo: base) {
+            guard sha256 == nil else { throw malformed("is a built kernel: a sha256 goes with a tar file") }
+            self = .prebuilt(kernel)
+            return
+        }
         let parts = text.split(separator: "#", maxSplits: 1, omittingEmptySubsequences: false)
         var path = text
         var digest = sha256
@@ -102,6 +110,7 @@ extension KernelSource: CustomStringConvertible {
         case .tarball(let path, nil): path.string
         case .tarball(let path, .some(let digest)): "\(path)#sha256=\(digest)"
         case .git(let repository, let ref): "git+\(repository)#\(ref)"
+        case .prebuilt(let kernel): kernel.description
         }
     }
 }
@@ -116,6 +125,15 @@ public struct KernelSourceArtifact: Sendable, Equatable {
     public let version: String
     /// The source that the tree comes from.
     public let source: KernelSource
+
+    /// What stands for the tree of a kernel that kbuild did not build: there is none.
+    ///
+    /// - Parameter folder: A folder without a tree.
+    package static func prebuilt(
+        _ kernel: PrebuiltKernel, release: String, identity: Digest, folder: FilePath
+    ) -> KernelSourceArtifact {
+        KernelSourceArtifact(identity: identity, folder: folder, version: release, source: .prebuilt(kernel))
+    }
 
     /// The cache's folder for this source: the tree, its manifest and its scan.
     var home: FilePath { folder.removingLastComponent() }

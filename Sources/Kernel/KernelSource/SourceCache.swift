@@ -45,7 +45,14 @@ public struct SourceCache: Sendable {
         case .directory(let path): return try await mirror(path, of: source)
         case .git(let repository, let ref):
             return try await checkOut(ref, of: GitRepository(repository, runner: runner), source: source)
+        case .prebuilt(let kernel): throw Self.notSource(kernel)
         }
+    }
+
+    private static func notSource(_ kernel: PrebuiltKernel) -> Failure {
+        Failure(
+            .usage, "\(kernel) is a built kernel: kbuild boots it for run, test and shell, and has no source of it",
+            nextStep: "name a source for this command, such as --kernel linux-source-6.1")
     }
 
     /// What `prepare` would do; nothing is changed.
@@ -60,6 +67,7 @@ public struct SourceCache: Sendable {
         case .directory(let path): return try planMirror(of: path, source: source)
         case .git(let repository, let ref):
             return try await planCheckOut(ref, of: GitRepository(repository, runner: runner), source: source)
+        case .prebuilt(let kernel): throw Self.notSource(kernel)
         }
     }
 

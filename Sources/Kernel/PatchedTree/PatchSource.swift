@@ -51,6 +51,11 @@ public struct PatchSource: Sendable {
         if case .spec = content { true } else { false }
     }
 
+    /// The names of a spec's calls; none for a series, which only a kernel's tree gives a meaning.
+    package var callNames: [CIdentifier] {
+        if case .spec(let spec) = content { spec.syscalls.map(\.name) } else { [] }
+    }
+
     /// The spec's file; nil for a series.
     public var specFile: FilePath? { isSpec ? location.appending(SyscallSpec.fileName) : nil }
 

@@ -39,6 +39,13 @@ public struct TreeOverlay: Sendable, Equatable {
     /// The overlay of an unpatched tree.
     public static let empty = TreeOverlay(files: [:], sources: [], syscalls: [], userFiles: [:], notes: [])
 
+    /// The overlay of a kernel that kbuild did not build.
+    ///
+    /// - Parameter absentCalls: The project's calls, which that kernel does not have.
+    package static func unpatched(absentCalls: [RegisteredSyscall]) -> TreeOverlay {
+        TreeOverlay(files: [:], sources: [], syscalls: absentCalls, userFiles: [:], notes: [])
+    }
+
     init(
         files: [String: Entry], sources: [AppliedSource], syscalls: [RegisteredSyscall],
         userFiles: [String: FilePath], notes: [String]

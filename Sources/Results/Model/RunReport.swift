@@ -21,6 +21,8 @@ public struct RunReport: Codable, Sendable, Equatable {
         public var identity: String?
         /// The compiler that built it, by its own name.
         public var compiler: String?
+        /// The file of a kernel that kbuild did not build; nil for one that it built.
+        public var prebuilt: String?
 
         /// Creates a kernel.
         public init(source: String, version: String, release: String? = nil, identity: String? = nil) {

@@ -72,6 +72,13 @@ extension RunReport {
         isBootCheck == true && exitCode == ExitStatus.success.rawValue ? "BOOTED CLEAN" : Text.verdict(verdict)
     }
 
+    /// ", on Linux 6.1.0-56-amd64, which kbuild did not build"; empty for a kernel that it built.
+    var prebuiltRemark: String {
+        guard let kernel, kernel.prebuilt != nil else { return "" }
+        let name = isBootCheck == true ? "" : " on Linux \(kernel.version),"
+        return ",\(name) which kbuild did not build"
+    }
+
     /// "Linux 6.1.192 on q35, TCG, 2 CPUs, 512 MB"; nil before there is a kernel.
     var machineLine: String? {
         guard let kernel else { return nil }

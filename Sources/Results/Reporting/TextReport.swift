@@ -285,7 +285,7 @@ public struct TextReport: Sendable {
         let what = report.isBootCheck == true ? report.kernel.map { "Linux \($0.version)" } ?? "" : report.counts
         return entry(
             "\(report.verdictWord):", isGood ? .green : .red,
-            "\(what) in \(Self.format(report.seconds))")
+            "\(what) in \(Self.format(report.seconds))\(report.prebuiltRemark)")
     }
 
     static func format(_ seconds: Double) -> String { Text.seconds(seconds) }

@@ -20,6 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <sys/io.h>
+#endif
 #include <sys/ioctl.h>
 #include <sys/klog.h>
 #include <sys/mount.h>
@@ -35,6 +38,25 @@
 #include <unistd.h>
 
 static inline int kbuild_open(const char *path, int flags) { return open(path, flags, 0644); }
+// Loads a module; one that is loaded already is no error. 0 or -1.
+static inline int kbuild_load_module(const char *path) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    long result = syscall(SYS_finit_module, fd, "", 0);
+    int error = errno;
+    close(fd);
+    errno = error;
+    return result == 0 || error == EEXIST ? 0 : -1;
+}
+// Writes a byte to an I/O port of the machine, if this process may.
+static inline void kbuild_write_port(uint16_t port, uint8_t value) {
+#if defined(__x86_64__) || defined(__i386__)
+    if (ioperm(port, 1, 1) == 0) outb(value, port);
+#else
+    (void)port;
+    (void)value;
+#endif
+}
 static inline int kbuild_pidfd_open(pid_t pid) { return (int)syscall(SYS_pidfd_open, pid, 0); }
 static inline int kbuild_errno(void) { return errno; }
 static inline void kbuild_set_errno(int value) { errno = value; }
