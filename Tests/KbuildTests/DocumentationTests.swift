@@ -173,6 +173,31 @@ struct DocumentationTests {
         #expect(count > 40)
     }
 
+    @Test("the table of virtme-ng's options has one of three marks in each row, and commands that kbuild knows")
+    func virtmeTable() throws {
+        let rows = try Self.text("docs/guide/virtme-ng.md").split(separator: "\n").filter {
+            $0.hasPrefix("| ") && !$0.hasPrefix("| virtme-ng |")
+        }
+        #expect(rows.count > 50)
+        for row in rows {
+            let cells = row.split(separator: "|", omittingEmptySubsequences: false)
+            #expect(cells.count == 5, "\(row)")
+            let mark = cells[2].filter { $0 != " " }
+            #expect(["Y", "P", "-"].contains(mark), "\(row)")
+            // A missing option may need no word, what is there needs one.
+            #expect(mark == "-" || cells[3].contains { $0.isLetter }, "\(row)")
+            for code in cells[3].matches(of: /`(kbuild [^`]*)`/) {
+                for words in Self.commands(in: code.1) {
+                    #expect(throws: Never.self, "\(code.1)") { try Kbuild.parseAsRoot(words) }
+                }
+            }
+        }
+        // README's shorter table has the sums.
+        let marks = rows.map { $0.split(separator: "|", omittingEmptySubsequences: false)[2].filter { $0 != " " } }
+        let sums = ["Y", "P", "-"].map { mark in "\(marks.count { $0 == mark })" }.joined(separator: " | ")
+        #expect(try Self.text("README.md").contains("| \(rows.count) | \(sums) |"))
+    }
+
     @Test("docs/guide/commands.md has every command")
     func commandTable() throws {
         let page = try Self.text("docs/guide/commands.md")
