@@ -22,7 +22,7 @@ let package = Package(
         .executableTarget(
             name: "kbuild",
             dependencies: [
-                "ResultsModel", "KernelBuild", "CrashReports",
+                "AgentServer", "ResultsModel", "KernelBuild", "CrashReports",
                 "Application", "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting",
                 "TestSession", "VirtualMachine", "RootFilesystem", "Processes", "Diagnostics",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -32,7 +32,7 @@ let package = Package(
         .target(
             name: "Application",
             dependencies: [
-                "Coverage", "ResultsModel", "Patching",
+                "AgentServer", "Coverage", "ResultsModel", "Patching",
                 "Authoring", "Doctor", "GuestSession", "Project", "RunStore", "Reporting", "TestSession",
                 "CrashReports", "VirtualMachine", "RootFilesystem", "KernelBuild", "IncrementalBuild", "KernelConfig",
                 "KernelMake",
@@ -45,13 +45,17 @@ let package = Package(
         .target(
             name: "Authoring",
             dependencies: [
-                "Doctor", "Project", "KernelSource", "Syscalls", "Artifacts", "Diagnostics", "ProjectTemplate",
+                "Doctor", "Project", "KernelSource", "Syscalls", "Artifacts", "Diagnostics", "FileSystem",
+                "ProjectTemplate",
                 .product(name: "SystemPackage", package: "swift-system"),
             ], path: "Sources/Authoring",
             resources: [
                 .embedInCode("Templates/contract.template"), .embedInCode("Templates/source.template"),
                 .embedInCode("Templates/suite.template"), .embedInCode("Templates/suites.template"),
+                .embedInCode("Templates/vscode.template"),
             ]),
+        // The Model Context Protocol, for `kbuild mcp`.
+        .target(name: "AgentServer", dependencies: ["Diagnostics"], path: "Sources/AgentServer"),
         // What kbuild needs of the host.
         .target(
             name: "Doctor",
@@ -227,7 +231,8 @@ let package = Package(
         .target(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
             exclude: [
-                "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Program.swift", "Settings.swift",
+                "BootModules.swift", "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Program.swift",
+                "Settings.swift",
                 "Shell.swift", "Snapshot.swift",
             ]),
         .testTarget(
@@ -237,6 +242,7 @@ let package = Package(
         .target(name: "Fuzzing", path: "Tests/Fuzzing"),
         // Holds this manifest and the sources' imports against the module map.
         .testTarget(name: "LayeringTests"),
+        .testTarget(name: "AgentServerTests", dependencies: ["Fuzzing", "AgentServer", "Diagnostics"]),
         .testTarget(name: "KTAPTests", dependencies: ["Fuzzing", "KTAP"]),
         .testTarget(name: "SyscallTestingTests", dependencies: ["SyscallTesting"]),
         .testTarget(
@@ -288,8 +294,8 @@ let package = Package(
             name: "ApplicationTests",
             dependencies: [
                 "CrashReports", "ResultsModel", "KernelMake",
-                "Fuzzing", "Application", "Authoring", "ProjectTemplate", "Doctor", "GuestSession", "Project",
-                "RunStore", "Artifacts",
+                "AgentServer", "Fuzzing", "Application", "Authoring", "ProjectTemplate", "Doctor", "GuestSession",
+                "Project", "RunStore", "Artifacts",
                 "Reporting",
                 "Diagnostics", "KernelConfig", "KernelSource", "Processes", "Syscalls", "RootFilesystem", "FileSystem",
                 "TestSession",
@@ -301,8 +307,9 @@ let package = Package(
             dependencies: [
                 "kbuild",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Yams", package: "Yams"),
-                "Diagnostics",
+                "Authoring", "Diagnostics",
             ]),
         // A copy of this repository's project for tests to run kbuild in.
         .target(

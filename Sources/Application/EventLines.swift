@@ -64,12 +64,23 @@ public enum EventLines {
         }
     }
 
+    /// How the last line of a run begins.
+    static let reportStart = "{\"event\":\"report\",\"report\":"
+    /// What follows the report in that line.
+    private static let timeKey = ",\"time\":"
+
+    /// The report in the last line of a run; nil for another line.
+    static func report(inLine line: some StringProtocol) -> RunReport? {
+        guard line.hasPrefix(reportStart), let end = line.range(of: timeKey, options: .backwards) else { return nil }
+        return try? JSONReport.parse(String(line[..<end.lowerBound].dropFirst(reportStart.count)))
+    }
+
     /// The last line of a run: its report.
     ///
     /// - Parameter time: As for an event.
     /// - Throws: `EncodingError`, which no known report causes.
     public static func line(_ report: RunReport, time: Double) throws -> String {
-        "{\"event\":\"report\",\"report\":\(try JSONReport.render(report, isOneLine: true)),\"time\":\(rounded(time))}"
+        "\(reportStart)\(try JSONReport.render(report, isOneLine: true))\(timeKey)\(rounded(time))}"
     }
 
     /// A millisecond is more than any event's order needs.

@@ -59,6 +59,9 @@ public enum ProjectCreation {
         }
     }
 
+    /// Whether a folder has a project.
+    public static func hasProject(in folder: FilePath) -> Bool { fileExists(folder.appending(Project.fileName)) }
+
     private static func checkIsEmpty(_ folder: FilePath) throws {
         guard isFolder(folder) else {
             throw Failure(.usage, "\(folder) is not a folder", nextStep: "name another: kbuild init NAME")

@@ -35,7 +35,7 @@ struct Kbuild: AsyncParsableCommand {
             BuildCommand.self, BisectCommand.self, PatchCommand.self,
             SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
             DoctorCommand.self,
-            InitCommand.self,
+            InitCommand.self, MCPCommand.self,
             CacheCommand.self, CleanCommand.self,
         ])
 }

@@ -17,6 +17,7 @@ struct TemplateTests {
     func sections() {
         #expect(differences(ProjectTemplate.template) == [])
         #expect(differences(TestManifest.template) == [])
+        #expect(differences(EditorFiles.template) == [])
         #expect(differences(SyscallScaffold.contract) == [])
         #expect(differences(SyscallScaffold.sourceTemplate) == [])
         #expect(differences(SyscallScaffold.suiteTemplate) == [])

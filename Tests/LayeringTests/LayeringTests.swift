@@ -14,7 +14,7 @@ struct LayeringTests {
         KernelSource Patching Syscalls PatchedTree KernelMake KernelConfig IncrementalBuild KernelBuild
         Coverage ResultsModel KTAP CrashReports TestSession Reporting
         RootFilesystem VirtualMachine
-        ProjectTemplate Project RunStore Doctor Authoring GuestSession
+        ProjectTemplate Project RunStore Doctor Authoring GuestSession AgentServer
         Application
         kbuild
         """.split(whereSeparator: \.isWhitespace).map(String.init)

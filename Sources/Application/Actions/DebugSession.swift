@@ -30,6 +30,8 @@ public struct DebugTarget: Sendable {
     /// The console's log.
     public var console: FilePath
     let runner: CommandRunner
+    /// gdb's commands before it connects: where the sources are, and the kernel's own commands.
+    var setup: [String] = []
 
     /// The command that connects gdb by hand.
     public var command: Command { command(arguments: []) }
@@ -50,6 +52,9 @@ public struct DebugTarget: Sendable {
     }
 
     static let debugger = "gdb"
+
+    /// gdb's commands that set the breakpoints.
+    var breakpointCommands: [String] { breakpoints.map { "hbreak \($0)" } }
 }
 
 /// The result of a guest under a debugger.
@@ -102,6 +107,12 @@ public struct DebugSession: Sendable {
             throw Failure(
                 .usage, "kbuild debug goes with QEMU; user-mode Linux has no gdb stub", nextStep: "add --machine auto")
         }
+        if let kernel = context.project.prebuiltKernel {
+            throw Failure(
+                .usage,
+                "kbuild debug needs a kernel that kbuild builds, with debug information, and \(kernel) is not one",
+                nextStep: "leave out --kernel, or name a source")
+        }
         if needsDebugger { _ = try tools.runner.locate(DebugTarget.debugger) }
         defer { tools.statCache.save() }
         let pipeline = Pipeline(context: context, executor: context.log)
@@ -148,10 +159,11 @@ public struct DebugSession: Sendable {
             group.addTask {
                 guard let socket = await sockets.first(where: { _ in true }) else { return .debugger(nil) }
                 let commands = prepared.folder.appending("debug.gdb")
-                let target = DebugTarget(
+                var target = DebugTarget(
                     socket: socket, vmlinux: prepared.kernel.vmlinux, commands: commands, breakpoints: breakpoints,
                     console: prepared.consoleLog, runner: tools.runner)
-                try writeAtomically(script(target, prepared, goesOn: goesOn), to: commands)
+                target.setup = setup(prepared)
+                try writeAtomically(script(target, goesOn: goesOn), to: commands)
                 return .debugger(try await join(target))
             }
             defer { group.cancelAll() }
@@ -192,9 +204,9 @@ public struct DebugSession: Sendable {
         }
     }
 
-    /// gdb's commands that connect to the guest.
-    private func script(_ target: DebugTarget, _ prepared: RunInputs, goesOn: Bool) -> String {
-        var lines = ["set confirm off"]
+    /// gdb's commands before it connects to the guest.
+    private func setup(_ prepared: RunInputs) -> [String] {
+        var lines: [String] = []
         // The user's own files, not their copies in the kernel's tree.
         if let tree = prepared.symbolizer.root {
             for (path, own) in prepared.patched.overlay.userFiles.sorted(by: { $0.key < $1.key }) {
@@ -205,9 +217,14 @@ public struct DebugSession: Sendable {
             // The folder of a stored kernel holds what was published and nothing else.
             lines += ["python import sys; sys.dont_write_bytecode = True", "source \(scripts)"]
         }
-        lines.append("target remote \(target.socket)")
+        return lines
+    }
+
+    /// gdb's commands that connect to the guest.
+    private func script(_ target: DebugTarget, goesOn: Bool) -> String {
+        var lines = ["set confirm off"] + target.setup + ["target remote \(target.socket)"]
         // Hardware breakpoints: the kernel is not in memory yet.
-        lines += target.breakpoints.map { "hbreak \($0)" }
+        lines += target.breakpointCommands
         if goesOn { lines.append("continue") }
         return lines.joined(separator: "\n") + "\n"
     }

@@ -6,6 +6,7 @@ import Glibc
 import Processes
 import Project
 import ResultsModel
+import SystemPackage
 import TestSession
 
 struct DebugCommand: AsyncParsableCommand {
@@ -36,11 +37,19 @@ struct DebugCommand: AsyncParsableCommand {
     @Flag(help: "Run no gdb: print the commands that connect one, and wait.")
     var wait = false
 
+    @Option(
+        help: """
+            With --wait: a folder for links to vmlinux and to the socket, and for gdb's commands, by which an editor's \
+            configuration finds them. They are removed at the end.
+            """, completion: .directory)
+    var links: String?
+
     @OptionGroup var common: CommonOptions
     @OptionGroup var build: BuildOptions
     @OptionGroup var machine: MachineOptions
 
     func validate() throws {
+        if links != nil, !wait { throw ValidationError("--links goes with --wait") }
         if wait, !arguments.isEmpty { throw ValidationError("--wait runs no gdb that could take arguments") }
     }
 
@@ -51,10 +60,13 @@ struct DebugCommand: AsyncParsableCommand {
         let console = common.makeConsole()
         let session = DebugSession(try await makeContext(selection.project, console, build))
         let (arguments, wait, filter) = (arguments, wait, selection.filter)
+        let links = links.map { DebuggerLinks(folder: FilePath(fromHere($0))) }
+        defer { links?.remove() }
         let result = try await interruptible {
             try await session.run(filter: filter, goesOn: filter != nil && !wait, needsDebugger: !wait) { target in
                 console.finish()
                 guard !wait else {
+                    try links?.place(target)
                     console.output(target.instructions)
                     // Waits until kbuild is ended.
                     while true { try await Task.sleep(for: .seconds(3600)) }

@@ -9,6 +9,9 @@ public struct LineSplitter: Sendable {
         /// The number of bytes cut off.
         public var omitted: Int
 
+        /// Creates a line.
+        public init(bytes: [UInt8], omitted: Int) { (self.bytes, self.omitted) = (bytes, omitted) }
+
         /// The line as text, with malformed UTF-8 escaped, and with a remark when it was cut.
         public var text: String {
             omitted == 0 ? VisibleText.decoded(bytes) : VisibleText.decoded(bytes) + cutRemark(omitted, "byte")

@@ -82,6 +82,8 @@ public struct CommandRunner: Sendable {
     public var quota: FolderQuota?
     /// How commands are executed.
     public var execution = CommandExecution.processes
+    /// The time that a cancelled command has to end by itself, after SIGTERM.
+    public var grace: Duration = .milliseconds(500)
 
     /// Whether this is a dry run.
     public var runsNothing: Bool { if case .nothing = execution { true } else { false } }
@@ -265,6 +267,48 @@ public struct CommandRunner: Sendable {
         }
     }
 
+    /// Runs a command to its end and passes on its output and its errors as they arrive, of any size.
+    ///
+    /// - Parameters:
+    ///   - onOutput: Called in order with the bytes of standard output.
+    ///   - onErrors: Called in order with the bytes of standard error, concurrently with `onOutput`.
+    /// - Throws: As `capture(_:limit:)`.
+    public func follow(
+        _ command: Command, onOutput: @escaping @Sendable ([UInt8]) -> Void,
+        onErrors: @escaping @Sendable ([UInt8]) -> Void
+    ) async throws -> ProcessStatus {
+        if let script = execution.script {
+            let result = try await script(try planned(command))
+            onOutput(Array(result.output.utf8))
+            onErrors(Array(result.errors.utf8))
+            return result.status
+        }
+        return try await watched(command) {
+            let configuration = try configuration(for: command)
+            do {
+                let result = try await run(
+                    configuration, input: .inputWriter, output: .sequence, error: .sequence
+                ) { execution in
+                    if supervisor == nil { try await execution.standardInputWriter.finish() }
+                    async let errors: Void = Self.passOn(execution.standardError, to: onErrors)
+                    try await Self.passOn(execution.standardOutput, to: onOutput)
+                    try await errors
+                }
+                try Task.checkCancellation()
+                return supervisor == nil
+                    ? ProcessStatus(result.terminationStatus) : supervised(result.terminationStatus)
+            } catch let error as SubprocessError {
+                throw Failure(.infrastructure, "\(command.tool) could not be run", details: "\(error)")
+            }
+        }
+    }
+
+    private static func passOn(
+        _ stream: SubprocessOutputSequence, to body: @Sendable ([UInt8]) -> Void
+    ) async throws {
+        for try await buffer in stream { body(buffer.withUnsafeBytes { [UInt8]($0) }) }
+    }
+
     /// Runs an interactive command, which has kbuild's standard streams and terminal until it ends. The terminal's
     /// signals are for the command; kbuild must not end by them.
     ///
@@ -363,7 +407,7 @@ public struct CommandRunner: Sendable {
         var options = PlatformOptions()
         options.createSession = true
         options.teardownSequence = [
-            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(500)),
+            .send(signal: .terminate, toProcessGroup: true, allowedDurationToNextStep: grace),
             .send(signal: .kill, toProcessGroup: true, allowedDurationToNextStep: .milliseconds(100)),
         ]
         guard supervisor != nil || (command.descriptors.isEmpty && command.systemCallFilter == nil) else {
