@@ -53,6 +53,7 @@ let package = Package(
                 .embedInCode("Templates/contract.template"), .embedInCode("Templates/source.template"),
                 .embedInCode("Templates/suite.template"), .embedInCode("Templates/suites.template"),
                 .embedInCode("Templates/vscode.template"),
+                .embedInCode("Templates/module.template"),
             ]),
         // The Model Context Protocol, for `kbuild mcp`.
         .target(name: "AgentServer", dependencies: ["Diagnostics"], path: "Sources/AgentServer"),
@@ -231,7 +232,7 @@ let package = Package(
         .target(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
             exclude: [
-                "BootModules.swift", "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Program.swift",
+                "BootModules.swift", "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Modules.swift", "Program.swift",
                 "Settings.swift",
                 "Shell.swift", "Snapshot.swift",
             ]),
@@ -293,7 +294,7 @@ let package = Package(
         .testTarget(
             name: "ApplicationTests",
             dependencies: [
-                "CrashReports", "ResultsModel", "KernelMake",
+                "CrashReports", "ResultsModel", "KernelMake", "KernelBuild",
                 "AgentServer", "Fuzzing", "Application", "Authoring", "ProjectTemplate", "Doctor", "GuestSession",
                 "Project", "RunStore", "Artifacts",
                 "Reporting",

@@ -24,6 +24,7 @@ struct Pipeline: Sendable {
         var accelerator: ChosenAccelerator?
         var patched: PatchedKernelArtifact?
         var kernel: BuiltKernel?
+        var modules: ModuleSet?
         var root: RootFilesystemArtifact?
         var programs: ProgramSet?
 
@@ -31,11 +32,11 @@ struct Pipeline: Sendable {
         ///
         /// - Parameter folder: The run's folder.
         func inputs(in folder: FilePath, _ steps: KernelSteps) -> RunInputs? {
-            guard let accelerator, let patched, let kernel, let root else { return nil }
+            guard let accelerator, let patched, let kernel, let modules, let root else { return nil }
             return RunInputs(
-                folder: folder, accelerator: accelerator, patched: patched, kernel: kernel, root: root,
-                programs: programs ?? ProgramSet(artifacts: [], isComplete: false),
-                symbolizer: steps.symbolizer(of: kernel, patched))
+                folder: folder, accelerator: accelerator, patched: patched, kernel: kernel, modules: modules,
+                root: root, programs: programs ?? ProgramSet(artifacts: [], isComplete: false),
+                symbolizer: steps.symbolizer(of: kernel, patched, modules))
         }
     }
 
@@ -45,14 +46,26 @@ struct Pipeline: Sendable {
         return try await executor.carryOut(steps.patch(pristine))
     }
 
-    /// Builds the kernel.
-    func kernel(_ steps: KernelSteps, _ patched: PatchedKernelArtifact) async throws -> BuiltKernel? {
+    /// A kernel and the modules that its guests can load; nil for what a dry run cannot know.
+    struct KernelParts: Sendable {
+        var kernel: BuiltKernel?
+        var modules: ModuleSet?
+    }
+
+    /// Builds the kernel and the modules.
+    func kernel(_ steps: KernelSteps, _ patched: PatchedKernelArtifact) async throws -> KernelParts {
         // Held since the tree was synchronized.
         defer { withExtendedLifetime(patched.lock) {} }
         let config = try await executor.carryOut(steps.configure(patched))
         let kernel = try await executor.carryOut(steps.compile(patched, config: config))
         if project.lint { _ = try await executor.carryOut(steps.lint(patched, kernel: kernel)) }
-        return kernel
+        let modules: ModuleSet?
+        if project.modules.isEmpty {
+            modules = try kernel.map(steps.kernelModules)
+        } else {
+            modules = try await executor.carryOut(steps.modules(patched, kernel: kernel))
+        }
+        return KernelParts(kernel: kernel, modules: modules)
     }
 
     /// Makes the parts that a guest needs.
@@ -80,7 +93,7 @@ struct Pipeline: Sendable {
         try await executor.effect { try programSteps.numbers.write() }
         let rootSteps = RootFilesystemSteps(context: context, accelerator: accelerator?.accelerator ?? .tcg)
         // The first failure ends the others: a test that does not compile does not wait for the kernel.
-        let (kernel, user) = try await executor.together {
+        let (built, user) = try await executor.together {
             try await self.kernel(kernelSteps, patched)
         } _: {
             let programs = try await executor.carryOut(programSteps.programs(selection))
@@ -88,9 +101,13 @@ struct Pipeline: Sendable {
             let root = try await executor.carryOut(rootSteps.rootFilesystem(covering: programs?.dynamic))
             return UserParts(programs: programs, root: root)
         }
-        if let kernel { try await executor.effect { try programSteps.checkConfiguration(kernel.config) } }
+        if let kernel = built.kernel {
+            try await executor.effect { try programSteps.checkConfiguration(kernel.config) }
+        }
+        let programs = try built.modules.flatMap { try user.programs?.loading($0, for: project) } ?? user.programs
         return Parts(
-            accelerator: accelerator, patched: patched, kernel: kernel, root: user.root, programs: user.programs)
+            accelerator: accelerator, patched: patched, kernel: built.kernel, modules: built.modules, root: user.root,
+            programs: programs)
     }
 
     /// Makes the parts of a guest whose kernel exists already.
@@ -140,6 +157,7 @@ struct Pipeline: Sendable {
         let share = GuestShare.programs(in: inputs.folder)
         try await executor.effect {
             try GuestShare.layOut(inputs.programs.artifacts, config: inputs.kernel.config, in: share.path)
+            try inputs.modules.layOut(in: share.path)
             // Creates the user's shared folders if they are missing.
             for share in project.shares { try createFolder(share.path) }
         }

@@ -153,6 +153,7 @@ public struct ProjectContext: Sendable {
         for fragment in project.configFragments where !fileExists(fragment) {
             note("kernel.\(project.architecture == .um ? "uml-config" : "config")", fragment)
         }
+        for module in project.modules where !isFolder(module.path) { note("modules", module.path) }
         for test in project.tests where !forKernelOnly {
             switch test {
             case .swift(let package, _, _, _): if !isFolder(package) { note("tests", package) }

@@ -30,6 +30,7 @@ public struct ProjectWatcher: Sendable {
     public init(_ project: Project) {
         let named =
             [project.file] + project.kernel.patches + project.configFragments + [project.rootfsDefinition]
+            + project.modules.map(\.path)
             + project.tests.map { test in
                 switch test {
                 case .swift(let package, _, _, _): package

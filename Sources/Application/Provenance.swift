@@ -30,6 +30,7 @@ struct Provenance: Sendable {
         case patch = "the patch"
         case kernelSource = "the kernel source"
         case configFragment = "the configuration fragment"
+        case module = "the kernel module"
         case testPackage = "the test package"
         case testProgram = "the test program"
         case rootfsDefinition = "the root file system's definition"
@@ -60,7 +61,7 @@ struct Provenance: Sendable {
     var foreign: [Input] { inputs.filter(\.origin.isForeign) }
 
     /// Whether the kernel's build has a foreign part: make then runs its author's code.
-    var hasForeignKernel: Bool { has([.patch, .kernelSource, .configFragment]) }
+    var hasForeignKernel: Bool { has([.patch, .kernelSource, .configFragment, .module]) }
     /// Whether results of the kernel's build depend on authors who do not trust each other: the source is the same for
     /// all of them.
     var hasForeignContribution: Bool { has([.patch, .configFragment]) }
@@ -89,6 +90,7 @@ struct Provenance: Sendable {
             return isOfTree == true
                 ? Input(kind: .configFragment, name: path.string, origin: .own) : input(.configFragment, path)
         }
+        inputs += project.modules.map { input(.module, $0.path) }
         for test in project.tests {
             switch test {
             case .swift(let package, _, _, _):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import GuestSession
+import PatchedTree
 import ResultsModel
 import SystemPackage
 import TestSession
@@ -13,9 +14,13 @@ struct RunInputs: Sendable {
     var accelerator: ChosenAccelerator
     var patched: PatchedKernelArtifact
     var kernel: BuiltKernel
+    var modules: ModuleSet
     var root: RootFilesystemArtifact
     var programs: ProgramSet
     var symbolizer: CrashSymbolizer
+
+    /// The user's own files: by their paths in the kernel's tree, or the paths of the copies that were compiled.
+    var userFiles: [String: FilePath] { patched.overlay.userFiles.merging(modules.userFiles) { first, _ in first } }
 
     /// The console's log.
     var consoleLog: FilePath { folder.appending("console.log") }

@@ -33,7 +33,8 @@ struct Kbuild: AsyncParsableCommand {
         subcommands: [
             RunCommand.self, TestCommand.self, WatchCommand.self, ShellCommand.self, DebugCommand.self,
             BuildCommand.self, BisectCommand.self, PatchCommand.self,
-            SyscallCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self, ParseCommand.self,
+            SyscallCommand.self, ModuleCommand.self, ConfigCommand.self, RootfsCommand.self, ReportCommand.self,
+            ParseCommand.self,
             DoctorCommand.self,
             InitCommand.self, MCPCommand.self,
             CacheCommand.self, CleanCommand.self,

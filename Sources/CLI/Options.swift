@@ -90,6 +90,13 @@ struct BuildOptions: ParsableArguments {
     var setOptions: [String] = []
 
     @Option(
+        help: """
+            A folder with a kernel module's Kbuild file, which is built for this kernel and loaded in the guest. May be \
+            repeated.
+            """, completion: .directory)
+    var module: [String] = []
+
+    @Option(
         help: "The machine: auto, microvm, q35, pc, or uml (user-mode Linux, which has its own kernel).",
         completion: .choices(ofKey: "machine.type"))
     var machine: String?
@@ -165,6 +172,7 @@ extension BuildOptions {
             let isFile = Project.Fragment(named: name) == nil
             return ProjectOverride(key: "kernel.config", .entry(isFile ? fromHere(name) : name), flag: "--fragment")
         } + setOptions.map { ProjectOverride(key: "kernel.options", .entry($0), flag: "--set") }
+            + module.map { ProjectOverride(key: "modules", .fields(["path": fromHere($0)]), flag: "--module") }
     }
 
     /// A built kernel is a file of the host; another source is relative to the project, as in the project file.

@@ -161,6 +161,17 @@ public struct Project: Sendable, Equatable {
         public var forwards: [PortForward] = []
     }
 
+    /// A folder with a kernel module that is built outside of the kernel's tree.
+    public struct Module: Sendable, Hashable {
+        /// The folder, with a Kbuild file or a Makefile that names objects in obj-m.
+        public var path: FilePath
+        /// The module's parameters, as `NAME=VALUE`.
+        public var parameters: [String]
+
+        /// The name by which tests ask for it.
+        public var name: String { path.lastComponent?.string ?? path.string }
+    }
+
     /// The requested board.
     public enum MachineChoice: String, Sendable, CaseIterable {
         /// Chosen by kbuild.
@@ -344,8 +355,13 @@ public struct Project: Sendable, Equatable {
     public var network = Network()
     /// The virtual machine.
     public var machine: Machine
+    /// The kernel modules outside of the kernel's tree.
+    public var modules: [Module] = []
     /// The tests to run.
     public var tests: [Test]
+    /// For each test the names of the modules that it asks for; nil for a test that names none, and has all of
+    /// `modules`.
+    var testModules: [[String]?] = []
     /// What tests share.
     public var isolation: Isolation
     /// The number of guests that run at once; nil when kbuild chooses it.
@@ -419,6 +435,34 @@ public struct Project: Sendable, Equatable {
         var files = fragments.compactMap(\.file)
         if case .file(let path) = configBase { files.insert(path, at: 0) }
         return files
+    }
+
+    /// The modules that a guest has while a test runs, by their names.
+    ///
+    /// - Parameter index: The test's place among `tests`.
+    package func moduleNames(ofTest index: Int) -> [String] {
+        (testModules.indices.contains(index) ? testModules[index] : nil) ?? modules.map(\.name)
+    }
+
+    /// Whether a test names a module, which then may be one of the kernel's own.
+    package var namesModules: Bool { testModules.contains { $0?.isEmpty == false } }
+
+    /// The project with another test in place of its own.
+    package func replacingTests(by test: Test) -> Project {
+        var project = self
+        (project.tests, project.testModules) = ([test], [])
+        return project
+    }
+
+    /// The project with some of its tests.
+    ///
+    /// - Parameter isWanted: Chooses a test.
+    package func keepingTests(_ isWanted: (Test) -> Bool) -> Project {
+        var project = self
+        let wanted = tests.indices.filter { isWanted(tests[$0]) }
+        project.tests = wanted.map { tests[$0] }
+        project.testModules = wanted.map { testModules.indices.contains($0) ? testModules[$0] : nil }
+        return project
     }
 
     /// The project with another folder as its kernel's source, a commit of its history, with the same provenance.

@@ -44,6 +44,36 @@ package struct ProjectFileEditor {
         }
     }
 
+    /// Adds a kernel module to the project's modules, and a program with its tests to the project's tests.
+    ///
+    /// - Parameters:
+    ///   - path: The module's folder, relative to the file; its name is the module's.
+    ///   - program: The C file of the program, which prints KTAP, relative to the file.
+    ///   - name: The program's name in reports.
+    /// - Throws: `Failure` (`usage`) when the file's layout cannot be edited.
+    package mutating func addModule(_ path: String, testedBy program: String, named name: String) throws {
+        let old = try Project.load(text: text, file: file, profile: nil, overrides: [])
+        let module = FilePath(path).lastComponent?.string ?? path
+        try add("{path: \(path)}", toListAt: "modules")
+        try add("{c: \(program), name: \(name), protocol: ktap, modules: [\(module)]}", toListAt: "tests")
+        let new = try? Project.load(text: text, file: file, profile: nil, overrides: [])
+        guard let new, new.modules.dropLast() == old.modules[...], new.modules.last?.name == module,
+            new.tests.dropLast() == old.tests[...], new.moduleNames(ofTest: old.tests.count) == [module],
+            new.kernel == old.kernel
+        else { throw byHand("modules", "- {path: \(path)}") }
+    }
+
+    /// Adds an item to a list of the file, or begins the list at the end.
+    private mutating func add(_ item: String, toListAt key: String) throws {
+        var lines = Self.lines(text)
+        if let list = try root()[key] {
+            try append(item, to: list, in: &lines)
+        } else {
+            lines += ["", "\(key):", "  - \(item)"]
+        }
+        text = lines.joined(separator: "\n") + "\n"
+    }
+
     /// Removes a patch source from the project's list and from those of the profiles, where it is on a separate line.
     ///
     /// - Parameter path: The source's folder or file.

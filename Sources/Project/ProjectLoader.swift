@@ -159,8 +159,13 @@ extension Project {
         if machine.numaNodes > 1 { lines.append("  numa: \(machine.numaNodes)") }
         if !machine.emulatorOptions.isEmpty { lines.append("  qemu-options: \(list(machine.emulatorOptions))") }
         if machine.keepsMemory { lines.append("  memory-dump: on") }
+        if !modules.isEmpty { lines.append("modules:") }
+        for module in modules {
+            let parameters = module.parameters.isEmpty ? "" : ", parameters: \(list(module.parameters))"
+            lines.append("  - {path: \(Self.quoted(path(module.path)))\(parameters)}")
+        }
         lines.append("tests:" + (tests.isEmpty ? " []" : ""))
-        for test in tests {
+        for (index, test) in tests.enumerated() {
             var pairs: [(String, String?)]
             switch test {
             case .swift(let package, let filter, let skip, let timeout):
@@ -182,6 +187,8 @@ extension Project {
                     ("timeout", program.timeout.map { String($0) }),
                 ]
             }
+            let named = testModules.indices.contains(index) ? testModules[index] : nil
+            pairs.append(("modules", named.map(list)))
             let fields = pairs.compactMap { key, value in value.map { "\(key): \($0)" } }
             lines.append("  - {\(fields.joined(separator: ", "))}")
         }
@@ -460,11 +467,13 @@ package struct ProjectLoader {
         let machine = node["machine"]
         let timeouts = node["timeouts"]
         var tests: [Project.Test] = []
+        var testModules: [[String]?] = []
         var places: [String: String] = [:]
         for (index, test) in (node["tests"]?.sequence ?? []).enumerated() {
             attempt { () throws(Failure) in
                 for read in try self.tests(test, index: index, path: path) {
                     tests.append(read)
+                    testModules.append(test["modules"].map { strings($0) })
                     guard case .program(let program) = read else { continue }
                     if let other = places.updateValue("tests[\(index)]", forKey: program.name) {
                         throw error(
@@ -488,6 +497,8 @@ package struct ProjectLoader {
         for (index, disk) in (node["disks"]?.sequence ?? []).enumerated() {
             attempt { () throws(Failure) in disks.append(try self.disk(disk, index: index, path: path)) }
         }
+        let modules = attempt { () throws(Failure) in try self.modules(node["modules"], path: path) } ?? []
+        attempt { () throws(Failure) in try checkModules(node) }
         let network = attempt { () throws(Failure) in try self.network(node["network"]) } ?? .init()
         attempt { () throws(Failure) in try checkDevices(node, disks, network) }
         let skips = attempt { () throws(Failure) in try self.skips(node["skips"]) } ?? .warn
@@ -553,6 +564,7 @@ package struct ProjectLoader {
             failFast: flag(node["fail-fast"], false), splats: splats, skips: skips,
             sandbox: choice(node["sandbox"], .auto), testsFrom: choice(node["tests-from"], .pristine))
         project.checks = checks
+        (project.modules, project.testModules) = (modules, testModules)
         project.network = network
         project.showsSecrets = flag(node["rootfs"]?["secrets"], false)
         project.shellFolder = text(node["rootfs"]?["directory"])

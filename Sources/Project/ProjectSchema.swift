@@ -77,6 +77,11 @@ package indirect enum Schema: Sendable {
             name: "skip-code", schema: .integer(1...255),
             meaning: "protocol exit: the exit code that means skipped, such as 4 (none: any code but 0 is a failure)"),
         Key(name: "timeout", schema: .duration, meaning: "the most time that it may take (timeouts.test)"),
+        Key(
+            name: "modules", schema: .list(.text),
+            meaning:
+                "the modules that are loaded while it runs: names of `modules`, or modules of the kernel (all of `modules`)"
+        ),
     ]
 
     package static let base: [Key] = [
@@ -173,6 +178,20 @@ package indirect enum Schema: Sendable {
                     name: "memory-dump", schema: .flag,
                     meaning: "on: the memory of a guest that crashes or hangs is kept, as an ELF core file (off)"),
             ]), meaning: "the virtual machine"),
+        Key(
+            name: "modules",
+            schema: .list(
+                .map([
+                    Key(
+                        name: "path", schema: .text,
+                        meaning: "a folder with a Kbuild file, or a Makefile with obj-m; its name is the module's name"),
+                    Key(
+                        name: "parameters", schema: .list(.text),
+                        meaning: "the module's parameters, such as size=4 (none)"),
+                ])),
+            meaning:
+                "kernel modules outside of the kernel's tree, loaded before the tests that name them and unloaded behind"
+        ),
         Key(
             name: "tests",
             schema: .list(

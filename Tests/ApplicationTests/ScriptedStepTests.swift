@@ -34,6 +34,8 @@ struct ScriptedStepTests {
             var checkpatch = ""
             /// Whether the kernel's make is ended after its first object.
             var isInterrupted = false
+            /// The output of a module's make instead of a build.
+            var moduleError: String?
             /// Options that olddefconfig drops.
             var dropped: Set<String> = []
         }
@@ -63,7 +65,20 @@ struct ScriptedStepTests {
             switch isMake ? "make" : FilePath(command.tool).lastComponent?.string {
             case "make":
                 let output = FilePath(try #require(words.first { $0.hasPrefix("O=") }.map { String($0.dropFirst(2)) }))
-                if words.contains("olddefconfig") {
+                if let folder = words.first(where: { $0.hasPrefix("M=") }).map({ FilePath(String($0.dropFirst(2))) }) {
+                    if let error = state.withLock({ $0.moduleError }) {
+                        return CommandResult(
+                            status: .exited(2), output: error.replacingOccurrences(of: "@", with: folder.string),
+                            errors: "")
+                    }
+                    let name = folder.lastComponent?.string ?? ""
+                    let source = try readText(folder.appending("\(name).c"))
+                    try writeAtomically(
+                        ModuleFile.bytes("name=\(name)\0depends=\0text=\(source)\0"),
+                        to: folder.appending("\(name).ko"))
+                    try writeAtomically("\(folder)/\(name).ko\n", to: folder.appending("modules.order"))
+                    try writeAtomically("0x0 \(name)\n", to: folder.appending("Module.symvers"))
+                } else if words.contains("olddefconfig") {
                     let dropped = state.withLock { $0.dropped }
                     let config = output.appending(".config")
                     let lines = try readText(config).textLines().filter { line in
@@ -130,6 +145,10 @@ struct ScriptedStepTests {
                 let sources = words.filter { $0.hasSuffix(".swift") }.joined(separator: " ")
                 try writeAtomically("out: \(sources)\n", to: object.removingLastComponent().appending("Init.d"))
                 return done()
+            case "strip":
+                let place = try #require(words.firstIndex(of: "-o"))
+                try writeAtomically(try readBytes(FilePath(words[place + 2])), to: FilePath(words[place + 1]))
+                return done()
             case "sparse": return done(state.withLock(\.sparse))
             case "perl": return done(state.withLock(\.checkpatch))
             default: return done()
@@ -145,7 +164,12 @@ struct ScriptedStepTests {
         tools = Tools(below: scratch)
         let tree = scratch.appending("linux")
         for (name, text) in [
-            ("Kbuild", "\n"), ("Kconfig", "config BASE\n\tbool\n\nconfig WANTED\n\tbool \"Wanted\"\n"),
+            ("Kbuild", "\n"),
+            (
+                "Kconfig",
+                "config BASE\n\tbool\n\nconfig WANTED\n\tbool \"Wanted\"\n\n"
+                    + "config MODULES\n\tbool \"Modules\"\n\nconfig MODULE_UNLOAD\n\tbool \"Unload\"\n"
+            ),
             ("Makefile", "VERSION = 5\nPATCHLEVEL = 19\nSUBLEVEL = 7\n"), ("kernel/own.c", "int one;\n"),
             ("init/main.c", "int main;\n"),
         ] {
@@ -156,7 +180,7 @@ struct ScriptedStepTests {
         for tool in [
             "kbuild", "env", "mkdir", "cp", "cpio", "swiftc", "make", "gcc", "cc", "ld", "as", "ar", "bc", "flex",
             "bison", "qemu-system-x86_64",
-            "bwrap", "git", "perl", "sparse", "setpriv", "prlimit", "true",
+            "bwrap", "git", "perl", "strip", "sparse", "setpriv", "prlimit", "true",
         ] {
             try createFolder(scratch.appending("bin"))
             try writeAtomically(
@@ -549,6 +573,120 @@ struct ScriptedStepTests {
         tools.state.withLock { $0.error = nil }
         _ = try await buildKernel(try context(project: project))
         #expect(!fileExists(left))
+    }
+
+    // MARK: Kernel modules
+
+    private static let withModules =
+        project + """
+
+            modules:
+              - path: modules/base
+              - path: modules/ring
+            """
+
+    /// The kernel and its modules.
+    private func buildModules(_ context: ProjectContext) async throws -> ModuleSet {
+        let steps = try await KernelSteps.make(context)
+        let pristine = try #require(try await context.log.carryOut(steps.source()))
+        let patched = try #require(try await context.log.carryOut(steps.patch(pristine)))
+        defer { withExtendedLifetime(patched.lock) {} }
+        let config = try await context.log.carryOut(steps.configure(patched))
+        let kernel = try await context.log.carryOut(steps.compile(patched, config: config))
+        return try #require(try await context.log.carryOut(steps.modules(patched, kernel: kernel)))
+    }
+
+    private func writeModules() throws {
+        try write("kbuild.yaml", Self.withModules)
+        for name in ["base", "ring"] {
+            try createFolder(scratch.appending("modules").appending(name))
+            try write("modules/\(name)/Kbuild", "obj-m := \(name).o\n")
+            try write("modules/\(name)/\(name).c", "int first;\n")
+        }
+    }
+
+    @Test("a module's edit compiles the module alone; the user's folder is not written to; what was made is found")
+    func modules() async throws {
+        defer { try? removeAll(scratch) }
+        try writeModules()
+        let first = try context()
+        let built = try await buildModules(first)
+        #expect(outcomes(first).suffix(2) == ["compile made", "modules made"])
+        #expect(built.built.map(\.module.name) == ["base", "ring"])
+        #expect(built.objects.map(\.info.name) == ["base", "ring"])
+        #expect(try namesInFolder(scratch.pushing("modules/ring")) == ["Kbuild", "ring.c"])
+        #expect(built.userFiles.values.contains(scratch.pushing("modules/ring/ring.c")))
+        var commands = tools.take()
+        // The kernel's own modules first: make needs what they need.
+        #expect(commands.contains { $0.hasSuffix(" modules") && !$0.contains(" M=") })
+        let makes = commands.filter { $0.contains(" M=") }
+        #expect(makes.count == 2 && makes.allSatisfy { $0.contains(" CC=gcc ") && $0.contains("KCFLAGS=") })
+        #expect(makes[1].contains("KBUILD_EXTRA_SYMBOLS=") && !makes[0].contains("KBUILD_EXTRA_SYMBOLS="))
+        #expect(try readText(first.project.folder.appending("kbuild.yaml")) == Self.withModules)
+
+        let second = try context()
+        #expect(try await buildModules(second).objects == built.objects)
+        #expect(outcomes(second).suffix(2) == ["compile hit", "modules hit"])
+        #expect(!tools.take().contains { $0.contains("make ") })
+
+        try write("modules/ring/ring.c", "int second;\n")
+        let third = try context()
+        let changed = try await buildModules(third)
+        #expect(outcomes(third).suffix(2) == ["compile hit", "modules made"])
+        commands = tools.take().filter { $0.contains("make ") }
+        #expect(commands.count == 1 && commands[0].contains("/ring "), "\(commands)")
+        #expect(changed.objects[0] == built.objects[0] && changed.objects[1] != built.objects[1])
+
+        try write("modules/ring/ring.c", "int first;\n")
+        #expect(try await buildModules(try context()).objects == built.objects)
+        #expect(!tools.take().contains { $0.contains("make ") })
+    }
+
+    @Test("a module is built in the output of its kernel, which is made again when it is another one's")
+    func modulesOfAnotherKernel() async throws {
+        defer { try? removeAll(scratch) }
+        try writeModules()
+        _ = try await buildModules(try context())
+        try write("one.patch", Self.patch("int three;"))
+        let other = try context()
+        _ = try await buildModules(other)
+        #expect(outcomes(other).suffix(2) == ["compile made", "modules made"])
+        // Back to the first kernel, which the store has, but whose output is the other one's.
+        try write("one.patch", Self.patch("int two;"))
+        try write("modules/ring/ring.c", "int second;\n")
+        let back = try context()
+        _ = try await buildModules(back)
+        #expect(outcomes(back).suffix(2) == ["compile made", "modules made"])
+        _ = tools.take()
+        try write("modules/ring/ring.c", "int third;\n")
+        let last = try context()
+        _ = try await buildModules(last)
+        #expect(outcomes(last).suffix(2) == ["compile hit", "modules made"])
+    }
+
+    @Test("a module's error names the user's file, and nothing is stored")
+    func moduleError() async throws {
+        defer { try? removeAll(scratch) }
+        try writeModules()
+        tools.state.withLock { $0.moduleError = "@/base.c:3:1: error: expected ';'\n" }
+        let failure = await #expect(throws: Failure.self) { try await buildModules(try context()) }
+        #expect(failure?.code == .build && failure?.message == "the module modules/base did not build")
+        #expect(failure?.details?.hasPrefix("modules/base/base.c:3:1: error: expected ';'") == true)
+        tools.state.withLock { $0.moduleError = nil }
+        #expect(try await buildModules(try context()).objects.count == 2)
+    }
+
+    @Test("a dry run has the commands of the modules, and a project without modules has no such step")
+    func plannedModules() async throws {
+        defer { try? removeAll(scratch) }
+        #expect(
+            try await RunPlanner(try context(isDryRun: true)).plan().steps.contains { $0.name == "modules" } == false)
+        try writeModules()
+        _ = try await buildModules(try context())
+        try write("modules/ring/ring.c", "int second;\n")
+        let plan = try await RunPlanner(try context(isDryRun: true)).plan()
+        let step = try #require(plan.steps.first { $0.name == "modules" })
+        #expect(step.actions.contains { $0.command?.contains("M=") == true })
     }
 
     // MARK: sparse and checkpatch

@@ -18,6 +18,7 @@ struct TemplateTests {
         #expect(differences(ProjectTemplate.template) == [])
         #expect(differences(TestManifest.template) == [])
         #expect(differences(EditorFiles.template) == [])
+        #expect(differences(ModuleScaffold.template) == [])
         #expect(differences(SyscallScaffold.contract) == [])
         #expect(differences(SyscallScaffold.sourceTemplate) == [])
         #expect(differences(SyscallScaffold.suiteTemplate) == [])

@@ -59,6 +59,60 @@ struct SymbolizerTests {
         #expect(!Symbolizer([crash(.init(symbol: "f", offset: 1, size: 2, module: "m"))]).isNeeded)
     }
 
+    @Test("frames of a module are looked up by section in the module's own file, and in no other")
+    func modules() {
+        let symbols = """
+               Num:    Value          Size Type    Bind   Vis      Ndx Name
+                12: 0000000000000010    75 FUNC    LOCAL  DEFAULT    2 ring_write
+                13: 0000000000000000    30 FUNC    LOCAL  DEFAULT    4 ring_init
+                14: 0000000000000060  0x20 FUNC    LOCAL  DEFAULT    2 twin
+                15: 0000000000000090    16 FUNC    LOCAL  DEFAULT    2 twin
+                16: 0000000000000000    16 OBJECT  LOCAL  DEFAULT    6 ring_size
+                17: 0000000000000000     0 FUNC    GLOBAL DEFAULT  UND mutex_lock
+
+            """
+        func resolve(_ frame: StackFrame) -> Symbolizer.Resolution {
+            var symbolizer = Symbolizer([crash(frame)], module: "ring")
+            symbolizer.readModuleSymbols(symbols)
+            return symbolizer.resolve(frame)
+        }
+        let frame = StackFrame(symbol: "ring_write", offset: 8, size: 0x50, module: "ring")
+        #expect(resolve(frame) == .address(Symbolizer.address(section: 2, offset: 0x17)))
+        #expect(Symbolizer.place(of: Symbolizer.address(section: 4, offset: 7)) == (4, 7))
+        #expect(
+            resolve(.init(symbol: "ring_init", offset: 0, size: 0x20, module: "ring"))
+                == .address(Symbolizer.address(section: 4, offset: 0)))
+        // The printed size reaches to the next symbol; a function that is larger than that is another one.
+        #expect(resolve(.init(symbol: "ring_write", offset: 8, size: 0x40, module: "ring")) == .otherBuild)
+        #expect(
+            resolve(.init(symbol: "twin", offset: 1, size: 0x10, module: "ring"))
+                == .address(Symbolizer.address(section: 2, offset: 0x90)))
+        #expect(resolve(.init(symbol: "twin", offset: 1, size: 0x30, module: "ring")) == .ambiguous)
+        #expect(resolve(.init(symbol: "ring_write", offset: 8, size: 0x50)) == .unknown)
+        #expect(resolve(.init(symbol: "mutex_lock", offset: 8, size: 0x50, module: "ring")) == .unknown)
+
+        var report = crash(frame, .init(symbol: "helper", offset: 8, size: 0x20))
+        report.lines = [
+            "BUG: KASAN: slab-out-of-bounds in ring_write+0x8/0x50 [ring]", " ring_write+0x8/0x50 [ring]",
+            " helper+0x8/0x20",
+        ]
+        #expect(Symbolizer.modules(of: [report]) == ["ring"])
+        var crashes = [report]
+        var symbolizer = Symbolizer(crashes, module: "ring")
+        symbolizer.readModuleSymbols(symbols)
+        let address = Symbolizer.address(section: 2, offset: 0x17)
+        #expect(symbolizer.addresses(of: crashes) == [address])
+        symbolizer.apply(
+            [address: [.init(function: "ring_write", file: "/copy/ring.c", line: 12)]], to: &crashes,
+            ownFiles: ["/copy/ring.c": "modules/ring/ring.c"])
+        #expect(crashes[0].frames.map(\.locations.count) == [1, 0])
+        #expect(
+            crashes[0].lines == [
+                report.lines[0] + " (modules/ring/ring.c:12)", report.lines[1] + " (modules/ring/ring.c:12)",
+                report.lines[2],
+            ])
+    }
+
     @Test("addr2line's answers become places, the innermost first")
     func answers() {
         let locations = Symbolizer.locations(

@@ -183,7 +183,16 @@ struct GuestInitTests {
 
     // MARK: Plans
 
-    private static let sessionPlan = SessionPlan(programs: [
+    private static let sessionPlan = {
+        var plan = programs
+        plan.programs[1].modules = [
+            ModulePlan(name: "base", path: "/m/base.ko"),
+            ModulePlan(name: "ring", path: "/m/ring.ko", parameters: ["a=1", "b=x"]),
+        ]
+        return plan
+    }()
+
+    private static let programs = SessionPlan(programs: [
         ProgramPlan(
             name: "suite", arguments: ["/kbuild/programs/suite.xctest", "--filter", "a b  c ", ""],
             environment: ["A=1", "B= two words"], seconds: 60, resultsProtocol: .swiftTesting(expected: ["a"])),
@@ -199,6 +208,10 @@ struct GuestInitTests {
         #expect(plan.programs.map(\.arguments) == Self.sessionPlan.programs.map(\.arguments))
         #expect(plan.programs.map(\.environment) == Self.sessionPlan.programs.map(\.environment))
         #expect(plan.programs.map(\.seconds) == [60, 0, 3, 0, 0])
+        #expect(plan.programs.map(\.modules.count) == [0, 2, 0, 0, 0])
+        #expect(plan.programs[1].modules.map(\.name) == ["base", "ring"])
+        #expect(plan.programs[1].modules.map(\.path) == ["/m/base.ko", "/m/ring.ko"])
+        #expect(plan.programs[1].modules.map(\.parameters) == ["", "a=1 b=x"])
         #expect(plan.programs.map(\.kind) == [.swift, .output, .output, .terminal, .streams])
     }
 
@@ -212,6 +225,8 @@ struct GuestInitTests {
         for text in [
             "kbuild-plan 2\nprogram output 0\narg a\nend\ndone\n", "kbuild-plan 1\nprogram other 0\narg a\nend\ndone\n",
             "kbuild-plan 1\nprogram output x\narg a\nend\ndone\n", "kbuild-plan 1\nprogram output 0\nend\ndone\n",
+            "kbuild-plan 1\nprogram output 0\nmodule a\narg a\nend\ndone\n",
+            "kbuild-plan 1\nmodule a /m/a.ko\nprogram output 0\narg a\nend\ndone\n",
             "kbuild-plan 1\narg a\nend\ndone\n", "kbuild-plan 1\nprogram output 0\narg a\nwhat b\nend\ndone\n",
             "kbuild-plan 1\nprogram output 0\narg a\nprogram output 0\narg b\nend\ndone\n",
         ] {

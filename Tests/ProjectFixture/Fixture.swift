@@ -105,6 +105,29 @@ public struct Fixture {
         try write(name, text.replacingOccurrences(of: old, with: new))
     }
 
+    /// Removes a file or folder of the project, if it is there.
+    ///
+    /// - Throws: `Failure` when it cannot be removed.
+    public func remove(_ name: String) throws { try removeAll(project.pushing(FilePath(name))) }
+
+    /// The names in a folder of the project.
+    ///
+    /// - Throws: `Failure` when it cannot be read.
+    public func names(in folder: String) throws -> [String] {
+        try namesInFolder(project.pushing(FilePath(folder))).sorted()
+    }
+
+    /// The number of the first line of a file with a text, from 1.
+    ///
+    /// - Throws: `Failure` (`usage`) when no line has it.
+    public func line(of text: String, in name: String) throws -> Int {
+        let lines = try self.text(name).split(separator: "\n", omittingEmptySubsequences: false)
+        guard let index = lines.firstIndex(where: { $0.contains(text) }) else {
+            throw Failure(.usage, "\(name) has no line with \(text)")
+        }
+        return index + 1
+    }
+
     /// Copies the project's files for C programs and the kernel to another folder, which is created again.
     ///
     /// - Returns: That folder.
@@ -239,6 +262,9 @@ public struct Run {
 
     /// The programs that ran.
     public var suites: [[String: Any]] { json["suites"] as? [[String: Any]] ?? [] }
+
+    /// The programs' problems.
+    public var problems: [String] { suites.flatMap { $0["problems"] as? [String] ?? [] } }
 
     /// Every step's outcome by its name.
     public var steps: [String: String] {

@@ -33,11 +33,12 @@ struct Init {
             if log.calls == nil { channel.send("note", "the calls are not timed: \(System.lastError)") }
         }
         var planName = options["kbuild.plan"] ?? "plan"
+        var modules = Modules()
         var held: HeldProgram?
         var filters: [UInt8] = []
         var taintBefore: UInt64 = 0
         if let name = options["kbuild.hold"] {
-            held = hold(name, fstab, isStepped: log.isStepped, channel: &channel, options)
+            held = hold(name, fstab, modules: &modules, channel: &channel, log: &log, options)
             if looksForLeaks { Leaks.forgetBoot() }
             // The boot belongs to the saved machine; a restored guest reports only later events.
             log.sample(&channel)
@@ -60,6 +61,7 @@ struct Init {
             shutDown(options)
         }
         offerConfiguration()
+        offerModules()
         // The boot was quiet; the kernel's messages from here on belong to the tests.
         let rateLimits = Printing.currentRateLimits()
         Printing.reset(rateLimits: rateLimits)
@@ -69,7 +71,7 @@ struct Init {
         log.sample(&channel)
 
         if let held {
-            held.run(filters: filters, channel: &channel, log: &log)
+            held.run(filters: filters, modules: &modules, channel: &channel, log: &log)
             if looksForLeaks {
                 Leaks.report()
                 log.sample(&channel)
@@ -87,14 +89,23 @@ struct Init {
         let settings = plan.programs.count > 1 ? Settings() : nil
         if looksForLeaks { Leaks.forgetBoot() }
         for (index, program) in plan.programs.enumerated() {
-            let ending =
-                switch program.kind {
-                case .swift, .output: RunningProgram.run(program, index: index, channel: &channel, log: &log)
-                case .terminal, .streams: Shell.run(program, index: index, channel: &channel)
-                }
-            if looksForLeaks, index == plan.programs.count - 1 { Leaks.report() }
+            channel.send("start", "\(index) \(kbuild_monotonic())")
+            let ending: Ending
+            if let problem = modules.load(program.modules, channel: &channel, log: &log) {
+                ending = .notStarted(problem)
+            } else {
+                ending =
+                    switch program.kind {
+                    case .swift, .output: RunningProgram.run(program, index: index, channel: &channel, log: &log)
+                    case .terminal, .streams: Shell.run(program, index: index, channel: &channel)
+                    }
+            }
+            let isLast = index == plan.programs.count - 1
+            modules.unload(
+                keeping: isLast ? [] : plan.programs[index + 1].modules, channel: &channel, log: &log)
+            if looksForLeaks, isLast { Leaks.report() }
             log.sample(&channel)
-            if index < plan.programs.count - 1 {
+            if !isLast {
                 settings?.restore { channel.send("note", $0) }
                 Printing.reset(rateLimits: rateLimits)
             }
@@ -123,7 +134,8 @@ struct Init {
 
     /// Prepares for a snapshot: the program of the plan `name` is held, and no share is mounted.
     private static func hold(
-        _ name: String, _ fstab: [UInt8], isStepped: Bool, channel: inout Channel, _ options: [String: String]
+        _ name: String, _ fstab: [UInt8], modules: inout Modules, channel: inout Channel, log: inout KernelLog,
+        _ options: [String: String]
     ) -> HeldProgram? {
         Snapshot.warmUp()
         guard name != "none" else { return nil }
@@ -131,7 +143,11 @@ struct Init {
         var problem = "no readable plan \(name) on the share of test programs"
         var held: HeldProgram?
         if let program = readPlan(name)?.programs.first {
-            held = HeldProgram(program, isStepped: isStepped, error: &problem)
+            if let problem = modules.load(program.modules, channel: &channel, log: &log) {
+                channel.send("error", problem)
+                shutDown(options)
+            }
+            held = HeldProgram(program, isStepped: log.isStepped, error: &problem)
         }
         // A machine with a mounted share cannot be saved.
         if umount2(programsFolder, 0) != 0 { problem = "cannot unmount the programs: \(System.lastError)" }
@@ -204,17 +220,28 @@ struct Init {
     /// Provides the kernel's configuration at the path where programs such as LTP's tst_kconfig search for it, unless
     /// the root file system has it there.
     private static func offerConfiguration() {
-        var name = utsname()
-        uname(&name)
-        let release = withUnsafeBytes(of: &name.release) { bytes in
-            String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
-        }
-        let place = "/boot/config-\(release)"
+        let place = "/boot/config-\(release())"
         let configuration = "\(programsFolder)/kernel.config"
         guard access(place, F_OK) != 0, access(configuration, F_OK) == 0, symlink(configuration, place) != 0,
             System.mount("tmpfs", "/boot", type: "tmpfs", options: "mode=755")
         else { return }
         symlink(configuration, place)
+    }
+
+    /// Provides the kernel's own modules where modprobe and the kernel itself search for them, if it has any.
+    private static func offerModules() {
+        let modules = "\(programsFolder)/kernel-modules"
+        guard access(modules, F_OK) == 0 else { return }
+        let folder = "/lib/modules"
+        let place = "\(folder)/\(release())"
+        if access(place, F_OK) == 0 {
+            if System.mount(modules, place, type: "", flags: UInt(MS_BIND)) { return }
+        } else if symlink(modules, place) == 0 {
+            return
+        } else if System.mount("tmpfs", folder, type: "tmpfs", options: "mode=755"), symlink(modules, place) == 0 {
+            return
+        }
+        complain("cannot provide the kernel's modules at \(place): \(System.lastError)")
     }
 
     /// Mounts the 9p shares of a file system table. User-mode Linux has no 9p device: there the tag is the name of a
@@ -277,13 +304,16 @@ struct Init {
 
     /// - Parameter taintBefore: The kernel's taint when the snapshot was taken; 0 for a guest that booted.
     private static func description(taintBefore: UInt64) -> String {
+        "version=1 release=\(release()) cpus=\(get_nprocs()) monotonic=\(kbuild_monotonic()) tainted=\(taintBefore)"
+    }
+
+    /// The kernel's release, as uname -r prints it.
+    private static func release() -> String {
         var name = utsname()
         uname(&name)
-        let release = withUnsafeBytes(of: &name.release) { bytes in
+        return withUnsafeBytes(of: &name.release) { bytes in
             String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
         }
-        return
-            "version=1 release=\(release) cpus=\(get_nprocs()) monotonic=\(kbuild_monotonic()) tainted=\(taintBefore)"
     }
 
     private static func complain(_ message: String) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /// The programs for PID 1, read from the file `plan` on the share of test programs.
 ///
-/// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `arg TEXT` and `env NAME=VALUE`
-/// lines, and `end`; last `done`. A plan without `done` is truncated and is refused.
+/// The file's lines: `kbuild-plan 1`, then for each program `program KIND SECONDS`, its `module NAME PATH PARAMETERS`,
+/// `arg TEXT` and `env NAME=VALUE` lines, and `end`; last `done`. A plan without `done` is truncated and is refused.
 struct Plan {
     /// How a program is connected to the host.
     enum Kind {
@@ -26,12 +26,21 @@ struct Plan {
         }
     }
 
+    /// A kernel module that a program needs.
+    struct Module {
+        var name: String
+        var path: String
+        var parameters: String
+    }
+
     struct Program {
         var kind: Kind
         /// The time limit in seconds; 0 for no limit.
         var seconds: Int
         var arguments: [String] = []
         var environment: [String] = []
+        /// Each after those that it depends on.
+        var modules: [Module] = []
     }
 
     var programs: [Program] = []
@@ -52,6 +61,12 @@ struct Plan {
                 program = Program(kind: kind, seconds: seconds)
             } else if keyword == "arg", program != nil {
                 program?.arguments.append(rest)
+            } else if keyword == "module", program != nil {
+                let fields = words(line)
+                guard fields.count >= 3 else { return nil }
+                program?.modules.append(
+                    Module(
+                        name: fields[1], path: fields[2], parameters: fields.dropFirst(3).joined(separator: " ")))
             } else if keyword == "env", program != nil {
                 program?.environment.append(rest)
             } else if keyword == "end", let finished = program, !finished.arguments.isEmpty {

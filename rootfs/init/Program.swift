@@ -22,7 +22,6 @@ struct RunningProgram {
     static func run(
         _ program: Plan.Program, index: Int, channel: inout Channel, log: inout KernelLog
     ) -> Ending {
-        channel.send("start", "\(index) \(kbuild_monotonic())")
         log.coverage?.findObjects()
         guard var running = RunningProgram(program, isApart: true, isStepped: log.isStepped) else {
             return .notStarted(System.lastError)
@@ -183,10 +182,14 @@ struct RunningProgram {
 }
 
 extension System {
+    /// Whether a child may stay in the kernel for ever.
+    nonisolated(unsafe) static var hasStuckChild = false
+
     /// Ends every other process: a program's leftovers must not disturb the next program.
     static func endEverybody() {
         // From PID 1, -1 means all other processes.
         kill(-1, kbuild_sigkill)
-        while waitpid(-1, nil, 0) > 0 {}
+        // A child whose call of the kernel does not return cannot be reaped.
+        while waitpid(-1, nil, hasStuckChild ? WNOHANG : 0) > 0 {}
     }
 }

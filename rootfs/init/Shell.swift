@@ -30,7 +30,6 @@ struct Shell {
     static func run(_ program: Plan.Program, index: Int, channel: inout Channel) -> Ending {
         // The signals that busybox's reboot, halt and poweroff send to PID 1.
         for number in [kbuild_sigterm, kbuild_sigusr1, kbuild_sigusr2] { signal(number) { _ in isAskedToEnd = true } }
-        channel.send("start", "\(index) \(kbuild_monotonic())")
         var shell = Shell()
         while !shell.mayStart {
             shell.takeRequests(on: channel.descriptor)

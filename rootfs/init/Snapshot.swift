@@ -115,13 +115,15 @@ struct HeldProgram {
     }
 
     /// Sends the patterns to the program and waits for its end, as the first program of a session.
-    func run(filters: [UInt8], channel: inout Channel, log: inout KernelLog) {
+    func run(filters: [UInt8], modules: inout Modules, channel: inout Channel, log: inout KernelLog) {
         var running = running
         channel.send("start", "0 \(kbuild_monotonic())")
+        modules.announce(&channel)
         _ = System.write(request, filters)
         close(request)
         unlink(Self.pipe)
         let ending = running.finish(seconds: program.seconds, index: 0, channel: &channel, log: &log)
+        modules.unload(keeping: [], channel: &channel, log: &log)
         log.sample(&channel)
         channel.send("stop", "0 \(kbuild_monotonic()) \(ending.payload)")
     }

@@ -39,7 +39,7 @@ public struct BuildActions: Sendable {
         let steps = try await KernelSteps.make(context, wantsImage: true)
         let patched = try await patched(steps)
         let pipeline = Pipeline(context: context, executor: context.log)
-        guard let kernel = try await pipeline.kernel(steps, patched) else {
+        guard let kernel = try await pipeline.kernel(steps, patched).kernel else {
             throw Failure(.infrastructure, "the build ended without a kernel")
         }
         return kernel

@@ -209,7 +209,7 @@ public struct DebugSession: Sendable {
         var lines: [String] = []
         // The user's own files, not their copies in the kernel's tree.
         if let tree = prepared.symbolizer.root {
-            for (path, own) in prepared.patched.overlay.userFiles.sorted(by: { $0.key < $1.key }) {
+            for (path, own) in prepared.userFiles.sorted(by: { $0.key < $1.key }) {
                 lines.append("set substitute-path \(tree.pushing(FilePath(path))) \(own)")
             }
         }

@@ -25,7 +25,7 @@ enum HangReport {
         // Without places the functions are still useful.
         if let symbolized = try? await prepared.symbolizer.symbolize(stacks) { stacks = symbolized.crashes }
         SourceLines.addOwnFiles(
-            to: &stacks, userFiles: prepared.patched.overlay.userFiles, project: context.project, shown: context.shown)
+            to: &stacks, userFiles: prepared.userFiles, project: context.project, shown: context.shown)
         return tasks.indices.flatMap {
             describe(tasks[$0], stack: stacks[$0].frames, locks: stacks[tasks.count + $0].frames)
         }

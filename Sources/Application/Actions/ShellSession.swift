@@ -116,7 +116,9 @@ public struct ShellSession: Sendable {
         let prepared = try await pipeline.prepare(
             in: try context.history.newRun(tools.progress), RequestedTests(areNeeded: false))
         let programs = ShellFolder(prepared, project: project, request: request)
-        let plan = SessionPlan(programs: [programs.planned])
+        var planned = programs.planned
+        planned.modules = try prepared.modules.plan(project.modules.map(\.name))
+        let plan = SessionPlan(programs: [planned])
         let guests = try await pipeline.guests(for: prepared)
         let machines = guests.machines
         try programs.write(to: guests.share)
@@ -220,7 +222,10 @@ public struct ShellSession: Sendable {
                 nextStep: "the console's log is \(consoleLog)")
         }
         failures += SessionReport.errors(of: session)
-        if case .notStarted(let reason) = outcome.programs.first?.ending {
+        // A module that could not be loaded or unloaded.
+        let problems = outcome.programs.first?.problems ?? []
+        failures += problems.filter { $0.hasPrefix("the module ") }.map { Failure(.testFailure, $0) }
+        if case .notStarted(let reason) = outcome.programs.first?.ending, failures.isEmpty {
             failures.append(
                 Failure(
                     .infrastructure, "the guest's shell /bin/sh could not be started: \(reason)",
@@ -257,6 +262,9 @@ struct ShellFolder {
         var hints: [String] = []
         if !project.network.isUser, project.architecture != .um {
             hints.append("There is no network; with --network user the guest reaches what the host reaches.")
+        }
+        if !project.modules.isEmpty {
+            hints.append("Loaded modules: \(project.modules.map(\.name).joined(separator: ", ")).")
         }
         switch project.rootfsType {
         case .disk, .initramfs: hints.append("The tools are busybox's; --rootfs debian has strace, gdb and others.")

@@ -241,7 +241,7 @@ public struct TestRun: Sendable {
         }
         SessionReport.add(await prepared.symbolized(results.outcome, tools.progress), to: &report)
         SourceLines.addOwnFiles(
-            to: &report.crashes, userFiles: prepared.patched.overlay.userFiles, project: project,
+            to: &report.crashes, userFiles: prepared.userFiles, project: project,
             shown: context.shown)
         // Guests that fail for the same reason give one error, from the first guest; but each test that hung has its
         // own place.

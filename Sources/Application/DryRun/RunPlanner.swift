@@ -45,6 +45,7 @@ public struct RunPlanner: Sendable {
             case .snapshot: resumesGuests
             case .lint: context.project.lint
             case .patch, .configure, .compile: context.project.prebuiltKernel == nil
+            case .modules: !context.project.modules.isEmpty
             default: true
             }
         }

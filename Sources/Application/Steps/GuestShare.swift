@@ -68,7 +68,7 @@ enum GuestShare {
     }
 
     /// Puts the regular files of a tree of kbuild's own store where the guest finds them.
-    private static func placeTree(_ tree: FilePath, at target: FilePath) throws {
+    static func placeTree(_ tree: FilePath, at target: FilePath) throws {
         try createFolder(target)
         for name in try namesInFolder(tree) {
             let file = tree.appending(name)

@@ -56,6 +56,8 @@ struct PatchedKernelArtifact: Sendable {
     var key: ArtifactKey
     /// The built kernel, if it is in the store.
     var artifact: Artifact?
+    /// How the project's modules are built for it.
+    var modules: [ModuleRecipe] = []
     /// Held from the first change of the tree to the end of the build.
     var lock: FileLock?
     /// The pending changes to the tree on disk, in a dry run; nil once it is synchronized.
@@ -296,7 +298,11 @@ struct KernelSteps: Sendable {
             fragments.append(try ConfigFragment(parsing: Self.debugInfo, file: "kernel.debug-info"))
         }
         fragments += try DeviceOptions.fragments(for: project)
-        fragments.append(try Self.options(project.kernel.options))
+        let options = try Self.options(project.kernel.options)
+        if needsModules(fragments + [options]) {
+            fragments.append(try ConfigFragment(parsing: Self.moduleOptions, file: "modules"))
+        }
+        fragments.append(options)
         return ConfigRequest.merge(fragments, base: try configBase())
     }
 
@@ -384,10 +390,14 @@ struct KernelSteps: Sendable {
         let request = try configRequest(pristine, overlay)
         let key = try key(pristine, overlay, request, hasImage: true)
         let plain = try self.key(pristine, overlay, request, hasImage: false)
+        let modules = try moduleRecipes(pristine, request, kernel: key)
+        let needsOutput =
+            try wantsOutput || lacksRecordsForLint(pristine, overlay, request)
+            || lacksOutputForModules(pristine, overlay, request, modules, kernel: key)
         return PatchedKernelArtifact(
             pristine: pristine, overlay: overlay, request: request, key: key,
-            artifact: try wantsOutput || lacksRecordsForLint(pristine, overlay, request)
-                ? nil : tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)))
+            artifact: needsOutput
+                ? nil : tools.store.lookup(key) ?? (wantsImage ? nil : tools.store.lookup(plain)), modules: modules)
     }
 
     /// The step of kernels in the store.
@@ -403,7 +413,8 @@ struct KernelSteps: Sendable {
     /// Whether the tree on disk needs the patches: the kernel is built from it, `lint` reads it, and selftests with
     /// `tests-from: patched` come from it.
     private func needsTree(_ patched: PatchedKernelArtifact) -> Bool {
-        patched.artifact == nil || project.lint || (project.hasKselftests && project.testsFrom == .patched)
+        patched.artifact == nil || project.lint || patched.modules.contains { $0.artifact == nil }
+            || (project.hasKselftests && project.testsFrom == .patched)
     }
 
     func lock(_ pristine: KernelSourceArtifact, _ progress: ProgressSink) async throws -> FileLock {
@@ -460,6 +471,7 @@ struct KernelSteps: Sendable {
         key.add("architecture", project.architecture.rawValue)
         let variables = variables(overlay)
         if !variables.isEmpty { key.add("variables", variables.joined(separator: "\n")) }
+        if buildsModules(request) { key.add("modules", "built") }
         for tool in KernelSteps.keyedTools { key.add(tool, try tools.digest(ofOptionalTool: tool)) }
         return key.key
     }
@@ -597,6 +609,9 @@ struct KernelSteps: Sendable {
         builder.pace = lastPace
         let userFiles = patched.overlay.userFiles.mapValues { context.shown($0) }
         if let reason = reasonForWholeBuild(pristine) { progress(.detail(reason)) }
+        // Until the modules can be built, the output is of no kernel.
+        let modulesMark = mark(.modules, pristine, patched.request)
+        try removeAll(modulesMark)
         let isFirst = !fileExists(mark(.description, pristine, patched.request))
         let isCopied = patched.origin?.distance == 0
         if isFirst, !isCopied, !project.checks.isEmpty || project.coverage != nil { progress(.note(costOfFirstBuild)) }
@@ -614,6 +629,11 @@ struct KernelSteps: Sendable {
         }
         try await verification
         if isFirst, patched.origin == nil { recordFirstBuild(result) }
+        let buildsModules = buildsModules(patched.request)
+        if buildsModules {
+            let log = FilePath("\(buildLog.string).modules")
+            _ = try await builder.build(make, targets: [Self.modulesTarget], log: log, userFiles: userFiles)
+        }
         if makesDebuggerScripts {
             let log = FilePath("\(buildLog.string).gdb")
             _ = try await builder.build(make, targets: [Self.scriptsTarget], log: log)
@@ -621,6 +641,7 @@ struct KernelSteps: Sendable {
         try workTree(pristine).recordBuild(output: make.output)
         try describeOutput(of: patched)
         let artifact = try await publish(result, of: patched)
+        if buildsModules { try writeAtomically(patched.key.digest.hex, to: modulesMark) }
         var detail = pluralized(result.compiledObjects, "object")
         if result.isIncremental { detail += result.isReplayed ? ", incremental without make" : ", incremental" }
         if result.sparedObjects > 0 { detail += ", \(result.sparedObjects) spared" }
@@ -646,6 +667,7 @@ struct KernelSteps: Sendable {
             try copyFile(result.systemMap, to: folder.appending("System.map"))
             try copyFile(result.config, to: folder.appending("config"))
             try keepCoverageNotes(of: patched, in: folder)
+            if buildsModules(patched.request) { try await installModules(of: patched, in: folder) }
             if makesDebuggerScripts { try keepDebuggerScripts(of: output(pristine, request), in: folder) }
         }
     }
@@ -691,11 +713,19 @@ struct KernelSteps: Sendable {
     }
 
     /// Finds the files and lines of a kernel's crash reports.
-    func symbolizer(of kernel: BuiltKernel, _ patched: PatchedKernelArtifact) -> CrashSymbolizer {
-        CrashSymbolizer(
-            runner: tools.runner.confined(by: rules?.build(readable: [kernel.vmlinux], writable: [])),
-            vmlinux: kernel.vmlinux, root: kernel.bootModules == nil ? tree(patched.pristine) : nil,
-            ownFiles: patched.overlay.userFiles.mapValues { context.shown($0) })
+    func symbolizer(
+        of kernel: BuiltKernel, _ patched: PatchedKernelArtifact, _ modules: ModuleSet
+    ) -> CrashSymbolizer {
+        let objects = modules.objects.compactMap { object in
+            object.symbols.map { CrashSymbolizer.Module(name: object.info.name, file: $0) }
+        }
+        let ownFiles = patched.overlay.userFiles.merging(modules.userFiles) { first, _ in first }
+        return CrashSymbolizer(
+            runner: tools.runner.confined(
+                by: rules?.build(readable: [kernel.vmlinux] + objects.map(\.file), writable: [])),
+            vmlinux: kernel.vmlinux, modules: objects,
+            root: kernel.bootModules == nil ? tree(patched.pristine) : nil,
+            ownFiles: ownFiles.mapValues { context.shown($0) })
     }
 }
 

@@ -366,19 +366,16 @@ extension Project {
     /// without a filter. For any other filter, the project and the filter unchanged.
     public func selecting(_ filter: String?) -> ProjectSelection {
         if let pattern = filter.flatMap(KUnitTests.pattern) {
-            var project = self
-            project.tests = [.kunit(pattern: pattern, timeout: nil)]
-            return ProjectSelection(project: project)
+            return ProjectSelection(project: replacingTests(by: .kunit(pattern: pattern, timeout: nil)))
         }
         guard let filter, let name = Kselftests.collection(namedBy: filter) else {
             return ProjectSelection(project: self, filter: filter)
         }
-        var project = self
-        let own = tests.filter { test in
+        let own = keepingTests { test in
             if case .kselftest(name, _) = test { true } else { false }
         }
-        project.tests = own.isEmpty ? [.kselftest(collection: name, timeout: nil)] : own
-        return ProjectSelection(project: project)
+        return ProjectSelection(
+            project: own.tests.isEmpty ? replacingTests(by: .kselftest(collection: name, timeout: nil)) : own)
     }
 }
 

@@ -107,7 +107,7 @@ struct ProgramSteps: Sendable {
         noteLookalikes(progress)
         for (index, test) in project.tests.enumerated() {
             guard let build = try await build(of: test, at: index, selection, by: builder) else { continue }
-            ready += try await build.programs(progress)
+            ready += try await build.programs(progress).ofTest(index)
             isHit = isHit && build.isMade
         }
         return (ready, isHit)
@@ -138,7 +138,7 @@ struct ProgramSteps: Sendable {
                 guard let build = try await build(of: test, at: index, selection, by: builder) else { return true }
                 if build.isMade {
                     // Nothing is left to build, so this only reads.
-                    ready += try await build.programs(.silent)
+                    ready += try await build.programs(.silent).ofTest(index)
                 } else {
                     forecast.actions += try await build.actions()
                     if forecast.outcome == .hit { forecast.outcome = .miss }
@@ -371,6 +371,17 @@ struct ProgramSteps: Sendable {
                 name: context.shown(package), arguments: arguments, seconds: seconds,
                 resultsProtocol: .swiftTesting(expected: expected)), executable: bundle.executable, fileName: fileName,
             isStatic: false)
+    }
+}
+
+extension [ProgramArtifact] {
+    /// The programs, as those of a test of the project.
+    fileprivate func ofTest(_ index: Int) -> Self {
+        map { program in
+            var program = program
+            program.testIndex = index
+            return program
+        }
     }
 }
 

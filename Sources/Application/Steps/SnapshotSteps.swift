@@ -288,7 +288,7 @@ struct SnapshotSteps: Sendable {
                 .some(
                     try await QEMUMachine(configuration, runner: runner).save(to: snapshot, handlers) {
                         // The kernel's earlier records come first.
-                        let last = await ready.first { ![.log, .kernel, .note].contains($0.kind) }
+                        let last = await ready.first { ![.log, .kernel, .note, .module].contains($0.kind) }
                         guard last?.kind == .ready else {
                             throw Failure(.infrastructure, "the guest did not get ready", details: log.lastWords)
                         }

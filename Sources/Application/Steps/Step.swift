@@ -15,6 +15,8 @@ public enum StepName: String, Sendable, CaseIterable {
     case compile
     /// sparse and checkpatch have read the project's own C files.
     case lint
+    /// The project's kernel modules are built.
+    case modules
     /// The test programs are built.
     case programs
     /// The root file system is made.

@@ -408,7 +408,9 @@ package struct GuestSession: Sendable {
             guard let index = frame.text.split(separator: " ").first.flatMap({ Int($0) }),
                 programs.indices.contains(index), programs[index].seconds > 0
             else { return }
-            state.program = (programs[index].name, programs[index].seconds, now)
+            // Its modules are loaded and unloaded within its time.
+            let seconds = programs[index].seconds + programs[index].modules.count * ModulePlan.longestSeconds
+            state.program = (programs[index].name, seconds, now)
         case .stop, .end: state.program = nil
         default: break
         }

@@ -18,6 +18,8 @@ package struct ProgramArtifact: Sendable {
     package var companions: FilePath?
     /// The folder whose whole tree the share has, `fileName` in it, under the first name of `fileName`.
     package var tree: FilePath?
+    /// The place of its test among those of the project; nil for none.
+    package var testIndex: Int?
 
     /// Describes a built program.
     package init(

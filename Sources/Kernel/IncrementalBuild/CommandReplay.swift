@@ -36,7 +36,7 @@ package struct CommandReplay: Equatable {
     /// The functions that the rule for a C file may call: scripts/Makefile.build of 6.1 to 6.12. Nothing is needed here
     /// for what a plain make does not run (checksrc, checkdoc), what the options above exclude, or what the record
     /// contains (objtool's dependency).
-    private static let knownCalls: Set<String> = [
+    static let knownCalls: Set<String> = [
         "cmd_and_fixdep,cc_o_c", "cmd,gen_ksymdeps", "cmd,check_local_export", "cmd,checksrc", "cmd,checkdoc",
         "cmd,gen_objtooldep", "cmd,gen_symversions_c", "cmd,record_mcount", "cmd,warn_shared_object",
     ]
@@ -44,7 +44,7 @@ package struct CommandReplay: Equatable {
     private static let archiveCopy = ".kbuild-vmlinux.a"
     private static let logName = ".kbuild-replay.log"
     /// A script of 6.1 that looks for exports of static symbols.
-    private static let exportCheck = "scripts/check-local-export"
+    static let exportCheck = "scripts/check-local-export"
 
     /// Finds the commands to run; nil if they are not certain.
     init?(_ incremental: IncrementalMake, make: KernelMake, records: CommandRecords) throws {
@@ -105,7 +105,7 @@ package struct CommandReplay: Equatable {
     }
 
     /// The functions that the rule for a C file calls; nil when there is no such rule.
-    private static func calls(inRules text: String) -> Set<String>? {
+    static func calls(inRules text: String) -> Set<String>? {
         guard let start = text.firstRange(of: "\ndefine rule_cc_o_c\n")?.upperBound,
             let end = text[start...].firstRange(of: "\nendef\n")?.lowerBound
         else { return nil }
@@ -120,7 +120,7 @@ package struct CommandReplay: Equatable {
 
     /// Compiles a C file with the command in its object's record, and writes the record again: scripts/Kbuild.include's
     /// cmd_and_fixdep.
-    private static func compilation(of object: String, record: String) -> [String]? {
+    static func compilation(of object: String, record: String) -> [String]? {
         guard let command = CommandRecords.replayable(record), let text = CommandRecords.commandText(in: record),
             let source = record.firstRange(of: "\nsource_\(object) := ")?.upperBound,
             record[source...].prefix(while: { $0 != "\n" }).hasSuffix(".c"),

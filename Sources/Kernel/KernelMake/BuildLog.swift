@@ -194,7 +194,8 @@ package enum BuildLog {
             return "nothing defines \(name): check that a \(place) exists and that its object is in a Makefile's obj-y"
         }
         if linker.contains(where: { $0.hasPrefix("ERROR: modpost: ") }) {
-            return "a module uses a symbol that the kernel does not export: EXPORT_SYMBOL it, or build the module in"
+            return "a module uses a symbol that the kernel does not export: EXPORT_SYMBOL it, or build the module in; "
+                + "a folder of `modules` has the symbols of those listed before it"
         }
         return nil
     }
@@ -254,6 +255,8 @@ private struct PathNames {
     /// output.
     func treePath(_ path: String) -> String {
         let absolute = make.output.pushing(FilePath(path)).lexicallyNormalized()
+        // A module's folder is in neither of the two.
+        if userFiles[absolute.string] != nil { return absolute.string }
         for folder in [make.output, make.tree] {
             var relative = absolute
             if relative.removePrefix(folder), !relative.isEmpty { return relative.string }

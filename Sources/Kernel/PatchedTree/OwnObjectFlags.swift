@@ -27,6 +27,11 @@ public enum OwnObjectFlags: String, Sendable {
         "-Wno-missing-field-initializers", "-Wno-sign-compare", "-Wno-type-limits", "-Wno-shift-negative-value",
     ]
 
+    /// The flags for warnings in the project's own files.
+    package var compilerFlags: [String] {
+        Self.warnings + (self == .fail ? ["-Werror", "-Wno-error=maybe-uninitialized"] : [])
+    }
+
     /// Folders with files that are not part of the kernel itself, or that have their own rules.
     private static let special: Set<Substring> = ["boot", "vdso", "realmode", "purgatory"]
     private static let apart: Set<Substring> = ["scripts", "tools", "usr", "samples", "Documentation", "certs", "rust"]
@@ -57,8 +62,7 @@ public enum OwnObjectFlags: String, Sendable {
             let words = Set(lines.flatMap { $0.split(whereSeparator: { " \t=:+\\".contains($0) }).map(String.init) })
             let objects = objects.filter(words.contains)
             guard !objects.isEmpty else { continue }
-            let flags = (Self.warnings + (self == .fail ? ["-Werror", "-Wno-error=maybe-uninitialized"] : [])).joined(
-                separator: " ")
+            let flags = compilerFlags.joined(separator: " ")
             lines += [Self.comment] + objects.map { "CFLAGS_\($0) += \(flags)" }
             // With debug information -g1 would remove some of it.
             lines += ["ifndef CONFIG_DEBUG_INFO"] + objects.map { "CFLAGS_\($0) += -g1" } + ["endif"]

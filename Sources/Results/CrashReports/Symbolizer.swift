@@ -20,6 +20,8 @@ public struct Symbolizer: Sendable {
         case ambiguous
     }
 
+    /// The module whose functions are looked up; nil for the kernel itself.
+    private let module: String?
     private var wanted: Set<String>
     /// For each crash the frames in its lines: other stacks than the most useful one, such as where memory was
     /// allocated and freed, and the other side of a race.
@@ -28,10 +30,18 @@ public struct Symbolizer: Sendable {
     private var functions: [String: [(address: UInt64, size: UInt64)]] = [:]
 
     /// Creates a symbolizer for the frames of some crashes.
-    public init(_ crashes: [Crash]) {
+    ///
+    /// - Parameter module: The module whose functions are looked up; nil for the kernel itself.
+    public init(_ crashes: [Crash], module: String? = nil) {
+        self.module = module
         lineFrames = crashes.map { $0.lines.map(Self.frame(in:)) }
         let frames = crashes.flatMap(\.frames) + lineFrames.flatMap { $0.compactMap(\.self) }
-        wanted = Set(frames.filter { $0.module == nil && $0.size > 0 }.map(\.symbol))
+        wanted = Set(frames.filter { $0.module == module && $0.size > 0 }.map(\.symbol))
+    }
+
+    /// The modules that frames of some crashes are in.
+    public static func modules(of crashes: [Crash]) -> Set<String> {
+        Set(crashes.flatMap { $0.frames + $0.lines.compactMap(frame(in:)) }.compactMap(\.module))
     }
 
     /// The function that a line of a report names with its offset; nil when there is none, or a script has added a
@@ -43,9 +53,12 @@ public struct Symbolizer: Sendable {
         if message.hasPrefix("kmemleak: ") { message = message.dropFirst("kmemleak: ".count) }
         if let frame = StackFrame(line: message) { return frame.locations.isEmpty ? frame : nil }
         // "... at: function+0x1/0x2", "BUG: KASAN: use-after-free in function+0x1/0x2"
-        return words(of: message).lazy.compactMap { parseSymbol($0) }.first.map {
-            StackFrame(symbol: $0.name, offset: $0.offset, size: $0.size)
-        }
+        let words = words(of: message)
+        guard let place = words.firstIndex(where: { parseSymbol($0) != nil }), let symbol = parseSymbol(words[place])
+        else { return nil }
+        let next = place + 1 < words.count ? words[place + 1] : ""
+        let module = next.hasPrefix("[") && next.hasSuffix("]") ? String(next.dropFirst().dropLast()) : nil
+        return StackFrame(symbol: symbol.name, offset: symbol.offset, size: symbol.size, module: module)
     }
 
     /// Whether there is any frame to look up.
@@ -78,10 +91,42 @@ public struct Symbolizer: Sendable {
         // The last symbol's size is unknown.
     }
 
+    /// The bit from which the number of a section is part of an address in a module's file, where each section begins
+    /// at 0.
+    private static let sectionShift: UInt64 = 40
+
+    /// The section of an address in a module's file, and the offset in it.
+    public static func place(of address: UInt64) -> (section: Int, offset: UInt64) {
+        (Int(address >> sectionShift), address & (1 << sectionShift - 1))
+    }
+
+    /// The address of an offset in a section of a module's file.
+    public static func address(section: Int, offset: UInt64) -> UInt64 { UInt64(section) << sectionShift | offset }
+
+    /// Parses the output of `readelf -sW` for a module's file: `NUMBER: VALUE SIZE FUNC BINDING VISIBILITY SECTION
+    /// NAME`.
+    public mutating func readModuleSymbols(_ output: String) {
+        for line in output.utf8.split(separator: UInt8(ascii: "\n")) {
+            let fields = line.split(separator: UInt8(ascii: " ")).map { Substring($0) }
+            guard fields.count >= 8, fields[3] == "FUNC", wanted.contains(String(fields[7])),
+                let value = UInt64(fields[1], radix: 16), value < 1 << Self.sectionShift,
+                let section = Int(fields[6]), section > 0, section < 1 << 16
+            else { continue }
+            // Large sizes are hexadecimal.
+            let size = fields[2].hasPrefix("0x") ? UInt64(fields[2].dropFirst(2), radix: 16) : UInt64(fields[2])
+            functions[String(fields[7]), default: []].append(
+                (Self.address(section: section, offset: value), size ?? 0))
+        }
+    }
+
     /// The place of a frame in the file.
     public func resolve(_ frame: StackFrame) -> Resolution {
-        guard frame.module == nil, frame.size > 0, let all = functions[frame.symbol] else { return .unknown }
-        let fitting = Set(all.filter { $0.size == frame.size }.map(\.address))
+        guard frame.module == module, frame.size > 0, let all = functions[frame.symbol] else { return .unknown }
+        let fitting = Set(
+            all.filter { function in
+                // The kernel prints the distance to a module's next symbol; the file has the function's own size.
+                module == nil ? function.size == frame.size : function.size <= frame.size && frame.offset <= frame.size
+            }.map(\.address))
         guard let start = fitting.first else { return .otherBuild }
         guard fitting.count == 1 else { return .ambiguous }
         // A call's return address may be on another line, or in another function, than the call.
@@ -168,7 +213,7 @@ public struct Symbolizer: Sendable {
             return locations[address] ?? []
         }
         for (crash, lineFrames) in zip(crashes.indices, lineFrames) {
-            for frame in crashes[crash].frames.indices {
+            for frame in crashes[crash].frames.indices where crashes[crash].frames[frame].module == module {
                 crashes[crash].frames[frame].locations = places(of: crashes[crash].frames[frame])
             }
             for (line, frame) in zip(crashes[crash].lines.indices, lineFrames) {

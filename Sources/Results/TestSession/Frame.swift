@@ -46,6 +46,8 @@ public struct Frame: Equatable, Sendable {
         case calls
         /// The guest is alive, though its program is quiet.
         case beat
+        /// What became of a kernel module: see `ModuleRecord`.
+        case module
         /// A sentence for the user about the running program, or about the guest if no program runs.
         case note
     }

@@ -38,6 +38,44 @@ public enum ProgramProtocol: Sendable, Hashable {
     }
 }
 
+/// A function of a kernel module.
+public struct ModuleFunction: Sendable, Hashable {
+    /// The section, such as `.text`.
+    public var section: String
+    /// The offset in the section, in bytes.
+    public var offset: UInt64
+    /// Its length in bytes.
+    public var size: UInt64
+    /// Its name.
+    public var name: String
+
+    /// Describes a function.
+    public init(section: String, offset: UInt64, size: UInt64, name: String) {
+        (self.section, self.offset, self.size, self.name) = (section, offset, size, name)
+    }
+}
+
+/// A kernel module that init loads before a program.
+public struct ModulePlan: Sendable, Hashable {
+    /// The name by which the kernel knows it.
+    public var name: String
+    /// The file's path in the guest.
+    public var path: String
+    /// Its parameters, as `NAME=VALUE`.
+    public var parameters: [String]
+    /// Its functions, by which the host names addresses that the kernel can no longer name.
+    public var functions: [ModuleFunction] = []
+
+    /// The most time that init gives a module's functions to load and to unload it, in seconds: see
+    /// rootfs/init/Modules.swift.
+    public static let longestSeconds = 40
+
+    /// Creates the plan of a module.
+    public init(name: String, path: String, parameters: [String] = []) {
+        (self.name, self.path, self.parameters) = (name, path, parameters)
+    }
+}
+
 /// A program of the guest's plan.
 public struct ProgramPlan: Sendable, Hashable {
     /// The name in reports.
@@ -50,6 +88,8 @@ public struct ProgramPlan: Sendable, Hashable {
     public var seconds: Int
     /// How it reports its results.
     public var resultsProtocol: ProgramProtocol
+    /// The modules that are loaded while it runs, each after those that it depends on.
+    public var modules: [ModulePlan] = []
 
     /// Creates a program.
     public init(
@@ -120,9 +160,11 @@ public struct SessionPlan: Sendable, Hashable {
         var lines = ["kbuild-plan 1"]
         for program in programs {
             lines.append("program \(program.resultsProtocol.kind) \(program.seconds)")
+            lines += program.modules.map { (["module", $0.name, $0.path] + $0.parameters).joined(separator: " ") }
             lines += program.arguments.map { "arg \($0)" } + program.environment.map { "env \($0)" }
             lines.append("end")
-            for text in program.arguments + program.environment where text.utf8.contains(0x0A) {
+            let texts = program.arguments + program.environment + program.modules.flatMap(\.parameters)
+            for text in texts where text.utf8.contains(0x0A) {
                 throw Failure(.usage, "an argument of \(program.name) holds a newline")
             }
         }

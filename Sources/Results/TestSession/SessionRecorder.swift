@@ -42,6 +42,9 @@ public struct SessionRecorder: Sendable {
         didSet { ResultBounds.bound(notes: &notes) }
     }
 
+    /// The kernel modules of the plan.
+    private var modules = ModuleAccount()
+
     /// What the project's objects have counted, and how many bytes that takes.
     private var counters = GuestCounters()
     private var counterBytes = 0
@@ -90,7 +93,7 @@ public struct SessionRecorder: Sendable {
     public mutating func consume(_ item: ResultsDecoder.Item) -> [SessionEvent] {
         switch item {
         case .frame(let frame): return consume(frame)
-        case .line(let bytes): return consume(ConsoleLine(bytes))
+        case .line(let bytes): return consume(ConsoleLine(modules.naming(bytes, plan: plan)))
         case .fault(let text):
             faults.append(text)
             return []
@@ -105,7 +108,7 @@ public struct SessionRecorder: Sendable {
 
     /// Consumes records of the kernel's log.
     private mutating func consumeLog(_ frame: Frame) -> [SessionEvent] {
-        guard let records = KernelRecord.records(of: frame.payload) else {
+        guard let records = KernelRecord.records(of: modules.naming(frame.payload, plan: plan)) else {
             faults.append("a record of the kernel's log cannot be read")
             return []
         }
@@ -155,6 +158,15 @@ public struct SessionRecorder: Sendable {
             faults.append("a record of calls' durations cannot be read")
             return
         }
+    }
+
+    private mutating func consumeModule(_ frame: Frame) {
+        guard let record = ModuleRecord(payload: frame.text) else {
+            faults.append("a record of a kernel module cannot be read")
+            return
+        }
+        guard let problem = modules.consume(record) else { return }
+        if let current { programs[current].problems.append(problem) } else { faults.append(problem) }
     }
 
     private mutating func consumeSample(_ frame: Frame) {
@@ -212,8 +224,12 @@ public struct SessionRecorder: Sendable {
             return []
         case .stop:
             return stop(frame)
+        case .module:
+            consumeModule(frame)
+            return []
         case .end:
             endCount = Int(frame.text)
+            if let leftover = modules.leftover { faults.append(leftover) }
             if current != nil { faults.append("the guest ended in the middle of a program") }
             return [.ended]
         case .error:
@@ -299,11 +315,14 @@ public struct SessionRecorder: Sendable {
         let ending = String(fields[2])
         let ended = Double(clock) / 1e9
         programs[current].ending = ProgramEnding(ending)
+        if let obstacle = modules.obstacle(for: plan.programs[current]) {
+            programs[current].problems.append(obstacle)
+        }
         var events: [SessionEvent] = []
         if ending.hasPrefix("failed ") {
             programs[current].problems.append("it could not be started: \(ending.dropFirst(7))")
         } else if ending == "timeout" {
-            programs[current].problems.append("it ran into its limit of \(plan.programs[current].seconds) s")
+            programs[current].problems.append(limitProblem(of: current))
         }
         switch plan.programs[current].resultsProtocol {
         case .swiftTesting(let expected): bundle.check(&programs[current], ending: ending, expected: expected)
@@ -311,7 +330,7 @@ public struct SessionRecorder: Sendable {
         case .ktap: events = judgeKTAP(current, ending: ending, ended: ended)
         case .ltp:
             // The test's own status reports a limit.
-            if ending == "timeout" { programs[current].problems = [] }
+            if ending == "timeout" { removeLimitProblem(of: current) }
             events = judgeLTP(current, ending: ending, ended: ended)
         case .kselftest:
             events =
@@ -324,6 +343,15 @@ public struct SessionRecorder: Sendable {
         self.current = nil
         bundle.end()
         return events
+    }
+
+    private func limitProblem(of index: Int) -> String {
+        "it ran into its limit of \(plan.programs[index].seconds) s"
+    }
+
+    private mutating func removeLimitProblem(of index: Int) {
+        let problem = limitProblem(of: index)
+        programs[index].problems.removeAll { $0 == problem }
     }
 
     /// - Parameter skipCode: The exit code that means "skipped"; nil if every code except 0 is a failure.
@@ -349,7 +377,7 @@ public struct SessionRecorder: Sendable {
         test.output = lastOutputLines
         programs[index].tests = [test]
         // The test's own status reports a limit.
-        if status == .timedOut { programs[index].problems = [] }
+        if status == .timedOut { removeLimitProblem(of: index) }
         return [.testEnded(test)]
     }
 

@@ -9,6 +9,8 @@ public enum OutputMark: String, Sendable, CaseIterable {
     case tools
     /// The inputs of the output, for later builds that start from it.
     case description
+    /// The key of the kernel whose modules make can build there.
+    case modules
 
     /// The path of an output's mark.
     public func path(of output: FilePath) -> FilePath { FilePath("\(output).\(rawValue)") }

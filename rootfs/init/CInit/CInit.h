@@ -292,6 +292,22 @@ static inline pid_t kbuild_spawn_apart(
     }
 }
 
+// Starts a child that loads the module in the file `name`, or unloads the module of that name. It exits with 0 or errno.
+// Returns -1 with errno set.
+static inline pid_t kbuild_start_module_call(const char *name, const char *parameters, int unloads) {
+    pid_t child = fork();
+    if (child != 0) return child;
+    long result;
+    if (unloads) {
+        result = syscall(SYS_delete_module, name, O_NONBLOCK);
+    } else {
+        int file = open(name, O_RDONLY | O_CLOEXEC);
+        if (file < 0) _exit(errno);
+        result = syscall(SYS_finit_module, file, parameters, 0);
+    }
+    _exit(result == 0 ? 0 : errno);
+}
+
 // Values that the importer skips because their macros have casts or arithmetic.
 static const int kbuild_sigchld = SIGCHLD;
 static const int kbuild_sigkill = SIGKILL;
