@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
+import KernelMake
 
 /// The settings of coverage: `coverage:` in the project file, `--coverage` on the command line.
 public struct CoverageSettings: Sendable, Equatable {
@@ -17,4 +19,17 @@ public struct CoverageSettings: Sendable, Equatable {
         # CONFIG_GCOV_PROFILE_ALL is not set
 
         """
+}
+
+extension Project {
+    /// Checks that coverage can be collected.
+    ///
+    /// - Throws: `Failure` (`usage`) on user-mode Linux.
+    func checkCoverage() throws(Failure) {
+        guard coverage != nil, architecture == .um else { return }
+        throw Failure(
+            .usage, "coverage goes with QEMU, not with user-mode Linux",
+            nextStep: "leave out --coverage or --machine uml"
+        )
+    }
 }

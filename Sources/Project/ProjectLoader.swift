@@ -575,6 +575,7 @@ package struct ProjectLoader {
         project.profilesCalls = flag(node["profile-calls"], false)
         project.keepsGoing = flag(node["keep-going"], false)
         project.hostTools = hostTools
+        try project.checkCoverage()
         return try project.adjustedForCheckers()
     }
 

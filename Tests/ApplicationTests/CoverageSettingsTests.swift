@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import Diagnostics
 import KernelConfig
-import KernelMake
 import SystemPackage
 import Testing
 
@@ -35,15 +34,10 @@ struct CoverageSettingsTests {
         arguments: [
             "coverage: {minimum: 101}\n", "coverage: {files: [kernel/signal.h]}\n", "coverage: {files: [/etc/a.c]}\n",
             "coverage: {files: [../a.c]}\n", "coverage: 90\n", "coverage: {least: 3}\n",
+            "coverage: on\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n",
         ])
     func errors(text: String) {
         #expect(#expect(throws: Failure.self) { try load(text) }?.code == .usage)
-    }
-
-    @Test("user-mode Linux counts as well")
-    func userModeLinux() throws {
-        let project = try load("coverage: on\nmachine: {type: uml}\nkernel: {uml-config: [a.config]}\n")
-        #expect(project.coverage == CoverageSettings() && project.architecture == .um)
     }
 
     @Test("the printed project can be read again")
