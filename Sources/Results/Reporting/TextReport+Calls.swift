@@ -4,17 +4,17 @@ import ResultsModel
 
 extension TextReport {
     /// The most rows in the table of calls.
-    static let mostCalls = 40
+    static let mostProfiledCalls = 40
 
     /// The cost of the calls: a table, and before it the calls that became slower.
     func calls(_ profile: CallProfile) -> [TerminalText] {
         var lines = body("\(Self.sentence(profile))")
-        for entry in profile.slower.prefix(Self.mostCalls) {
+        for entry in profile.slower.prefix(Self.mostProfiledCalls) {
             lines += self.entry("SLOWER", .yellow, "\(Self.change(entry, in: profile))")
         }
         guard !profile.entries.isEmpty else { return lines }
         var rows = [["call", "calls", "median", "90 %", "99 %", "most", "before", "test"]]
-        let shown = isVerbose ? profile.entries : Array(profile.entries.prefix(Self.mostCalls))
+        let shown = isVerbose ? profile.entries : Array(profile.entries.prefix(Self.mostProfiledCalls))
         rows += shown.map { entry -> [String] in
             let cost = entry.cost
             let costs = [cost.count, cost.median, cost.percentile90, cost.percentile99, cost.most].map(grouped)
