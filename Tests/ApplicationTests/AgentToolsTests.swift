@@ -77,7 +77,7 @@ struct AgentToolsTests {
         var report = RunReport(startedAt: "2026-11-27T20:00:00Z", project: "/home/me/kernel")
         report.suites = [
             SuiteResult(
-                name: "M",
+                name: "M", kind: "swift",
                 tests: [
                     TestResult(id: "M.S/a()", name: "a()", status: failing ? .failed : .passed, reason: "it is odd")
                 ])

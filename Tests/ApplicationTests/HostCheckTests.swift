@@ -91,6 +91,8 @@ struct HostCheckTests {
             "bzip2",
             // The sandbox's tools.
             "util-linux",
+            // Packages with kernels.
+            "dpkg",
         ]
         #expect(Set(DebianPackage.all.map(\.name)).subtracting(HostRequirements.packages) == other)
         #expect(CommandRunner.debianPackage(of: "strip") == "binutils")

@@ -17,7 +17,7 @@ struct PrebuiltRunTests {
     private func load(_ extra: String = "", kernel: String = "6.1.0-56-amd64") throws -> Project {
         try Project.load(
             text: """
-                kernel: {source: linux-source-6.1, patches: [kernel/a]}
+                kernel: {source: linux-source-6.1, patches: [kernel/a], uml-config: [uml.config]}
                 \(extra)
 
                 """, file: "/p/kbuild.yaml", profile: nil,
@@ -96,7 +96,7 @@ struct PrebuiltRunTests {
         var report = RunReport(startedAt: "2026-11-27T20:00:00Z", project: "/p")
         report.kernel = .init(source: "6.1.0-56-amd64", version: "6.1.0-56-amd64")
         report.suites = [
-            SuiteResult(name: "M", tests: [TestResult(id: "M/a", name: "a", status: .passed)])
+            SuiteResult(name: "M", kind: "swift", tests: [TestResult(id: "M/a", name: "a", status: .passed)])
         ]
         #expect(!TextReport().verdict(report).plain.contains("did not build"))
         report.kernel?.prebuilt = "/boot/vmlinuz-6.1.0-56-amd64"

@@ -177,7 +177,7 @@ public struct AgentTools: Sendable {
         }
         let errors = report.errors.map { $0.failure.terminalText.plain }
         let text = ([TextReport().render(report, showsErrors: false).plain] + errors).joined(separator: "\n")
-        return result(child, text: text, verdict: report.verdict, arguments)
+        return result(child, text: text, verdict: TextReport().verdict(report).plain, arguments)
     }
 
     /// What a line of `--format jsonl` says about the progress of a run; nil for a line that is not shown.

@@ -39,9 +39,9 @@ public enum PrebuiltKernel: Sendable, Hashable {
         }
     }
 
-    /// Whether a text can be what `uname -r` prints: two numbers with a dot between them, and more.
+    /// Whether a text can be what `uname -r` prints: three numbers with dots between them, and more.
     private static func isRelease(_ text: String) -> Bool {
-        text.wholeMatch(of: #/[0-9]+\.[0-9]+[A-Za-z0-9.+~_\-]*/#) != nil && !KernelSource.isTarball(text)
+        text.wholeMatch(of: #/[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+~_\-]*/#) != nil && !KernelSource.isTarball(text)
     }
 
     /// The release, which is in a package's files and not in its name; nil for a package.
