@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import Artifacts
 import Diagnostics
+import FileSystem
 import Foundation
 import Glibc
 import GuestSession
+import KernelBuild
 import KernelMake
 import KernelSource
 import Processes

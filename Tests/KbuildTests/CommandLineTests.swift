@@ -71,7 +71,7 @@ struct CommandLineTests {
             wrong += [String(letters.dropLast()), verb + "x"]
             for word in wrong where !taken.contains(word) && word != "help" {
                 tried += 1
-                let arguments = path.dropLast() + [word]
+                let arguments = Array(path.dropLast()) + [word]
                 #expect(
                     VerbSuggestion.verb(for: arguments) == (["kbuild"] + path).joined(separator: " "), "\(arguments)")
             }
