@@ -681,6 +681,8 @@ struct ScriptedStepTests {
     @Test("a dry run has the commands of the modules, and a project without modules has no such step")
     func plannedModules() async throws {
         defer { try? removeAll(scratch) }
+        try write("kbuild.yaml", Self.project)
+        try SupportFolder.refresh(for: Project.load(scratch.appending("kbuild.yaml")))
         #expect(
             try await RunPlanner(try context(isDryRun: true)).plan().steps.contains { $0.name == "modules" } == false)
         try writeModules()
@@ -729,6 +731,8 @@ struct ScriptedStepTests {
         defer { try? removeAll(scratch) }
         func lint(_ text: String) async throws -> LintResult {
             try write("kbuild.yaml", Self.project + text)
+            // It takes the tree's lock, which the steps below hold.
+            let output = try await output(try self.context())
             let context = try context()
             let steps = try await KernelSteps.make(context)
             let pristine = try #require(try await context.log.carryOut(steps.source()))
@@ -737,7 +741,7 @@ struct ScriptedStepTests {
             let config = try await context.log.carryOut(steps.configure(patched))
             let kernel = try await context.log.carryOut(steps.compile(patched, config: config))
             // As where a makefile compiles the file under another option.
-            try removeAll(try await output(context).pushing("kernel/.own.o.cmd"))
+            try removeAll(output.pushing("kernel/.own.o.cmd"))
             return try #require(try await context.log.carryOut(steps.lint(patched, kernel: kernel)))
         }
         #expect(try await lint("\nlint: on\n").findings.isEmpty)

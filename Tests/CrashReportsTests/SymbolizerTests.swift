@@ -78,7 +78,7 @@ struct SymbolizerTests {
         }
         let frame = StackFrame(symbol: "ring_write", offset: 8, size: 0x50, module: "ring")
         #expect(resolve(frame) == .address(Symbolizer.address(section: 2, offset: 0x17)))
-        #expect(Symbolizer.place(of: Symbolizer.address(section: 4, offset: 7)) == (4, 7))
+        #expect(Symbolizer.place(of: Symbolizer.address(section: 4, offset: 7)) == .init(section: 4, offset: 7))
         #expect(
             resolve(.init(symbol: "ring_init", offset: 0, size: 0x20, module: "ring"))
                 == .address(Symbolizer.address(section: 4, offset: 0)))

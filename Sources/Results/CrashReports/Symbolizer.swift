@@ -95,9 +95,17 @@ public struct Symbolizer: Sendable {
     /// at 0.
     private static let sectionShift: UInt64 = 40
 
-    /// The section of an address in a module's file, and the offset in it.
-    public static func place(of address: UInt64) -> (section: Int, offset: UInt64) {
-        (Int(address >> sectionShift), address & (1 << sectionShift - 1))
+    /// A place in a module's file.
+    public struct SectionPlace: Sendable, Equatable {
+        /// The number of the section.
+        public var section: Int
+        /// The offset in it.
+        public var offset: UInt64
+    }
+
+    /// The place of an address in a module's file.
+    public static func place(of address: UInt64) -> SectionPlace {
+        SectionPlace(section: Int(address >> sectionShift), offset: address & (1 << sectionShift - 1))
     }
 
     /// The address of an offset in a section of a module's file.
