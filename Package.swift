@@ -232,7 +232,8 @@ let package = Package(
         .target(
             name: "GuestInit", dependencies: ["CInit"], path: "rootfs/init",
             exclude: [
-                "BootModules.swift", "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Modules.swift", "Program.swift",
+                "BootModules.swift", "CInit", "HostRoot.swift", "Init.swift", "Leaks.swift", "Modules.swift",
+                "Program.swift",
                 "Settings.swift",
                 "Shell.swift", "Snapshot.swift",
             ]),
