@@ -248,6 +248,27 @@ struct SourceTreeTests {
         }
     }
 
+    @Test func aFileWithAnotherInodeAndTheSameContentsIsUnchanged() async throws {
+        let scratch = try Scratch()
+        try scratch.write(Scratch.tree, below: "linux")
+        let kernel = try await scratch.cache.prepare(.directory(scratch.root.appending("linux")))
+        let file = kernel.folder.pushing("kernel/sys.c")
+        func replace(with text: String?) throws {
+            let copy = scratch.root.appending("copy").string
+            try FileManager.default.copyItem(atPath: file.string, toPath: copy)
+            if let text { try Data(text.utf8).write(to: URL(fileURLWithPath: copy)) }
+            try FileManager.default.removeItem(atPath: file.string)
+            try FileManager.default.moveItem(atPath: copy, toPath: file.string)
+        }
+        // As in a copy of the cache.
+        try replace(with: nil)
+        try kernel.verify()
+        try kernel.verify()
+        try replace(with: "changed")
+        let failure = #expect(throws: Failure.self) { try kernel.verify() }
+        #expect(failure?.details == "kernel/sys.c")
+    }
+
     @Test func aMirrorThatMovedOnIsNotUsed() async throws {
         let scratch = try Scratch()
         try scratch.write(Scratch.tree, below: "linux")

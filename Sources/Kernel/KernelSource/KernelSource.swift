@@ -147,7 +147,8 @@ public struct KernelSourceArtifact: Sendable, Equatable {
     /// Checks that the tree in the cache is unchanged: a work tree shares its files by hard links, so an editor that
     /// writes into a file instead of replacing it changes the source of every project.
     ///
-    /// Takes some 0.2 s; worth it before a build, not before a cache hit.
+    /// Takes some 0.2 s; worth it before a build, not before a cache hit. Contents decide: files whose inodes or times
+    /// alone are others are read once, and remembered.
     ///
     /// - Throws: `Failure` (`infrastructure`) naming the files that changed.
     public func verify() throws { _ = try verifiedScan() }
@@ -160,8 +161,20 @@ public struct KernelSourceArtifact: Sendable, Equatable {
         // The order within a folder is the file system's, so only the entries themselves are compared.
         let before = Dictionary(recorded.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
         let after = Dictionary(found.entries.map { ($0.path, $0) }, uniquingKeysWith: { first, _ in first })
-        let changed = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
-        guard !changed.isEmpty else { return found }
+        let differing = Set(before.keys).union(after.keys).filter { before[$0] != after[$0] }.sorted()
+        guard !differing.isEmpty else { return found }
+        // In a copy of the cache a file has another inode, and on an overlay also after its first hard link.
+        let manifest = TreeManifest(file: manifestFile)
+        let changed = try differing.filter { path in
+            guard let old = before[path], let new = after[path], old.kind == new.kind else { return true }
+            if new.kind == .folder { return old.signature.mode != new.signature.mode }
+            guard old.signature.mode == new.signature.mode, let known = manifest?.items[path] else { return true }
+            return try known.content == nil || TreeManifest.item(of: new, in: folder) != known
+        }
+        guard !changed.isEmpty else {
+            try writeAtomically(found.bytes, to: scanFile)
+            return found
+        }
         throw Failure(
             .infrastructure, "the kernel source in the cache was changed: \(folder)",
             details: changed.prefix(10).joined(separator: "\n") + (changed.count > 10 ? "\n..." : ""),
