@@ -116,8 +116,8 @@ package struct IncrementalLink: Equatable {
         return [
             ".PHONY: kbuild-link kbuild-linked",
             "kbuild-link: vmlinux.a",
-            // Without the variables of this call of make.
-            "\t@export -p | sed -e '/^export MAKEFILES=/d' -e '/^export MA*K*E*FLAGS=/s/ -j[0-9]*//' "
+            // Without the variables of this call of make, and as sh prints them: arch/um/Makefile has bash run recipes.
+            "\t@sh -c 'export -p' | sed -e '/^export MAKEFILES=/d' -e '/^export MA*K*E*FLAGS=/s/ -j[0-9]*//' "
                 + "-e '/^export MA*K*E*FLAGS=/s/ --jobserver-[a-z]*=[^ ]*//' >\(Self.environmentName)",
             "\t+@if \(compiler)sh ./\(Self.scriptName) \(arguments) >\(Self.logName) 2>&1; then cat \(Self.logName); "
                 + "else rm -f vmlinux; fi; rm -f .vmlinux.d \(Self.logName)",
