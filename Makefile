@@ -73,7 +73,7 @@ kernels-test: build ## Run the tests that compile other kernels: every checker, 
 	$(call step,tests with other kernels,KBUILD_TESTS=kernels KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: long-test
-long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, gdb included, KUnit, and a guest with Debian.
+long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, gdb included, KUnit, a guest with Debian, modules, coverage's minimum.
 	$(call step,long tests,KBUILD_TESTS=long KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
 
 .PHONY: verify-builds

@@ -6,7 +6,7 @@ import Testing
 
 /// A scaffolded module in guests: its tests, an edit, and the mistakes that a module can have. They share one kernel,
 /// which loads modules and so is another one than the other tests' kernel.
-@Suite("Kernel modules in guests", .serialized, .tags(.kernels), .costly, .timeLimit(.minutes(60)))
+@Suite("Kernel modules in guests", .serialized, .tags(.long), .costly, .timeLimit(.minutes(60)))
 struct ModuleRunTests {
     let fixture: Fixture
 
