@@ -141,10 +141,10 @@ public actor AgentServer {
     private func notice(_ method: String, _ parameters: JSONValue?) {
         // Other notifications need no action.
         guard method == "notifications/cancelled", let id = JSONValue.Identifier(parameters?["requestId"]),
-            let call = calls.removeValue(forKey: id)
+            let call = calls[id]
         else { return }
+        // It counts as running until its guest and its compilers have ended.
         call.task.cancel()
-        ignore(call.destination)
     }
 
     private func reply(
@@ -225,7 +225,8 @@ public actor AgentServer {
     private func end(
         _ id: JSONValue.Identifier, _ outcome: Result<AgentResult, any Error>, for version: ProtocolVersion
     ) {
-        guard !Task.isCancelled, let call = calls.removeValue(forKey: id) else { return }
+        guard let call = calls.removeValue(forKey: id) else { return }
+        guard !Task.isCancelled else { return ignore(call.destination) }
         let result: AgentResult
         switch outcome {
         case .success(let value): result = value

@@ -73,6 +73,27 @@ struct ModuleRecordTests {
         #expect(odd.programs[0].problems == ["the module ring was unloaded without having been loaded"])
     }
 
+    @Test("a module that was unloaded behind one program was not there for the next, and one that stayed was")
+    func eachProgram() {
+        func problems(_ between: [(Frame.Kind, String)], _ last: [(Frame.Kind, String)]) -> [[String]] {
+            let plan = SessionPlan(programs: [Self.program("a", Self.ring), Self.program("b", Self.ring)])
+            var recorder = SessionRecorder(plan: plan)
+            let frames: [(Frame.Kind, String)] =
+                [(.hello, "release=6.1 tainted=0"), (.start, "0 10"), (.module, "loaded ring")] + between
+                + [(.stop, "0 20 exit 0"), (.start, "1 30")] + last + [(.stop, "1 40 exit 0"), (.end, "2")]
+            for (kind, text) in frames {
+                _ = recorder.consume(.frame(Frame(sequence: 1, kind: kind, payload: Array(text.utf8))))
+            }
+            let outcome = recorder.finish()
+            #expect(outcome.faults.isEmpty)
+            return outcome.programs.map(\.problems)
+        }
+        let unloaded: (Frame.Kind, String) = (.module, "unloaded ring")
+        #expect(problems([], [unloaded]) == [[], []])
+        #expect(problems([unloaded], [(.module, "loaded ring"), unloaded]) == [[], []])
+        #expect(problems([unloaded], []) == [[], ["the module ring was not loaded"]])
+    }
+
     @Test(
         "a record in another form is a fault",
         arguments: [

@@ -11,7 +11,7 @@ struct Modules {
     /// The modules in the kernel, in the order in which they were loaded.
     private var loaded: [Plan.Module] = []
 
-    /// The limits for a module's own functions, in seconds. ModuleLimits of the host has them too.
+    /// The limits for a module's own functions, in seconds. `ModulePlan.longestSeconds` of the host is their sum.
     private static let loadSeconds: Int64 = 30
     private static let unloadSeconds: Int64 = 10
 

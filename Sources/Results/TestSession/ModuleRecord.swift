@@ -45,6 +45,11 @@ struct ModuleAccount {
     private(set) var sections: [String: [String: UInt64]] = [:]
     /// The modules that could not be loaded or unloaded.
     private var failed: Set<String> = []
+    /// The modules that were in the kernel at some time since the running program began.
+    private var available: Set<String> = []
+
+    /// A program begins, with the modules that the one before it left loaded.
+    mutating func beginProgram() { available = Set(loaded) }
 
     /// Takes in a record.
     ///
@@ -53,6 +58,7 @@ struct ModuleAccount {
         switch record {
         case .loaded(let name, let sections):
             if !loaded.contains(name) { loaded.append(name) }
+            available.insert(name)
             self.sections[name] = sections
             return nil
         case .unloaded(let name):
@@ -110,7 +116,7 @@ struct ModuleAccount {
 
     /// The problem of a program that ran without a module of its plan; nil for none.
     func obstacle(for program: ProgramPlan) -> String? {
-        let missing = program.modules.map(\.name).filter { sections[$0] == nil && !failed.contains($0) }
+        let missing = program.modules.map(\.name).filter { !available.contains($0) && !failed.contains($0) }
         guard let first = missing.first else { return nil }
         return "the module \(first) was not loaded"
     }

@@ -262,6 +262,7 @@ public struct SessionRecorder: Sendable {
         expectedNext += 1
         programStarted = Double(fields[1]) / 1e9
         bundle.begin()
+        modules.beginProgram()
         output = []
         outputWasCut = false
         if isInteractive { interaction.append(.started) }
