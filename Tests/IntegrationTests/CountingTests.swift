@@ -42,7 +42,7 @@ extension RunTests {
         let profile = try #require(slow.json["callProfile"] as? [String: Any])
         let isEmulated = machine["accelerator"] as? String == "tcg"
         #expect(profile["unit"] as? String == (isEmulated ? "instructions" : "nanoseconds"))
-        // Counts of instructions are exact but for interrupts; a time depends on the host.
+        // Counts of instructions are exact except for interrupts; a time depends on the host.
         if isEmulated { #expect(after >= before * 20) }
     }
 

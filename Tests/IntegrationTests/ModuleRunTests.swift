@@ -23,7 +23,7 @@ struct ModuleRunTests {
             kernel:
               patches: [kernel/msgbox]
               config: [configs/base.config]
-              options: [CONFIG_DUMMY=m]
+              options: [CONFIG_BLK_DEV_LOOP=m]
             rootfs: {type: initramfs}
             tests: []
 
@@ -94,10 +94,10 @@ struct ModuleRunTests {
         try await scaffold()
         let result = try await fixture.kbuild(
             "shell", "-q", "--", "sh", "-c",
-            "modprobe dummy && lsmod && rmmod dummy && ls -d /lib/modules/*/modules.dep")
+            "modprobe loop && lsmod && rmmod loop && ls -d /lib/modules/*/modules.dep")
         #expect(result.status == .exited(0), "\(result.errors)")
         #expect(
-            result.output.contains("dummy ") && result.output.contains("ring ") && result.output.contains("modules.dep")
+            result.output.contains("loop ") && result.output.contains("ring ") && result.output.contains("modules.dep")
         )
     }
 

@@ -28,14 +28,7 @@ public struct HTMLHistory: Sendable {
         return """
             <!DOCTYPE html>
             <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta http-equiv="Content-Security-Policy" content="\(HTMLPage.policy)">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta name="referrer" content="no-referrer">
-            <title>History of \(history.wanted)</title>
-            <style>\(HTMLPage.style)</style>
-            </head>
+            \(HTMLPage.head(title: "History of \(history.wanted)"))
             <body>
             <header\(kind)>
             <h1>\(history.wanted)</h1>

@@ -17,6 +17,20 @@ enum HTMLPage {
         "default-src 'none'; style-src 'sha256-\(digest(of: .style))'; script-src 'sha256-\(digest(of: .script))'; "
         + "base-uri 'none'; form-action 'none'"
 
+    /// The head of a page.
+    static func head(title: String) -> HTMLText {
+        """
+        <head>
+        <meta charset="utf-8">
+        <meta http-equiv="Content-Security-Policy" content="\(policy)">
+        <meta name="viewport" content="width=device-width, initial-scale=1">
+        <meta name="referrer" content="no-referrer">
+        <title>\(title)</title>
+        <style>\(style)</style>
+        </head>
+        """
+    }
+
     /// The base64 SHA-256, as Content Security Policy Level 3 writes it.
     private static func digest(of file: PageFile) -> String {
         Data(Digest.of(file.text).bytes).base64EncodedString()

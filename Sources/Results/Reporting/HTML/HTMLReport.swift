@@ -43,14 +43,7 @@ public struct HTMLReport: Sendable {
         return """
             <!DOCTYPE html>
             <html lang="en">
-            <head>
-            <meta charset="utf-8">
-            <meta http-equiv="Content-Security-Policy" content="\(HTMLPage.policy)">
-            <meta name="viewport" content="width=device-width, initial-scale=1">
-            <meta name="referrer" content="no-referrer">
-            <title>\(title)</title>
-            <style>\(HTMLPage.style)</style>
-            </head>
+            \(HTMLPage.head(title: title))
             <body>
             <header\(kind)>
             <h1>\(report.verdictWord)</h1>
