@@ -14,7 +14,7 @@ struct MakeCommandTests {
         #expect(command.tool == "env")
         #expect(
             command.arguments == [
-                "-i", "CCACHE_BASEDIR=/p", "CCACHE_NOHASHDIR=1", "LC_ALL=C", "PATH=/bin", "make",
+                "-i", "CCACHE_BASEDIR=/p", "CCACHE_HASHDIR=1", "LC_ALL=C", "PATH=/bin", "make",
                 "--directory=/p/tree", "--no-print-directory", "--jobs=4", "--output-sync=target", "O=/p/out",
                 "ARCH=x86_64", "CC=ccache gcc", "HOSTCC=ccache gcc",
                 "KBUILD_BUILD_TIMESTAMP=Thu Jan 1 00:00:00 UTC 1970", "KBUILD_BUILD_USER=kbuild",
@@ -52,6 +52,12 @@ struct MakeCommandTests {
         let arguments = plain.command([], environment: environment).arguments
         #expect(!arguments.contains { $0.contains("CCACHE") || $0.contains("ccache") })
         #expect(arguments.contains("CC=gcc"))
+    }
+
+    @Test("an object with debug information names its folder, so another project's is not taken for it")
+    func foldersAreHashed() {
+        let arguments = make.command([], environment: ["CCACHE_NOHASHDIR": "1"]).arguments
+        #expect(arguments.contains("CCACHE_HASHDIR=1") && !arguments.contains("CCACHE_NOHASHDIR=1"))
     }
 
     @Test func treesWithoutACommonFolderShareNoBase() {

@@ -159,3 +159,21 @@ struct MakeTablesTests {
         #expect(found.users == ["a.h", "b.h", "c.h", "d.h"])
     }
 }
+
+/// Objects whose debug information names lines of headers.
+@Suite("objects with debug information", .timeLimit(.minutes(30)))
+struct DebugInfoOptionTests {
+    @Test(
+        "the command's own options decide",
+        arguments: [
+            ("cmd_kernel/a.o := gcc -O2 -g1 -c -o kernel/a.o kernel/a.c", true),
+            ("savedcmd_kernel/a.o := gcc -gdwarf-5 -c -o kernel/a.o kernel/a.c", true),
+            ("cmd_arch/a.o := gcc -Wa,-gdwarf-5 -c -o arch/a.o arch/a.S", true),
+            ("cmd_kernel/a.o := gcc -O2 -c -o kernel/a.o kernel/a.c", false),
+            ("cmd_kernel/a.o := gcc -g1 -g0 -c -o kernel/a.o kernel/a.c", true),
+            ("source_kernel/a.o := -g\n", false),
+        ])
+    func options(record: String, isAsked: Bool) {
+        #expect(UnaffectedObjects.asksForDebugInfo(record + "\n\nsource_kernel/a.o := kernel/a.c\n") == isAsked)
+    }
+}

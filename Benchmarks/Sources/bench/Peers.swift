@@ -130,7 +130,6 @@ struct Peers {
         var environment = ["LC_ALL": "C"]
         if withCompilerCache {
             environment["CCACHE_BASEDIR"] = folder
-            environment["CCACHE_NOHASHDIR"] = "1"
         } else {
             environment["CCACHE_DISABLE"] = "1"
         }

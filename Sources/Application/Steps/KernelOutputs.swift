@@ -69,12 +69,10 @@ extension KernelSteps {
     var buildLog: FilePath { context.projectCache.appending("build.log") }
 
     private func make(_ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> KernelMake {
-        var make = KernelMake(
+        KernelMake(
             tree: tree(pristine), output: output(pristine, request), architecture: project.architecture,
             jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
-        make.hasDebugInfo = project.kernel.hasDebugInfo
-        return make
     }
 
     /// How make is run for a patched tree.

@@ -130,7 +130,7 @@ extension KernelSteps {
         guard !KernelBuilder.hasBegun(make.output) else { return nil }
         try removeSurplusOutputs(patched.pristine)
         // Objects with debug information name their tree.
-        guard !make.hasDebugInfo else { return nil }
+        guard !context.project.kernel.hasDebugInfo else { return nil }
         let environment = try await tooling(make).environment
         let builder = KernelBuilder(runner: tools.runner, environment: environment)
         for origin in try possibleOrigins(of: patched).prefix(Self.mostOrigins) {

@@ -59,8 +59,6 @@ package struct UnaffectedObjects {
     /// - Returns: Nil when none changed, or one changed in a way that needs a plain make.
     /// - Throws: `Failure` (`infrastructure`) when a header cannot be read.
     package init?(_ make: KernelMake, from buildSnapshot: BuildSnapshot?, to current: BuildSnapshot?) throws {
-        // On user-mode Linux a plain make afterwards made another kernel (`make verify-builds`, 2026-11-27).
-        guard make.architecture == .x86_64 else { return nil }
         guard let buildSnapshot, let current, buildSnapshot.command == current.command,
             buildSnapshot.fixtures == current.fixtures
         else { return nil }
@@ -93,6 +91,8 @@ package struct UnaffectedObjects {
         /// The time when it was made, in nanoseconds.
         var time: Int64
         var files: [Int]
+        /// Whether the object names lines of headers.
+        var hasDebugInfo: Bool
     }
 
     /// Objects whose links and images have their own rules are left to make.
@@ -111,8 +111,12 @@ package struct UnaffectedObjects {
             guard !target.split(separator: "/").contains(where: Self.special.contains) else { continue }
             // An object that was compiled since may have been compiled from an intermediate state.
             guard let time = modified(make.output.pushing(FilePath(target))), time <= built else { continue }
-            let own = try dependencies(of: target, &files)
-            if !own.isEmpty { compilations.append(Compilation(object: target, time: time, files: own)) }
+            let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
+            let own = dependencies(record, &files)
+            guard !own.isEmpty else { continue }
+            compilations.append(
+                Compilation(
+                    object: target, time: time, files: own, hasDebugInfo: Self.asksForDebugInfo(record)))
         }
         let paths = files.paths
         let times = paths.map(modified)
@@ -132,6 +136,8 @@ package struct UnaffectedObjects {
                 if let change = headers[file] {
                     includesHeader = true
                     if change.isList { isConcerned = true }
+                    // Declarations after the change have other lines, and debug information names some of them.
+                    if compilation.hasDebugInfo, !change.shifted.isEmpty { isConcerned = true }
                 } else if reached.contains(file) {
                     isConcerned = true
                 } else if !harmless.contains(file), times[file].map({ $0 > compilation.time }) ?? true {
@@ -196,9 +202,17 @@ package struct UnaffectedObjects {
         return Set(paths.indices.filter { reached.contains(paths[$0]) })
     }
 
+    /// Whether a record's command has an option for debug information, such as -g, -g1, -gdwarf-5 or -Wa,-gdwarf-5.
+    static func asksForDebugInfo(_ record: String) -> Bool {
+        // "cmd_kernel/fork.o := gcc ...", in newer kernels "savedcmd_...".
+        let command = record.textLines().first { $0.hasPrefix("cmd_") || $0.hasPrefix("savedcmd_") } ?? ""
+        return command.split(separator: " ").contains { word in
+            word != "-g0" && (word.hasPrefix("-g") || word.hasPrefix("-Wa,-g"))
+        }
+    }
+
     /// The files in an object's record, as indexes in `paths`.
-    private func dependencies(of target: String, _ numbers: inout FileNumbers) throws -> [Int] {
-        let record = try readText(make.output.pushing(FilePath(CommandRecords.record(of: target))))
+    private func dependencies(_ record: String, _ numbers: inout FileNumbers) -> [Int] {
         var files: [Int] = []
         var isList = false
         for line in record.textLines() {

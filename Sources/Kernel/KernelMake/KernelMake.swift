@@ -17,8 +17,6 @@ public struct KernelMake: Sendable, Hashable {
     public var usesCcache: Bool
     /// The C compiler.
     public var compiler: String
-    /// Whether objects have debug information.
-    public var hasDebugInfo = false
     /// Variables of the makefiles, `NAME=VALUE`.
     public var variables: [String] = []
 
@@ -80,10 +78,11 @@ public struct KernelMake: Sendable, Hashable {
         environment["LC_ALL"] = "C"
         if usesCcache {
             // Paths below the folder that contains both tree and output are hashed as relative paths, and the working
-            // directory is not hashed, so all projects with the same relative position of the two folders share their
-            // hits. With debug information the working directory is hashed, because gdb looks there for the sources.
+            // directory is hashed only for objects with debug information, which names it (ccache(1), hash_dir), so all
+            // projects with the same relative position of the two folders share their other objects.
             if let base = commonFolder { environment["CCACHE_BASEDIR"] = base.string }
-            if !hasDebugInfo { environment["CCACHE_NOHASHDIR"] = "1" }
+            environment["CCACHE_NOHASHDIR"] = nil
+            environment["CCACHE_HASHDIR"] = "1"
         }
         return environment
     }
