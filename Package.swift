@@ -324,7 +324,8 @@ let package = Package(
             dependencies: [
                 "ProjectFixture", "Artifacts", "Processes", "Diagnostics",
                 .product(name: "SystemPackage", package: "swift-system"),
-            ]),
+            ],
+            exclude: ["Golden"]),
         .testTarget(name: "MatrixTests", dependencies: ["Processes", "ProjectFixture"]),
         .testTarget(
             name: "StalenessTests",

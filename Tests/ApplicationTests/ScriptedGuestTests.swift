@@ -157,7 +157,7 @@ struct ScriptedGuestTests {
     func hanging() async throws {
         defer { try? removeAll(scratch) }
         let project = try readText(scratch.appending("kbuild.yaml"))
-        try write("kbuild.yaml", project + "timeouts: {silence: 2}\n")
+        try write("kbuild.yaml", project + "timeouts: {silence: 4}\n")
         let last = "the last line of the last answer\n"
         let emulator = ScriptedEmulator(.hangs(["l": "processors\n", "t": "tasks\n" + last]), .runs([0]))
         let context = try context(emulator)
@@ -165,7 +165,7 @@ struct ScriptedGuestTests {
         #expect(statuses(results) == ["one timedOut", "two passed"])
         #expect(emulator.letters == "lwdth")
         let hung = try #require(results.guests.first?.result)
-        #expect(hung.limit == .silence(2))
+        #expect(hung.limit == .silence(4))
         #expect(hung.processors.map(\.address) == [0xffff_ffff_8100_0000])
         let lines = hung.inspection.map(\.message)
         #expect(lines.count { $0.hasPrefix("sysrq: ") } == 5, "\(lines)")

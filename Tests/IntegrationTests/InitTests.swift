@@ -56,12 +56,22 @@ extension RunTests {
         try await followTutorial(skipping: nil)
     }
 
+    @Test("the first hour: each command of the guide's first page prints the documented output", .tags(.long))
+    func firstHour() async throws {
+        try await follow("docs/guide/first-hour.md", in: "ring", steps: 13, skipping: nil)
+    }
+
     private func followTutorial(skipping command: String?) async throws {
+        try await follow("docs/tutorial/README.md", in: "first-call", steps: 25, skipping: command)
+    }
+
+    /// Runs the commands of a page, which make a project.
+    private func follow(_ page: String, in project: String, steps: Int, skipping command: String?) async throws {
         let (home, bin) = try installation()
-        try removeAll(home.appending("first-call"))
-        let text = try readText(Fixture.repository.pushing("docs/tutorial/README.md"))
+        try removeAll(home.appending(project))
+        let text = try readText(Fixture.repository.pushing(FilePath(page)))
         let transcript = Transcript(parsing: text)
-        #expect(transcript.steps.count > 25)
+        #expect(transcript.steps.count > steps)
         let mistakes = try await transcript.mistakes(startingIn: home, bin: bin, skipping: command)
         for mistake in mistakes { Issue.record(Comment(rawValue: mistake)) }
     }

@@ -59,6 +59,18 @@ final class PseudoTerminal {
 
     /// Starts kbuild on the terminal, which becomes its controlling one, for the project in `folder`.
     func start(_ arguments: [String], for folder: String) throws {
+        let executable = try Fixture.executable()
+        try spawn(executable, [executable] + arguments + ["--project", folder])
+    }
+
+    /// Starts kbuild in a folder, as a person does who stands there: with a terminal of this kind, without colours.
+    func start(_ arguments: [String], in folder: String) throws {
+        let words = [try Fixture.executable()] + arguments
+        let script = "cd \"$0\" && export TERM=xterm NO_COLOR=1 && exec \"$@\""
+        try spawn("/bin/sh", ["sh", "-c", script, folder] + words)
+    }
+
+    private func spawn(_ executable: String, _ arguments: [String]) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_addopen(&actions, 0, name, O_RDWR, 0)
@@ -71,14 +83,38 @@ final class PseudoTerminal {
             posix_spawn_file_actions_destroy(&actions)
             posix_spawnattr_destroy(&attributes)
         }
-        let executable = try Fixture.executable()
-        var words: [UnsafeMutablePointer<CChar>?] =
-            ([executable] + arguments + ["--project", folder]).map { strdup($0) } + [nil]
+        var words: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         defer { words.forEach { free($0) } }
         let error = posix_spawn(&process, executable, &actions, &attributes, &words, environ)
         guard error == 0 else {
             throw Failure(.infrastructure, "cannot start \(executable)", details: String(cString: strerror(error)))
         }
+    }
+
+    /// The lines that a person sees when the program has ended: later characters on a line replace earlier ones
+    /// (carriage return, and the controls K and ?7 of ECMA-48 and DEC's terminals, which are all that kbuild uses).
+    var screen: [String] {
+        var lines: [String] = []
+        var line: [Character] = []
+        var column = 0
+        var rest = Substring(String(decoding: output, as: UTF8.self))[...]
+        while let character = rest.popFirst() {
+            switch character {
+            case "\r\n", "\n":
+                lines.append(String(line))
+                (line, column) = ([], 0)
+            case "\r": column = 0
+            case "\u{1B}":
+                let end = rest.firstIndex { $0.isLetter } ?? rest.endIndex
+                if end < rest.endIndex, rest[end] == "K" { line.removeSubrange(min(column, line.count)...) }
+                rest = end < rest.endIndex ? rest[rest.index(after: end)...] : ""
+            default:
+                if column < line.count { line[column] = character } else { line.append(character) }
+                column += 1
+            }
+        }
+        if !line.isEmpty { lines.append(String(line)) }
+        return lines
     }
 
     func type(_ text: String) {

@@ -29,9 +29,16 @@ struct RunningProgram {
         return running.finish(seconds: program.seconds, index: index, channel: &channel, log: &log)
     }
 
+    /// The time for killed processes to end, in nanoseconds. One that takes longer waits in the kernel, where no signal
+    /// reaches it.
+    private static let mostTimeToDie: Int64 = 1_500_000_000
+
     /// Waits for the program's end, with its limit counted from now.
     mutating func finish(seconds: Int, index: Int, channel: inout Channel, log: inout KernelLog) -> Ending {
         let ending = wait(seconds: seconds, index: index, channel: &channel, log: &log)
+        if case .timedOut = ending, !System.hasStuckChild, !System.endEverybody(within: Self.mostTimeToDie) {
+            channel.send("stuck", "\(index)")
+        }
         System.endEverybody()
         drain(index: index, channel: &channel, log: &log)
         return ending
@@ -191,5 +198,19 @@ extension System {
         kill(-1, kbuild_sigkill)
         // A child whose call of the kernel does not return cannot be reaped.
         while waitpid(-1, nil, hasStuckChild ? WNOHANG : 0) > 0 {}
+    }
+
+    /// As `endEverybody()`, but false when some process has not ended after some nanoseconds.
+    static func endEverybody(within nanoseconds: Int64) -> Bool {
+        kill(-1, kbuild_sigkill)
+        let deadline = kbuild_monotonic() + nanoseconds
+        while true {
+            let ended = waitpid(-1, nil, WNOHANG)
+            // There are no more children.
+            if ended < 0 { return true }
+            if ended > 0 { continue }
+            if kbuild_monotonic() >= deadline { return false }
+            _ = poll(nil, 0, 20)
+        }
     }
 }

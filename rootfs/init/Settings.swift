@@ -41,8 +41,26 @@ struct Settings {
             let change = "it changed \(Self.dotted(name)) from \(Self.shown(value)) to \(Self.shown(current))"
             System.write(path, value.text())
             let isBack = System.read(path).map { $0 == value } ?? false
+            if isBack, name == "kernel/printk", Self.isOfCrash(current, before: value) { continue }
             changed(change + (isBack ? ", which was put back" : ", and that could not be put back"))
         }
+    }
+
+    /// Whether the kernel itself has let all messages through, as it does when it reports an oops: console_verbose()
+    /// sets the first number to CONSOLE_LOGLEVEL_MOTORMOUTH, 15 (include/linux/printk.h), and nothing sets it back.
+    private static func isOfCrash(_ current: [UInt8], before: [UInt8]) -> Bool {
+        // Documentation/admin-guide/tainted-kernels.rst: bit 7, the kernel died recently.
+        let tainted = System.read("\(root)/kernel/tainted").flatMap { number($0[...]) } ?? 0
+        guard tainted & 1 << 7 != 0, number(current[...]) == 15 else { return false }
+        func rest(_ value: [UInt8]) -> ArraySlice<UInt8> { value.drop { $0 != UInt8(ascii: "\t") } }
+        return rest(current) == rest(before)
+    }
+
+    /// The number that a value begins with.
+    private static func number(_ value: ArraySlice<UInt8>) -> Int? {
+        let digits = value.prefix { $0 >= UInt8(ascii: "0") && $0 <= UInt8(ascii: "9") }
+        guard !digits.isEmpty, digits.count < 19 else { return nil }
+        return digits.reduce(0) { $0 * 10 + Int($1 - UInt8(ascii: "0")) }
     }
 
     /// The name for sysctl(8).

@@ -165,6 +165,8 @@ package struct GuestSession: Sendable {
         var fatalCrash: ContinuousClock.Instant?
         /// Whether the kernel ended a thread since the test began.
         var hasLostThread = false
+        /// Whether the running program cannot be killed.
+        var isStuck = false
         /// The number of init's beats since then and since the test's last output.
         var beatsSinceWord = 0
         var ended: ContinuousClock.Instant?
@@ -411,7 +413,8 @@ package struct GuestSession: Sendable {
             // Its modules are loaded and unloaded within its time.
             let seconds = programs[index].seconds + programs[index].modules.count * ModulePlan.longestSeconds
             state.program = (programs[index].name, seconds, now)
-        case .stop, .end: state.program = nil
+        case .stuck: state.isStuck = true
+        case .stop, .end: (state.program, state.isStuck) = (nil, false)
         default: break
         }
     }
@@ -433,7 +436,7 @@ package struct GuestSession: Sendable {
                     return .limit(.test(test.name, limits.test))
                 }
                 if let program = state.program,
-                    now - program.at > .seconds(program.seconds) + Self.programGrace
+                    state.isStuck || now - program.at > .seconds(program.seconds) + Self.programGrace
                 {
                     return .limit(.test(program.name, Double(program.seconds)))
                 }

@@ -78,6 +78,15 @@ extension Crash {
         return telling
     }
 
+    /// Whether a line of the kernel's log has registers, or ends a report, rather than a word of its own.
+    static func isOfRegisters(_ line: String) -> Bool {
+        let text = withoutStamp(line)
+        guard let first = text.split(separator: " ", maxSplits: 1).first else { return true }
+        // "note: cat[37] exited with irqs disabled" (kernel/exit.c).
+        let isEpilogue = first == "---[" || text.hasPrefix("note: ") && text.contains("] exited with ")
+        return isNoise(first, text) || isEpilogue || text.hasPrefix("RIP: ") || text.hasPrefix("EIP: ")
+    }
+
     /// A line without `<4>`, `[   12.345678]` and `[  T123]` before it.
     private static func withoutStamp(_ line: String) -> String {
         var text = line[...]

@@ -74,9 +74,9 @@ extension RunReport {
 
     /// ", on Linux 6.1.0-56-amd64, which kbuild did not build"; empty for a kernel that it built.
     var prebuiltRemark: String {
-        guard let kernel, kernel.prebuilt != nil else { return "" }
+        guard let kernel, let prebuilt = kernel.prebuilt else { return "" }
         let name = isBootCheck == true ? "" : " on Linux \(kernel.version),"
-        return ",\(name) which kbuild did not build"
+        return ",\(name) which \(prebuilt.hasPrefix("in-tree:") ? "make built in its tree" : "kbuild did not build")"
     }
 
     /// "Linux 6.1.192 on q35, TCG, 2 CPUs, 512 MB"; nil before there is a kernel.

@@ -84,7 +84,11 @@ public struct TextReport: Sendable {
             for note in suite.notes { shown.add(entry("note", .yellow, "\(suite.name): \(note)")) }
             let hasFailure = suite.tests.contains(where: \.status.isFailure)
             if !suite.problems.isEmpty || suite.kind != "swift-testing" && hasFailure {
-                shown.add(suite.output.suffix(Self.mostLogLines).flatMap { body("     | \($0)") })
+                let output = suite.output.suffix(Self.mostLogLines)
+                // A kernel's report ends a line of the program that was not there.
+                if output.contains(where: { !$0.allSatisfy(\.isWhitespace) }) {
+                    shown.add(output.flatMap { body("     | \($0)") })
+                }
             }
         }
         for group in groups { shown.add(describe(group, in: report)) }
@@ -187,9 +191,11 @@ public struct TextReport: Sendable {
             lines += Text.lines(issue.message).filter { !$0.isEmpty }.flatMap { body("       \($0)") }
             if let circumstances = issue.circumstances { lines += body("       (\(circumstances))") }
         }
-        // Lines of a crash report are shown there.
+        // Lines of a crash report are shown there, and its registers are printed again after its end.
         let reported = Set(isVerbose ? [] : crashes.flatMap(\.lines))
-        let log = test.kernelLog.filter { !reported.contains($0) }
+        let log = test.kernelLog.filter { line in
+            !reported.contains(line) && (reported.isEmpty || !Crash.isOfRegisters(line))
+        }
         if !log.isEmpty {
             lines += body("     the kernel, meanwhile:")
             lines += log.prefix(Self.mostLogLines).flatMap { body("     | \($0)") }

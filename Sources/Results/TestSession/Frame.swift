@@ -46,6 +46,9 @@ public struct Frame: Equatable, Sendable {
         case calls
         /// The guest is alive, though its program is quiet.
         case beat
+        /// The program that reached its limit, by its index, was killed and has not ended: the kernel does not return
+        /// from a call of it.
+        case stuck
         /// What became of a kernel module: see `ModuleRecord`.
         case module
         /// A sentence for the user about the running program, or about the guest if no program runs.

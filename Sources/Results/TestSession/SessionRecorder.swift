@@ -248,7 +248,8 @@ public struct SessionRecorder: Sendable {
         case .note:
             if let current { programs[current].notes.append(frame.text) } else { notes.append(frame.text) }
             return []
-        case .beat: return []
+        // The session ends the guest for it.
+        case .beat, .stuck: return []
         }
     }
 
