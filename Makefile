@@ -25,8 +25,11 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 KBUILD := .build/release/kbuild
 DEB := .build/kbuild-cli.deb
 # Swift's libraries are linked statically, so that kbuild runs without a toolchain, or with another one.
-BUILD := swift build -c release --static-swift-stdlib
+# Lines are enough for a trace of a crash; the whole debug information takes a fifth of the build's time.
+BUILD := swift build -c release --static-swift-stdlib -Xswiftc -gline-tables-only
 ARGS ?=
+# Flags for the build of the tests. Continuous integration leaves out debug information, which takes a fifth of the time.
+TESTFLAGS ?=
 
 # A comma for arguments of make functions.
 , := ,
@@ -62,43 +65,43 @@ test: unit-test bench-test integration-test ## Run all tests except those that b
 
 .PHONY: unit-test
 unit-test: setup ## Run the tests that do not need a kernel.
-	$(call step,unit tests,swift test)
+	$(call step,unit tests,swift test $(TESTFLAGS))
 
 .PHONY: integration-test
 integration-test: build ## Build a kernel, boot it, and run the guest suites and the tests of kbuild as a whole.
-	$(call step,integration tests,KBUILD_TESTS=guest KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+	$(call step,integration tests,KBUILD_TESTS=guest KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test $(TESTFLAGS) --no-parallel --filter IntegrationTests)
 
 .PHONY: kernels-test
 kernels-test: build ## Run the tests that compile other kernels: every checker, debug information, Linux 6.12, the tutorial, and incremental builds of Linux 6.12 and user-mode Linux.
-	$(call step,tests with other kernels,KBUILD_TESTS=kernels KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+	$(call step,tests with other kernels,KBUILD_TESTS=kernels KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test $(TESTFLAGS) --no-parallel --filter IntegrationTests)
 
 .PHONY: long-test
-long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, gdb included, KUnit, a guest with Debian, modules, coverage's minimum.
-	$(call step,long tests,KBUILD_TESTS=long KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter IntegrationTests)
+long-test: build ## Run the tests that compile separate kernels: all of docs/tutorial, the first hour, gdb, KUnit, a guest with Debian, modules, races, coverage's minimum.
+	$(call step,long tests,KBUILD_TESTS=long KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test $(TESTFLAGS) --no-parallel --filter IntegrationTests)
 
 .PHONY: verify-builds
 verify-builds: build ## Show that incremental builds agree with plain ones, on every kernel and after an edit of the table.
-	$(call step,verify-builds,KBUILD_TESTS=guest$(,)kernels$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter VerifyBuildTests)
+	$(call step,verify-builds,KBUILD_TESTS=guest$(,)kernels$(,)proof KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test $(TESTFLAGS) --no-parallel --filter VerifyBuildTests)
 
 .PHONY: mutations
 mutations: build ## Show that the guest suites notice faulty system calls. ONLY=caesar or ONLY=caesar/one-mutant selects some.
-	$(call step,mutations,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test --no-parallel --filter MutationTests)
+	$(call step,mutations,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) MUTATIONS=$(ONLY) swift test $(TESTFLAGS) --no-parallel --filter MutationTests)
 
 .PHONY: soak
 soak: build ## Boot 500 guests that misbehave and count wrong verdicts, orphans and leaks. BOOTS=50 SEED=7 changes the run.
-	$(call step,soak,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) BOOTS=$(BOOTS) SEED=$(SEED) swift test --no-parallel --filter SoakTests)
+	$(call step,soak,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) BOOTS=$(BOOTS) SEED=$(SEED) swift test $(TESTFLAGS) --no-parallel --filter SoakTests)
 
 .PHONY: staleness
 staleness: build ## Change each kind of input before and during builds and count stale verdicts. TRIES=40 SEED=7 ONLY=patch changes the run.
-	$(call step,staleness,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) TRIES=$(TRIES) SEED=$(SEED) ONLY=$(ONLY) swift test --no-parallel --filter StalenessTests)
+	$(call step,staleness,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) TRIES=$(TRIES) SEED=$(SEED) ONLY=$(ONLY) swift test $(TESTFLAGS) --no-parallel --filter StalenessTests)
 
 .PHONY: patches-test
 patches-test: ## Compare kbuild with git on 5,000 damaged patches and mails. MUTATIONS=300 SEED=7 changes the run.
-	$(call step,mutated patches,KBUILD_PATCH_MUTATIONS=$(or $(MUTATIONS),5000) KBUILD_PATCH_SEED=$(or $(SEED),1) swift test --filter PatchMutationTests)
+	$(call step,mutated patches,KBUILD_PATCH_MUTATIONS=$(or $(MUTATIONS),5000) KBUILD_PATCH_SEED=$(or $(SEED),1) swift test $(TESTFLAGS) --filter PatchMutationTests)
 
 .PHONY: matrix
 matrix: build ## Test every call on both kernels, in QEMU and in user-mode Linux, and print the table.
-	$(call step,matrix,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test --no-parallel --filter MatrixTests)
+	$(call step,matrix,KBUILD_TESTS=campaign KBUILD_EXECUTABLE=$(abspath $(KBUILD)) swift test $(TESTFLAGS) --no-parallel --filter MatrixTests)
 
 # The rows are those of Benchmarks/RESULTS.md. virtme-ng is installed from PyPI into an environment in kbuild's cache.
 .PHONY: bench

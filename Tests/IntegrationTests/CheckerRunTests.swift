@@ -262,7 +262,7 @@ struct CheckerRunTests {
         #expect(run.tests["no-lock"] == "passed" && run.tests["clean"] == "passed")
     }
 
-    @Test("a counter without a lock is a race with two stacks, both in the user's line")
+    @Test("a counter without a lock is a race with two stacks, both in the user's line", .tags(.long))
     func race() async throws {
         try plant()
         let run = try await fixture.report("test", "no-lock", "--check", "races")

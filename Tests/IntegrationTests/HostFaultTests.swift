@@ -147,7 +147,7 @@ extension RunTests {
 
     @Test(
         "fault: a project's path may contain spaces, quotes, a newline and letters of all kinds",
-        arguments: ["two words", "it's \"quoted\" $HOME `x`", "line\nbreak, comma; (and) &", "æøå 漢字 🐧"])
+        arguments: ["it's two \"quoted words\" $HOME `x`", "line\nbreak, comma; (and) & æøå 漢字 🐧"])
     func oddPaths(name: String) async throws {
         try fixture.faults("pass", "fail")
         let folder = fixture.project.removingLastComponent().appending("odd")
