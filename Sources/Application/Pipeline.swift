@@ -130,7 +130,9 @@ struct Pipeline: Sendable {
         let root = try await executor.carryOut(rootSteps.rootFilesystem(covering: programs?.dynamic))
         var built = kernel.built
         built.bootModules = kernel.modules
-        return Parts(accelerator: accelerator, patched: patched, kernel: built, root: root, programs: programs)
+        return Parts(
+            accelerator: accelerator, patched: patched, kernel: built, modules: ModuleSet.none, root: root,
+            programs: programs)
     }
 
     private struct UserParts: Sendable {
@@ -167,9 +169,11 @@ struct Pipeline: Sendable {
             watchesFewFiles: !KernelSteps.watchedObjects(inputs.patched.overlay).isEmpty)
         if project.profilesCalls { request.profiledCalls = CallProfiling.names(inputs.patched.overlay).keys.sorted() }
         if let modules = inputs.kernel.bootModules {
-            request.programs = share.path
-            // The guest has the programs on a disk: a distribution's kernel may lack 9p.
-            request.shares = modules.hasShares ? Array(request.shares.dropFirst()) : []
+            if !modules.hasBuiltInShares {
+                // The guest has the programs on a disk.
+                request.programs = share.path
+                request.shares = modules.hasShares ? Array(request.shares.dropFirst()) : []
+            }
             if modules.hasShares, let folder = modules.folder {
                 request.shares.append(Share(tag: BootModules.tag, path: folder, isReadOnly: true))
             }

@@ -182,7 +182,7 @@ struct Provenance: Sendable {
             switch source {
             case .debianPackage(let name):
                 origin(of: FilePath("/usr/src").appending("\(name).tar.xz"), home: home)
-            case .directory(let path):
+            case .directory(let path), .prebuilt(.inTree(let path)):
                 // A kernel tree's own links stay within it; the copy does not follow a link that leads out.
                 resolved(path).starts(with: home) || path == project.kernelTree || path == project.commitTree
                     ? .own : .foreign(outside)

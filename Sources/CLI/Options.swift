@@ -70,6 +70,13 @@ struct BuildOptions: ParsableArguments {
         completion: .found { $0.kernels })
     var kernel: String?
 
+    @Flag(
+        help: """
+            Run make in the kernel tree itself, with its .config as it is, and boot the result. (default: kbuild builds a copy \
+            of the tree, with the options that a guest needs)
+            """)
+    var inTree = false
+
     @Option(
         help: """
             The base of the kernel's configuration: tinyconfig, defconfig, allnoconfig, localmodconfig, or a file such as \
@@ -146,6 +153,14 @@ struct BuildOptions: ParsableArguments {
         if verifyBuild, noIncremental {
             throw ValidationError("--verify-build and --no-incremental exclude each other")
         }
+        if inTree, verifyBuild || noIncremental || fuzz != nil {
+            throw ValidationError(
+                "--in-tree goes without --verify-build, --no-incremental and --fuzz: it runs the tree's own make")
+        }
+        if inTree, kernel != nil || config != nil || !fragment.isEmpty {
+            throw ValidationError(
+                "--in-tree goes without --kernel, --config and --fragment: it builds the tree as it is")
+        }
     }
 
     var scope: BuildScope { noIncremental ? .whole : verifyBuild ? .verified : .incremental }
@@ -153,6 +168,7 @@ struct BuildOptions: ParsableArguments {
     var overrides: [ProjectOverride] {
         [
             kernel.map { ProjectOverride(key: "kernel.source", value: Self.kernel($0), flag: "--kernel") },
+            inTree ? ProjectOverride.inTree : nil,
             machine.map { ProjectOverride(key: "machine.type", value: $0, flag: "--machine") },
             fuzz.map { ProjectOverride(key: "kernel.fuzz", value: String($0), flag: "--fuzz") },
             jobs.map { ProjectOverride(key: "kernel.jobs", value: String($0), flag: "--jobs") },

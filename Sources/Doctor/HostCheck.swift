@@ -169,6 +169,7 @@ public struct HostCheck: Sendable {
             case .git(let repository, let ref): return finding(.ok, "\(repository) \(ref), not checked")
             case .prebuilt(.installed(let image, _)), .prebuilt(.package(let image)):
                 return finding(fileExists(image) ? .ok : .missing, image.string)
+            case .prebuilt(.inTree(let tree)): return finding(isFolder(tree) ? .ok : .missing, tree.string)
             }
         } catch {
             return finding(.missing, error.message)

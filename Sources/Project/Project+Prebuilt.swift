@@ -5,16 +5,24 @@ import KernelSource
 import SystemPackage
 
 extension Project {
-    /// Adapts a project to a kernel that kbuild does not build: nothing is patched, and the root file system is an
-    /// archive, because the guest has to load modules before it can mount a disk.
+    /// Adapts a project to a kernel that kbuild neither patches nor configures: the root file system is an archive,
+    /// because the guest has to load modules before it can mount a disk.
     ///
+    /// - Parameter extraPatches: Whether the command line gives patches, which would be tested by the run.
     /// - Throws: `Failure` (`usage`) for what only a kernel of kbuild's own has.
-    mutating func adaptToPrebuiltKernel() throws(Failure) {
+    mutating func adaptToPrebuiltKernel(extraPatches: Bool = false) throws(Failure) {
         guard let prebuilt = prebuiltKernel else { return }
         func refuse(_ what: String, _ nextStep: String) -> Failure {
-            Failure(.usage, "\(prebuilt) is a kernel that kbuild does not build, so \(what)", nextStep: nextStep)
+            let subject =
+                prebuilt.isInTree
+                ? "--in-tree builds the tree as it is" : "\(prebuilt) is a kernel that kbuild does not build"
+            return Failure(.usage, "\(subject), so \(what)", nextStep: nextStep)
         }
-        let source = "name a source, such as --kernel linux-source-6.1"
+        let source = prebuilt.isInTree ? "leave out --in-tree" : "name a source, such as --kernel linux-source-6.1"
+        if extraPatches { throw refuse("patches cannot be applied to it", source) }
+        if !modules.isEmpty || namesModules {
+            throw refuse("no modules can be built for it", "leave out `modules` and --module, or \(source)")
+        }
         if architecture == .um { throw refuse("it cannot be user-mode Linux", "leave out --machine uml, or \(source)") }
         if machine.type == .microvm {
             throw refuse("it has no driver for the board microvm built in", "--machine q35 or pc, or \(source)")
@@ -35,6 +43,9 @@ extension Project {
 }
 
 extension Project {
+    /// Whether the kernel is one that kbuild neither patches nor configures.
+    public var isPrebuilt: Bool { prebuiltKernel != nil }
+
     /// The absolute form of a text that names a kernel which kbuild does not build; nil for another text.
     ///
     /// - Parameter folder: The base of a relative path.

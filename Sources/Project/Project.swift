@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import Diagnostics
 import KernelMake
 import KernelSource
 import RootFilesystem
@@ -516,5 +517,22 @@ public struct ProjectOverride: Sendable, Equatable {
         self.key = key
         self.value = value
         self.flag = flag
+    }
+
+    /// The flag that builds a kernel tree in place; `Project.load` adds the tree's path.
+    public static let inTree = ProjectOverride(
+        key: "kernel.source", value: PrebuiltKernel.inTreePrefix, flag: "--in-tree")
+
+    /// The flag with the tree of the project, if it is `inTree`.
+    ///
+    /// - Throws: `Failure` (`usage`) when the project is not kbuild's own for a tree.
+    func naming(tree: FilePath?) throws(Failure) -> ProjectOverride {
+        guard self == .inTree else { return self }
+        guard let tree else {
+            throw Failure(
+                .usage, "--in-tree goes with a kernel tree that has no \(Project.fileName)",
+                nextStep: "leave it out, or go to a kernel tree")
+        }
+        return ProjectOverride(key: key, value: PrebuiltKernel.inTreePrefix + tree.string, flag: flag)
     }
 }

@@ -63,8 +63,10 @@ extension Project {
         _ file: FilePath, profile: String? = nil, overrides: [ProjectOverride] = []
     ) throws -> Project {
         let text = try TextInput(file.string, as: "a project file").text(of: file)
+        let tree = KernelTree.tree(ofProjectFile: file)
+        let overrides = try overrides.map { try $0.naming(tree: tree) }
         var project = try load(text: text, file: file, profile: profile, overrides: overrides)
-        project.kernelTree = KernelTree.tree(ofProjectFile: file)
+        project.kernelTree = tree
         project.isStandIn = KernelTree.isStandIn(file)
         if project.isStandIn { KernelTree.adaptFragments(of: &project) }
         return project
@@ -78,7 +80,7 @@ extension Project {
         let profiled = try loader.apply(profile: profile, to: base)
         let values = try loader.apply(overrides: overrides, to: profiled)
         var project = try loader.project(from: values, profile: profile)
-        try project.adaptToPrebuiltKernel()
+        try project.adaptToPrebuiltKernel(extraPatches: overrides.contains { $0.key == "kernel.patches" })
         project.hasRunLimitOfCommandLine = overrides.contains { $0.key == "timeouts.run" }
         return project
     }

@@ -54,6 +54,45 @@ struct PrebuiltRunTests {
         }
     }
 
+    @Test("patches of the command line, and modules, are refused for a kernel as it is, rather than left out")
+    func leftOut() {
+        let file: FilePath = "/p/kbuild.yaml"
+        func load(_ text: String, _ overrides: [ProjectOverride]) throws -> Project {
+            let kernel = ProjectOverride(key: "kernel.source", value: "6.1.0-56-amd64", flag: "--kernel")
+            return try Project.load(text: text, file: file, profile: nil, overrides: [kernel] + overrides)
+        }
+        let text = "kernel: {source: linux-source-6.1}\n"
+        #expect {
+            try load(text, [ProjectOverride(key: "kernel.patches", .entry("/m.mbox"), flag: "--mbox")])
+        } throws: { error in
+            (error as? Failure)?.message.hasSuffix("so patches cannot be applied to it") == true
+        }
+        #expect {
+            try load(text + "modules: [{path: modules/ring}]\n", [])
+        } throws: { error in
+            (error as? Failure)?.message.hasSuffix("so no modules can be built for it") == true
+        }
+    }
+
+    @Test("--in-tree names the tree of kbuild's own project, and is refused elsewhere")
+    func inTree() throws {
+        let override = try ProjectOverride.inTree.naming(tree: "/home/me/linux")
+        #expect(override.value == .scalar("in-tree:/home/me/linux"))
+        let project = try Project.load(
+            text: "kernel: {source: /home/me/linux, base: /home/me/linux/.config}\n", file: "/p/kbuild.yaml",
+            profile: nil,
+            overrides: [override])
+        #expect(project.prebuiltKernel == .inTree("/home/me/linux"))
+        #expect(throws: Failure.self) { try ProjectOverride.inTree.naming(tree: nil) }
+        #expect {
+            try Project.load(
+                text: "kernel: {source: /l}\ncheck: memory\n", file: "/p/kbuild.yaml", profile: nil,
+                overrides: [override])
+        } throws: { error in
+            (error as? Failure)?.message == "--in-tree builds the tree as it is, so checkers cannot be built into it"
+        }
+    }
+
     @Test("a built kernel needs no project, and a relative path is relative to the working directory")
     func withoutProject() {
         func override(_ text: String) -> ProjectOverride {
@@ -85,10 +124,17 @@ struct PrebuiltRunTests {
 
     @Test("without a driver for the results or the programs' disk no test can run; without 9p there are no shares")
     func obstacles() {
-        let none = BootModules(folder: nil, index: .empty)
+        let none = BootModules(folder: nil, index: ModuleIndex(builtIn: ""))
         #expect(none.obstacles == ["virtio_pci", "virtio_console", "virtio_blk", "vfat"])
         #expect(!none.hasShares && !none.hasOverlay)
         #expect(none.searchFolder == nil)
+        // Where 9p is built in, the programs need no disk.
+        let names = [
+            "drivers/virtio/virtio_pci.ko", "drivers/char/virtio_console.ko", "net/9p/9pnet_virtio.ko", "fs/9p/9p.ko",
+        ]
+        let list = names.map { "kernel/\($0)\n" }.joined()
+        let builtIn = BootModules(folder: nil, index: ModuleIndex(builtIn: list))
+        #expect(builtIn.obstacles.isEmpty && builtIn.hasShares && builtIn.hasBuiltInShares && !builtIn.hasOverlay)
     }
 
     @Test("the verdict says that kbuild did not build the kernel, and the JSON has its file")

@@ -38,6 +38,22 @@ extension RunTests {
             #expect(refused.status == .exited(2) && refused.errors.contains("disks[].file"))
         }
 
+        @Test("an installed kernel boots with its modules, and runs a program of the project")
+        func installedKernel() async throws {
+            let folder: FilePath = "/boot"
+            let prefix = "vmlinuz-"
+            let release = try #require(
+                try namesInFolder(folder).filter { $0.hasPrefix(prefix) }.sorted().last, "no kernel is installed"
+            ).dropFirst(prefix.count)
+            try fixture.faults("pass")
+            let result = try await fixture.kbuild("shell", "-q", "--kernel", String(release), "--", "uname", "-r")
+            #expect(result.output == "\(release)\n", "\(result.errors)")
+            #expect(result.status == .exited(0))
+            let run = try await fixture.report("run", "--kernel", String(release))
+            #expect(run.exitCode == 0 && run.tests == ["pass": "passed"])
+            #expect((run.json["kernel"] as? [String: Any])?["prebuilt"] as? String == "/boot/vmlinuz-\(release)")
+        }
+
         @Test("the host's programs run in the guest, and nothing that it writes reaches the host", .tags(.kernels))
         func hostRoot() async throws {
             let folder = FilePath("/var/tmp/kbuild-host-root-\(UUID().uuidString)")

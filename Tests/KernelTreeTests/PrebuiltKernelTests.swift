@@ -34,6 +34,7 @@ struct PrebuiltKernelTests {
             ("../vmlinuz-5.10", .installed(image: "/home/me/vmlinuz-5.10", release: "5.10")),
             ("linux-image-6.1.deb", .package("/home/me/project/linux-image-6.1.deb")),
             ("/tmp/a.deb", .package("/tmp/a.deb")),
+            ("in-tree:/home/me/linux", .inTree("/home/me/linux")),
         ] as [(String, PrebuiltKernel)])
     func recognised(text: String, kernel: PrebuiltKernel) throws {
         #expect(try KernelSource(parsing: text, relativeTo: Self.here) == .prebuilt(kernel))
@@ -52,7 +53,7 @@ struct PrebuiltKernelTests {
 
     @Test(
         "other words, and a digest of a built kernel, are refused",
-        arguments: ["vmlinuz-6.1", ".deb", "6", "6.1 x", "6.1/x y"])
+        arguments: ["in-tree:", "vmlinuz-6.1", ".deb", "6", "6.1 x", "6.1/x y"])
     func refused(text: String) {
         if case .prebuilt? = try? KernelSource(parsing: text, relativeTo: Self.here) {
             Issue.record("\(text) is no built kernel")
@@ -93,7 +94,7 @@ struct PrebuiltKernelTests {
         // A cycle, which depmod refuses to write, does not hang kbuild.
         #expect(index.loadOrder(of: ["loop_a"]) == ["kernel/a/loop-b.ko", "kernel/a/loop-a.ko"])
         #expect(index.has("ext4") && index.has("loop_b") && !index.has("nothing"))
-        #expect(ModuleIndex.empty.loadOrder(of: ["vfat"]) == [])
+        #expect(ModuleIndex(builtIn: "").loadOrder(of: ["vfat"]) == [])
     }
 
     @Test("the files of an unpacked package are found; a package without a kernel, or with two, is refused")

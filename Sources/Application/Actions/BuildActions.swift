@@ -36,6 +36,10 @@ public struct BuildActions: Sendable {
         try context.checkFiles(forKernelOnly: true)
         try context.checkLint()
         defer { tools.statCache.save() }
+        if let kernel = context.project.prebuiltKernel, kernel.isInTree {
+            return try await context.log.result(of: PrebuiltKernelSteps(context: context, kernel: kernel).source())
+                .built
+        }
         let steps = try await KernelSteps.make(context, wantsImage: true)
         let patched = try await patched(steps)
         let pipeline = Pipeline(context: context, executor: context.log)

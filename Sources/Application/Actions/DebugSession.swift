@@ -5,6 +5,7 @@ import Diagnostics
 import GuestSession
 import KernelConfig
 import KernelMake
+import KernelSource
 import PatchedTree
 import Patching
 import Processes
@@ -111,7 +112,7 @@ public struct DebugSession: Sendable {
             throw Failure(
                 .usage,
                 "kbuild debug needs a kernel that kbuild builds, with debug information, and \(kernel) is not one",
-                nextStep: "leave out --kernel, or name a source")
+                nextStep: kernel.isInTree ? "leave out --in-tree" : "leave out --kernel, or name a source")
         }
         if needsDebugger { _ = try tools.runner.locate(DebugTarget.debugger) }
         defer { tools.statCache.save() }

@@ -2,6 +2,7 @@
 import Artifacts
 import Diagnostics
 import Foundation
+import KernelBuild
 import KernelConfig
 import KernelSource
 import PatchedTree
@@ -12,10 +13,12 @@ import RootFilesystem
 import Syscalls
 import SystemPackage
 
-/// A kernel that kbuild did not build, ready to boot.
+/// A kernel that exists, or that make has built in the user's tree, ready to boot.
 struct PrebuiltKernelArtifact: Sendable {
     var kernel: PrebuiltKernel
     var files: PrebuiltKernelFiles
+    /// The ELF file with symbols, which need not exist.
+    var vmlinux: FilePath
     /// The digest of the image.
     var identity: Digest
     /// The modules that a guest loads before it does anything else.
@@ -23,9 +26,7 @@ struct PrebuiltKernelArtifact: Sendable {
 
     /// The kernel as the other steps have it.
     var built: BuiltKernel {
-        // Debian's package with debug information has the ELF file here. kbuild can do without.
-        let vmlinux = FilePath("/usr/lib/debug/boot/vmlinux-\(files.release)")
-        return BuiltKernel(image: files.image, vmlinux: vmlinux, config: files.config, version: files.release)
+        BuiltKernel(image: files.image, vmlinux: vmlinux, config: files.config, version: files.release)
     }
 }
 
@@ -59,14 +60,19 @@ struct BootModules: Sendable, Hashable {
     var hasShares: Bool { !Self.shares.contains(where: missing.contains) }
     /// Whether the guest can have an overlay on the host's root.
     var hasOverlay: Bool { !missing.contains("overlay") }
+    /// Whether the guest can mount the test programs' folder as any guest of kbuild does. Else it has them on a disk,
+    /// because a distribution's kernel may lack 9p.
+    var hasBuiltInShares = false
     /// Those without which kbuild cannot run a test.
-    var obstacles: [String] { (Self.results + ["virtio_blk", "vfat"]).filter(missing.contains) }
+    var obstacles: [String] {
+        (Self.results + (hasBuiltInShares ? [] : ["virtio_blk", "vfat"])).filter(missing.contains)
+    }
 
     init() {}
 
     /// Chooses the modules of a kernel.
     init(_ files: PrebuiltKernelFiles) throws {
-        let index = try files.modules.map { try ModuleIndex(folder: $0) } ?? ModuleIndex.empty
+        let index = try files.modules.map { try ModuleIndex(folder: $0) } ?? ModuleIndex(builtIn: files.builtIn)
         self.init(folder: files.modules, index: index)
     }
 
@@ -75,6 +81,7 @@ struct BootModules: Sendable, Hashable {
         self.folder = folder
         paths = index.loadOrder(of: wanted)
         missing = Set(wanted.filter { !index.has($0) })
+        hasBuiltInShares = Self.shares.allSatisfy(index.isBuiltIn)
     }
 
     /// The folder of the modules in the guest.
@@ -145,7 +152,7 @@ struct BootModules: Sendable, Hashable {
     }
 }
 
-/// The steps of a kernel that kbuild does not build, in place of those from its source to its image.
+/// The steps of a kernel that kbuild neither patches nor configures, in place of those from its source to its image.
 struct PrebuiltKernelSteps: Sendable {
     let context: ProjectContext
     let kernel: PrebuiltKernel
@@ -153,10 +160,10 @@ struct PrebuiltKernelSteps: Sendable {
     private var tools: ToolContext { context.tools }
     private var project: Project { context.project }
 
-    /// Finds the kernel, or unpacks its package.
+    /// Finds the kernel, unpacks its package, or builds it in the user's tree.
     ///
     /// The step throws `Failure`: `usage` for tests that need the kernel's source, `infrastructure` when the kernel is
-    /// missing, or lacks what a guest needs.
+    /// missing, or lacks what a guest needs, `build` when it does not build.
     func source() -> Step<PrebuiltKernelArtifact> {
         Step(.source) { _ in
             try checkTests()
@@ -183,8 +190,84 @@ struct PrebuiltKernelSteps: Sendable {
                             try PrebuiltKernelFiles(unpackedIn: unpacked.folder, package: path))
                         return Performed(result: artifact, outcome: .made, detail: detail(artifact))
                     })
+            case .inTree(let tree):
+                let build = try inTreeBuild(of: tree)
+                return Work(
+                    detail: "\(kernel)",
+                    forecast: {
+                        let install = build.hasModules ? [build.installation(below: Self.shownFolder)] : []
+                        let commands = [build.command] + install
+                        return Forecast(actions: try commands.map { try RunPlan.Action($0, by: tools.runner) })
+                    },
+                    perform: { progress in
+                        let artifact = try await artifact(of: build, progress)
+                        return Performed(
+                            result: artifact, outcome: .made, detail: "\(tree), Linux \(artifact.files.release)")
+                    })
             }
         }
+    }
+
+    // MARK: The user's tree
+
+    /// The file with make's output.
+    private var buildLog: FilePath { context.projectCache.appending("build.log") }
+
+    /// Brings the kernel up to date, and keeps the files that a guest needs: a later make changes them in the tree.
+    private func artifact(of build: InTreeBuild, _ progress: ProgressSink) async throws -> PrebuiltKernelArtifact {
+        let lock = "in-tree-\(Digest.of(build.tree.string).short)"
+        return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
+            // Only make knows whether anything is to be done.
+            try await build.run(by: tools.runner, progress, log: buildLog)
+            let built = try PrebuiltKernelFiles(builtIn: build.tree)
+            let vmlinux = build.tree.appending("vmlinux")
+            let inputs = [built.image, built.config, vmlinux] + (try build.modules())
+            @Sendable func key() throws -> ArtifactKey {
+                var key = KeyBuilder(step: "in-tree-kernel", version: 1, trust: .trusted)
+                for file in inputs { key.add(file.string, try tools.statCache.digest(of: file)) }
+                return key.key
+            }
+            let kept =
+                if let earlier = tools.store.lookup(try key()) {
+                    earlier
+                } else {
+                    try await tools.store.publish(key: key) { folder in
+                        try copyFile(built.image, to: folder.appending("image"))
+                        try copyFile(built.config, to: folder.appending("config"))
+                        try copyFile(vmlinux, to: folder.appending("vmlinux"))
+                        if build.hasModules { try await install(build, release: built.release, in: folder) }
+                    }
+                }
+            var files = built
+            (files.image, files.config) = (kept.path("image"), kept.path("config"))
+            if build.hasModules { files.takeModules(below: kept.folder) }
+            return try artifact(files, vmlinux: kept.path("vmlinux"))
+        }
+    }
+
+    /// Installs the modules in a folder of the store.
+    private func install(_ build: InTreeBuild, release: String, in folder: FilePath) async throws {
+        _ = try await tools.runner.output(of: build.installation(below: folder))
+        // Links to the tree.
+        let modules = PrebuiltKernelFiles.modulesFolder(of: release, below: folder)
+        for name in ["build", "source"] { try removeAll(modules.appending(name)) }
+    }
+
+    /// The build of the tree that the user stands in. Another tree's makefiles would run unconfined.
+    private func inTreeBuild(of tree: FilePath) throws -> InTreeBuild {
+        guard tree == project.kernelTree else {
+            throw Failure(
+                .usage, "\(kernel) is not the kernel tree of this project",
+                nextStep: "go to \(tree) and give --in-tree there")
+        }
+        guard project.sandbox != .on else {
+            throw Failure(
+                .usage, "--in-tree runs make in \(tree), where a sandbox cannot confine it",
+                nextStep: "leave out --sandbox on, or --in-tree")
+        }
+        return try InTreeBuild(
+            tree: tree, jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            environment: context.environment)
     }
 
     /// The folder's name in a dry run's command.
@@ -194,14 +277,31 @@ struct PrebuiltKernelSteps: Sendable {
         "\(kernel), Linux \(artifact.files.release), not built by kbuild"
     }
 
-    private func artifact(_ files: PrebuiltKernelFiles) throws -> PrebuiltKernelArtifact {
+    /// What a guest needs before a module can be loaded: its archive, the console, and the programs' form.
+    private static let neededOptions = ["BLK_DEV_INITRD", "SERIAL_8250_CONSOLE", "DEVTMPFS", "BINFMT_ELF"]
+
+    /// - Parameter vmlinux: The ELF file; nil for that of Debian's package with debug information.
+    private func artifact(_ files: PrebuiltKernelFiles, vmlinux: FilePath? = nil) throws -> PrebuiltKernelArtifact {
         let modules = try BootModules(files)
         guard modules.obstacles.isEmpty else {
             throw Failure(
                 .infrastructure,
                 "the kernel \(files.release) has no \(modules.obstacles.joined(separator: ", ")), built in or as a module",
-                details: files.modules == nil ? "there are no modules of it in /lib/modules/\(files.release)" : nil,
-                nextStep: "install its modules, or name another kernel")
+                details: kernel.isInTree || files.modules != nil
+                    ? nil : "there are no modules of it in /lib/modules/\(files.release)",
+                nextStep: kernel.isInTree
+                    ? "leave out --in-tree: kbuild then adds the options to a configuration of its own"
+                    : "install its modules, or name another kernel")
+        }
+        let config = ConfigFile(parsing: try readText(files.config)).values
+        let missing = Self.neededOptions.filter { config[$0] != .yes }
+        guard missing.isEmpty else {
+            throw Failure(
+                .infrastructure,
+                "the kernel \(files.release) is built without \(missing.map { "CONFIG_\($0)" }.joined(separator: ", "))",
+                nextStep: kernel.isInTree
+                    ? "set it in the tree's .config, or leave out --in-tree: kbuild then adds it to a configuration of its own"
+                    : "name another kernel")
         }
         if project.rootfsType == .host, !modules.hasShares || !modules.hasOverlay {
             throw Failure(
@@ -210,7 +310,9 @@ struct PrebuiltKernelSteps: Sendable {
                     + "has the host's root", nextStep: "leave out --rootfs host")
         }
         return PrebuiltKernelArtifact(
-            kernel: kernel, files: files, identity: try tools.statCache.digest(of: files.image), modules: modules)
+            kernel: kernel, files: files,
+            vmlinux: vmlinux ?? FilePath("/usr/lib/debug/boot/vmlinux-\(files.release)"),
+            identity: try tools.statCache.digest(of: files.image), modules: modules)
     }
 
     /// Tests that come with the kernel's source, or are built into it, have no place in a kernel that exists.
@@ -224,8 +326,9 @@ struct PrebuiltKernelSteps: Sendable {
         }
         guard names.isEmpty else {
             throw Failure(
-                .usage, "\(names.joined(separator: ", ")) needs the kernel's source, and \(kernel) is a built kernel",
-                nextStep: "name other tests: kbuild test PATTERN")
+                .usage,
+                "\(names.joined(separator: ", ")) needs a kernel that kbuild builds from its source, and \(kernel) is not one",
+                nextStep: kernel.isInTree ? "leave out --in-tree" : "name other tests: kbuild test PATTERN")
         }
     }
 

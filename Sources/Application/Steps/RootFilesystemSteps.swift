@@ -190,7 +190,8 @@ struct RootFilesystemSteps: Sendable {
         let modules = bootModules?.searchFolder.map {
             RootFilesystem.SharedFolder(tag: BootModules.tag, target: $0, options: programs.options)
         }
-        return (bootModules == nil ? [programs] : [modules].compactMap { $0 })
+        let hasPrograms = bootModules?.hasBuiltInShares ?? true
+        return (hasPrograms ? [programs] : []) + [modules].compactMap { $0 }
             + project.shares.enumerated().map { index, share in
                 RootFilesystem.SharedFolder(
                     tag: GuestShare.tag(ofShare: index), target: share.target,

@@ -93,6 +93,10 @@ private func runOnce(
     let overrides = build.overrides + options.overrides + modes.mail.overrides
     let selection = try loadProject(common, overrides).selecting(filter)
     let filter = selection.filter
+    if modes.addConfig, selection.project.isPrebuilt {
+        throw Failure(
+            .usage, "--add-config sets options, and the kernel is built as it is", nextStep: "leave out --add-config")
+    }
     let project = modes.addConfig ? selection.project.addingTestOptions() : selection.project
     let console = common.makeConsole(jobLog: modes.jobLog, streamsEvents: options.format == .jsonl)
     if modes.dryRun {

@@ -24,6 +24,11 @@ struct WatchCommand: AsyncParsableCommand {
     @OptionGroup var build: BuildOptions
     @OptionGroup var machine: MachineOptions
 
+    func validate() throws {
+        // make's own files would be changes of the tree.
+        if build.inTree { throw ValidationError("watch goes without --in-tree: each build would be a change") }
+    }
+
     func run() async throws {
         let overrides = build.overrides + machine.overrides
         let console = common.makeConsole()

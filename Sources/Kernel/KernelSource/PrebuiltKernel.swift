@@ -4,23 +4,34 @@ import Diagnostics
 import Glibc
 import SystemPackage
 
-/// A kernel that kbuild boots and does not build: one that is installed, or that is in a distribution's package.
+/// A kernel that kbuild boots and neither patches nor configures: one that is installed, in a distribution's package,
+/// or built by make in the user's own tree.
 public enum PrebuiltKernel: Sendable, Hashable {
     /// An installed kernel: its image, such as /boot/vmlinuz-6.1.0-56-amd64, and its release.
     case installed(image: FilePath, release: String)
     /// A Debian package linux-image-*.
     case package(FilePath)
+    /// The user's tree, in which make brings the kernel up to date.
+    case inTree(FilePath)
 
     /// The folder of installed kernels.
     public static let bootFolder = FilePath("/boot")
     private static let imagePrefix = "vmlinuz-"
     private static let packageSuffix = ".deb"
+    /// The prefix of the text that names a tree to build in.
+    public static let inTreePrefix = "in-tree:"
 
-    /// Parses the path of an image or of a package, or a release, such as 6.1.0-56-amd64.
+    /// Parses the path of an image or of a package, a release, such as 6.1.0-56-amd64, or `in-tree:FOLDER`.
     ///
     /// - Parameter base: The base of relative paths.
     /// - Returns: nil for any other text, which may be a source.
     init?(parsing text: String, relativeTo base: FilePath) {
+        if text.hasPrefix(Self.inTreePrefix) {
+            let tree = String(text.dropFirst(Self.inTreePrefix.count))
+            guard !tree.isEmpty else { return nil }
+            self = .inTree(base.pushing(FilePath(tree)).lexicallyNormalized())
+            return
+        }
         let path = base.pushing(FilePath(text)).lexicallyNormalized()
         let name = path.lastComponent?.string ?? ""
         if name.hasSuffix(Self.packageSuffix), name.count > Self.packageSuffix.count {
@@ -44,8 +55,11 @@ public enum PrebuiltKernel: Sendable, Hashable {
         text.wholeMatch(of: #/[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+~_\-]*/#) != nil && !KernelSource.isTarball(text)
     }
 
-    /// The release, which is in a package's files and not in its name; nil for a package.
+    /// The release, as far as the name has it: nil for a package and for a tree.
     public var release: String? { if case .installed(_, let release) = self { release } else { nil } }
+
+    /// Whether make builds it in the user's tree.
+    public var isInTree: Bool { if case .inTree = self { true } else { false } }
 
     /// The releases of the kernels in /boot, for completions and messages.
     public static func installedReleases(in folder: FilePath = bootFolder) -> [String] {
@@ -60,6 +74,7 @@ extension PrebuiltKernel: CustomStringConvertible {
         switch self {
         case .installed(let image, _): image.string
         case .package(let path): path.string
+        case .inTree(let tree): Self.inTreePrefix + tree.string
         }
     }
 }
@@ -74,6 +89,8 @@ public struct PrebuiltKernelFiles: Sendable, Equatable {
     public var config: FilePath
     /// The folder of its modules, which has modules.dep; nil when there is none.
     public var modules: FilePath?
+    /// make's list of the modules that are part of the kernel, for a kernel without a folder of modules.
+    public var builtIn = ""
 
     /// Finds the files of an installed kernel.
     ///
@@ -81,7 +98,7 @@ public struct PrebuiltKernelFiles: Sendable, Equatable {
     /// - Throws: `Failure` (`infrastructure`) when the image or the configuration is missing or not readable.
     public init(image: FilePath, release: String, root: FilePath = "/") throws(Failure) {
         (self.release, self.image) = (release, image)
-        let folder = root.pushing("lib/modules").appending(release)
+        let folder = Self.modulesFolder(of: release, below: root)
         modules = fileExists(folder.appending(ModuleIndex.fileName)) ? folder : nil
         guard fileExists(image) else {
             let near = PrebuiltKernel.installedReleases()
@@ -106,6 +123,38 @@ public struct PrebuiltKernelFiles: Sendable, Equatable {
                 nextStep: "copy it to \(places[0])")
         }
         self.config = config
+    }
+
+    /// Finds what make has built in a tree for x86-64, except modules.
+    ///
+    /// - Throws: `Failure` (`build`) when the image, the configuration or the release is missing.
+    public init(builtIn tree: FilePath) throws(Failure) {
+        image = tree.pushing("arch/x86/boot/bzImage")
+        config = tree.appending(".config")
+        // What `make kernelrelease` prints, and modules_install names its folder after.
+        let record = tree.pushing("include/config/kernel.release")
+        for file in [image, config, record] where !isReadable(file) {
+            throw Failure(
+                .build, "make succeeded, but there is no \(file)", nextStep: "see what `make bzImage` in \(tree) prints"
+            )
+        }
+        let line = ((try? readText(record)) ?? "").textLines().first.map { String($0) } ?? ""
+        guard !line.isEmpty, !line.contains("/") else {
+            throw Failure(.build, "\(record) has no kernel's release", nextStep: "make kernelrelease")
+        }
+        release = line
+        builtIn = (try? readText(tree.appending(ModuleIndex.builtinName))) ?? ""
+    }
+
+    /// The folder of a kernel's modules, as `make modules_install` names it.
+    public static func modulesFolder(of release: String, below root: FilePath) -> FilePath {
+        root.pushing("lib/modules").appending(release)
+    }
+
+    /// Takes the modules that are installed below a folder in place of /.
+    public mutating func takeModules(below root: FilePath) {
+        let folder = Self.modulesFolder(of: release, below: root)
+        modules = fileExists(folder.appending(ModuleIndex.fileName)) ? folder : nil
     }
 
     /// Finds the files of an unpacked package.
@@ -134,7 +183,7 @@ private func isReadable(_ path: FilePath) -> Bool { access(path.string, R_OK) ==
 public struct ModuleIndex: Sendable, Equatable {
     /// The index's name in the folder of the modules.
     public static let fileName = "modules.dep"
-    private static let builtinName = "modules.builtin"
+    static let builtinName = "modules.builtin"
     private static let softName = "modules.softdep"
 
     /// The paths of modules, relative to their folder, by their names.
@@ -144,8 +193,10 @@ public struct ModuleIndex: Sendable, Equatable {
     /// The names of the modules that are part of the kernel.
     private var builtin: Set<String> = []
 
-    /// The index of a kernel without modules.
-    public static let empty = ModuleIndex(dependencies: "", builtin: "")
+    /// The index of a kernel without a folder of modules.
+    ///
+    /// - Parameter list: modules.builtin.
+    public init(builtIn list: String) { self.init(dependencies: "", builtin: list) }
 
     /// Reads the index of a folder.
     ///
@@ -187,6 +238,9 @@ public struct ModuleIndex: Sendable, Equatable {
     }
 
     private static func canonical(_ name: String) -> String { name.replacing("-", with: "_") }
+
+    /// Whether a module is part of the kernel.
+    public func isBuiltIn(_ name: String) -> Bool { builtin.contains(name) }
 
     /// Whether the kernel has a module, as a file or built in.
     public func has(_ name: String) -> Bool { paths[name] != nil || builtin.contains(name) }

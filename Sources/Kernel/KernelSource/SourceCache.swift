@@ -50,7 +50,12 @@ public struct SourceCache: Sendable {
     }
 
     private static func notSource(_ kernel: PrebuiltKernel) -> Failure {
-        Failure(
+        if kernel.isInTree {
+            return Failure(
+                .usage, "--in-tree goes with run, test, shell and build, which take the kernel as it is",
+                nextStep: "leave out --in-tree")
+        }
+        return Failure(
             .usage, "\(kernel) is a built kernel: kbuild boots it for run, test and shell, and has no source of it",
             nextStep: "name a source for this command, such as --kernel linux-source-6.1")
     }
