@@ -39,6 +39,8 @@ public struct ProjectContext: Sendable {
     private var use: CacheUse?
     /// How much of the kernel a build visits after a small change.
     public var buildScope = BuildScope.incremental
+    /// The most seconds that a guest which hangs is asked for its state.
+    var inspectionLimit: Double = 10
     /// kbuild's own arguments, for the report; empty when they are not known.
     public var arguments: [String] = []
 
@@ -181,7 +183,7 @@ public struct ProjectContext: Sendable {
             test: Double(project.limits.test), run: Double(project.limits.run), failFast: project.failFast,
             keepsGoing: project.keepsGoing,
             // A slow disk takes a minute for a gigabyte.
-            inspection: 10 + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
+            inspection: inspectionLimit + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
         limits.keepsMemory = project.machine.keepsMemory
         return limits
     }
