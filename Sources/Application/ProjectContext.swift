@@ -183,7 +183,8 @@ public struct ProjectContext: Sendable {
             test: Double(project.limits.test), run: Double(project.limits.run), failFast: project.failFast,
             keepsGoing: project.keepsGoing,
             // A slow disk takes a minute for a gigabyte.
-            inspection: inspectionLimit + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
+            inspection: inspectionLimit
+                + (project.machine.keepsMemory ? Double(project.machine.memoryMegabytes) / 16 : 0))
         limits.keepsMemory = project.machine.keepsMemory
         return limits
     }
