@@ -109,6 +109,12 @@ public struct ProjectContext: Sendable {
             jobs: project.kernel.jobs)
     }
 
+    /// All output of the last make.
+    var buildLog: FilePath { projectCache.appending("build.log") }
+
+    /// How many recipes of make run at once.
+    var jobs: Int { project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount }
+
     /// A path as the user knows it: relative to the project's folder.
     func shown(_ path: FilePath) -> String {
         var name = path

@@ -46,8 +46,10 @@ struct GuestSessionTests {
     private let program = ProgramPlan(name: "put", arguments: ["/put"], resultsProtocol: .exitCode(skip: nil))
     private let log = FilePath(NSTemporaryDirectory()).appending("kbuild-session-\(UUID().uuidString).log")
 
-    private func session(_ machine: SilentMachine, silence: Double) -> GuestSession {
-        GuestSession(
+    private func session(_ machine: SilentMachine, silence: Double, seconds: Int = 0) -> GuestSession {
+        var program = program
+        program.seconds = seconds
+        return GuestSession(
             machine: machine, plan: SessionPlan(programs: [program]),
             // Only the limit on silence must be reached, on a host of any speed.
             limits: SessionLimits(boot: 600, silence: silence, test: 600, run: 600, inspection: 0.1), consoleLog: log)
@@ -104,6 +106,15 @@ struct GuestSessionTests {
         #expect(result.exit == .finished)
         #expect(result.outcome.programs.flatMap(\.tests).map(\.status) == [.passed])
         #expect(seen.names.withLock { $0 } == ["booted", "ended", "end"])
+    }
+
+    @Test("a program that was killed and stays in the kernel ends its guest, long before its limit by the host's clock")
+    func stuck() async throws {
+        defer { unlink(log.string) }
+        let machine = SilentMachine(frames: Array(Self.frames.prefix(2)) + [(.stuck, "0")])
+        let result = try await session(machine, silence: 600, seconds: 300).run { _ in }
+        #expect(result.limit == .test("put", 300))
+        #expect(result.outcome.programs.flatMap(\.tests).map(\.status) == [.timedOut])
     }
 
     @Test("a client that does not return delays the guest, but not a limit")

@@ -31,6 +31,15 @@ extension RunTests {
         return (code, lines)
     }
 
+    /// Runs kbuild on a terminal, and compares its exit code and its screen.
+    private func expect(
+        _ arguments: [String], exits code: Int32, is name: String, sourceLocation: SourceLocation = #_sourceLocation
+    ) async throws {
+        let run = try await screen(arguments)
+        #expect(run.code == code, sourceLocation: sourceLocation)
+        try check(run.lines, is: name, sourceLocation: sourceLocation)
+    }
+
     /// Compares a screen with a file of Golden. Numbers and times differ between runs, and the board and the lines of
     /// kbuild's steps between machines; lines may be broken elsewhere, because paths differ in length.
     private func check(_ lines: [String], is name: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
@@ -95,9 +104,7 @@ extension RunTests {
     func nullPointer() async throws {
         try haveCaesar("\tif (op == 200)\n\t\t*(volatile char *)NULL = 1;\n")
         _ = try await fixture.kbuild("test", "pass")
-        let run = try await screen(["run"])
-        #expect(run.code == 5)
-        try check(run.lines, is: "null-pointer")
+        try await expect(["run"], exits: 5, is: "null-pointer")
     }
 
     @Test("first hour: a lock that is taken twice, with both places, fits on a screen")
@@ -108,9 +115,7 @@ extension RunTests {
             "kernel/caesar/caesar.c", replacing: "SYSCALL_DEFINE4(",
             with: "static DEFINE_MUTEX(caesar_lock);\n\nSYSCALL_DEFINE4(")
         _ = try await fixture.kbuild("test", "pass")
-        let run = try await screen(["run"])
-        #expect(run.code == 6)
-        try check(run.lines, is: "locked-twice")
+        try await expect(["run"], exits: 6, is: "locked-twice")
     }
 
     @Test("first hour: an error of the compiler, a warning, and a warning that fails the run each fit on a screen")
@@ -119,9 +124,7 @@ extension RunTests {
         try fixture.faults("pass")
         _ = try await fixture.kbuild("run")
         try haveCaesar("\tif (op == 200)\n\t\treturn 0\n")
-        let failed = try await screen(["run"])
-        #expect(failed.code == 4)
-        try check(failed.lines, is: "compile-error")
+        try await expect(["run"], exits: 4, is: "compile-error")
 
         try fixture.edit(
             "kernel/caesar/caesar.c", replacing: "\tif (op == 200)\n\t\treturn 0\n",
@@ -130,14 +133,10 @@ extension RunTests {
         // A name that no earlier run compiled: the compiler warns only when it runs.
         let name = String((0..<8).map { _ in "abcdefgh".randomElement() ?? "a" })
         try fixture.edit("kernel/caesar/caesar.c", replacing: "int spare;", with: "int unused_\(name);")
-        let warned = try await screen(["run"])
-        #expect(warned.code == 1)
-        try check(warned.lines, is: "compiler-warning")
+        try await expect(["run"], exits: 1, is: "compiler-warning")
 
         try fixture.write("kbuild.yaml", try fixture.text("kbuild.yaml") + "\nwarnings: fail\n")
-        let refused = try await screen(["run"])
-        #expect(refused.code == 4)
-        try check(refused.lines, is: "warning-fails")
+        try await expect(["run"], exits: 4, is: "warning-fails")
     }
 
     @Test("first hour: a failing expectation among nine tests fits on a screen")
@@ -159,9 +158,7 @@ extension RunTests {
                 }
                 """)
         _ = try await fixture.kbuild("test", "rotates1")
-        let run = try await screen(["run"])
-        #expect(run.code == 1)
-        try check(run.lines, is: "failing-expectation")
+        try await expect(["run"], exits: 1, is: "failing-expectation")
     }
 
     @Test("first hour: a KTAP program that ends before its plan fits on a screen")
@@ -181,21 +178,15 @@ extension RunTests {
             "kbuild.yaml", replacing: "\ntests:\n",
             with: "\ntests:\n  - {c: Tests/programs/short.c, protocol: ktap}\n")
         _ = try await fixture.kbuild("test", "pass")
-        let run = try await screen(["run"])
-        #expect(run.code == 1)
-        try check(run.lines, is: "short-plan")
+        try await expect(["run"], exits: 1, is: "short-plan")
     }
 
     @Test("first hour: a misspelt test, a misspelt command and a folder without a project fit on a screen")
     func misspelt() async throws {
         try fixture.faults("first", "second")
         _ = try await fixture.kbuild("run")
-        let test = try await screen(["test", "secnod"])
-        #expect(test.code == 2)
-        try check(test.lines, is: "misspelt-test")
-        let command = try await screen(["hlep"])
-        #expect(command.code == 2)
-        try check(command.lines, is: "misspelt-command")
+        try await expect(["test", "secnod"], exits: 2, is: "misspelt-test")
+        try await expect(["hlep"], exits: 2, is: "misspelt-command")
         let empty = FilePath(NSTemporaryDirectory()).appending("kbuild-hour-\(UUID().uuidString)")
         try createFolder(empty)
         defer { try? removeAll(empty) }

@@ -66,12 +66,12 @@ extension KernelSteps {
     }
 
     /// All output of the last make.
-    var buildLog: FilePath { context.projectCache.appending("build.log") }
+    var buildLog: FilePath { context.buildLog }
 
     private func make(_ pristine: KernelSourceArtifact, _ request: ConfigRequest) -> KernelMake {
         KernelMake(
             tree: tree(pristine), output: output(pristine, request), architecture: project.architecture,
-            jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
+            jobs: context.jobs,
             usesCcache: (try? tools.runner.locate("ccache")) != nil)
     }
 

@@ -210,15 +210,12 @@ struct PrebuiltKernelSteps: Sendable {
 
     // MARK: The user's tree
 
-    /// The file with make's output.
-    private var buildLog: FilePath { context.projectCache.appending("build.log") }
-
     /// Brings the kernel up to date, and keeps the files that a guest needs: a later make changes them in the tree.
     private func artifact(of build: InTreeBuild, _ progress: ProgressSink) async throws -> PrebuiltKernelArtifact {
         let lock = "in-tree-\(Digest.of(build.tree.string).short)"
         return try await FileLock.withLock(lock, in: tools.layout, progress: progress) {
             // Only make knows whether anything is to be done.
-            try await build.run(by: tools.runner, progress, log: buildLog)
+            try await build.run(by: tools.runner, progress, log: context.buildLog)
             let built = try PrebuiltKernelFiles(builtIn: build.tree)
             let vmlinux = build.tree.appending("vmlinux")
             let inputs = [built.image, built.config, vmlinux] + (try build.modules())
@@ -265,9 +262,7 @@ struct PrebuiltKernelSteps: Sendable {
                 .usage, "--in-tree runs make in \(tree), where a sandbox cannot confine it",
                 nextStep: "leave out --sandbox on, or --in-tree")
         }
-        return try InTreeBuild(
-            tree: tree, jobs: project.kernel.jobs ?? ProcessInfo.processInfo.activeProcessorCount,
-            environment: context.environment)
+        return try InTreeBuild(tree: tree, jobs: context.jobs, environment: context.environment)
     }
 
     /// The folder's name in a dry run's command.

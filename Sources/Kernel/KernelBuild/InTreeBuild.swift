@@ -4,7 +4,6 @@ import Diagnostics
 import KernelConfig
 import KernelMake
 import Processes
-import Synchronization
 import SystemPackage
 
 /// A build in the user's own tree, as the user's own `make` would do it: with the tree's configuration, the user's
@@ -123,17 +122,9 @@ public struct InTreeBuild: Sendable, Equatable {
     public func run(by runner: CommandRunner, _ progress: ProgressSink, log: FilePath) async throws {
         var runner = runner
         runner.grace = Self.grace
-        let lines = Mutex(BuildLines())
-        let status = try await runner.stream(command) { line in
-            lines.withLock { $0.append(line) }
-            guard let step = BuildStep(line: line), step.isCounted else { return }
-            progress(.advance(done: 0, total: nil, label: String(step.target.split(separator: "/").last ?? "")))
-        }
-        let all = lines.withLock { $0.all }
-        try createFolder(log.removingLastComponent())
-        try writeAtomically(all.map { $0 + "\n" }.joined(), to: log)
-        guard !status.isSuccess else { return }
-        let report = BuildLog.report(all, make: KernelMake(tree: tree, output: tree), userFiles: [:])
+        let made = try await LoggedRun(command, by: runner, progress, log: log)
+        guard !made.status.isSuccess else { return }
+        let report = BuildLog.report(made.lines, make: KernelMake(tree: tree, output: tree), userFiles: [:])
         throw Failure(
             .build, "the kernel did not build in \(tree)", details: report.details + "\nthe whole log: \(log)",
             nextStep: report.nextStep)

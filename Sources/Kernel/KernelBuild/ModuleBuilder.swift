@@ -4,7 +4,6 @@ import Diagnostics
 import IncrementalBuild
 import KernelMake
 import Processes
-import Synchronization
 import SystemPackage
 
 /// Builds modules outside of the kernel's tree, with the kernel's own makefiles (Documentation/kbuild/modules.rst).
@@ -77,34 +76,21 @@ public struct ModuleBuilder: Sendable {
             let command = Command(
                 "env", ["-i", "PATH=\(environment["PATH"] ?? "")", "LC_ALL=C", "sh", script.string],
                 workingDirectory: make.output)
-            let (status, lines) = try await run(command, log: log)
-            if status.isSuccess {
-                noteWarnings(lines, make, userFiles)
+            let replayed = try await LoggedRun(command, by: runner, progress, log: log)
+            if replayed.status.isSuccess {
+                noteWarnings(replayed.lines, make, userFiles)
                 return replay.modules
             }
             // make would fail with the same compiler error, only later.
-            if BuildLog.report(lines, make: make, userFiles: userFiles).isSourceError {
-                throw failure(lines, make, name: name, log: log, userFiles)
+            if BuildLog.report(replayed.lines, make: make, userFiles: userFiles).isSourceError {
+                throw failure(replayed.lines, make, name: name, log: log, userFiles)
             }
             progress(.detail("make builds \(name): the replay of its commands failed"))
         }
-        let (status, lines) = try await run(command(make, folder), log: log)
-        guard status.isSuccess else { throw failure(lines, make, name: name, log: log, userFiles) }
-        noteWarnings(lines, make, userFiles)
+        let made = try await LoggedRun(command(make, folder), by: runner, progress, log: log)
+        guard made.status.isSuccess else { throw failure(made.lines, make, name: name, log: log, userFiles) }
+        noteWarnings(made.lines, make, userFiles)
         return try modules(of: folder, name: name, log: log)
-    }
-
-    private func run(_ command: Command, log: FilePath) async throws -> (ProcessStatus, [String]) {
-        let lines = Mutex(BuildLines())
-        let status = try await runner.stream(command) { line in
-            lines.withLock { $0.append(line) }
-            if let step = BuildStep(line: line), step.isCounted {
-                progress(.advance(done: 0, total: nil, label: String(step.target.split(separator: "/").last ?? "")))
-            }
-        }
-        let all = lines.withLock { $0.all }
-        try writeAtomically(all.map { $0 + "\n" }.joined(), to: log)
-        return (status, all)
     }
 
     private func failure(
